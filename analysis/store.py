@@ -206,7 +206,11 @@ def check_files(
 
 
 def number_of(text: str) -> int:
-    """Compute the number that stands for a text id (`sql/interactions/text_ids.sql`)."""
+    """Compute the number that stands for a text id (`sql/interactions/text_ids.sql`).
+
+    >>> number_of("ann")
+    6429283252768367742
+    """
     return (
         int.from_bytes(
             hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little"

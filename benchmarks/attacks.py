@@ -76,11 +76,13 @@ def list_attacks(served: Served, redis: RedisServer) -> dict[str, Attack]:
     port = served.port
     many = MANY[:2000]
     requests = [post(b"/next", {"requests": order}) for order in (many, many[::-1])]
-    batches = [partial(beside, ask_batches, 2, port, data) for data in requests]
-    kill = partial(beside, kill_workers, 1, served)
-    pause = partial(beside, pause_redis, 1, redis, 1.0, 1.0)
-    slow = partial(beside, pause_redis, 1, redis, 0.05, 0.1)
-    greedy = {
+    batches = [
+        partial(beside, partial(ask_batches, port, data), 2) for data in requests
+    ]
+    kill = partial(beside, partial(kill_workers, served), 1)
+    pause = partial(beside, partial(pause_redis, redis, 1.0, 1.0), 1)
+    slow = partial(beside, partial(pause_redis, redis, 0.05, 0.1), 1)
+    takers = {
         title: [partial(beside, send_part, COUNTS.get(title, count), port, data)]
         for title, (data, count) in GREEDY.items()
     }
@@ -92,8 +94,8 @@ def list_attacks(served: Served, redis: RedisServer) -> dict[str, Attack]:
         "the same, a worker killed every 3 s": [*batches, kill],
         "the same, Redis paused for 1 s": [*batches, pause],
         "the same, a slow Redis": [*batches, slow],
-        **greedy,
-        "200 slow heads": [partial(beside, send_heads, 1, port, 200)],
+        **takers,
+        "200 slow heads": [partial(beside, partial(send_heads, port, 200), 1)],
     }
 
 
@@ -113,7 +115,7 @@ def measure(
         for begin in attack:
             stack.enter_context(begin())
         for ask, times_s in ((ask_health, health), (ask_next, following)):
-            stack.enter_context(beside(ask_on, 1, ask, times_s, failed))
+            stack.enter_context(beside(partial(ask_on, ask, times_s, failed), 1))
         for _ in range(duration_s):
             time.sleep(1)
             for worker in served.workers():

@@ -22,13 +22,14 @@ from looplib.files import (
     atomic_write_text,
     exclusive,
     remove_leftovers,
+    sha256_file,
 )
 from looplib.progress import progress
 from looplib.randomness import make_generator
 from sim.errors import SimError
 from sim.events import SimulatedEvents, event_times, format_events, window_ms
 from sim.listening.sessions import LONGEST_SESSION, start_sessions
-from sim.worlds.files import World, load_world
+from sim.worlds.files import TRACKS_FILE, World, load_world, world_digest
 
 COLLECTION_FILE = "collection.json"
 CONFIG_FILE = "collect.yaml"
@@ -37,7 +38,7 @@ START = date(2026, 1, 1)  # of the simulated clock
 
 
 class CollectConfig(Config):
-    """What to collect, from which world, and where to."""
+    """A collection: from which world, how many sessions, and where to."""
 
     world: Path = Field(description="folder of the world")
     log: Path = Field(description="folder of the log")
@@ -99,8 +100,11 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
     """Check that the folder is this collection's, or write what its bytes follow from."""
     facts = {
         "schema": SCHEMA,
-        "catalogue": {"sha256": world.catalogue_sha256, "tracks": world.tracks},
-        "world": {"sha256": world.sha256},
+        "catalogue": {
+            "sha256": sha256_file(config.world / TRACKS_FILE),
+            "tracks": world.tracks,
+        },
+        "world": {"sha256": world_digest(config.world)},
         "users": world.listeners,
         "seed": config.seed,
         "episodes": config.episodes,

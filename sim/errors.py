@@ -4,4 +4,4 @@ from looplib.errors import UserError
 
 
 class SimError(UserError):
-    """A world, a log, a service or data to fit a world to cannot be used, or not like this."""
+    """A world, a log or a service cannot be used, or not like this."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from looplib.arrays import BoolArray, IntArray
-from looplib.event_fields import EVENT_FIELDS
 from sim.errors import SimError
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -39,36 +38,32 @@ class SimulatedEvents:
 def format_events(
     events: SimulatedEvents, recommender: str, session_prefix: str
 ) -> bytes:
-    """Format the lines of the event log, with the fields in the order of `EVENT_FIELDS`.
+    """Format the lines of the event log.
 
-    The recommendation of an event is the session's next track; a session's last event is its `last`
-    message, with neither recommendation nor recommender. `session_prefix` stands before a session's
-    number in its id.
+    The fields have the order of `looplib.event_fields.EVENT_FIELDS`. The recommendation of an event
+    is the session's next track; a session's last event is its `last` message, with neither
+    recommendation nor recommender. `session_prefix` stands before a session's number in its id.
     """
+    line = (
+        '{"message":%s,"timestamp":%s,"user":%s,"track":%s,"time":%s,"latency":0.0,'
+        '"recommendation":%s,"experiments":{},'
+        f'"session":"{session_prefix}%s",'
+        '"recommender":%s,"propensity":%s}\n'
+    )
     is_last = events.is_last
-    recommendation = np.append(events.track[1:], 0).astype(object)
-    columns = {
-        "message": np.where(is_last, '"last"', '"next"'),
-        "timestamp": events.timestamp,
-        "user": events.listener,
-        "track": events.track,
-        "time": _TIMES[events.hundredths],
-        "recommendation": np.where(is_last, "null", recommendation),
-        "session": events.session,
-        "recommender": np.where(is_last, "null", f'"{recommender}"'),
-        "propensity": np.where(is_last, "null", repr(events.propensity)),
-    }
-    formats = dict.fromkeys(columns, "%s")
-    formats |= {
-        "latency": "0.0",
-        "experiments": "{}",
-        "session": f'"{session_prefix}%s"',
-    }
-    names = [field.name for field in EVENT_FIELDS if field.name in formats]
-    line = "{" + ",".join(f'"{name}":{formats[name]}' for name in names) + "}\n"
-    values = [columns[name].tolist() for name in names if name in columns]
-    lines = [line % row for row in zip(*values, strict=True)]
-    return "".join(lines).encode("ascii")
+    columns = (
+        np.where(is_last, '"last"', '"next"'),
+        events.timestamp,
+        events.listener,
+        events.track,
+        _TIMES[events.hundredths],
+        np.where(is_last, "null", np.append(events.track[1:], 0).astype(object)),
+        events.session,
+        np.where(is_last, "null", f'"{recommender}"'),
+        np.where(is_last, "null", repr(events.propensity)),
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return "".join([line % row for row in rows]).encode("ascii")
 
 
 def window_ms(segment_sessions: int, listeners: int) -> int:

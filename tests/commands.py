@@ -43,8 +43,8 @@ def run_module(
     folder: Path | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a module as `python -m` does, in a folder if one is given, with these variables alone."""
-    with tempfile.TemporaryDirectory() as kept:
-        files = [Path(kept) / stream for stream in ("stdout", "stderr")]
+    with tempfile.TemporaryDirectory() as folder_of_output:
+        files = [Path(folder_of_output) / stream for stream in ("stdout", "stderr")]
         arguments = list(arguments)
         process = _FORKS.Process(
             target=_run,

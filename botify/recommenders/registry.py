@@ -1,7 +1,7 @@
 """All recommenders by name, and the answer to a query: a recommender's track, or a fallback's.
 
 A new recommender is a class like those of `lists` in a file of its own, a line in `RECOMMENDERS`,
-and a row in docs/service.md. If it ranks as another exported list does, as `discover` does, the
+and a row in docs/service.md. If it ranks as another exported list does, as `new` does, the
 line is enough; what is read of another exported file becomes an `Artifact`.
 """
 
@@ -26,8 +26,8 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "indexed": Indexed(),
     "in_order": InOrder(),
     "blend": InOrder(),
-    "again": InOrder(lists_in("again.jsonl")),
-    "discover": InOrder(lists_in("discover.jsonl")),
+    "repeat": InOrder(lists_in("repeat.jsonl")),
+    "new": InOrder(lists_in("new.jsonl")),
     "contextual": Contextual(),
     "session_als": SessionAls(),
     "fold_in": FoldIn(),

@@ -27,6 +27,14 @@ def ingest(
 ) -> Store:
     """Add plays to a session store, which is made if there is none; the same data add nothing.
 
+    >>> import tempfile
+    >>> import pyarrow as pa
+    >>> plays = pa.table({"listener": [7, 7, 8], "song": ["a", "b", "a"]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = ingest(plays, f"{folder}/store", user="listener", item="song")
+    >>> store.manifest.events
+    3
+
     Args:
         data: A data frame of pandas, polars, Arrow or Dask; files (CSV, JSON lines, Parquet); or,
             without columns and preset, event logs and their folders.
@@ -36,6 +44,9 @@ def ingest(
         percent: Whether shares are 0 to 100.
         columns: By what they hold: `user` and `item`, and any of `weight`, `timestamp`, `session`,
             `share`, `title` and the others that `listening-loop ingest --help` names.
+
+    Returns:
+        The store, as it is after the ingest.
 
     Raises:
         Error: The data have no such column, no good row, mixed ids; or the store is another's, or

@@ -19,7 +19,7 @@ from recsys.config import NextTrackConfig
 from recsys.errors import ExportError
 from recsys.models.factors import fill_up
 from recsys.models.sparse import nearest, top_products
-from recsys.next_track.model import NextTrackModel, Prefixes, PartWeights, cut_prefixes
+from recsys.next_track.model import NextTrackModel, PartWeights, Prefixes, cut_prefixes
 from recsys.next_track.sessions import Sessions
 
 K = 20

@@ -128,17 +128,17 @@ class RecommendationClient:
                 ) as response:
                     content = await response.read()
             except (aiohttp.ClientError, OSError) as error:
-                problem = f"no answer ({error or type(error).__name__})"
+                reason = f"no answer ({error or type(error).__name__})"
             else:
                 if response.status == HTTPStatus.OK:
                     return content
-                problem = f"refused with {response.status}: {_shorten(content)}"
+                reason = f"refused with {response.status}: {_shorten(content)}"
                 if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    raise SimError(f"{url}: {problem}")
+                    raise SimError(f"{url}: {reason}")
             now = time.monotonic()
             give_up_at = min(give_up_at, now + PATIENCE_S)
             if now >= give_up_at:
-                raise SimError(f"{url}: {problem}; is the service running?")
+                raise SimError(f"{url}: {reason}; is the service running?")
             await asyncio.sleep(pause_s)
             self.retries += 1
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

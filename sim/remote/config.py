@@ -9,7 +9,7 @@ from looplib.config import Config, Count
 
 
 class RemoteConfig(Config):
-    """Which listeners, which service, and how many requests at a time."""
+    """A run against a service: which listeners, and how many requests at a time."""
 
     world: Path = Field(
         default=Path("out/demo/world"),

@@ -15,7 +15,7 @@ from sim.listening.sessions import SessionBatch
 from sim.remote.client import RecommendationClient
 from sim.remote.config import RemoteConfig
 from sim.remote.sessions import SessionQueue, draw_session_starts, play_pool
-from sim.worlds.files import World, load_world
+from sim.worlds.files import World, load_world, world_digest
 
 SCHEMA = 5
 
@@ -53,7 +53,7 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
         document = {
             "schema": SCHEMA,
             **config.model_dump(mode="json"),
-            "world": {"sha256": world.sha256},
+            "world": {"sha256": world_digest(config.world)},
             "seconds": round(seconds, 3),
             **asdict(totals),
             "tracks": tracks,

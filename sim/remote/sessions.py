@@ -6,7 +6,6 @@ beside it.
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
@@ -65,22 +64,18 @@ class SessionQueue:
         self._waiting: dict[int, deque[int]] = {}  # by listener, ascending
         for number, listener in enumerate(listeners.tolist()):
             self._waiting.setdefault(listener, deque()).append(number)
-        # a heap of sessions and their listeners, who have none open
-        self._ready: list[tuple[int, int]] = []
+        self._ready: deque[int] = deque()  # whose listeners have none open
         self.free(self._waiting)
 
     def take(self, most: int) -> IntArray:
         """Take the numbers of up to so many sessions, to be opened now."""
         count = min(most, len(self._ready))
-        numbers = [heappop(self._ready)[0] for _ in range(count)]
-        return np.array(numbers, dtype=np.int64)
+        return np.array([self._ready.popleft() for _ in range(count)], dtype=np.int64)
 
     def free(self, listeners: Iterable[int]) -> None:
         """Let these listeners have other sessions, as theirs are over."""
-        for listener in listeners:
-            waiting = self._waiting[listener]
-            if waiting:
-                heappush(self._ready, (waiting.popleft(), listener))
+        waiting = (self._waiting[listener] for listener in listeners)
+        self._ready += (sessions.popleft() for sessions in waiting if sessions)
 
 
 async def play_pool(
@@ -94,7 +89,7 @@ async def play_pool(
     """Play sessions of a queue that share a request, until there are none to open.
 
     Each round reports what all of them heard. The pool that ends a listener's session opens the
-    next.
+    next one.
 
     Args:
         batch: Room for the sessions.

@@ -37,8 +37,6 @@ class World:
     consume_sharpness: FloatArray  # (listeners,)
     session_budget: IntArray  # (listeners,)
     gamma: FloatArray  # (listeners,), factor for each earlier track of an artist
-    catalogue_sha256: str  # of tracks.json
-    sha256: str  # of all files
     response: ResponseConfig = field(default_factory=ResponseConfig)
     seed: int = 0  # of what only one listener hears in one track
 
@@ -60,14 +58,14 @@ class _SessionSettings(Config, extra="ignore"):
     response: ResponseConfig = ResponseConfig()
 
 
-class _TrackRecord(BaseModel, strict=True):
+class _TrackLine(BaseModel, strict=True):
     """A line of `tracks.json`; unknown keys are ignored."""
 
     track: int
     artist: int | str
 
 
-class _UserRecord(BaseModel, strict=True):
+class _UserLine(BaseModel, strict=True):
     """A line of `users.json`; what is missing takes the original service's defaults."""
 
     user: int
@@ -91,11 +89,11 @@ def load_world(folder: Path) -> World:
         SimError: A file is missing, a line is torn or out of order, or the files contradict each
             other; the message names the file and the line.
     """
-    tracks = _read_records(folder / TRACKS_FILE, _TrackRecord, "track")
+    tracks = _read_records(folder / TRACKS_FILE, _TrackLine, "track")
     artists = np.array([track.artist for track in tracks], np.str_)
     del tracks  # a large catalogue's records take more memory than all arrays
     embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(artists))
-    users = _read_records(folder / USERS_FILE, _UserRecord, "user")
+    users = _read_records(folder / USERS_FILE, _UserLine, "user")
     _check_interests(folder / USERS_FILE, users, len(artists))
     file = folder / CONFIG_FILE
     settings = load_config(_SessionSettings, file if file.exists() else None)
@@ -121,8 +119,6 @@ def load_world(folder: Path) -> World:
         consume_sharpness=column("consume_sharpness"),
         session_budget=column("session_budget"),
         gamma=column("artist_discount_gamma"),
-        catalogue_sha256=sha256_file(folder / TRACKS_FILE),
-        sha256=world_digest(folder),
         response=settings.response,
         seed=settings.seed,
     )
@@ -161,7 +157,7 @@ def _read_records(path: Path, model: type[_RecordT], key: str) -> list[_RecordT]
     return records
 
 
-def _check_interests(path: Path, users: list[_UserRecord], tracks: int) -> None:
+def _check_interests(path: Path, users: list[_UserLine], tracks: int) -> None:
     for line, user in enumerate(users, start=1):
         interest = max(user.interests)
         if interest >= tracks:

@@ -42,7 +42,7 @@ Events = list[dict[str, Any]]
 
 def hostile_events() -> Events:
     """An experiment whose every name is hostile, its arms' too."""
-    found = []
+    events = []
     for number, good in enumerate(experiment()):
         arms = {HOSTILE: f"{good['experiments']['ALS']}{HOSTILE}"}
         session = f"{good['session']}{NAMES[good['user'] % len(NAMES)]}"
@@ -51,7 +51,7 @@ def hostile_events() -> Events:
             "session": session,
             "recommender": NAMES[number % len(NAMES)],
         }
-        found.append(
+        events.append(
             good
             | (
                 changed
@@ -59,7 +59,7 @@ def hostile_events() -> Events:
                 else changed | {"recommender": None}
             )
         )
-    return found
+    return events
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +102,8 @@ def test_hostile_names_are_kept_as_they_are_and_make_no_file(
     report = ingest([log], tmp_path / "store")
     assert report.lines.good == len(hostile_events())
     assert report.lines.rejected == len(REFUSED)
-    kept = {row["session"] for row in read_rows(report.store)}
-    assert kept == {hostile["session"] for hostile in hostile_events()}
+    sessions = {row["session"] for row in read_rows(report.store)}
+    assert sessions == {hostile["session"] for hostile in hostile_events()}
     suffixes = {file.suffix for file in tmp_path.rglob("*") if file.is_file()}
     assert suffixes == {".json", ".jsonl", ".parquet", ""}, "the lock has none"
     assert [file.name for file in tmp_path.iterdir()] == ["store"]
@@ -114,9 +114,9 @@ def test_in_the_report_hostile_names_are_text(root: Path) -> None:
     assert not page.find("script")
     assert not page.find("img")
     assert HOSTILE.split(">")[0] in page.text
-    found = json.loads((root / "report" / "report.json").read_text())
-    assert found["lines"]["rejected"] == len(REFUSED)
-    assert sum(found["listeners"].values()) == 60
+    summary = json.loads((root / "report" / "report.json").read_text())
+    assert summary["lines"]["rejected"] == len(REFUSED)
+    assert sum(summary["listeners"].values()) == 60
 
 
 def test_in_the_lab_hostile_names_are_text(root: Path) -> None:

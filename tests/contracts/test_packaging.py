@@ -22,7 +22,7 @@ HEAVY = {"dask", "distributed", "duckdb", "pyarrow", "scipy", "bokeh"}
 
 def would_install(extra: str) -> set[str]:
     """Return the distributions that `pip install .[extra]` brings, by what each requires."""
-    found, left = set[str](), [Requirement(f"{PROJECT['project']['name']}[{extra}]")]
+    names, left = set[str](), [Requirement(f"{PROJECT['project']['name']}[{extra}]")]
     while left:
         requirement = left.pop()
         for text in _requires(requirement.name):
@@ -34,10 +34,10 @@ def would_install(extra: str) -> set[str]:
                 new = {
                     canonicalize_name(needed.name),
                     *(f"{needed.name}[{name}]" for name in needed.extras),
-                } - found
-                found |= new
+                } - names
+                names |= new
                 left += [needed] if new else []
-    return found
+    return names
 
 
 def modules_of_tests() -> set[str]:
@@ -85,8 +85,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (unpacked,) = source.iterdir()
     assert list((unpacked / "examples").glob("*.ipynb"))
     build(unpacked, "wheel", dist)
-    (found,) = dist.glob("*.whl")
-    return found
+    (wheel,) = dist.glob("*.whl")
+    return wheel
 
 
 def build(folder: Path, target: str, out: Path) -> None:

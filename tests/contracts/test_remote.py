@@ -54,13 +54,14 @@ def _play(world: World, served: Served, concurrency: int, batch: int) -> Traffic
 
 
 def _sessions(log: Path) -> dict[str, list[Any]]:
-    found = defaultdict(list)
+    sessions = defaultdict(list)
     for event in read_events(log):
-        found[str(event.session)].append(event)
-    return dict(found)
+        sessions[str(event.session)].append(event)
+    return dict(sessions)
 
 
 @pytest.mark.parametrize(("concurrency", "batch"), [(1, 0), (3, 15)])
+@pytest.mark.slow
 def test_the_services_log_holds_the_sessions_that_were_played_and_ingests_without_a_reject(
     published: Published,
     world: World,

@@ -35,30 +35,30 @@ class StandIn:
         self.count += 1
         self._cut(self.count - 0.5)
         name, *words = step.words
-        given = dict(pairwise(words))
-        if "--summary" in given:
-            self._listen(Path(given["--summary"]), given["--seed"])
+        options = dict(pairwise(words))
+        if "--summary" in options:
+            self._listen(Path(options["--summary"]), options["--seed"])
         elif name == "ingest":
             logs = [Path(word) for word in words[: words.index("--store")]]
             self._write(
-                Path(given["--store"], "events"),
+                Path(options["--store"], "events"),
                 "".join(self._text_of(log) for log in logs),
             )
         elif name == "search":
-            found = Path(given["--store"], "events").read_text()
-            self._write(Path(given["--run"], "winner.json"), found)
-            self._write(Path(given["--out"], "lists"), found)
+            events = Path(options["--store"], "events").read_text()
+            self._write(Path(options["--run"], "winner.json"), events)
+            self._write(Path(options["--out"], "lists"), events)
         elif name == "ab":
             report = {
                 "recommenders": {"C": "random", "T1": "indexed"},
                 "log": self._text_of(Path(words[0])),
             }
             self._write(
-                Path(given["--out"], "report.json"), orjson.dumps(report).decode()
+                Path(options["--out"], "report.json"), orjson.dumps(report).decode()
             )
         else:
             self._write(
-                Path(given.get("--log") or given["--out"], "events"), f"{name}\n"
+                Path(options.get("--log") or options["--out"], "events"), f"{name}\n"
             )
         self._cut(self.count)
 

@@ -199,21 +199,21 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
     with without_processes():
         search_of(config_of(store, undisturbed, SHORT))
     with (
-        network(4) as (first, last, *others),
+        network(4) as (first, last, *workers),
         scheduler(tmp_path, host=first.address, under=(*first.under, *SILENCE)) as (
             address,
             start_worker,
         ),
     ):
-        for host in others:
+        for host in workers:
             start_worker(under=(*host.under, *SILENCE))
         under = (*last.under, *SILENCE)
         config = config_of(store, run, SHORT, scheduler=address)
         with searching(config, under) as process:
-            others[0].cut()
+            workers[0].cut()
             wait_for_rows(run, 1, process)
-            others[0].restore()
-            others[1].cut()
+            workers[0].restore()
+            workers[1].cut()
             _, errors = process.communicate(timeout=BOUND_S)
         assert process.returncode == 0, errors
         assert_same_end(run, undisturbed)

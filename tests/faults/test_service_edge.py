@@ -6,7 +6,6 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import orjson
@@ -111,10 +110,14 @@ def send_part(port: int, data: bytes, ended: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def beside(target: Callable[[threading.Event], None], count: int) -> Iterator[None]:
-    """Run threads beside the block until an event ends them."""
+def beside(
+    target: Callable[..., None], count: int, *arguments: object
+) -> Iterator[None]:
+    """Run threads beside the block; the last argument of each is an event that ends it."""
     ended = threading.Event()
-    threads = [threading.Thread(target=target, args=[ended]) for _ in range(count)]
+    threads = [
+        threading.Thread(target=target, args=(*arguments, ended)) for _ in range(count)
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -125,17 +128,10 @@ def beside(target: Callable[[threading.Event], None], count: int) -> Iterator[No
             thread.join()
 
 
-def greedy(
-    port: int, data: bytes, count: int
-) -> contextlib.AbstractContextManager[None]:
-    """Clients that send and read nothing."""
-    return beside(partial(send_part, port, data), count)
-
-
 @pytest.mark.parametrize("attack", GREEDY)
 def test_health_is_answered_beside_greedy_clients(shared: Served, attack: str) -> None:
     data, count = GREEDY[attack]
-    with greedy(shared.port, data, count):
+    with beside(send_part, count, shared.port, data):
         for _ in range(CHECKS):
             assert shared.ask("GET", "/health/live")[0] == 200
             assert shared.ask("POST", "/next/7", {"track": 1, "time": 0.5})[0] == 200
@@ -157,7 +153,7 @@ def test_slow_clients_hold_up_nobody(shared: Served, count: int, start: bytes) -
     """More of them than threads."""
     with (
         held(shared.port, [start] * count) as sockets,
-        beside(partial(drip, sockets[:200]), 1),
+        beside(drip, 1, sockets[:200]),
     ):
         for _ in range(CHECKS):
             assert_serves(shared)

@@ -168,6 +168,7 @@ def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[by
 
 @pytest.mark.usefixtures("no_reports")
 @pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.slow
 def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(
     seen: bool,
     tmp_path: Path,

@@ -74,8 +74,6 @@ def _world(seed: int) -> World:
         consume_sharpness=rng.uniform(0.1, 2, size=LISTENERS),
         session_budget=rng.integers(1, 6, size=LISTENERS, endpoint=True),
         gamma=rng.uniform(0, 1, size=LISTENERS),
-        catalogue_sha256="",
-        sha256="",
         response=RESPONSES[seed % 2],
     )
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -118,6 +119,7 @@ def log_lines(draw: st.DrawFn) -> bytes:
 @given(
     lines=st.lists(log_lines(), max_size=4), ending=st.sampled_from([b"\n", b"\r\n"])
 )
+@pytest.mark.slow
 def test_a_line_is_read_as_it_is_elsewhere_and_rejected_only_if_it_is_no_event(
     load: Load, lines: list[bytes], ending: bytes
 ) -> None:

@@ -334,6 +334,7 @@ def test_a_bad_file_among_good_ones_spoils_no_other(tmp_path: Path) -> None:
     assert [row["user"] for row in rows] == [0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4]
 
 
+@pytest.mark.slow
 def test_lines_of_a_long_log_are_read_in_their_order(tmp_path: Path) -> None:
     lines = [text(user=user, session=f"s\0{user % 7}") for user in range(120_000)]
     lines[50_000] = lines[119_000] = "garbage"

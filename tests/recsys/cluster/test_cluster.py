@@ -132,6 +132,7 @@ with open_cluster(ClusterConfig(workers=2)) as cluster:
 
 
 @pytest.mark.dask
+@pytest.mark.slow
 def test_a_script_without_a_guard_gets_one_line_that_says_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)

