@@ -36,6 +36,15 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
     The library's own code runs for factors of 64 bits, `use_cg` or `use_native` False, and where
     few rows are ranked, or some of the items.
+
+    >>> from threadpoolctl import threadpool_limits
+    >>> liked = csr_matrix(np.array([[3, 1, 0, 0], [2, 0, 5, 0], [0, 1, 0, 0]], np.float32))
+    >>> with threadpool_limits(1, user_api="blas"):  # as the library asks for
+    ...     model = AlternatingLeastSquares(2, iterations=5, random_state=1, num_threads=1)
+    ...     model.fit(liked, show_progress=False)
+    >>> ids, scores = model.recommend([2], liked[[2]], N=2)
+    >>> ids.tolist()
+    [[0, 3]]
     """
 
     def __init__(

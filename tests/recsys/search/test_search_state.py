@@ -8,7 +8,7 @@ from recsys.models.registry import read_models
 from recsys.search.folder import locked_run
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer
-from recsys.search.state import SearchState
+from recsys.search.search import SearchState
 from recsys.search.trials import CHECKPOINTS, Checkpoint, plan_trials
 from recsys.workspace import open_workspace
 
@@ -16,7 +16,7 @@ from recsys.workspace import open_workspace
 def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:
     """And nothing of its blocks once it is done."""
     search = Search(iterations=3, score_every=1)
-    (trial,) = plan_trials(read_models({"als": {}}), "data", seed=1)
+    (trial,) = plan_trials(read_models({"als": {}}), {}, "data", seed=1)
     validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:
         state = SearchState(search, [trial], [], Scorer("data", validation, 1, 1), lock)
