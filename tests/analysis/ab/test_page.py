@@ -49,7 +49,9 @@ def test_the_verdict_comes_first_with_its_reason(usual: Element) -> None:
     report, page = make_report(), usual
     verdict = page.find("div", id="verdict")[0]
     assert verdict.attributes["data-decision"] == "ship"
-    assert verdict.text.startswith(f"{words.headline(report)} {words.reason(report)}")
+    narrow = "\N{NARROW NO-BREAK SPACE}"
+    text = f"{words.headline(report)} {words.reason(report)}".replace(narrow, " ")
+    assert verdict.text.replace(narrow, " ").startswith(text)
     assert all(warning in verdict.text for warning in words.warnings(report))
     main = page.find("main")[0]
     assert main.children.index(verdict) == 1  # after the heading
@@ -185,7 +187,6 @@ def test_the_page_needs_nobody_else(text: str, usual: Element) -> None:
     assert not usual.find("script")
     targets = {element.attributes.get("id") for element in usual.walk()}
     links = [element.attributes["href"] for element in usual.find("a")]
-    assert len(links) > 5
     assert all(link.startswith("#") and link[1:] in targets for link in links)
     assert (
         "default-src 'none'"
@@ -222,6 +223,7 @@ def test_identifiers_are_unique(three_arms: Element) -> None:
 def test_what_does_not_exist_is_shown_as_a_dash() -> None:
     report, nothing = make_report(days=3), Interval(*[math.nan] * 3)
     names = (
+        "p_value",
         "control_value",
         "arm_value",
         "adjusted_p_value",
@@ -252,7 +254,7 @@ def test_an_experiment_of_one_arm_or_of_nobody_makes_a_page() -> None:
     )
     alone = replace(report, listeners={"C": 0}, sessions={"C": 0}, srm=nobody)
     page = parse(alone)
-    assert page.find("div", id="verdict")[0].find("h2")[0].text == "Ship"
+    assert page.find("div", id="verdict")[0].find("h2")[0].text == "Do not ship"
     assert read_table(page, "checks-table")[1][::2] == ["Sample ratio", "! look"]
 
 
