@@ -69,6 +69,15 @@ class Evidence:
         first_ms, last_ms = self.span_ms
         return (last_ms - first_ms) / DAY_MS
 
+    def title(self, arm: str) -> str:
+        """Name an arm with its recommender, such as "T3 (in_order)"."""
+        recommender = self.recommenders.get(arm)
+        return arm if recommender in {None, "", arm} else f"{arm} ({recommender})"
+
+    def primary(self, arm: str) -> list[MetricEffect]:
+        """Select the effects of an arm on primary metrics."""
+        return [row for row in self.effects if (row.arm, row.role) == (arm, "primary")]
+
     def effect(self, arm: str, metric: str) -> MetricEffect:
         """Find the effect of an arm on a metric.
 

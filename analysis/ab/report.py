@@ -38,7 +38,7 @@ from analysis.ab.listeners import check_metrics, measure, read_histograms
 from analysis.ab.metrics import ORIGINAL_METRICS
 from analysis.ab.moments import RATIO, by_metric, largest_skewness, read_moments
 from analysis.ab.table import Table, read_table
-from analysis.ab.verdict import Verdict, decide
+from analysis.ab.verdict import ArmVerdict, Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
@@ -101,6 +101,12 @@ class Report(Evidence):
     def arms(self) -> tuple[str, ...]:
         """All arms, the control first."""
         return tuple(self.listeners)
+
+    @property
+    def subject(self) -> ArmVerdict | None:
+        """The arm that is shipped or waited for."""
+        arms = (arm for arm in self.verdict.arms if arm.standing == "subject")
+        return next(arms, None)
 
     @property
     def dates(self) -> tuple[str, ...]:

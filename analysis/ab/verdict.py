@@ -141,18 +141,14 @@ def _decide_arms(evidence: Evidence, config: AbConfig) -> Verdict:
 
 def _gain_pct(evidence: Evidence, arm: str) -> float:
     """Return how much better an arm's first primary metric is, in %."""
-    gains = (row.gain_pct for row in _primary(evidence, arm))
+    gains = (row.gain_pct for row in evidence.primary(arm))
     return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
-
-
-def _primary(evidence: Evidence, arm: str) -> list[MetricEffect]:
-    return [row for row in evidence.effects if row.arm == arm and row.role == "primary"]
 
 
 def _weigh(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
     """Weigh the effects of an arm."""
     guardrails = [row for row in evidence.effects if row.arm == arm and row.guardrail]
-    significant = [row for row in _primary(evidence, arm) if row.significant]
+    significant = [row for row in evidence.primary(arm) if row.significant]
     losses = [row for row in guardrails if row.guardrail == "broken"]
     losses += [row for row in significant if row.gain(row.effect) <= 0]
     unclear = [row for row in guardrails if row.guardrail == "unclear"]
@@ -228,7 +224,7 @@ def _more_listeners(
     ]
     if needs_gain:
         level = config.alpha / len(config.deciding) / (len(evidence.listeners) - 1)
-        gains = [row.relative for row in _primary(evidence, arm)]
+        gains = [row.relative for row in evidence.primary(arm)]
         needed = (growth(gain.lower, gain.upper, 0.0, level) for gain in gains)
         factors.append(min(needed, default=math.inf))
     factor = max(factors)
