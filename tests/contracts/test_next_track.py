@@ -114,7 +114,7 @@ def score_by_hand(
     sessions = plays.sort_values("ts").groupby("s")["i"].agg(list)
     artists = plays.drop_duplicates("i").set_index("i")["a"].dropna()
     fans = plays.groupby("i")["u"].nunique()
-    parts = [(weights["own"], shares(own_by_hand(plays, user)))]
+    parts = [(weights["listener"], shares(own_by_hand(plays, user)))]
     for ago, track in enumerate(session[:-11:-1], start=1):
         same = artists.index[artists == artists.get(track)].difference([track])
         near = shares(near_by_hand(sessions, track))
