@@ -221,43 +221,6 @@ def test_logged_propensities_count_for_themselves(
     assert winner.metrics == read_run(open_workspace(finished))[1].metrics
 
 
-def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(
-    scorer: Scorer,
-) -> None:
-    """Lists at random are worth the same: the best of many looks better, but not to the listeners
-    who chose nothing."""
-    dataset, generator = open_dataset(scorer.dataset), np.random.default_rng(4)
-    parted = replace(
-        scorer, validation=scorer.validation.model_copy(update={"test_share": 0.5})
-    )
-    truth = np.mean(
-        [
-            true_time(user, track)
-            for user in dataset.users.tolist()
-            for track in range(TRACKS)
-        ]
-    )
-    tried = [
-        np.stack(
-            [generator.choice(TRACKS, 10, replace=False) for _ in dataset.users]
-        ).astype(np.int32)
-        for _ in range(30)
-    ]
-    best = max(
-        tried,
-        key=lambda lists: score_lists(parted, lists, is_whole=False).metrics[
-            "ope_time@10"
-        ][0],
-    )
-    optimistic, _, _ = score_lists(parted, best, is_whole=False).metrics["ope_time@10"]
-    value, lower, upper = score_lists(
-        replace(parted, is_test=True), best, is_whole=True
-    ).metrics["ope_time@10"]
-    assert lower < truth < upper
-    assert value < optimistic
-    assert abs(value - truth) < abs(optimistic - truth)
-
-
 def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
