@@ -1,6 +1,6 @@
 """The shape of every model: a frozen configuration, `fit` and `recommend`.
 
-Another kind is a file with its `ModelConfig` and its `Model`, and a line in
+Another kind is a file with its `looplib.config.Config` and its `Model`, and a line in
 `recsys.models.registry`.
 """
 
@@ -18,10 +18,6 @@ from recsys.models.factors import Factors, Pool, fill_up
 State = Mapping[str, Any]  # arrays and numbers, as `np.savez` takes them
 
 
-class ModelConfig(Config):
-    """The hyperparameters of a kind, here of one without; each is an axis of a search."""
-
-
 class Model(ABC):
     """A model of some kind, with its configuration.
 
@@ -34,7 +30,7 @@ class Model(ABC):
     is_baseline: ClassVar[bool] = False  # scored once beside the trials, never wins
     needs_order: ClassVar[bool] = False  # of the plays
     has_factors: ClassVar[bool] = False
-    config: Config = ModelConfig()
+    config: Config  # the hyperparameters, each of which is an axis of a search
     train: Interactions
     threads: int
 

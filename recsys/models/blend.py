@@ -22,12 +22,12 @@ from looplib.arrays import (
     IntArray,
     offsets,
 )
-from looplib.config import Count
+from looplib.config import Config, Count
 from looplib.randomness import make_generator
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.activation import activation, sum_plays
-from recsys.models.base import Model, ModelConfig
+from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import products_at, rank_rows, top_neighbours, top_products
 
@@ -41,7 +41,7 @@ _RIDGE = 1.0
 _LEAST = 1e-4  # added to what may be 0 before its logarithm
 
 
-class BlendConfig(ModelConfig):
+class BlendConfig(Config):
     """The hyperparameters of `Blend`."""
 
     window: Count = 10

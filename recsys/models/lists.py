@@ -7,16 +7,17 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Int32Array
+from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.dataset.lists import lists_name
 from recsys.errors import TrialError
-from recsys.models.base import Model, ModelConfig
+from recsys.models.base import Model
 from recsys.models.factors import Pool, keep_tracks
 
 GROUP = "listening_loop.models"  # of entry points
 
 
-class FixedListsConfig(ModelConfig):
+class FixedListsConfig(Config):
     """What names a file of lists of another model."""
 
     name: str = ""
@@ -55,7 +56,7 @@ class FixedLists(Model):
         return keep_tracks(lists, is_repeat == (pool == "repeat"))[:, :k]
 
 
-class FunctionConfig(ModelConfig):
+class FunctionConfig(Config):
     """The hyperparameters of `Function`."""
 
     name: str = ""

@@ -113,19 +113,6 @@ def test_iterations_alternate_listeners_and_tracks() -> None:
     assert scores == pytest.approx(users @ items.T, abs=1e-4)
 
 
-def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it() -> None:
-    interactions = listening()
-    config = PLAIN.model_copy(update=KNOBS["everything"])
-    generator = np.random.default_rng(1)
-    others = generator.normal(size=(interactions.shape[1], FACTORS)).astype(np.float32)
-    shape = (interactions.shape[0], FACTORS)
-    whole, parts = (np.zeros(shape, dtype=np.float32) for _ in range(2))
-    solve(whole, [others], interactions, config, threads=1)
-    for block in (slice(0, 7), slice(7, 30)):
-        solve(parts[block], [others], interactions[block], config, threads=1)
-    assert np.array_equal(whole, parts)
-
-
 def test_compiled_code_is_kept_where_nobody_else_can_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
