@@ -95,11 +95,11 @@ def measure(
     kept = np.array([analysis.errors(config.alpha, 2 * n) for analysis, n in seen])
     shipped = 0
     for _ in range(runs):
-        drawn = [
+        summaries = [
             summarize(draw(generator, count, 1 + LIFT * (arm == 1)), counts)
             for arm in range(arms)
         ]
-        shipped += ships(drawn, limits, kept)
+        shipped += ships(summaries, limits, kept)
     listeners = f"{planned.listeners:,}"
     return [str(arms), rule, listeners, str(days), f"{shipped / runs:.1%}"]
 

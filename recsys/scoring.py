@@ -41,7 +41,7 @@ _FEWEST_IN_TEST = 200
 # pools of lists that are scored apart, on the held-out tracks in the same pool
 SEGMENTS: Mapping[str, Pool] = {"again": "heard", "new": "new"}
 _OF_SEGMENTS = tuple(name for name in METRICS if name not in ("novelty", "coverage"))
-Interval = tuple[float, float, float]  # value and the ends of its 95 % interval
+MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ListMetrics:
     metric where it is a ratio of sums over listeners, and of `ope_time`.
     """
 
-    metrics: dict[str, Interval]
+    metrics: dict[str, MetricValue]
     warnings: dict[str, str]  # why nothing should be concluded from a metric
     # by metric, what each listener adds: numerators and denominators; shape (2, listeners)
     listeners: dict[str, FloatArray]
@@ -117,12 +117,12 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
 
 def score_segments(
     scorer: Scorer, lists: Mapping[Pool, Int32Array]
-) -> dict[str, Interval]:
+) -> dict[str, MetricValue]:
     """Score lists of the tracks heard and of new ones, each on the held-out tracks of its pool.
 
     Where nothing that was held out is in a pool, there are no metrics of it.
     """
-    found: dict[str, Interval] = {}
+    found: dict[str, MetricValue] = {}
     for segment, pool in SEGMENTS.items():
         if pool not in lists:
             continue

@@ -90,7 +90,7 @@ def _describe_report(root: Path, folder: Path) -> dict[str, Any]:
     verdict = content["verdict"]
     return {
         "experiment": str(content["experiment"]),
-        "decision": str(verdict.get("headline", verdict["decision"])),
+        "decision": str(verdict["decision"]),
         "reason": str(verdict["reason"]),
     }
 

@@ -18,7 +18,7 @@ from recsys.dataset.dataset import PIECES
 from recsys.errors import SearchError, StorageError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.runs.trials import Trial
-from recsys.scoring import Interval, Scorer
+from recsys.scoring import MetricValue, Scorer
 from recsys.workspace import Workspace
 
 CONFIG = "config.yaml"
@@ -38,13 +38,13 @@ class Winner:
 
     trial: Trial
     sweeps: int  # after which it was best
-    metrics: dict[str, Interval]
+    metrics: dict[str, MetricValue]
     select: str  # the metric that chose it
     dataset: str  # digest of the dataset that it was fitted and scored on
     remarks: tuple[str, ...] = ()  # warnings about the choice
     beats_baselines: bool = True  # each significantly, by the metric
     # metrics on the listeners who chose nothing
-    test: dict[str, Interval] = field(default_factory=dict)
+    test: dict[str, MetricValue] = field(default_factory=dict)
     # of a winner without factors: the best trial that has some, and its sweeps
     factors: Trial | None = None
     factor_sweeps: int = 0

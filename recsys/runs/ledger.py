@@ -23,7 +23,7 @@ from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
 from recsys.runs.trials import Trial
-from recsys.scoring import Interval
+from recsys.scoring import MetricValue
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Score:
 
     sweep: int  # 0 for a baseline
     # by key, such as "ndcg@30"; none of a failure
-    metrics: dict[str, Interval] = field(default_factory=dict)
+    metrics: dict[str, MetricValue] = field(default_factory=dict)
     fit_s: float = 0.0  # CPU seconds of the fit, in blocks those of the wall
     # by metric, why nothing should be concluded from it
     warnings: dict[str, str] = field(default_factory=dict)
     # where it has every metric, on the listeners who chose nothing
-    test: dict[str, Interval] = field(default_factory=dict)
+    test: dict[str, MetricValue] = field(default_factory=dict)
     error: str | None = None  # why the trial failed on the way to this sweep
     # a failure follows from data and parameters; if not, the next run tries again
     is_final: bool = True

@@ -20,7 +20,7 @@ from analysis.statistics.effects import CONFIDENCE
 from looplib.arrays import FloatArray
 from recsys.runs.ledger import Score, Scores, Stop, failure_of
 from recsys.runs.trials import Trial
-from recsys.scoring import Interval
+from recsys.scoring import MetricValue
 
 _ROUNDING = 1e-6  # of the largest standard error
 
@@ -34,7 +34,7 @@ class RankedTrial:
     stop: Stop | None  # why it was stopped early or failed
     score: Score | None  # the best of them by the choosing metric; None of a failure
     # the choosing metric less the best candidate's, with the simultaneous interval
-    behind: Interval | None = None
+    behind: MetricValue | None = None
 
     @property
     def sweep(self) -> int:
@@ -102,7 +102,7 @@ def differences(
     reference: int,
     resamples: int,
     seed: int,
-) -> list[Interval]:
+) -> list[MetricValue]:
     """Estimate how far each model's metric is from a reference's, with simultaneous 95 % intervals.
 
     Max-T: an interval reaches so many standard errors that in 95 % of the resamples no difference

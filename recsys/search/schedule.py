@@ -19,7 +19,7 @@ import numpy as np
 from recsys.config import Search
 from recsys.runs.ledger import Score, Scores, Stop, failure_of
 from recsys.runs.trials import Trial
-from recsys.scoring import Interval
+from recsys.scoring import MetricValue
 
 _FAILED = -math.inf
 _RANKED = 3  # scores of a fit from which on its learning curve is known
@@ -37,7 +37,7 @@ _GAINS = 0.01
 _BEHIND = "behind the best by more than its interval and what it may still gain"
 Step = tuple[Trial, int]  # a trial, and the sweep after which it is scored
 # How far the metric of each step is behind that of the best one, with the interval.
-Compare = Callable[[tuple[Step, ...]], Sequence[Interval]]
+Compare = Callable[[tuple[Step, ...]], Sequence[MetricValue]]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from recsys.runs.ranking import (
     scored_candidates,
 )
 from recsys.runs.trials import Trial, plan_wider
-from recsys.scoring import Interval, Scorer
+from recsys.scoring import MetricValue, Scorer
 from recsys.search.schedule import Decisions, Step, decide
 
 
@@ -57,7 +57,7 @@ class SearchState:
             scorer.digest,
             partial(has_listeners, self.run, scorer),
         )
-        self._compared: dict[tuple[Step, ...], list[Interval]] = {}
+        self._compared: dict[tuple[Step, ...], list[MetricValue]] = {}
         self.decisions = self._decide()
 
     def count_steps(self) -> tuple[int, int]:
@@ -236,7 +236,7 @@ class SearchState:
         scores = self.ledger.scores
         return decide(self.search, candidates, scores, self.metric, self._compare)
 
-    def _compare(self, steps: tuple[Step, ...]) -> list[Interval]:
+    def _compare(self, steps: tuple[Step, ...]) -> list[MetricValue]:
         """Estimate how far each step is behind the best of them."""
         if steps not in self._compared:
             parts = np.stack(

@@ -144,10 +144,14 @@ def make_report(
             treated[0] if treated else None,
             "gain" if treated else "loss",
             arms=tuple(
-                ArmVerdict(arm, None, "time_per_session", (), standing=standing)
-                for arm, standing in zip(
-                    treated, ("subject", *["similar"] * len(treated)), strict=False
+                ArmVerdict(
+                    arm,
+                    None,
+                    "time_per_session",
+                    (),
+                    standing="subject" if arm == treated[0] else "similar",
                 )
+                for arm in treated
             ),
         ),
         original_table=tuple(

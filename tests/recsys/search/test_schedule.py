@@ -10,7 +10,7 @@ import pytest
 from recsys.config import Models, Search, Space
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial, plan_candidates
-from recsys.scoring import Interval
+from recsys.scoring import MetricValue
 from recsys.search.schedule import Decisions, Step, decide
 
 METRIC = "ndcg@30"
@@ -48,7 +48,7 @@ class Played:
     def decisions(self) -> Decisions:
         return decide(self.search, self.candidates, self.scores, METRIC, self.compare)
 
-    def compare(self, steps: Sequence[Step]) -> list[Interval]:
+    def compare(self, steps: Sequence[Step]) -> list[MetricValue]:
         values = [
             next(
                 score.metrics[METRIC][0]
