@@ -4,9 +4,9 @@ Writers and readers take names, order and types from here. To add a field, add i
 and raise `SCHEMA` of `analysis.store`: it is then read, checked, stored and written as null.
 docs/formats.md has the same table for people, and `analysis.logs.field_types` says what a type is
 to JSON, DuckDB and Arrow. If the value comes from a client, `botify.schemas` and
-`botify/openapi.yaml` accept it, and `botify.service.Service` logs it. An A/B report sees
-what `sql/ab/assigned_events.sql` and `sql/ab/session_events.sql` pass on, a search
-what `sql/sessions/named_events.sql` and `split_events.sql` do. `sim.events` writes simulated ones.
+`botify/openapi.yaml` accept it, and `botify.service.Service` logs it. Metrics of an A/B report read
+it as a column of `events`, a search what `sql/sessions/named_events.sql` and `split_events.sql` pass
+on. `sim.events` writes simulated ones.
 """
 
 from typing import Literal, NamedTuple

@@ -136,7 +136,7 @@ def test_the_ab_report_is_read_as_it_was_written_and_takes_no_name_for_markup(
     assert read.find("h1")[0].text == HOSTILE
     verdict = read.find("div", id="verdict")[0]
     assert verdict.attributes["data-decision"] == "ship"
-    assert verdict.find("h2")[0].text == f"Ship {HOSTILE}"
+    assert verdict.find("h2")[0].text == f"Ship {HOSTILE} (model {HOSTILE})"
     rows = read_table(read, "original-table")[1:]
     assert [row[0] for row in rows] == [row.metric for row in report.original_table]
 
