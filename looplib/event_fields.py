@@ -5,8 +5,8 @@ and raise `SCHEMA` of `analysis.store`: it is then read, checked, stored and wri
 docs/formats.md has the same table for people, and `analysis.logs.field_types` says what a type is
 to JSON, DuckDB and Arrow. If the value comes from a client, `botify.schemas` and
 `botify/openapi.yaml` accept it, and `botify.service.Service` logs it. Metrics of an A/B report read
-it as a column of `events`, a search what `sql/sessions/named_events.sql` and `split_events.sql` pass
-on. `sim.events` writes simulated ones.
+it as a column of `events`, a search what `sql/sessions/named_events.sql` and `split_events.sql`
+pass on. `sim.events` writes simulated ones.
 """
 
 from typing import Literal, NamedTuple
