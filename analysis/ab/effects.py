@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any, Literal
 
-from analysis.ab.config import AbConfig, Role
+from analysis.ab.config import Role
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import Metric
 from analysis.ab.moments import EMPTY, PAST, RATIO, MetricMoments
@@ -259,7 +259,7 @@ def _state(effect: MetricEffect) -> GuardrailState:
 
 
 def segment_effects(
-    rows: Iterable[MetricMoments], arms: Sequence[str], config: AbConfig
+    rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
 ) -> tuple[SegmentEffect, ...]:
     """Compare the arms, the control first, wherever there is more than one segment of a kind."""
     by_segment: dict[tuple[str, str], dict[str | None, MetricMoments]] = {}
@@ -269,8 +269,9 @@ def segment_effects(
             by_segment.setdefault((row.metric, row.segment), {})[row.arm] = row
             kind, _, label = row.segment.partition("=")
             sizes.setdefault(kind, Counter())[label] += row.listeners
+    config = analysis.config
     control, *treated = arms
-    found = []
+    segments = []
     kinds = (_DAYS, _NOVELTY, *config.segments)
     for kind, metric in product(kinds, config.deciding):
         labels = _largest(sizes.get(kind, {}), kind)
@@ -291,8 +292,8 @@ def segment_effects(
                 relative=relative_effect(effect),
                 p_value=effect.p_value,
             )
-            found.append(segment)
-    return tuple(found)
+            segments.append(segment)
+    return tuple(segments)
 
 
 def _largest(sizes: Mapping[str, int], kind: str) -> list[str]:

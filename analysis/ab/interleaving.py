@@ -53,13 +53,13 @@ def preferences(
         analysis: The rule by which is decided.
     """
     pairs = {arm: members(name or "") for arm, name in recommenders.items()}
-    found = []
+    compared = []
     for arm, pair in pairs.items():
         rows = credited.filter(pc.field("arm") == arm)
         moments = Moments.of({name: rows[name] for name in rows.column_names[2:]})
         if len(pair) == 2 and len(rows) > 1 and moments.means.all():
-            found.append(compare_pair(arm, pair, moments, analysis))
-    return tuple(found)
+            compared.append(compare_pair(arm, pair, moments, analysis))
+    return tuple(compared)
 
 
 def compare_pair(

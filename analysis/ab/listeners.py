@@ -204,8 +204,9 @@ def _append_listeners(
     Raises:
         AnalysisError: A metric has two rows for a listener.
     """
-    known = connection.table("known_listeners")
-    whole, segments = known.filter("segment = ''"), known.filter("segment <> ''")
+    listeners = connection.table("known_listeners")
+    whole = listeners.filter("segment = ''")
+    segments = listeners.filter("segment <> ''")
     for metric in metrics:
         sums = connection.table(f"sums_{source_of[metric.name]}")
         in_arm = _numbers(sums.filter("arm IS NOT NULL"), metric, _KEYS)

@@ -182,6 +182,6 @@ def largest_skewness(rows: Iterable[MetricMoments]) -> dict[str, float]:
     largest: dict[str, float] = {}
     for row in rows:
         if not (row.segment or math.isnan(row.skewness)):
-            known = largest.get(row.metric, 0.0)
-            largest[row.metric] = max(known, abs(row.skewness))
+            so_far = largest.get(row.metric, 0.0)
+            largest[row.metric] = max(so_far, abs(row.skewness))
     return largest

@@ -166,15 +166,15 @@ def build_report(
             rejected=events.rejected,
             **summarize_quality(measured.quality.to_arrow_table().to_pylist()),
         )
-        report = conclude(evidence, config, name, plan, events.sources)
+        report = conclude(evidence, analysis, name, plan, events.sources)
         return replace(
             report,
             sessions={
                 arm: round(row.count * row.mean(RATIO))
                 for arm, row in measurements["sessions"].items()
             },
-            original_table=original_table(measurements, config.control),
-            segments=segment_effects(moments, arms, config),
+            original_table=original_table(measurements),
+            segments=segment_effects(moments, arms, analysis),
             preferences=preferences(
                 measured.credited.to_arrow_table(), evidence.recommenders, analysis
             ),
@@ -226,17 +226,18 @@ def report_on_table(
         skewness=largest_skewness(moments),
     )
     name = name or table.name
-    return conclude(evidence, config, name, plan, (name,))
+    return conclude(evidence, analysis, name, plan, (name,))
 
 
 def conclude(
     evidence: Evidence,
-    config: AbConfig,
+    analysis: InterimAnalysis,
     name: str,
     plan: Experiment | None,
     sources: tuple[str, ...],
 ) -> Report:
     """Decide by the evidence; the experiment's file stands in the report without testers."""
+    config = analysis.config
     planned = config.fixed_horizon
     return Report(
         **vars(evidence),
@@ -246,7 +247,7 @@ def conclude(
         min_listeners=config.min_listeners,
         fixed_horizon=planned.listeners if planned else None,
         is_adjusted=config.cuped,
-        verdict=decide(evidence, config),
+        verdict=decide(evidence, analysis),
         metrics={
             metric.name: {"label": metric.display_name, "absent": metric.absent}
             for metric in config.reported
@@ -265,9 +266,9 @@ def _order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
     """
     ordered = sorted(arms, key=lambda arm: arm != control)
     if len(ordered) < 2 or ordered[0] != control:
-        found = ", ".join(sorted(ordered)) or "none"
+        names = ", ".join(sorted(ordered)) or "none"
         raise AnalysisError(
-            f"{where}: {control} and another arm are expected; found are {found}"
+            f"{where}: {control} and another arm are expected; found are {names}"
         )
     return ordered
 
@@ -279,11 +280,11 @@ def _positions(rows: queries.Rows, arms: Sequence[str]) -> tuple[Position, ...]:
 
 
 def original_table(
-    measurements: Mapping[str, Mapping[str, Moments]], control: str
+    measurements: Mapping[str, Mapping[str, Moments]],
 ) -> tuple[OriginalRow, ...]:
     """Make the original table, by arm and metric; at 95 % whatever the report's alpha."""
     rows = []
-    treated = [arm for arm in measurements[ORIGINAL_METRICS[0]] if arm != control]
+    control, *treated = measurements[ORIGINAL_METRICS[0]]
     for arm, metric in product(treated, ORIGINAL_METRICS):
         by_arm = measurements[metric]
         effect = effects.compare_moments(by_arm[control], by_arm[arm], RATIO)

@@ -40,8 +40,8 @@ class Table:
         """Express a column; raise an AnalysisError where there is none."""
         if name in self.rows.columns:
             return Column(name)
-        found = ", ".join(self.rows.columns)[:200]
-        raise AnalysisError(f"{self.name}: no column {name}; found are {found}")
+        columns = ", ".join(self.rows.columns)[:200]
+        raise AnalysisError(f"{self.name}: no column {name}; found are {columns}")
 
 
 @contextmanager
@@ -80,9 +80,9 @@ def _run(sql: str, connection: Any, memory: queries.Connection) -> queries.Rows:
             raise AnalysisError(f"the query: {_NO_ROWS}")
         return rows
     if not hasattr(connection, "cursor"):
-        found = type(connection).__name__
+        kind = type(connection).__name__
         raise AnalysisError(
-            f"connection: one of DuckDB or of the Python DB API, not {found}"
+            f"connection: one of DuckDB or of the Python DB API, not {kind}"
         )
     parts = []
     error = getattr(connection, "Error", Exception)

@@ -78,16 +78,18 @@ class Verdict:
     not_compared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def decide(evidence: Evidence, config: AbConfig) -> Verdict:
+def decide(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
     """Decide by the module's rules."""
+    config = analysis.config
     return replace(
-        _decide(evidence, config),
+        _decide(evidence, analysis),
         least_listeners=_least_listeners(evidence),
         not_compared=_not_compared(evidence, config),
     )
 
 
-def _decide(evidence: Evidence, config: AbConfig) -> Verdict:
+def _decide(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
+    config = analysis.config
     if reason := _distrust(evidence, config):
         return Verdict("do not trust", None, reason)
     smallest = min(evidence.listeners.values())
@@ -95,7 +97,7 @@ def _decide(evidence: Evidence, config: AbConfig) -> Verdict:
         missing = config.min_listeners - smallest
         more = math.ceil(missing * evidence.listener_count / max(1, smallest))
         return Verdict("wait", None, "few listeners", more)
-    return _decide_arms(evidence, config)
+    return _decide_arms(evidence, analysis)
 
 
 def _distrust(evidence: Evidence, config: AbConfig) -> Reason | None:
@@ -112,9 +114,9 @@ def _distrust(evidence: Evidence, config: AbConfig) -> Reason | None:
     return next((reason for reason, applies in forbids.items() if applies), None)
 
 
-def _decide_arms(evidence: Evidence, config: AbConfig) -> Verdict:
+def _decide_arms(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
     gains = {arm: _gain_pct(evidence, arm) for arm in [*evidence.listeners][1:]}
-    arms = [_weigh(evidence, arm, config) for arm in gains]
+    arms = [_weigh(evidence, arm, analysis) for arm in gains]
     arms.sort(key=lambda arm: -gains[arm.arm])
     best = next((arm for arm in arms if arm.wins), None)
     candidates = [arm for arm in arms if not arm.loss and not arm.wins]
@@ -145,7 +147,7 @@ def _gain_pct(evidence: Evidence, arm: str) -> float:
     return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
 
 
-def _weigh(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
+def _weigh(evidence: Evidence, arm: str, analysis: InterimAnalysis) -> ArmVerdict:
     """Weigh the effects of an arm."""
     guardrails = [row for row in evidence.effects if row.arm == arm and row.guardrail]
     significant = [row for row in evidence.primary(arm) if row.significant]
@@ -153,7 +155,7 @@ def _weigh(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
     losses += [row for row in significant if row.gain(row.effect) <= 0]
     unclear = [row for row in guardrails if row.guardrail == "unclear"]
     gain = significant[0].metric if significant and not losses else None
-    more = _more_listeners(evidence, arm, unclear, gain is None, config)
+    more = _more_listeners(evidence, arm, unclear, gain is None, analysis)
     return ArmVerdict(
         arm=arm,
         loss=losses[0].metric if losses else None,
@@ -194,19 +196,19 @@ def _more_listeners(
     arm: str,
     unclear: Sequence[MetricEffect],
     needs_gain: bool,
-    config: AbConfig,
+    analysis: InterimAnalysis,
 ) -> int | None:
     """Predict how many more listeners decide on an arm if its effects stay as they are.
 
     It is decided when a gain is significant and all guardrails are kept or broken. None stands for
     no end in sight.
     """
+    config = analysis.config
     if config.fixed_horizon:
         planned = config.fixed_horizon.listeners
         return max(0, planned - evidence.listener_count)
     if not (unclear or needs_gain):
         return None
-    analysis = InterimAnalysis(config)
     listeners = 2 * min(evidence.listeners.values())
 
     def growth(lower: float, upper: float, bound: float, level: float) -> float:

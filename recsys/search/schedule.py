@@ -19,7 +19,7 @@ import numpy as np
 from recsys.config import Search
 from recsys.search.leaderboard import name_axes, rank
 from recsys.search.ledger import Score, Scores, failure_of
-from recsys.search.scorer import Interval
+from recsys.search.scorer import MetricValue
 from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
 _FAILED = -math.inf
@@ -36,7 +36,7 @@ _FALLEN = 0.99
 # left, at its present pace, and by how much it has to be better then.
 _GAINS = 0.01
 # How far the metric at each checkpoint is behind that of the best one, with the interval.
-Compare = Callable[[tuple[Checkpoint, ...]], Sequence[Interval]]
+Compare = Callable[[tuple[Checkpoint, ...]], Sequence[MetricValue]]
 
 
 @dataclass(frozen=True)

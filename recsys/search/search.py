@@ -51,7 +51,7 @@ from recsys.search.leaderboard import (
 )
 from recsys.search.ledger import Ledger, Score, failure_of
 from recsys.search.schedule import Schedule, decide, expand
-from recsys.search.scorer import Interval, Scorer, resolve_split
+from recsys.search.scorer import MetricValue, Scorer, resolve_split
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import (
     CHECKPOINTS,
@@ -88,7 +88,7 @@ class SearchState:
         self.baselines = baselines
         is_kept = partial(scorer.has_listeners, self.run)
         self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
-        self._compared: dict[tuple[Checkpoint, ...], list[Interval]] = {}
+        self._compared: dict[tuple[Checkpoint, ...], list[MetricValue]] = {}
         self.schedule = self._decide()
 
     @property
@@ -202,7 +202,7 @@ class SearchState:
             return expand(*facts, self._compare, self.scorer.dataset_digest)
         return decide(*facts, self._compare)
 
-    def _compare(self, steps: tuple[Checkpoint, ...]) -> list[Interval]:
+    def _compare(self, steps: tuple[Checkpoint, ...]) -> list[MetricValue]:
         """Estimate how far each step is behind the best of them."""
         if steps not in self._compared:
             parts = np.stack(

@@ -124,7 +124,7 @@ def analyse(
         beats=better_pairs(moments, analysis),
         is_final=analysis.is_final,
     )
-    return decide(evidence, config)
+    return decide(evidence, analysis)
 
 
 def draw_listeners(

@@ -10,6 +10,7 @@ from analysis.ab.config import AbConfig, FixedHorizon, Role
 from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
 from analysis.ab.evidence import Evidence, Quality
+from analysis.ab.interim import InterimAnalysis
 from analysis.ab.report import conclude
 from analysis.ab.verdict import Decision, decide
 from analysis.logs.lines import LineCounts
@@ -121,7 +122,7 @@ CHANGING = Quality(changing_listeners=21)
 def test_the_first_rule_that_applies_decides(
     case: Evidence, decision: Decision, arm: str | None
 ) -> None:
-    verdict = decide(case, CONFIG)
+    verdict = decide(case, InterimAnalysis(CONFIG))
     assert (verdict.decision, verdict.arm) == (decision, arm)
     assert said(case).endswith(".")
     assert "\n" not in said(case)
@@ -129,13 +130,13 @@ def test_the_first_rule_that_applies_decides(
 
 def said(case: Evidence, config: AbConfig = CONFIG) -> str:
     """What a verdict says, with plain spaces."""
-    text = words.summary(conclude(case, config, "ALS", None, ()))
+    text = words.summary(conclude(case, InterimAnalysis(config), "ALS", None, ()))
     return text.replace("\N{NARROW NO-BREAK SPACE}", " ").replace(numbers.MINUS, "-")
 
 
 def test_waiting_says_how_long() -> None:
     case = evidence(effect(pct=1))
-    verdict = decide(case, CONFIG)
+    verdict = decide(case, InterimAnalysis(CONFIG))
     assert verdict.more_listeners is not None
     assert 2000 < verdict.more_listeners < 20_000
     rounded = float(f"{verdict.more_listeners:.2g}")
@@ -147,7 +148,7 @@ def test_waiting_says_how_long() -> None:
     planned = {"fixed_horizon": FixedHorizon(listeners=4000)}
     config = CONFIG.model_copy(update=planned)
     assert "wait for the fixed horizon, 4,000 listeners" in said(case, config)
-    assert decide(case, config).more_listeners == 2000
+    assert decide(case, InterimAnalysis(config)).more_listeners == 2000
     assert "no end is in sight" in said(evidence(effect(pct=0.01)), AbConfig())
 
 
@@ -175,13 +176,15 @@ def test_an_arm_that_is_surely_far_better_is_named_before_a_small_winner() -> No
         "(so far -2 %); about "
     )
     assert text.endswith(" session (+6.4 %) could ship today.")
-    assert decide(case, CONFIG).arm == "lists"
+    assert decide(case, InterimAnalysis(CONFIG)).arm == "lists"
     # not for an arm that may be no better, or whose guardrail is about to break
     may_be_equal = evidence(*found)
     assert said(may_be_equal).startswith("Ship session. ")
     assert "lists (+110 %) is better than C, but 'Sessions" in said(may_be_equal)
     found[-1] = limit("lists", -14, "unclear")
-    assert decide(evidence(*found, beats=beats), CONFIG).arm == "session"
+    assert (
+        decide(evidence(*found, beats=beats), InterimAnalysis(CONFIG)).arm == "session"
+    )
 
 
 def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> None:
@@ -235,7 +238,9 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
         effect(role="guardrail", metric=name, guardrail="kept", margin_pct=10.0)
         for name in ("sessions", "time")
     ]
-    report = conclude(evidence(effect(), *kept), AbConfig(), "ALS", None, ())
+    report = conclude(
+        evidence(effect(), *kept), InterimAnalysis(AbConfig()), "ALS", None, ()
+    )
     (warning,) = words.warnings(report)
     assert warning == (
         "'99th percentile of latency' is not compared: no request was answered by itself."
@@ -248,7 +253,7 @@ def test_unequal_arms_of_few_listeners_are_doubted_where_few_have_most() -> None
         case = evidence(
             effect(), listeners=listeners, skewness={"mean_time_per_session": skewness}
         )
-        report = conclude(case, CONFIG, "ALS", None, ())
+        report = conclude(case, InterimAnalysis(CONFIG), "ALS", None, ())
         return any("skewness" in warning for warning in words.warnings(report))
 
     assert noted(9000, 2.0)  # 355 * 4 > 1,000
