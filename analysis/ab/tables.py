@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
-from analysis.logs.files import LogFile, discover, snapshot
+from analysis.logs.files import LogFile, discover
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
+from analysis.logs.sources import NewFiles
 from analysis.store import MANIFEST, Store, check_files, number_of, open_store
 from looplib.arrays import IntArray
 from looplib.experiments import Experiment
@@ -236,8 +237,8 @@ def _read_logs(
     plan: Experiment | None,
 ) -> Iterator[pa.Table]:
     """Yield the events of logs, and count their lines."""
-    copies = [snapshot(log, scratch) for log in loaded.logs]
-    for found in read(copies, kinds_of(copies)):
+    logs = NewFiles(loaded.logs, scratch)
+    for found in read(logs, kinds_of(loaded.logs)):
         loaded.lines += found.lines
         loaded.rejected += found.rejects[:_SHOWN_REJECTS]
         if plan and plan.leaves_out:
