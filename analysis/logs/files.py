@@ -1,8 +1,7 @@
-"""Find event logs, open them, and take their digests."""
+"""Find event logs, and open them."""
 
 import glob
 import gzip
-import hashlib
 import os
 import re
 import zlib
@@ -12,8 +11,6 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import IO
-
-import xxhash
 
 from analysis.errors import AnalysisError
 from looplib.checksums import check_name, unnamed
@@ -45,7 +42,7 @@ class LogFile:
     @property
     def is_open(self) -> bool:
         """Whether a service still writes to it."""
-        return _is_open(self.path)
+        return self.path.name.startswith(OPEN)
 
     @property
     def is_gzipped(self) -> bool:
@@ -149,40 +146,26 @@ def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
         and not any(
             part.startswith(".") for part in file.relative_to(path).parent.parts
         )
-        and (_is_open(file) or not file.name.startswith("."))
+        and (file.name.startswith(OPEN) or not file.name.startswith("."))
         and file.is_file()
     ]
 
 
 def _distinct(paths: Iterable[Path]) -> list[LogFile]:
-    found: dict[Path, LogFile] = {}
-    # a segment may have been closed meanwhile, and so be there twice
-    for path in sorted(paths, key=_is_open):
-        closed = (
-            unnamed(path.with_name(path.name.removeprefix(".")))
-            if _is_open(path)
-            else path
-        )
-        log = LogFile(path, str(closed))
+    logs: dict[Path, LogFile] = {}
+    for path in paths:
+        is_open = path.name.startswith(OPEN)
+        closed = path.with_name(path.name.removeprefix("."))
+        log = LogFile(path, str(closed if is_open else path))
         try:
             log.open_packed().close()
         except AnalysisError:
-            if log.is_open:  # closed meanwhile, and without an event
+            if is_open:  # closed meanwhile, and without an event
                 continue
             raise
         if not str(path).isprintable():
             raise AnalysisError(
                 f"{str(path)!r}: a name that is not printable UTF-8; rename it"
             )
-        found.setdefault(unnamed(closed.resolve()), log)
-    return sorted(found.values(), key=lambda file: file.name)
-
-
-def _is_open(path: Path) -> bool:
-    return path.name.startswith(OPEN)
-
-
-def digest(file: LogFile) -> str:
-    """Compute the xxh3_128 of a log's content, unpacked, in hex."""
-    with file.open() as text:
-        return hashlib.file_digest(text, xxhash.xxh3_128).hexdigest()
+        logs.setdefault(path.resolve(), log)
+    return sorted(logs.values(), key=lambda log: log.name)

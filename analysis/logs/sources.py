@@ -6,6 +6,7 @@ them is new: it may have grown, and it may be packed, moved, renamed or copied.
 
 import os
 import shutil
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +26,6 @@ from analysis.store import REJECTS, Source
 
 MOST_KEPT_BYTES = 16 * 2**20
 _CHUNK = 2**20
-_LONGEST_LINE = 2**24
 
 
 class NewFiles:
@@ -62,10 +62,8 @@ class NewFiles:
             AnalysisError: A file is damaged, or contradicts a source with which it begins.
         """
         for number, log in enumerate(self.all):
-            suffix = log.path.name.lower().removesuffix(".gz").rpartition(".")[2]
-            copy = self.scratch / f"content-{number}.{suffix}"
-            with _open_content(log, self.scratch) as text:
-                source = self._copy(log, text, copy)
+            copy = self.scratch / f"content-{number}{log.suffix}"
+            source = self._copy(log, copy)
             if source is None:
                 self.repeated.append(log)
             else:
@@ -89,40 +87,40 @@ class NewFiles:
             room = max(MOST_KEPT_BYTES - file.tell(), 0)
             file.write(lines[: lines.rfind(b"\n", 0, room) + 1])
 
-    def _copy(self, log: LogFile, text: IO[bytes], target: Path) -> Source | None:
+    def _copy(self, log: LogFile, target: Path) -> Source | None:
         """Copy what is new of a file; None if nothing is."""
-        size = text.seek(0, os.SEEK_END)
-        if log.is_open:
-            # a power cut must not take back what is counted
-            os.fsync(text.fileno())
-        start = 0
-        while known := self._longest_known(text, start):
-            start += known.bytes
-            if self._reading and start < size:
-                raise AnalysisError(
-                    f"{log.name}: grew since {known.name} was read; ingest its new rows as a "
-                    "file of their own, or all of it into a new store"
-                )
-        text.seek(start)
-        with target.open("w+b") as copy:
-            _copy_bytes(text, copy, size - start)
-            end = copy.tell()
+        with _open_content(log, self.scratch) as text:
+            size = text.seek(0, os.SEEK_END)
+            if log.is_open:
+                # a power cut must not take back what is counted
+                os.fsync(text.fileno())
+            start = 0
+            while known := self._longest_known(text, start):
+                start += known.bytes
+                if self._reading and start < size:
+                    raise AnalysisError(
+                        f"{log.name}: grew since {known.name} was read; ingest its new rows as a "
+                        "file of their own, or all of it into a new store"
+                    )
+            if log.is_gzipped and not start:
+                Path(text.name).replace(target)
+            else:
+                text.seek(start)
+                with target.open("wb") as copy:
+                    copy.writelines(_chunks(text, size - start))
+        with target.open("r+b") as copy:
+            end = copy.seek(0, os.SEEK_END)
             if not self._reading:
                 end -= _torn_bytes(copy, end)
             if log.is_open:
                 copy.truncate(end)
             copy.seek(0)
-            line = copy.readline(_LONGEST_LINE)
+            line = copy.readline(_CHUNK)
             copy.seek(0)
-            content = xxhash.xxh3_128()
-            _hash(copy, end, content)
-        source = Source(
-            log.name, self._digest(content), end, LineCounts(), start, _head(line)
-        )
+            digest = self._digest(_hash(copy, end))
+        source = Source(log.name, digest, end, LineCounts(), start, _head(line))
         rivals = self._known[source.head]
-        if any(source.digest == rival.digest for rival in rivals) or (
-            start and not end
-        ):
+        if any(digest == rival.digest for rival in rivals) or (start and not end):
             return None
         if self._reading or not rivals or not line.startswith(b"{"):
             return source
@@ -136,24 +134,24 @@ class NewFiles:
     def _longest_known(self, text: IO[bytes], start: int) -> Source | None:
         """Find the longest source that a file has from a byte on."""
         text.seek(start)
-        rivals = self._known[_head(text.readline(_LONGEST_LINE))]
+        rivals = self._known[_head(text.readline(_CHUNK))]
         text.seek(start)
         content = xxhash.xxh3_128()
-        hashed = 0
         longest = None
         for source in sorted(rivals, key=attrgetter("bytes")):
-            hashed += _hash(text, source.bytes - hashed, content)
-            if 0 < hashed == source.bytes and self._digest(content) == source.digest:
+            end = start + source.bytes
+            _hash(text, end - text.tell(), content)
+            is_source = self._digest(content) == source.digest
+            if start < text.tell() == end and is_source:
                 longest = source
         return longest
 
     def _is_cut(self, source: Source, longer: Source) -> bool:
         """Whether a source is the beginning of a longer one, whose file is still there."""
-        content = xxhash.xxh3_128()
         log = LogFile(Path(longer.name), longer.name)
         with suppress(AnalysisError), _open_content(log, self.scratch) as text:
             text.seek(longer.start)
-            _hash(text, source.bytes, content)
+            content = _hash(text, source.bytes)
             is_beginning = self._digest(content) == source.digest
             _hash(text, longer.bytes - source.bytes, content)
             return is_beginning and self._digest(content) == longer.digest
@@ -167,6 +165,12 @@ class NewFiles:
         return digest
 
 
+def digest(log: LogFile) -> str:
+    """Compute the digest of a log's content, unpacked."""
+    with log.open() as text:
+        return str(_hash(text, sys.maxsize).hexdigest())
+
+
 @contextmanager
 def _open_content(log: LogFile, scratch: Path) -> Iterator[IO[bytes]]:
     """Open the content of a file; a packed one is unpacked and checked to its end."""
@@ -174,28 +178,34 @@ def _open_content(log: LogFile, scratch: Path) -> Iterator[IO[bytes]]:
         if not log.is_gzipped:
             yield text
             return
-        with tempfile.TemporaryFile(dir=scratch) as unpacked:
-            shutil.copyfileobj(text, unpacked, _CHUNK)
-            yield unpacked
+        with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as unpacked:
+            try:
+                shutil.copyfileobj(text, unpacked, _CHUNK)
+                yield unpacked
+            finally:
+                Path(unpacked.name).unlink(missing_ok=True)
 
 
-def _copy_bytes(text: IO[bytes], copy: IO[bytes], length: int) -> None:
+def _chunks(text: IO[bytes], length: int) -> Iterator[bytes]:
+    """Yield the next bytes, as far as there are so many."""
     while chunk := text.read(max(min(length, _CHUNK), 0)):
-        length -= copy.write(chunk)
+        length -= len(chunk)
+        yield chunk
 
 
-def _hash(text: IO[bytes], length: int, content: xxhash.xxh3_128) -> int:
-    """Hash the next bytes; return how many there were."""
-    hashed = 0
-    while chunk := text.read(max(min(length - hashed, _CHUNK), 0)):
+def _hash(
+    text: IO[bytes], length: int, content: xxhash.xxh3_128 | None = None
+) -> xxhash.xxh3_128:
+    """Hash the next bytes, behind others or alone."""
+    content = content or xxhash.xxh3_128()
+    for chunk in _chunks(text, length):
         content.update(chunk)
-        hashed += len(chunk)
-    return hashed
+    return content
 
 
 def _torn_bytes(text: IO[bytes], size: int) -> int:
     """Count the bytes of a last line that is not whole yet."""
-    text.seek(max(size - _LONGEST_LINE, 0))
+    text.seek(max(size - _CHUNK, 0))
     line = text.read().rpartition(b"\n")[2]
     with suppress(orjson.JSONDecodeError):
         orjson.loads(line)

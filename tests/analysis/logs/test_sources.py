@@ -114,8 +114,19 @@ PACKED = gzip.compress(b"".join(LINES[:20]), mtime=0)
         lambda packed: packed[:-8] + b"\0\0\0\0" + packed[-4:],
         lambda packed: packed[:-4] + b"\0\0\0\0",
         lambda packed: packed[:0],
+        lambda packed: packed[:5],
+        lambda packed: b"no gzip" + packed,
     ],
-    ids=["cut", "garbage behind", "a cut member behind", "crc", "length", "empty"],
+    ids=[
+        "cut",
+        "garbage behind",
+        "a cut member behind",
+        "crc",
+        "length",
+        "empty",
+        "begun",
+        "none",
+    ],
 )
 def test_a_packed_log_is_checked_to_its_end(
     tmp_path: Path, damage: Callable[[bytes], bytes]
