@@ -3,7 +3,7 @@
 In: event logs, the session store, recommendations. Out: Arrow tables, arrays and small frozen
 results. Knows no other part but `looplib`.
 
-`queries` runs the statements in `sql`, one a file. `logs` and `store` read what was heard,
-`validation` and `offpolicy` say what lists were worth, `statistics` has the intervals, `ab` the
-report of an experiment, `power` and `planning` its size; `page` is what all pages share.
+`queries` runs the statements in `sql`, one a file. `logs`, `tables` and `store` read what was
+heard, `validation` and `offpolicy` say what lists were worth, `statistics` has the intervals, `ab`
+the report of an experiment, `power` and `planning` its size; `page` is what all pages share.
 """

@@ -1,11 +1,11 @@
 """`listening-loop power`: how many listeners and days an experiment takes, from a log.
 
-What is planned is the verdict that will decide: its rule of looking, all arms, primary metrics and
-guardrails of its configuration. Listeners are as the log knows them at its end, so a log as long as
-the experiment plans best; they arrive as they did in it.
+What is planned is the verdict that will decide: its rule of interim analyses, all arms, primary
+metrics and guardrails of its configuration. Listeners are as the log knows them at its end, so a
+log as long as the experiment plans best; they arrive as they did in it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log1p
 from pathlib import Path
@@ -18,13 +18,15 @@ from looplib.cli import Overrides, importing, make_app, run
 
 with importing():
     import numpy as np
+    import pyarrow as pa
 
-    from analysis.ab.config import AbConfig, Horizon, plan_document
+    from analysis.ab.config import AbConfig, FixedHorizon, plan_document
+    from analysis.ab.events import assign_arms, read_arrivals, read_events
     from analysis.ab.evidence import enough_listeners
-    from analysis.ab.looks import Look
-    from analysis.ab.measures import measure, read_listeners
+    from analysis.ab.interim import InterimAnalysis
+    from analysis.ab.listeners import measure
     from analysis.ab.metrics import Metric
-    from analysis.ab.tables import EVERYBODY, load
+    from analysis.ab.moments import select_values
     from analysis.errors import AnalysisError
     from analysis.planning import Logs, OutFile, parse_effect
     from analysis.statistics.moments import skewness
@@ -34,12 +36,11 @@ with importing():
     from looplib.files import atomic_write_json
 
 _FEWEST = 10  # listeners of whom a variance says anything
-_MOST_LOOKS = 60  # one a day, of more days so many at equal distances
+_MOST_ANALYSES = 60  # one a day, of more days so many at equal distances
 
-Rule = Literal["any-time", "horizon"]
+Rule = Literal["any-time", "fixed-horizon"]
 
 PROG = "listening-loop power"
-
 app = make_app(
     "Plan an experiment: how many listeners and days until an effect is shipped, from a log."
 )
@@ -71,8 +72,9 @@ def main(
 ) -> None:
     """Plan an experiment that ends in a verdict by the configuration."""
     relative = parse_effect(effect)
-    known = load_config(Experiment, experiment) if experiment else None
-    document = plan_document(known)
+    document = plan_document(
+        load_config(Experiment, experiment) if experiment else None
+    )
     settings = load_config(AbConfig, config, overrides or [], above=document)
     log = read_log(logs, settings)
     planned = plan(log, relative, settings, arms=arms, rule=rule)
@@ -81,16 +83,18 @@ def main(
     typer.echo(describe(planned))
 
 
-@dataclass(frozen=True)
-class Log:
-    """What a plan is made from."""
+@dataclass(frozen=True, eq=False)
+class PastLog:
+    """A log that a plan is made from."""
 
     metrics: Sequence[Metric]  # the first primary one, and guardrails but for quantiles
-    columns: Mapping[str, FloatArray]  # of the listeners, shape (listeners,)
+    # numerators and denominators of the listeners, NaN without a value; shape
+    # metrics x 2 x listeners
+    values: FloatArray
     arrivals: FloatArray  # new listeners on each day, from the first to the last
 
     def days_until(self, listeners: float) -> int | None:
-        """Return on which day so many have come; None if never."""
+        """Predict the day by which so many have come; None if never."""
         arrived = np.cumsum(self.arrivals)
         if listeners <= arrived[-1]:
             return int(np.argmax(arrived >= listeners)) + 1
@@ -101,21 +105,52 @@ class Log:
         return len(arrived) + ceil((listeners - float(arrived[-1])) / daily)
 
 
-def read_log(logs: Sequence[str | Path], config: AbConfig) -> Log:
+def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
     """Read what a plan by a configuration is made from.
 
     Raises:
         AnalysisError: The logs cannot be read.
     """
-    metrics = [config.deciding[0], *(config.known[name] for name in config.limits)]
-    metrics = [metric for metric in metrics if metric.quantile is None]
-    with load(logs) as loaded:
-        measure(loaded, config)
-        columns = read_listeners(loaded.connection, EVERYBODY, metrics)
-        days, listeners, _ = loaded.arrivals()
+    limited = (config.all_metrics[name] for name in config.limits)
+    metrics = [
+        metric for metric in (config.deciding[0], *limited) if metric.quantile is None
+    ]
+    with read_events(logs) as events:
+        (logged,) = assign_arms(events, None).values()
+        days, listeners, _ = map(pa.ChunkedArray.to_numpy, read_arrivals(events))
+        measured = measure(events, config, {}, logged["first_ms"])
+        whole = measured.listeners.filter("segment = ''")
+        columns = select_values(whole, metrics).to_arrow_table().columns
+    values = np.array([column.to_numpy() for column in columns], np.float64)
     arrivals = np.zeros(days[-1] - days[0] + 1)
     arrivals[days - days[0]] = listeners
-    return Log(metrics, columns, arrivals)
+    return PastLog(metrics, values.reshape(len(metrics), 2, -1), arrivals)
+
+
+def shares(values: FloatArray) -> FloatArray:
+    """Compute each listener's share in metrics less its mean, in means; 0 without a value.
+
+    Their variance over the number of listeners is that of the metric (delta method).
+
+    Args:
+        values: As in `PastLog`.
+
+    Returns:
+        Shape (metrics, listeners).
+    """
+    numerators, denominators = values[:, 0], values[:, 1]
+    means = _means(values)[:, np.newaxis]
+    deviations = numerators - means * denominators
+    whole = np.nan_to_num(denominators).mean(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.nan_to_num(deviations / whole))
+
+
+def _means(values: FloatArray) -> FloatArray:
+    """Compute the metrics, NaN without a denominator; shape (metrics,)."""
+    numerators, denominators = np.nansum(values, axis=2).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(numerators / denominators)
 
 
 @dataclass(frozen=True)
@@ -128,7 +163,7 @@ class Plan:
     skewness: float  # of these shares
     effect: float  # the relative effect to be found
     power: float  # the wanted chance that it is shipped
-    rule: Rule  # looked at again and again without an end, or on the way to a horizon
+    rule: Rule  # analysed at any time without an end, or on the way to a fixed horizon
     arms: int  # with the control
     guardrails: tuple[str, ...]  # that must surely be kept
     # guardrails that are quantiles, whose noise is not known
@@ -142,7 +177,7 @@ class Plan:
 
 
 def plan(
-    log: Log,
+    log: PastLog,
     effect: float,
     config: AbConfig,
     *,
@@ -154,28 +189,29 @@ def plan(
     Raises:
         AnalysisError: A metric does not vary or has no mean.
     """
-    rule = rule or ("horizon" if config.horizon else "any-time")
-    horizon = (config.horizon or Horizon(listeners=1)) if rule == "horizon" else None
-    config = config.model_copy(update={"horizon": horizon})
+    rule = rule or ("fixed-horizon" if config.fixed_horizon else "any-time")
+    planned = config.fixed_horizon or FixedHorizon(listeners=1)
+    horizon = planned if rule == "fixed-horizon" else None
+    config = config.model_copy(update={"fixed_horizon": horizon})
     # the control first
     by_arm = sorted(config.shares.items(), key=lambda arm: arm[0] != config.control)
     weights = np.array([share for _, share in by_arm] or [1.0] * arms)
     decision = _decision(log, config, weights / weights.sum())
     metric = log.metrics[0]
     days: int | None = len(log.arrivals)
-    # looks are daily, so the days that it takes depend a little on themselves
+    # analyses are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
-        looks = min(days or 1, _MOST_LOOKS)
-        needed = ceil(decision.needed(effect, config.power, looks))
+        analyses = min(days or 1, _MOST_ANALYSES)
+        needed = ceil(decision.needed(effect, config.power, analyses))
         days = log.days_until(needed)
-    shares = metric.shares(log.columns)
-    skewed = skewness(shares)
+    first = shares(log.values)[0]
+    skewed = skewness(first)
     enough = enough_listeners(skewed, weights.tolist())
-    quantiles = (name for name in config.limits if config.known[name].quantile)
+    quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(
         metric=metric.name,
-        mean=metric.moments(log.columns).mean(metric.quantity),
-        deviation=float(shares.std(ddof=1)),
+        mean=float(_means(log.values)[0]),
+        deviation=float(first.std(ddof=1)),
         skewness=skewed,
         effect=effect,
         power=config.power,
@@ -191,20 +227,17 @@ def plan(
     )
 
 
-def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
-    """Return how an experiment on such listeners decides.
+def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
+    """Describe how an experiment on such listeners decides.
 
     Raises:
         AnalysisError: Too little is known of the first metric.
     """
     metrics = log.metrics
-    columns = log.columns
-    shares = np.stack([metric.shares(columns) for metric in metrics])
-    means = np.array(
-        [metric.moments(columns).mean(metric.quantity) for metric in metrics]
-    )
-    varies = shares.any(axis=1) & (means != 0)  # other guardrails are kept
-    if shares.shape[1] < _FEWEST or not varies[0]:
+    of_listeners = shares(log.values)
+    means = _means(log.values)
+    varies = of_listeners.any(axis=1) & (means != 0)  # other guardrails are kept
+    if of_listeners.shape[1] < _FEWEST or not varies[0]:
         raise AnalysisError(
             f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
             "nothing to plan from"
@@ -217,28 +250,28 @@ def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
             relative = guardrail.margin / (abs(mean) or 1.0)
         falls = -log1p(-min(relative, 0.99))
         margins.append(falls if metric.is_higher else log1p(relative))
-    shares = shares[varies]
+    of_listeners = of_listeners[varies]
     means = means[varies]
 
     return Decision(
-        deviations=shares.std(axis=1, ddof=1) / np.abs(means),
-        correlations=np.atleast_2d(np.corrcoef(shares)),
+        deviations=of_listeners.std(axis=1, ddof=1) / np.abs(means),
+        correlations=np.atleast_2d(np.corrcoef(of_listeners)),
         margins=np.array(margins)[varies[1:]],
         comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,
         alpha=config.alpha,
-        errors=lambda progress, listeners, level: Look(config, progress).errors(
-            level, listeners
-        ),
+        errors=lambda progress, listeners, level: InterimAnalysis(
+            config, progress
+        ).errors(level, listeners),
         least=config.min_listeners,
     )
 
 
 def describe(planned: Plan) -> str:
-    """Return the plan as lines for the terminal."""
-    rule = "a horizon, looks on the way"
+    """Describe the plan in lines for the terminal."""
+    rule = "a fixed horizon, interim analyses on the way"
     if planned.rule == "any-time":
-        rule = "no horizon, looks at any time"
+        rule = "no fixed horizon, analyses at any time"
     guardrails = ""
     if planned.guardrails:
         guardrails = f", guardrails {', '.join(planned.guardrails)}"

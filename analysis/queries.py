@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -23,7 +24,8 @@ SQL_FOLDER = Path(__file__).parent / "sql"
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
 Expression = duckdb.Expression
-# an expression of rows: a column by its name, a value, SQL
+# an expression of rows: a column by its name, a value where a condition holds, a value, SQL
+Case = duckdb.CaseExpression
 Column = duckdb.ColumnExpression
 Constant = duckdb.ConstantExpression
 Function = duckdb.FunctionExpression
@@ -36,6 +38,12 @@ DataErrors = (
     duckdb.InvalidInputException,
     duckdb.ConversionException,
     duckdb.OutOfRangeException,
+)
+# Raised before a statement runs: it is no SQL, or names what is not there.
+StatementErrors = (
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
 )
 # Raised for the machine it runs on.
 OutOfMemory = duckdb.OutOfMemoryException
@@ -131,13 +139,16 @@ def copy_to_parquet(
     connection: Connection,
     name: str,
     file: Path,
+    compression: Literal["zstd", "snappy"] = "zstd",
     **values: object,
 ) -> int:
-    """Write the rows of a SQL file to a Parquet file, and return their number."""
+    """Write the rows of a SQL file to a Parquet file, and return their number.
+
+    "snappy" is faster, for files that are soon read and deleted.
+    """
     values["copy_target"] = str(file)
-    copy = (
-        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)"
-    )
+    settings = f"FORMAT parquet, COMPRESSION {compression}"
+    copy = f"COPY ({statement(name)}) TO $copy_target ({settings})"
     ((written,),) = connection.execute(copy, values).fetchall()
     return int(written)
 
@@ -163,11 +174,23 @@ def materialize(
     connection.execute(made, values)
 
 
+def replace(connection: Connection, table: str, rows: Rows) -> None:
+    """Keep rows as a table, instead of one of that name."""
+    connection.execute(f"DROP TABLE IF EXISTS {table}")
+    rows.create(table)
+
+
+def use_one_thread(connection: Connection) -> None:
+    """Let sums of floats be in the order of their rows from now on."""
+    connection.execute("SET threads = 1")
+
+
 def append(table: str, rows: Rows) -> None:
     """Add rows to a table, which is made if there is none."""
-    with suppress(duckdb.CatalogException):
-        rows.limit(0).create(table)
-    rows.insert_into(table)
+    try:
+        rows.insert_into(table)
+    except duckdb.CatalogException:
+        rows.create(table)
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:

@@ -126,7 +126,12 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Store:
-    """A session store, and what it held when opened; a later ingest does not rewrite a part."""
+    """A session store, and what it held when opened; a later ingest does not rewrite a part.
+
+    >>> store = Store("out/store", Path("out/store"), Manifest(SCHEMA, partitions=8, digest=""))
+    >>> str(store), store.manifest.events
+    ('out/store', 0)
+    """
 
     address: str  # a path, or one such as s3://bucket/folder
     # its folder on this machine; of a store elsewhere, the one to which its files are downloaded
@@ -207,7 +212,11 @@ def check_files(
 
 
 def number_of(text: str) -> int:
-    """Compute the number that stands for a text id (`sql/interactions/text_ids.sql`)."""
+    """Compute the number that stands for a text id (`sql/interactions/text_ids.sql`).
+
+    >>> number_of("ann")
+    6429283252768367742
+    """
     return (
         int.from_bytes(
             hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little"

@@ -19,7 +19,6 @@ a small fit are outside the clock.
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,7 +49,7 @@ from looplib.arrays import BoolArray, FloatArray
 from looplib.config import load_config
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
-from recsys.models.factors import top_tracks
+from recsys.models.factors import Factors
 from recsys.search.scorer import Scorer
 
 ALPHA, REGULARIZATION, SPARK_REGULARIZATION = 10.0, 0.1, 0.001
@@ -115,7 +114,10 @@ def main(
 
 def compare(given: Given, factors: int, sweeps: int, repeats: int) -> Iterator[Row]:
     """Measure each system until it has reached both goals, and the best tracks of all listeners."""
-    params, threads = AlsConfig(factors=factors, regularization=REGULARIZATION, alpha=ALPHA), given.scorer.threads
+    params, threads = (
+        AlsConfig(factors=factors, regularization=REGULARIZATION, alpha=ALPHA),
+        given.scorer.threads,
+    )
     scores = {
         name: np.array(list(_scores(system, given, params, sweeps)))
         for name, system in SYSTEMS.items()
@@ -136,10 +138,10 @@ def compare(given: Given, factors: int, sweeps: int, repeats: int) -> Iterator[R
             value = scores[name][sweep - 1, column]
             row = _row(goal, name, turns, sweep)
             yield row | {"sweeps": sweep, "value": value}
-    fit = next(ours(given, params, 1))
-    users, items = fit.user_factors, fit.item_factors
+    fitted = next(ours(given, params, 1))
+    users, items = fitted.user_factors, fitted.item_factors
     lists: dict[str, Run] = {
-        "ours": lambda: [top_tracks(users, items, TOP, threads)],
+        "ours": lambda: [Factors(users, items).rank(TOP, threads)],
         "implicit": lambda: [topk(items, users, TOP, num_threads=threads)],
     }
     for name, turns in _time(lists, repeats).items():
@@ -193,7 +195,7 @@ def compare_with_spark(
 ) -> Iterator[Row]:
     """Measure so many sweeps of Spark, and ours until it is as good."""
     params = AlsConfig(factors=factors, regularization=REGULARIZATION, alpha=ALPHA)
-    spark_params = replace(params, regularization=SPARK_REGULARIZATION)
+    spark_params = params.model_copy(update={"regularization": SPARK_REGULARIZATION})
     with open_spark(given.scorer.threads) as session:
         coordinates = given.interactions.tocoo()
         columns = {
@@ -204,7 +206,7 @@ def compare_with_spark(
         interactions = session.createDataFrame(pa.table(columns)).cache()
         interactions.count()  # reads it
         fit = partial(fit_with_spark, interactions, given)
-        fit(replace(spark_params, factors=16), 2)  # warms up
+        fit(spark_params.model_copy(update={"factors": 16}), 2)  # warms up
         theirs = given.ndcg(fit(spark_params, sweeps))
         found = [given.ndcg(fitted) for fitted in ours(given, params, sweeps)]
         sweep = _first(np.array(found) >= theirs)

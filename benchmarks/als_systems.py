@@ -1,4 +1,4 @@
-"""What systems do with the same interactions: a fit after each sweep, or one of Spark.
+"""What systems do with the same interactions: a fit after each iteration, or one of Spark.
 
 Each gets the same `Given` and hyperparameters; `benchmarks.als` measures them.
 """
@@ -14,8 +14,9 @@ from scipy.sparse import csr_matrix
 
 from looplib.als import AlsConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Fit, first_factors, make_equations, sweep
-from recsys.models.factors import personal_lists
+from recsys.dataset.interactions import Interactions
+from recsys.models.factors import Factors
+from recsys.models.solver import first_factors, solve
 from recsys.search.scorer import Scorer, validator_for
 
 if TYPE_CHECKING:
@@ -40,31 +41,33 @@ class Given:
             self.interactions.shape,
         )
 
-    def ndcg(self, fit: Fit) -> float:
+    def ndcg(self, factors: Factors) -> float:
         """Return NDCG@30 of each listener's best tracks."""
-        lists = personal_lists(fit, self.dataset, "training", TOP, self.scorer.threads)
+        train = Interactions(self.interactions)
+        lists = factors.recommend(train, TOP, self.scorer.threads)
         found = validator_for(self.scorer).score(
             np.arange(len(lists)), lists.astype(np.int64), f"ndcg@{TOP}"
         )
         return found.metrics[f"ndcg@{TOP}"].value
 
 
-# the fit after each of so many sweeps
-System = Callable[[Given, AlsConfig, int], Iterator[Fit]]
+# the fit after each of so many iterations
+System = Callable[[Given, AlsConfig, int], Iterator[Factors]]
 
 
-def ours(given: Given, params: AlsConfig, sweeps: int) -> Iterator[Fit]:
+def ours(given: Given, params: AlsConfig, iterations: int) -> Iterator[Factors]:
     """Fit with this project's model."""
-    fit = first_factors(given.interactions.shape, params.factors, given.scorer.seed)
-    listeners = make_equations(given.interactions, params)
-    tracks = make_equations(csr_matrix(given.interactions.T), params)
-    for _ in range(sweeps):
-        sweep(fit, listeners, tracks, given.scorer.threads)
-        yield fit
+    heard, threads = given.interactions, given.scorer.threads
+    users, items = first_factors(heard.shape, params.factors, given.scorer.seed)
+    by_track = csr_matrix(heard.T)
+    for _ in range(iterations):
+        solve(users, [items], heard, params, threads)
+        solve(items, [users], by_track, params, threads)
+        yield Factors(users, items)
 
 
 def bare_implicit(
-    params: AlsConfig, sweeps: int, seed: int, threads: int
+    params: AlsConfig, iterations: int, seed: int, threads: int
 ) -> AlternatingLeastSquares:
     """Return the model of `implicit` with these parameters.
 
@@ -74,14 +77,14 @@ def bare_implicit(
         factors=params.factors,
         regularization=params.regularization,
         alpha=1.0,
-        iterations=sweeps,
+        iterations=iterations,
         num_threads=threads,
         random_state=seed,
     )
 
 
-def implicit(given: Given, params: AlsConfig, sweeps: int) -> Iterator[Fit]:
-    """Fit with `implicit`: the loop of its `fit`, which itself shows nothing between sweeps."""
+def implicit(given: Given, params: AlsConfig, iterations: int) -> Iterator[Factors]:
+    """Fit with `implicit`: the loop of its `fit`, which itself shows nothing between iterations."""
     threads = given.scorer.threads
     by_listener = given.values(1, params.alpha)
     by_track = by_listener.T.tocsr()
@@ -89,15 +92,18 @@ def implicit(given: Given, params: AlsConfig, sweeps: int) -> Iterator[Fit]:
     model.fit(by_listener, show_progress=False)  # draws the first factors
     users, items = model.user_factors, model.item_factors
     solve = partial(model.solver, regularization=params.regularization)
-    for number in range(1, sweeps + 1):
+    for _ in range(iterations):
         solve(by_listener, users, items, num_threads=threads)
         solve(by_track, items, users, num_threads=threads)
-        yield Fit(number, users, items)
+        yield Factors(users, items)
 
 
 def irspack(
-    given: Given, params: AlsConfig, sweeps: int, solver: Literal["CG", "IALSPP"] = "CG"
-) -> Iterator[Fit]:
+    given: Given,
+    params: AlsConfig,
+    iterations: int,
+    solver: Literal["CG", "IALSPP"] = "CG",
+) -> Iterator[Factors]:
     """Fit with irspack."""
     from irspack import IALSRecommender
 
@@ -113,9 +119,9 @@ def irspack(
         n_threads=given.scorer.threads,
     )
     model.start_learning()
-    for number in range(1, sweeps + 1):
+    for _ in range(iterations):
         model.run_epoch()
-        yield Fit(number, model.get_user_embedding(), model.get_item_embedding())
+        yield Factors(model.get_user_embedding(), model.get_item_embedding())
 
 
 SYSTEMS: dict[str, System] = {
@@ -127,15 +133,15 @@ SYSTEMS: dict[str, System] = {
 
 
 def fit_with_spark(
-    interactions: "DataFrame", given: Given, params: AlsConfig, sweeps: int
-) -> Fit:
+    interactions: "DataFrame", given: Given, params: AlsConfig, iterations: int
+) -> Factors:
     """Fit with the ALS of PySpark ML; a row that it does not know gets zeros."""
     from pyspark.ml.recommendation import ALS
 
     blocks = 2 * given.scorer.threads
     als = ALS(
         rank=params.factors,
-        maxIter=sweeps,
+        maxIter=iterations,
         regParam=params.regularization,
         alpha=params.alpha,
         implicitPrefs=True,
@@ -154,7 +160,7 @@ def fit_with_spark(
         side = np.zeros((rows, params.factors), dtype=np.float32)
         side[table["id"].to_numpy()] = np.stack(table["features"].to_numpy())
         sides.append(side)
-    return Fit(sweeps, *sides)
+    return Factors(*sides)
 
 
 def open_spark(threads: int) -> "SparkSession":

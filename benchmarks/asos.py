@@ -1,12 +1,12 @@
-"""The verdict's rules on real experiments: ASOS Digital Experiments, looked at every checkpoint.
+"""The verdict's rules on real experiments: ASOS Digital Experiments, analysed at every checkpoint.
 
     python -m benchmarks.asos asos_digital_experiments_dataset.parquet
 
 The data set (Liu, Cardoso, Couturier & McCoy, Datasets for Online Controlled Experiments, NeurIPS
 2021, CC BY 4.0; osf.io/64jsb) has the counts, means and variances of both arms so far, daily or
 twice a day. A stream is a metric of an arm of an experiment. Its outcome is what a single test at
-the 5 % level says at its last look. Called, not at the end: of the streams without an effect at the
-end, those that a rule calls significant at some look. Stops are of the streams with one.
+the 5 % level says at its last analysis. Called, not at the end: of the streams without an effect at
+the end, those that a rule calls significant at some analysis. Stops are of the streams with one.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import typer
 
 from analysis.ab.config import AbConfig
-from analysis.ab.looks import Look
+from analysis.ab.interim import InterimAnalysis
 from analysis.statistics.effects import Effect, Estimate, compare
 from benchmarks.harness import console, show
 from looplib.arrays import FloatArray
@@ -28,10 +28,10 @@ from looplib.arrays import FloatArray
 STREAM = ("experiment_id", "variant_id", "metric_id")
 MOMENTS = ("count", "mean", "variance")
 LEVEL = 0.05
-# times the last look's listeners at which a stream counts as never called
+# times the last analysis's listeners at which a stream counts as never called
 LONGEST = 100.0
 
-# the standard errors that a rule asks for, by the listeners so far and those at the last look
+# the standard errors that a rule asks for, by the listeners so far and those at the last analysis
 Rule = Callable[[float, float], float]
 
 
@@ -39,11 +39,11 @@ Rule = Callable[[float, float], float]
 class Stream:
     """A metric of an arm."""
 
-    # in parts of the last look's, shape (looks,); ascending
+    # in parts of the last analysis's, shape (analyses,); ascending
     times: FloatArray
     listeners: FloatArray
-    errors: FloatArray  # of the effect, in standard errors, shape (looks,)
-    is_significant: bool  # whether a single test at the last look finds an effect
+    errors: FloatArray  # of the effect, in standard errors, shape (analyses,)
+    is_significant: bool  # whether a single test at the last analysis finds an effect
 
     def stop(self, rule: Rule) -> float:
         """Find when a rule first calls it, in parts of the experiment; infinite if never.
@@ -51,8 +51,8 @@ class Stream:
         Beyond the end the effect stays as it is, and listeners come as before.
         """
         last = float(self.listeners[-1])
-        looks = zip(self.times, self.listeners, self.errors, strict=True)
-        for time, listeners, errors in looks:
+        analyses = zip(self.times, self.listeners, self.errors, strict=True)
+        for time, listeners, errors in analyses:
             if errors >= rule(float(listeners), last):
                 return float(time)
         growth = 1.0
@@ -63,13 +63,13 @@ class Stream:
         return np.inf
 
 
-def look(config: AbConfig, listeners: float, last: float) -> float:
+def required_errors(config: AbConfig, listeners: float, last: float) -> float:
     """Return the standard errors that a configuration asks for."""
-    planned = config.horizon.listeners if config.horizon else None
+    planned = config.fixed_horizon.listeners if config.fixed_horizon else None
     progress = min(1.0, listeners / last) if planned else 0.0
     if planned and listeners > last:
         return np.inf
-    return Look(config, progress).errors(LEVEL, listeners)
+    return InterimAnalysis(config, progress).errors(LEVEL, listeners)
 
 
 def single(listeners: float, last: float) -> float:
@@ -78,20 +78,20 @@ def single(listeners: float, last: float) -> float:
 
 
 RULES: dict[str, Rule] = {
-    "a single test at every look": single,
-    "always-valid, by default": partial(look, AbConfig()),
-    "horizon at the last look": partial(
-        look, AbConfig.model_validate({"horizon": {"listeners": 1}})
+    "a single test at every analysis": single,
+    "always-valid, by default": partial(required_errors, AbConfig()),
+    "fixed horizon at the last analysis": partial(
+        required_errors, AbConfig.model_validate({"fixed_horizon": {"listeners": 1}})
     ),
 }
 
 
 def read_streams(file: Path) -> Iterator[Stream]:
-    """Yield the streams of the data set, each look with both arms known."""
+    """Yield the streams of the data set, each analysis with both arms known."""
     rows = pq.read_table(file).to_pandas().dropna()
-    for _, looks in rows.sort_values("time_since_start").groupby(list(STREAM)):
-        effects = [compare_arms(row) for row in looks.to_dict("records")]
-        times = looks["time_since_start"].to_numpy(float)
+    for _, analyses in rows.sort_values("time_since_start").groupby(list(STREAM)):
+        effects = [compare_arms(row) for row in analyses.to_dict("records")]
+        times = analyses["time_since_start"].to_numpy(float)
         errors = [abs(row.absolute.value) / row.standard_error for row in effects]
         yield Stream(
             times / times[-1],
@@ -126,7 +126,7 @@ def main(
         in_time = f"{(stops <= 1).mean():.0%}"
         rows.append([name, f"{called.mean():.1%}", in_time, f"{np.median(stops):.2f}"])
     console.print(
-        f"{len(streams)} streams, {len(ended)} significant at their last look"
+        f"{len(streams)} streams, {len(ended)} significant at their last analysis"
     )
     header = ("rule", "called, not at the end", "called in time", "median stop")
     show("", header, rows)

@@ -30,9 +30,9 @@ from tests.faults.test_service_edge import (
     HEAD,
     MANY,
     beside,
-    greedy,
     held,
     post,
+    send_part,
 )
 
 PAUSE_S = 0.02
@@ -83,7 +83,7 @@ def list_attacks(served: Served, redis: RedisServer) -> dict[str, Attack]:
     pause = partial(beside, partial(pause_redis, redis, 1.0, 1.0), 1)
     slow = partial(beside, partial(pause_redis, redis, 0.05, 0.1), 1)
     takers = {
-        title: [partial(greedy, port, data, COUNTS.get(title, count))]
+        title: [partial(beside, send_part, COUNTS.get(title, count), port, data)]
         for title, (data, count) in GREEDY.items()
     }
     return {

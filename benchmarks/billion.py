@@ -26,7 +26,7 @@ from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Summary, open_dataset
 from recsys.dataset.layout import SUMMARY, new_array
 from recsys.dataset.matrices import write_by_track
-from recsys.models.als import load_kernels
+from recsys.models.solver import load_kernels
 from recsys.workspace import open_workspace
 
 SEED = 42
@@ -48,7 +48,7 @@ def main(
     shutil.rmtree(out, ignore_errors=True)
     (out / "data").mkdir(parents=True)
     write_s = seconds(_write, out / "data", interactions, listeners, tracks)
-    turn_s = seconds(write_by_track, out / "data", "train", tracks)
+    turn_s = seconds(write_by_track, out / "data", "training", tracks)
     params = AlsConfig(factors=factors, regularization=0.1, alpha=10.0)
     load_kernels()
     with open_cluster(ClusterConfig(workers=workers)) as cluster:

@@ -33,7 +33,7 @@ from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import load_kernels
+from recsys.models.solver import load_kernels
 from recsys.workspace import Workspace, open_workspace
 from tests.recsys.fits import fit_als
 

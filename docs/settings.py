@@ -14,6 +14,7 @@ from listening_loop.config import LoopConfig
 from looplib.experiments import Experiment
 from recsys.config import SearchConfig
 from recsys.ingest.__main__ import IngestSettings
+from recsys.models.registry import searched_models
 from sim.collect import CollectConfig
 from sim.remote.config import RemoteConfig
 from sim.worlds.config import WorldConfig
@@ -96,7 +97,11 @@ def _settings(
         default = getattr(
             section_default, name, field.get_default(call_default_factory=True)
         )
-        if section is None or is_list:
+        if model is SearchConfig and name == "models":
+            yield key, "`{als: {}}`", meaning
+            for kind, tried in searched_models().items():
+                yield from _settings(tried.config_type(), f"{key}.{kind}.")
+        elif section is None or is_list:
             yield key, _default(default), meaning
         if section is not None:
             yield from _settings(

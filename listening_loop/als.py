@@ -24,7 +24,7 @@ from looplib.arrays import AnyFloatArray, Float32Array, Int32Array
 if TYPE_CHECKING:
     from looplib.als import AlsConfig
 
-_BATCH = 100  # rows from which packing the others for the ranking pays
+_BATCH = 100  # rows from which packing the items for the ranking pays
 _LONGEST = 256  # lists that the ranking is made for
 _EXACT = 2  # conjugate-gradient steps for each factor that solve a row
 _NO_LIKE = -np.finfo(np.float32).tiny  # a confidence of 0, with a preference of 0
@@ -36,6 +36,15 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
     The library's own code runs for factors of 64 bits, `use_cg` or `use_native` False, and where
     few rows are ranked, or some of the items.
+
+    >>> from threadpoolctl import threadpool_limits
+    >>> liked = csr_matrix(np.array([[3, 1, 0, 0], [2, 0, 5, 0], [0, 1, 0, 0]], np.float32))
+    >>> with threadpool_limits(1, user_api="blas"):  # as the library asks for
+    ...     model = AlternatingLeastSquares(2, iterations=5, random_state=1, num_threads=1)
+    ...     model.fit(liked, show_progress=False)
+    >>> ids, scores = model.recommend([2], liked[[2]], N=2)
+    >>> ids.tolist()
+    [[0, 3]]
     """
 
     def __init__(
@@ -204,7 +213,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         self,
         confidences: csr_matrix,
         rows: Float32Array,
-        others: Float32Array,
+        across: Float32Array,
         regularization: float,
         num_threads: int = 0,
         cg_steps: int = 0,
@@ -216,13 +225,13 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         if not values.all():
             values = np.where(values == 0, _NO_LIKE, values)
         arrays = (values, confidences.indices, confidences.indptr)
-        matrix = csr_matrix(arrays, shape=(len(rows), len(others)))
+        matrix = csr_matrix(arrays, shape=(len(rows), len(across)))
         config = self._config(regularization, cg_steps)
         threads = num_threads or self._threads
-        solve(rows, [others], matrix, config, threads, has_confidences=True)
+        solve(rows, [across], matrix, config, threads, has_confidences=True)
 
     def _recalculate(
-        self, ids: Ids, confidences: csr_matrix, others: Float32Array
+        self, ids: Ids, confidences: csr_matrix, across: Float32Array
     ) -> Float32Array:
         confidences = self.alpha * check_csr(confidences)
         if confidences.shape[0] != np.size(ids):
@@ -231,7 +240,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             )
         rows = np.zeros((np.size(ids), self.factors), np.float32)
         steps = _EXACT * self.factors
-        self._solve(confidences, rows, others, self.regularization, cg_steps=steps)
+        self._solve(confidences, rows, across, self.regularization, cg_steps=steps)
         return rows[0] if np.isscalar(ids) else rows
 
     def _check_no_nu(self, option: str) -> None:

@@ -65,8 +65,8 @@ def run_loop(config: LoopConfig) -> None:
                 day = folder / "days" / str(number)
                 run_day(config, number, day)
     content = (day / "report" / "report.json").read_bytes()
-    verdict = orjson.loads(content)["verdict"]
-    typer.echo(f"\n{verdict['headline']}. {verdict['reason']}\n")
+    words = orjson.loads(content)["words"]
+    typer.echo(f"\n{words['headline']}. {words['reason']}\n")
     typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")

@@ -1,7 +1,7 @@
 """Solve a row of implicit ALS by its hyperparameters, which fit and fold-in share.
 
-A row u (a listener, or by symmetry a track) solves, y being the factors of the N others on the
-other side that somebody has heard, or who have heard something,
+A row u (a listener, or by symmetry a track) solves, y being the factors of the N tracks
+that any listener has heard, or of the N listeners who have heard any track,
 
     (w Σ_i y_i y_iᵀ + Σ_i (c_ui - w) y_i y_iᵀ + λ_u I) x_u = Σ_i c_ui y_i
 

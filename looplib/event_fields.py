@@ -2,11 +2,12 @@
 
 Writers and readers take names, order and types from `EVENT_FIELDS`; docs/formats.md shows it.
 
-To add a field, add it here, raise `SCHEMA` of `analysis.store`, and describe it in
-docs/formats.md: it is then read, checked and stored. One that clients send (`from_client`) is
-accepted in requests and logged as it came, once `botify/openapi.yaml` describes it; any other has
-its value from `botify.service.Service`, and is null until then. What a type is to the service says
-`botify.schemas`, to readers `analysis.logs`. Reports and searches see what their SQL passes on.
+To add a field, add it here and describe it in docs/formats.md: it is then read, checked and
+stored. One that clients send (`from_client`) is accepted in requests and logged as it came, once
+`botify/openapi.yaml` describes it; any other has its value from `botify.service.Service`, and is
+null until then. What a type is to the service says `botify.schemas`, to readers `analysis.logs`.
+Metrics of an A/B report read it as a column of `events`; a search sees what
+`sql/sessions/split_events.sql` passes on.
 """
 
 from typing import Literal, NamedTuple

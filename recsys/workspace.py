@@ -229,7 +229,7 @@ def open_workspace(address: str | Path) -> Workspace:
     """Open the workspace of a path, or of an address such as s3://bucket/folder.
 
     Raises:
-        StorageError: The address names no bucket, or the path is a file's.
+        StorageError: The address is not one of a folder, or the path is a file's.
     """
     scheme, slashes, rest = str(address).removeprefix("file://").partition("://")
     if not slashes:

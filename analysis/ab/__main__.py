@@ -21,7 +21,7 @@ with importing():
     from analysis.ab import words
     from analysis.ab.config import AbConfig, plan_document, table_document
     from analysis.ab.effects import MetricEffect
-    from analysis.ab.page.page import render
+    from analysis.ab.page import render
     from analysis.ab.report import Report, build_report, report_on_table
     from analysis.ab.table import open_table
     from analysis.page import numbers
@@ -108,7 +108,8 @@ def write_report(report: Report, settings: AbConfig, out: Path) -> None:
     """Write a report and its configuration to a folder."""
     atomic_write_text(out / "config.yaml", dump_config(settings))
     atomic_write_text(out / "report.html", render(report))
-    atomic_write_json(out / "report.json", report)
+    document = {**vars(report), "words": words.sentences(report)}
+    atomic_write_json(out / "report.json", document)
 
 
 def print_report(report: Report) -> None:
@@ -132,16 +133,15 @@ def print_report(report: Report) -> None:
     for columns, rows in ((_ARM_COLUMNS, arms), (_EFFECT_COLUMNS, deciding)):
         if rows:
             console.print(table(columns, rows, needed=5, numbers_from=2))
-    verdict = report.verdict
     for text in (
-        *map(str, report.preferences),
+        *map(words.preference, report.preferences),
         *_facts(report),
-        *(f"  - {note}" for note in verdict.notes),
+        *(f"  - {warning}" for warning in words.warnings(report)),
     ):
         console.print(Text(text))
-    title = f"{report.experiment}: {verdict.headline}"
+    title = f"{report.experiment}: {words.headline(report)}"
     console.print(Text(title, style="bold"))
-    console.print(Text(verdict.reason))
+    console.print(Text(words.reason(report)))
 
 
 def _facts(report: Report) -> Iterator[str]:
@@ -155,8 +155,9 @@ def _facts(report: Report) -> Iterator[str]:
         yield f"guardrails: {'; '.join(sorted(margins))}"
     lines = report.lines
     kind = "valid at any time"
-    if report.horizon:
-        kind = f"valid at every look on the way to the horizon, {report.horizon}"
+    if report.fixed_horizon:
+        planned = f"{report.fixed_horizon:,} listeners"
+        kind = f"valid at every interim analysis until the fixed horizon, {planned}"
     days = " to ".join(report.dates)
     yield f"{days}, intervals: {kind}".removeprefix(", ")
     yield (
@@ -166,7 +167,7 @@ def _facts(report: Report) -> Iterator[str]:
 
 
 def _effect_cells(effect: MetricEffect) -> list[str]:
-    """Return an effect by the interval that decides, and its p-value or a guardrail's state."""
+    """Format an effect by the interval that decides, and its p-value or a guardrail's state."""
     relative = effect.relative
     result = numbers.p_is(effect.adjusted_p_value)
     if effect.guardrail:
@@ -175,8 +176,8 @@ def _effect_cells(effect: MetricEffect) -> list[str]:
     return [
         effect.arm,
         effect.metric,
-        numbers.change(relative.effect_pct),
-        numbers.interval(relative.lower_pct, relative.upper_pct),
+        numbers.change(relative.value),
+        numbers.interval(relative.lower, relative.upper),
         result,
         numbers.number(effect.control_value),
         numbers.number(effect.arm_value),

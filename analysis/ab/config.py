@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -18,20 +18,16 @@ Role = Literal["primary", "guardrail", "secondary"]
 SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class Horizon(Config):
-    """When an experiment ends, declared before its first event; later events are left out.
+class FixedHorizon(Config):
+    """The planned size of an experiment, declared before its first event; later ones are left out.
 
-    The looks on the way share the error rate.
+    The interim analyses on the way share the error rate.
     """
 
     # the last day is the one by whose end so many were seen, UTC
     listeners: Annotated[int, Field(ge=1)]
-    # how many looks there will be at equal distances, the last at the end; 1 for that one alone
-    looks: Annotated[int, Field(ge=1, le=200)] = 32
-
-    def __str__(self) -> str:
-        """What ends the experiment, for people."""
-        return f"{self.listeners:,} listeners"
+    # how many analyses there will be at equal distances, the last at the end; 1 for that one alone
+    interim_analyses: Annotated[int, Field(ge=1, le=200)] = 32
 
 
 class TrustConfig(Config):
@@ -54,7 +50,7 @@ class AbConfig(Config):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     # of the plans of `listening-loop power`: the chance that the effect is shipped
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
-    # Metrics of one's own by name, beside those of `metrics.yaml`
+    # Metrics by name, beside those of `analysis/sql/metrics`
     metrics: dict[str, Metric] = Field(default_factory=dict)
     # Metrics that decide; adjusted by Holm over them and the arms
     primary: tuple[str, ...] = ("mean_time_per_session",)
@@ -85,11 +81,11 @@ class AbConfig(Config):
     # Listeners that every arm needs before anything is decided: with fewer the intervals of a
     # metric that a few listeners dominate contain the true effect less often than they say
     min_listeners: Annotated[int, Field(ge=2)] = 200
-    # when the experiment ends; without, it may be looked at and stopped at any time
-    horizon: Horizon | None = None
+    # when the experiment ends; without, it may be analysed and stopped at any time
+    fixed_horizon: FixedHorizon | None = None
     # Listeners of two arms in a small experiment: from so many to ten thousand times as many the
     # sequential intervals are narrow, 3.3 to 3.6 standard errors to each side; not to be
-    # chosen after a look at the data
+    # chosen after the data were seen
     smallest_experiment: Annotated[int, Field(ge=2)] = 2000
     # a recommended track that is heard for less was skipped, share of the track
     skip_below: Share = 0.1
@@ -101,14 +97,17 @@ class AbConfig(Config):
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
-        for name, own in self.metrics.items():
-            if own.sql.endswith(".sql") and not re.fullmatch("[a-z][a-z0-9_]*", name):
+        for name, metric in self.metrics.items():
+            if metric.sql and not re.fullmatch("[a-z][a-z0-9_]*", name):
                 raise ValueError(f"metrics: {name}: small letters, digits and _ alone")
+            if metric.sql and name in METRICS:
+                raise ValueError(f"metrics: {name}: a built-in metric has this name")
+        names = [*self.all_metrics]
         for name in self.roles:
-            if name not in self.known:
-                nearest = difflib.get_close_matches(name, self.known, n=1, cutoff=0)[0]
+            if name not in names:
+                nearest = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
                 raise ValueError(
-                    f"no metric {name}; the nearest is {nearest}, all are {', '.join(self.known)}"
+                    f"no metric {name}; the nearest is {nearest}, all are {', '.join(names)}"
                 )
         if not self.deciding:
             raise ValueError("primary: at least one metric must decide")
@@ -120,27 +119,23 @@ class AbConfig(Config):
         return self
 
     @cached_property
-    def known(self) -> dict[str, Metric]:
-        """All metrics by name: the built-in ones and one's own."""
-        own = {
+    def all_metrics(self) -> dict[str, Metric]:
+        """All metrics by name: the built-in ones and those of the configuration."""
+        named = {
             name: metric.model_copy(update={"name": name})
             for name, metric in self.metrics.items()
         }
-        return METRICS | own
+        return METRICS | named
 
     @cached_property
     def roles(self) -> dict[str, Role]:
         """The role of each metric that a report has: that of the first list with it."""
-        lists: dict[Role, Iterable[str]] = {
-            "primary": self.primary,
-            "guardrail": (row.metric for row in self.guardrails),
-            "secondary": self.secondary,
-        }
-        found: dict[str, Role] = {}
-        for role, names in lists.items():
-            for name in names:
-                found.setdefault(name, role)
-        return found
+        roles: dict[str, Role] = dict.fromkeys(self.primary, "primary")
+        for guardrail in self.guardrails:
+            roles.setdefault(guardrail.metric, "guardrail")
+        for name in self.secondary:
+            roles.setdefault(name, "secondary")
+        return roles
 
     @cached_property
     def limits(self) -> dict[str, Guardrail]:
@@ -161,11 +156,11 @@ class AbConfig(Config):
     @property
     def reported(self) -> list[Metric]:
         """The metrics that a report has, those that decide first."""
-        return [self.known[name] for name in self.roles]
+        return [self.all_metrics[name] for name in self.roles]
 
 
 def plan_document(plan: Experiment | None) -> dict[str, Any]:
-    """Return what an experiment's file says of its report, as keys of `AbConfig`."""
+    """Translate an experiment's file into keys of `AbConfig`."""
     if plan is None:
         return {}
     document: dict[str, Any] = {
@@ -179,19 +174,22 @@ def plan_document(plan: Experiment | None) -> dict[str, Any]:
         limits = [row.model_dump(exclude_none=True) for row in plan.guardrails]
         document["guardrails"] = limits
     if plan.planned_listeners:
-        document["horizon"] = {"listeners": plan.planned_listeners}
+        document["fixed_horizon"] = {"listeners": plan.planned_listeners}
     return document
 
 
 def table_document(
     document: Mapping[str, Any], lower_is_better: Collection[str]
 ) -> dict[str, Any]:
-    """Return keys of `AbConfig` for a table, whose columns are the metrics.
+    """Add to a document the metrics of a table, which are its columns.
 
     Args:
-        document: What is known: `primary` and `guardrails` are columns, or metrics of aggregates;
-            "minutes / sessions" is the ratio of two columns.
+        document: Keys of `AbConfig`: `primary` and `guardrails` are columns, or metrics of
+            aggregates; "minutes / sessions" is the ratio of two columns.
         lower_is_better: Those that are better when lower.
+
+    Returns:
+        Keys of `AbConfig`.
 
     Raises:
         ConfigError: No metric is named.

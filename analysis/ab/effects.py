@@ -1,17 +1,19 @@
-"""Effects of every metric and arm: the interval for one look and the one that decides.
+"""Effects of every arm on every metric, in the experiment and in its segments.
 
 A number that does not exist is NaN.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from itertools import combinations
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
 from typing import Any, Literal
 
-from analysis.ab.config import AbConfig, Role
-from analysis.ab.looks import Look
+from analysis.ab.config import Role
+from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import Metric
+from analysis.ab.moments import EMPTY, PAST, RATIO, MetricMoments
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.moments import Quantity
@@ -19,40 +21,15 @@ from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.quantiles import compare_quantiles
 
 GuardrailState = Literal["kept", "unclear", "broken"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What effects are estimated from: `Moments`, or the `Histogram` of a quantile."""
-
-    # by the metric's name, then by arm
-    values: Mapping[str, Mapping[str, Any]]
-    # The largest skewness of an arm's listeners, by primary metric; none where it is unknown
-    skewness: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def listeners(self) -> dict[str, int]:
-        """Listeners with a value of any metric by arm."""
-        counts: dict[str, int] = {}
-        for by_arm in self.values.values():
-            for arm, values in by_arm.items():
-                counts[arm] = max(values.count, counts.get(arm, 0))
-        return counts
-
-
+# by the metric's name, then by arm: `Moments`, or the `Histogram` of a quantile
+Measurements = Mapping[str, Mapping[str, Any]]
 # standard errors from 0 that a control's value must have for an effect in % of it
 _SURELY_NOT_ZERO = 3.0
 _MOST_PCT = 10_000.0  # a change by more is no effect on what the control does
-
-
-@dataclass(frozen=True)
-class RelativeEffect:
-    """An effect in % of the control's value, with an interval and a p-value where there is one."""
-
-    effect_pct: float
-    lower_pct: float
-    upper_pct: float
-    p_value: float
+_MOST_SEGMENTS = 8  # of a kind; smaller ones are left out
+# kinds of segments without a file, as in `sql/ab/segmented_sessions.sql`
+_DAYS = "time since the first session"
+_NOVELTY = "listeners new or known before"
 
 
 @dataclass(frozen=True)
@@ -60,7 +37,7 @@ class MetricEffect:
     """An arm's effect on a metric.
 
     Of primary metrics and guardrails intervals and p-value are those that decide, by the rule of
-    looking; of the others those for one look.
+    the interim analysis; of the others those for a single analysis.
     """
 
     arm: str  # the arm that is compared with the other
@@ -73,9 +50,9 @@ class MetricEffect:
     effect: float  # absolute difference
     lower: float  # lower end of its interval
     upper: float  # upper end
-    # the effect in % of the control's value, the control's own noise included, and the p-value of
-    # no difference
-    relative: RelativeEffect
+    # the effect in % of the control's value, the control's own noise included
+    relative: Interval
+    p_value: float  # of no difference
     # of primary metrics by Holm over them and the arms; else Benjamini and Hochberg over the rest
     adjusted_p_value: float = math.nan
     significant: bool = False  # whether the adjusted p-value is below alpha
@@ -97,8 +74,13 @@ class MetricEffect:
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
     def gain(self, change: float) -> float:
-        """Return a change of the metric so that more is better."""
+        """Turn a change of the metric so that more is better."""
         return change if self.higher_is_better else -change
+
+    @property
+    def gain_pct(self) -> float:
+        """How much better it is, in % of the control's value."""
+        return self.gain(self.relative.value)
 
     @property
     def allowed_loss(self) -> float:
@@ -109,97 +91,146 @@ class MetricEffect:
     def loss(self) -> Interval:
         """How much worse a guardrail is, in the unit of its margin."""
         change = Interval(self.effect, self.lower, self.upper)
-        relative = self.relative
         if self.margin is None:
-            ends = relative.lower_pct, relative.upper_pct
-            change = Interval(relative.effect_pct, *ends)
+            change = self.relative
         return change.scaled(-1 if self.higher_is_better else 1)
 
 
-def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
+@dataclass(frozen=True)
+class SegmentEffect:
+    """The effect of an arm on a primary metric in one segment, for a single analysis.
+
+    A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners
+    who were there before the experiment; or of one time since a listener's first session in it,
+    where an effect that fades was novelty. Segments explain and decide nothing.
+    """
+
+    by: str  # what the segments are by, for people
+    segment: str  # its label
+    arm: str
+    metric: str
+    label: str  # the metric's name for people
+    control_listeners: int  # control listeners with a session in it
+    arm_listeners: int  # the arm's
+    control_value: float  # the metric of the control's sessions in it
+    arm_value: float  # of the arm's
+    relative: Interval  # the effect in % of the control's value
+    p_value: float
+
+    @property
+    def title(self) -> str:
+        """What is compared, for people."""
+        return f"{self.label} of {self.arm} by {self.by}"
+
+
+def metric_effects(
+    measurements: Measurements, analysis: InterimAnalysis
+) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
-    config = look.config
-    control = look.config.control
-    found = []
+    config = analysis.config
+    rows = []
     for metric in config.reported:
-        by_arm = measured.values.get(metric.name, {})
+        by_arm = measurements.get(metric.name, {})
         for arm, values in by_arm.items():
-            if arm != control:
-                effect, explained = _compare(metric, by_arm[control], values, config)
-                found.append(_describe(metric, arm, effect, explained, look))
+            if arm != config.control:
+                control = by_arm[config.control]
+                rows.append(_describe(metric, arm, control, values, analysis))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
-    known = [row for row in found if not math.isnan(row.effect)]
-    primary = [row for row in known if row.role == "primary"]
-    others = [row for row in known if row.role != "primary"]
-    p_values = holm([row.relative.p_value for row in primary])
-    p_values += benjamini_hochberg([row.relative.p_value for row in others])
+    rows = [row for row in rows if not math.isnan(row.effect)]
+    primary = [row for row in rows if row.role == "primary"]
+    rest = [row for row in rows if row.role != "primary"]
+    p_values = holm([row.p_value for row in primary])
+    p_values += benjamini_hochberg([row.p_value for row in rest])
     return tuple(
         replace(row, adjusted_p_value=p, significant=p < config.alpha)
-        for row, p in zip(primary + others, p_values, strict=True)
+        for row, p in zip(primary + rest, p_values, strict=True)
     )
 
 
-def surely_better(measured: Measured, look: Look) -> list[tuple[str, str]]:
-    """Return the pairs of arms of which the first is better than the second, but for the control.
+def better_pairs(
+    measurements: Measurements, analysis: InterimAnalysis
+) -> list[tuple[str, str]]:
+    """Find the pairs of arms of which the first is surely better, but for the control.
 
-    They are compared on the first primary metric by the rule of looking, by Holm over all pairs.
+    They are compared on the first primary metric by the interim analysis, by Holm over all pairs.
     """
-    metric = look.config.deciding[0]
-    by_arm = dict(measured.values[metric.name])
-    del by_arm[look.config.control]
+    config = analysis.config
+    metric = config.deciding[0]
+    by_arm = dict(measurements[metric.name])
+    del by_arm[config.control]
     pairs = list(combinations(by_arm, 2))
-    found = [
-        look.widen(_compare(metric, by_arm[one], by_arm[other], look.config)[0])
-        for one, other in pairs
+    compared = [
+        analysis.widen(compare(metric, by_arm[first], by_arm[second], config.alpha))
+        for first, second in pairs
     ]
     better = []
-    p_values = holm([effect.p_value for effect in found])
-    for (one, other), effect, p_value in zip(pairs, found, p_values, strict=True):
-        if p_value < look.config.alpha:
-            is_more = effect.absolute.value > 0
-            is_other = is_more == metric.is_higher
-            better.append((other, one) if is_other else (one, other))
+    p_values = holm([effect.p_value for effect in compared])
+    for pair, effect, p_value in zip(pairs, compared, p_values, strict=True):
+        if p_value < config.alpha:
+            is_second = (effect.absolute.value > 0) == metric.is_higher
+            better.append(pair[::-1] if is_second else pair)
     return better
 
 
-def _compare(
+def compare(
     metric: Metric,
-    control: Any,  # noqa: ANN401  as in `Measured`
+    control: Any,  # noqa: ANN401  as in `Measurements`
     arm: Any,  # noqa: ANN401
-    config: AbConfig,
-) -> tuple[Effect, float]:
-    """Return the effect and how much the past explains; CUPED takes that out where declared."""
-    confidence = 1 - config.alpha
+    alpha: float,
+    *,
+    cuped: bool = False,
+) -> Effect:
+    """Compare a metric of two arms; where declared, what the past predicts is taken out (CUPED)."""
+    confidence = 1 - alpha
     if metric.quantile is not None:
-        return compare_quantiles(control, arm, metric.quantile, confidence), math.nan
-    plain = effects.compare_moments(control, arm, metric.quantity, confidence)
-    past = metric.past
-    if past is None:
-        return plain, math.nan
-    if not (control + arm).mean(Quantity(past.denominator or past.numerator)):
-        return plain, math.nan
-    before, after, kept = effects.adjust(control, arm, metric.quantity, past)
-    if not config.cuped:
-        return plain, 1 - kept
-    return effects.compare(before, after, confidence), 1 - kept
+        return compare_quantiles(control, arm, metric.quantile, confidence)
+    if cuped and _has_past(metric, control, arm):
+        before, after, _ = effects.adjust(control, arm, RATIO, PAST)
+        return effects.compare(before, after, confidence)
+    return effects.compare_moments(control, arm, RATIO, confidence)
+
+
+def relative_effect(effect: Effect) -> Interval:
+    """Express an effect in %; without numbers where the control's value may be 0."""
+    control = effect.control
+    relative = effect.relative.scaled(100)
+    may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
+    if may_be_zero or relative.value > _MOST_PCT:
+        return effects.NO_INTERVAL
+    return relative
+
+
+def _has_past(metric: Metric, control: Any, arm: Any) -> bool:  # noqa: ANN401
+    """Return whether something is known of a metric before the experiment."""
+    if metric.quantile is not None or PAST.numerator not in control.names:
+        return False
+    column = PAST.numerator if metric.kind == "mean" else PAST.denominator
+    return bool((control + arm).mean(Quantity(str(column))))
 
 
 def _describe(
     metric: Metric,
     arm: str,
-    effect: Effect,
-    past_explains: float,
-    look: Look,
+    control_values: Any,  # noqa: ANN401  as in `Measurements`
+    arm_values: Any,  # noqa: ANN401
+    analysis: InterimAnalysis,
 ) -> MetricEffect:
-    """Return the effect before any adjustment for many comparisons."""
-    role = look.config.roles[metric.name]
-    guardrail = look.config.limits.get(metric.name)
+    """Describe an effect before any adjustment for many comparisons."""
+    config = analysis.config
+    effect = compare(
+        metric, control_values, arm_values, config.alpha, cuped=config.cuped
+    )
+    past_explains = math.nan
+    if _has_past(metric, control_values, arm_values):
+        *_, unexplained = effects.adjust(control_values, arm_values, RATIO, PAST)
+        past_explains = 1 - unexplained
+    role = config.roles[metric.name]
     if role in {"primary", "guardrail"}:
-        effect = look.widen(effect)
-    found = MetricEffect(
+        effect = analysis.widen(effect)
+    described = MetricEffect(
         arm=arm,
         metric=metric.name,
-        label=metric.label,
+        label=metric.display_name,
         unit=metric.unit,
         phrase=metric.phrase,
         role=role,
@@ -210,24 +241,14 @@ def _describe(
         lower=effect.absolute.lower,
         upper=effect.absolute.upper,
         relative=relative_effect(effect),
+        p_value=effect.p_value,
         past_explains=past_explains,
     )
-    if guardrail is None:
-        return found
-    found = replace(found, margin=guardrail.margin, margin_pct=guardrail.margin_pct)
-    return replace(found, guardrail=_state(found))
-
-
-def relative_effect(effect: Effect) -> RelativeEffect:
-    """Return the effect in %, or the p-value alone where the control's value may be 0."""
-    control = effect.control
-    relative = effect.relative.scaled(100)
-    may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
-    if may_be_zero or relative.value > _MOST_PCT:
-        relative = effects.NO_INTERVAL
-    return RelativeEffect(
-        relative.value, relative.lower, relative.upper, effect.p_value
-    )
+    if guardrail := config.limits.get(metric.name):
+        margins = guardrail.model_dump(include={"margin", "margin_pct"})
+        described = replace(described, **margins)
+        return replace(described, guardrail=_state(described))
+    return described
 
 
 def _state(effect: MetricEffect) -> GuardrailState:
@@ -235,3 +256,50 @@ def _state(effect: MetricEffect) -> GuardrailState:
     if effect.loss.lower > effect.allowed_loss:
         return "broken"
     return "kept" if effect.loss.upper <= effect.allowed_loss else "unclear"
+
+
+def segment_effects(
+    rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
+) -> tuple[SegmentEffect, ...]:
+    """Compare the arms, the control first, wherever there is more than one segment of a kind."""
+    by_segment: dict[tuple[str, str], dict[str | None, MetricMoments]] = {}
+    sizes: dict[str, Counter[str]] = {}
+    for row in rows:
+        if row.segment:
+            by_segment.setdefault((row.metric, row.segment), {})[row.arm] = row
+            kind, _, label = row.segment.partition("=")
+            sizes.setdefault(kind, Counter())[label] += row.listeners
+    config = analysis.config
+    control, *treated = arms
+    segments = []
+    kinds = (_DAYS, _NOVELTY, *config.segments)
+    for kind, metric in product(kinds, config.deciding):
+        labels = _largest(sizes.get(kind, {}), kind)
+        for label, arm in product(labels if len(labels) > 1 else (), treated):
+            moments = by_segment[metric.name, f"{kind}={label}"]
+            before, after = (moments.get(name, EMPTY) for name in (control, arm))
+            effect = compare(metric, before.moments, after.moments, config.alpha)
+            segment = SegmentEffect(
+                by=kind,
+                segment=label,
+                arm=arm,
+                metric=metric.name,
+                label=metric.display_name,
+                control_listeners=before.listeners,
+                arm_listeners=after.listeners,
+                control_value=effect.control.value,
+                arm_value=effect.arm.value,
+                relative=relative_effect(effect),
+                p_value=effect.p_value,
+            )
+            segments.append(segment)
+    return tuple(segments)
+
+
+def _largest(sizes: Mapping[str, int], kind: str) -> list[str]:
+    """List the labels of the largest segments, by size or by day."""
+    ordered = sorted(sizes.items(), key=lambda size: (-size[1], size[0]))
+    labels = [label for label, _ in ordered[:_MOST_SEGMENTS]]
+    if kind == _DAYS:  # "day 1", "day 2", "from day 3" and so on, "from day 17"
+        labels.sort(key=lambda label: (len(label), label))
+    return labels

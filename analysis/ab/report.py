@@ -1,13 +1,14 @@
 """An A/B report: the tree that `report.json`, the page and the terminal show.
 
-Percentages are of the control's value. A number that does not exist, such as the effect on a
-control whose mean is 0, is NaN, and null in JSON. Everything by arm names the control first. The
-parts of the tree are defined beside what computes them.
+`build_report` reads as the line of values that it is: events, a table of listeners, moments of
+arms, effects, a verdict. Percentages are of the control's value. A number that does not exist, such
+as the effect on a control whose mean is 0, is NaN, and null in JSON. Everything by arm names the
+control first.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,33 +17,35 @@ import numpy as np
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import Measured, metric_effects, surely_better
-from analysis.ab.evidence import Evidence, Quality
-from analysis.ab.looks import Look
-from analysis.ab.measures import (
-    check_files,
-    measure,
-    own_recommenders,
-    read_histograms,
-    read_listeners,
+from analysis.ab.effects import (
+    SegmentEffect,
+    better_pairs,
+    metric_effects,
+    segment_effects,
 )
-from analysis.ab.metrics import METRICS, ORIGINAL_METRICS
-from analysis.ab.parts.interleaving import Preference, preferences
-from analysis.ab.parts.segments import SegmentEffect, segment_effects
+from analysis.ab.events import (
+    NO_END,
+    assign_arms,
+    find_end,
+    find_experiment,
+    read_arrivals,
+    read_events,
+)
+from analysis.ab.evidence import Evidence, summarize_quality
+from analysis.ab.interim import InterimAnalysis
+from analysis.ab.interleaving import Preference, preferences
+from analysis.ab.listeners import check_metrics, measure, read_histograms
+from analysis.ab.metrics import ORIGINAL_METRICS
+from analysis.ab.moments import RATIO, by_metric, largest_skewness, read_moments
 from analysis.ab.table import Table, read_table
-from analysis.ab.tables import load
-from analysis.ab.verdict import Verdict, decide
+from analysis.ab.verdict import ArmVerdict, Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
 from analysis.statistics.effects import Interval
-from analysis.statistics.moments import skewness
+from analysis.statistics.moments import Moments
 from analysis.statistics.sample_ratio import check_sample_ratio
-from looplib.arrays import FloatArray
 from looplib.experiments import Experiment
-
-# column → values, each of shape (listeners,)
-Listeners = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,12 @@ class Report(Evidence):
     experiment: str  # its name
     control: str  # the arm that the others are compared with
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
-    horizon: str | None  # the declared one, by whose bounds is decided
+    min_listeners: int  # that every arm needs before anything is decided
+    fixed_horizon: int | None  # planned listeners, by whose bounds is decided
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     verdict: Verdict  # what to do
+    # of the metrics: `label` for people, and why one is `absent`
+    metrics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sources: tuple[str, ...]  # the logs, the store or the table that was read
     # the experiment's file: owner, hypothesis, arms; None where none was given
     plan: Mapping[str, Any] | None = None
@@ -97,6 +103,12 @@ class Report(Evidence):
         return tuple(self.listeners)
 
     @property
+    def subject(self) -> ArmVerdict | None:
+        """The arm that is shipped or waited for."""
+        arms = (arm for arm in self.verdict.arms if arm.standing == "subject")
+        return next(arms, None)
+
+    @property
     def dates(self) -> tuple[str, ...]:
         """ISO dates of the first and the last event; none where times are unknown."""
         days = np.array(self.span_ms, "datetime64[ms]").astype("datetime64[D]")
@@ -109,7 +121,7 @@ def build_report(
     config: AbConfig,
     plan: Experiment | None = None,
 ) -> Report:
-    """Make the report of an experiment from its logs.
+    """Report on an experiment from its logs.
 
     Args:
         paths: Files, folders and patterns of logs, and session stores.
@@ -121,45 +133,52 @@ def build_report(
         AnalysisError: A path cannot be read, a metric's file is wrong, or there is nothing to
             compare.
     """
-    check_files(config)
-    with load(paths, experiment, plan=plan, memory=config.memory) as loaded:
-        named = ", ".join(loaded.experiments) or "no experiment"
-        where = f"experiment {loaded.experiment} (events name {named})"
-        _check_arms(loaded.arms, config.control, where)
-        arms = sorted(loaded.arms, key=lambda arm: arm != config.control)
-        if config.horizon:
-            loaded.stop_at(config.horizon.listeners)
-        measure(loaded, config)
-        connection = loaded.connection
-        own = own_recommenders(loaded, config)
-        listeners = {
-            arm: read_listeners(connection, arm, config.reported) for arm in arms
-        }
-        counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
-        (counted,) = queries.fetch_table(connection, "ab/quality").to_pylist()
-        look = Look(config, loaded.progress)
-        facts = {
-            "lines": loaded.lines,
-            "recommenders": {arm: own.get(arm) for arm in arms},
-            "span_ms": (counted.pop("first_ms"), counted.pop("last_ms")),
-            "renamed": counted.pop("renamed"),
-            "quality": Quality(**counted),
-            "left_out": loaded.left_out,
-            "rejected": tuple(loaded.rejected),
-        }
-        return _make_report(
-            str(loaded.experiment),
-            _measured(listeners, counts, connection, config),
-            counts,
-            look,
-            facts,
-            plan,
-            sources=loaded.names,
-            sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
-            original_table=original_table(listeners, config.control),
-            segments=segment_effects(connection, arms, config),
-            preferences=preferences(connection, own, arms, look),
-            positions=_positions(connection, arms),
+    check_metrics(config)
+    with read_events(paths, plan=plan, memory=config.memory) as events:
+        name, names = find_experiment(events, experiment)
+        logged = assign_arms(events, name, plan)
+        where = f"experiment {name} (events name {', '.join(names) or 'no experiment'})"
+        arms = _order_arms(logged, config.control, where)
+        progress, end_ms, left_out = 0.0, NO_END, 0
+        if config.fixed_horizon:
+            planned = config.fixed_horizon.listeners
+            progress, end_ms, left_out = find_end(read_arrivals(events), planned)
+        start_ms = min(row["first_ms"] for row in logged.values())
+        answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
+        recommenders = answering | config.recommenders
+        measured = measure(events, config, recommenders, start_ms, end_ms)
+
+        moments = read_moments(measured.listeners, measured.metrics, config.primary)
+        measurements = by_metric(moments, arms)
+        sizes = {arm: row.count for arm, row in measurements["sessions"].items()}
+        histograms = read_histograms(measured.histograms, config.reported, sizes)
+        analysis = InterimAnalysis(config, progress)
+        evidence = Evidence(
+            listeners=sizes,
+            recommenders={arm: recommenders.get(arm) for arm in arms},
+            lines=events.lines,
+            srm=check_sample_ratio(sizes, config.shares),
+            effects=metric_effects({**measurements, **histograms}, analysis),
+            beats=better_pairs(measurements, analysis),
+            is_final=analysis.is_final,
+            left_out=left_out,
+            skewness=largest_skewness(moments),
+            rejected=events.rejected,
+            **summarize_quality(measured.quality.to_arrow_table().to_pylist()),
+        )
+        report = conclude(evidence, analysis, name, plan, events.sources)
+        return replace(
+            report,
+            sessions={
+                arm: round(row.count * row.mean(RATIO))
+                for arm, row in measurements["sessions"].items()
+            },
+            original_table=original_table(measurements),
+            segments=segment_effects(moments, arms, analysis),
+            preferences=preferences(
+                measured.credited.to_arrow_table(), evidence.recommenders, analysis
+            ),
+            positions=_positions(measured.positions, arms),
         )
 
 
@@ -169,127 +188,113 @@ def report_on_table(
     name: str,
     plan: Experiment | None,
 ) -> Report:
-    """Make the report on a table of listeners, of sessions, or of aggregates.
+    """Report on a table of listeners, of sessions, or of aggregates.
 
-    The name is the experiment's, and the plan its file.
+    Args:
+        table: It.
+        config: Of metrics that are its columns.
+        name: The experiment's.
+        plan: The experiment's file.
 
     Raises:
         AnalysisError: It cannot be read, or has nothing to compare.
     """
-    measured, span_ms = read_table(table, config.reported)
-    for by_arm in measured.values.values():
-        _check_arms(by_arm, config.control, table.name)
-    return report_on_moments(measured, config, name or table.name, span_ms, plan)
-
-
-def report_on_moments(
-    measured: Measured,
-    config: AbConfig,
-    name: str,
-    span_ms: tuple[int, int] = (0, 0),
-    plan: Experiment | None = None,
-) -> Report:
-    """Make the report on moments alone."""
-    counts = {config.control: 0} | measured.listeners
-    total = sum(counts.values())
-    planned = config.horizon.listeners if config.horizon else 1
-    facts = {
-        "lines": LineCounts(total, total),
-        "recommenders": dict.fromkeys(counts) | config.recommenders,
-        "span_ms": span_ms,
+    moments, span_ms = read_table(table, config.reported, config.primary)
+    arms = {
+        metric.name: {row.arm for row in moments if row.metric == metric.name}
+        for metric in config.reported
     }
-    look = Look(config, total / planned)
-    return _make_report(
-        name, measured, counts, look, facts, plan, sources=(name,), sessions=counts
+    for of_metric in arms.values():
+        ordered = _order_arms(sorted(of_metric), config.control, table.name)
+    measurements = by_metric(moments, ordered)
+    sizes = dict.fromkeys(ordered, 0)
+    for values in measurements.values():
+        for arm, row in values.items():
+            sizes[arm] = max(row.count, sizes[arm])
+    total = sum(sizes.values())
+    planned = config.fixed_horizon.listeners if config.fixed_horizon else 1
+    analysis = InterimAnalysis(config, total / planned)
+    evidence = Evidence(
+        listeners=sizes,
+        recommenders=dict.fromkeys(sizes) | config.recommenders,
+        lines=LineCounts(total, total),
+        srm=check_sample_ratio(sizes, config.shares),
+        effects=metric_effects(measurements, analysis),
+        beats=better_pairs(measurements, analysis),
+        is_final=analysis.is_final,
+        span_ms=span_ms,
+        skewness=largest_skewness(moments),
     )
+    name = name or table.name
+    return conclude(evidence, analysis, name, plan, (name,))
 
 
-def _make_report(
+def conclude(
+    evidence: Evidence,
+    analysis: InterimAnalysis,
     name: str,
-    measured: Measured,
-    counts: Mapping[str, int],
-    look: Look,
-    facts: Mapping[str, Any],
     plan: Experiment | None,
-    **shown: Any,  # noqa: ANN401  other attributes of Report
+    sources: tuple[str, ...],
 ) -> Report:
-    """Return the report on what was measured of so many listeners by arm.
-
-    The facts are other attributes of `Evidence`. The experiment's file stands without testers.
-    """
-    config = look.config
-    known = {
-        **facts,
-        "listeners": counts,
-        "srm": check_sample_ratio(counts, config.shares),
-        "effects": metric_effects(measured, look),
-        "beats": surely_better(measured, look),
-        "at_horizon": look.at_horizon,
-        "skewness": measured.skewness,
-    }
+    """Decide by the evidence; the experiment's file stands in the report without testers."""
+    config = analysis.config
+    planned = config.fixed_horizon
     return Report(
-        **known,
+        **vars(evidence),
         experiment=name,
         control=config.control,
         alpha=config.alpha,
-        horizon=str(config.horizon) if config.horizon else None,
+        min_listeners=config.min_listeners,
+        fixed_horizon=planned.listeners if planned else None,
         is_adjusted=config.cuped,
-        verdict=decide(Evidence(**known), config),
+        verdict=decide(evidence, analysis),
+        metrics={
+            metric.name: {"label": metric.display_name, "absent": metric.absent}
+            for metric in config.reported
+        },
+        sources=sources,
         plan=plan.model_dump(mode="json", exclude={"overrides"}) if plan else None,
-        **shown,
+        sessions=evidence.listeners,
     )
 
 
-def _measured(
-    listeners: Mapping[str, Listeners],
-    counts: Mapping[str, int],
-    connection: queries.Connection,
-    config: AbConfig,
-) -> Measured:
-    """Return what effects are estimated from."""
-    values: dict[str, Mapping[str, Any]] = {}
-    for metric in config.reported:
-        if metric.quantile is None:
-            values[metric.name] = {
-                arm: metric.moments(rows) for arm, rows in listeners.items()
-            }
-        else:
-            values[metric.name] = read_histograms(connection, metric.source, counts)
-    most = {
-        metric.name: max(
-            abs(skewness(metric.shares(rows))) for rows in listeners.values()
+def _order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
+    """Put the control first.
+
+    Raises:
+        AnalysisError: There is none, or no other arm.
+    """
+    ordered = sorted(arms, key=lambda arm: arm != control)
+    if len(ordered) < 2 or ordered[0] != control:
+        names = ", ".join(sorted(ordered)) or "none"
+        raise AnalysisError(
+            f"{where}: {control} and another arm are expected; found are {names}"
         )
-        for metric in config.deciding
-    }
-    return Measured(values, most)
+    return ordered
 
 
-def _positions(
-    connection: queries.Connection, arms: Sequence[str]
-) -> tuple[Position, ...]:
+def _positions(rows: queries.Rows, arms: Sequence[str]) -> tuple[Position, ...]:
     """Average the listening time by arm and position in the session."""
-    rows = queries.fetch_table(connection, "ab/listening_by_position").to_pylist()
-    rows.sort(key=lambda row: arms.index(row["arm"]))
-    return tuple(Position(**row) for row in rows)
+    positions = [Position(**row) for row in rows.to_arrow_table().to_pylist()]
+    return tuple(sorted(positions, key=lambda row: arms.index(row.arm)))
 
 
 def original_table(
-    listeners: Mapping[str, Listeners], control: str
+    measurements: Mapping[str, Mapping[str, Moments]],
 ) -> tuple[OriginalRow, ...]:
     """Make the original table, by arm and metric; at 95 % whatever the report's alpha."""
     rows = []
-    treated = [arm for arm in listeners if arm != control]
-    for arm, name in product(treated, ORIGINAL_METRICS):
-        metric = METRICS[name]
-        before, after = (metric.moments(listeners[side]) for side in (control, arm))
-        effect = effects.compare_moments(before, after, metric.quantity)
+    control, *treated = measurements[ORIGINAL_METRICS[0]]
+    for arm, metric in product(treated, ORIGINAL_METRICS):
+        by_arm = measurements[metric]
+        effect = effects.compare_moments(by_arm[control], by_arm[arm], RATIO)
         relative = effect.pct_of_control
         # in the original formula 0 degrees of freedom by 0: there is no interval
         if not effect.standard_error > 0:
             relative = Interval(relative.value, math.nan, math.nan)
         row = OriginalRow(
             arm=arm,
-            metric=name,
+            metric=metric,
             effect_pct=relative.value,
             lower_pct=relative.lower,
             upper_pct=relative.upper,
@@ -299,12 +304,3 @@ def original_table(
         )
         rows.append(row)
     return tuple(rows)
-
-
-def _check_arms(arms: Collection[str], control: str, where: str) -> None:
-    """Refuse arms without the control, or with that alone."""
-    if control not in arms or len(arms) < 2:
-        found = ", ".join(arms) or "none"
-        raise AnalysisError(
-            f"{where}: {control} and another arm are expected; found are {found}"
-        )

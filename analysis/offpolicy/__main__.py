@@ -15,7 +15,7 @@ with importing():
     import numpy as np
 
     from analysis import queries
-    from analysis.ab.tables import Loaded, load_events
+    from analysis.ab.events import Events, read_events
     from analysis.errors import AnalysisError
     from analysis.logs.sources import digest
     from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
@@ -76,20 +76,23 @@ def main(
     uniform = _uniform_tracks(logging_policy)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
-    with load_events(logs) as loaded:
-        events = str(loaded.slices[0].with_name("events-*.parquet"))
+    with read_events(logs) as logged_events:
+        events = str(logged_events.slices[0].with_name("events-*.parquet"))
         queries.attach_query(
-            loaded.connection, "events", "events/counted_once", events_file=events
+            logged_events.connection,
+            "events",
+            "events/counted_once",
+            events_file=events,
         )
-        sessions = read_sessions(loaded.connection, rule, uniform)
+        sessions = read_sessions(logged_events.connection, rule, uniform)
     scorer = OffPolicy(sessions)
     # of the policy that logged the recommendations every weight is 1
     drawn = np.where(sessions.counted, sessions.propensity, 0.0)
     logged = scorer.value(Policy(drawn, sessions.counted)).snips
-    estimates = [(listed, _estimate(scorer, listed, loaded)) for listed in lists]
+    estimates = [(listed, _estimate(scorer, listed, logged_events)) for listed in lists]
     if out:
         document = {
-            "sources": loaded.names,
+            "sources": logged_events.sources,
             "holdout": rule.text,
             "listeners": len(sessions.users),
             "sessions": sessions.sessions,
@@ -119,7 +122,7 @@ def _uniform_tracks(text: str) -> int | None:
 def _estimate(
     scorer: OffPolicy,
     lists: Recommendations,
-    loaded: Loaded,
+    events: Events,
 ) -> OffPolicyEstimate:
     matched = match_lists(scorer.sessions, lists.users, lists.tracks)
     try:
@@ -127,8 +130,8 @@ def _estimate(
     except AnalysisError as error:
         raise AnalysisError(f"{lists.file}: {error}") from None
     data = lists.manifest.get("data", {})
-    known = {store.manifest.digest for store in loaded.stores}
-    known.add(content_digest(map(digest, loaded.logs)))
+    known = {store.manifest.digest for store in events.stores}
+    known.add(content_digest(map(digest, events.logs)))
     if data.get("store") in known and data.get("learned_from", "all") == "all":
         reason = "the lists were learned from all sessions of these very logs"
         return replace(estimate, reasons=(reason, *estimate.reasons))

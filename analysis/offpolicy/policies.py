@@ -28,8 +28,8 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Lists:
-    """Lists of recommendations and where their tracks were heard."""
+class ListedTracks:
+    """ListedTracks of recommendations and where their tracks were heard."""
 
     sessions: LoggedSessions
     tracks: IntArray  # of each listener, best first, filled up with -1; shape (listeners, longest)
@@ -37,10 +37,10 @@ class Lists:
     # each event.
     rank: IntArray
 
-    def head(self, k: int) -> "Lists":
+    def head(self, k: int) -> "ListedTracks":
         """Return the lists of the best k tracks alone."""
         rank = np.where(self.rank < k, self.rank, NOT_LISTED)
-        return Lists(self.sessions, self.tracks[:, :k], rank)
+        return ListedTracks(self.sessions, self.tracks[:, :k], rank)
 
     def serve(self, serving: Serving) -> Policy:
         """Return the policy that serves these lists."""
@@ -73,7 +73,7 @@ def match_lists(
     sessions: LoggedSessions,
     users: AnyIntArray,
     tracks: AnyIntArray,
-) -> Lists:
+) -> ListedTracks:
     """Find where the tracks of lists were heard.
 
     Args:
@@ -90,4 +90,4 @@ def match_lists(
     for position, listed in enumerate(lists.T):
         rank[np.repeat(listed, events) == sessions.track] = position
     rank[~sessions.is_fresh] = NOT_LISTED
-    return Lists(sessions, lists, rank)
+    return ListedTracks(sessions, lists, rank)

@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_right
+from datetime import UTC, datetime
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -71,6 +72,34 @@ def p_is(value: float | None) -> str:
 def capitalized(text: str) -> str:
     """Put the first letter of a text in capitals, and leave the others as they are."""
     return text[:1].upper() + text[1:]
+
+
+def short(value: float) -> str:
+    """Format a measured value with three digits, or more where they are before the point."""
+    return f"{value:,.3g}" if abs(value) < 1000 else count(value)
+
+
+def decimals(change: float, lower: float, upper: float) -> int:
+    """Choose the decimals of a change in % that its interval leaves a meaning."""
+    width = upper - lower
+    if not math.isfinite(width):
+        width = abs(change)
+    if width >= 10 or abs(change) >= 50:
+        return 0
+    return 1 if width >= 1 else 2
+
+
+def duration(days: float) -> str:
+    """Format a duration: 12.0 minutes, 5.5 hours, or 12 days."""
+    hours = 24 * days
+    if hours < 1:
+        return f"{60 * hours:,.1f} minutes"
+    return f"{hours:,.1f} hours" if hours < 48 else f"{days:,.0f} days"
+
+
+def moment(timestamp_ms: int) -> str:
+    """Format a time in ms since the epoch, in UTC: 2026-11-30 09:15."""
+    return f"{datetime.fromtimestamp(timestamp_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
 def _format(value: float | None, format_spec: str, unit: str = "") -> str:

@@ -1,6 +1,8 @@
 """Fill templates in."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -13,16 +15,28 @@ def render(folder: Path, template: str, **values: object) -> str:
     """Fill a template in; every text of the values is escaped.
 
     Args:
-        folder: Where the template is; the ones of this package are found as well.
+        folder: Where the template is; the ones of this package are known as well.
         template: Name of its file; it extends `base.html.jinja`.
         values: What the template uses beside `n`, the functions of `analysis.page.numbers`; a
             missing one is an error.
     """
+    environment = _environment(folder, autoescape=True)
+    return environment.get_template(template).render(**values)
+
+
+@cache
+def load_macros(folder: Path, template: str) -> Any:  # noqa: ANN401  jinja2's module
+    """Load the macros of a template of plain text, to be called as functions."""
+    return _environment(folder, autoescape=False).get_template(template).module
+
+
+def _environment(folder: Path, *, autoescape: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),
-        autoescape=True,
+        autoescape=autoescape,  # noqa: S701  on for pages
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(n=numbers, **values)
+    environment.globals["n"] = numbers
+    return environment

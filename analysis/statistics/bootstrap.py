@@ -72,7 +72,12 @@ class Ratios:
 
 
 def estimate(resamples: Resamples, ratios: Ratios) -> FloatArray:
-    """Estimate ratios in every resample, shape (resamples, metrics)."""
+    """Estimate ratios in every resample, shape (resamples, metrics).
+
+    >>> ratios = Ratios(np.array([[1.0], [3.0]]), np.ones((2, 1)))
+    >>> estimate(Resamples(units=2, count=4, seed=1), ratios).shape
+    (4, 1)
+    """
     both = np.hstack([ratios.numerators, ratios.denominators])
     sums = [draws.astype(np.float64) @ both for draws in resamples.blocks()]
     numerators, denominators = np.hsplit(np.vstack(sums), 2)
@@ -80,7 +85,13 @@ def estimate(resamples: Resamples, ratios: Ratios) -> FloatArray:
 
 
 def ratio_intervals(resamples: Resamples, ratios: Ratios) -> list[Interval]:
-    """Return ratios of sums over the units with percentile intervals (ch. 13.3 there)."""
+    """Estimate ratios of sums over the units with percentile intervals (ch. 13.3 there).
+
+    >>> ratios = Ratios(np.arange(100.0)[:, np.newaxis], np.ones((100, 1)))
+    >>> (interval,) = ratio_intervals(Resamples(units=100, count=200, seed=1), ratios)
+    >>> interval.value, 40 < interval.lower < 49.5 < interval.upper < 60
+    (49.5, True)
+    """
     tail = (1 - CONFIDENCE) / 2
     lower, upper = np.quantile(estimate(resamples, ratios), [tail, 1 - tail], axis=0)
     rows = zip(ratios.whole.tolist(), lower.tolist(), upper.tolist(), strict=True)

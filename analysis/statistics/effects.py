@@ -96,7 +96,12 @@ class Effect:
 
 
 def estimate(moments: Moments, quantity: Quantity) -> Estimate:
-    """Estimate a metric in one arm, NaN without listeners."""
+    """Estimate a metric in one arm, NaN without listeners.
+
+    >>> plays = Moments.of({"plays": [2, 4, 6]})
+    >>> estimate(plays, Quantity("plays"))
+    Estimate(value=4.0, variance=4.0, count=3)
+    """
     if not moments.count:
         return Estimate(math.nan, math.nan, 0)
     return Estimate(moments.mean(quantity), moments.variance(quantity), moments.count)
@@ -109,6 +114,18 @@ def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) ->
     Involved, 1947. The relative effect's interval is that of the difference of logarithms, whose
     standard errors are those of the values divided by the values (delta method), turned back; it
     never includes an arm of nothing or less.
+
+    Args:
+        control: Its metric.
+        arm: The other's.
+        confidence: Of the intervals.
+
+    Returns:
+        The effect for a single analysis.
+
+    >>> effect = compare(Estimate(10.0, 4, 400), Estimate(11.0, 4, 400))
+    >>> [round(end, 2) for end in effect.absolute]
+    [1.0, 0.72, 1.28]
     """
     difference = arm.value - control.value
     error, degrees = _welch(control, arm, control.squared_error, arm.squared_error)
@@ -129,7 +146,12 @@ def compare_moments(
     quantity: Quantity,
     confidence: float = CONFIDENCE,
 ) -> Effect:
-    """Compare a metric of two arms by the moments of their listeners."""
+    """Compare a metric of two arms by the moments of their listeners.
+
+    >>> control, arm = (Moments.of({"plays": plays}) for plays in ([2, 4, 6], [5, 6, 7]))
+    >>> round(compare_moments(control, arm, Quantity("plays")).relative.value, 2)
+    0.5
+    """
     return compare(estimate(control, quantity), estimate(arm, quantity), confidence)
 
 
@@ -157,9 +179,10 @@ def _welch(
     control_square: float,
     arm_square: float,
 ) -> tuple[float, float]:
-    """Return the standard error of a difference and its degrees of freedom.
+    """Combine the squared standard errors of two arms.
 
-    They follow from the squared standard errors of the two sides.
+    Returns:
+        The standard error of the difference, and its degrees of freedom.
     """
     total = control_square + arm_square
     if not total > 0:
@@ -173,14 +196,22 @@ def _welch(
 
 
 def margin(error: float, degrees: float, confidence: float) -> float:
-    """Return half the width of Student's interval around a value with this standard error."""
+    """Compute half the width of Student's interval around a value.
+
+    >>> round(margin(error=0.5, degrees=10, confidence=0.95), 3)
+    1.114
+    """
     if not error > 0:
         return error
     return error * float(special.stdtrit(degrees, (1 + confidence) / 2))
 
 
 def p_value(difference: float, error: float, degrees: float) -> float:
-    """Return the two-sided p-value of no difference by Student's test; NaN where unknown."""
+    """Compute the two-sided p-value of no difference by Student's test; NaN where unknown.
+
+    >>> round(p_value(difference=1.0, error=0.5, degrees=10), 3)
+    0.073
+    """
     if math.isnan(error) or math.isnan(difference):
         return math.nan
     if error == 0:
@@ -203,6 +234,12 @@ def adjust(
     Returns:
         The metric in the control and in the arm, and the variance left over both arms, as a share
         of that without the adjustment.
+
+    >>> control = Moments.of({"now": [1, 2, 4], "past": [1, 2, 3]})
+    >>> arm = Moments.of({"now": [2, 4, 5], "past": [1, 2, 3]})
+    >>> *_, left = adjust(control, arm, Quantity("now"), Quantity("past"))
+    >>> round(left, 2)
+    0.25
     """
     both = control + arm
     spread = both.variance(covariate)

@@ -21,7 +21,14 @@ class Quantity:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, means and sample covariances of columns that have one value a listener."""
+    """Count, means and sample covariances of columns that have one value a listener.
+
+    >>> moments = Moments.of({"minutes": [6, 2, 4], "plays": [2, 1, 3]})
+    >>> moments.mean(Quantity("minutes", "plays"))
+    2.0
+    >>> (moments + moments).count
+    6
+    """
 
     names: tuple[str, ...]  # the columns
     count: int  # listeners
@@ -106,7 +113,11 @@ class Moments:
 
 
 def skewness(values: FloatArray) -> float:
-    """Return the skewness of values, 0 where all are equal."""
+    """Compute the skewness of values, 0 where all are equal.
+
+    >>> round(skewness(np.array([1.0, 1.0, 4.0])), 3)
+    0.707
+    """
     deviations = values - values.mean()
     spread = float(deviations.std())
     return float((deviations**3).mean()) / spread**3 if spread else 0.0

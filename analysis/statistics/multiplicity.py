@@ -13,6 +13,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     It holds however the tests depend: Holm, A Simple Sequentially Rejective Multiple Test
     Procedure, 1979. Of m ordered p-values, the k-th becomes max over j ≤ k of (m - j + 1) p_j.
+
+    >>> holm([0.01, 0.04, 0.02])
+    [0.03, 0.04, 0.04]
     """
     values = np.array(p_values, np.float64)
     order = np.argsort(values, kind="stable")  # NaN is last
@@ -28,6 +31,9 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
     It holds for tests that do not depend negatively: Benjamini & Hochberg, Controlling the False
     Discovery Rate, 1995.
+
+    >>> [round(p_value, 3) for p_value in benjamini_hochberg([0.01, 0.04, 0.02])]
+    [0.03, 0.04, 0.03]
     """
     values = np.array(p_values, np.float64)
     order = np.argsort(-values, kind="stable")  # NaN is last

@@ -1,7 +1,7 @@
 """How often an experiment with a true effect ends in "ship", by simulating what it estimates.
 
-Estimates of large arms are sums of independent normal steps from look to look, correlated over
-metrics as listeners' values are. An arm ships at the first look at which it is significantly better
+Estimates of large arms are sums of independent normal steps from analysis to analysis, correlated
+over metrics as listeners' values are. An arm ships at the first at which it is significantly better
 at the level that all comparisons leave (the first step of Holm's procedure), and every guardrail is
 surely within its margin.
 """
@@ -39,17 +39,20 @@ class Decision:
     errors: Errors
     least: int  # listeners that every arm needs before anything is decided
 
-    def power(self, effect: float, listeners: float, looks: int) -> float:
-        """Return the chance that a relative effect is shipped at any look.
+    def power(self, effect: float, listeners: float, analyses: int) -> float:
+        """Simulate the chance that a relative effect is shipped at any interim analysis.
 
-        Looks are at equal distances; `listeners` are those of all arms at the last one.
+        Args:
+            effect: As a share of the mean.
+            listeners: Of all arms at the last analysis.
+            analyses: How many there are, at equal distances.
         """
-        shares = np.arange(1, looks + 1) / looks
+        shares = np.arange(1, analyses + 1) / analyses
         so_far = listeners * shares
         control, arm = 1 / self.weights[:2]
-        # everybody hears so many times as much, so that the deviation grows with the mean
+        # every listener hears so many times as much, so that the deviation grows with the mean
         scale = math.sqrt(control + arm * (1 + effect) ** 2)
-        # of each look and metric: what is true, in standard errors, and what is to be reached
+        # of each analysis and metric: what is true, in standard errors, and what is to be reached
         precision = np.sqrt(so_far)[:, np.newaxis] / (self.deviations * scale)
         true = np.concatenate([[abs(effect)], self.margins]) * precision
         in_two = so_far * self.weights[:2].sum()
@@ -58,18 +61,18 @@ class Decision:
             [self.errors(share, count, level) for level in levels]
             for share, count in zip(shares.tolist(), in_two.tolist(), strict=True)
         ]
-        reached = (self._noise(looks) + true >= np.array(limits)).all(axis=2)
+        reached = (self._noise(analyses) + true >= np.array(limits)).all(axis=2)
         is_ready = self.weights.min() * so_far >= self.least
         return float((reached & is_ready).any(axis=1).mean())
 
-    def needed(self, effect: float, power: float, looks: int) -> float:
-        """Return the listeners in all arms of which the effect is shipped with this chance.
+    def needed(self, effect: float, power: float, analyses: int) -> float:
+        """Search for the listeners in all arms with which an effect is shipped with a chance.
 
         Raises:
             AnalysisError: No number of listeners would do.
         """
         low = high = 2.0 * len(self.weights)
-        while self.power(effect, high, looks) < power:
+        while self.power(effect, high, analyses) < power:
             low = high
             high = 2 * high
             if high > _MOST:
@@ -78,26 +81,26 @@ class Decision:
                 )
         while high - low > 0.002 * high:
             middle = (low + high) / 2
-            if self.power(effect, middle, looks) >= power:
+            if self.power(effect, middle, analyses) >= power:
                 high = middle
             else:
                 low = middle
         return high
 
-    def _noise(self, looks: int) -> FloatArray:
-        """Return differences without an effect, in standard errors.
+    def _noise(self, analyses: int) -> FloatArray:
+        """Simulate differences without an effect, in standard errors.
 
         Returns:
-            Shape (runs, looks, metrics).
+            Shape (runs, analyses, metrics).
         """
         metrics = len(self.deviations)
         # with a trace of independence, so that equal metrics have a root too
         root = np.linalg.cholesky(self.correlations + 1e-9 * np.eye(metrics))
-        return np.asarray(_paths(looks, metrics) @ root.T)
+        return np.asarray(_paths(analyses, metrics) @ root.T)
 
 
 @lru_cache(maxsize=1)
-def _paths(looks: int, metrics: int) -> FloatArray:
+def _paths(analyses: int, metrics: int) -> FloatArray:
     """Draw what `_noise` is made of, for metrics that do not depend on each other."""
-    steps = make_generator(0, "power").standard_normal((_RUNS, looks, metrics))
-    return steps.cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))[:, np.newaxis]
+    steps = make_generator(0, "power").standard_normal((_RUNS, analyses, metrics))
+    return steps.cumsum(axis=1) / np.sqrt(np.arange(1, analyses + 1))[:, np.newaxis]

@@ -91,6 +91,13 @@ def compare_quantiles(
 
     Differences and ratios: Zou & Donner, Construction of Confidence Limits about Effect Measures
     (MOVER), 2008.
+
+    >>> steps = np.arange(14_000, 14_010)  # about 1.2
+    >>> fast, slow = (
+    ...     Histogram.of(steps + slower, steps % 5, np.ones(10), 10) for slower in (0, 700)
+    ... )
+    >>> round(compare_quantiles(fast, slow, 0.5, 0.95).relative.value, 2)
+    1.01
     """
     before = control.interval(share, confidence)
     after = arm.interval(share, confidence)

@@ -36,6 +36,11 @@ def check_sample_ratio(
 
     Raises:
         AnalysisError: An arm has listeners and no share.
+
+    >>> check_sample_ratio({"C": 1000, "T1": 900}, {"C": 1, "T1": 1}).mismatch
+    False
+    >>> check_sample_ratio({"C": 1000, "T1": 800}).mismatch
+    True
     """
     shares = shares or dict.fromkeys(listeners, 1.0)
     for arm in listeners:

@@ -30,12 +30,11 @@ from benchmarks.real.tables import RESAMPLES, SEED, Table, text
 from looplib.als import AlsConfig
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from looplib.randomness import make_generator
-from recsys.models.als import first_factors, make_equations, sweep
-from recsys.models.item_knn import weigh
-from recsys.models.params import ItemKnnParams
+from recsys.models.item_knn import ItemKnnConfig, weigh
+from recsys.models.solver import first_factors, solve
 from recsys.models.sparse import nearest
 
-FOLDS, K, SWEEPS = 5, 10, 15
+FOLDS, K, ITERATIONS = 5, 10, 15
 LIKED = 3  # ratings from it on, of 1 to 4; other values are flawed
 MEASURES = ("truth", "observed", "IPS", "SNIPS", "IPS, root")
 PRIOR = 1.0  # listeners who know a track, beside those in the log
@@ -89,7 +88,7 @@ def at_random(log: Log) -> FloatArray:
     return make_generator(SEED, "random scores").random(log.known.shape)
 
 
-def item_knn(params: ItemKnnParams) -> Scores:
+def item_knn(params: ItemKnnConfig) -> Scores:
     """Return a model that scores by closeness to what was liked."""
 
     def score(log: Log) -> FloatArray:
@@ -106,12 +105,12 @@ def als(params: AlsConfig) -> Scores:
 
     def score(log: Log) -> FloatArray:
         liked = log.liked.astype(np.float32)
-        fit = first_factors(liked.shape, params.factors, SEED)
-        rows = make_equations(liked, params)
-        columns = make_equations(csr_matrix(liked.T), params)
-        for _ in range(SWEEPS):
-            sweep(fit, rows, columns, THREADS)
-        return np.asarray(fit.user_factors @ fit.item_factors.T, np.float64)
+        users, items = first_factors(liked.shape, params.factors, SEED)
+        by_track = csr_matrix(liked.T)
+        for _ in range(ITERATIONS):
+            solve(users, [items], liked, params, THREADS)
+            solve(items, [users], by_track, params, THREADS)
+        return np.asarray(users @ items.T, np.float64)
 
     return score
 
@@ -121,14 +120,23 @@ MODELS: Mapping[str, Scores] = {
     "most liked": most_liked,
     "liked share": liked_share,
     "random": at_random,
-    "item_knn bm25": item_knn(ItemKnnParams()),
-    "item_knn cosine": item_knn(ItemKnnParams(weighting="cosine")),
-    "item_knn cosine, 20": item_knn(ItemKnnParams(20, "cosine")),
+    "item_knn bm25": item_knn(ItemKnnConfig()),
+    "item_knn cosine": item_knn(ItemKnnConfig(weighting="cosine")),
+    "item_knn cosine, 20": item_knn(ItemKnnConfig(neighbours=20, weighting="cosine")),
     "als 8": als(AlsConfig(factors=8, regularization=0.1, alpha=1.0)),
     "als 32": als(AlsConfig(factors=32, regularization=0.1, alpha=1.0)),
     "als 8, weight 40": als(AlsConfig(factors=8, regularization=1.0, alpha=40.0)),
     "als 32, weight 40": als(AlsConfig(factors=32, regularization=1.0, alpha=40.0)),
-    "als 16, unobserved .1": als(AlsConfig(factors=16, regularization=0.003, alpha=1.0, cg_steps=3, unobserved_weight=0.1, nu=1.0)),
+    "als 16, unobserved .1": als(
+        AlsConfig(
+            factors=16,
+            regularization=0.003,
+            alpha=1.0,
+            cg_steps=3,
+            unobserved_weight=0.1,
+            nu=1.0,
+        )
+    ),
 }
 
 

@@ -1,7 +1,7 @@
 """Halving beside the grid of the same space: is its winner tied with the grid's, and at what cost?
 
-The cost is what the load of the machine does not change: CPU seconds of all fits, and their sweeps
-times factors.
+The cost is what the load of the machine does not change: CPU seconds of all fits, and their
+iterations times factors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,14 +68,20 @@ def compare(
     """Search by both strategies; the grid's leaderboard says what is tied with its winner."""
     rows, costs, boards = [], [], []
     for strategy in ("grid", "halving"):
-        search = {"strategy": strategy, "space": {**space, "alpha": [1.0], "nu": [1.0]}}
+        models = {"als": {**space, "alpha": 1.0, "nu": 1.0}}
+        search = {"strategy": strategy}
         validation = {
             "min_time": 1,
             "select": SELECT,
             "filter_seen": True,
             "test_share": 0.0,
         }
-        settings = {"run": strategy, "search": search, "validation": validation}
+        settings = {
+            "run": strategy,
+            "models": models,
+            "search": search,
+            "validation": validation,
+        }
         split = make_split([file], store, reading, settings)
         split.choose()
         run = Path(split.config.run)
@@ -94,18 +100,18 @@ def compare(
     tied = "tied with the grid's" if own["ties"] else "worse than the grid's"
     cpu, work = costs[1] / costs[0]
     notes = [f"halving's winner is {tied}; its cost is {cpu:.2f} x, {work:.2f} x"]
-    header = ("", SELECT, "CPU seconds of fits", "sweeps x factors")
+    header = ("", SELECT, "CPU seconds of fits", "iterations x factors")
     return Table(f"{title}: halving beside the grid", header, rows, notes)
 
 
 def _cost(run: Path) -> FloatArray:
-    """Return CPU seconds of all ALS fits of a run, and their sweeps times factors."""
+    """Return CPU seconds of all ALS fits of a run, and their iterations times factors."""
     lines, _ = read_ledger(run / LEDGER)
     spent: dict[str, tuple[float, float]] = {}
     for line in lines:
         if line.trial.kind == "als":
-            score, before = line.score, spent.get(line.trial.id, (0.0, 0.0))
-            swept = float(score.sweep * line.trial.params.factors)
-            spent[line.trial.id] = max(before[0], score.fit_s), max(before[1], swept)
+            before = spent.get(line.trial.id, (0.0, 0.0))
+            work = float(line.iteration * line.trial.params["factors"])
+            spent[line.trial.id] = max(before[0], line.fit_s), max(before[1], work)
     total: FloatArray = np.array(list(spent.values())).sum(axis=0)
     return total

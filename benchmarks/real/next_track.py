@@ -14,19 +14,16 @@ from benchmarks.real.pairs import read_columns
 from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED, Table, text
-from looplib.arrays import Int32Array
 from recsys.config import NextTrackConfig
-from recsys.next_track.model import Setting
 from recsys.next_track.score import HELD_OUT, MRR, NAME, PRECISION, compare
 from recsys.next_track.sessions import Sessions
 
 
 def measure(file: Path, _work: Work) -> Table:
     """Predict every next track of the tested sessions."""
-    sessions, artists, listeners = read_sessions(file)
+    sessions = read_sessions(file)
     known, tested = sessions.split(HELD_OUT)
-    setting = Setting(artists, listeners, NextTrackConfig(), THREADS)
-    found = compare(known, tested, setting, SEED)
+    found = compare(known, tested, NextTrackConfig(), SEED, THREADS)
     rows = [
         [name, *map(text, metrics.values())] for name, metrics in found.metrics.items()
     ]
@@ -38,8 +35,8 @@ def measure(file: Path, _work: Work) -> Table:
     return Table("30Music sessions: the next track", ("", PRECISION, MRR), rows, notes)
 
 
-def read_sessions(file: Path) -> tuple[Sessions, Int32Array, int]:
-    """Read sessions, the artist of each track, and the number of listeners."""
+def read_sessions(file: Path) -> Sessions:
+    """Read sessions, with the artist of each track."""
     names = ("UserId", "SessionId", "ItemId", "Time", "ArtistId", "slice")
     columns = np.stack(read_columns(file, *names))
     # a session's name may come again in another window
@@ -55,10 +52,11 @@ def read_sessions(file: Path) -> tuple[Sessions, Int32Array, int]:
     tracks, track = np.unique(item, return_inverse=True)
     artists = np.zeros(len(tracks), np.int32)
     artists[track] = np.unique(artist, return_inverse=True)[1]
-    sessions = Sessions(
+    return Sessions(
         np.append(starts, len(user)),
         track.astype(np.int32),
         listener[starts],
         1000 * start[order][starts],
+        artists,
+        len(users),
     )
-    return sessions, artists, len(users)

@@ -55,7 +55,7 @@ class Metric:
 
     def score(self, model: Lister, dataset: Dataset) -> FloatArray:
         """Return what the lists of new items are worth to each listener, shape (listeners,)."""
-        return self.of(model.lists(self.k, "new"), heldout_tracks(dataset))
+        return self.of(model.recommend(self.k, "new"), heldout_tracks(dataset))
 
 
 PRECISION = Metric(10, "precision@10", "P@10", precision)
@@ -172,11 +172,8 @@ def write_pairs(target: Path, user: IntArray, item: IntArray) -> None:
 
 def _settings(metric: Metric) -> dict[str, Any]:
     return {
-        "search": {
-            "strategy": "halving",
-            "space": SPACE,
-            "models": {"item_knn": {"weighting": ["bm25", "cosine"]}},
-        },
+        "models": {"als": SPACE, "item_knn": {"weighting": ["bm25", "cosine"]}},
+        "search": {"strategy": "halving"},
         "validation": {
             "ks": [metric.k],
             "min_time": 1,

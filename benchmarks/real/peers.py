@@ -6,11 +6,11 @@ Each has a few candidates; the best on the validation part is fitted to all of t
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from io import StringIO
 from itertools import product
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from implicit.nearest_neighbours import BM25Recommender
@@ -24,18 +24,18 @@ from benchmarks.real.tables import SEED
 from looplib.als import AlsConfig
 from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Fit
-from recsys.models.item_knn import ItemKnn
-from recsys.models.factors import Pool, personal_lists
+from recsys.dataset.interactions import Interactions, load_interactions
+from recsys.models.factors import Factors, Pool
+from recsys.models.item_knn import SimilarityModel
 
-SWEEPS = 15
+ITERATIONS = 15
 DRAWS = 8  # of irspack, as many models as of `implicit`
 
 
 class Lister(Protocol):
-    """Makes lists, as the models of `recsys.models` do."""
+    """Recommends, as the models of `recsys.models` do."""
 
-    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the k best tracks of each listener, of all or of some."""
 
 
@@ -51,30 +51,32 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Factors:
+class PeerFactors:
     """A peer's factors; their largest products make the lists."""
 
-    found: Fit
-    dataset: Dataset
+    factors: Factors
+    train: Interactions
 
-    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the tracks with the largest products."""
-        return personal_lists(self.found, self.dataset, "training", k, THREADS, pool)
+        return self.factors.recommend(self.train, k, THREADS, pool)
 
 
-class ImplicitKnn(ItemKnn):
+class ImplicitKnn(SimilarityModel):
     """Lists by the neighbours that `implicit`'s BM25 finds."""
 
-    @cached_property
-    def _neighbours(self) -> csr_matrix:
-        model = BM25Recommender(K=200, K1=1.2, B=0.75, num_threads=THREADS)
-        model.fit(self._heard, show_progress=False)
-        return csr_matrix(model.similarity)
+    def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
+        """Find neighbours with `implicit`."""
+        model = BM25Recommender(K=200, K1=1.2, B=0.75, num_threads=threads)
+        model.fit(train.matrix, show_progress=False)
+        self.similarity = csr_matrix(model.similarity)
+        return super().fit(train, seed=seed, threads=threads)
 
 
 def item_knn(dataset: Dataset) -> Lister:
     """Find neighbours with `implicit`."""
-    return ImplicitKnn(dataset, "training", None, SEED, THREADS)
+    train = load_interactions(dataset, "training")
+    return ImplicitKnn().fit(train, seed=SEED, threads=THREADS)
 
 
 def implicit_als(params: AlsConfig, dataset: Dataset) -> Lister:
@@ -82,9 +84,10 @@ def implicit_als(params: AlsConfig, dataset: Dataset) -> Lister:
     matrix = dataset.matrix("training")
     matrix.data = 1 + np.float32(params.alpha) * matrix.data
     with threadpool_limits(1, user_api="blas"):  # as implicit asks for
-        model = bare_implicit(params, SWEEPS, SEED, THREADS)
+        model = bare_implicit(params, ITERATIONS, SEED, THREADS)
         model.fit(matrix, show_progress=False)
-    return Factors(Fit(SWEEPS, model.user_factors, model.item_factors), dataset)
+    factors = Factors(model.user_factors, model.item_factors)
+    return PeerFactors(factors, load_interactions(dataset, "training"))
 
 
 def irspack_als(factors: int, alpha0: float, reg: float, dataset: Dataset) -> Lister:
@@ -97,11 +100,11 @@ def irspack_als(factors: int, alpha0: float, reg: float, dataset: Dataset) -> Li
             factors,
             alpha0,
             reg,
-            train_epochs=SWEEPS,
+            train_epochs=ITERATIONS,
             n_threads=THREADS,
         ).learn()
-    found = Fit(SWEEPS, model.get_user_embedding(), model.get_item_embedding())
-    return Factors(found, dataset)
+    factors_found = Factors(model.get_user_embedding(), model.get_item_embedding())
+    return PeerFactors(factors_found, load_interactions(dataset, "training"))
 
 
 def candidates() -> Mapping[str, list[Peer]]:
@@ -109,7 +112,13 @@ def candidates() -> Mapping[str, list[Peer]]:
     grid = product((64, 128), (0.1, 10.0), (1.0, 10.0))
     found: dict[str, list[Peer]] = {
         "item-kNN, BM25 (implicit)": [item_knn],
-        "ALS (implicit)": [partial(implicit_als, AlsConfig(*axes)) for axes in grid],
+        "ALS (implicit)": [
+            partial(
+                implicit_als,
+                AlsConfig(factors=factors, regularization=regularization, alpha=alpha),
+            )
+            for factors, regularization, alpha in grid
+        ],
     }
     try:
         import irspack  # noqa: F401  only looked for

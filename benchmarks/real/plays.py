@@ -26,7 +26,7 @@ from recsys.models.factors import Pool
 K, HELD_OUT = 30, 0.2
 POOLS: Mapping[Pool, str] = {
     "all": "all targets",
-    "heard": "heard before",
+    "repeat": "heard before",
     "new": "new only",
 }
 RULES = {"popular": "popular", "most_played": "most played", "latest": "latest"}
@@ -36,25 +36,23 @@ READING = Reading(
 )
 SETTINGS: Mapping[str, Any] = {
     "split": {"kind": "newest", "holdout": HELD_OUT},
-    "search": {
-        "strategy": "halving",
-        "space": {
+    "models": {
+        "als": {
             "factors": [64, 128],
             "alpha": [1.0, 10.0],
             "regularization": [0.1, 10.0],
         },
-        "models": {
-            "activation": {"decay": [0.3, 0.4, 0.5, 0.7]},
-            "item_knn": {},
-            "blend": {},
-        },
+        "activation": {"decay": [0.3, 0.4, 0.5, 0.7]},
+        "item_knn": {},
+        "blend": {},
     },
+    "search": {"strategy": "halving"},
     "validation": {"ks": [K], "select": f"ndcg@{K}", "test_share": 0.0},
 }
 DISCOVERY: Mapping[str, Any] = {
     **SETTINGS,
     "run": "discovery",
-    "search": {**SETTINGS["search"], "models": {"item_knn": {}}},
+    "models": {"als": SETTINGS["models"]["als"], "item_knn": {}},
     "validation": {**SETTINGS["validation"], "filter_seen": True},
 }
 
@@ -74,7 +72,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
     )
     for kind in OURS:
         own, anew_own = choices[kind].fit, discoveries[kind].fit
-        chosen[f"{kind} (ours)"] = {"all": own, "heard": own, "new": anew_own}
+        chosen[f"{kind} (ours)"] = {"all": own, "repeat": own, "new": anew_own}
     dataset = make_split([file], folder / "test", READING, SETTINGS).dataset()
     found = {
         name: score(baseline(kind, dataset), dataset) for kind, name in RULES.items()
@@ -128,11 +126,11 @@ def score(
     was_heard = dataset.matrix("training")
     was_heard.data[:] = 1
     heard = csr_matrix(targets.multiply(was_heard))
-    of_pool = {"all": targets, "heard": heard, "new": csr_matrix(targets - heard)}
+    of_pool = {"all": targets, "repeat": heard, "new": csr_matrix(targets - heard)}
     found: dict[Pool, FloatArray] = {}
     for pool in pools:
         of_pool[pool].eliminate_zeros()
-        found[pool] = ndcg(model.lists(K, pool), of_pool[pool])
+        found[pool] = ndcg(model.recommend(K, pool), of_pool[pool])
     return found
 
 

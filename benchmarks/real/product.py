@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from benchmarks.real.tables import SEED
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.interactions import load_interactions
 from recsys.ingest.pipeline import ingest
-from recsys.models.registry import KINDS
-from recsys.models.base import Model
+from recsys.models.base import IterativeModel, Model
+from recsys.models.registry import MODELS
 from recsys.search.folder import LEADERBOARD
 from recsys.search.search import search
 from recsys.store.remote import open_store
@@ -30,15 +31,19 @@ class Choice:
     """The best model of a kind that a search found."""
 
     kind: str
-    params: Any  # of the kind's `params_type`
-    sweeps: int
+    params: Mapping[str, Any]
+    iterations: int
 
     def fit(self, dataset: Dataset) -> Model:
-        """Fit it to the training side of a dataset."""
-        model = KINDS[self.kind](dataset, "training", self.params, SEED, THREADS)
-        if self.sweeps:
-            model.sweep(self.sweeps)
-        return model
+        """Fit it to the training part of a dataset."""
+        model = MODELS[self.kind](**self.params)
+        is_ordered = model.needs_order
+        train = load_interactions(dataset, "training", is_ordered=is_ordered)
+        if isinstance(model, IterativeModel):
+            return model.fit(
+                train, seed=SEED, threads=THREADS, iterations=self.iterations
+            )
+        return model.fit(train, seed=SEED, threads=THREADS)
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,12 @@ class Split:
         rows = pq.read_table(run.cached(LEADERBOARD)).to_pylist()
         found: dict[str, Choice] = {}
         for row in rows:  # best first
-            kind = KINDS[row["model"]]
+            kind = MODELS[row["model"]]
             if not kind.is_baseline and row["state"] != "failed":
-                names = [field.name for field in fields(kind.params_type)]
-                params = kind.params_type(**{name: row[name] for name in names})
-                found.setdefault(kind.name, Choice(kind.name, params, row["sweep"]))
+                names = kind.config_type().model_fields
+                params = {name: row[name] for name in names}
+                choice = Choice(kind.name, params, row["iteration"])
+                found.setdefault(kind.name, choice)
         return found, open_dataset(f"{config.store}/cache/{winner.dataset}")
 
     def dataset(self) -> Dataset:
@@ -83,4 +89,4 @@ def make_split(
 
 def baseline(kind: str, dataset: Dataset) -> Model:
     """Return a baseline of the product."""
-    return Choice(kind, KINDS[kind].params_type(), 0).fit(dataset)
+    return Choice(kind, {}, 0).fit(dataset)

@@ -11,8 +11,7 @@ from scipy.sparse import csr_matrix
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
-from looplib.arrays import FloatArray, Int32Array
-from recsys.models.factors import NO_TRACK
+from looplib.arrays import NO_TRACK, FloatArray, Int32Array
 
 RESAMPLES, SEED = 1000, 42
 

@@ -19,22 +19,19 @@ from benchmarks.real.peers import Work
 from benchmarks.real.plays import HELD_OUT, K, first_plays
 from benchmarks.real.product import THREADS, make_split
 from benchmarks.real.tables import SEED, Table, compare, mean_interval, ndcg, text
-from looplib.als import AlsConfig
-from looplib.arrays import BoolArray, Int32Array
+from looplib.arrays import NO_TRACK, BoolArray, Int32Array
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.interactions import read_artists
-from recsys.models.als import Fit
+from recsys.dataset.interactions import load_interactions, read_artists
+from recsys.models.als import Als
 from recsys.models.blend import Blend
-from recsys.models.als import Als, place_unplayed
-from recsys.models.params import BlendParams
+from recsys.models.factors import Factors, keep_tracks
 from recsys.models.sparse import rank_rows
-from recsys.models.factors import NO_TRACK, keep_some, top_tracks
 
 HIDDEN = 10  # one track of so many
 LISTED = 450  # as many candidates as the blend has
 READING = Reading(Columns("listener", "track", position="position"), delimiter="\t")
 RULE, OURS = "the listener's plays of the artist", "blend (ours)"
-_SWEEPS = 8
+_ITERATIONS = 8
 
 
 def measure(file: Path, work: Work, title: str) -> Table:
@@ -68,14 +65,14 @@ def measure(file: Path, work: Work, title: str) -> Table:
     targets = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
     targets.data[:] = 1
 
-    params = AlsConfig(factors=64, regularization=0.1, alpha=10.0)
-    als = Als(dataset, "total", params, SEED, THREADS)
-    als.sweep(_SWEEPS)
-    blend = Blend(dataset, "all", BlendParams(), SEED, THREADS)
+    train = load_interactions(dataset, "all", is_ordered=True)
+    als = Als(factors=64)
+    als.fit(train, seed=SEED, threads=THREADS, iterations=_ITERATIONS)
+    blend = Blend().fit(train, seed=SEED, threads=THREADS)
     lists = {
         RULE: rank_by_artist(dataset),
-        "als (ours)": rank_by_factors(als.fit, dataset),
-        OURS: hidden_first(blend.lists(LISTED, "new"), dataset),
+        "als (ours)": rank_by_factors(als.factors, dataset),
+        OURS: hidden_first(blend.recommend(LISTED, "new"), dataset),
     }
     found = {name: ndcg(best, targets) for name, best in lists.items()}
     _, better = compare(found, OURS, [RULE])
@@ -98,16 +95,16 @@ def hide(tracks: np.ndarray) -> BoolArray:
 def hidden_first(lists: Int32Array, dataset: Dataset) -> Int32Array:
     """Return the first hidden tracks of lists, shape (listeners, K)."""
     is_kept = (lists != NO_TRACK) & hide(dataset.tracks)[lists]
-    return keep_some(lists, is_kept)[:, :K]
+    return keep_tracks(lists, is_kept)[:, :K]
 
 
-def rank_by_factors(fit: Fit, dataset: Dataset) -> Int32Array:
+def rank_by_factors(factors: Factors, dataset: Dataset) -> Int32Array:
     """Return the hidden tracks with the largest products of factors, shape (listeners, K)."""
     hidden = np.flatnonzero(hide(dataset.tracks)).astype(np.int32)
-    placed = place_unplayed(fit, dataset, "all")
-    items = placed.item_factors[hidden]
-    best, _ = top_tracks(placed.user_factors, items, K, THREADS)
-    return hidden[best]
+    of_hidden = Factors(factors.user_factors, factors.item_factors[hidden])
+    best, _ = of_hidden.rank(K, THREADS)
+    ranked: Int32Array = hidden[best]
+    return ranked
 
 
 def rank_by_artist(dataset: Dataset) -> Int32Array:

@@ -23,12 +23,12 @@ WholeNumber = Annotated[int, Meta(ge=0, le=LARGEST_ID)]
 Text = Annotated[str, Meta(min_length=1)]
 
 
-class _TrackRecord(msgspec.Struct):
+class _CatalogueLine(msgspec.Struct):
     track: WholeNumber | Text
     artist: str | int
 
 
-_decode = msgspec.json.Decoder(_TrackRecord).decode
+_decode = msgspec.json.Decoder(_CatalogueLine).decode
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def load_catalogue(path: Path) -> Catalogue:
     )
 
 
-def _read_records(path: Path, lines: Sequence[bytes]) -> list[_TrackRecord]:
-    records: list[_TrackRecord] = []
+def _read_records(path: Path, lines: Sequence[bytes]) -> list[_CatalogueLine]:
+    records: list[_CatalogueLine] = []
     try:
         records.extend(map(_decode, lines))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -1,7 +1,7 @@
 """All recommenders by name, and the answer to a query: a recommender's track, or a fallback's.
 
 A new recommender is a class like those of `lists` in a file of its own, a line in `RECOMMENDERS`,
-and a row in docs/service.md. If it ranks as another exported list does, as `discover` does, the
+and a row in docs/service.md. If it ranks as another exported list does, as `new` does, the
 line is enough; what is read of another exported file becomes an `Artifact`.
 """
 
@@ -26,14 +26,14 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "indexed": Indexed(),
     "in_order": InOrder(),
     "blend": InOrder(),
-    "again": InOrder(lists_in("again.jsonl")),
-    "discover": InOrder(lists_in("discover.jsonl")),
+    "repeat": InOrder(lists_in("repeat.jsonl")),
+    "new": InOrder(lists_in("new.jsonl")),
     "contextual": Contextual(),
     "session_als": SessionAls(),
     "fold_in": FoldIn(),
     "next_track": FollowSession(),
 }
-REPEAT = "repeat"
+ANY_REPEAT = "any_repeat"  # in the log, where all tracks were heard in the session
 
 
 def find_recommenders(name: str) -> list[Recommender]:
@@ -121,7 +121,7 @@ def _fall_back(
     tracks = range(len(model.catalogue))
     allowed = [track for track in tracks if track not in query.excluded]
     repeat = allowed[int(rng.random() * len(allowed))]
-    return REPEAT, Drawn(repeat, 1.0 / len(allowed))
+    return ANY_REPEAT, Drawn(repeat, 1.0 / len(allowed))
 
 
 def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Drawn]:

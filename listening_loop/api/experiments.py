@@ -1,15 +1,16 @@
 """Report on an experiment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 import pyarrow as pa
 
+from analysis.ab import words
 from analysis.ab.config import AbConfig, plan_document, table_document
-from analysis.ab.page.page import render
+from analysis.ab.page import render
 from analysis.ab.report import Report, build_report, report_on_table
 from analysis.ab.table import open_table
 from analysis.ab.verdict import Verdict
@@ -28,7 +29,7 @@ class AbReport:
 
     @property
     def verdict(self) -> Verdict:
-        """The decision and its reason."""
+        """The decision and its reason, as values; `print` a report for sentences."""
         return self.report.verdict
 
     @property
@@ -42,15 +43,21 @@ class AbReport:
                 "role": effect.role,
                 "control": effect.control_value,
                 "value": effect.arm_value,
-                **asdict(effect.relative),
+                "effect_pct": effect.relative.value,
+                "lower_pct": effect.relative.lower,
+                "upper_pct": effect.relative.upper,
                 "p_value": effect.adjusted_p_value,
             }
             rows.append(row)
         return pa.Table.from_pylist(rows).to_pandas()
 
+    def __str__(self) -> str:
+        """Say the verdict and its reason."""
+        return words.summary(self.report)
+
     def __repr__(self) -> str:
         """Return the verdict and its reason."""
-        return f"<AbReport {self.report.experiment}: {self.verdict}>"
+        return f"<AbReport {self.report.experiment}: {self}>"
 
     def _repr_html_(self) -> str:
         return page_frame(render(self.report))
@@ -89,7 +96,8 @@ def ab(
         listener: Of a table: the column of listeners, where they have several rows. Then a metric
             is the mean over rows, with the uncertainty between listeners (delta method). Listeners
             whom a change of weights moved must not be in it: docs/warehouse.md says how.
-        settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}`.
+        settings: Of the A/B configuration, such as `alpha=0.01`, or
+            `fixed_horizon={"listeners": 5000}`.
 
     Raises:
         Error: There is no such experiment, no control, or nothing to compare it with; a column is

@@ -46,8 +46,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, repr=False)
-class Model:
-    """Factors of listeners and tracks, under the owner's ids."""
+class FactorModel:
+    """Factors of listeners and tracks, under the owner's ids.
+
+    >>> users, items = np.array(["ann", "bob"]), np.array(["gymnopedie", "nocturne"])
+    >>> factors = np.array([[1, 0], [0, 1]], np.float32)
+    >>> model = FactorModel(users, items, factors, 2 * factors, AlsConfig(factors=2))
+    >>> model.recommend(["bob"], n=1)
+      user  rank      item  score
+    0  bob     1  nocturne    2.0
+    >>> model.similar(["nocturne"], n=1)["item"].tolist()
+    ['gymnopedie']
+    """
 
     users: AnyArray  # ids, shape (listeners,)
     items: AnyArray  # ids, shape (tracks,)
@@ -143,7 +153,7 @@ class Model:
             atomic_write_json(target / MANIFEST, manifest)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Model":
+    def load(cls, folder: str | Path) -> "FactorModel":
         """Read a model that `save` wrote, or that of a published version.
 
         Raises:
@@ -176,6 +186,9 @@ class Model:
         return pa.table(columns).to_pandas()
 
 
+Model = FactorModel  # its public name
+
+
 def fit(
     client: "Client | None",
     interactions: Source | Store,
@@ -186,8 +199,12 @@ def fit(
     blocks: bool = False,
     folder: str | Path | None = None,
     **columns: str,
-) -> Model:
+) -> FactorModel:
     """Fit an ALS model to all interactions.
+
+    >>> fit(None, "plays.csv", {"factor": 128})
+    Traceback (most recent call last):
+    looplib.errors.ConfigError: params: factor: unknown key; the nearest known key is factors
 
     Args:
         client: A Dask client, on whose workers to fit; None to start processes on this machine.
@@ -229,7 +246,7 @@ def _fit(
     search: SearchConfig,
     scratch: Workspace,
     client: "Client | None",
-) -> Model:
+) -> FactorModel:
     """Fit a model to the data of a search, in a block for each worker."""
     store = open_store(search.store)
     plan = plan_dataset(store, search)
@@ -245,7 +262,7 @@ def _fit(
             seed = search.seed
             fit = scratch.sub("fit")
             state = fit_blocks(cluster, blocks, config, seed, iterations, fit, report)
-        return Model(
+        return FactorModel(
             originals(store, "users", dataset.users),
             originals(store, "items", dataset.tracks),
             np.array(state["user_factors"]),

@@ -44,7 +44,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """A finished search."""
+    """A finished search.
+
+    >>> from recsys.search.trials import Trial
+    >>> trial = Trial("f3a1", "als", {"factors": 64}, seed=42)
+    >>> winner = Winner(trial, 15, {"ndcg@30": (0.31, 0.29, 0.33)}, "ndcg@30", "d6e2")
+    >>> Run("out/run", SearchConfig(store="out/store", run="out/run"), winner)
+    <Run out/run: ndcg@30 0.3100 (0.2900 … 0.3300) by als>
+    """
 
     address: str  # its folder
     config: SearchConfig
@@ -171,6 +178,11 @@ def search(
 ) -> Run:
     """Fit models, score them on held-out sessions, and rank them.
 
+    >>> search("out/store", {"als": {"factors": [64, 128]}, "item_nn": {}})
+    Traceback (most recent call last):
+    looplib.errors.ConfigError: the arguments: models.item_nn: unknown model; the nearest is \
+item_knn, allowed are als, activation, item_knn, blend, function
+
     A search that was interrupted, called again, continues where it was; one that is finished fits
     nothing again.
 
@@ -237,6 +249,11 @@ def _to_file(lists: Frame | str | Path) -> Path:
 
 def open_run(address: str | Path) -> Run:
     """Open a finished search.
+
+    >>> open_run("nowhere")
+    Traceback (most recent call last):
+    recsys.errors.SearchError: nowhere: no finished run here (winner.json is missing); make one \
+with listening-loop search
 
     Raises:
         Error: There is none.

@@ -41,6 +41,9 @@ def ingest(
         columns: By what they hold: `user` and `item`, and any of `weight`, `timestamp`, `session`,
             `share`, `title` and the others that `listening-loop ingest --help` names.
 
+    Returns:
+        The store, as it is after the ingest.
+
     Raises:
         Error: The data have no such column, no good row, mixed ids; or the store is another's, or
             damaged.

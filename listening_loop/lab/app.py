@@ -8,8 +8,9 @@ from typing import Any
 from flask import Blueprint, Flask, Response, abort, current_app, request, url_for
 from werkzeug.exceptions import HTTPException
 
+from analysis.ab import words
 from analysis.ab.config import AbConfig
-from analysis.ab.page.page import TONES, draw_effects
+from analysis.ab.page import TONES, draw_effects
 from analysis.ab.report import build_report
 from analysis.page.render import render
 from listening_loop.client import ServiceClient
@@ -142,7 +143,7 @@ def live_experiment() -> str:
     except UserError as error:
         note = str(error)
     values = {"served": served, "report": report, "figure": figure, "note": note}
-    return _page("live", url=lab.service.url, tones=TONES, **values)
+    return _page("live", url=lab.service.url, tones=TONES, words=words, **values)
 
 
 def _lab() -> LabSettings:

@@ -86,11 +86,11 @@ def _describe_run(root: Path, folder: Path) -> dict[str, Any]:
 
 def _describe_report(root: Path, folder: Path) -> dict[str, Any]:
     content = orjson.loads(read_file(root, folder / AB_REPORT))
-    verdict = content["verdict"]
+    words = content["words"]
     return {
         "experiment": str(content["experiment"]),
-        "decision": str(verdict.get("headline", verdict["decision"])),
-        "reason": str(verdict["reason"]),
+        "decision": str(words["headline"]),
+        "reason": str(words["reason"]),
     }
 
 

@@ -9,6 +9,7 @@ from analysis.logs.field_types import LARGEST_ID
 from analysis.store import Store, number_of
 from looplib.arrays import Int32Array, IntArray
 from recsys.dataset.interactions import UNKNOWN_ARTIST
+from recsys.errors import StoreError
 from recsys.store.ids import Title, originals, read_titles
 
 
@@ -39,10 +40,14 @@ def number_tracks(
     if catalogue and size is None:
         unplayed = _find_unplayed(titles, heard, is_text=store.manifest.text_items)
         tracks = np.union1d(heard, unplayed)
-    names = [
-        title.artist if (title := titles.get(str(track))) else ""
-        for track in originals(store, "items", tracks, titles).tolist()
-    ]
+    ids = originals(store, "items", tracks, titles).tolist()
+    named = sum(str(track) in titles for track in ids)
+    if catalogue and 2 * named < len(ids) and size is None:
+        raise StoreError(
+            f"{catalogue}: names {named:,} of the {len(ids):,} tracks of {store}, so it "
+            "belongs to another store; leave it out: --set catalogue=null"
+        )
+    names = [title.artist if (title := titles.get(str(track))) else "" for track in ids]
     numbers = {name: number for number, name in enumerate(sorted({*names} - {""}))}
     artists = [numbers.get(name, UNKNOWN_ARTIST) for name in names]
     return tracks, np.array(artists, np.int32)

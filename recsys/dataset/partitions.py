@@ -89,6 +89,9 @@ def count_starts(
 def find_cutoff(starts: Sequence[pa.Table], holdout: float) -> int:
     """Find from when on a split by time holds sessions out.
 
+    >>> find_cutoff([pa.table({"minute": [10, 11], "sessions": [85, 15]})], 0.15)
+    660000
+
     Args:
         starts: The rows of `sessions/starts_by_minute` of all partitions.
         holdout: The share of all sessions that may be held out, 0..1.

@@ -1,16 +1,15 @@
 """Plan a dataset: the settings and the content that decide it, and their digest."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.store import Store
-from looplib.files import json_digest
+from looplib.files import json_digest, sha256_file
 from recsys.config import OPE_TIME, Feedback, SearchConfig
 from recsys.dataset.layout import SCHEMA
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SplitError
-from recsys.store.ids import read_catalogue
+from recsys.store.ids import read_titles
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
 
     Raises:
         SplitError: A setting needs events, or the split something that the store lacks.
+        StoreError: The catalogue cannot be read, or is of another store.
     """
     rule = split_rule(store, config.split, config.seed)
     feedback = config.feedback
@@ -54,10 +54,8 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
 
 def _source_of_artists(store: Store, config: SearchConfig) -> list[str]:
     """Name what says who the artists are: the store's files of titles, or a catalogue."""
-    catalogue = store.manifest.catalogue
     if config.catalogue:
-        if catalogue:
-            return [catalogue.sha256]
-        return [hashlib.sha256(read_catalogue(config.catalogue)).hexdigest()]
+        read_titles(config.catalogue, store)  # refuses what cannot be read
+        return [sha256_file(config.catalogue)]
     id_files = store.manifest.id_files
     return sorted(file.path for file in id_files if file.of == "titles")

@@ -15,14 +15,14 @@ from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig
 from recsys.dataset.dataset import open_whole_dataset
-from recsys.dataset.interactions import load_interactions
 from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import ExportError
 from recsys.export.version import Export, write_version
 from recsys.models.als import Als
-from recsys.models.base import IterativeModel, Model, State
+from recsys.models.base import Model, State
 from recsys.search.folder import NO_BETTER, read_run
+from recsys.search.step import fit_trial
 from recsys.search.trials import Checkpoint
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
@@ -94,24 +94,15 @@ def export_run(
 
 def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:
     """Fit a trial again, on all sessions or on the training ones; in blocks as in the search."""
-    trial = fitted.trial
-    is_ordered = trial.model_type.needs_order
-    train = load_interactions(export.dataset, export.split, is_ordered=is_ordered)
-    model = trial.model_type(**trial.params)
-    seed = trial.seed
-    threads = usable_cores()
+    is_als = issubclass(fitted.trial.model_type, Als)
     title = f"Refit on {export.options.learn_from} sessions"
     with progress(title, fitted.iteration, "iterations") as report:
-        if not isinstance(model, IterativeModel):
-            return model.fit(train, seed=seed, threads=threads)
-        if isinstance(model, Als) and export.config.cluster.fit == "blocks":
+        state = None
+        if is_als and export.config.cluster.fit == "blocks":
             state = _refit_in_blocks(export, fitted, client, report)
-            return model.restore(train, state, threads=threads)
-        model.fit(train, seed=seed, threads=threads, iterations=0)
-        while model.iterations < fitted.iteration:
-            model.partial_fit(1)
-            report(model.iterations)
-    return model
+        threads = usable_cores()
+        split = export.split
+        return fit_trial(fitted, export.dataset, split, threads, state, report)
 
 
 def _refit_in_blocks(

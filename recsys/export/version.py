@@ -32,8 +32,8 @@ from recsys.store.ids import Ids, Title, originals, read_titles
 from recsys.workspace import Workspace
 
 RECOMMENDATIONS = "recommendations.jsonl"
-AGAIN = "again.jsonl"
-DISCOVER = "discover.jsonl"
+REPEAT = "repeat.jsonl"
+NEW = "new.jsonl"
 SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
@@ -128,8 +128,8 @@ def _write_recommendations(
     new = model.recommend(top, "new")
     lists = {
         RECOMMENDATIONS: new if export.options.filter_seen else model.recommend(top),
-        AGAIN: model.recommend(top, "repeat"),
-        DISCOVER: new,
+        REPEAT: model.recommend(top, "repeat"),
+        NEW: new,
     }
     for name, best in lists.items():
         _write_lists(folder / name, users, tracks, best)

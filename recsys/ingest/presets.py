@@ -75,6 +75,9 @@ def make_reading(
 ) -> Reading | None:
     """Combine a preset with columns and options of a caller, which win.
 
+    >>> make_reading("movielens", None, {"where": "rating = '5.0'"}).where
+    "rating = '5.0'"
+
     Args:
         preset: A name of `PRESETS`.
         columns: What the columns hold.

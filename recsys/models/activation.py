@@ -6,13 +6,12 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
 from looplib.arrays import AnyFloatArray
-from looplib.config import Positive
+from looplib.config import Config, Positive
 from recsys.dataset.interactions import Plays
-from recsys.models.base import ModelConfig
 from recsys.models.baselines import Repetition
 
 
-class ActivationConfig(ModelConfig):
+class ActivationConfig(Config):
     """The hyperparameters of `Activation`."""
 
     decay: Positive = 0.5

@@ -1,6 +1,6 @@
 """The shape of every model: a frozen configuration, `fit` and `recommend`.
 
-Another kind is a file with its `ModelConfig` and its `Model`, and a line in
+Another kind is a file with its `looplib.config.Config` and its `Model`, and a line in
 `recsys.models.registry`.
 """
 
@@ -8,16 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, get_type_hints
 
+import numpy as np
+
 from looplib.arrays import Int32Array
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
-from recsys.models.factors import Factors, Pool, fill_up, recommend_popular
+from recsys.models.factors import Factors, Pool, fill_up
 
 State = Mapping[str, Any]  # arrays and numbers, as `np.savez` takes them
-
-
-class ModelConfig(Config):
-    """The hyperparameters of a kind, here of one without; each is an axis of a search."""
 
 
 class Model(ABC):
@@ -32,7 +30,7 @@ class Model(ABC):
     is_baseline: ClassVar[bool] = False  # scored once beside the trials, never wins
     needs_order: ClassVar[bool] = False  # of the plays
     has_factors: ClassVar[bool] = False
-    config: Config = ModelConfig()
+    config: Config  # the hyperparameters, each of which is an axis of a search
     train: Interactions
     threads: int
 
@@ -80,7 +78,11 @@ class Model(ABC):
 
     def popular(self, k: int, pool: Pool) -> Int32Array:
         """Recommend the tracks with the most listening time."""
-        return recommend_popular(self.train, k, self.threads, pool)
+        listeners, tracks = self.train.matrix.shape
+        scores = np.empty((tracks, 1), np.float32)
+        scores[self.train.most_popular(tracks), 0] = np.arange(tracks, 0, -1)
+        factors = Factors(np.ones((listeners, 1), np.float32), scores)
+        return factors.recommend(self.train, k, self.threads, pool)
 
     def fill_up(self, lists: Int32Array) -> Int32Array:
         """Put popular tracks that are new to the listener at the end of short lists."""

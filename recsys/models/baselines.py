@@ -13,7 +13,7 @@ from recsys.models.sparse import rank_rows
 
 
 class Popular(Model):
-    """The tracks with the most listening time, for everybody."""
+    """The tracks with the most listening time, for all listeners."""
 
     name = "popular"
     is_baseline = True

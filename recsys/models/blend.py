@@ -22,12 +22,12 @@ from looplib.arrays import (
     IntArray,
     offsets,
 )
-from looplib.config import Count
+from looplib.config import Config, Count
 from looplib.randomness import make_generator
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.activation import activation, sum_plays
-from recsys.models.base import Model, ModelConfig
+from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import products_at, rank_rows, top_neighbours, top_products
 
@@ -41,7 +41,7 @@ _RIDGE = 1.0
 _LEAST = 1e-4  # added to what may be 0 before its logarithm
 
 
-class BlendConfig(ModelConfig):
+class BlendConfig(Config):
     """The hyperparameters of `Blend`."""
 
     window: Count = 10
@@ -94,9 +94,9 @@ class CandidateFinder:
         artist_plays = self._by_artist.sum(axis=1).A1
         self._artist_plays = np.where(has_name, artist_plays[artists], 0)
         has_artist = has_name[plays.tracks]
-        of_artists = plays.select(has_artist)
+        artist_plays_in_order = plays.select(has_artist)
         self._artists = sum_plays(
-            Plays(of_artists.indptr, artists[of_artists.tracks]),
+            Plays(artist_plays_in_order.indptr, artists[artist_plays_in_order.tracks]),
             activation(plays, _DECAY)[has_artist],
             shape[0],
         )
@@ -135,17 +135,17 @@ class CandidateFinder:
         for feature, matrix in zip(features, activations, strict=True):
             feature[is_heard] = np.log(matrix.data)
         track = candidates.indices
-        of_track = [
+        track_features = [
             np.log(products_at(artists, self._is_by, candidates, threads) + _LEAST),
             np.log(products_at(profile, near, candidates, threads) + _LEAST),
             np.log1p(self._track_plays[track]),
             np.log1p(self._artist_plays[track]),
         ]
         plays = np.maximum(self._counts[rows], 1)
-        of_listener = [np.diff(heard.indptr) / plays, np.log1p(plays)]
+        listener_features = [np.diff(heard.indptr) / plays, np.log1p(plays)]
         counts = np.diff(candidates.indptr)
-        features += of_track
-        features += [np.repeat(values, counts) for values in of_listener]
+        features += track_features
+        features += [np.repeat(values, counts) for values in listener_features]
         features.append(np.ones(candidates.nnz))
         # each feature has another weight for new tracks than for those heard before
         features += [

@@ -84,22 +84,11 @@ class Factors:
         return lists
 
 
-def recommend_popular(
-    train: Interactions, k: int, threads: int, pool: Pool = "all"
-) -> Int32Array:
-    """Recommend the tracks with the most listening time to all listeners."""
-    listeners, tracks = train.matrix.shape
-    scores = np.empty((tracks, 1), np.float32)
-    scores[train.most_popular(tracks), 0] = np.arange(tracks, 0, -1)
-    factors = Factors(np.ones((listeners, 1), np.float32), scores)
-    return factors.recommend(train, k, threads, pool)
-
-
 def keep_tracks(lists: Int32Array, is_kept: BoolArray) -> Int32Array:
     """Leave out some tracks of lists; `NO_TRACK` fills their ends."""
-    kept = np.where(is_kept, lists, np.int32(NO_TRACK))
-    order = np.argsort(kept == NO_TRACK, axis=1, kind="stable")
-    return np.take_along_axis(kept, order, axis=1)
+    left = np.where(is_kept, lists, np.int32(NO_TRACK))
+    order = np.argsort(left == NO_TRACK, axis=1, kind="stable")
+    return np.take_along_axis(left, order, axis=1)
 
 
 def fill_up(lists: Int32Array, more: Int32Array) -> Int32Array:

@@ -6,14 +6,14 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 
 from looplib.arrays import Int32Array, IntArray
-from looplib.config import Count, Positive, Share
+from looplib.config import Config, Count, Positive, Share
 from recsys.dataset.interactions import Interactions
-from recsys.models.base import Model, ModelConfig
+from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import nearest, products_at, rank_rows, top_products
 
 
-class ItemKnnConfig(ModelConfig):
+class ItemKnnConfig(Config):
     """The hyperparameters of `ItemKnn`."""
 
     neighbours: Count = 200

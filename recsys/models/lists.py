@@ -7,16 +7,17 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Int32Array
+from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.dataset.lists import lists_name
 from recsys.errors import TrialError
-from recsys.models.base import Model, ModelConfig
+from recsys.models.base import Model
 from recsys.models.factors import Pool, keep_tracks
 
 GROUP = "listening_loop.models"  # of entry points
 
 
-class ListsConfig(ModelConfig):
+class FixedListsConfig(Config):
     """What names a file of lists of another model."""
 
     name: str = ""
@@ -24,12 +25,12 @@ class ListsConfig(ModelConfig):
     """of the file"""
 
 
-class Lists(Model):
+class FixedLists(Model):
     """The lists of a file, as they are: neither the search nor an export learns anything."""
 
     name = "lists"
     main_params: ClassVar = ("name",)
-    config: ListsConfig
+    config: FixedListsConfig
     lists: Int32Array  # columns, best first, shape (listeners, any)
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
@@ -55,14 +56,14 @@ class Lists(Model):
         return keep_tracks(lists, is_repeat == (pool == "repeat"))[:, :k]
 
 
-class FunctionConfig(ModelConfig):
+class FunctionConfig(Config):
     """The hyperparameters of `Function`."""
 
     name: str = ""
     """an entry point of the group listening_loop.models"""
 
 
-class Function(Lists):
+class Function(FixedLists):
     """The lists of a function `fit(heard)` that an entry point names.
 
     It is given listening time, a CSR matrix of shape (listeners, tracks), of the training data or,

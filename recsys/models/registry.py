@@ -14,7 +14,7 @@ from recsys.models.base import Model
 from recsys.models.baselines import Latest, MostPlayed, Popular
 from recsys.models.blend import Blend
 from recsys.models.item_knn import ItemKnn
-from recsys.models.lists import Function, Lists
+from recsys.models.lists import FixedLists, Function
 
 Axes = Mapping[str, tuple[Any, ...]]  # the values of each hyperparameter
 MODELS: dict[str, type[Model]] = {
@@ -25,7 +25,7 @@ MODELS: dict[str, type[Model]] = {
         ItemKnn,
         Blend,
         Function,
-        Lists,
+        FixedLists,
         Popular,
         MostPlayed,
         Latest,
@@ -38,12 +38,14 @@ def searched_models() -> dict[str, type[Model]]:
     return {
         name: kind
         for name, kind in MODELS.items()
-        if not kind.is_baseline and kind is not Lists
+        if not kind.is_baseline and kind is not FixedLists
     }
 
 
 def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
-    """Read the axes of kinds of model; a value stands for an axis of one.
+    """Read the axes of kinds of model.
+
+    A value stands for an axis of one; a kind of null is left out.
 
     >>> axes = read_models({"item_knn": {"neighbours": [50, 200]}})["item_knn"]
     >>> axes["neighbours"], axes["weighting"]
@@ -58,6 +60,8 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
     kinds = searched_models()
     axes = {}
     for name, values in _as_mapping(models).items():
+        if values is None:
+            continue
         if name not in kinds:
             nearest = difflib.get_close_matches(str(name), kinds, 1, cutoff=0)
             text = f"unknown model; the nearest is {''.join(nearest)}, allowed are "
@@ -74,9 +78,9 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
 
 
 def _as_mapping(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping | None):
+    if not isinstance(value, Mapping):
         raise _refusal((), "mapping", "a mapping by name is expected", value)
-    return value or {}
+    return value
 
 
 def _read_axes(config: type[Config], values: Mapping[str, Any]) -> Axes:

@@ -18,7 +18,7 @@ _FIRST_SPREAD = np.float32(0.01)
 
 def solve(
     rows: Float32Array,
-    others: Sequence[Float32Array],
+    across: Sequence[Float32Array],
     interactions: csr_matrix,
     config: AlsConfig,
     threads: int,
@@ -32,12 +32,12 @@ def solve(
 
     Args:
         rows: Factors of listeners, or of tracks, where the steps begin; shape (rows, factors).
-        others: Factors of the tracks, or of the listeners, in one or several arrays, each of shape
+        across: Factors of the tracks, or of the listeners, in one or several arrays, each of shape
             (some, factors).
-        interactions: Listening time, float32, shape (rows, others).
+        interactions: Listening time, float32, shape (rows, columns).
         config: The hyperparameters.
         threads: How many the solver uses.
-        count: How many others the regularization counts: those that have interactions. By default
+        count: How many columns the regularization counts: those that have interactions. By default
             all.
         has_confidences: The interactions are confidences as `implicit` has them, below 0 where the
             preference is 0.
@@ -63,7 +63,7 @@ def solve(
         if has_confidences:
             numbers = (1, 1, -1)
         weights = kernels.Weights(*np.array(numbers, np.float32))
-        kernels.solve(rows, others, side, weights, config.cg_steps, threads)
+        kernels.solve(rows, across, side, weights, config.cg_steps, threads)
 
 
 def first_factors(

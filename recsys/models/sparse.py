@@ -119,8 +119,8 @@ def top_neighbours(
 
     from recsys.models.kernels import products as kernels
 
-    of_tracks = kernels.PlaysOfTracks(tracks, where, starts, ends)
-    learned = (of_tracks, window, backward, weight, best, values)
+    plays_of_tracks = kernels.PlaysOfTracks(tracks, where, starts, ends)
+    learned = (plays_of_tracks, window, backward, weight, best, values)
     _share_out(kernels.near_rows, columns, threads, *learned)
     return _to_matrix(best, values, columns)
 

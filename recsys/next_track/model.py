@@ -41,7 +41,7 @@ class Prefixes:
 
 
 @dataclass(frozen=True)
-class Weights:
+class PartWeights:
     """What the parts of a score count against closeness in sessions; chosen by validation."""
 
     same: float = 1.0  # closeness once more, of tracks by one artist
@@ -100,7 +100,7 @@ class NextTrackModel:
         self.artist = _add_to_one(artist)
         return self
 
-    def combine(self, weights: Weights) -> tuple[csr_matrix, csr_matrix]:
+    def combine(self, weights: PartWeights) -> tuple[csr_matrix, csr_matrix]:
         """Add up the parts with their weights.
 
         Returns:
@@ -110,7 +110,7 @@ class NextTrackModel:
         near = self.near + weights.same * self.same + weights.artist * self.artist
         return csr_matrix(near), csr_matrix(weights.listener * self.listener)
 
-    def recommend(self, prefixes: Prefixes, k: int, weights: Weights) -> Int32Array:
+    def recommend(self, prefixes: Prefixes, k: int, weights: PartWeights) -> Int32Array:
         """Recommend what each session has not heard, shape (prefixes, k)."""
         near, listener = self.combine(weights)
         rows = np.arange(len(prefixes.target))

@@ -19,7 +19,7 @@ from recsys.config import NextTrackConfig
 from recsys.errors import ExportError
 from recsys.models.factors import fill_up
 from recsys.models.sparse import nearest, top_products
-from recsys.next_track.model import NextTrackModel, Prefixes, Weights, cut_prefixes
+from recsys.next_track.model import NextTrackModel, PartWeights, Prefixes, cut_prefixes
 from recsys.next_track.sessions import Sessions
 
 K = 20
@@ -39,7 +39,7 @@ _RESAMPLES = 1000
 class Comparison:
     """The model beside simple rules."""
 
-    weights: Weights  # that were best on the newest sessions it learned from
+    weights: PartWeights  # that were best on the newest sessions it learned from
     sessions: int  # that were scored
     predictions: int
     # by the name of the model or rule, then of the metric
@@ -92,17 +92,17 @@ def _ask(train: Sessions, later: Sessions, seed: int) -> tuple[Prefixes, int]:
     return cut_prefixes(later.select(is_scored), _LONGEST), len(scored)
 
 
-def _choose_weights(model: NextTrackModel, asked: Prefixes) -> Weights:
+def _choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
     """Choose one weight after the other by the sum of both metrics."""
-    best = Weights()
+    best = PartWeights()
 
     @cache
-    def worth(weights: Weights) -> float:
+    def worth(weights: PartWeights) -> float:
         is_hit, reciprocal = asked.find_hits(model.recommend(asked, K, weights))
         return float(is_hit.sum() + reciprocal.sum())
 
     for _ in range(_ROUNDS):
-        for part in fields(Weights):
+        for part in fields(PartWeights):
             tried = [replace(best, **{part.name: weight}) for weight in _TRIED]
             best = max(tried, key=worth)
     return best
@@ -117,7 +117,7 @@ def _simple_rules(
     best = np.argsort(-plays, kind="stable")[:_POPULAR]
     first_row = np.zeros(len(best), np.int64)
     popular = csr_matrix((plays[best], (first_row, best)), (1, tracks))
-    everybody = csr_matrix(np.ones((len(asked.target), 1)))
+    all_prefixes = csr_matrix(np.ones((len(asked.target), 1)))
 
     session = np.repeat(np.arange(len(train)), train.counts)
     shape = (tracks, len(train))
@@ -127,7 +127,7 @@ def _simple_rules(
     cosines = csr_matrix(diags(1 / lengths) @ in_session)
     together = nearest(cosines, csr_matrix(cosines.T), _POPULAR, model.threads)
     products = {
-        "popular": (everybody, popular),
+        "popular": (all_prefixes, popular),
         "item_knn": (asked.last, together),
         "sticky_artist": (asked.last, model.artist),
     }

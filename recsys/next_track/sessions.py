@@ -65,13 +65,12 @@ class Sessions:
         return Plays(offsets(counts.astype(np.int64)), self.tracks)
 
 
-def session_rule(store: Store, config: SearchConfig) -> SplitRule:
-    """Return how the sessions of a store are found.
+def check_sessions(store: Store, rule: SplitRule) -> None:
+    """Check that a store has sessions.
 
     Raises:
         SplitError: Its rows have neither timestamps nor sessions in an order.
     """
-    rule = split_rule(store, config.split, config.seed)
     columns = set(store.manifest.columns)
     if rule.is_weighted and not (
         rule.has_moments or {"session", "position"} <= columns
@@ -80,7 +79,6 @@ def session_rule(store: Store, config: SearchConfig) -> SplitRule:
             f"next_track learns from sessions, and the rows of {store} have neither "
             "timestamps nor sessions with positions; leave it out: --set next_track=null"
         )
-    return rule
 
 
 def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessions:
@@ -89,20 +87,21 @@ def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessi
     Raises:
         SplitError: The store has no sessions.
     """
-    rule = session_rule(store, config)
-    # the sessions of both sides, whatever the split is
+    rule = split_rule(store, config.split, config.seed)
+    check_sessions(store, rule)
+    # all sessions, whatever the split is
     both = (*rule.train, *rule.test)
     whole = replace(rule, split=Split(), train=both, test=())
     tables = []
     for files in partition_files(store):
         with queries.connect(threads=1) as connection:
             attach_events(connection, files, whole)
-            found = queries.fetch_table(
+            table = queries.fetch_table(
                 connection,
                 "sessions/session_plays",
                 min_time=config.feedback.min_time,
             )
-        tables.append(found)
+        tables.append(table)
     return _join(pa.concat_tables(tables), dataset)
 
 

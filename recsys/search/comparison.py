@@ -15,7 +15,7 @@ from scipy import special
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE
 from looplib.arrays import FloatArray
-from recsys.search.scorer import Interval
+from recsys.search.scorer import MetricValue
 
 _ROUNDING = 1e-6  # of the largest standard error
 
@@ -25,7 +25,7 @@ def differences(
     reference: int,
     resamples: int,
     seed: int,
-) -> list[Interval]:
+) -> list[MetricValue]:
     """Estimate how far each model's metric is from a reference's, with simultaneous 95 % intervals.
 
     Max-T: an interval reaches so many standard errors that in 95 % of the resamples no difference

@@ -15,7 +15,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.layout import PIECES
 from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
-from recsys.search.scorer import LISTENERS, Interval
+from recsys.search.scorer import LISTENERS, MetricValue
 from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
 from recsys.workspace import Workspace
 
@@ -34,13 +34,13 @@ class Winner:
 
     trial: Trial
     iterations: int  # after which it was best
-    metrics: dict[str, Interval]
+    metrics: dict[str, MetricValue]
     select: str  # the metric that chose it
     dataset: str  # digest of the dataset that it was fitted and scored on
     warnings: tuple[str, ...] = ()  # about the choice
     beats_baselines: bool = True  # each significantly, by the metric
     # metrics on the listeners who chose nothing
-    test: dict[str, Interval] = field(default_factory=dict)
+    test: dict[str, MetricValue] = field(default_factory=dict)
     # of a winner without factors: the best trial that has some, where it was best
     factors: Checkpoint | None = None
     # SHA-256 of other files of the run by name, and of its configuration

@@ -14,7 +14,7 @@ from looplib.tables import table
 from recsys.models.registry import MODELS
 from recsys.search.comparison import differences
 from recsys.search.ledger import Score, Scores, failure_of
-from recsys.search.scorer import SEGMENTS, Interval
+from recsys.search.scorer import SEGMENTS, MetricValue
 from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
 Row = Mapping[str, Any]  # of the leaderboard's file
@@ -34,7 +34,7 @@ class Entry:
     stopped_at: int | None = None  # the iteration, where it was stopped early or failed
     why: str | None = None
     # the choosing metric less the best candidate's, with the simultaneous interval
-    behind: Interval | None = None
+    behind: MetricValue | None = None
 
     @property
     def iteration(self) -> int:

@@ -22,7 +22,7 @@ from looplib.checksums import seal, unseal
 from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
-from recsys.search.scorer import Interval
+from recsys.search.scorer import MetricValue
 from recsys.search.trials import Checkpoint, Trial
 
 
@@ -34,12 +34,12 @@ class Score:
     iteration: int  # 0 where it has none
     scorer: str  # digest of what the score follows from beside the trial
     # by key, such as "ndcg@30"; none of a failure
-    metrics: dict[str, Interval] = field(default_factory=dict)
+    metrics: dict[str, MetricValue] = field(default_factory=dict)
     fit_s: float = 0.0  # CPU seconds of the fit, in blocks those of the wall
     # by metric, why nothing should be concluded from it
     warnings: dict[str, str] = field(default_factory=dict)
     # where it has every metric, on the listeners who chose nothing
-    test: dict[str, Interval] = field(default_factory=dict)
+    test: dict[str, MetricValue] = field(default_factory=dict)
     error: str | None = None  # why the trial failed on the way to this iteration
     # a failure follows from data and hyperparameters; if not, the next run tries again
     is_final: bool = True

@@ -19,7 +19,7 @@ import numpy as np
 from recsys.config import Search
 from recsys.search.leaderboard import name_axes, rank
 from recsys.search.ledger import Score, Scores, failure_of
-from recsys.search.scorer import Interval
+from recsys.search.scorer import MetricValue
 from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
 _FAILED = -math.inf
@@ -36,7 +36,7 @@ _FALLEN = 0.99
 # left, at its present pace, and by how much it has to be better then.
 _GAINS = 0.01
 # How far the metric at each checkpoint is behind that of the best one, with the interval.
-Compare = Callable[[tuple[Checkpoint, ...]], Sequence[Interval]]
+Compare = Callable[[tuple[Checkpoint, ...]], Sequence[MetricValue]]
 
 
 @dataclass(frozen=True)
@@ -242,8 +242,8 @@ def _catch_up(
     before, last = _last_gains(curve, iterations)
     if last > max(before, 0):
         return 2 * _may_gain(curve, iterations)
-    of_best = _last_gains(best, iterations)[1] if len(best) == len(curve) else 0.0
-    more = max(last, 0) - max(of_best, 0)
+    best_gain = _last_gains(best, iterations)[1] if len(best) == len(curve) else 0.0
+    more = max(last, 0) - max(best_gain, 0)
     return min(_CATCHES_UP * max(last, 0), _CATCHES_UP_MORE * more)
 
 

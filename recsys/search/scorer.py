@@ -44,7 +44,7 @@ _FEWEST_IN_TEST = 200
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
 _SEGMENT_METRICS = {*METRICS} - {"novelty", "coverage"}
 LISTENERS = "listeners"  # the folder of a run
-Interval = tuple[float, float, float]  # value and the ends of its 95 % interval
+MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ListMetrics:
     metric where it is a ratio of sums over listeners, and of `ope_time`.
     """
 
-    metrics: dict[str, Interval]
+    metrics: dict[str, MetricValue]
     warnings: dict[str, str]  # why nothing should be concluded from a metric
     # by metric, what each listener adds: numerators and denominators; shape (2, listeners)
     listeners: dict[str, FloatArray]
@@ -151,12 +151,12 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
 
 def score_segments(
     scorer: Scorer, lists: Mapping[Pool, Int32Array]
-) -> dict[str, Interval]:
+) -> dict[str, MetricValue]:
     """Score lists of repeats and of new tracks, each on the held-out tracks of its pool.
 
     Where nothing that was held out is in a pool, there are no metrics of it.
     """
-    metrics: dict[str, Interval] = {}
+    metrics: dict[str, MetricValue] = {}
     for pool, best in lists.items():
         try:
             validator = validator_for(scorer, pool)

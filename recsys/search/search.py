@@ -1,27 +1,33 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from analysis.store import Store
 from looplib.config import dump_config
+from looplib.errors import UserError
 from looplib.files import sha256_file
 from looplib.progress import progress, say
 from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
-from recsys.config import SearchConfig
+from recsys.config import Search, SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.lists import take_lists
 from recsys.dataset.plan import DatasetPlan, plan_dataset
-from recsys.errors import SearchError
+from recsys.errors import SearchError, TrialError, WorkerDiedError
+from recsys.lock import Lock
 from recsys.models.als import Als
 from recsys.models.registry import MODELS
-from recsys.next_track.sessions import session_rule
+from recsys.next_track.sessions import check_sessions
+from recsys.search.comparison import differences
 from recsys.search.folder import (
     CONFIG,
     LEADERBOARD,
@@ -36,28 +42,216 @@ from recsys.search.folder import (
 from recsys.search.leaderboard import (
     WARNING,
     Entry,
+    Leaderboard,
     describe,
     explain_baselines,
     explain_winner,
     print_rows,
+    rank,
 )
-from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer, resolve_split
-from recsys.search.state import SearchState
+from recsys.search.ledger import Ledger, Score, failure_of
+from recsys.search.schedule import Schedule, decide, expand
+from recsys.search.scorer import MetricValue, Scorer, resolve_split
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import (
     CHECKPOINTS,
     Checkpoint,
+    Trial,
     plan_baselines,
-    plan_lists,
     plan_trials,
 )
-from recsys.store.ids import Title, originals, read_titles
 from recsys.workspace import Workspace, open_workspace
 
 # what every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
 _FEWEST = 10  # listeners of whom a comparison says something
+
+
+class SearchState:
+    """The scores of a search and what is left to do; begins with what its ledger holds."""
+
+    def __init__(
+        self,
+        search: Search,
+        planned: Sequence[Trial],
+        baselines: Sequence[Trial],
+        scorer: Scorer,
+        lock: Lock,
+    ) -> None:
+        """Read the ledger of a locked run, and schedule."""
+        self.search = search
+        self._lock = lock
+        self.scorer = scorer
+        self._planned = planned
+        self.run = lock.workspace
+        self.metric = scorer.validation.select
+        self.baselines = baselines
+        is_kept = partial(scorer.has_listeners, self.run)
+        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
+        self._compared: dict[tuple[Checkpoint, ...], list[MetricValue]] = {}
+        self.schedule = self._decide()
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The candidates, with those beyond the edges of what was planned, and the baselines."""
+        return [*self._planned, *self.schedule.added, *self.baselines]
+
+    def count_steps(self) -> tuple[int, int]:
+        """Count the steps that are done, or left out by fits that were stopped early, and all."""
+        done = total = 0
+        for trial in self.trials:
+            steps = len(self.search.scored_iterations) if trial.is_iterative else 1
+            is_done = trial.id in self.schedule.done
+            done += steps if is_done else len(self.ledger.scores[trial.id])
+            total += steps
+        return done, total
+
+    def ready(self) -> list[Call]:
+        """List the steps that can run now as calls of `run_step`, the most urgent first."""
+        # What has no iterations is scored by every metric at once, as its fit is not kept, and so
+        # is the end of a fit: few that come there are not left at the end of the search.
+        last = self.search.scored_iterations[-1]
+        steps = [*self.schedule.steps]
+        steps += [
+            Checkpoint(trial, 0)
+            for trial in self.baselines
+            if not self.ledger.scores[trial.id]
+        ]
+        return [
+            self._call(step, is_whole=step.iteration in (0, last)) for step in steps
+        ]
+
+    def partly_scored(self, entries: Iterable[Entry]) -> list[Call]:
+        """List the calls of `run_step` that score ranked trials by every metric."""
+        return [
+            self._call(entry.score.checkpoint, is_whole=True)
+            for entry in entries
+            if entry.score and not entry.score.is_whole
+        ]
+
+    def _call(self, step: Checkpoint, *, is_whole: bool) -> Call:
+        earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
+        start = max((done for done in earlier if done <= step.iteration), default=0)
+        return Call(step, (step, self.scorer, self.run.address, start, is_whole))
+
+    def record(self, outcome: Outcome[Score]) -> None:
+        """Write an outcome to the ledger, and schedule anew.
+
+        Of a trial's checkpoints the latest and the best stay; of one that was stopped, none.
+
+        Raises:
+            UserError, OSError: What failed is not the trial's own failure.
+        """
+        error = outcome.error
+        is_of_trial = isinstance(error, (TrialError, WorkerDiedError))
+        if error is None or (
+            isinstance(error, (OSError, UserError)) and not is_of_trial
+        ):
+            score = outcome.result()
+        else:
+            score = Score(
+                outcome.key.trial,
+                outcome.key.iteration,
+                self.scorer.digest,
+                error=f"{type(error).__name__}: {error}",
+                is_final=isinstance(error, TrialError),
+            )
+        self.ledger.add(score)
+        self._lock.check()
+        self.run.upload(LEDGER)
+        before = self.schedule
+        self.schedule = self._decide()
+        ended = self.schedule.done - before.done
+        for trial in self.trials:
+            if trial.id in ended or trial.id == score.trial.id:
+                self._clear(trial)
+
+    def _clear(self, trial: Trial) -> None:
+        """Delete the checkpoints of a trial that are not needed any more."""
+        scores = self.ledger.scores[trial.id]
+        needed = set()
+        if trial.id not in self.schedule.stopped and not failure_of(scores):
+            best = max(
+                scores,
+                key=lambda score: (score.metrics[self.metric][0], -score.iteration),
+            )
+            needed = {best.iteration, scores[-1].iteration}
+        names = [
+            score.checkpoint.file for score in scores if score.iteration not in needed
+        ]
+        if trial.id in self.schedule.done:
+            names.append(trial.blocks)
+        self.run.delete(*names)
+
+    def rank(self) -> Leaderboard:
+        """Rank candidates and baselines by the choosing metric."""
+        stopped = self.schedule.stopped
+        return rank(self.trials, stopped, self.ledger.scores, self.metric)
+
+    def compare(
+        self, leaderboard: Leaderboard, best: Entry, scorer: Scorer
+    ) -> Leaderboard:
+        """Estimate how far ranked trials are behind one of them, on a scorer's listeners."""
+        read = partial(scorer.read_listeners, self.run)
+        resamples = scorer.validation.resamples
+        return leaderboard.compare(best, read, resamples, scorer.seed)
+
+    def _decide(self) -> Schedule:
+        facts = (self.search, self._planned, self.ledger.scores, self.metric)
+        if self.search.expand:
+            return expand(*facts, self._compare, self.scorer.dataset_digest)
+        return decide(*facts, self._compare)
+
+    def _compare(self, steps: tuple[Checkpoint, ...]) -> list[MetricValue]:
+        """Estimate how far each step is behind the best of them."""
+        if steps not in self._compared:
+            parts = np.stack(
+                [self.scorer.read_listeners(self.run, step) for step in steps]
+            )
+            sums = parts.sum(axis=2)
+            best = int(np.argmax(sums[:, 0] / sums[:, 1]))
+            resamples = self.scorer.validation.resamples
+            self._compared[steps] = differences(
+                parts, best, resamples, self.scorer.seed
+            )
+        return self._compared[steps]
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """All that is decided before the work of a search begins."""
+
+    config: SearchConfig
+    dataset: DatasetPlan
+    trials: Sequence[Trial]
+    baselines: Sequence[Trial]
+    lists: Mapping[str, Path]  # files of lists of other models, by their digest
+
+
+def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
+    """Plan a search.
+
+    Raises:
+        UserError: The store, the split or the models do not allow it.
+    """
+    dataset = plan_dataset(store, config)
+    rule = dataset.rule
+    if config.next_track:
+        check_sessions(store, rule)
+    try:
+        digests = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
+    except OSError as error:
+        raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
+    facts = (config.models, digests, dataset.digest, config.seed)
+    trials = plan_trials(*facts, is_ordered=rule.is_ordered)
+    if not trials:
+        raise SearchError(
+            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
+            "or a file of lists, is needed"
+        )
+    baselines = plan_baselines(config.seed, is_ordered=rule.is_ordered)
+    lists = {digests[name]: file for name, file in config.lists.items()}
+    return SearchPlan(config, dataset, trials, baselines, lists)
 
 
 def search(
@@ -80,51 +274,49 @@ def search(
         UserError: The store, the split, the models or the cluster does not allow it, or every
             trial failed.
     """
-    plan = plan_dataset(store, config)
-    titles = read_titles(config.catalogue, store)
-    if config.next_track:
-        session_rule(store, config)
-    is_ordered = plan.rule.is_ordered
-    seed = config.seed
-    trials = plan_trials(config.models, plan.digest, seed, is_ordered=is_ordered)
-    try:
-        digests = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
-    except OSError as error:
-        raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
-    trials += plan_lists(digests, plan.digest, seed)
-    if not trials:
-        raise SearchError(
-            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
-            "or a file of lists, is needed"
-        )
-    baselines = plan_baselines(seed, is_ordered=is_ordered)
+    plan = plan_search(store, config)
     seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
     seen += [folder / CONFIG for folder in run.on_disk]
+    options = plan.config.cluster
     with (
-        open_cluster(config.cluster, seen, client, _IMPORTED) as cluster,
+        open_cluster(options, seen, client, _IMPORTED) as cluster,
         locked_run(run) as lock,
     ):
-        with run.create(CONFIG) as file:
-            file.write(dump_config(config).encode())
-        dataset = _build(store, plan, run, cluster)
-        _check_dataset(config, store, dataset, titles)
-        for name, digest in digests.items():
-            say(take_lists(config.lists[name], digest, store, dataset))
-        scorer = Scorer(dataset.address, config.validation, seed, cluster.threads)
-        scorer = resolve_split(scorer, store.manifest.catalogue_size)
-        if not is_ordered:
-            kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
-            say(
-                f"left out, as the rows of {store} have no order: {kinds}; "
-                "ingest them with timestamp= or position= to try these"
-            )
-        state = SearchState(config.search, trials, baselines, scorer, lock)
-        for damage in state.ledger.damaged:
-            say(f"{run}/{LEDGER}, {damage}; its step is run again")
-        _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
+        state = _begin(plan, store, lock, cluster)
+        _run_steps(cluster, state, in_blocks=options.fit == "blocks")
         winner = _conclude(cluster, state)
         run.delete(CHECKPOINTS)
         return winner
+
+
+def _begin(plan: SearchPlan, store: Store, lock: Lock, cluster: Cluster) -> SearchState:
+    """Write the configuration, build the dataset, and read the scores of earlier searches."""
+    run = lock.workspace
+    config = plan.config
+    with run.create(CONFIG) as file:
+        file.write(dump_config(config).encode())
+    dataset = _build(store, plan.dataset, run, cluster)
+    shown = config.export.filter_seen
+    if shown != config.validation.filter_seen:
+        say(
+            f"{WARNING} validation.filter_seen is {str(not shown).lower()} and "
+            f"export.filter_seen {str(shown).lower()}: "
+            "the lists that are published are not those that are scored"
+        )
+    for digest, file_of_lists in plan.lists.items():
+        say(take_lists(file_of_lists, digest, store, dataset))
+    scorer = Scorer(dataset.address, config.validation, config.seed, cluster.threads)
+    scorer = resolve_split(scorer, store.manifest.catalogue_size)
+    if not plan.dataset.rule.is_ordered:
+        kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
+        say(
+            f"left out, as the rows of {store} have no order: {kinds}; "
+            "ingest them with timestamp= or position= to try these"
+        )
+    state = SearchState(config.search, plan.trials, plan.baselines, scorer, lock)
+    for damage in state.ledger.damaged:
+        say(f"{run}/{LEDGER}, {damage}; its step is run again")
+    return state
 
 
 def _build(
@@ -143,36 +335,6 @@ def _build(
         "none of their events in training"
     )
     return dataset
-
-
-def _check_dataset(
-    config: SearchConfig,
-    store: Store,
-    dataset: Dataset,
-    titles: Mapping[str, Title],
-) -> None:
-    """Warn of settings that do not fit the data.
-
-    Raises:
-        SearchError: The catalogue names other tracks.
-    """
-    if config.catalogue is not None and not store.manifest.catalogue:
-        tracks = originals(store, "items", dataset.tracks, titles).tolist()
-        named = sum(str(track) in titles for track in tracks)
-        if 2 * named < len(tracks):
-            raise SearchError(
-                f"{config.catalogue}: names {named:,} of the {len(tracks):,} tracks of "
-                f"{store}, so it belongs to another store; "
-                "leave it out: --set catalogue=null"
-            )
-    shown = config.export.filter_seen
-    scored = config.validation.filter_seen
-    if shown != scored:
-        say(
-            f"{WARNING} validation.filter_seen is {str(scored).lower()} and "
-            f"export.filter_seen {str(shown).lower()}: "
-            "the lists that are published are not those that are scored"
-        )
 
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
@@ -291,10 +453,12 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         say(text)
     factors = None
     if not best.trial.model_type.has_factors:
-        others = (
+        rows_with_factors = (
             row for row in leaderboard.candidates if row.trial.model_type.has_factors
         )
-        factors = next((Checkpoint(row.trial, row.iteration) for row in others), None)
+        factors = next(
+            (Checkpoint(row.trial, row.iteration) for row in rows_with_factors), None
+        )
     winner = Winner(
         best.trial,
         best.iteration,

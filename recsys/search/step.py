@@ -13,6 +13,7 @@ step leaves in the run is there whole or not at all, and the same however often 
 """
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -20,8 +21,9 @@ import numpy as np
 
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
-from recsys.dataset.dataset import open_dataset
+from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.interactions import load_interactions
+from recsys.dataset.layout import SplitName
 from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
 from recsys.models.solver import load_kernels
@@ -75,30 +77,48 @@ def _fit(
     checkpoint: Checkpoint, scorer: Scorer, run: Workspace, start: int
 ) -> tuple[Model, float]:
     """Fit a trial up to a checkpoint; return the model and the CPU seconds of the fit."""
-    trial = checkpoint.trial
-    iteration = checkpoint.iteration
-    dataset = open_dataset(scorer.dataset)
-    is_ordered = trial.model_type.needs_order
-    train = load_interactions(dataset, "training", is_ordered=is_ordered)
-    model = trial.model_type(**trial.params)
-    threads = scorer.threads
-    if isinstance(model, Als):
+    if issubclass(checkpoint.trial.model_type, Als):
         load_kernels()  # once in a process, and no part of a fit
+    state = _read_latest(run, checkpoint, start)
     began = time.process_time()
+    dataset = open_dataset(scorer.dataset)
+    model = fit_trial(checkpoint, dataset, "training", scorer.threads, state)
+    fit_s = float(state["fit_s"]) if state else 0.0
     if not isinstance(model, IterativeModel):
-        model.fit(train, seed=trial.seed, threads=threads)
         return model, time.process_time() - began
-    fit_s = 0.0
-    if state := _read_latest(run, checkpoint, start):
-        fit_s = float(state["fit_s"])
-        model.restore(train, state, threads=threads)
-    else:
-        model.fit(train, seed=trial.seed, threads=threads, iterations=0)
-    if model.iterations < iteration:
-        model.partial_fit(iteration - model.iterations)
+    if model.state is not state:
         fit_s += time.process_time() - began
         _write({**model.state, "fit_s": fit_s}, run, checkpoint.file)
     return model, fit_s
+
+
+def fit_trial(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    split: SplitName,
+    threads: int,
+    state: State | None = None,
+    report: Callable[[float], None] | None = None,
+) -> Model:
+    """Fit a trial up to a checkpoint, from a state of the fit if there is one.
+
+    `report` is called with the iterations done.
+    """
+    trial = checkpoint.trial
+    is_ordered = trial.model_type.needs_order
+    train = load_interactions(dataset, split, is_ordered=is_ordered)
+    model = trial.model_type(**trial.params)
+    if not isinstance(model, IterativeModel):
+        return model.fit(train, seed=trial.seed, threads=threads)
+    if state:
+        model.restore(train, state, threads=threads)
+    else:
+        model.fit(train, seed=trial.seed, threads=threads, iterations=0)
+    while model.iterations < checkpoint.iteration:
+        model.partial_fit(1)
+        if report:
+            report(model.iterations)
+    return model
 
 
 def fit_in_blocks(

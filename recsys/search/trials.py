@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from looplib.files import json_digest
 from recsys.models.base import IterativeModel, Model
-from recsys.models.lists import Lists
+from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS, Axes
 
 CHECKPOINTS = "checkpoints"  # the folder of a run
@@ -66,12 +66,18 @@ class Checkpoint:
 
 
 def plan_trials(
-    models: Mapping[str, Axes], dataset: str, seed: int, *, is_ordered: bool = False
+    models: Mapping[str, Axes],
+    lists: Mapping[str, str],
+    dataset: str,
+    seed: int,
+    *,
+    is_ordered: bool = False,
 ) -> list[Trial]:
-    """Plan the trials of some kinds of model.
+    """Plan the trials of some kinds of model, and of lists of other models.
 
     Args:
         models: The values of each hyperparameter, by the kind of model.
+        lists: Digests of files of lists, by name.
         dataset: Digest of the data.
         seed: Of each trial.
         is_ordered: The order of the plays is known; else kinds that need it are left out.
@@ -85,15 +91,11 @@ def plan_trials(
         if is_ordered or not MODELS[kind].needs_order
         for values in itertools.product(*axes.values())
     ]
-    return sorted(trials, key=lambda trial: -trial.params.get("factors", 0))
-
-
-def plan_lists(digests: Mapping[str, str], dataset: str, seed: int) -> list[Trial]:
-    """Plan the trials of lists of other models, by the digests of their files."""
-    return [
-        _plan_trial(Lists.name, {"name": name, "digest": digest}, dataset, seed)
-        for name, digest in digests.items()
-    ]
+    trials.sort(key=lambda trial: -trial.params.get("factors", 0))
+    for name, digest in lists.items():
+        params = {"name": name, "digest": digest}
+        trials.append(_plan_trial(FixedLists.name, params, dataset, seed))
+    return trials
 
 
 def plan_baselines(seed: int, *, is_ordered: bool = False) -> list[Trial]:

@@ -108,6 +108,9 @@ class Partitioner:
 def partition_of(users: IntArray, partitions: int) -> IntArray:
     """Compute the partition of each user: the id folded into 32 bits, mixed, and scaled.
 
+    >>> partition_of(np.array([7, 2**31, 2**63 - 1]), 16).tolist()
+    [15, 14, 14]
+
     This function is part of the store's schema. Users are ids from 0, shape (n,); there are up to
     2^31 partitions.
     """

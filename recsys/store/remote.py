@@ -18,6 +18,16 @@ from recsys.workspace import open_workspace
 def open_store(address: str | Path) -> Store:
     """Open the store of a path or an address for reading.
 
+    >>> import tempfile
+    >>> from recsys.ingest.pipeline import ingest
+    >>> from recsys.ingest.presets import PRESETS
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "train.txt").write_text("2 17 4")
+    ...     _ = ingest([f"{folder}/train.txt"], f"{folder}/store", PRESETS["lightgcn"])
+    ...     store = open_store(f"{folder}/store")
+    >>> store.manifest.holds, store.manifest.events
+    ('interactions', 2)
+
     Raises:
         StoreError: There is no store, or its manifest is damaged or of another version.
         StorageError: The server of a store at an address does not answer or refuses.

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.ab.config import AbConfig, Horizon
-from analysis.ab.effects import Measured
+from analysis.ab.config import AbConfig, FixedHorizon
+from analysis.ab.effects import better_pairs, metric_effects
+from analysis.ab.evidence import Evidence
+from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import METRICS
-from analysis.ab.report import report_on_moments
-from analysis.ab.verdict import Verdict
+from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
+from analysis.logs.lines import LineCounts
 from analysis.planning import parse_effect
-from analysis.power import PROG, Log, Rule, app, describe, plan, read_log
+from analysis.power import PROG, PastLog, Rule, app, describe, plan, read_log
 from analysis.statistics.moments import Moments
+from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.arrays import FloatArray
 from looplib.cli import run
 from looplib.experiments import Guardrail
@@ -29,12 +32,22 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_log(tmp_path_factory.mktemp("power"))
 
 
-def arriving(per_day: list[int], metric: str = "time") -> Log:
+def values_of(columns: dict[str, FloatArray], metrics: list[str]) -> FloatArray:
+    """Numerators and denominators of metrics, as in `PastLog`."""
+    ones = np.ones(len(columns["time"]))
+    time = {"time": columns["time"] / columns["sessions"]}
+    parts = {"time": columns, "sessions": columns, "mean_time_per_session": time}
+    numerators = [parts[name].get(name, time["time"]) for name in metrics]
+    return np.stack([np.stack([numerator, ones]) for numerator in numerators])
+
+
+def arriving(per_day: list[int], metric: str = "time") -> PastLog:
     """A log with so many new listeners on each day."""
     count = sum(per_day)
     time = 10 + 3 * np.random.default_rng(1).standard_normal(count)
     columns = {"time": time, "sessions": np.ones(count)}
-    return Log([METRICS[metric]], columns, np.array(per_day, float))
+    values = values_of(columns, [metric])
+    return PastLog([METRICS[metric]], values, np.array(per_day, float))
 
 
 FREE = AbConfig(guardrails=(), min_listeners=2)
@@ -48,7 +61,7 @@ def test_the_day_is_the_first_on_which_enough_listeners_have_come() -> None:
     assert 100 * (planned.days - 1) < planned.listeners <= 100 * planned.days
 
 
-@pytest.mark.parametrize(("arms", "rule"), [(2, "horizon"), (3, "any-time")])
+@pytest.mark.parametrize(("arms", "rule"), [(2, "fixed-horizon"), (3, "any-time")])
 def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
     arms: int, rule: Rule
 ) -> None:
@@ -61,14 +74,18 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
     )
     generator = make_generator(5, "plan", arms)
     rows = draw_listeners(generator, 20_000, 1.0)
-    metrics = [METRICS[name] for name in ("time", "sessions")]
-    # as many looks as there will be
-    log = Log(metrics, rows, np.full(days, 20_000 / days))
+    metrics = ["time", "sessions"]
+    # as many analyses as there will be
+    log = PastLog(
+        [METRICS[name] for name in metrics],
+        values_of(rows, metrics),
+        np.full(days, 20_000 / days),
+    )
     planned = plan(log, lift, config, arms=arms, rule=rule)
     names = ["C", *(f"T{number}" for number in range(1, arms))]
-    if rule == "horizon":
-        horizon = Horizon(listeners=planned.listeners // arms * arms)
-        config = config.model_copy(update={"horizon": horizon})
+    if rule == "fixed-horizon":
+        horizon = FixedHorizon(listeners=planned.listeners // arms * arms)
+        config = config.model_copy(update={"fixed_horizon": horizon})
     shipped = 0
     for _ in range(RUNS):
         drawn = {
@@ -78,14 +95,14 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
             for arm in names
         }
         for day in range(1, days + 1):
-            verdict = look_at(drawn, day / days, config)
+            verdict = analyse(drawn, day / days, config)
             if verdict.decision == "ship":
                 shipped += verdict.arm == "T1"
                 break
     assert shipped / RUNS == pytest.approx(0.8, abs=0.155)  # three standard errors
 
 
-def look_at(
+def analyse(
     drawn: dict[str, dict[str, FloatArray]], progress: float, config: AbConfig
 ) -> Verdict:
     """The verdict on the first listeners of each arm."""
@@ -94,8 +111,20 @@ def look_at(
         count = int(progress * len(columns["time"]))
         for name, by_arm in moments.items():
             now = columns[name][:count]
-            by_arm[arm] = Moments.of({name: now, f"past_{name}": np.zeros(count)})
-    return report_on_moments(Measured(moments), config, "drawn").verdict
+            by_arm[arm] = Moments.of({"numerator": now, "denominator": np.ones(count)})
+    counts = {arm: row.count for arm, row in moments["time"].items()}
+    total = sum(counts.values())
+    planned = config.fixed_horizon.listeners if config.fixed_horizon else 1
+    analysis = InterimAnalysis(config, total / planned)
+    evidence = Evidence(
+        listeners=counts,
+        lines=LineCounts(total, total),
+        srm=check_sample_ratio(counts),
+        effects=metric_effects(moments, analysis),
+        beats=better_pairs(moments, analysis),
+        is_final=analysis.is_final,
+    )
+    return decide(evidence, analysis)
 
 
 def draw_listeners(
@@ -133,8 +162,7 @@ def test_without_new_listeners_there_is_no_day() -> None:
 
 def test_a_metric_that_does_not_vary_is_refused() -> None:
     log = arriving([10, 10], "mean_time_per_session")
-    columns = dict.fromkeys(log.columns, log.columns["sessions"])
-    same = replace(log, columns=columns)
+    same = replace(log, values=np.ones_like(log.values))
     with pytest.raises(AnalysisError, match="nothing to plan from"):
         plan(same, 0.1, FREE)
 
@@ -154,9 +182,8 @@ def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
         sessions[line["user"]] += line["message"] == "last"
 
     def value(name: str) -> float:
-        found = read_log([log], AbConfig(primary=(name,)))
-        metric = found.metrics[0]
-        return metric.moments(found.columns).mean(metric.quantity)
+        numerators, denominators = read_log([log], AbConfig(primary=(name,))).values[0]
+        return float(np.nansum(numerators) / np.nansum(denominators))
 
     assert value("time") == pytest.approx(heard.mean())
     assert value("mean_time_per_session") == pytest.approx((heard / sessions).mean())
@@ -206,7 +233,7 @@ def test_the_command_writes_what_it_says(
     assert run(app, PROG, [str(log), *given]) == 0
     document = json.loads(out.read_bytes())
     named = (document[key] for key in ("metric", "arms", "rule", "guardrails"))
-    assert [*named] == ["time", 3, "horizon", ["sessions"]]
+    assert [*named] == ["time", 3, "fixed-horizon", ["sessions"]]
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def _names_in_modules() -> frozenset[str]:
     texts = (
         re.findall(r'"(\w+/\w+)"', file.read_text(encoding="utf-8")) for file in modules
     )
-    return frozenset(chain(*texts, (metric.sql for metric in METRICS.values())))
+    return frozenset(chain(*texts, (f"metrics/{name}" for name in METRICS)))
 
 
 def _value(parameter: str, kind: str, folder: Path) -> Any:  # noqa: ANN401  a value of any SQL type

@@ -47,5 +47,5 @@ def test_stops_are_in_parts_of_the_experiment_and_go_on_beyond_its_end(
     assert 2.2 < barely.stop(default) < 3
     asos.main(file)
     rows = capsys.readouterr().out
-    assert "3 streams, 2 significant at their last look" in rows
+    assert "3 streams, 2 significant at their last analysis" in rows
     assert "100.0%" in rows

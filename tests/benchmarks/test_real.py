@@ -144,14 +144,13 @@ def test_ndcg_is_over_as_many_targets_as_a_list_can_hold() -> None:
 
 
 def test_sessions_are_read_listener_by_listener_the_oldest_first(data: Path) -> None:
-    sessions, artists, listeners = next_track.read_sessions(
-        data / "sessions_30music.tsv.gz"
-    )
-    assert (len(sessions), listeners) == (LISTENERS * PLAYS // 10, LISTENERS)
+    sessions = next_track.read_sessions(data / "sessions_30music.tsv.gz")
+    assert len(sessions) == LISTENERS * PLAYS // 10
+    assert sessions.listener_count == LISTENERS
     assert (sessions.counts == 10).all()
     assert np.diff(sessions.listeners).min() == 0
     assert (sessions.start_ms % 10**9 % 10**7 == 0).all()
-    assert artists[sessions.tracks].max() == (TRACKS - 1) // 4
+    assert sessions.artists[sessions.tracks].max() == (TRACKS - 1) // 4
 
 
 def test_orders_are_compared_as_spearman_has_it() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.ab import words
 from analysis.ab.config import AbConfig
 from analysis.ab.report import Report, build_report
 from botify.service import Service, load_configured
@@ -59,7 +60,7 @@ def serve(folder: Path, liking: float) -> Path:
 def preference_of(report: Report) -> tuple[str | None, float]:
     (found,) = report.preferences
     assert (found.arm, found.first, found.second) == ("T1", "in_order", "top_pop")
-    return found.preferred, found.effect.effect_pct or 0.0
+    return found.preferred, found.effect.value or 0.0
 
 
 def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
@@ -89,15 +90,17 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     strict = AbConfig(min_listeners=20, smallest_experiment=150, alpha=0.001)
     unliked = build_report([serve(tmp_path / "unliked", 0.0)], "MIX", strict)
     assert preference_of(unliked)[0] is None
-    assert "neither is preferred so far" in str(unliked.preferences[0])
+    assert "neither is preferred so far" in words.preference(unliked.preferences[0])
 
 
 def test_an_interval_of_a_preference_holds_equality_as_often_as_it_says() -> None:
-    from analysis.ab.config import Horizon
-    from analysis.ab.looks import Look
-    from analysis.ab.parts.interleaving import compare_pair
+    from analysis.ab.config import FixedHorizon
+    from analysis.ab.interim import InterimAnalysis
+    from analysis.ab.interleaving import compare_pair
+    from analysis.statistics.moments import Moments
 
-    at_end = Look(AbConfig(horizon=Horizon(listeners=300, looks=1)), 1.0)
+    horizon = FixedHorizon(listeners=300, interim_analyses=1)
+    at_end = InterimAnalysis(AbConfig(fixed_horizon=horizon), 1.0)
     missed = 0
     for number in range(600):
         generator = make_generator(number, "preference")
@@ -112,6 +115,6 @@ def test_an_interval_of_a_preference_holds_equality_as_often_as_it_says() -> Non
             "first_time": times[0],
             "second_time": times[1],
         }
-        found = compare_pair("T1", ("a", "b"), columns, at_end)
+        found = compare_pair("T1", ("a", "b"), Moments.of(columns), at_end)
         missed += found.preferred is not None
     assert missed / 600 == pytest.approx(0.05, abs=0.02)

@@ -38,23 +38,18 @@ def draw_plays(*, is_taste: bool) -> pd.DataFrame:
     """Draw sessions, most of whose tracks follow the one before in the catalogue."""
     generator, rows = np.random.default_rng(3), []
     for session in range(300):
-        track = int(generator.integers(TRACKS))
+        user, track = f"u{session % LISTENERS}", int(generator.integers(TRACKS))
         for place in range(int(generator.integers(2, 9))):
-            rows.append(
-                (
-                    f"u{session % LISTENERS}",
-                    f"t{track}",
-                    session,
-                    9000 * session + place,
-                )
-            )
+            rows.append((user, f"t{track}", session, 9000 * session + place))
             follows = is_taste and generator.random() < 0.8
             jump = 7 if follows else int(generator.integers(TRACKS))
             track = (track + jump) % TRACKS
     table = pd.DataFrame(rows, columns=["u", "i", "s", "ts"])
     number = table["i"].str[1:].astype(int)
-    known = (number % ARTISTS).astype(str)
-    return table.assign(a=known.where(number % 10 > 0))  # of a tenth no artist is known
+    artist = (number % ARTISTS).astype(str)
+    return table.assign(
+        a=artist.where(number % 10 > 0)
+    )  # of a tenth no artist is known
 
 
 def publish(folder: Path, plays: pd.DataFrame, **options: Any) -> dict[str, Any]:  # noqa: ANN401  of an export
@@ -114,7 +109,7 @@ def score_by_hand(
     sessions = plays.sort_values("ts").groupby("s")["i"].agg(list)
     artists = plays.drop_duplicates("i").set_index("i")["a"].dropna()
     fans = plays.groupby("i")["u"].nunique()
-    parts = [(weights["own"], shares(own_by_hand(plays, user)))]
+    parts = [(weights["listener"], shares(own_by_hand(plays, user)))]
     for ago, track in enumerate(session[:-11:-1], start=1):
         same = artists.index[artists == artists.get(track)].difference([track])
         near = shares(near_by_hand(sessions, track))
@@ -147,9 +142,9 @@ def test_the_service_takes_the_track_that_the_reference_scores_highest(
     numbers = [model.catalogue.numbers[track] for track in session]
     query = Query(user_number(user), numbers, [1.0] * len(numbers))
     drawn = RECOMMENDERS["next_track"].draw(model, query, RNG)
-    found = model.catalogue.ids[drawn.track]
-    assert found not in session
-    assert math.isclose(expected[found], best, rel_tol=1e-5)
+    recommended = model.catalogue.ids[drawn.track]
+    assert recommended not in session
+    assert math.isclose(expected[recommended], best, rel_tol=1e-5)
 
 
 def test_tracks_that_follow_one_another_are_predicted_better_than_by_any_rule(

@@ -64,7 +64,7 @@ def read_log(log: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "recommender",
-    ["indexed", "again", "discover", "contextual", "session_als"],
+    ["indexed", "repeat", "new", "contextual", "session_als"],
 )
 def test_what_the_export_publishes_is_served(
     exported: Path, tmp_path: Path, recommender: str

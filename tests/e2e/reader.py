@@ -69,7 +69,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
     return {
         "world/demo.yaml": {
             "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
-            "listeners": {"listeners": 200},
+            "listeners": 200,
         },
         "collect/demo.yaml": {"episodes": 8000},
         "demo.yaml": search,

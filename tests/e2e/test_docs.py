@@ -11,7 +11,7 @@ import yaml
 from distributed import LocalCluster
 
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import check_files
+from analysis.ab.listeners import check_metrics
 from analysis.logs.lines import parse_line
 from tests.botify.redis_server import RedisServer
 from tests.e2e.pages import PAGES, ROOT, blocks_of
@@ -98,7 +98,7 @@ def test_every_block_is_of_a_checked_kind(page: Path, tmp_path: Path) -> None:
                 (tmp_path / "metric.sql").write_text(block.text)
                 metric = {"sql": str(tmp_path / "metric.sql"), "label": block.position}
                 config = {"metrics": {"shown": metric}, "secondary": ["shown"]}
-                check_files(AbConfig.model_validate(config))
+                check_metrics(AbConfig.model_validate(config))
             case (
                 "js"
                 | "toml"

@@ -10,15 +10,15 @@ from typing import Literal, get_args
 import pytest
 from playwright.sync_api import Browser, Page
 
-from analysis.ab.effects import RelativeEffect
-from analysis.ab.page.page import render
-from tests.analysis.ab.page.samples import make_report
+from analysis.ab.page import render
+from analysis.statistics.effects import Interval
+from tests.analysis.ab.samples import make_report
 from tests.e2e.conftest import TIMEOUT_MS
 
 Scheme = Literal["light", "dark"]
 Open = Callable[..., AbstractContextManager[Page]]
-LARGE = RelativeEffect(1150.47, 972.25, 1358.31, 0.0)
-NOTHING = RelativeEffect(nan, nan, nan, nan)
+LARGE = Interval(1150.47, 972.25, 1358.31)
+NOTHING = Interval(nan, nan, nan)
 # Texts of a chart that lie on one another or reach out of it, and values that are wider than their
 # room.
 SPILLED = """() => [...document.querySelectorAll("svg.chart")].flatMap(svg => {

@@ -55,8 +55,8 @@ def test_a_jumping_clock_is_noted_and_counts_stay_right(
     tmp_path: Path, right: Report, shift_ms: int
 ) -> None:
     report = report_of(tmp_path, shift_ms)
-    assert any("as when a clock jumps" in note for note in report.verdict.notes)
-    assert not any("clock" in note for note in right.verdict.notes)
+    assert report.quality.broken_chains
+    assert not right.quality.broken_chains
     for count in ("lines", "listeners", "sessions", "srm"):
         assert getattr(report, count) == getattr(right, count), count
     # What stands alone at the end, a year ahead, is a session without an end and left out.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.page import numbers
 from recsys.search.scorer import SEGMENTS
-from tests.analysis.ab.page.samples import make_report
+from tests.analysis.ab.samples import make_report
 
 COLUMNS = 80
 LONG = "an-arm-whose-name-is-quite-long"
@@ -24,7 +24,7 @@ from analysis.statistics.effects import Interval
 from looplib.als import AlsConfig
 from looplib.tables import output, table
 from recsys.search.leaderboard import print_rows
-from tests.analysis.ab.page.samples import make_report
+from tests.analysis.ab.samples import make_report
 
 print_report(make_report(("C", "T1", {LONG!r})))
 rows = [
@@ -83,8 +83,8 @@ def test_at_80_columns_nothing_is_cut() -> None:
     for effect in shown:
         relative = effect.relative
         assert effect.metric in text
-        assert numbers.change(relative.effect_pct) in text
-        assert numbers.interval(relative.lower_pct, relative.upper_pct) in text
+        assert numbers.change(relative.value) in text
+        assert numbers.interval(relative.lower, relative.upper) in text
     assert "als factors 256, reg 0.004, unobserved 0.04" in text
     assert text.count("0.1000 … 0.3000") == 4
     assert "The same in all: als alpha" in " ".join(text.split())

@@ -47,7 +47,7 @@ def test_a_split_by_files_takes_one_name_or_several(tmp_path: Path) -> None:
 
 def test_a_model_has_an_axis_of_each_hyperparameter() -> None:
     """A list, a value, or its default; without any setting ALS is tried alone."""
-    settings = ["models.als.alpha=[1, 10]", "models.als.nu=1", "models.blend="]
+    settings = ["models.als.alpha=[1, 10]", "models.als.nu=1", "models.blend={}"]
     models = load_config(SearchConfig, None, [*PLACES, *settings]).models
     assert models["als"] == {
         "factors": (64,),
@@ -58,6 +58,10 @@ def test_a_model_has_an_axis_of_each_hyperparameter() -> None:
         "nu": (1.0,),
     }
     assert set(models) == {"als", "blend"}
+    settings = ["models.als={}", "models.item_knn={}", "models.als=null"]
+    assert set(load_config(SearchConfig, None, [*PLACES, *settings]).models) == {
+        "item_knn"
+    }
     assert set(load_config(SearchConfig, None, PLACES).models) == {"als"}
 
 

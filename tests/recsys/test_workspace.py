@@ -17,13 +17,14 @@ def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LISTENING_LOOP_SCRATCH", str(tmp_path / "here"))
 
 
+@pytest.fixture
+def there() -> Workspace:
+    return open_workspace(f"memory://{uuid4().hex}")
+
+
 @pytest.fixture(params=["path", "memory"])
-def here(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
-    return open_workspace(
-        tmp_path / "folder"
-        if request.param == "path"
-        else f"memory://bucket-{uuid4().hex}"
-    )
+def here(request: pytest.FixtureRequest, tmp_path: Path, there: Workspace) -> Workspace:
+    return open_workspace(tmp_path / "folder") if request.param == "path" else there
 
 
 @pytest.fixture
@@ -57,12 +58,9 @@ def test_an_address_has_a_folder_in_the_scratch_and_comes_back_as_it_went_in(
 
 def test_a_path_is_its_own_folder(tmp_path: Path) -> None:
     there = open_workspace("out/store")
-    assert (there.folder, str(there), there.on_disk) == (
-        Path("out/store"),
-        "out/store",
-        (Path("out/store"),),
-    )
-    assert there.address == str(Path("out/store").absolute())
+    path = Path("out/store")
+    assert (str(there), there.folder, there.on_disk) == ("out/store", path, (path,))
+    assert there.address == str(path.absolute())
     assert open_workspace(f"file://{tmp_path}").folder == tmp_path
 
 
@@ -101,8 +99,7 @@ def test_the_same_steps_do_the_same_at_a_path_and_at_an_address(
     assert here.files() == set()
 
 
-def test_what_is_not_uploaded_is_nowhere_else() -> None:
-    there = open_workspace(f"memory://bucket-{uuid4().hex}")
+def test_what_is_not_uploaded_is_nowhere_else(there: Workspace) -> None:
     write(there, "f", b"first")
     there.upload("f")
     write(there, "f", b"never uploaded")
@@ -114,8 +111,9 @@ def test_what_is_not_uploaded_is_nowhere_else() -> None:
     assert not (there.folder / "f").exists()
 
 
-def test_a_file_that_never_changes_is_downloaded_once_and_checked() -> None:
-    there = open_workspace(f"memory://bucket-{uuid4().hex}")
+def test_a_file_that_never_changes_is_downloaded_once_and_checked(
+    there: Workspace,
+) -> None:
     write(there, "f", b"first")
     there.upload("f")
     there.evict("f")
@@ -142,19 +140,19 @@ def test_a_folder_comes_whole_and_anew_when_it_changes(
 ) -> None:
     assert not here.sub("d").download_all()
     upload_some(here)
-    found = elsewhere().sub("d")
-    assert found.download_all()
-    assert (found.folder / "y/z").read_bytes() == b"two"
+    other = elsewhere().sub("d")
+    assert other.download_all()
+    assert (other.folder / "y/z").read_bytes() == b"two"
     write(here, "d/x", b"other")
     here.sub("d").upload_all()
-    assert found.download_all()
-    assert (found.folder / "x").read_bytes() == b"other"
+    assert other.download_all()
+    assert (other.folder / "x").read_bytes() == b"other"
 
 
 def test_a_folder_whose_upload_was_interrupted_is_invisible(
+    there: Workspace,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    there = open_workspace(f"memory://bucket-{uuid4().hex}")
     upload = Workspace._upload
 
     def interrupted(workspace: Workspace, name: str) -> None:
@@ -174,9 +172,8 @@ def test_a_folder_whose_upload_was_interrupted_is_invisible(
     ("content", "said"), [(b"onf", "was uploaded, and"), (None, "now it is missing")]
 )
 def test_a_folder_with_a_damaged_or_lost_file_is_an_error(
-    content: bytes | None, said: str
+    there: Workspace, content: bytes | None, said: str
 ) -> None:
-    there = open_workspace(f"memory://bucket-{uuid4().hex}")
     upload_some(there)
     (there.folder / "d" / OBJECTS).unlink()
     there.delete("d/x")
@@ -188,9 +185,9 @@ def test_a_folder_with_a_damaged_or_lost_file_is_an_error(
 
 
 def test_processes_of_a_machine_download_a_folder_once(
+    there: Workspace,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    there = open_workspace(f"memory://bucket-{uuid4().hex}")
     upload_some(there)
     (there.folder / "d" / OBJECTS).unlink()
     downloaded: list[str] = []

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.ab.config import AbConfig, Horizon
-from analysis.ab.looks import Look
+from analysis.ab.config import AbConfig, FixedHorizon
+from analysis.ab.interim import InterimAnalysis
 from analysis.statistics.effects import Estimate, compare
 from looplib.arrays import BoolArray, FloatArray
 from looplib.randomness import make_generator
 
 EXPERIMENTS, DAYS, DAILY = 2000, 90, 50
 CONFIG = AbConfig()
-PLANNED = AbConfig(horizon=Horizon(listeners=1))
+PLANNED = AbConfig(fixed_horizon=FixedHorizon(listeners=1))
 FIRST = CONFIG.min_listeners // DAILY  # days before which nothing is decided
 
 
@@ -62,7 +62,10 @@ def limits_of(config: AbConfig, days: int, arms: int) -> FloatArray:
     """Return what effects must reach at each day of so many, shape (days, 1, arms)."""
     levels = config.alpha / np.arange(arms, 0, -1)
     found = [
-        [Look(config, day / days).errors(level, 2 * DAILY * day) for level in levels]
+        [
+            InterimAnalysis(config, day / days).errors(level, 2 * DAILY * day)
+            for level in levels
+        ]
         for day in range(1, days + 1)
     ]
     return np.array(found)[:, np.newaxis]

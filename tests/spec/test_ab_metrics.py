@@ -1,34 +1,49 @@
-"""What the columns of a listener mean, against a walk over the events in plain Python."""
+"""What metrics sum up of a listener, against a walk over the events in plain Python."""
 
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from scipy import stats
 
+from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import check_files, measure, read_listeners, read_rows
+from analysis.ab.events import assign_arms, read_events
+from analysis.ab.listeners import measure
 from analysis.ab.metrics import METRICS
-from analysis.ab.tables import load
-from analysis.errors import AnalysisError
-from tests.analysis.ab.logs import experiment, write
+from analysis.ab.moments import PAST, RATIO, MetricMoments, read_moments
+from tests.analysis.ab.logs import START_MS, experiment, write
 
 SKIP_BELOW = 0.3
+# of each metric the sum that is its numerator, and the one that is its denominator
+SUMS = {
+    "time": ("time",),
+    "sessions": ("sessions",),
+    "mean_request_latency": ("logged_latency_ms", "logged_requests"),
+    "mean_tracks_per_session": ("tracks", "sessions"),
+    "tracks_per_session": ("tracks", "sessions"),
+    "mean_time_per_session": ("time", "sessions"),
+    "time_per_session": ("time", "sessions"),
+    "time_per_recommended_track": ("recommended_time", "recommended_tracks"),
+    "skip_share": ("skips", "recommended_tracks"),
+    "repeat_share": ("repeats", "tracks"),
+    "fallback_share": ("fallbacks", "named"),
+    "request_latency": ("latency_ms", "requests"),
+}
+SUMMED = [name for name, metric in METRICS.items() if metric.quantile is None]
 
 
-def walk(events: list[dict[str, Any]]) -> dict[tuple[int, str], dict[str, float]]:
-    """Columns of every listener and arm; the own recommender of arm X is "of X"."""
+def walk(
+    events: list[dict[str, Any]],
+) -> dict[tuple[int, str | None], dict[str, float]]:
+    """Sums of every listener and arm; the own recommender of arm X is "of X"."""
     by_listener: dict[tuple[int, str | None], list[dict[str, Any]]] = defaultdict(list)
     for event in sorted(events, key=lambda event: event["timestamp"]):
         by_listener[event["user"], event["experiments"].get("ALS")].append(event)
-    found = {key: totals(of_one, key[1]) for key, of_one in by_listener.items()}
-    return {
-        (user, arm): of_one
-        | {f"past_{name}": value for name, value in found.get((user, None), {}).items()}
-        for (user, arm), of_one in found.items()
-        if arm is not None
-    }
+    return {key: totals(rows, key[1]) for key, rows in by_listener.items()}
 
 
 def totals(events: list[dict[str, Any]], arm: str | None) -> dict[str, float]:
@@ -67,7 +82,19 @@ def add_session(
     result["fallbacks"] += sum(event["recommender"] != f"of {arm}" for event in named)
 
 
-def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(
+def listeners_of(
+    log: Path, config: AbConfig, **recommenders: str
+) -> list[dict[str, Any]]:
+    """The table of listeners of a log, but for segments."""
+    with read_events([log]) as events:
+        arms = assign_arms(events, "ALS")
+        answering = {arm: row["own"] for arm, row in arms.items()}
+        measured = measure(events, config, answering | recommenders, START_MS)
+        rows: list[dict[str, Any]] = measured.listeners.to_arrow_table().to_pylist()
+    return [row for row in rows if not row["segment"]]
+
+
+def test_sums_of_listeners_are_what_a_walk_over_their_events_gives(
     tmp_path: Path,
 ) -> None:
     events = experiment(30, past=3, days=6)
@@ -77,82 +104,82 @@ def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(
         event["track"] %= 5  # so that tracks are heard again
         event["user"] += 2**60  # no float distinguishes these ids
     expected = walk(events)
-    with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
-        measure(loaded, AbConfig(skip_below=SKIP_BELOW))
-        columns = {arm: read_listeners(loaded.connection, arm) for arm in loaded.arms}
-        users = {
-            arm: read_rows(loaded.connection, "listener_sums", "whole", arm, arm)[
-                "user"
-            ]
-            for arm in columns
-        }
-    assert {
-        (user, arm) for arm in columns for user in users[arm].to_pylist()
-    } == expected.keys()
-    for arm, of_arm in columns.items():
-        for row, user in enumerate(users[arm].to_pylist()):
-            # there is no arm whose own recommender it could be
-            names = of_arm.keys() - {"past_fallbacks"}
-            walked = {name: expected[user, arm].get(name, 0) for name in names}
-            assert {name: of_arm[name][row] for name in names} == pytest.approx(walked)
-        assert {"repeats", "fallbacks", "past_repeats"} <= {
-            name for name, values in of_arm.items() if values.sum()
-        }
-
-
-COLUMNS = {name: np.array([4.0, 0.0, 1.0]) for name in ("time", "past_time")}
-COLUMNS |= {name: np.array([2.0, 0.0, 2.0]) for name in ("sessions", "past_sessions")}
-
-
-def test_a_mean_is_over_all_listeners() -> None:
-    metric = METRICS["time"]
-    assert metric.values(COLUMNS).tolist() == [4, 0, 1]
-    assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 3)
-
-
-def test_a_mean_of_ratios_is_over_the_listeners_who_have_one() -> None:
-    metric = METRICS["mean_time_per_session"]
-    assert metric.values(COLUMNS)[[0, 2]].tolist() == [2, 0.5]
-    assert metric.moments(COLUMNS).count == 2
-    assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 4)
-
-
-def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() -> None:
-    for metric in (METRICS["time_per_session"], METRICS["mean_time_per_session"]):
-        assert metric.past is not None
-        assert metric.moments(COLUMNS).mean(metric.past) == pytest.approx(5 / 4)
-    metric = METRICS["time_per_session"]
-    assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 4)
-
-
-def test_every_metric_is_made_of_columns_that_its_file_has() -> None:
-    summed = tuple(name for name, metric in METRICS.items() if metric.quantile is None)
-    quantiles = tuple(METRICS.keys() - summed)
-    check_files(AbConfig(primary=summed, guardrails=(), secondary=quantiles))
-    wrong = {
-        "label": "wrong",
-        "sql": "ab/listener_sums",
-        "numerator": "times",
+    config = AbConfig(skip_below=SKIP_BELOW, secondary=tuple(SUMMED))
+    rows = listeners_of(write(tmp_path / "a.jsonl", events), config)
+    assert {(row["user"], row["arm"]) for row in rows} == {
+        (user, arm) for user, arm in expected if arm
     }
-    with pytest.raises(
-        AnalysisError,
-        match=r'metric wrong: ab/listener_sums: .*"times" not found',
-    ):
-        check_files(
-            AbConfig.model_validate(
-                {"metrics": {"wrong": wrong}, "secondary": ["wrong"]}
-            )
-        )
+    assert SUMS.keys() == set(SUMMED)
+    for row in rows:
+        in_arm = expected[row["user"], row["arm"]]
+        past = expected[row["user"], None]
+        for metric, sums in SUMS.items():
+            for part, name in zip(("numerator", "denominator"), sums, strict=False):
+                assert row[f"{metric}_{part}"] == pytest.approx(in_arm[name])
+                if name != "fallbacks":  # there is no arm whose own it could be
+                    found = row[f"past_{metric}_{part}"]
+                    assert found == pytest.approx(past[name])
+    assert all(
+        sum(row[f"{metric}_numerator"] for row in rows)
+        for metric in ("repeat_share", "fallback_share", "skip_share")
+    )
 
 
 def test_a_configured_recommender_is_the_arms_own(tmp_path: Path) -> None:
     events = experiment(10)
-    with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
-        measure(loaded, AbConfig(recommenders={"T1": "fallback"}))
-        columns = read_listeners(loaded.connection, "T1")
+    log = write(tmp_path / "a.jsonl", events)
+    rows = listeners_of(log, AbConfig(), T1="fallback")
+    fallbacks = sum(
+        row["fallback_share_numerator"] for row in rows if row["arm"] == "T1"
+    )
     answered = [
         event["recommender"]
         for event in events
         if event["experiments"].get("ALS") == "T1"
     ]
-    assert columns["fallbacks"].sum() == answered.count("of T1")
+    assert fallbacks == answered.count("of T1")
+
+
+def moments_of(metric: str, values: np.ndarray) -> MetricMoments:
+    """Moments of rows of a numerator and a denominator, in the arm and in the past."""
+    names = [f"{prefix}{metric}_{part}" for prefix in ("", "past_") for part in PARTS]
+    columns = dict(zip(names, np.tile(values, 2).T, strict=True))
+    with queries.connect(threads=1) as connection:
+        rows = connection.from_arrow(
+            pa.table(
+                {"arm": ["C"] * len(values), "segment": [""] * len(values), **columns}
+            )
+        )
+        (found,) = read_moments(rows, [METRICS[metric]], [metric])
+    return found
+
+
+PARTS = ("numerator", "denominator")
+VALUES = np.array([[4.0, 2.0], [0.0, 0.0], [1.0, 2.0]])
+
+
+def test_a_mean_is_over_all_listeners() -> None:
+    found = moments_of("time", VALUES)
+    assert found.moments.mean(RATIO) == found.moments.mean(PAST) == pytest.approx(5 / 3)
+    assert found.skewness == pytest.approx(stats.skew([4, 0, 1]))
+
+
+def test_a_mean_of_ratios_is_over_the_listeners_who_have_one() -> None:
+    found = moments_of("mean_time_per_session", VALUES)
+    assert (found.listeners, found.moments.count) == (3, 2)
+    assert found.moments.mean(RATIO) == pytest.approx(5 / 4)
+    # listeners without one have the mean
+    assert found.skewness == pytest.approx(stats.skew([2, 5 / 4, 0.5]))
+
+
+def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() -> None:
+    for metric in ("time_per_session", "mean_time_per_session"):
+        assert moments_of(metric, VALUES).moments.mean(PAST) == pytest.approx(5 / 4)
+    generator = np.random.default_rng(3)
+    values = generator.lognormal(size=(50, 2))
+    found = moments_of("time_per_session", values)
+    ratio = values[:, 0].sum() / values[:, 1].sum()
+    shares = (values[:, 0] - ratio * values[:, 1]) / values[:, 1].mean()
+    assert found.moments.mean(RATIO) == pytest.approx(ratio)
+    assert found.moments.variance(RATIO) == pytest.approx(shares.var(ddof=1))
+    assert found.skewness == pytest.approx(stats.skew(shares))

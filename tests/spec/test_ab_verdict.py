@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 
-from analysis.ab.config import AbConfig, Horizon, Role
-from analysis.ab.effects import MetricEffect, RelativeEffect
+from analysis.ab import words
+from analysis.ab.config import AbConfig, FixedHorizon, Role
+from analysis.ab.effects import MetricEffect
+from analysis.ab.events import DAY_MS
 from analysis.ab.evidence import Evidence, Quality
-from analysis.ab.tables import DAY_MS
+from analysis.ab.interim import InterimAnalysis
+from analysis.ab.report import conclude
 from analysis.ab.verdict import Decision, decide
 from analysis.logs.lines import LineCounts
 from analysis.page import numbers
+from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio
 
 CONFIG = AbConfig(min_listeners=20)
@@ -25,9 +29,6 @@ def effect(
     **changes: Any,  # noqa: ANN401  any value
 ) -> MetricEffect:
     """An effect with its interval, significant if that excludes 0."""
-    relative = RelativeEffect(
-        pct, pct - half, pct + half, 1e-9 if abs(pct) > half else 0.5
-    )
     values: dict[str, Any] = {
         "arm": arm,
         "metric": f"{role} metric",
@@ -39,7 +40,8 @@ def effect(
         "effect": pct,
         "lower": pct - half,
         "upper": pct + half,
-        "relative": relative,
+        "relative": Interval(pct, pct - half, pct + half),
+        "p_value": 1e-9 if abs(pct) > half else 0.5,
         "adjusted_p_value": math.nan,
         "significant": abs(pct) > half,
         "margin": None,
@@ -95,8 +97,8 @@ CHANGING = Quality(changing_listeners=21)
         (evidence(effect(), BROKEN), "do not ship", "T1"),
         (evidence(effect(), UNCLEAR), "wait", "T1"),
         (evidence(effect(), KEPT), "ship", "T1"),
-        (evidence(effect(), UNCLEAR, at_horizon=True), "do not ship", "T1"),
-        (evidence(effect(pct=1), at_horizon=True), "do not ship", "T1"),
+        (evidence(effect(), UNCLEAR, is_final=True), "do not ship", "T1"),
+        (evidence(effect(pct=1), is_final=True), "do not ship", "T1"),
         (evidence(effect(pct=-5)), "do not ship", "T1"),
         (evidence(effect(pct=-5, higher_is_better=False)), "ship", "T1"),
         (evidence(effect(), effect(pct=-5)), "do not ship", "T1"),
@@ -120,36 +122,34 @@ CHANGING = Quality(changing_listeners=21)
 def test_the_first_rule_that_applies_decides(
     case: Evidence, decision: Decision, arm: str | None
 ) -> None:
-    verdict = decide(case, CONFIG)
+    verdict = decide(case, InterimAnalysis(CONFIG))
     assert (verdict.decision, verdict.arm) == (decision, arm)
-    assert verdict.reason.endswith(".")
-    assert "\n" not in verdict.reason
+    assert said(case).endswith(".")
+    assert "\n" not in said(case)
 
 
 def said(case: Evidence, config: AbConfig = CONFIG) -> str:
     """What a verdict says, with plain spaces."""
-    verdict = decide(case, config)
-    text = f"{verdict.headline}. {verdict.reason}"
+    text = words.summary(conclude(case, InterimAnalysis(config), "ALS", None, ()))
     return text.replace("\N{NARROW NO-BREAK SPACE}", " ").replace(numbers.MINUS, "-")
 
 
 def test_waiting_says_how_long() -> None:
-    verdict = decide(evidence(effect(pct=1)), CONFIG)
+    case = evidence(effect(pct=1))
+    verdict = decide(case, InterimAnalysis(CONFIG))
     assert verdict.more_listeners is not None
     assert 2000 < verdict.more_listeners < 20_000
     rounded = float(f"{verdict.more_listeners:.2g}")
-    assert f"about {rounded:,.0f} more listeners are needed, " in verdict.reason
-    assert "days at the pace so far" in verdict.reason
+    assert f"about {rounded:,.0f} more listeners are needed, " in said(case)
+    assert "days at the pace so far" in said(case)
     # no times known
-    assert (
-        "listeners are needed, if the effect stays as it is."
-        in decide(evidence(effect(pct=1), span_ms=(0, 0)), CONFIG).reason
-    )
-    horizon = CONFIG.model_copy(update={"horizon": Horizon(listeners=4000)})
-    waiting = decide(evidence(effect(pct=1)), horizon)
-    assert "wait for the horizon, 4,000 listeners" in waiting.reason
-    assert waiting.more_listeners == 2000
-    assert "no end is in sight" in decide(evidence(effect(pct=0.01)), AbConfig()).reason
+    text = said(evidence(effect(pct=1), span_ms=(0, 0)))
+    assert "listeners are needed, if the effect stays as it is." in text
+    planned = {"fixed_horizon": FixedHorizon(listeners=4000)}
+    config = CONFIG.model_copy(update=planned)
+    assert "wait for the fixed horizon, 4,000 listeners" in said(case, config)
+    assert decide(case, InterimAnalysis(config)).more_listeners == 2000
+    assert "no end is in sight" in said(evidence(effect(pct=0.01)), AbConfig())
 
 
 def limit(arm: str, pct: float, state: str) -> MetricEffect:
@@ -176,13 +176,15 @@ def test_an_arm_that_is_surely_far_better_is_named_before_a_small_winner() -> No
         "(so far -2 %); about "
     )
     assert text.endswith(" session (+6.4 %) could ship today.")
-    assert decide(case, CONFIG).arm == "lists"
+    assert decide(case, InterimAnalysis(CONFIG)).arm == "lists"
     # not for an arm that may be no better, or whose guardrail is about to break
     may_be_equal = evidence(*found)
     assert said(may_be_equal).startswith("Ship session. ")
     assert "lists (+110 %) is better than C, but 'Sessions" in said(may_be_equal)
     found[-1] = limit("lists", -14, "unclear")
-    assert decide(evidence(*found, beats=beats), CONFIG).arm == "session"
+    assert (
+        decide(evidence(*found, beats=beats), InterimAnalysis(CONFIG)).arm == "session"
+    )
 
 
 def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> None:
@@ -236,8 +238,11 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
         effect(role="guardrail", metric=name, guardrail="kept", margin_pct=10.0)
         for name in ("sessions", "time")
     ]
-    (note,) = decide(evidence(effect(), *kept), AbConfig()).notes
-    assert note == (
+    report = conclude(
+        evidence(effect(), *kept), InterimAnalysis(AbConfig()), "ALS", None, ()
+    )
+    (warning,) = words.warnings(report)
+    assert warning == (
         "'99th percentile of latency' is not compared: no request was answered by itself."
     )
 
@@ -248,7 +253,8 @@ def test_unequal_arms_of_few_listeners_are_doubted_where_few_have_most() -> None
         case = evidence(
             effect(), listeners=listeners, skewness={"mean_time_per_session": skewness}
         )
-        return any("skewness" in note for note in decide(case, CONFIG).notes)
+        report = conclude(case, InterimAnalysis(CONFIG), "ALS", None, ())
+        return any("skewness" in warning for warning in words.warnings(report))
 
     assert noted(9000, 2.0)  # 355 * 4 > 1,000
     assert not noted(9000, 1.5)

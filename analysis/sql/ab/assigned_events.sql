@@ -1,12 +1,12 @@
 -- One row per event of a slice, with the arm that its listener was in.
 -- $everybody    BOOLEAN, all listeners are in one arm, ''
 -- $experiment   VARCHAR, JSON pointer of the experiment whose arms are wanted otherwise
--- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, time DOUBLE, latency DOUBLE, request BIGINT, track BIGINT, recommendation BIGINT, recommender VARCHAR, experiments VARCHAR)
+-- FROM events(user BIGINT, experiments VARCHAR, recommender VARCHAR, request BIGINT, session VARCHAR, propensity DOUBLE)
 -- FROM left_out(user BIGINT)
 -- Columns:
---   user, timestamp, message, time, latency, track, recommendation  as in events
+--   user         as in events, with what else it has
 --   recommender  VARCHAR, of one of two interleaved recommenders, both together
---   side         INTEGER, 1 or 2 for the first or second of them, if it is credited
+--   credit       INTEGER, 1 or 2 for the first or second of them, where it drew the recommendation
 --   arm          VARCHAR, NULL outside of the experiment
 -- names are few, so that texts are taken apart once
 WITH names AS (
@@ -14,14 +14,14 @@ WITH names AS (
         experiments, recommender,
         if($everybody, '', json_extract_string(experiments, $experiment)) AS arm,
         regexp_extract(
-            recommender, '^(?:(\w+) of )?(interleaved\((\w+), ?(\w+)\))$', ['by', 'both', 'first', 'second']
-        ) AS found
+            recommender, '^(?:(\w+) of )?(interleaved\((\w+), ?(\w+)\))$', ['drawn_by', 'both', 'first', 'second']
+        ) AS pair
     FROM (SELECT DISTINCT experiments, recommender FROM events)
 )
 SELECT
-    events.user, timestamp, message, time, latency, track, recommendation,
-    coalesce(nullif(found.both, ''), events.recommender) AS recommender,
-    CASE WHEN found.by = '' THEN NULL WHEN found.by = found.first THEN 1 WHEN found.by = found.second THEN 2 END AS side,
+    events.* EXCLUDE (experiments, recommender, request, session, propensity),
+    coalesce(nullif(pair.both, ''), events.recommender) AS recommender,
+    CASE WHEN pair.drawn_by = '' THEN NULL WHEN pair.drawn_by = pair.first THEN 1 WHEN pair.drawn_by = pair.second THEN 2 END AS credit,
     CASE WHEN left_out.user IS NULL THEN arm END AS arm
 FROM events
 JOIN names

@@ -1,8 +1,9 @@
--- One row per closed session of a slice, in the part of the experiment in which it counts: what metrics read as `sessions`.
--- FROM divided(user BIGINT, arm VARCHAR, number BIGINT, is_closed BOOLEAN, part BIGINT)
+-- One row per closed session of a slice: what metrics read as `sessions`.
+-- $start_ms  BIGINT, the experiment's first event; sessions without an arm that ended before it are the past
+-- FROM slice_sessions(arm VARCHAR, end_ms BIGINT, is_closed BOOLEAN)
 -- Columns:
---   user, arm, number, is_closed  as in sessions.sql, with what else it has; arm is NULL before the experiment
---   part                          0 for the whole experiment, or a segment
-SELECT *
-FROM divided
-WHERE is_closed
+--   arm, end_ms, is_closed  as in slice_sessions.sql, with what else it has; arm is NULL before the experiment
+--   segment                 '', the whole experiment
+SELECT *, '' AS segment
+FROM slice_sessions
+WHERE is_closed AND (arm IS NOT NULL OR end_ms < $start_ms)

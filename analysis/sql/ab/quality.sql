@@ -1,41 +1,25 @@
--- One row: when the experiment began and how far its log goes, and counts of what may be wrong with the events.
--- FROM listener_sums_whole(user BIGINT, arm VARCHAR)
--- FROM all_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, duplicates BIGINT, broken BIGINT)
+-- One row per arm of a slice: its first and last event, and counts of what may be wrong with its events.
+-- FROM slice_sessions(user BIGINT, arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, duplicates BIGINT, broken BIGINT)
 -- Columns:
---   first_ms, last_ms   BIGINT, the experiment's first and last event
---   renamed             VARCHAR, what looks like an arm that was renamed: one begins after another has ended; NULL where none does
---   outside             BIGINT, events of listeners who are in no arm at that time
---   changing_listeners  BIGINT, listeners who were in more than one arm
---   events, dropped_events, duplicates, broken_chains  BIGINT, as in `Quality` of `analysis/ab/evidence.py`
---   negative_latencies  BIGINT, as there
-WITH spans AS (
-    SELECT
-        arm, min(start_ms) AS first_ms, max(end_ms) AS last_ms,
-        strftime(make_timestamp(1000 * min(start_ms)), '%Y-%m-%d %H:%M') AS begins,
-        strftime(make_timestamp(1000 * max(end_ms)), '%Y-%m-%d %H:%M') AS ends
-    FROM all_sessions
-    WHERE arm IS NOT NULL
+--   arm                 NULL for events of listeners who are in no arm at that time
+--   first_ms, last_ms   BIGINT
+--   changing_listeners  BIGINT, listeners who were in more than one arm, of whom this is the first by name
+--   events, dropped_events, duplicates, broken_chains, negative_latencies  BIGINT, as in `Quality` of `analysis/ab/evidence.py`
+WITH changing AS (
+    SELECT arm, count(*) AS listeners
+    FROM (SELECT min(arm) AS arm FROM slice_sessions GROUP BY user HAVING min(arm) <> max(arm))
     GROUP BY arm
 )
 SELECT
+    arm,
     min(start_ms) AS first_ms,
     max(end_ms) AS last_ms,
-    (
-        SELECT
-            min(concat('Arm ', earlier.arm, ' ends at ', earlier.ends, ' UTC, and arm ', later.arm, ' begins at ',
-                later.begins, '; if it was renamed, report on the log of one name alone.'))
-        FROM spans AS earlier
-        JOIN spans AS later ON earlier.last_ms < later.first_ms
-    ) AS renamed,
-    (SELECT CAST(coalesce(sum(tracks), 0) AS BIGINT) FROM all_sessions WHERE arm IS NULL) AS outside,
-    (
-        SELECT count(*)
-        FROM (SELECT user FROM listener_sums_whole WHERE arm IS NOT NULL GROUP BY user HAVING count(*) > 1)
-    ) AS changing_listeners,
+    coalesce(any_value(changing.listeners), 0) AS changing_listeners,
     CAST(sum(tracks) AS BIGINT) AS events,
     CAST(coalesce(sum(tracks) FILTER (WHERE NOT is_closed), 0) AS BIGINT) AS dropped_events,
     CAST(sum(duplicates) AS BIGINT) AS duplicates,
     CAST(sum(broken) AS BIGINT) AS broken_chains,
     CAST(sum(logged_requests - requests) AS BIGINT) AS negative_latencies
-FROM all_sessions
-WHERE arm IS NOT NULL
+FROM slice_sessions
+LEFT JOIN changing USING (arm)
+GROUP BY arm

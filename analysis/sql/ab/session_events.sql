@@ -5,23 +5,24 @@
 -- $assigned_file  VARCHAR, Parquet file of the events of a slice: assigned_events.sql
 -- $arms           VARCHAR[], arms with a recommender of their own
 -- $recommenders   VARCHAR[], theirs
--- $end_ms         BIGINT, the first millisecond after the horizon of the experiment
--- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender VARCHAR, side INTEGER)
+-- $end_ms         BIGINT, the first millisecond after the experiment's planned end
+-- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, recommender VARCHAR, credit INTEGER)
 -- Columns:
---   user, arm, timestamp, is_last, track, time, latency  as in assigned; the message is 'last'
+--   user, arm, timestamp, track, time  as in assigned, with what else it has
+--   credit       INTEGER, 1 or 2 where the first or second of two interleaved recommenders recommended the track
+--   is_last      BOOLEAN, the message is 'last'
 --   position     BIGINT, 1 for the listener's first event in the arm
 --   number       BIGINT, 0 for the listener's first session in the arm
 --   is_closed    BOOLEAN, its session is
 --   is_organic   BOOLEAN, opens its session
 --   is_named     BOOLEAN, a recommendation was asked for, and it is known who answered
 --   is_fallback  BOOLEAN, another than the arm's own recommender did
---   credit       INTEGER, 1 or 2 where the first or second of two interleaved recommenders recommended the track
 --   is_repeated  BOOLEAN, equals the event before
 --   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
 --                events from the one before that to the one after this are of the same millisecond, whose order is unknown
 WITH assigned AS (
     SELECT
-        user, arm, timestamp, track, time, latency, recommendation, side,
+        * EXCLUDE (message, recommender),
         message = 'last' AS is_last,
         -- a number is ordered with less memory
         CASE WHEN recommender IS NOT NULL THEN hash(recommender) END AS recommender
@@ -32,7 +33,9 @@ ordered AS (
     SELECT
         *,
         row_number() OVER in_order AS position,
-        count(*) FILTER (WHERE is_last) OVER (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS number,
+        coalesce(
+            count(*) FILTER (WHERE is_last) OVER (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0
+        ) AS number,
         count(*) FILTER (WHERE is_last) OVER (
             in_order ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
         ) AS closed_sessions,
@@ -43,33 +46,27 @@ ordered AS (
         lag(track) OVER in_order AS track_before,
         lag(time) OVER in_order AS time_before,
         lag(recommendation) OVER in_order AS recommended_before,
-        lag(side) OVER in_order AS side_before
+        lag(credit) OVER in_order AS credit_before
     FROM assigned
     WINDOW in_order AS (PARTITION BY user, arm ORDER BY timestamp, is_last, track, time, recommendation)
-),
-compared AS (
-    SELECT
-        *,
-        coalesce(NOT last_before AND track <> recommended_before AND timestamp <> timestamp_before, false)
-        AND timestamp_before IS DISTINCT FROM timestamp_two_before
-        AND timestamp IS DISTINCT FROM timestamp_after AS is_broken
-    FROM ordered
 )
 SELECT
-    user, compared.arm, timestamp, is_last, track, time, latency,
-    position,
-    coalesce(number, 0) AS number,
-    coalesce(number, 0) < closed_sessions AS is_closed,
+    ordered.* EXCLUDE (
+        recommendation, recommender, closed_sessions, last_before, timestamp_before, timestamp_two_before,
+        timestamp_after, track_before, time_before, recommended_before, credit_before
+    ) REPLACE (CASE WHEN NOT last_before AND track = recommended_before THEN credit_before END AS credit),
+    number < closed_sessions AS is_closed,
     coalesce(last_before, true) AS is_organic,
     NOT is_last AND recommender IS NOT NULL AS is_named,
     coalesce(NOT is_last AND recommender <> hash(own), false) AS is_fallback,
-    CASE WHEN NOT last_before AND track = recommended_before THEN side_before END AS credit,
     coalesce(
         timestamp = timestamp_before AND track = track_before AND time = time_before AND is_last = last_before, false
     ) AS is_repeated,
-    is_broken
-FROM compared
+    coalesce(NOT last_before AND track <> recommended_before AND timestamp <> timestamp_before, false)
+    AND timestamp_before IS DISTINCT FROM timestamp_two_before
+    AND timestamp IS DISTINCT FROM timestamp_after AS is_broken
+FROM ordered
 LEFT JOIN (
     SELECT unnest(CAST($arms AS VARCHAR[])) AS arm, unnest(CAST($recommenders AS VARCHAR[])) AS own
 ) AS own_recommenders
-    ON own_recommenders.arm = compared.arm
+    ON own_recommenders.arm = ordered.arm

@@ -34,7 +34,7 @@ class Side(NamedTuple):
     """Interactions of consecutive rows."""
 
     indptr: IntArray  # shape (rows + 1,); into the next two
-    others: Int32Array  # the others that a row heard
+    columns: Int32Array  # what a row heard
     values: Float32Array  # listening time; below 0, minus the weight of a dislike
     regularization: Float32Array  # λ_u, shape (rows,)
 
@@ -64,7 +64,7 @@ class Buffer(NamedTuple):
 
 def solve(
     rows: Float32Array,
-    others: Sequence[Float32Array],
+    across: Sequence[Float32Array],
     side: Side,
     weights: Weights,
     cg_steps: int,
@@ -73,10 +73,10 @@ def solve(
     """Move rows towards their solutions, shape (rows, factors), by the other side's factors."""
     factors = rows.shape[1]
     width = -(-factors // LANES) * LANES
-    padded = aligned(sum(map(len, others)), width)
+    padded = aligned(sum(map(len, across)), width)
     gram = aligned(width, width)
     copied = padded[:, :factors]
-    np.concatenate(others, out=copied)
+    np.concatenate(across, out=copied)
     np.fill_diagonal(gram, 1)  # what pads a solution is zero
     # With threads of its own, BLAS would add in another order.
     with BLAS.limit(limits=1, user_api="blas"):
@@ -85,7 +85,7 @@ def solve(
     def solve_part(first: int, last: int) -> None:
         indptr = side.indptr[first : last + 1]
         regularization = side.regularization[first:last]
-        part = Side(indptr, side.others, side.values, regularization)
+        part = Side(indptr, side.columns, side.values, regularization)
         solve_rows(rows[first:last], padded, gram, part, weights, cg_steps)
 
     # A row costs its interactions, and the products with the Gram matrix.
@@ -124,8 +124,8 @@ def _weigh(
 
 @compiled
 def _gather(
-    others: Float32Array,
-    chosen: Int32Array,
+    across: Float32Array,
+    columns: Int32Array,
     at: int,
     vectors: Float32Array,
     first: int,
@@ -135,10 +135,10 @@ def _gather(
 
     The row's first one is at `at`.
     """
-    end = chosen.size - 1
+    end = columns.size - 1
     for j in range(first, last):
         ahead = min(at + j + _AHEAD, end)
-        copy(others, chosen[at + j], chosen[ahead], vectors, j)
+        copy(across, columns[at + j], columns[ahead], vectors, j)
 
 
 @compiled
@@ -205,7 +205,7 @@ def _new_buffer(indptr: IntArray, width: int) -> Buffer:
 @compiled
 def solve_rows(
     rows: Float32Array,
-    others: Float32Array,
+    across: Float32Array,
     gram: Float32Array,
     side: Side,
     weights: Weights,
@@ -237,7 +237,7 @@ def solve_rows(
         _weigh(side, weights, at, at + count, buffer)
         for first in range(0, count, _CHUNK):
             last = min(first + _CHUNK, count)
-            _gather(others, side.others, at, buffer.vectors, first, last)
+            _gather(across, side.columns, at, buffer.vectors, first, last)
             _add_pairs(buffer, first, last, direction, residual, True)
         _write(residual, direction)
         norm = _dot(residual, residual)

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,19 +17,24 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def cache_folder() -> Path:
-    """Return a folder for compiled code that this user alone can write to.
+    """Make a folder for compiled code that this user alone can write to.
 
-    The installation may be read-only.
+    The installation may be read-only. Other sources have another folder: Numba cannot read what it
+    cached of a class that is gone.
     """
     home = user_cache() / "compiled"
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or home)
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     with suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
         # Compiled code is executed: it must not come from a folder or link of another user.
         is_own = status.st_uid == os.getuid() and not status.st_mode & 0o022
         if is_own and os.access(folder, os.W_OK):
-            return folder
+            version = folder / digest[:12]
+            version.mkdir(mode=0o700, exist_ok=True)
+            return version
     return Path(tempfile.mkdtemp())
 
 

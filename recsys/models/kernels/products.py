@@ -73,16 +73,16 @@ def _keep_best(
     values: Float32Array,
 ) -> None:
     """Keep the largest sums of the touched columns, and set all of them to 0."""
-    found = sums[touched]
+    added = sums[touched]
     k = len(best)
     least = np.float32(0)
-    if len(found) > k:
-        least = np.partition(found, len(found) - k)[len(found) - k]
-    kept = np.sort(touched[found >= least])
-    order = np.argsort(-sums[kept], kind="mergesort")
+    if len(added) > k:
+        least = np.partition(added, len(added) - k)[len(added) - k]
+    best_columns = np.sort(touched[added >= least])
+    order = np.argsort(-sums[best_columns], kind="mergesort")
     rank = 0
     for position in order:
-        column = kept[position]
+        column = best_columns[position]
         if rank < k and sums[column] > 0:
             best[rank] = column
             values[rank] = sums[column]
@@ -118,7 +118,7 @@ def rows_at(
     left: Csr,
     right: Csr,
     places: Csr,
-    found: Float32Array,
+    products: Float32Array,
 ) -> None:
     """Find the products of some rows at some places."""
     sums = np.zeros(right.columns, np.float32)
@@ -126,7 +126,7 @@ def rows_at(
     for row in range(first, last):
         count = _multiply_row(left, right, row, sums, touched)
         for at in range(places.indptr[row], places.indptr[row + 1]):
-            found[at] = sums[places.indices[at]]
+            products[at] = sums[places.indices[at]]
         for column in touched[:count]:
             sums[column] = 0
 

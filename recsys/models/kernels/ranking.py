@@ -106,9 +106,9 @@ def _is_seen(listeners: Listeners, row: int, column: np.int32) -> bool:
     last = listeners.seen_from[row + 1]
     if first == last:
         return False
-    own = listeners.seen[first:last]
-    at = np.searchsorted(own, column)
-    return bool(at < own.size and own[at] == column)
+    seen = listeners.seen[first:last]
+    at = np.searchsorted(seen, column)
+    return bool(at < seen.size and seen[at] == column)
 
 
 @compiled

@@ -71,8 +71,8 @@ def _shuffle(
     second=None,
 ):
     """Return the numbers at these positions of a vector, or of two, the second behind the first."""
-    chosen = [_WORD(position) for position in positions]
-    mask = ir.Constant(ir.VectorType(_WORD, len(chosen)), chosen)
+    words = [_WORD(position) for position in positions]
+    mask = ir.Constant(ir.VectorType(_WORD, len(words)), words)
     return builder.shuffle_vector(first, second or first, mask)
 
 
@@ -124,13 +124,13 @@ def _add_lanes(builder, vectors):
     while step:
         # A lane whose number has the bit `step` holds a sum of the second vector, any other one of
         # the first.
-        own = [lane + LANES * bool(lane & step) for lane in range(LANES)]
+        first = [lane + LANES * bool(lane & step) for lane in range(LANES)]
         other = [(lane ^ step) + LANES * bool(lane & step) for lane in range(LANES)]
         sums = []
         for pair in zip(vectors[:step], vectors[step:], strict=True):
-            kept = _shuffle(builder, own, *pair)
+            summand = _shuffle(builder, first, *pair)
             added = _shuffle(builder, other, *pair)
-            sums.append(builder.fadd(kept, added))
+            sums.append(builder.fadd(summand, added))
         vectors = sums
         step //= 2
     low = _shuffle(builder, range(TOGETHER), vectors[0])

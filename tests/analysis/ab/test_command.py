@@ -125,10 +125,12 @@ def test_a_control_can_be_named_on_the_command_line(
     ("options", "words"),
     [
         (["--experiment", "NONE"], "events name"),
+        (["--set", "horizon={listeners: 9}"], "nearest known key is fixed_horizon"),
         (["--experiment", "ALS", "--set", "memory=much"], "memory: "),
         (["--sql", "SELECT 1"], "or --sql alone"),
         (["a.parquet"], "name one Parquet file"),
-        (["--set=metrics.a={sql: a.sql, phrase: 'hear {more}'}"], "phrase"),
+        (["--set=metrics.a={phrase: 'hear {more}'}"], "phrase"),
+        (["--set=metrics.a={sql: a.sql}"], "a.sql: cannot be read"),
         (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
         (
             [
@@ -142,7 +144,7 @@ def test_a_control_can_be_named_on_the_command_line(
             "has no value by listener",
         ),
         (
-            ["--experiment", "ALS", "--set", "metrics.a={sql: a.sql, role: guardrail}"],
+            ["--experiment", "ALS", "--set", "metrics.a={unit: ms, role: guardrail}"],
             "metrics.a.role: unknown key; the nearest known key is label",
         ),
     ],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.ab import tables
+from analysis.ab import events as event_slices
 from analysis.ab.config import AbConfig
 from analysis.ab.report import OriginalRow, Report, build_report
 from looplib.randomness import make_generator
@@ -125,5 +125,5 @@ def test_a_report_does_not_depend_on_the_number_of_slices(
 ) -> None:
     log = write(tmp_path / "a.jsonl", experiment(24, effect=0.1, past=1))
     whole = build_report([log], "ALS", CONFIG)
-    monkeypatch.setattr(tables, "_EVENTS_OF_A_SLICE", 300)
+    monkeypatch.setattr(event_slices, "_EVENTS_OF_A_SLICE", 300)
     assert orjson.dumps(build_report([log], "ALS", CONFIG)) == orjson.dumps(whole)

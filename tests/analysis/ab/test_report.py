@@ -11,7 +11,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from analysis.ab.config import AbConfig, Horizon, plan_document
+from analysis.ab import words
+from analysis.ab.config import AbConfig, FixedHorizon, plan_document
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
@@ -36,7 +37,7 @@ def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
     assert (report.verdict.decision, report.verdict.arm) == ("ship", "T1")
     found = effect_of(report, "mean_time_per_session")
     assert found.significant
-    assert found.relative.lower_pct > 0
+    assert found.relative.lower > 0
     assert [one.metric for one in report.effects] == list(CONFIG.roles)
     assert report.effects[0].role == "primary"
     document = json.loads(orjson.dumps(report))
@@ -69,8 +70,8 @@ def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(
     assert plain.past_explains == adjusted.past_explains
     assert plain.past_explains > 0.2
     before, after = plain.relative, adjusted.relative
-    adjusted_width = after.upper_pct - after.lower_pct
-    assert 0 < adjusted_width < before.upper_pct - before.lower_pct
+    adjusted_width = after.upper - after.lower
+    assert 0 < adjusted_width < before.upper - before.lower
 
 
 def test_without_a_past_there_is_nothing_to_take_out(tmp_path: Path) -> None:
@@ -231,8 +232,8 @@ def test_an_arm_that_was_renamed_half_way_is_named(tmp_path: Path) -> None:
             one |= {"experiments": {"ALS": "B"}, "user": one["user"] + 1000}
     found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG)
     assert found.verdict.decision == "do not trust"
-    words = r"Arm T1 ends at 2026-01-02 .* UTC, and arm B begins at 2026-01-03 "
-    assert re.match(words, found.verdict.reason)
+    expected = r"Arm T1 ends at 2026-01-02 .* UTC, and arm B begins at 2026-01-03 "
+    assert re.match(expected, words.reason(found))
 
 
 def test_what_the_events_say_against_themselves_is_counted(tmp_path: Path) -> None:
@@ -283,14 +284,14 @@ def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -
     assert found.lines.rejected == 0
     assert found.quality.negative_latencies == 1
     assert any(
-        "a latency below 0" in note and ": 1." in note for note in found.verdict.notes
+        "a latency below 0" in text and ": 1." in text for text in words.warnings(found)
     )
     original = next(
         row for row in found.original_table if row.metric == "mean_request_latency"
     )
     assert original.effect_pct < -100
     assert effect_of(found, "latency_p50").arm_value > 0
-    assert effect_of(found, "time").relative.effect_pct == 0
+    assert effect_of(found, "time").relative.value == 0
 
 
 def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -> None:
@@ -300,17 +301,20 @@ def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -
         if one["timestamp"] < START_MS + DAY_MS
     ]
     cut = build_report([write(tmp_path / "a.jsonl", early)], "ALS", CONFIG)
-    horizon = Horizon(listeners=60, looks=1)
-    found = build_report([log], "ALS", CONFIG.model_copy(update={"horizon": horizon}))
-    assert found.at_horizon
+    horizon = FixedHorizon(listeners=60, interim_analyses=1)
+    found = build_report(
+        [log], "ALS", CONFIG.model_copy(update={"fixed_horizon": horizon})
+    )
+    assert found.is_final
     assert found.dates[1] == "2026-01-01"
-    assert any("after the horizon" in note for note in found.verdict.notes)
+    assert any("after the fixed horizon" in text for text in words.warnings(found))
     assert repr(found.original_table) == repr(cut.original_table)
-    at_the_end = CONFIG.model_copy(update={"horizon": Horizon(listeners=61, looks=1)})
+    later = {"fixed_horizon": FixedHorizon(listeners=61, interim_analyses=1)}
+    at_the_end = CONFIG.model_copy(update=later)
     waiting = build_report([log], "ALS", at_the_end)
-    assert not waiting.at_horizon
+    assert not waiting.is_final
     assert waiting.verdict.decision == "wait"
-    assert "wait for the horizon, 61 listeners" in waiting.verdict.reason
+    assert "wait for the fixed horizon, 61 listeners" in words.reason(waiting)
 
 
 def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(
@@ -324,5 +328,5 @@ def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(
         build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG),
         "fallback_share",
     )
-    assert math.isnan(found.relative.effect_pct)
+    assert math.isnan(found.relative.value)
     assert found.effect > 0.05

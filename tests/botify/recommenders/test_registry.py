@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from botify.model.model import ServedModel
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Drawn, Query
 from botify.recommenders.registry import (
+    ANY_REPEAT,
     RECOMMENDERS,
-    REPEAT,
     FallbackSettings,
     interleave,
     recommend,
@@ -55,7 +55,7 @@ def test_a_track_heard_is_never_recommended_while_another_is_free(
         assert drawn.propensity is not None
         assert 0 < drawn.propensity <= 1
         is_free = drawn.track not in query.taken
-        assert is_free if len(query.taken) < 12 else name == REPEAT
+        assert is_free if len(query.taken) < 12 else name == ANY_REPEAT
 
 
 @pytest.mark.parametrize(
@@ -83,16 +83,16 @@ def test_fallbacks_come_from_the_configuration(model: ServedModel) -> None:
 
 def test_a_recommender_of_another_exported_list_reads_it(tmp_path: Path) -> None:
     version = publish_twelve(tmp_path)
-    settings = make_settings(tmp_path, tmp_path / "tracks.json", "discover")
+    settings = make_settings(tmp_path, tmp_path / "tracks.json", "new")
     lacks = load_configured(settings)
-    assert draw(lacks, "discover", heard(0, 8)) == [UNKNOWN]
+    assert draw(lacks, "new", heard(0, 8)) == [UNKNOWN]
     assert settings.warnings(lacks) == [
-        "arm C: discover needs discover.jsonl, which version one lacks; instead: top_pop, random"
+        "arm C: new needs new.jsonl, which version one lacks; instead: top_pop, random"
     ]
-    write_lists(version / "discover.jsonl", {0: [8, 2, 5]})
-    update_manifest(version, "discover.jsonl")
+    write_lists(version / "new.jsonl", {0: [8, 2, 5]})
+    update_manifest(version, "new.jsonl")
     model = load_configured(settings)
-    drawn = draw(model, "discover", heard(0, 8), heard(1, 8))
+    drawn = draw(model, "new", heard(0, 8), heard(1, 8))
     assert drawn == [Drawn(2, 1.0), UNKNOWN]
     assert settings.warnings(model) == []
 

@@ -14,8 +14,8 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
     rows = pd.DataFrame({"arm": arms, "user": range(100), "time": times})
 
     def effect_of(rows: pd.DataFrame, listener: str | None = None) -> dict[str, object]:
-        horizon = {"listeners": 100, "looks": 1}
-        report = ll.ab(rows, metrics=["time"], listener=listener, horizon=horizon)
+        horizon = {"listeners": 100, "interim_analyses": 1}
+        report = ll.ab(rows, metrics=["time"], listener=listener, fixed_horizon=horizon)
         (effect,) = report.effects.to_dict("records")
         return dict(effect)
 
@@ -28,8 +28,14 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
     # the same sessions twice say nothing new of the listeners
     assert effect_of(pd.concat([rows, rows]), "user") == pytest.approx(effect)
     for data, message in (
-        (rows.assign(time=rows["time"].where(rows["user"] > 3)), "4 rows have no time"),
-        (pd.concat([rows, rows.assign(arm="T2")]), "a user is in two values of arm"),
+        (
+            rows.assign(time=rows["time"].where(rows["user"] > 3)),
+            "4 listeners have no time",
+        ),
+        (
+            pd.concat([rows, rows.assign(arm="T2")]),
+            "listener 0 is in two arms, C and T2",
+        ),
         (rows[:0], "C and another arm are expected; found are none"),
     ):
         with pytest.raises(ll.Error, match=message):
@@ -46,6 +52,6 @@ def test_a_guardrail_of_a_data_frame_stops_a_better_arm() -> None:
         report = ll.ab(
             rows, metrics=["Time"], guardrails={"ms": 10}, arm="group", control="A"
         )
-        assert report.verdict.decision == decision, report.verdict.reason
+        assert report.verdict.decision == decision, str(report)
         assert set(report.effects["metric"]) == {"Time", "ms"}
         assert decision in report._repr_html_().lower()

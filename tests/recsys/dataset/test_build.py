@@ -92,11 +92,12 @@ def test_a_published_split_is_kept(tmp_path: Path) -> None:
     store = ingest_by_name(tmp_path, HALF | {"valid": random_interactions(2, 600)})
     split = Split(kind="files", train=("train.csv",), test=(str(tmp_path / "te*.csv"),))
     dataset = dataset_from(store, tmp_path, split=split)
-    for name, rows in (
-        ("training", HALF["train"]),
-        (None, HALF["test"]),
-        ("all", HALF["train"] + HALF["test"]),
-    ):
+    expected: dict[SplitName | None, list[Row]] = {
+        "training": HALF["train"],
+        None: HALF["test"],
+        "all": HALF["train"] + HALF["test"],
+    }
+    for name, rows in expected.items():
         pairs = read_pairs(store, dataset, name)
         assert pairs == pytest.approx(sums(rows), rel=1e-6)
 

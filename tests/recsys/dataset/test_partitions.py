@@ -14,7 +14,6 @@ from analysis import queries
 from analysis.store import PartitionFile
 from looplib.files import sha256_file
 from recsys.config import Feedback, Split
-from recsys.dataset.layout import Piece, piece_file
 from recsys.dataset.partitions import find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
@@ -46,8 +45,8 @@ def sums(sessions: Iterable[Session], feedback: Feedback) -> Pairs:
     return dict(total)
 
 
-def read_pairs(folder: Path, piece: Piece, column: str) -> Pairs:
-    content = piece_file(folder, piece, 0).read_bytes()
+def read_pairs(folder: Path, piece: str, column: str) -> Pairs:
+    content = (folder / f"{piece}-000.arrow").read_bytes()
     rows = pa.ipc.open_file(content).read_all().to_pylist()
     return {(row["user"], row["track"]): row[column] for row in rows if row[column]}
 

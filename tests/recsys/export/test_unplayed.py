@@ -66,7 +66,7 @@ def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
     (run / "winner.json").write_text(json.dumps(winner | factors | {"trial": blend}))
     version = Path(export_run(run, tmp_path / "out", ExportConfig(top=130)))
 
-    lines = (version / "discover.jsonl").read_text().splitlines()
+    lines = (version / "new.jsonl").read_text().splitlines()
     for listener, line in enumerate(map(json.loads, lines)):
         new = [name(100 * artist + TRACKS) for artist in range(ARTISTS)]
         listed = [track for track in line["tracks"] if track in new]

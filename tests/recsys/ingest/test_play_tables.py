@@ -1,5 +1,6 @@
 """Plays of your own become events with sessions, recommendations and propensities."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from recsys.store.ids import Title, read_titles
 from tests.recsys.commands import error_line
 from tests.recsys.events import event, read_rows, rows_by_original_id, write_log
 from tests.recsys.tables import (
-    WRITERS,
     Row,
     ingest,
     ingest_tables,
@@ -38,27 +38,21 @@ def play(
     }
 
 
-def events_of(store: Store) -> list[tuple[Any, ...]]:
-    """User, track, recommendation, time, message, minute and propensity of the events."""
-    keys = (
-        "user",
-        "track",
-        "recommendation",
-        "time",
-        "message",
-        "timestamp",
-        "propensity",
-    )
-    events = sorted(
-        (tuple(row[key] for key in keys) for row in rows_by_original_id(store)),
-        key=lambda event: (event[0], event[5]),
-    )
-    return [(*event[:5], (event[5] - START_MS) / MINUTE, event[6]) for event in events]
+def ingest_plays(folder: Path, rows: Sequence[Row], columns: str = "") -> Store:
+    """Ingest plays with some more columns."""
+    file = write_csv(folder / "a.csv", rows)
+    return ingest_tables(folder, file, columns=COLUMNS + columns)
 
 
-@pytest.mark.parametrize("name", sorted(WRITERS.keys() - {"a.csv.gz"}))
+def read_events(store: Store, *names: str) -> list[tuple[Any, ...]]:
+    """Some values of the events of a store, by listener and time."""
+    rows = rows_by_original_id(store)
+    rows.sort(key=lambda row: (row["user"], row["timestamp"]))
+    return [tuple(row[name] for name in names) for row in rows]
+
+
 def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recommendation(
-    name: str, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     rows = [
         play("a", "x", 1.0, 0),
@@ -67,16 +61,17 @@ def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recomm
         play("a", "z", 0.0, 33),
         play("a", "x", 0.75, 63.001),
     ]
-    store = ingest_tables(
-        tmp_path, WRITERS[name](tmp_path / name, rows), columns=COLUMNS
-    )
-    assert events_of(store) == [
-        ("a", "x", "y", 1.0, "next", 0, None),
-        ("a", "y", "z", 0.5, "next", 3, None),
-        ("a", "z", None, 0.0, "last", 33, None),
-        ("a", "x", None, 0.75, "last", pytest.approx(63.001), None),
-        ("b", "z", None, 0.25, "last", 5, None),
+    store = ingest_plays(tmp_path, rows)
+    events = read_events(store, "user", "track", "recommendation", "time", "message")
+    assert events == [
+        ("a", "x", "y", 1.0, "next"),
+        ("a", "y", "z", 0.5, "next"),
+        ("a", "z", None, 0.0, "last"),
+        ("a", "x", None, 0.75, "last"),
+        ("b", "z", None, 0.25, "last"),
     ]
+    timestamps = sorted(row["timestamp"] for row in read_rows(store))
+    assert timestamps == sorted(row["ts"] for row in rows)
     assert len({row["session"] for row in read_rows(store)}) == 3
     assert store.manifest.holds == "events"
     assert store.manifest.columns == ("user", "item", "timestamp", "share")
@@ -90,13 +85,8 @@ def test_an_organic_play_opens_a_session_and_propensities_belong_to_the_request_
         play("a", f"s{number}", 0.5, number, organic=flag, chance=chance)
         for number, (flag, chance) in enumerate(flags)
     ]
-    store = ingest_tables(
-        tmp_path,
-        write_csv(tmp_path / "a.csv", rows),
-        columns=f"{COLUMNS},organic=organic,propensity=chance",
-    )
-    pairs = [(message, propensity) for *_, message, _, propensity in events_of(store)]
-    assert pairs == [
+    store = ingest_plays(tmp_path, rows, ",organic=organic,propensity=chance")
+    assert read_events(store, "message", "propensity") == [
         ("next", 0.5),
         ("next", None),
         ("last", None),
@@ -155,10 +145,7 @@ def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played
     store = ingest_tables(
         tmp_path, file, columns="user=u,item=t,played=ms,duration=of,timestamp=ts"
     )
-    assert [(track, time) for _, track, _, time, *_ in events_of(store)] == [
-        ("q", 0.25),
-        ("b", 1.0),
-    ]
+    assert read_events(store, "track", "time") == [("q", 0.25), ("b", 1.0)]
 
 
 def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None:
@@ -181,7 +168,7 @@ def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None
         percent=True,
         where="kind = 'radio'",
     )
-    assert [(user, track, time) for user, track, _, time, *_ in events_of(store)] == [
+    assert read_events(store, "user", "track", "time") == [
         ("a", "x", 0.5),
         ("b", "x", 0.25),
     ]
@@ -193,12 +180,11 @@ def test_titles_come_with_the_ids(tmp_path: Path) -> None:
         play("a", "x", 1, 0, name="Song", by="Ann"),
         play("b", "y", 1, 0, name=None, by="Bob"),
     ]
-    file = write_csv(tmp_path / "a.csv", rows)
-    columns = f"{COLUMNS},title=name,artist=by"
-    titles = read_titles(None, ingest_tables(tmp_path, file, columns=columns))
+    columns = ",title=name,artist=by"
+    titles = read_titles(None, ingest_plays(tmp_path, rows, columns))
     assert titles == {"x": Title("x", "Song", "Ann"), "y": Title("y", "", "Bob")}
-    later = write_csv(tmp_path / "b.csv", [play("c", "y", 1, 0, name="Late", by="Bob")])
-    store = ingest_tables(tmp_path, later, columns=columns)
+    later = [play("c", "y", 1, 0, name="Late", by="Bob")]
+    store = ingest_plays(tmp_path, later, columns)
     assert read_titles(None, store)["y"].title == "Late"
 
 
@@ -211,10 +197,8 @@ def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
         "organic maybe; true, false, 1 and 0 are allowed": {"own": "maybe"},
         "propensity 0; above 0 to 1 is allowed": {"p": 0},
     }
-    file = write_csv(
-        tmp_path / "a.csv", [good, *(good | fault for fault in faults.values()), good]
-    )
-    store = ingest_tables(tmp_path, file, columns=f"{COLUMNS},organic=own,propensity=p")
+    rows = [good, *(good | fault for fault in faults.values()), good]
+    store = ingest_plays(tmp_path, rows, ",organic=own,propensity=p")
     (source,) = store.manifest.sources
     rejects = read_rejects(store.path / source.rejects)
     assert [(reject.line, reject.reason) for reject in rejects] == list(

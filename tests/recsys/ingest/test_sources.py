@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ab.tables import load_events
+from analysis.ab.events import read_events
 from analysis.errors import AnalysisError
 from looplib.checksums import named
 from recsys.ingest.pipeline import ingest
@@ -122,8 +122,8 @@ def test_every_event_is_counted_once(tmp_path: Path, way: str) -> None:
     lines = [source.lines for source in report.store.manifest.sources]
     assert sum(line.good for line in lines) == 150
     shutil.rmtree(store)
-    with load_events([log]) as loaded:  # a report on the logs counts the same
-        assert ingest([log], store).lines == loaded.lines
+    with read_events([log]) as events:  # a report on the logs counts the same
+        assert ingest([log], store).lines == events.lines
 
 
 def test_a_segment_that_lost_what_was_read_of_it_is_refused(tmp_path: Path) -> None:

@@ -51,15 +51,6 @@ def assert_same(model: Als, other: Als) -> None:
     assert np.array_equal(model.factors.item_factors, other.factors.item_factors)
 
 
-def test_the_number_of_threads_does_not_change_a_bit() -> None:
-    config = AlsConfig(factors=8, regularization=0.1)
-    one, four = (
-        fit_als(random_interactions(), config, seed=3, iterations=4, threads=threads)
-        for threads in (1, 4)
-    )
-    assert_same(one, four)
-
-
 def test_a_fit_leaves_the_interactions_as_they_are() -> None:
     interactions = random_interactions()
     before = interactions.copy()

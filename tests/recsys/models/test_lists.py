@@ -13,7 +13,7 @@ from recsys.dataset.interactions import Interactions
 from recsys.dataset.lists import lists_name
 from recsys.errors import TrialError
 from recsys.models import lists
-from recsys.models.lists import Function, Lists
+from recsys.models.lists import FixedLists, Function
 
 
 def bpr(heard: Any) -> Any:  # noqa: ANN401
@@ -45,7 +45,7 @@ def test_lists_of_a_file_are_cut_to_their_pool(
     best[4, 5:] = NO_TRACK
     with dataset.workspace.create(lists_name("d")) as file:
         np.save(file, best.astype(np.int32))
-    model = Lists(name="mine", digest="d").fit(train, seed=1, threads=1)
+    model = FixedLists(name="mine", digest="d").fit(train, seed=1, threads=1)
     assert np.array_equal(model.recommend(4), best[:, :4])
     heard = train.matrix.toarray() > 0
     for pool, allowed in (("repeat", heard), ("new", ~heard)):

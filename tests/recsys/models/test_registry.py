@@ -9,12 +9,12 @@ from scipy.sparse import csr_matrix
 
 import listening_loop as ll
 from looplib.arrays import NO_TRACK
-from looplib.config import Positive, load_config
+from looplib.config import Config, Positive, load_config
 from looplib.errors import ConfigError
 from recsys.config import SearchConfig
 from recsys.dataset.interactions import Interactions, load_interactions
 from recsys.errors import TrialError
-from recsys.models.base import IterativeModel, Model, ModelConfig
+from recsys.models.base import IterativeModel, Model
 from recsys.models.factors import Pool
 from recsys.models.item_knn import SimilarityModel
 from recsys.models.registry import MODELS
@@ -92,7 +92,7 @@ def test_a_kind_that_needs_an_order_says_so(train: Interactions, name: str) -> N
         fit(MODELS[name], Interactions(train.matrix)).recommend(3)
 
 
-class EaseConfig(ModelConfig):
+class EaseConfig(Config):
     """The hyperparameters of `Ease`."""
 
     regularization: Positive = 100.0

@@ -113,19 +113,6 @@ def test_iterations_alternate_listeners_and_tracks() -> None:
     assert scores == pytest.approx(users @ items.T, abs=1e-4)
 
 
-def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it() -> None:
-    interactions = listening()
-    config = PLAIN.model_copy(update=KNOBS["everything"])
-    generator = np.random.default_rng(1)
-    others = generator.normal(size=(interactions.shape[1], FACTORS)).astype(np.float32)
-    shape = (interactions.shape[0], FACTORS)
-    whole, parts = (np.zeros(shape, dtype=np.float32) for _ in range(2))
-    solve(whole, [others], interactions, config, threads=1)
-    for block in (slice(0, 7), slice(7, 30)):
-        solve(parts[block], [others], interactions[block], config, threads=1)
-    assert np.array_equal(whole, parts)
-
-
 def test_compiled_code_is_kept_where_nobody_else_can_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,9 +120,9 @@ def test_compiled_code_is_kept_where_nobody_else_can_write(
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     own = tmp_path / "home" / "listening-loop" / "compiled"
-    assert cache_folder() == own
+    assert cache_folder().parent == own
     own.chmod(0o777)
-    assert cache_folder() != own
-    own.rmdir()
+    assert cache_folder().parent != own
+    own.rename(tmp_path / "earlier")
     own.symlink_to(tmp_path)
-    assert cache_folder() != own
+    assert cache_folder().parent != own

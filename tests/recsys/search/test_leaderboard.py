@@ -32,7 +32,7 @@ BASELINES = plan_baselines(1)[:2]
 def candidates() -> list[Trial]:
     """Of 32, 16 and 8 factors."""
     models = read_models({"als": {"factors": [8, 16, 32]}})
-    return plan_trials(models, "data", seed=1)
+    return plan_trials(models, {}, "data", seed=1)
 
 
 def shares_of(

@@ -10,7 +10,7 @@ import pytest
 
 from looplib.arrays import Int32Array
 from looplib.cli import run
-from recsys.config import SearchConfig, ValidationConfig
+from recsys.config import ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
 from recsys.search import __main__ as search
@@ -125,18 +125,6 @@ def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
     }
 
 
-def test_random_is_worth_less_than_popular_and_popular_less_than_the_truth(
-    scorer: Scorer,
-) -> None:
-    lists = lists_of(open_dataset(scorer.dataset))
-    scored = {
-        name: score_lists(scorer, own, is_whole=True).metrics["ope_time@10"]
-        for name, own in lists.items()
-    }
-    assert scored["random"][2] < scored["popular"][1]
-    assert scored["popular"][2] < scored["best"][1]
-
-
 def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says(
     scorer: Scorer,
 ) -> None:
@@ -233,43 +221,6 @@ def test_logged_propensities_count_for_themselves(
     assert winner.metrics == read_run(open_workspace(finished))[1].metrics
 
 
-def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(
-    scorer: Scorer,
-) -> None:
-    """Lists at random are worth the same: the best of many looks better, but not to the listeners
-    who chose nothing."""
-    dataset, generator = open_dataset(scorer.dataset), np.random.default_rng(4)
-    parted = replace(
-        scorer, validation=scorer.validation.model_copy(update={"test_share": 0.5})
-    )
-    truth = np.mean(
-        [
-            true_time(user, track)
-            for user in dataset.users.tolist()
-            for track in range(TRACKS)
-        ]
-    )
-    tried = [
-        np.stack(
-            [generator.choice(TRACKS, 10, replace=False) for _ in dataset.users]
-        ).astype(np.int32)
-        for _ in range(30)
-    ]
-    best = max(
-        tried,
-        key=lambda lists: score_lists(parted, lists, is_whole=False).metrics[
-            "ope_time@10"
-        ][0],
-    )
-    optimistic, _, _ = score_lists(parted, best, is_whole=False).metrics["ope_time@10"]
-    value, lower, upper = score_lists(
-        replace(parted, is_test=True), best, is_whole=True
-    ).metrics["ope_time@10"]
-    assert lower < truth < upper
-    assert value < optimistic
-    assert abs(value - truth) < abs(optimistic - truth)
-
-
 def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -298,18 +249,6 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
         winner.warnings
     )
     assert "who chose nothing" in " ".join(capsys.readouterr().err.split())
-
-
-def test_an_unknown_metric_names_those_that_are_known() -> None:
-    with pytest.raises(
-        ValueError,
-        match=r"select is ope_time@7; .* novelty, ope_time and k one of 10, 30",
-    ):
-        SearchConfig(
-            store=Path("s"),
-            run=Path("r"),
-            validation=ValidationConfig(select="ope_time@7"),
-        )
 
 
 def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:

@@ -12,7 +12,7 @@ from recsys.config import Search
 from recsys.models.registry import read_models
 from recsys.search.ledger import Score
 from recsys.search.schedule import Schedule, decide
-from recsys.search.scorer import Interval
+from recsys.search.scorer import MetricValue
 from recsys.search.trials import Checkpoint, Trial, plan_trials
 
 METRIC = "ndcg@30"
@@ -24,7 +24,7 @@ HALVING = Search(strategy="halving", iterations=9)
 
 
 def plan(models: dict[str, Any]) -> list[Trial]:
-    return plan_trials(read_models(models), "data", seed=1, is_ordered=True)
+    return plan_trials(read_models(models), {}, "data", seed=1, is_ordered=True)
 
 
 class Played:
@@ -48,7 +48,7 @@ class Played:
     def schedule(self) -> Schedule:
         return decide(self.search, self.candidates, self.scores, METRIC, self.compare)
 
-    def compare(self, steps: Sequence[Checkpoint]) -> list[Interval]:
+    def compare(self, steps: Sequence[Checkpoint]) -> list[MetricValue]:
         values = [
             next(
                 score.metrics[METRIC][0]

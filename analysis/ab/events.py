@@ -1,0 +1,297 @@
+"""Read event logs and session stores, and put every event into its listener's arm.
+
+The events are in Parquet files, one a slice of the listeners, so that only a slice is ordered at a
+time however long the log is. A store has the events that an ingest made of the lines, and counts of
+the lines, so logs and their store give the same report.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis import queries
+from analysis.errors import AnalysisError, StoreError
+from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
+from analysis.logs.files import LogFile, discover
+from analysis.logs.lines import LineCounts, Reject
+from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
+from analysis.logs.sources import NewFiles
+from analysis.store import MANIFEST, Store, check_files, number_of, open_store
+from looplib.experiments import Experiment
+from looplib.progress import progress
+
+EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
+DAY_MS = 86_400_000
+NO_END = 2**63 - 1  # later than any event
+_SHOWN_REJECTS = 5
+_EVENTS_OF_A_SLICE = 2_000_000
+_EVENTS_AT_ONCE = 100_000
+_BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
+_PACKED = 8  # a gzipped log is about an eighth of its text
+_LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
+_LEFT_OUT = pa.schema({"user": pa.int64()})
+
+
+@dataclass(frozen=True)
+class Events:
+    """The events of logs and stores; the view `events` has all of them."""
+
+    connection: queries.Connection
+    slices: tuple[Path, ...]  # all events of a listener are in one file
+    logs: tuple[LogFile, ...] = ()
+    stores: tuple[Store, ...] = ()
+    lines: LineCounts = field(default_factory=LineCounts)
+    rejected: tuple[Reject, ...] = ()  # the first ones
+    # the texts of listeners' ids by the numbers that stand for them, where they are asked for
+    texts: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the stores and logs."""
+        stores = (str(store.path) for store in self.stores)
+        return (*stores, *(log.name for log in self.logs))
+
+
+@contextmanager
+def read_events(
+    paths: Sequence[str | Path],
+    *,
+    plan: Experiment | None = None,
+    memory: str = "1GB",
+) -> Iterator[Events]:
+    """Read files, folders and patterns of logs, and folders of session stores.
+
+    Files and views live as long as the block.
+
+    Args:
+        paths: Where they are.
+        plan: The experiment's file, where it may leave listeners out.
+        memory: What DuckDB may use before it spills to the disk.
+
+    Raises:
+        StoreError: A store is damaged, or has only hashes of the ids of those to be left out.
+        AnalysisError: A path cannot be read, or no line is an event.
+    """
+    needs_texts = plan is not None and plan.leaves_out
+    folders = {
+        Path(path).resolve(): Path(path)
+        for path in paths
+        if (Path(path) / MANIFEST).is_file()
+    }
+    stores = [_open_store(folder, needs_texts) for folder in folders.values()]
+    logs = discover(path for path in paths if Path(path).resolve() not in folders)
+    lines = sum(
+        (source.lines for store in stores for source in store.manifest.sources),
+        LineCounts(),
+    )
+    rejected = [reject for store in stores for reject in _stored_rejects(store)]
+    texts: dict[int, str] = {}
+
+    def read_logs(scratch: Path) -> Iterator[pa.Table]:
+        nonlocal lines
+        for chunk in read(NewFiles(logs, scratch), kinds_of(logs)):
+            lines += chunk.lines
+            rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
+            if needs_texts:
+                ids = chunk.text_ids["user"].drop_null().to_pylist()
+                texts.update((number_of(text), text) for text in ids)
+            yield chunk.events
+
+    with _open_database(memory) as (connection, folder):
+        tables = chain(*map(_stored_events, stores), read_logs(folder))
+        slices = _write_slices(tables, _count_events(logs, stores), folder)
+        rejected.sort(key=lambda reject: (reject.file, reject.line))
+        first = tuple(rejected[:_SHOWN_REJECTS])
+        events = Events(
+            connection, slices, tuple(logs), tuple(stores), lines, first, texts
+        )
+        _check_events(events)
+        queries.attach_parquet(connection, "events", slices)
+        yield events
+
+
+@contextmanager
+def no_events() -> Iterator[Events]:
+    """Open an experiment without an event, to check what reads one."""
+    with _open_database("1GB") as (connection, folder):
+        file = folder / "events.parquet"
+        pq.write_table(EVENT_SCHEMA.empty_table(), file)
+        yield Events(connection, (file,))
+
+
+@contextmanager
+def _open_database(memory: str) -> Iterator[tuple[queries.Connection, Path]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="ab-") as name,
+        queries.connect(
+            memory_limit=memory,
+            temp_directory=Path(name) / "spilled",
+            preserve_insertion_order=False,
+        ) as connection,
+    ):
+        yield connection, Path(name)
+
+
+def _open_store(folder: Path, needs_texts: bool) -> Store:
+    store = open_store(folder)
+    if store.manifest.holds == "interactions":
+        problem = "holds interactions, which have no sessions and arms"
+        raise StoreError(f"{folder}: {problem}; event logs are needed")
+    if needs_texts and store.manifest.text_users:
+        problem = "has text ids, and the experiment has changes or overrides"
+        raise StoreError(f"{folder}: {problem}; report on its event logs")
+    return store
+
+
+def _stored_rejects(store: Store) -> Iterator[Reject]:
+    for source in store.manifest.sources:
+        rejects = store.path / source.rejects
+        if rejects.is_file():
+            yield from read_rejects(rejects)[:_SHOWN_REJECTS]
+
+
+def _stored_events(store: Store) -> Iterator[pa.Table]:
+    for file in check_files(store.path, store.manifest.parts):
+        for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
+            yield with_all_columns(pa.Table.from_batches([batch]), EVENT_SCHEMA)
+
+
+def _count_events(logs: Sequence[LogFile], stores: Sequence[Store]) -> int:
+    """Estimate how many events there are."""
+    logged_bytes = sum(
+        log.size_bytes * (_PACKED if log.is_gzipped else 1) for log in logs
+    )
+    stored = sum(store.manifest.events for store in stores)
+    return stored + logged_bytes // _BYTES_OF_AN_EVENT
+
+
+def _write_slices(
+    tables: Iterator[pa.Table], expected: int, folder: Path
+) -> tuple[Path, ...]:
+    """Write events to the files of their listeners' slices."""
+    count = 1 + expected // _EVENTS_OF_A_SLICE
+    slices = tuple(folder / f"events-{number:03}.parquet" for number in range(count))
+    written = 0
+    with ExitStack() as stack, progress("read", expected, "events") as report:
+        writers = [
+            stack.enter_context(pq.ParquetWriter(file, EVENT_SCHEMA, compression="lz4"))
+            for file in slices
+        ]
+        for rows in ahead(gather(tables, _EVENTS_AT_ONCE)):
+            slice_of = ((rows["user"].to_numpy() * _LARGE_ODD) >> 32) % count
+            for number, writer in enumerate(writers):
+                writer.write_table(rows.filter(pa.array(slice_of == number)))
+            written += len(rows)
+            report(written)
+    return slices
+
+
+def _check_events(events: Events) -> None:
+    """Refuse sources without an event."""
+    if events.lines.good:
+        return
+    why = "no line but blank ones"
+    if events.rejected:
+        line = events.rejected[0]
+        why = f"the first line refused is {line.file}:{line.line}: {line.reason}"
+    names = ", ".join(events.sources)
+    raise AnalysisError(f"{names}: no event in {events.lines.read:,} lines; {why}")
+
+
+def find_experiment(events: Events, asked: str) -> tuple[str, list[str]]:
+    """Find the experiment that is asked for, "" for the only one.
+
+    Returns:
+        Its name, and those of all experiments in the events.
+
+    Raises:
+        AnalysisError: It is not said which of several is meant, or there is none.
+    """
+    names = queries.fetch_table(events.connection, "ab/experiments")["name"].to_pylist()
+    if asked:
+        return asked, names
+    if len(names) != 1:
+        problem = f"which of {', '.join(names)}? Events name {len(names)}; name one"
+        if not names:
+            problem = f"no event of {events.sources[0]} is in one"
+        raise AnalysisError(f"experiment: {problem}")
+    return names[0], names
+
+
+def assign_arms(
+    events: Events,
+    experiment: str | None,
+    plan: Experiment | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Put listeners into their arms; the view `assigned` has all events with them.
+
+    Args:
+        events: They are rewritten in their files.
+        experiment: Its name; None puts all events into one arm, `EVERYBODY`.
+        plan: The experiment's file; testers, and listeners whom its changes moved, are left out.
+
+    Returns:
+        Rows of `sql/ab/arms.sql` by arm.
+    """
+    connection = events.connection
+    left_out = pa.table([_left_out(events, plan)], _LEFT_OUT)
+    connection.register("left_out", left_out)
+    for file in events.slices:
+        assigned = file.with_suffix(".assigned")
+        queries.attach_query(
+            connection, "events", "events/counted_once", events_file=str(file)
+        )
+        queries.copy_to_parquet(
+            connection,
+            "ab/assigned_events",
+            assigned,
+            "snappy",
+            everybody=experiment is None,
+            experiment=queries.json_pointer(experiment or ""),
+        )
+        assigned.replace(file)
+    queries.attach_parquet(connection, "assigned", events.slices)
+    rows = queries.fetch_table(connection, "ab/arms").to_pylist()
+    return {row["arm"]: row for row in rows}
+
+
+def _left_out(events: Events, plan: Experiment | None) -> list[int]:
+    """List the listeners whom a report leaves out."""
+    if not (plan and plan.leaves_out):
+        return []
+    users = queries.fetch_table(events.connection, "ab/users")["user"].to_pylist()
+    ids = [events.texts.get(user, user) for user in users]
+    return list(compress(users, plan.left_out(ids)))
+
+
+def read_arrivals(events: Events) -> pa.Table:
+    """Count new listeners and events by day, as `sql/ab/arrivals.sql` has them."""
+    return queries.fetch_table(events.connection, "ab/arrivals")
+
+
+def find_end(arrivals: pa.Table, planned: int) -> tuple[float, int, int]:
+    """Find the end of an experiment: that of the day by which the planned listeners had come.
+
+    Args:
+        arrivals: Of `read_arrivals`.
+        planned: Listeners.
+
+    Returns:
+        The share of the listeners that has come, the end in ms since the epoch, and how many events
+        are later.
+    """
+    days, listeners, events = (column.to_numpy() for column in arrivals.columns)
+    arrived = np.cumsum(listeners)
+    progress = float(arrived[-1] / planned)
+    if progress < 1:
+        return progress, NO_END, 0
+    last = int(days[np.argmax(arrived >= planned)])
+    return progress, (last + 1) * DAY_MS, int(events[days > last].sum())

@@ -1,0 +1,111 @@
+"""Interleaved recommenders: whose tracks the same listeners hear for longer."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import special
+
+from analysis.ab.effects import relative_effect
+from analysis.ab.interim import InterimAnalysis
+from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval, p_value
+from analysis.statistics.moments import Moments, Quantity
+from looplib.experiments import members
+
+_FIRST = Quantity("first_time", "first_tracks")
+_SECOND = Quantity("second_time", "second_tracks")
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Which of two interleaved recommenders listeners prefer."""
+
+    arm: str  # the arm that has them
+    first: str  # the recommender that the second is compared with
+    second: str
+    listeners: int  # with a credited track
+    first_tracks: int  # tracks credited to the first
+    second_tracks: int
+    first_time: float  # mean share heard of one
+    second_time: float
+    # of the second's tracks on the first's, in %, by the interval that decides
+    effect: Interval
+    p_value: float
+    preferred: str | None  # the one whose tracks are surely heard for longer
+
+
+def preferences(
+    credited: pa.Table,
+    recommenders: Mapping[str, str | None],
+    analysis: InterimAnalysis,
+) -> tuple[Preference, ...]:
+    """Compare the recommenders of every arm that interleaves two.
+
+    It compares what is heard of a track. What the tracks do to the rest of a session is shared by
+    both: a recommender that keeps listeners for longer, or that tires them when heard alone, is not
+    credited for it.
+
+    Args:
+        credited: As in `sql/ab/credited.sql`.
+        recommenders: Of the arms.
+        analysis: The rule by which is decided.
+    """
+    pairs = {arm: members(name or "") for arm, name in recommenders.items()}
+    compared = []
+    for arm, pair in pairs.items():
+        rows = credited.filter(pc.field("arm") == arm)
+        moments = Moments.of({name: rows[name] for name in rows.column_names[2:]})
+        if len(pair) == 2 and len(rows) > 1 and moments.means.all():
+            compared.append(compare_pair(arm, pair, moments, analysis))
+    return tuple(compared)
+
+
+def compare_pair(
+    arm: str,
+    pair: Sequence[str],
+    moments: Moments,
+    analysis: InterimAnalysis,
+) -> Preference:
+    """Compare two ratios of the same listeners by the logarithm of their quotient.
+
+    Its variance is by the delta method over listeners. The columns are those of
+    `sql/ab/credited.sql`.
+    """
+    count = moments.count
+    before = moments.mean(_FIRST)
+    after = moments.mean(_SECOND)
+    # relative variances and covariance of one listener's shares
+    variance = moments.variance(_FIRST) / before**2
+    variance += moments.variance(_SECOND) / after**2
+    variance -= 2 * moments.covariance(_FIRST, _SECOND) / (before * after)
+    error = math.sqrt(max(0.0, variance) / count)
+    log_ratio = math.log(after / before)
+    half_width = -error * float(special.ndtri(analysis.config.alpha / 2))
+    ends = (log_ratio, log_ratio - half_width, log_ratio + half_width)
+    effect = Effect(
+        control=Estimate(before, math.nan, count),
+        arm=Estimate(after, math.nan, count),
+        absolute=NO_INTERVAL,
+        relative=Interval(*map(math.expm1, ends)),
+        standard_error=error,
+        p_value=p_value(log_ratio, error, math.inf),
+    )
+    effect = analysis.widen(effect, count)
+    better = pair[1] if log_ratio > 0 else pair[0]
+    tracks = (Quantity("first_tracks"), Quantity("second_tracks"))
+    first_tracks, second_tracks = (round(count * moments.mean(row)) for row in tracks)
+    return Preference(
+        arm=arm,
+        first=pair[0],
+        second=pair[1],
+        listeners=count,
+        first_tracks=first_tracks,
+        second_tracks=second_tracks,
+        first_time=before,
+        second_time=after,
+        effect=relative_effect(effect),
+        p_value=effect.p_value,
+        preferred=better if effect.relative.excludes_zero else None,
+    )

@@ -1,1 +1,0 @@
-"""The A/B report as one HTML file: `page` gives the template the report and its `figures`."""

@@ -1,0 +1,124 @@
+-- One row per thing that is wrong with aggregates, the gravest first: where and what, for people.
+-- $metrics  VARCHAR[], the metrics that are wanted
+-- FROM aggregates(metric VARCHAR)
+-- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, is_date BOOLEAN, place VARCHAR)
+-- Columns:
+--   error  VARCHAR
+WITH
+ordered AS (
+    SELECT
+        *,
+        lag(count) OVER by_time AS count_before,
+        lag(time) OVER by_time AS time_before,
+        lead(time) OVER by_time IS NULL AS is_last
+    FROM timed
+    WINDOW by_time AS (PARTITION BY metric, arm ORDER BY moment)
+),
+spans AS (
+    SELECT
+        metric, arm, min(moment) AS first, max(moment) AS last,
+        arg_min(time, moment) AS first_time, arg_max(time, moment) AS last_time
+    FROM timed
+    GROUP BY metric, arm
+),
+missing AS (
+    SELECT times.metric, spans.arm, times.time, times.moment, times.arms
+    FROM (
+        SELECT metric, moment, min(time) AS time, string_agg(DISTINCT arm, ', ' ORDER BY arm) AS arms
+        FROM timed
+        GROUP BY metric, moment
+    ) AS times
+    JOIN spans ON spans.metric = times.metric
+    ANTI JOIN timed ON timed.metric = times.metric AND timed.arm = spans.arm AND timed.moment = times.moment
+),
+days AS (
+    SELECT *, day - lag(day) OVER by_day AS step, lag(time) OVER by_day AS time_before
+    FROM (
+        SELECT metric, floor(moment) AS day, min(time) AS time
+        FROM timed
+        -- a fraction is no day, and a large number counts seconds or is a date without hyphens
+        WHERE is_date OR (moment < 10000 AND NOT contains(time, '.'))
+        GROUP BY metric, day
+    )
+    WINDOW by_day AS (PARTITION BY metric ORDER BY day)
+),
+errors AS (
+    SELECT
+        0 AS gravity, 0 AS moment,
+        concat('no metric ', name, '; found are ', (SELECT string_agg(DISTINCT metric, ', ' ORDER BY metric) FROM aggregates)) AS error
+    FROM (SELECT unnest($metrics) AS name)
+    WHERE name NOT IN (SELECT metric FROM timed)
+    UNION ALL
+    SELECT 1, moment, concat(place, ': no arm; every row has one')
+    FROM timed
+    WHERE arm IS NULL
+    UNION ALL
+    SELECT 2, 0, concat(place, ': a date such as 2026-11-30 or a number is expected')
+    FROM timed
+    WHERE moment IS NULL
+    UNION ALL
+    SELECT 3, moment, concat(place, ': count ', count, '; a whole number of at least 0 is expected')
+    FROM timed
+    WHERE (count >= 0 AND count = floor(count) AND isfinite(count)) IS NOT TRUE
+    UNION ALL
+    SELECT 4, moment, concat(place, ': mean ', mean, '; a number is expected')
+    FROM timed
+    WHERE count > 0 AND (isfinite(mean) AND coalesce(isfinite(denominator_mean), true)) IS NOT TRUE
+    UNION ALL
+    SELECT 5, moment, concat(place, ': variance ', coalesce(CAST(variance AS VARCHAR), 'missing'), '; a number of at least 0 is expected')
+    FROM ordered
+    -- one that is missing matters at the last time alone
+    WHERE count > 1 AND if(coalesce(isnan(variance), true), is_last, variance < 0 OR isinf(variance))
+    UNION ALL
+    SELECT
+        6, moment,
+        concat(place, ': a ratio has denominator_mean, denominator_variance of at least 0 and covariance; here they are ',
+            coalesce(CAST(denominator_mean AS VARCHAR), 'missing'), ', ',
+            coalesce(CAST(denominator_variance AS VARCHAR), 'missing'), ' and ',
+            coalesce(CAST(covariance AS VARCHAR), 'missing'))
+    FROM timed
+    WHERE coalesce(denominator_mean, denominator_variance, covariance) IS NOT NULL
+        AND (denominator_variance >= 0 AND isfinite(denominator_mean) AND isfinite(covariance)) IS NOT TRUE
+    UNION ALL
+    SELECT
+        7, moment,
+        concat(place, ': covariance ', covariance, '; with these variances at most ',
+            sqrt(variance * denominator_variance), ' is possible')
+    FROM timed
+    WHERE abs(covariance) > sqrt(variance * denominator_variance) * (1 + 1e-6)
+    UNION ALL
+    SELECT 8, moment, concat(place, ': ', count(*), ' rows; one is expected')
+    FROM timed
+    GROUP BY metric, arm, moment, place
+    HAVING count(*) > 1
+    UNION ALL
+    SELECT
+        9, later.first,
+        concat('metric ', later.metric, ': arm ', earlier.arm, ' ends at ', earlier.last_time, ', and arm ', later.arm,
+            ' begins at ', later.first_time, '; if it was renamed, give it one name throughout')
+    FROM spans AS earlier
+    JOIN spans AS later ON earlier.metric = later.metric AND earlier.last < later.first
+    UNION ALL
+    SELECT
+        10, moment,
+        concat('metric ', metric, ', arm ', arm, ': no row for ', time, ', which ', arms,
+            ' has; arms are compared at the same times')
+    FROM missing
+    UNION ALL
+    SELECT
+        11, moment,
+        concat(place, ': count ', CAST(count AS BIGINT), ' after ', CAST(count_before AS BIGINT), ' at ', time_before,
+            '; counts are of all listeners so far, which never fall')
+    FROM ordered
+    WHERE count < count_before
+    UNION ALL
+    SELECT
+        12, day,
+        concat('metric ', metric, ': no row between ', time_before, ' and ', time, '; add what is missing, ',
+            'or leave out what is before ', time)
+    FROM (SELECT *, min(step) OVER (PARTITION BY metric) AS least FROM days)
+    WHERE step > greatest(least, 1)
+)
+SELECT error
+FROM errors
+ORDER BY gravity, moment, error

@@ -1,0 +1,13 @@
+-- One row per listener, arm and segment: their listening time and sessions.
+-- label: listening time per session, mean of the listeners' means
+-- unit: tracks
+-- phrase: listeners hear {} per session
+-- kind: mean of ratios
+-- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_time HUGEINT)
+-- Columns:
+--   user, arm, segment  as in sessions_by_segment.sql
+--   numerator           DOUBLE, listening time in tracks
+--   denominator         BIGINT, sessions
+SELECT user, arm, segment, sum(exact_time) / pow(2, 80) AS numerator, count(*) AS denominator
+FROM sessions
+GROUP BY ALL

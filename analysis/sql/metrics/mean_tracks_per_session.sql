@@ -1,0 +1,12 @@
+-- One row per listener, arm and segment: their tracks and sessions.
+-- label: tracks per session, mean of the listeners' means
+-- unit: tracks
+-- kind: mean of ratios
+-- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, tracks BIGINT)
+-- Columns:
+--   user, arm, segment  as in sessions_by_segment.sql
+--   numerator           HUGEINT, tracks
+--   denominator         BIGINT, sessions
+SELECT user, arm, segment, sum(tracks) AS numerator, count(*) AS denominator
+FROM sessions
+GROUP BY ALL

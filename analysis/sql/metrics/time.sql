@@ -1,0 +1,11 @@
+-- One row per listener, arm and segment: their listening time.
+-- label: listening time per listener
+-- unit: tracks
+-- kind: mean
+-- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_time HUGEINT)
+-- Columns:
+--   user, arm, segment  as in sessions_by_segment.sql
+--   numerator           DOUBLE, listening time in tracks
+SELECT user, arm, segment, sum(exact_time) / pow(2, 80) AS numerator
+FROM sessions
+GROUP BY ALL

@@ -1,0 +1,296 @@
+"""Metrics of one's own and segments, against plain Python, and what is refused."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.ab.config import AbConfig
+from analysis.ab.report import Report, build_report
+from analysis.errors import AnalysisError
+from looplib.config import dump_config, load_config
+from tests.analysis.ab.logs import experiment, write
+
+LATE_SKIPS = """
+-- label: late skips, share
+-- better: lower
+SELECT user, arm, segment, count(*) FILTER (WHERE time < 0.3) AS numerator, count(*) AS denominator
+FROM events
+WHERE position > 3
+GROUP BY ALL
+"""
+EVENTS = experiment(200, effect=0.1, past=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log, and files beside it."""
+    folder = tmp_path_factory.mktemp("own")
+    write(folder / "log" / "a.jsonl", EVENTS)
+    (folder / "late_skips.sql").write_text(LATE_SKIPS)
+    # ten listeners are not in it
+    devices = "".join(f"{user},{device_of(user)}\n" for user in range(190))
+    (folder / "listeners.csv").write_text("user,device\n" + devices)
+    tracks = [
+        {"track": track, "artist": "a", "genre": genre_of(track)}
+        for track in range(100)
+    ]
+    (folder / "tracks.json").write_text(
+        "".join(json.dumps(track) + "\n" for track in tracks)
+    )
+    return folder
+
+
+def device_of(user: int) -> str:
+    return "phone" if user % 3 else "speaker"
+
+
+def genre_of(track: int) -> str:
+    return "rock" if track < 40 else "jazz"
+
+
+def settings(folder: Path, **changes: Any) -> AbConfig:  # noqa: ANN401  any value
+    late = {"sql": str(folder / "late_skips.sql")}
+    given = {
+        "metrics": {"late_skips": late},
+        "guardrails": [{"metric": "late_skips", "margin": 0.5}],
+        "min_listeners": 20,
+    }
+    return AbConfig.model_validate(given | changes)
+
+
+def report_of(events: list[dict[str, Any]], folder: Path, config: AbConfig) -> Report:
+    return build_report([write(folder / "a.jsonl", events)], "ALS", config)
+
+
+def sessions_of(arm: str) -> dict[str, list[dict[str, Any]]]:
+    """Events of an arm by session, in order."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for event in EVENTS:
+        if event["experiments"].get("ALS") == arm:
+            found.setdefault(event["session"], []).append(event)
+    return found
+
+
+def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener(
+    folder: Path,
+) -> None:
+    config = settings(
+        folder,
+        primary=["late_skips"],
+        guardrails=[],
+    )
+    report = build_report([folder / "log"], "ALS", config)
+    (effect,) = (effect for effect in report.effects if effect.metric == "late_skips")
+    late = {
+        arm: [
+            event["time"] < 0.3
+            for own in sessions_of(arm).values()
+            for event in own[3:]
+        ]
+        for arm in ("C", "T1")
+    }
+    assert (effect.control_value, effect.arm_value) == pytest.approx(
+        [np.mean(late["C"]), np.mean(late["T1"])]
+    )
+    assert not math.isnan(effect.past_explains)
+
+
+def test_an_own_metric_has_its_lists_role_also_in_the_written_configuration(
+    folder: Path,
+) -> None:
+    config = settings(folder)
+    assert config.roles["late_skips"] == "guardrail"
+    (folder / "written.yaml").write_text(dump_config(config))
+    assert load_config(AbConfig, folder / "written.yaml") == config
+    effect = next(
+        row
+        for row in build_report([folder / "log"], "ALS", config).effects
+        if row.metric == "late_skips"
+    )
+    assert (effect.guardrail, effect.higher_is_better) == ("kept", False)
+
+
+def with_metric(folder: Path, file: Path, columns: str) -> AbConfig:
+    """A configuration with a metric `wrong` of these columns."""
+    file.write_text(f"SELECT user, arm, segment, {columns} FROM sessions")  # noqa: S608  written by these tests
+    return settings(
+        folder,
+        metrics={"wrong": {"sql": str(file), "label": "wrong"}},
+        secondary=["wrong"],
+        guardrails=[],
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ("FROM", "Parser Error"),
+        (
+            "1 AS numerator",
+            '"denominator" not found in FROM clause! Candidate bindings',
+        ),
+        ("'x' AS numerator, 1 AS denominator", "numbers are expected"),
+        ("tims AS numerator, 1 AS denominator", 'Referenced column "tims" not'),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_in_one_line_before_anything_is_read(
+    folder: Path, tmp_path: Path, columns: str, words: str
+) -> None:
+    with pytest.raises(AnalysisError) as caught:
+        build_report(
+            [tmp_path / "no log"],
+            "ALS",
+            with_metric(folder, tmp_path / "wrong.sql", columns),
+        )
+    assert "\n" not in str(caught.value)
+    assert "metric wrong: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (
+            "CAST(user || 'x' AS BIGINT) AS numerator, 1 AS denominator",
+            r"wrong\.sql: Conversion Error",
+        ),
+        (
+            "1 AS numerator, 1 AS denominator",
+            "metric wrong: two rows for listener 0; one a user, arm and segment is",
+        ),
+    ],
+)
+def test_a_file_that_fails_on_the_data_is_named(
+    folder: Path, tmp_path: Path, columns: str, words: str
+) -> None:
+    with pytest.raises(AnalysisError, match=words):
+        build_report(
+            [folder / "log"],
+            "ALS",
+            with_metric(folder, tmp_path / "wrong.sql", columns),
+        )
+
+
+def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> None:
+    report = build_report(
+        [folder / "log"], "ALS", settings(folder, secondary=["session_time_p50"])
+    )
+    effect = next(row for row in report.effects if row.metric == "session_time_p50")
+    times = [
+        sum(event["time"] for event in session) for session in sessions_of("C").values()
+    ]
+    assert effect.control_value == pytest.approx(np.quantile(times, 0.5), rel=0.02)
+
+
+def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "slow.sql"
+    file.write_text(
+        "SELECT user, arm, CASE WHEN latency > 0.001 THEN latency END AS value FROM events"
+    )
+    slow = {"sql": str(file), "label": "slow requests, s", "quantile": 0.5}
+    config = settings(folder, metrics={"slow": slow}, guardrails=[], secondary=["slow"])
+    report = build_report([folder / "log"], "ALS", config)
+    effect = next(row for row in report.effects if row.metric == "slow")
+    events = (event for own in sessions_of("C").values() for event in own)
+    expected = [event["latency"] for event in events if event["latency"] > 0.001]
+    assert effect.control_value == pytest.approx(np.median(expected), rel=0.02)
+
+
+def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
+    folder: Path, tmp_path: Path
+) -> None:
+    metrics = [
+        "mean_time_per_session",
+        "time_per_recommended_track",
+        "time",
+    ]  # of each method
+    files = {"device": folder / "listeners.csv", "genre": folder / "tracks.json"}
+    report = build_report(
+        [folder / "log"],
+        "ALS",
+        settings(folder, primary=metrics, secondary=[], guardrails=[], segments=files),
+    )
+    sessions = [session for arm in ("C", "T1") for session in sessions_of(arm).values()]
+    of_phones = [
+        one
+        for one in sessions
+        if device_of(one[0]["user"]) == "phone" and one[0]["user"] < 190
+    ]
+    of_rock = [one for one in sessions if genre_of(one[0]["track"]) == "rock"]
+    for name, label, of_label in (
+        ("device", "phone", of_phones),
+        ("genre", "rock", of_rock),
+    ):
+        # as segments are, for a single analysis
+        config = settings(
+            folder, primary=["sessions"], secondary=metrics, guardrails=[]
+        )
+        alone = report_of(
+            [event for session in of_label for event in session], tmp_path, config
+        )
+        for expected in (row for row in alone.effects if row.metric in metrics):
+            (found,) = (
+                row
+                for row in report.segments
+                if (row.by, row.segment, row.metric) == (name, label, expected.metric)
+            )
+            assert found.control_listeners == alone.listeners["C"]
+            assert (found.control_value, found.arm_value) == (
+                expected.control_value,
+                expected.arm_value,
+            )
+            assert [*found.relative] == pytest.approx([*expected.relative])
+    days = [
+        row.segment
+        for row in report.segments
+        if row.by == "time since the first session" and row.metric == metrics[0]
+    ]
+    assert days == ["day 1", "day 2", "from day 3"]
+    devices = {row.segment for row in report.segments if row.by == "device"}
+    assert devices == {"phone", "speaker", "unknown"}
+
+
+def test_listeners_who_differ_in_their_effect_are_found(
+    folder: Path, tmp_path: Path
+) -> None:
+    events = [event | {} for event in EVENTS]
+    for event in events:
+        if (
+            event["experiments"].get("ALS") == "T1"
+            and device_of(event["user"]) == "speaker"
+        ):
+            event["time"] *= 0.5
+    files = {"device": folder / "listeners.csv", "genre": folder / "tracks.json"}
+    report = report_of(events, tmp_path, settings(folder, segments=files))
+    by_label = {
+        row.segment: row.relative.value for row in report.segments if row.by == "device"
+    }
+    assert by_label["speaker"] < -20 < 0 < by_label["phone"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "listener,device\n1,a\n",
+            "a column device and one of user and track are expected",
+        ),
+        (None, "No files found"),
+    ],
+)
+def test_a_file_of_labels_that_is_wrong_is_refused(
+    folder: Path, tmp_path: Path, text: str | None, words: str
+) -> None:
+    if text:
+        (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(AnalysisError, match="segments device: ") as caught:
+        build_report(
+            [folder / "log"],
+            "ALS",
+            settings(folder, segments={"device": tmp_path / "labels.csv"}),
+        )
+    assert words in str(caught.value)

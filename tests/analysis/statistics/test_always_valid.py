@@ -1,0 +1,139 @@
+"""Always-valid intervals: looking every day costs no more false positives than were asked for."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import special
+
+from analysis.ab.config import AbConfig
+from analysis.ab.interim import InterimAnalysis
+from analysis.statistics import always_valid
+from analysis.statistics.always_valid import p_value_at, widening
+from analysis.statistics.effects import Estimate, compare
+from looplib.arrays import FloatArray
+from looplib.randomness import make_generator
+
+EXPERIMENTS, DAYS = 1_000, 30
+
+
+def count_ever_significant(
+    sums: FloatArray, squares: FloatArray, counts: FloatArray, margins: FloatArray
+) -> int:
+    """Experiments with an effect beyond its margin on any day, where no arm has one.
+
+    Args:
+        sums: Of the listeners' values up to each day, shape (experiments, arms, days).
+        squares: Of their squares.
+        counts: Listeners of one arm up to each day, shape (days,).
+        margins: In standard errors, shape (days,).
+    """
+    means = sums / counts
+    errors = np.sqrt(((squares / counts - means**2) / (counts - 1)).sum(axis=1))
+    return int((np.abs(means[:, 1] - means[:, 0]) > margins * errors).any(axis=1).sum())
+
+
+def margins_of(counts: FloatArray) -> FloatArray:
+    return np.array(
+        [widening(2 * count, 2 * float(counts[-1]), 0.05, 0.05) for count in counts]
+    )
+
+
+def test_daily_looks_at_new_listeners_find_what_is_not_there_in_one_of_twenty_at_most() -> (
+    None
+):
+    daily = 100
+    values = make_generator(21, "test sequential").gamma(
+        0.7, size=(EXPERIMENTS, 2, DAYS, daily)
+    )
+    sums, squares = (
+        np.cumsum(part.sum(axis=3), axis=2) for part in (values, values**2)
+    )
+    counts = daily * np.arange(1.0, DAYS + 1)
+    assert (
+        count_ever_significant(sums, squares, counts, margins_of(counts))
+        <= 0.05 * EXPERIMENTS
+    )
+    # What the sequence is for: an interval meant for one look fails several times as often.
+    assert (
+        count_ever_significant(sums, squares, counts, np.full(DAYS, 1.96))
+        > 0.15 * EXPERIMENTS
+    )
+
+
+def test_daily_looks_at_the_same_listeners_are_allowed_too() -> None:
+    """Listeners who come every day: their totals grow, their number does not."""
+    listeners = 100
+    generator = make_generator(22, "test sequential")
+    taste = generator.gamma(1.0, size=(EXPERIMENTS, 2, 1, listeners))
+    totals = np.cumsum(
+        generator.gamma(0.5 + taste, size=(EXPERIMENTS, 2, DAYS, listeners)), axis=2
+    )
+    counts = np.full(DAYS, float(listeners))
+    found = count_ever_significant(
+        totals.sum(axis=3), (totals**2).sum(axis=3), counts, margins_of(counts)
+    )
+    assert found <= 0.05 * EXPERIMENTS
+
+
+def test_one_unit_alone_is_the_published_boundary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(always_valid, "_SCALES", np.array([1.0]))
+    monkeypatch.setattr(always_valid, "_WEIGHTS", np.array([1.0]))
+    at = {
+        listeners: widening(listeners, 10_000, 0.05, 0.05)
+        for listeners in (100, 9_000, 10_000, 11_000, 10**6)
+    }
+    assert min(at, key=lambda listeners: at[listeners]) == 10_000
+    assert at[10_000] == pytest.approx(3.035, abs=0.001)
+    # t ρ² at 10,000 listeners by appendix B.2, of which the boundary follows in closed form
+    t = -float(special.lambertw(-(0.05**2) / math.e, k=-1).real) - 1
+    for listeners, found in at.items():
+        now = t * listeners / 10_000
+        square = (1 + 1 / now) * (math.log1p(now) - 2 * math.log(0.05))
+        assert found == pytest.approx(math.sqrt(square), rel=1e-12)
+
+
+def test_the_mixture_is_narrow_from_small_experiments_to_large_ones() -> None:
+    widths = [widening(n, 2000, 0.05, 0.05) for n in (2e3, 2e4, 2e5, 2e6, 2e7)]
+    assert max(widths) < 3.7
+    assert widening(0, 2000, 0.05, 0.05) == math.inf
+    # without an effect its expectation is 1 at any time
+    z = np.linspace(-5000, 5000, 100_001)
+    for n in (50, 5e4, 3e7):
+        times = always_valid._times(n, 2000, 0.05)[:, np.newaxis]
+        units = np.exp(z**2 / 2 * times / (1 + times) - z**2 / 2) / np.sqrt(1 + times)
+        density = always_valid._WEIGHTS @ units / math.sqrt(2 * math.pi)
+        assert np.trapezoid(density, z) == pytest.approx(1, rel=1e-6)
+
+
+def test_the_interval_is_the_effect_and_a_widened_error() -> None:
+    look = InterimAnalysis(AbConfig(smallest_experiment=1000))
+    effect = compare(Estimate(4.0, 1.0, 400_000), Estimate(5.0, 3.0, 600_000))
+    interval = look.widen(effect).absolute
+    margin = math.sqrt(1 / 400_000 + 3 / 600_000) * look.errors(0.05, 1_000_000)
+    assert (interval.lower, interval.upper) == pytest.approx(
+        (1 - margin, 1 + margin), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("level", [0.1, 0.05, 0.001])
+def test_the_p_value_is_the_level_at_which_the_interval_touches_zero(
+    level: float,
+) -> None:
+    errors = widening(1_000, 2_000, level, 0.05)
+    assert p_value_at(errors, 1_000, 2_000, 0.05) == pytest.approx(level, rel=1e-9)
+    assert p_value_at(0.0, 1_000, 2_000, 0.05) == 1
+
+
+def test_without_an_error_there_is_no_sequence() -> None:
+    look = InterimAnalysis(AbConfig(smallest_experiment=10))
+    none, sure = (
+        compare(Estimate(1.0, 0.0, 10), Estimate(2.0, 0.0, count)) for count in (1, 10)
+    )
+    assert math.isnan(look.widen(none).absolute.lower)
+    assert math.isnan(look.widen(none).p_value)
+    assert look.widen(sure).p_value == 0
+    same = compare(Estimate(1.0, 1.0, 10), Estimate(1.0, 1.0, 10))
+    assert look.widen(same).p_value == 1
