@@ -159,6 +159,19 @@ def test_a_frame_that_cannot_be_used_is_one_line(
     assert "\n" not in str(refused.value)
 
 
+def test_an_ingest_says_what_it_counted_and_why_rows_were_rejected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plays = pd.DataFrame({"who": [1, 2, 3], "song": [1, 2, 3], "w": ["1", "x", "2"]})
+    columns = {"user": "who", "item": "song", "weight": "w"}
+    ll.ingest(plays, tmp_path / "store", **columns)
+    said = capsys.readouterr().err
+    assert "1 new sources: 3 lines = 2 good + 1 rejected\n" in said
+    assert "         1  weight … is no number\n" in said
+    assert "first the data frame:2: weight x is no number" in said
+    assert ": 2 interactions, 2 of them new, of 1 sources in " in said
+
+
 def test_a_search_with_a_client_publishes_the_bytes_of_the_command(
     store: ll.Store, found: ll.Run, client: Client, tmp_path: Path
 ) -> None:

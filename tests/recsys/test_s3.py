@@ -133,7 +133,7 @@ def test_an_ingest_is_whole_idempotent_and_alone(
 
     ingest(log)
     manifest = s3.get("ingested/manifest.json")
-    assert "its content is in the store already" in ingest(log, machine="second")
+    assert "1 files add nothing" in ingest(log, machine="second")
     assert s3.get("ingested/manifest.json") == manifest
     s3.put("ingested/.lock", b"process 4711 on node1")
     line = refusal(s3.run("recsys.ingest", str(log), "--store", store))
