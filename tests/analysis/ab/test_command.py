@@ -104,28 +104,9 @@ def test_the_command_writes_the_report_and_prints_the_table(
     assert load_config(AbConfig, tmp_path / "out" / "config.yaml").positions == 12
 
 
-def test_a_control_can_be_named_on_the_command_line(
-    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = [
-        str(log),
-        "--experiment",
-        "ALS",
-        "--set",
-        "control=T1",
-        "--out",
-        str(tmp_path),
-    ]
-    assert run(app, PROG, argv) == 0
-    assert json.loads((tmp_path / "report.json").read_bytes())["control"] == "T1"
-    assert "C " in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--experiment", "NONE"], "events name"),
-        (["--set", "horizon={listeners: 9}"], "nearest known key is fixed_horizon"),
         (["--experiment", "ALS", "--set", "memory=much"], "memory: "),
         (["--sql", "SELECT 1"], "or --sql alone"),
         (["a.parquet"], "name one Parquet file"),
@@ -142,10 +123,6 @@ def test_a_control_can_be_named_on_the_command_line(
                 "guardrails=[]",
             ],
             "has no value by listener",
-        ),
-        (
-            ["--experiment", "ALS", "--set", "metrics.a={unit: ms, role: guardrail}"],
-            "metrics.a.role: unknown key; the nearest known key is label",
         ),
     ],
 )
