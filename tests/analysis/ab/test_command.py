@@ -9,6 +9,7 @@ from analysis.ab.__main__ import PROG, app
 from analysis.ab.config import AbConfig
 from analysis.ab.report import build_report
 from analysis.errors import AnalysisError
+from analysis.tables.columns import Reading, parse_columns
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.ingest.pipeline import ingest
@@ -62,6 +63,14 @@ def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
     ingest([str(log)], tmp_path / "store", partitions=1)
     next((tmp_path / "store").rglob("*.parquet")).unlink()
     with pytest.raises(AnalysisError, match="No such file"):
+        build_report([tmp_path / "store"], "ALS", CONFIG)
+
+
+def test_a_store_of_interactions_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,item\n1,2\n")
+    reading = Reading(parse_columns("user=user,item=item"))
+    ingest([tmp_path / "a.csv"], tmp_path / "store", reading)
+    with pytest.raises(AnalysisError, match="holds interactions, which have no sessi"):
         build_report([tmp_path / "store"], "ALS", CONFIG)
 
 
