@@ -1,9 +1,6 @@
 """Every SQL file: one statement, a complete, truthful header, and a module that runs it."""
 
-import ast
-import inspect
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -85,6 +82,10 @@ def test_the_header_of_one_statement_says_one_row_per_what_parameters_tables_and
     assert name in _names_in_modules(), "no module runs it"
 
 
+def test_there_are_files_to_check() -> None:
+    assert "validation/listener_metrics" in NAMES
+
+
 @every_file
 def test_runs_on_empty_tables_and_returns_the_columns_of_its_header(
     name: str, tmp_path: Path
@@ -106,58 +107,6 @@ def test_runs_on_empty_tables_and_returns_the_columns_of_its_header(
         queries.fetch_table(connection, name, **values).column_names
         == header(name).columns
     )
-
-
-def test_calls_pass_all_parameters_of_a_file_and_no_other() -> None:
-    wrong = [
-        f"{where}: {name} takes {sorted(header(name).parameters)}, got {sorted(given)}"
-        for where, name, given, has_more in _calls()
-        if not (
-            given <= header(name).parameters.keys()
-            if has_more
-            else given == header(name).parameters.keys()
-        )
-    ]
-    assert not wrong
-
-
-def _calls() -> Iterator[tuple[str, str, set[str], bool]]:
-    """Calls of `queries` that name a file: where, the file, the keywords, if some are unpacked."""
-    functions = {
-        f"queries.{name}"
-        for name, function in vars(queries).items()
-        if _takes_values(function)
-    }
-    for folder in ("analysis", "recsys", "benchmarks"):
-        for module in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and ast.unparse(node.func) in functions:
-                    names = {
-                        argument.value
-                        for argument in node.args
-                        if isinstance(argument, ast.Constant)
-                    }
-                    keywords = {keyword.arg for keyword in node.keywords}
-                    for name in (known for known in NAMES if known in names):
-                        where = f"{module.relative_to(ROOT)}:{node.lineno}"
-                        yield (
-                            where,
-                            name,
-                            {keyword for keyword in keywords if keyword},
-                            None in keywords,
-                        )
-
-
-def _takes_values(function: object) -> bool:
-    return inspect.isfunction(function) and any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD
-        for parameter in inspect.signature(function).parameters.values()
-    )
-
-
-def test_there_are_files_to_check() -> None:
-    assert sum(1 for _ in _calls()) > 40
-    assert "validation/listener_metrics" in NAMES
 
 
 @cache

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.statistics import bootstrap
 from analysis.validation import METRICS, Validator
 from looplib.arrays import IntArray
 
@@ -77,11 +76,6 @@ def test_one_metric_alone_is_as_among_all(validator: Validator, name: str) -> No
     )
 
 
-def test_results_are_plain_numbers(validator: Validator) -> None:
-    for metric in validator.score(USERS, random_lists(1)).metrics.values():
-        assert {type(metric.value), type(metric.lower), type(metric.upper)} == {float}
-
-
 def test_a_metric_listener_by_listener_makes_up_its_value(validator: Validator) -> None:
     validation = validator.score(USERS, random_lists(1))
     assert validation.ratios.keys() == validation.metrics.keys() - {
@@ -110,54 +104,6 @@ def test_trials_are_scored_on_the_same_resamples(validator: Validator) -> None:
     assert validator.score(USERS, random_lists(1)) == first
     assert build().score(USERS, random_lists(1)) == first
     assert build(seed=1).score(USERS, random_lists(1)) != first
-
-
-def test_a_difference_between_alike_trials_has_a_narrower_interval_than_either(
-    validator: Validator,
-) -> None:
-    lists = random_lists(1)
-    alike = lists.copy()
-    alike[:20] = random_lists(2)[:20]
-    first, second = (
-        validator.score(USERS, of_trial).ratios["precision@10"][0]
-        for of_trial in (lists, alike)
-    )
-    one, other = first[:, None], second[:, None]
-    means = [
-        bootstrap.Ratios(values, np.ones_like(values))
-        for values in (one, other, one - other)
-    ]
-    estimates = [bootstrap.estimate(validator.resamples, mean) for mean in means]
-    assert estimates[2] == pytest.approx(estimates[0] - estimates[1])
-    widths = [
-        float(np.diff(np.quantile(estimate, [0.025, 0.975], axis=0), axis=0)[0, 0])
-        for estimate in estimates
-    ]
-    assert widths[2] < 0.7 * min(widths[:2])
-
-
-@pytest.mark.parametrize(
-    ("key", "concerned"),
-    [
-        ("ndcg@1", [1, 0, 0]),
-        ("map@1", [1, 0, 0]),
-        ("graded_ndcg@1", [1, 1, 0]),
-        ("novelty@1", [1, 1, 0]),
-    ],
-)
-def test_a_metric_leaves_out_a_listener_whom_it_does_not_concern(
-    key: str, concerned: list[int]
-) -> None:
-    heldout = pa.table(
-        {"user": [1, 2, 3], "track": [10, 10, 10], "time": [0.9, 0.2, 0.0]}
-    )
-    numerators, denominators = (
-        build(heldout, ks=[1])
-        .score(np.array([1, 2]), np.array([[10], [10]]))
-        .ratios[key]
-    )
-    assert denominators.tolist() == concerned
-    assert not numerators[denominators == 0].any()
 
 
 def test_coverage_is_a_fact_of_the_lists_without_an_interval() -> None:

@@ -10,21 +10,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.logs.field_types import EVENT_SCHEMA
 from recsys.ingest import pipeline as ingest
 
 START_MS = 1_767_225_600_000
-EVENT_SCHEMA = pa.schema(
-    [
-        ("user", pa.int64()),
-        ("timestamp", pa.int64()),
-        ("message", pa.string()),
-        ("track", pa.int64()),
-        ("time", pa.float64()),
-        ("recommendation", pa.int64()),
-        ("session", pa.string()),
-        ("propensity", pa.float64()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -119,7 +108,8 @@ def make_store(
 
 def write_part(file: Path, sessions: Iterable[Session]) -> Path:
     """Write sessions as a part of a store, in the store's order."""
-    rows = [event for session in sessions for event in events_of(session)]
+    events = (event for session in sessions for event in events_of(session))
+    rows = [event | {"experiments": None} for event in events]
     rows.sort(
         key=lambda row: (
             row["user"],

@@ -15,7 +15,6 @@ from recsys import blockwise
 from recsys.blockwise import Block, Blocks, cut_blocks, fit_blocks, solve_block
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.errors import TrialError
 from recsys.export.version import FACTORS, HISTORY, RECOMMENDATIONS
 from recsys.models.base import State
 from recsys.search import __main__ as search
@@ -135,14 +134,6 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
     newest = {block.file(5).name for cut in blocks for block in cut}
     left = {file.name for file in (tmp_path / "fit").iterdir()}
     assert left == {"newest.json", *newest}
-
-
-def test_factors_out_of_bounds_are_a_trial_error(
-    dataset: Dataset, tmp_path: Path
-) -> None:
-    blocks = cut_blocks(in_process(), dataset, "training", 2)
-    with pytest.raises(TrialError, match="not finite after iteration 1"):
-        fit(blocks, AlsConfig(factors=4, alpha=1e39), 3, tmp_path)
 
 
 def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[bytes]]:

@@ -13,6 +13,7 @@ from tests.programs import free_port
 from tests.recsys.logs import random_sessions, write_log
 from tests.recsys.s3 import BUCKET, S3, refusal, server
 
+pytestmark = pytest.mark.slow
 # Asks for a file in one environment after the other, in one process: importing s3fs is slow.
 ASK = """
 import os
@@ -65,15 +66,6 @@ def test_a_store_that_is_not_there_is_one_line(s3: S3) -> None:
     config.write_text(f"store: s3://{BUCKET}/none\nrun: s3://{BUCKET}/run\n")
     line = refusal(s3.run("recsys.search", "--config", str(config)))
     assert f"s3://{BUCKET}/none: no session store here" in line
-    assert f"s3://{BUCKET}/none-run: no finished run here" in refusal(
-        s3.run(
-            "recsys.export",
-            "--run",
-            f"s3://{BUCKET}/none-run",
-            "--out",
-            str(s3.folder / "out"),
-        )
-    )
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -9,6 +9,7 @@ from analysis.ab.__main__ import PROG, app
 from analysis.ab.config import AbConfig
 from analysis.ab.report import build_report
 from analysis.errors import AnalysisError
+from analysis.tables.columns import Reading, parse_columns
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.ingest.pipeline import ingest
@@ -65,6 +66,14 @@ def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
         build_report([tmp_path / "store"], "ALS", CONFIG)
 
 
+def test_a_store_of_interactions_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,item\n1,2\n")
+    reading = Reading(parse_columns("user=user,item=item"))
+    ingest([tmp_path / "a.csv"], tmp_path / "store", reading)
+    with pytest.raises(AnalysisError, match="holds interactions, which have no sessi"):
+        build_report([tmp_path / "store"], "ALS", CONFIG)
+
+
 def test_damaged_rejects_of_a_store_are_said(tmp_path: Path) -> None:
     log = write(tmp_path / "a.jsonl", experiment(), more=b"garbage\n")
     ingest([str(log)], tmp_path / "store", partitions=1)
@@ -104,28 +113,9 @@ def test_the_command_writes_the_report_and_prints_the_table(
     assert load_config(AbConfig, tmp_path / "out" / "config.yaml").positions == 12
 
 
-def test_a_control_can_be_named_on_the_command_line(
-    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = [
-        str(log),
-        "--experiment",
-        "ALS",
-        "--set",
-        "control=T1",
-        "--out",
-        str(tmp_path),
-    ]
-    assert run(app, PROG, argv) == 0
-    assert json.loads((tmp_path / "report.json").read_bytes())["control"] == "T1"
-    assert "C " in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--experiment", "NONE"], "events name"),
-        (["--set", "horizon={listeners: 9}"], "nearest known key is fixed_horizon"),
         (["--experiment", "ALS", "--set", "memory=much"], "memory: "),
         (["--sql", "SELECT 1"], "or --sql alone"),
         (["a.parquet"], "name one Parquet file"),
@@ -142,10 +132,6 @@ def test_a_control_can_be_named_on_the_command_line(
                 "guardrails=[]",
             ],
             "has no value by listener",
-        ),
-        (
-            ["--experiment", "ALS", "--set", "metrics.a={unit: ms, role: guardrail}"],
-            "metrics.a.role: unknown key; the nearest known key is label",
         ),
     ],
 )

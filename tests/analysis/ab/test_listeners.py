@@ -254,24 +254,6 @@ def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
     assert devices == {"phone", "speaker", "unknown"}
 
 
-def test_listeners_who_differ_in_their_effect_are_found(
-    folder: Path, tmp_path: Path
-) -> None:
-    events = [event | {} for event in EVENTS]
-    for event in events:
-        if (
-            event["experiments"].get("ALS") == "T1"
-            and device_of(event["user"]) == "speaker"
-        ):
-            event["time"] *= 0.5
-    files = {"device": folder / "listeners.csv", "genre": folder / "tracks.json"}
-    report = report_of(events, tmp_path, settings(folder, segments=files))
-    by_label = {
-        row.segment: row.relative.value for row in report.segments if row.by == "device"
-    }
-    assert by_label["speaker"] < -20 < 0 < by_label["phone"]
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [

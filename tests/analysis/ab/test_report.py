@@ -1,8 +1,6 @@
 """What a report says of logs that are good, bad, mixed, or not about the experiment at all."""
 
-import gzip
 import json
-import math
 import re
 from contextlib import nullcontext
 from dataclasses import replace
@@ -74,18 +72,6 @@ def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(
     assert 0 < adjusted_width < before.upper - before.lower
 
 
-def test_without_a_past_there_is_nothing_to_take_out(tmp_path: Path) -> None:
-    log, declared = (
-        write(tmp_path / "a.jsonl", experiment()),
-        CONFIG.model_copy(update={"cuped": True}),
-    )
-    plain, adjusted = (
-        build_report([log], "ALS", config) for config in (CONFIG, declared)
-    )
-    assert orjson.dumps(replace(adjusted, is_adjusted=False)) == orjson.dumps(plain)
-    assert all(math.isnan(one.past_explains) for one in plain.effects)
-
-
 def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -> None:
     config = AbConfig(primary=("time",), min_listeners=20)
     log = write(
@@ -130,48 +116,7 @@ def test_a_store_and_its_logs_give_the_same_report(tmp_path: Path) -> None:
     )
     assert without_source(of_store) == without_source(of_logs)
     assert of_store.lines.rejected == 3
-
-
-def test_logs_of_the_original_and_of_our_service_can_be_mixed_and_packed(
-    tmp_path: Path,
-) -> None:
-    events = experiment(effect=0.1)
-    ours = write(tmp_path / "ours.jsonl", events)
-    old = [
-        {
-            key: value
-            for key, value in one.items()
-            if key not in ("session", "recommender")
-        }
-        for one in events[::2]
-    ]
-    write(tmp_path / "mixed" / "a.jsonl", old)
-    packed = tmp_path / "mixed" / "b.jsonl.gz"
-    packed.write_bytes(
-        gzip.compress("".join(json.dumps(one) + "\n" for one in events[1::2]).encode())
-    )
-    mixed = build_report([tmp_path / "mixed"], "ALS", CONFIG)
-    alone = build_report([ours], "ALS", CONFIG)
-    # as text: a value that is none is like none
-    assert repr(mixed.original_table) == repr(alone.original_table)
-
-
-def test_every_line_is_counted_once_and_the_first_bad_ones_are_named(
-    tmp_path: Path,
-) -> None:
-    events = experiment()
-    log = write(
-        tmp_path / "a.jsonl", events, more=b"\n\n[1,2]\nnull\n" + b'{"message":"ne'
-    )
-    found = build_report([log], "ALS", CONFIG)
-    lines = found.lines
-    assert (lines.good, lines.rejected) == (len(events), 3)
-    assert lines.read == lines.good + lines.rejected
-    assert [one.line for one in found.rejected] == [
-        len(events) + 3,
-        len(events) + 4,
-        len(events) + 5,
-    ]
+    assert len(of_store.rejected) == 3
 
 
 def test_arms_that_miss_their_shares_are_not_trusted(log: Path) -> None:
@@ -179,15 +124,6 @@ def test_arms_that_miss_their_shares_are_not_trusted(log: Path) -> None:
     assert found.srm.mismatch
     assert found.verdict.decision == "do not trust"
     assert found.srm.expected == {"C": 48.0, "T1": 12.0}
-
-
-def test_listeners_who_change_their_arm_are_not_trusted(tmp_path: Path) -> None:
-    events = experiment()
-    for one in events[::2]:
-        one["experiments"] = {"ALS": "T1"}
-    found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG)
-    assert found.quality.changing_listeners > 20
-    assert found.verdict.decision == "do not trust"
 
 
 @pytest.mark.parametrize("text_ids", [False, True])
@@ -207,6 +143,7 @@ def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
     log = write(tmp_path / "a.jsonl", events)
     without = build_report([log], "", CONFIG)  # the only experiment
     assert without.verdict.decision == "do not trust"
+    assert without.quality.changing_listeners > 20
     config = parse_config(AbConfig, plan_document(changed), "the experiment")
     found = build_report([log], "ALS", config, changed)
     assert found.quality.changing_listeners == 0
@@ -250,27 +187,20 @@ def test_what_the_events_say_against_themselves_is_counted(tmp_path: Path) -> No
         # never closed
         event(900, START_MS + 30, track=4, recommendation=5, session="b", latency=None),
     ]
+    meeting = [  # in one millisecond, and in order
+        event(901, START_MS, track=1, recommendation=2, session="c"),
+        event(901, START_MS + 5, "last", track=2, session="c"),
+        # stands before the 'last'
+        event(901, START_MS + 5, track=4, recommendation=5, session="d"),
+        event(901, START_MS + 9, "last", track=5, session="d"),
+    ]
     found = build_report(
-        [write(tmp_path / "a.jsonl", [*experiment(), *odd])], "ALS", CONFIG
+        [write(tmp_path / "a.jsonl", [*experiment(), *odd, *meeting])], "ALS", CONFIG
     )
     quality = found.quality
     assert quality.duplicates == 1
     assert quality.broken_chains == 2
     assert quality.dropped_events == 1
-
-
-def test_events_of_one_millisecond_break_no_chain(tmp_path: Path) -> None:
-    meeting = [
-        event(900, START_MS, track=1, recommendation=2, session="a"),
-        event(900, START_MS + 5, "last", track=2, session="a"),
-        # stands before the 'last'
-        event(900, START_MS + 5, track=4, recommendation=5, session="b"),
-        event(900, START_MS + 9, "last", track=5, session="b"),
-    ]
-    found = build_report(
-        [write(tmp_path / "a.jsonl", [*experiment(), *meeting])], "ALS", CONFIG
-    )
-    assert found.quality.broken_chains == 0
 
 
 def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -> None:
@@ -315,18 +245,3 @@ def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -
     assert not waiting.is_final
     assert waiting.verdict.decision == "wait"
     assert "wait for the fixed horizon, 61 listeners" in words.reason(waiting)
-
-
-def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(
-    tmp_path: Path,
-) -> None:
-    events = experiment()
-    for one in events:
-        if one["recommender"] and one["experiments"]["ALS"] == "C":
-            one["recommender"] = "of C"
-    found = effect_of(
-        build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG),
-        "fallback_share",
-    )
-    assert math.isnan(found.relative.value)
-    assert found.effect > 0.05

@@ -228,14 +228,6 @@ def test_text_ids_become_the_numbers_of_stores_and_empty_ones_are_rejected(
     assert load("\n".join(lines)).rows == loaded.rows
 
 
-@pytest.mark.parametrize("blank", [b"", b" ", b"\t", b"\r", b"  \r"])
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_a_blank_line_is_passed_over(load: Load, blank: bytes, position: int) -> None:
-    lines = [text().encode()] * 2
-    lines.insert(position, blank)
-    assert load(b"\n".join(lines) + b"\n").lines == LineCounts(read=2, good=2)
-
-
 def test_a_log_without_the_last_line_end_is_whole(load: Load) -> None:
     assert load(f"{text()}\n{text(user=8)}").lines == LineCounts(read=2, good=2)
 

@@ -6,7 +6,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
 from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import Policy, match_lists
+from analysis.offpolicy.policies import match_lists
 from tests.analysis.offpolicy.logged import (
     MEANS,
     TOP,
@@ -77,16 +77,6 @@ def test_lists_that_know_the_sessions_are_not_conclusive(scorer: OffPolicy) -> N
     ]
     found = value_lists(scorer, np.arange(USERS), np.stack(known))
     assert any("was learned from these sessions" in reason for reason in found.reasons)
-
-
-def test_the_logging_policy_itself_is_worth_the_mean_of_the_log(
-    scorer: OffPolicy,
-) -> None:
-    sessions = scorer.sessions
-    same = Policy(np.where(sessions.counted, 1 / TRACKS, 0.0), sessions.counted)
-    found = scorer.value(same)
-    assert found.ips.value == pytest.approx(sessions.time[sessions.counted].mean())
-    assert found.mean_weight.value == pytest.approx(1)
 
 
 def test_what_cannot_be_valued_is_refused(scorer: OffPolicy) -> None:

@@ -91,11 +91,6 @@ def test_uniform_fills_what_was_not_logged() -> None:
     np.testing.assert_array_equal(logged.propensity, [np.nan, 0.1, 0.2])
 
 
-def test_a_uniform_logging_policy_needs_a_catalogue_that_holds_what_was_heard() -> None:
-    with pytest.raises(AnalysisError, match="track 12 was heard"):
-        read(A_SESSION, uniform=12)
-
-
 def test_each_holdout_keeps_the_sessions_that_it_names() -> None:
     rows = [
         (

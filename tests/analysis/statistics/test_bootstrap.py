@@ -29,17 +29,6 @@ def test_every_resample_draws_as_many_units_as_there_are() -> None:
     assert (draws.sum(axis=1) == 300).all()
 
 
-def test_units_are_drawn_evenly_and_independently() -> None:
-    draws = all_draws(Resamples(units=50, count=4000, seed=1)).astype(float)
-    # Multinomial: mean 1, variance 1 - 1/n, covariance -1/n.
-    covariance = np.cov(draws.T)
-    assert draws.mean(axis=0) == pytest.approx(np.ones(50), abs=0.08)
-    assert np.diag(covariance).mean() == pytest.approx(1 - 1 / 50, abs=0.02)
-    assert covariance[~np.eye(50, dtype=bool)].mean() == pytest.approx(
-        -1 / 50, abs=0.001
-    )
-
-
 def test_equal_arguments_give_equal_resamples_and_another_seed_gives_others() -> None:
     first, again, other = (all_draws(Resamples(40, 10, seed)) for seed in (5, 5, 6))
     assert (first == again).all()

@@ -10,13 +10,6 @@ from analysis.statistics.multiplicity import benjamini_hochberg, holm
 ADJUSTMENTS = pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
 
 
-def test_adjusted_values_as_arithmetic() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([3 * 0.01, 2 * 0.03, 2 * 0.03])
-    assert benjamini_hochberg([0.01, 0.04, 0.03]) == pytest.approx(
-        [3 * 0.01, 0.04, 0.04]
-    )
-
-
 @ADJUSTMENTS
 def test_what_was_not_tested_stays_so_and_does_not_count(
     adjust: Callable[[Sequence[float]], list[float]],

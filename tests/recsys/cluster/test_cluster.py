@@ -43,6 +43,7 @@ def refusal(config: ClusterConfig) -> str:
 
 
 @pytest.mark.dask
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_named_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -63,6 +64,7 @@ def test_a_scheduler_that_does_not_answer_is_named_with_what_to_do(
 
 
 @pytest.mark.dask
+@pytest.mark.slow
 def test_a_scheduler_without_workers_is_named_with_what_to_do() -> None:
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster:
         address = cluster.scheduler_address
@@ -71,6 +73,7 @@ def test_a_scheduler_without_workers_is_named_with_what_to_do() -> None:
 
 
 @pytest.mark.dask
+@pytest.mark.slow
 def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -145,16 +148,11 @@ def test_a_script_without_a_guard_gets_one_line_that_says_so(tmp_path: Path) -> 
 
 
 @pytest.mark.dask
-def test_a_client_that_is_given_is_used_and_stays_open(tmp_path: Path) -> None:
-    with (
-        LocalCluster(
-            n_workers=1, processes=False, dashboard_address="127.0.0.1:0"
-        ) as started,
-        Client(started) as client,
-    ):
-        with open_cluster(ClusterConfig(), (tmp_path,), client) as cluster:
-            assert [outcome.result() for outcome in cluster.run(max, [(1, 2)])] == [2]
-        assert client.status == "running"
+@pytest.mark.slow
+def test_a_client_that_is_closed_is_refused() -> None:
+    with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as started:
+        client = Client(started)
+        client.close()
     with (
         open_cluster(ClusterConfig(), client=client) as cluster,
         pytest.raises(SearchError, match="an open one is needed"),

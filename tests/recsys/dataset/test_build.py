@@ -53,6 +53,7 @@ def read_pairs(store: Store, dataset: Dataset, split: SplitName | None) -> Pairs
     }
 
 
+@pytest.mark.slow
 def test_order_and_number_of_the_runs_do_not_matter(tmp_path: Path) -> None:
     contents = []
     for name, parts in (("forward", [0, 1, 2]), ("backward", [2, 1, 0])):

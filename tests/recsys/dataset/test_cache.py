@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from looplib.cli import run
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.search import __main__ as search
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
 
@@ -115,23 +113,3 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert list((small_disk / "store").glob("cache/*")) == []
     ballast.unlink()
     assert build(small_disk / "store", tmp_path / "run")[0].summary == dataset.summary
-
-
-@pytest.mark.usefixtures("no_processes")
-def test_a_full_disk_is_one_line_of_the_search(
-    store: Path,
-    dataset: Dataset,
-    small_disk: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    fill(small_disk, store, dataset, 0.5)
-    (tmp_path / "search.yaml").write_text(
-        f"store: {small_disk / 'store'}\nrun: {tmp_path / 'run'}\n"
-    )
-    assert (
-        run(search.app, search.PROG, ["--config", str(tmp_path / "search.yaml")]) == 2
-    )
-    shown = capsys.readouterr().err
-    assert "No space left on device" in shown.splitlines()[-1]
-    assert "Traceback" not in shown

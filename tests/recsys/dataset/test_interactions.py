@@ -9,7 +9,7 @@ from tests.recsys.plays import dataset_of_plays, random_plays, training_plays
 
 
 def test_the_oldest_plays_train_and_the_newest_are_held_out(tmp_path: Path) -> None:
-    rows = random_plays(3)
+    rows = random_plays(3, plays=11)
     dataset = dataset_of_plays(tmp_path, rows)
     train = load_interactions(dataset, "training", is_ordered=True)
     plays = train.ordered_plays
@@ -18,8 +18,8 @@ def test_the_oldest_plays_train_and_the_newest_are_held_out(tmp_path: Path) -> N
         assert dataset.users[row] == user
         assert dataset.tracks[columns].tolist() == tracks
     everything = load_interactions(dataset, "all", is_ordered=True).ordered_plays
-    assert everything.counts.tolist() == [60] * 40
-    assert everything.age[:60].tolist() == list(range(60, 0, -1))
+    assert everything.counts.tolist() == [11] * 40
+    assert everything.age[:11].tolist() == list(range(11, 0, -1))
     artists = train.artists
     assert [artists[i] == artists[0] for i in range(16)] == [True] * 8 + [False] * 8
 

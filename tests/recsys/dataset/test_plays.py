@@ -32,12 +32,7 @@ def test_positions_order_plays_as_timestamps_do(tmp_path: Path) -> None:
     assert first.indptr.tolist() == second.indptr.tolist()
 
 
-def test_the_newest_are_a_share_of_each_listener(tmp_path: Path) -> None:
-    dataset = dataset_of_plays(tmp_path, random_plays(1, listeners=5, plays=11))
-    assert read_plays(dataset, "all").counts.tolist() == [11] * 5
-    assert read_plays(dataset, "training").counts.tolist() == [9] * 5
-
-
+@pytest.mark.slow
 def test_without_an_order_what_needs_one_is_left_out_with_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,6 @@ from recsys.ingest.pipeline import ingest
 from recsys.search import __main__ as search
 from recsys.search.folder import read_winner, write_winner
 from recsys.workspace import open_workspace
-from tests.recsys.finished import finish_run
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
@@ -60,17 +59,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-def test_every_listener_has_thirty_distinct_tracks_of_the_catalogue(
-    finished: Path, tmp_path: Path
-) -> None:
-    version = Path(export.export_run(finished, tmp_path, ExportConfig()))
-    lines = read_lines(version / "recommendations.jsonl")
-    assert [line["user"] for line in lines] == list(range(40))
-    for line in lines:
-        assert len(set(line["tracks"])) == 30
-        assert set(line["tracks"]) <= set(range(TRACKS))
 
 
 def test_lists_are_those_of_the_exported_factors(
@@ -180,17 +168,6 @@ def test_a_winner_without_factors_is_published_with_those_of_the_best_als_trial(
         for folder in (*versions.values(), als_version)
     ]
     assert lists[0] == lists[1] != lists[2]
-
-
-def test_a_tiny_catalogue_gives_shorter_lists(tmp_path: Path) -> None:
-    make_store(
-        tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12
-    )
-    version = Path(
-        export.export_run(finish_run(tmp_path), tmp_path / "out", ExportConfig())
-    )
-    lines = read_lines(version / "recommendations.jsonl")
-    assert all(sorted(line["tracks"]) == list(range(12)) for line in lines)
 
 
 def test_a_new_version_leaves_the_earlier_ones_and_moves_current(

@@ -86,6 +86,7 @@ def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
     )
 
 
+@pytest.mark.slow
 def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None:
     catalogue = write_plays(tmp_path, lambda track: track)
     sections = {"catalogue": catalogue, "split": {"kind": "newest"}}
@@ -106,6 +107,9 @@ def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None
     before = als.state["item_factors"][played]
     assert np.array_equal(before, als.factors.item_factors[played])
     assert open_dataset(dataset.address).summary.tracks == ARTISTS * (TRACKS + 1)
+    catalogue.write_text('{"track": 5000, "artist": "a", "title": "t"}')
+    with pytest.raises(StoreError, match=r"names 0 of the .* leave it out: --set"):
+        dataset_of(config)
     catalogue.unlink()
     with pytest.raises(StoreError, match="cannot be read"):
         dataset_of(config)

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from analysis.logs import reader as event_log
@@ -18,26 +16,10 @@ from analysis.tables.columns import Reading, parse_columns
 from recsys.errors import IngestError
 from recsys.ingest import pipeline as ingest
 from recsys.ingest.report import describe_ingest
-from recsys.store.partitions import partition_of
-from recsys.store.remote import open_store, partition_files
+from recsys.store.remote import open_store
 from tests.recsys.commands import error_line
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
 from tests.recsys.tables import ingest as run_ingest
-
-COLUMNS = {
-    "user": pa.int64(),
-    "timestamp": pa.int64(),
-    "message": pa.string(),
-    "track": pa.int64(),
-    "time": pa.float64(),
-    "latency": pa.float64(),
-    "recommendation": pa.int64(),
-    "experiments": pa.string(),
-    "session": pa.string(),
-    "recommender": pa.string(),
-    "propensity": pa.float64(),
-    "request": pa.int64(),
-}
 
 
 def events(count: int, seed: int = 1) -> list[dict[str, Any]]:
@@ -59,22 +41,6 @@ def events(count: int, seed: int = 1) -> list[dict[str, Any]]:
 
 def ingested(folder: Path, *logs: Path) -> Store:
     return ingest.ingest(logs, folder / "store", partitions=4).store
-
-
-def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
-    store = ingested(tmp_path, write_log(tmp_path / "a.jsonl", events(3000)))
-    for partition, files in enumerate(partition_files(store)):
-        (file,) = files
-        table = pq.read_table(file, partitioning=None)
-        assert {
-            name: table.schema.field(name).type for name in table.column_names
-        } == COLUMNS
-        keys = [
-            (row["user"], row["timestamp"], row["message"] == "last", row["track"])
-            for row in table.to_pylist()
-        ]
-        assert keys == sorted(keys)
-        assert set(partition_of(table["user"].to_numpy(), 4).tolist()) == {partition}
 
 
 def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_lines_no_row(
@@ -118,15 +84,6 @@ def test_the_same_content_again_adds_nothing_under_any_name(
     message = f"2 files add nothing, the store has their content: {log} …"
     assert message in capsys.readouterr().out
     assert open_store(tmp_path / "store") == report.store
-
-
-def test_experiments_are_stored_as_canonical_json(tmp_path: Path) -> None:
-    arms = [{"b": "T1", "a": "C"}, {"a": "C", "b": "T1"}, {}, None]
-    rows = [event(user=1, track=n, experiments=arm) for n, arm in enumerate(arms)]
-    store = ingested(tmp_path, write_log(tmp_path / "a.jsonl", rows))
-    stored = {row["track"]: row["experiments"] for row in read_rows(store)}
-    both = '{"a":"C","b":"T1"}'
-    assert stored == {0: both, 1: both, 2: "{}", 3: None}
 
 
 def test_rejects_are_kept_counted_and_reported(

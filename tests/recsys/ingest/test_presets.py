@@ -12,7 +12,7 @@ from recsys.ingest.presets import PRESETS, make_reading
 from recsys.store.ids import read_titles
 from recsys.store.remote import open_store
 from tests.recsys.events import rows_by_original_id
-from tests.recsys.tables import ingest, write_json
+from tests.recsys.tables import ingest
 
 # the file's name and content, and of the first columns of COLUMNS what its rows have
 COLUMNS = ("user", "track", "time", "recommendation", "message", "propensity")
@@ -105,13 +105,10 @@ def test_yambda_has_units_of_five_seconds_and_percentages(tmp_path: Path) -> Non
         }
     )
     pq.write_table(table, tmp_path / "listens.parquet")
-    write_json(tmp_path / "listens.jsonl", table.to_pylist())
-    for name in ("listens.parquet", "listens.jsonl"):
-        store = tmp_path / f"store of {name}"
-        assert ingest(store, tmp_path / name, "--preset", "yambda") == 0
-        rows = rows_by_original_id(open_store(store))
-        assert [
-            (row["user"], row["track"], row["time"], row["recommendation"])
-            for row in rows
-        ] == [(100, 9000, 1.0, 3000), (100, 3000, 0.25, None)]
-        assert [row["timestamp"] for row in rows] == [39_420 * 5000, 39_460 * 5000]
+    store = tmp_path / "store"
+    assert ingest(store, tmp_path / "listens.parquet", "--preset", "yambda") == 0
+    rows = rows_by_original_id(open_store(store))
+    assert [
+        (row["user"], row["track"], row["time"], row["recommendation"]) for row in rows
+    ] == [(100, 9000, 1.0, 3000), (100, 3000, 0.25, None)]
+    assert [row["timestamp"] for row in rows] == [39_420 * 5000, 39_460 * 5000]

@@ -9,6 +9,7 @@ from recsys.models.baselines import Popular
 from recsys.models.blend import Blend, fit_logistic
 
 
+@pytest.mark.slow
 def test_the_blend_predicts_better_than_what_is_popular(
     dataset: Dataset, train: Interactions
 ) -> None:

@@ -115,6 +115,7 @@ class Ease(SimilarityModel):
         return super().fit(train, seed=seed, threads=threads)
 
 
+@pytest.mark.slow
 def test_one_class_and_a_line_in_the_registry_make_a_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,8 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from listening_loop.client import ServiceClient
-from listening_loop.lab.app import LabSettings, create_app
 from looplib.cli import run
 from looplib.errors import UserError
-from recsys.dataset.dataset import open_dataset
 from recsys.ingest import pipeline as ingest
 from recsys.report.page import write_report
 from recsys.search import __main__ as search
@@ -145,16 +142,6 @@ def test_names_are_text_and_nothing_is_fetched(page: Element, run_folder: Path) 
     assert "https://" not in text
 
 
-def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> None:
-    dataset = open_dataset(
-        world / "store" / "cache" / read_run(open_workspace(run_folder))[1].dataset
-    )
-    matrix = dataset.matrix("training")
-    density = 100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1])
-    (fact,) = [fact for fact in page.find("div") if fact.text.startswith("Density")]
-    assert fact.text.startswith(f"Density{density:.2f}")
-
-
 def test_the_page_is_written_again_and_titles_are_of_the_store_s_own_catalogue(
     world: Path, run_folder: Path, tmp_path: Path
 ) -> None:
@@ -165,28 +152,3 @@ def test_the_page_is_written_again_and_titles_are_of_the_store_s_own_catalogue(
     before = (run_folder / "report.html").read_bytes()
     write_report(str(run_folder))
     assert (run_folder / "report.html").read_bytes() == before
-
-
-def test_a_missing_catalogue_is_reported_before_the_search_and_costs_no_winner(
-    world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    missing = world / "nowhere.json"
-    assert search_world(world, f"catalogue={missing}") == 2
-    assert f"{missing}: cannot be read" in capsys.readouterr().err
-    assert (world / "<b>run" / "winner.json").exists()
-
-
-def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no finished run here"):
-        write_report(str(tmp_path))
-
-
-def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -> None:
-    service = ServiceClient("http://localhost:1")
-    client = create_app(LabSettings(world, service)).test_client()
-    shown = client.get("/runs/%3Cb%3Erun", headers={"Host": "localhost"})
-    assert shown.status_code == 200
-    (link,) = Parser(shown.get_data(as_text=True)).root.find("a", id="report")
-    answer = client.get(link.attributes["href"], headers={"Host": "localhost"})
-    assert answer.data == (world / "<b>run" / "report.html").read_bytes()
-    assert answer.headers["Content-Security-Policy"].startswith("sandbox")

@@ -7,11 +7,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from looplib.cli import run
+from recsys.config import ExportConfig
+from recsys.errors import ExportError
+from recsys.export.export import export_run
 from recsys.models.baselines import Popular
+from recsys.search import __main__ as search
+from recsys.search.folder import read_winner
 from recsys.search.ledger import Score
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
+from recsys.workspace import open_workspace
 from tests.recsys.commands import search_argv
+from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.search.quick import QUICK, refusal, search_ok
 
@@ -96,3 +104,23 @@ def test_a_winner_that_popular_could_not_be_compared_with_is_not_published(
     settings = [*QUICK, "export.publish_anyway=false"]
     line = refusal(capsys, search_argv(store, tmp_path / "run", settings))
     assert "not significantly better than every baseline" in line
+
+
+def test_a_model_no_better_than_popular_is_not_published(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poor = ["models.als.factors=[1]", "models.als.regularization=[1e6]"]
+    settings = [*QUICK, *poor, "export.filter_seen=true", "export.publish_anyway=false"]
+    folder = tmp_path / "run"
+    with without_processes():
+        assert run(search.app, search.PROG, search_argv(store, folder, settings)) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "validation.filter_seen is false and export.filter_seen true" in said
+    assert "the best model is not significantly better than every" in said
+    assert not (folder / "export").exists()
+    winner = read_winner(open_workspace(folder))
+    assert winner.beats_baselines is False
+    publish = "only export.publish_anyway: true publishes it"
+    assert any(publish in warning for warning in winner.warnings)
+    with pytest.raises(ExportError, match=r"--set export\.publish_anyway=true"):
+        export_run(folder, tmp_path / "out", ExportConfig())

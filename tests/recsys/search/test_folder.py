@@ -9,20 +9,6 @@ from recsys.search.folder import locked_run, read_run
 from recsys.workspace import open_workspace
 
 
-def test_a_second_search_in_a_folder_is_refused_and_a_later_one_is_not(
-    tmp_path: Path,
-) -> None:
-    folder = tmp_path / "run"
-    with (
-        locked_run(open_workspace(folder)),
-        pytest.raises(StorageError, match="another search is at work here"),
-        locked_run(open_workspace(folder)),
-    ):
-        pass
-    with locked_run(open_workspace(folder)):
-        assert list(tmp_path.iterdir()) == [folder]
-
-
 def test_what_an_earlier_search_found_is_kept_but_its_conclusions(
     tmp_path: Path,
 ) -> None:

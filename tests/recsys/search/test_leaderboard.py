@@ -13,6 +13,8 @@ from recsys.models.registry import read_models
 from recsys.search.comparison import differences
 from recsys.search.leaderboard import (
     BEHIND,
+    WARNING,
+    Entry,
     Leaderboard,
     explain_winner,
     print_rows,
@@ -140,21 +142,6 @@ def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(
     assert ranking[0].behind == (0, 0, 0)
 
 
-def test_pairs_tell_apart_what_overlapping_intervals_do_not(
-    candidates: list[Trial],
-) -> None:
-    """Listeners differ by 0.3, the models by 0.01: the intervals overlap, the paired difference is
-    certain."""
-    shares = shares_of(candidates, {32: (0.51,), 16: (0.50,), 8: (0.509,)})
-    board = compared(ranked(candidates, scores_of(candidates, shares)), shares)
-    first, *behind = board.candidates
-    ties = {entry.trial.params["factors"]: entry.ties for entry in behind}
-    assert first.ties
-    assert ties[16] is False
-    width = 2 * 1.96 * shares[first.trial.id, 1][0].std() / np.sqrt(LISTENERS)
-    assert width > 3 * 0.01
-
-
 @pytest.mark.parametrize(("models", "searches", "most"), [(12, 100, 9), (36, 40, 4)])
 def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(
     models: int, searches: int, most: int
@@ -219,3 +206,15 @@ def test_a_winner_at_the_edge_of_an_axis_is_reported(
     board = compared(ranked(candidates, scores_of(candidates, shares)), shares)
     assert ("go beyond models.als.factors" in " ".join(explain(board))) == is_edge
     assert "models.als.factors" not in " ".join(explain(board, may_expand=True))
+
+
+def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
+    metric = "ope_time@30"
+    trial = Trial("a", "als", {"factors": 8}, 1)
+    metrics = {metric: (0.3, 0.2, 0.4)}
+    score = Score(trial, 5, "scorer", metrics, warnings={metric: "too few"})
+    entry = Entry(trial, score=score)
+    board = Leaderboard(metric, (entry,))
+    assert explain_winner(board, entry, may_expand=False) == [
+        f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
+    ]

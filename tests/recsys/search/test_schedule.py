@@ -94,13 +94,6 @@ def random_values(
     }
 
 
-def test_a_grid_takes_every_candidate_to_the_end() -> None:
-    played = Played(GRID, random_values(GRID, 1)).play(2, np.random.default_rng(2))
-    assert len(played.taken) == len(set(played.taken)) == 9 * 3
-    assert played.schedule.stopped == {}
-    assert played.schedule.done == {candidate.id for candidate in played.candidates}
-
-
 def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
     played = Played(GRID, random_values(GRID, 1))
     second = played.schedule.steps[1]
@@ -204,17 +197,6 @@ def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_
         assert len(played.taken) == len(set(played.taken))
         assert played.schedule.done == {candidate.id for candidate in played.candidates}
     assert all(outcome == outcomes[0] for outcome in outcomes)
-
-
-def test_what_is_tied_with_the_best_is_never_stopped() -> None:
-    search = HALVING
-    values: dict[tuple[int, int], float | None] = {
-        (number, iteration): 0.5 - 0.001 * number + 0.001 * iteration
-        for number in range(9)
-        for iteration in search.scored_iterations
-    }
-    played = Played(search, values).play(3, np.random.default_rng(0))
-    assert played.schedule.stopped == {}
 
 
 def test_of_what_is_tied_only_the_best_and_what_may_be_better_go_on() -> None:

@@ -64,7 +64,7 @@ def test_a_trial_s_id_follows_from_data_hyperparameters_and_seed() -> None:
 
 @pytest.mark.parametrize(
     ("iterations", "score_every", "scored"),
-    [(15, 5, (5, 10, 15)), (7, 3, (3, 6, 7)), (4, 9, (4,)), (3, 1, (1, 2, 3))],
+    [(15, 5, (5, 10, 15)), (7, 3, (3, 6, 7)), (4, 9, (4,))],
 )
 def test_the_last_iteration_is_always_scored(
     iterations: int, score_every: int, scored: tuple[int, ...]
@@ -77,7 +77,7 @@ def test_the_last_iteration_is_always_scored(
 
 @pytest.mark.parametrize(
     ("iterations", "scored"),
-    [(15, (1, 2, 3, 4, 6, 9, 13, 15)), (4, (1, 2, 3, 4)), (2, (1, 2)), (1, (1,))],
+    [(15, (1, 2, 3, 4, 6, 9, 13, 15)), (1, (1,))],
 )
 def test_halving_scores_after_half_as_many_iterations_again(
     iterations: int, scored: tuple[int, ...]

@@ -1,7 +1,6 @@
 """Choosing by the off-policy estimate of listening time, on a world whose truth is known."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,13 @@ import pytest
 
 from looplib.arrays import Int32Array
 from looplib.cli import run
-from recsys.config import ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
 from recsys.search import __main__ as search
 from recsys.search.folder import LEDGER, read_run
-from recsys.search.leaderboard import WARNING, Entry, Leaderboard, explain_winner
-from recsys.search.ledger import Score, read_ledger, scores_of
+from recsys.search.ledger import read_ledger, scores_of
 from recsys.search.scorer import Scorer, resolve_split, score_lists
-from recsys.search.trials import Checkpoint, Trial
+from recsys.search.trials import Checkpoint
 from recsys.workspace import open_workspace
 from tests.recsys.commands import error_line, search_argv
 from tests.recsys.logs import START_MS, Session, make_store
@@ -182,16 +179,6 @@ def test_a_small_effective_sample_is_shown_with_its_reason(
     )
 
 
-def test_without_propensities_the_metric_is_missing(scorer: Scorer) -> None:
-    blind = replace(scorer, validation=ValidationConfig(ks=(10,), select="ndcg@10"))
-    lists = lists_of(open_dataset(scorer.dataset))["best"]
-    assert not [
-        key
-        for key in score_lists(blind, lists, is_whole=True).metrics
-        if key.startswith("ope_time")
-    ]
-
-
 def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -249,15 +236,3 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
         winner.warnings
     )
     assert "who chose nothing" in " ".join(capsys.readouterr().err.split())
-
-
-def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
-    metric = "ope_time@30"
-    trial = Trial("a", "als", {"factors": 8}, 1)
-    metrics = {metric: (0.3, 0.2, 0.4)}
-    score = Score(trial, 5, "scorer", metrics, warnings={metric: "too few"})
-    entry = Entry(trial, score=score)
-    board = Leaderboard(metric, (entry,))
-    assert explain_winner(board, entry, may_expand=False) == [
-        f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
-    ]
