@@ -43,7 +43,7 @@ def load_configured(settings: ServiceSettings) -> ServedModel:
     """Load the catalogue and the current version that the settings name.
 
     Raises:
-        CatalogueError: The catalogue cannot be read.
+        BotifyError: The catalogue cannot be read.
         ModelError: The version is not what its manifest says, or does not fit.
     """
     catalogue = load_catalogue(settings.catalogue)

@@ -9,7 +9,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import orjson
 
-from listening_loop.errors import ServiceError
+from listening_loop.errors import LoopError
 
 _TIMEOUT_S = 20.0
 _OPENER = build_opener(ProxyHandler({}))  # a service is asked directly
@@ -59,4 +59,4 @@ class ServiceClient:
             problem = f"the service refuses ({refusal.code}): {reason}"
         except (OSError, HTTPException, TypeError, ValueError) as error:
             problem = f"the service at {self.url} does not answer ({error})"
-        raise ServiceError(problem)
+        raise LoopError(problem)

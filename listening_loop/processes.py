@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from listening_loop.client import ServiceClient
-from listening_loop.errors import LoopError, ServiceError
+from listening_loop.errors import LoopError
 from looplib.cli import program
 from looplib.files import exclusive
 from looplib.progress import console
@@ -161,7 +161,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", name: str, port: int) 
     service = ServiceClient(f"http://127.0.0.1:{port}")
     deadline = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(ServiceError):
+        with suppress(LoopError):
             service.ask("GET", "/health/ready")
             return
         time.sleep(0.05)

@@ -38,6 +38,11 @@ class WeightedLists(TrackLists):
         is_in_catalogue = self.tracks[span] != NO_TRACK
         return self.tracks[span][is_in_catalogue], self.values[span][is_in_catalogue]
 
+    def values_of(self, number: int) -> dict[int, float]:
+        """Look up the values of a list by track."""
+        tracks, values = self.find(number)
+        return dict(zip(tracks.tolist(), values.tolist(), strict=True))
+
 
 def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Arrays:
     """Read the arrays of an `.npz` that `numpy.savez` wrote; ids are replaced by their numbers.

@@ -77,19 +77,26 @@ def load_model(
         ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
             or the kind of ids.
     """
-    version = Version(recommendations, catalogue)
-    lists = read_track_lists(version, recommendations.name)
+    try:
+        version = Version(recommendations, catalogue)
+        lists = read_track_lists(version, recommendations.name)
+        loaded = {
+            artifact.name: artifact.load(version)
+            for artifact in artifacts
+            if artifact.file in version.manifest.files
+        }
+    except ModelError:
+        raise
+    except Exception as error:  # damaged files make their readers raise any kind
+        reason = f"{type(error).__name__}: {error}"
+        folder = recommendations.parent
+        raise ModelError(f"{folder}: cannot be loaded ({reason})") from error
     if text_users not in (None, lists.is_text):
         kinds = {True: "text", False: "whole numbers"}
         raise ModelError(
             f"{version.folder}: ids of listeners are {kinds[lists.is_text]}, "
             f"and those of the service are {kinds[not lists.is_text]}"
         )
-    loaded = {
-        artifact.name: artifact.load(version)
-        for artifact in artifacts
-        if version.has(artifact.file)
-    }
     return ServedModel(
         version=version.manifest.model,
         created_at=version.manifest.created_at,

@@ -134,17 +134,12 @@ class Versions:
         return self._recommendations
 
     def _load(self, folder: Path) -> ServedModel:
-        recommendations = folder / self._configured().name
-        catalogue, text_users = self.model.catalogue, self.model.text_users
-        try:
-            return load_model(
-                recommendations, catalogue, self._artifacts, text_users=text_users
-            )
-        except ModelError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise ModelError(f"{folder}: cannot be loaded ({reason})") from error
+        return load_model(
+            folder / self._configured().name,
+            self.model.catalogue,
+            self._artifacts,
+            text_users=self.model.text_users,
+        )
 
     def _serve(self, model: ServedModel) -> None:
         self.model, self._served = model, self._tried
