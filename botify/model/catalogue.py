@@ -104,7 +104,13 @@ def load_catalogue(path: Path) -> Catalogue:
     lines = text.splitlines()
     if not lines:
         raise BotifyError(f"{path}: holds no tracks")
-    records = _read_records(path, lines)
+    records: list[_CatalogueLine] = []
+    try:
+        records.extend(map(_decode, lines))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BotifyError(
+            f"{path}:{len(records) + 1}: no object with track and artist ({error})"
+        ) from None
     order = _order(path, [record.track for record in records])
     ids = [records[line].track for line in order]
     is_dense = ids == list(range(len(ids)))
@@ -124,17 +130,6 @@ def load_catalogue(path: Path) -> Catalogue:
         ids=range(len(ids)) if is_dense else ids,
         numbers={} if is_dense else {track: number for number, track in enumerate(ids)},
     )
-
-
-def _read_records(path: Path, lines: Sequence[bytes]) -> list[_CatalogueLine]:
-    records: list[_CatalogueLine] = []
-    try:
-        records.extend(map(_decode, lines))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BotifyError(
-            f"{path}:{len(records) + 1}: no object with track and artist ({error})"
-        ) from None
-    return records
 
 
 def _order(path: Path, ids: Sequence[Any]) -> list[int]:

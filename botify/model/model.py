@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -50,12 +50,6 @@ class ServedModel:
     def get(self, artifact: Artifact[T]) -> T | None:
         """Look up an artifact; None where the version lacks it."""
         return self.artifacts.get(artifact.name)
-
-
-def no_model(catalogue: Catalogue, *, text_users: bool | None = None) -> ServedModel:
-    """Make the model that is served before anything is published: a catalogue alone."""
-    is_text = catalogue.is_text if text_users is None else text_users
-    return ServedModel("none", datetime.now(UTC), catalogue, is_text)
 
 
 def load_model(

@@ -2,7 +2,6 @@
 
 from array import array
 from dataclasses import dataclass
-from io import BufferedReader
 from typing import Any
 
 import msgspec
@@ -60,23 +59,7 @@ def read_track_lists(version: Version, name: str, of: str = "user") -> TrackList
         ModelError: It is not what the manifest says, or a line is something else; the message
             names the line.
     """
-    with version.open(name) as file:
-        users, lengths, tracks, is_text = _read_lines(file, version, of)
-    order = np.argsort(users, kind="stable")
-    ids = users[order]
-    ends = lengths.cumsum()
-    return TrackLists(ids, (ends - lengths)[order], ends[order], tracks, is_text)
-
-
-def _read_lines(
-    file: BufferedReader, version: Version, of: str
-) -> tuple[IntArray, IntArray, Int32Array, bool]:
-    """Read the lines of a file.
-
-    Returns:
-        The users, the lengths of their lists, all tracks, and whether ids are text.
-    """
-    catalogue = version.catalogue
+    path, catalogue = version.folder / name, version.catalogue
     numbers, may_lack = catalogue.numbers, version.may_lack
     # compact, and grow without a copy
     users, lengths, tracks = array("q"), array("q"), array("i")
@@ -88,33 +71,41 @@ def _read_lines(
     decode = msgspec.json.Decoder(line_type).decode
     kinds = set[type]()
     try:
-        for text in file:
-            line: Any = decode(text)
-            kinds.add(type(line.user))
-            if len(kinds) > 1:
-                raise ValueError(f"id {line.user!r} found after ids of the other kind")
-            listed = line.tracks
-            if numbers:
-                listed = [
-                    numbers[track]
-                    for track in listed
-                    if track in numbers or not may_lack
-                ]
-            tracks.fromlist(listed)
-            lengths.append(len(listed))
-            users.append(user_number(line.user))
+        with version.open(name) as file:
+            for text in file:
+                line: Any = decode(text)
+                kinds.add(type(line.user))
+                if len(kinds) > 1:
+                    raise ValueError(
+                        f"id {line.user!r} found after ids of the other kind"
+                    )
+                listed = line.tracks
+                if numbers:
+                    listed = [
+                        numbers[track]
+                        for track in listed
+                        if track in numbers or not may_lack
+                    ]
+                tracks.fromlist(listed)
+                lengths.append(len(listed))
+                users.append(user_number(line.user))
     except OSError as error:
-        raise ModelError(f"{file.name}: cannot be read ({error.strerror})") from None
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         expected = f'{{"{of}": id, "tracks": [ids]}} is expected'
-        raise ModelError(f"{file.name}:{len(users) + 1}: {expected}; {error}") from None
+        raise ModelError(f"{path}:{len(users) + 1}: {expected}; {error}") from None
     except KeyError as error:
         raise ModelError(
-            f"{file.name}:{len(users) + 1}: track {error} is not in the catalogue"
+            f"{path}:{len(users) + 1}: track {error} is not in the catalogue"
         ) from None
-    return (
-        np.frombuffer(users, np.int64),
-        np.frombuffer(lengths, np.int64),
+    user_numbers = np.frombuffer(users, np.int64)
+    order = np.argsort(user_numbers, kind="stable")
+    counts = np.frombuffer(lengths, np.int64)
+    ends = counts.cumsum()
+    return TrackLists(
+        user_numbers[order],
+        (ends - counts)[order],
+        ends[order],
         np.frombuffer(tracks, np.int32),
         str in kinds,
     )

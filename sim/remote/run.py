@@ -2,9 +2,9 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -20,14 +20,9 @@ from sim.worlds.files import World, load_world, world_digest
 SCHEMA = 5
 
 
-@dataclass
-class TrafficTotals:
-    """What all sessions of a run heard."""
-
-    sessions: int = 0
-    tracks: int = 0  # the organic ones included
-    hundredths: int = 0  # shares heard of these tracks, summed
-    retries: int = 0  # requests sent again
+Totals = Counter[str]
+"""`sessions` played, `tracks` with the organic ones, `hundredths` heard of them, and `retries`, the
+requests that were sent again."""
 
 
 def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
@@ -41,21 +36,22 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
     with progress("listening", config.episodes, "sessions") as report:
         totals = asyncio.run(play_sessions(world, config, report))
     seconds = time.monotonic() - began
-    tracks = totals.tracks / totals.sessions
-    listened = totals.hundredths / 100 / totals.sessions
+    sessions = totals["sessions"]
+    tracks = totals["tracks"] / sessions
+    listened = totals["hundredths"] / 100 / sessions
     say(
-        f"{totals.sessions:,} sessions, {totals.sessions / seconds:,.0f} a second; "
+        f"{sessions:,} sessions, {sessions / seconds:,.0f} a second; "
         f"tracks a session {tracks:.3f}, listening time {listened:.3f}"
     )
-    if totals.retries:
-        say(f"{totals.retries:,} requests sent again")
+    if retries := totals["retries"]:
+        say(f"{retries:,} requests sent again")
     if config.summary:
         document = {
             "schema": SCHEMA,
             **config.model_dump(mode="json"),
             "world": {"sha256": world_digest(config.world)},
             "seconds": round(seconds, 3),
-            **asdict(totals),
+            **totals,
             "tracks": tracks,
             "time": listened,
         }
@@ -66,7 +62,7 @@ async def play_sessions(
     world: World,
     config: RemoteConfig,
     report: Callable[[int], object] = lambda _: None,
-) -> TrafficTotals:
+) -> Totals:
     """Play the sessions of a run.
 
     Args:
@@ -77,17 +73,17 @@ async def play_sessions(
     Raises:
         SimError: The service has no good answer.
     """
-    totals = TrafficTotals()
+    totals = Totals()
 
     def count(batch: SessionBatch, rows: IntArray) -> None:
-        totals.sessions += len(rows)
-        totals.tracks += int(batch.length[rows].sum())
-        totals.hundredths += int(batch.hundredths[:, rows].sum())
-        report(totals.sessions)
+        totals["sessions"] += len(rows)
+        totals["tracks"] += int(batch.length[rows].sum())
+        totals["hundredths"] += int(batch.hundredths[:, rows].sum())
+        report(totals["sessions"])
 
     seed = config.seed
     starts = draw_session_starts(world, seed, np.arange(config.episodes))
-    queue = SessionQueue(starts.listeners)
+    queue = SessionQueue(starts[0])
     async with aclosing(RecommendationClient(config, world.tracks)) as client:
         batches = [
             SessionBatch(world, config.batch or 1) for _ in range(config.concurrency)
@@ -96,5 +92,5 @@ async def play_sessions(
             play_pool(batch, starts, queue, client, seed, count) for batch in batches
         ]
         await asyncio.gather(*pools)
-        totals.retries = client.retries
+        totals["retries"] = client.retries
     return totals

@@ -6,7 +6,6 @@ beside it.
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,21 +20,16 @@ from sim.listening.sessions import (
 from sim.remote.client import RecommendationClient
 from sim.worlds.files import World
 
-_LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(
-    4
-)  # what a session's draws are for
+# what a session's draws are for
+_LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(4)
 _REPEAT = _FIRST_TRACK + LONGEST_SESSION  # behind those of its tracks
 
 
-class SessionStarts(NamedTuple):
-    """How sessions begin; each array is (sessions,)."""
-
-    listeners: IntArray
-    interests: IntArray  # tracks
-    organic: IntArray  # tracks
+Starts = tuple[IntArray, IntArray, IntArray]
+"""The listeners, the interests and the organic tracks of sessions, each (sessions,)."""
 
 
-def draw_session_starts(world: World, seed: int, sessions: IntArray) -> SessionStarts:
+def draw_session_starts(world: World, seed: int, sessions: IntArray) -> Starts:
     """Draw how each session begins, by its number."""
     limits = np.full(len(sessions), world.listeners)
     listeners = scale_below(limits, session_draws(seed, sessions, _LISTENER))
@@ -48,7 +42,7 @@ def draw_session_starts(world: World, seed: int, sessions: IntArray) -> SessionS
         scale_below(neighbours, session_draws(seed, sessions, _ORGANIC)),
         session_draws(seed, sessions, _REPEAT) < world.response.repeats,
     )
-    return SessionStarts(listeners, *starts)
+    return listeners, *starts
 
 
 def draw_boredom(seed: int, sessions: IntArray, lengths: IntArray) -> FloatArray:
@@ -80,7 +74,7 @@ class SessionQueue:
 
 async def play_pool(
     batch: SessionBatch,
-    starts: SessionStarts,
+    starts: Starts,
     queue: SessionQueue,
     client: RecommendationClient,
     seed: int,

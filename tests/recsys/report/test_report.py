@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from listening_loop.client import ServiceClient
-from listening_loop.lab.app import LabSettings, create_app
+from listening_loop.lab.app import create_app
 from looplib.cli import run
 from looplib.errors import UserError
 from recsys.dataset.dataset import open_dataset
@@ -183,7 +183,7 @@ def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
 
 def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -> None:
     service = ServiceClient("http://localhost:1")
-    client = create_app(LabSettings(world, service)).test_client()
+    client = create_app(world, service).test_client()
     shown = client.get("/runs/%3Cb%3Erun", headers={"Host": "localhost"})
     assert shown.status_code == 200
     (link,) = Parser(shown.get_data(as_text=True)).root.find("a", id="report")
