@@ -136,14 +136,11 @@ class SegmentWriter:
             if self._stopped.is_set():
                 raise OSError(errno.EBADF, "the event log is closed")
             try:
-                segment = self._open_segment()
-                if (
-                    segment.size
-                    and segment.size + len(lines) > self._settings.segment_bytes
-                ):
+                size = len(lines) + (self._segment.size if self._segment else 0)
+                if size > self._settings.segment_bytes:
                     self._close_segment()
-                    segment = self._open_segment()
-                segment.append(lines, sync=self._settings.fsync == "always")
+                sync = self._settings.fsync == "always"
+                self._open_segment().append(lines, sync=sync)
             except OSError as error:
                 self._remember(error)
                 raise

@@ -125,9 +125,7 @@ def _load_history(version: Version) -> WeightedLists:
     arrays = read_arrays(version, HISTORY.file, shapes)
     if _is_log(version.manifest.feedback):
         arrays["values"] = np.expm1(arrays["values"])
-    path = version.folder / HISTORY.file
-    names = ("counts", "heard", "values")
-    return read_weighted_lists(path, arrays, "users", names)
+    return read_weighted_lists(arrays, "users", ("counts", "heard", "values"))
 
 
 FACTORS = Artifact("factors of an ALS model", "factors.npz", _load_factors)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue
-from botify.model.manifest import Version
+from botify.model.manifest import MANIFEST, Version
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ class Artifact(Generic[T]):
 
     name: str  # as messages call it
     file: str  # a version without this file lacks the artifact
-    load: Callable[[Version], T | None]
+    load: Callable[[Version], T | None]  # raises any error where the file is damaged
 
 
 def lists_in(name: str, of: str = "user") -> Artifact[TrackLists]:
@@ -71,20 +71,22 @@ def load_model(
         ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
             or the kind of ids.
     """
+    file = MANIFEST  # that is read
     try:
         version = Version(recommendations, catalogue)
-        lists = read_track_lists(version, recommendations.name)
-        loaded = {
-            artifact.name: artifact.load(version)
-            for artifact in artifacts
-            if artifact.file in version.manifest.files
-        }
+        file = recommendations.name
+        lists = read_track_lists(version, file)
+        loaded: dict[str, Any] = {LISTS.name: lists}
+        for artifact in artifacts:
+            file = artifact.file
+            if file in version.manifest.files:
+                loaded[artifact.name] = artifact.load(version)
     except ModelError:
         raise
     except Exception as error:  # damaged files make their readers raise any kind
         reason = f"{type(error).__name__}: {error}"
-        folder = recommendations.parent
-        raise ModelError(f"{folder}: cannot be loaded ({reason})") from error
+        path = recommendations.with_name(file)
+        raise ModelError(f"{path}: cannot be read ({reason})") from error
     if text_users not in (None, lists.is_text):
         kinds = {True: "text", False: "whole numbers"}
         raise ModelError(
@@ -99,5 +101,5 @@ def load_model(
         text_users=lists.is_text,
         recommendations=lists,
         popular=lists.most_listed(POPULAR),
-        artifacts=loaded | {LISTS.name: lists},
+        artifacts=loaded,
     )

@@ -16,11 +16,10 @@ def _load(version: Version) -> tuple[WeightedLists, WeightedLists]:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
     arrays = read_arrays(version, FILE_NAME, ARRAYS)
-    path = version.folder / FILE_NAME
     near_names = ("near_counts", "near_tracks", "near_values")
     listened_names = ("own_counts", "own_tracks", "own_values")
-    near = read_weighted_lists(path, arrays, "tracks", near_names)
-    return near, read_weighted_lists(path, arrays, "users", listened_names)
+    near = read_weighted_lists(arrays, "tracks", near_names)
+    return near, read_weighted_lists(arrays, "users", listened_names)
 
 
 NEXT_TRACK = Artifact(FILE_NAME, FILE_NAME, _load)

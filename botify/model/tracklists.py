@@ -43,8 +43,25 @@ class TrackLists:
         return [track for track in ranked if counts[track]]
 
 
+def group_tracks(
+    ids: IntArray, lengths: IntArray, tracks: Int32Array, *, is_text: bool = False
+) -> TrackLists:
+    """Make lists from the tracks of all, list after list.
+
+    Args:
+        ids: Numbers of the listeners or tracks, shape (rows,), in any order.
+        lengths: Of their lists, shape (rows,).
+        tracks: Of all lists.
+        is_text: Whether the ids are text.
+    """
+    order = np.argsort(ids, kind="stable")
+    ends = lengths.cumsum()
+    starts = ends - lengths
+    return TrackLists(ids[order], starts[order], ends[order], tracks, is_text)
+
+
 _NOTHING = np.empty(0, np.int64)
-NO_LISTS = TrackLists(_NOTHING, _NOTHING, _NOTHING, np.empty(0, np.int32))
+NO_LISTS = group_tracks(_NOTHING, _NOTHING, np.empty(0, np.int32))
 
 
 def read_track_lists(version: Version, name: str, of: str = "user") -> TrackLists:
@@ -98,14 +115,5 @@ def read_track_lists(version: Version, name: str, of: str = "user") -> TrackList
         raise ModelError(
             f"{path}:{len(users) + 1}: track {error} is not in the catalogue"
         ) from None
-    user_numbers = np.frombuffer(users, np.int64)
-    order = np.argsort(user_numbers, kind="stable")
-    counts = np.frombuffer(lengths, np.int64)
-    ends = counts.cumsum()
-    return TrackLists(
-        user_numbers[order],
-        (ends - counts)[order],
-        ends[order],
-        np.frombuffer(tracks, np.int32),
-        str in kinds,
-    )
+    arrays = (np.frombuffer(users, np.int64), np.frombuffer(lengths, np.int64))
+    return group_tracks(*arrays, np.frombuffer(tracks, np.int32), is_text=str in kinds)

@@ -1,11 +1,11 @@
-"""Sessions of a run against a service: what each draws, which comes next, who shares a request.
+"""Sessions of a run against a service: what each draws, and which comes next.
 
 What a listener does follows from the seed and the number of the session alone, whatever is played
 beside it.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -13,11 +13,9 @@ from looplib.arrays import FloatArray, IntArray
 from sim.listening.draws import scale_below, session_draws
 from sim.listening.sessions import (
     LONGEST_SESSION,
-    SessionBatch,
     find_starts,
     interest_range,
 )
-from sim.remote.client import RecommendationClient
 from sim.worlds.files import World
 
 # what a session's draws are for
@@ -70,48 +68,3 @@ class SessionQueue:
         """Let these listeners have other sessions, as theirs are over."""
         waiting = (self._waiting[listener] for listener in listeners)
         self._ready += (sessions.popleft() for sessions in waiting if sessions)
-
-
-async def play_pool(
-    batch: SessionBatch,
-    starts: Starts,
-    queue: SessionQueue,
-    client: RecommendationClient,
-    seed: int,
-    report: Callable[[SessionBatch, IntArray], object],
-) -> None:
-    """Play sessions of a queue that share a request, until there are none to open.
-
-    Each round reports what all of them heard. The pool that ends a listener's session opens the
-    next one.
-
-    Args:
-        batch: Room for the sessions.
-        starts: How all sessions begin, by number.
-        queue: The sessions to come; other pools may take from it, too.
-        client: The service.
-        seed: What listeners do follows from it.
-        report: Takes the batch and the rows of sessions that are over.
-
-    Raises:
-        SimError: The service has no good answer.
-    """
-    number = np.zeros(len(batch.budget), dtype=np.int64)
-    while True:
-        free = np.flatnonzero(batch.budget <= 0)
-        opened = queue.take(len(free))
-        if len(opened):
-            rows = free[: len(opened)]
-            number[rows] = opened
-            batch.start(rows, *(column[opened] for column in starts))
-        rows = batch.under_way()
-        if not len(rows):
-            return
-        tracks = await client.next(batch.listener[rows], *batch.last(rows))
-        batch.hear(rows, tracks, draw_boredom(seed, number[rows], batch.length[rows]))
-        batch.budget[batch.length >= LONGEST_SESSION] = 0
-        over = rows[batch.budget[rows] <= 0]
-        if len(over):
-            await client.last(batch.listener[over], *batch.last(over))
-            queue.free(batch.listener[over].tolist())
-            report(batch, over)
