@@ -99,7 +99,7 @@ async def play_sessions(
             batch.budget[batch.length >= LONGEST_SESSION] = 0
             over = rows[batch.budget[rows] <= 0]
             if len(over):
-                await client.last(batch.listener[over], *batch.last(over))
+                await client.report("last", batch.listener[over], *batch.last(over))
                 queue.free(batch.listener[over].tolist())
                 totals["sessions"] += len(over)
                 totals["tracks"] += int(batch.length[over].sum())
