@@ -51,7 +51,12 @@ def missing_artifacts(name: str, model: ServedModel) -> list[str]:
     return sorted(artifact.name for artifact in needed if model.get(artifact) is None)
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
+    """Check the name of a recommender, or of two that are interleaved.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
     names = members(name)
     distinct = set(names)
     if not RECOMMENDERS.keys() >= distinct or len(distinct) < len(names):
@@ -62,7 +67,7 @@ def _check_name(name: str) -> str:
     return name
 
 
-RecommenderName = Annotated[str, AfterValidator(_check_name)]
+RecommenderName = Annotated[str, AfterValidator(check_name)]
 
 
 class FallbackSettings(Config):

@@ -14,6 +14,8 @@ from botify.recommenders.base import (
     take_best,
     take_first,
 )
+from looplib.arrays import NO_TRACK
+from looplib.next_track_file import LATEST
 
 
 class FoldIn(Recommender):
@@ -27,12 +29,12 @@ class FoldIn(Recommender):
         factors, history = model.get(FACTORS), model.get(HISTORY)
         if factors is None:
             return UNKNOWN
-        values = history.find(query.user) if history else {}
+        values = history.values_of(query.user) if history else {}
         factor = factors.solve(query.tracks, query.times, values)
         if factor is None:
             return UNKNOWN
         taken = query.taken
-        if history and history.filter_seen:
+        if factors.filter_seen:
             taken |= {track for track, value in values.items() if value > 0}
         return take_best(factors.items @ factor.astype(np.float32), taken)
 
@@ -89,7 +91,14 @@ class FollowSession(Recommender):
         next_track = model.get(NEXT_TRACK)
         if next_track is None:
             return UNKNOWN
-        scores = next_track.score(query.user, query.tracks)
+        near, listened = next_track
+        scores = np.zeros(len(model.catalogue))
+        for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1):
+            if track != NO_TRACK:
+                tracks, closeness = near.find(track)
+                scores[tracks] += closeness / ago
+        tracks, added = listened.find(query.user)
+        scores[tracks] += added
         if not scores.any():
             return UNKNOWN
         scores[scores == 0] = -np.inf

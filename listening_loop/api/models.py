@@ -14,7 +14,7 @@ import pyarrow as pa
 from analysis.store import Store
 from listening_loop.api.frames import Frame
 from listening_loop.api.stores import Source, ingest
-from listening_loop.errors import UnknownIdError
+from listening_loop.errors import LoopError
 from looplib.als import AlsConfig, solve_row
 from looplib.arrays import (
     NO_TRACK,
@@ -113,7 +113,7 @@ class FactorModel:
         rows = np.array([row for row, item in enumerate(items) if item in history])
         if not len(rows):
             problem = f"none of its {len(history)} tracks is known to the model"
-            raise UnknownIdError(f"history: {problem}")
+            raise LoopError(f"history: {problem}")
         times = np.array([history[items[row]] for row in rows], np.float64)
         if not (np.isfinite(times) & (times > 0)).all():
             problem = f"weights are {times.min():g} to {times.max():g}"
@@ -300,5 +300,5 @@ def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
     unknown = [name for name in asked if name not in rows]
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        raise UnknownIdError(f"{kind} {unknown[0]!r}{more}: unknown to the model")
+        raise LoopError(f"{kind} {unknown[0]!r}{more}: unknown to the model")
     return np.array([rows[name] for name in asked], dtype=np.int64)

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import BaseModel, Field, FiniteFloat, NonNegativeInt, ValidationError
 
 from looplib.arrays import AnyArray, Float32Array, FloatArray, IntArray, offsets
-from looplib.config import Config, Count, load_config
+from looplib.config import Count, load_config
 from looplib.files import sha256_file
 from sim.errors import SimError
-from sim.worlds.config import ResponseConfig
+from sim.worlds.config import ResponseConfig, WorldConfig
 from sim.worlds.neighbours import nearest_tracks
 
 TRACKS_FILE = "tracks.json"
@@ -49,13 +49,6 @@ class World:
     def listeners(self) -> int:
         """The number of listeners."""
         return len(self.consume_bias)
-
-
-class _SessionSettings(Config, extra="ignore"):
-    """What sessions need of a world's configuration."""
-
-    seed: int = 0
-    response: ResponseConfig = ResponseConfig()
 
 
 class _TrackLine(BaseModel, strict=True):
@@ -96,7 +89,8 @@ def load_world(folder: Path) -> World:
     users = _read_records(folder / USERS_FILE, _UserLine, "user")
     _check_interests(folder / USERS_FILE, users, len(artists))
     file = folder / CONFIG_FILE
-    settings = load_config(_SessionSettings, file if file.exists() else None)
+    config = load_config(WorldConfig, file) if file.exists() else None
+    response = config.response if config else ResponseConfig()
 
     def column(name: str) -> AnyArray:
         return np.array([getattr(user, name) for user in users])
@@ -112,15 +106,15 @@ def load_world(folder: Path) -> World:
             embeddings,
             interests,
             int(neighbours.max()),
-            by_inner_product=settings.response.organic_metric == "inner_product",
+            by_inner_product=response.organic_metric == "inner_product",
         ),
         interest_neighbours=neighbours,
         consume_bias=column("consume_bias"),
         consume_sharpness=column("consume_sharpness"),
         session_budget=column("session_budget"),
         gamma=column("artist_discount_gamma"),
-        response=settings.response,
-        seed=settings.seed,
+        response=response,
+        seed=config.seed if config else 0,
     )
 
 
