@@ -163,8 +163,7 @@ def test_an_ingest_says_what_it_counted_and_why_rows_were_rejected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plays = pd.DataFrame({"who": [1, 2, 3], "song": [1, 2, 3], "w": ["1", "x", "2"]})
-    columns = {"user": "who", "item": "song", "weight": "w"}
-    ll.ingest(plays, tmp_path / "store", **columns)
+    ll.ingest(plays, tmp_path / "store", user="who", item="song", weight="w")
     said = capsys.readouterr().err
     assert "1 new sources: 3 lines = 2 good + 1 rejected\n" in said
     assert "         1  weight … is no number\n" in said
