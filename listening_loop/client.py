@@ -59,6 +59,12 @@ class ServiceClient:
             problem = f"the service at {self.url} does not answer ({error})"
         raise LoopError(problem)
 
-    def _hear(self, message: str, user: Any, track: Any, time: float) -> dict[str, Any]:  # noqa: ANN401
+    def _hear(
+        self,
+        message: str,
+        user: Any,  # noqa: ANN401
+        track: Any,  # noqa: ANN401
+        time: float,
+    ) -> dict[str, Any]:
         path = f"/{message}/{quote(str(user), safe='')}"
         return self.ask("POST", path, {"track": track, "time": time})
