@@ -99,10 +99,15 @@ def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
             _wait_until_ready(process, port)
             yield process
         finally:
-            _stop(process)
-            if process.returncode not in (0, -signal.SIGTERM):
-                ending = _describe_exit(process.returncode)
-                raise LoopError(f"the service failed: {ending}")
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_S)
+            with suppress(
+                ProcessLookupError
+            ):  # its workers, where it was killed itself
+                os.killpg(process.pid, signal.SIGKILL)
+            if (code := process.wait()) not in (0, -signal.SIGTERM):
+                raise LoopError(f"the service failed: {_describe_exit(code)}")
 
 
 @contextmanager
@@ -169,15 +174,6 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
             return
         time.sleep(0.05)
     raise LoopError(f"the service is not ready on port {port}")
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_STOP_S)
-    with suppress(ProcessLookupError):  # its workers, where it was killed itself
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _describe_exit(code: int) -> str:

@@ -99,10 +99,8 @@ class Versions:
             try:
                 if _state(version_folder(self._configured())) != self._tried:
                     self.reload()
-            except ModelError as error:
+            except Exception as error:  # noqa: BLE001  the watcher goes on
                 logger.warning("%s", error)
-            except Exception as error:
-                logger.exception("the watcher of versions goes on", exc_info=error)
             self._metrics.versions_checked.set_to_current_time()
 
     def _configured(self) -> Path:

@@ -156,9 +156,8 @@ def _find(file: str, name: str) -> Path:
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
     file = f"{template}.html.jinja"
-    tools = {"link": url_for, "when": _when}
     templates = Path(__file__).parent / "templates"
-    return render(templates, file, **tools, **values)
+    return render(templates, file, link=url_for, when=_when, **values)
 
 
 def _when(moment: datetime | str) -> str:

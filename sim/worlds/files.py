@@ -87,7 +87,12 @@ def load_world(folder: Path) -> World:
     del tracks  # a large catalogue's records take more memory than all arrays
     embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(artists))
     users = _read_records(folder / USERS_FILE, _UserLine, "user")
-    _check_interests(folder / USERS_FILE, users, len(artists))
+    for line, user in enumerate(users, start=1):
+        if (interest := max(user.interests)) >= len(artists):
+            raise SimError(
+                f"{folder / USERS_FILE}:{line}: interest {interest} is no track; "
+                f"the catalogue has 0..{len(artists) - 1}"
+            )
     file = folder / CONFIG_FILE
     config = load_config(WorldConfig, file) if file.exists() else None
     response = config.response if config else ResponseConfig()
@@ -149,16 +154,6 @@ def _read_records(path: Path, model: type[_RecordT], key: str) -> list[_RecordT]
     if not records:
         raise SimError(f"{path}: holds no {key}s")
     return records
-
-
-def _check_interests(path: Path, users: list[_UserLine], tracks: int) -> None:
-    for line, user in enumerate(users, start=1):
-        interest = max(user.interests)
-        if interest >= tracks:
-            raise SimError(
-                f"{path}:{line}: interest {interest} is no track; "
-                f"the catalogue has 0..{tracks - 1}"
-            )
 
 
 def _read_embeddings(path: Path, tracks: int) -> Float32Array:
