@@ -1,9 +1,9 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,15 +16,15 @@ from looplib.errors import UserError
 from looplib.files import sha256_file
 from looplib.progress import progress, say
 from looplib.tables import output
-from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
+from recsys.cluster.cluster import Calls, Client, Cluster, Outcome, open_cluster
 from recsys.config import Search, SearchConfig
-from recsys.dataset.cache import cached_dataset
-from recsys.dataset.dataset import Dataset
+from recsys.dataset.cache import cached_dataset, dataset_digest
 from recsys.dataset.lists import take_lists
-from recsys.dataset.plan import DatasetPlan, plan_dataset
+from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.als import Als
+from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS
 from recsys.next_track.sessions import check_sessions
 from recsys.search.comparison import differences
@@ -106,7 +106,7 @@ class SearchState:
             total += steps
         return done, total
 
-    def ready(self) -> list[Call]:
+    def ready(self) -> Calls:
         """List the steps that can run now as calls of `run_step`, the most urgent first."""
         # What has no iterations is scored by every metric at once, as its fit is not kept, and so
         # is the end of a fit: few that come there are not left at the end of the search.
@@ -117,22 +117,16 @@ class SearchState:
             for trial in self.baselines
             if not self.ledger.scores[trial.id]
         ]
-        return [
-            self._call(step, is_whole=step.iteration in (0, last)) for step in steps
-        ]
+        return {
+            step: self.arguments(step, is_whole=step.iteration in (0, last))
+            for step in steps
+        }
 
-    def partly_scored(self, entries: Iterable[Entry]) -> list[Call]:
-        """List the calls of `run_step` that score ranked trials by every metric."""
-        return [
-            self._call(entry.score.checkpoint, is_whole=True)
-            for entry in entries
-            if entry.score and not entry.score.is_whole
-        ]
-
-    def _call(self, step: Checkpoint, *, is_whole: bool) -> Call:
+    def arguments(self, step: Checkpoint, *, is_whole: bool) -> tuple[Any, ...]:
+        """List the arguments of `run_step`."""
         earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
         start = max((done for done in earlier if done <= step.iteration), default=0)
-        return Call(step, (step, self.scorer, self.run.address, start, is_whole))
+        return (step, self.scorer, self.run.address, start, is_whole)
 
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and schedule anew.
@@ -217,43 +211,6 @@ class SearchState:
         return self._compared[steps]
 
 
-@dataclass(frozen=True)
-class SearchPlan:
-    """All that is decided before the work of a search begins."""
-
-    config: SearchConfig
-    dataset: DatasetPlan
-    trials: Sequence[Trial]
-    baselines: Sequence[Trial]
-    lists: Mapping[str, Path]  # files of lists of other models, by their digest
-
-
-def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
-    """Plan a search.
-
-    Raises:
-        UserError: The store, the split or the models do not allow it.
-    """
-    dataset = plan_dataset(store, config)
-    rule = dataset.rule
-    if config.next_track:
-        check_sessions(store, rule)
-    try:
-        digests = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
-    except OSError as error:
-        raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
-    facts = (config.models, digests, dataset.digest, config.seed)
-    trials = plan_trials(*facts, is_ordered=rule.is_ordered)
-    if not trials:
-        raise SearchError(
-            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
-            "or a file of lists, is needed"
-        )
-    baselines = plan_baselines(config.seed, is_ordered=rule.is_ordered)
-    lists = {digests[name]: file for name, file in config.lists.items()}
-    return SearchPlan(config, dataset, trials, baselines, lists)
-
-
 def search(
     store: Store,
     run: Workspace,
@@ -274,59 +231,66 @@ def search(
         UserError: The store, the split, the models or the cluster does not allow it, or every
             trial failed.
     """
-    plan = plan_search(store, config)
+    digest = dataset_digest(store, config)
+    rule = split_rule(store, config.split, config.seed)
+    if config.next_track:
+        check_sessions(store, rule)
+    candidates = _plan_candidates(config, digest, rule)
     seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
     seen += [folder / CONFIG for folder in run.on_disk]
-    options = plan.config.cluster
+    options = config.cluster
     with (
         open_cluster(options, seen, client, _IMPORTED) as cluster,
         locked_run(run) as lock,
     ):
-        state = _begin(plan, store, lock, cluster)
+        with run.create(CONFIG) as file:
+            file.write(dump_config(config).encode())
+        scorer = _prepare_data(store, config, digest, candidates, run, cluster)
+        baselines = plan_baselines(config.seed, is_ordered=rule.is_ordered)
+        if not rule.is_ordered:
+            kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
+            say(
+                f"left out, as the rows of {store} have no order: {kinds}; "
+                "ingest them with timestamp= or position= to try these"
+            )
+        state = SearchState(config.search, candidates, baselines, scorer, lock)
+        for damage in state.ledger.damaged:
+            say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=options.fit == "blocks")
         winner = _conclude(cluster, state)
         run.delete(CHECKPOINTS)
         return winner
 
 
-def _begin(plan: SearchPlan, store: Store, lock: Lock, cluster: Cluster) -> SearchState:
-    """Write the configuration, build the dataset, and read the scores of earlier searches."""
-    run = lock.workspace
-    config = plan.config
-    with run.create(CONFIG) as file:
-        file.write(dump_config(config).encode())
-    dataset = _build(store, plan.dataset, run, cluster)
-    shown = config.export.filter_seen
-    if shown != config.validation.filter_seen:
-        say(
-            f"{WARNING} validation.filter_seen is {str(not shown).lower()} and "
-            f"export.filter_seen {str(shown).lower()}: "
-            "the lists that are published are not those that are scored"
+def _plan_candidates(
+    config: SearchConfig, dataset: str, rule: SplitRule
+) -> list[Trial]:
+    """Plan what may win, for the dataset of a digest."""
+    try:
+        lists = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
+    except OSError as error:
+        raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
+    facts = (config.models, lists, dataset, config.seed)
+    trials = plan_trials(*facts, is_ordered=rule.is_ordered)
+    if not trials:
+        raise SearchError(
+            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
+            "or a file of lists, is needed"
         )
-    for digest, file_of_lists in plan.lists.items():
-        say(take_lists(file_of_lists, digest, store, dataset))
-    scorer = Scorer(dataset.address, config.validation, config.seed, cluster.threads)
-    scorer = resolve_split(scorer, store.manifest.catalogue_size)
-    if not plan.dataset.rule.is_ordered:
-        kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
-        say(
-            f"left out, as the rows of {store} have no order: {kinds}; "
-            "ingest them with timestamp= or position= to try these"
-        )
-    state = SearchState(config.search, plan.trials, plan.baselines, scorer, lock)
-    for damage in state.ledger.damaged:
-        say(f"{run}/{LEDGER}, {damage}; its step is run again")
-    return state
+    return trials
 
 
-def _build(
+def _prepare_data(
     store: Store,
-    plan: DatasetPlan,
+    config: SearchConfig,
+    digest: str,
+    candidates: Sequence[Trial],
     run: Workspace,
     cluster: Cluster,
-) -> Dataset:
+) -> Scorer:
+    """Build the dataset, with the lists of other models beside it, and split its listeners."""
     with progress("Sessions to interactions", 100, "%") as report:
-        dataset = cached_dataset(store, plan, run, cluster, report)
+        dataset = cached_dataset(store, config, digest, run, cluster, report)
     facts = dataset.summary
     say(
         f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "
@@ -334,7 +298,19 @@ def _build(
         f"{facts.heldout_sessions:,} of {facts.sessions:,} sessions held out, "
         "none of their events in training"
     )
-    return dataset
+    shown = config.export.filter_seen
+    if shown != config.validation.filter_seen:
+        say(
+            f"{WARNING} validation.filter_seen is {str(not shown).lower()} and "
+            f"export.filter_seen {str(shown).lower()}: "
+            "the lists that are published are not those that are scored"
+        )
+    for trial in candidates:
+        if trial.kind == FixedLists.name:
+            file = config.lists[trial.params["name"]]
+            say(take_lists(file, trial.params["digest"], store, dataset))
+    scorer = Scorer(dataset.address, config.validation, config.seed, cluster.threads)
+    return resolve_split(scorer, store.manifest.catalogue_size)
 
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
@@ -352,29 +328,25 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
             state.record(outcome)
             # trials beyond the edges of the axes come on top of the total
             done = min(state.count_steps()[0], total - bool(state.schedule.steps))
-            report(done, _describe_best(state))
-
-
-def _describe_best(state: SearchState) -> str:
-    candidates = state.rank().candidates
-    if not candidates:
-        return ""
-    value = candidates[0].value(state.metric)
-    return f"best {state.metric} {value:.4f} ({describe(candidates[0].trial)})"
+            note = ""
+            for best in state.rank().candidates[:1]:
+                value = best.value(state.metric)
+                note = f"best {state.metric} {value:.4f} ({describe(best.trial)})"
+            report(done, note)
 
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
     """Run one step after the other; the fits of ALS run across all workers."""
     while calls := state.ready():
-        call = calls[0]
+        step, arguments = next(iter(calls.items()))
         try:
-            if issubclass(call.key.trial.model_type, Als):
-                fit_in_blocks(cluster, *call.arguments[:4])
-            (outcome,) = cluster.run(run_step, [call.arguments])
+            if issubclass(step.trial.model_type, Als):
+                fit_in_blocks(cluster, *arguments[:4])
+            (outcome,) = cluster.run(run_step, [arguments])
         # of any kind, as of a call on a worker; `record` raises what is no trial's own
         except Exception as error:  # noqa: BLE001
-            outcome = Outcome(call.key, None, error)
-        yield replace(outcome, key=call.key)
+            outcome = Outcome(step, None, error)
+        yield replace(outcome, key=step)
 
 
 def _finalists(state: SearchState) -> list[Entry]:
@@ -397,8 +369,13 @@ def _finalists(state: SearchState) -> list[Entry]:
 def _score_finalists(cluster: Cluster, state: SearchState) -> None:
     """Score the finalists by every metric; a fit that fails then makes way for others."""
 
-    def ready() -> list[Call]:
-        return state.partly_scored(_finalists(state))
+    def ready() -> Calls:
+        scores = (entry.score for entry in _finalists(state))
+        return {
+            score.checkpoint: state.arguments(score.checkpoint, is_whole=True)
+            for score in scores
+            if score and not score.is_whole
+        }
 
     calls = ready()
     if not calls:
