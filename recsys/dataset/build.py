@@ -37,7 +37,7 @@ from recsys.dataset.matrices import (
 )
 from recsys.dataset.partitions import count_starts, find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule, split_rule
-from recsys.errors import SplitError
+from recsys.errors import SearchError
 from recsys.workspace import Workspace, open_workspace
 
 Report = Callable[[float, str], None]
@@ -58,7 +58,7 @@ def build_dataset(
     note.
 
     Raises:
-        SplitError: No session is left for training, or for validation.
+        SearchError: No session is left for training, or for validation.
     """
     address = open_workspace(store.address).address
     # parts are sorted by it
@@ -100,7 +100,7 @@ def _check_splits(counts: Counter[str], rule: SplitRule) -> None:
     share = ""
     if split.kind in ("session_hash", "newest", "time"):
         share = f" and holdout {split.holdout}"
-    raise SplitError(
+    raise SearchError(
         f"split {split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; "
         "training and validation need at least one each: ingest more sessions or change "
         "split.kind and split.holdout"
@@ -117,7 +117,7 @@ def _join_pieces(
     """
     users = np.sort(_ids(folder, "users", "user"))
     if len(users) < 2:
-        raise SplitError(
+        raise SearchError(
             "all rows are of one listener; recommendations are learned from what many heard"
         )
     heard = np.unique(_ids(folder, "tracks", "track"))

@@ -15,7 +15,7 @@ from recsys.dataset.build import Report, build_dataset
 from recsys.dataset.dataset import Dataset, open_dataset, open_whole_dataset
 from recsys.dataset.layout import SCHEMA
 from recsys.dataset.split import split_rule
-from recsys.errors import DatasetError, SplitError
+from recsys.errors import SearchError
 from recsys.store.ids import read_titles
 from recsys.workspace import Workspace, open_workspace
 
@@ -24,13 +24,13 @@ def dataset_digest(store: Store, config: SearchConfig) -> str:
     """Digest the content of a store and the settings that decide a dataset.
 
     Raises:
-        SplitError: A setting needs events, or the split something that the store lacks.
+        SearchError: A setting needs events, or the split something that the store lacks.
         StoreError: The catalogue cannot be read, or is of another store.
     """
     rule = split_rule(store, config.split, config.seed)
     select = config.validation.select
     if select.startswith(f"{OPE_TIME}@") and rule.is_weighted:
-        raise SplitError(
+        raise SearchError(
             f"validation.select: {select} needs event logs, and "
             f"{store} holds interactions"
         )
@@ -67,7 +67,7 @@ def cached_dataset(
     percentage that is done, and a note.
 
     Raises:
-        SplitError: No session is left for training, or for validation.
+        SearchError: No session is left for training, or for validation.
     """
     cache = open_workspace(store.address).sub("cache")
     dataset = _open_cached(cache, digest)
@@ -96,7 +96,7 @@ def _open_cached(cache: Workspace, digest: str) -> Dataset | None:
         return None
     try:
         return open_whole_dataset(cached)
-    except DatasetError as error:
+    except SearchError as error:
         damage = str(error).partition(";")[0]
         say(f"{damage}; it is built again")
         cache.delete(digest)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,7 +26,7 @@ from recsys.models.als import Als
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS
 from recsys.next_track.sessions import check_sessions
-from recsys.search.comparison import differences
+from recsys.search.comparison import MetricValue
 from recsys.search.folder import (
     CONFIG,
     LEADERBOARD,
@@ -51,7 +50,7 @@ from recsys.search.leaderboard import (
 )
 from recsys.search.ledger import Ledger, Score, failure_of
 from recsys.search.schedule import Schedule, decide, expand
-from recsys.search.scorer import MetricValue, Scorer, resolve_split
+from recsys.search.scorer import Scorer, resolve_split
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import (
     CHECKPOINTS,
@@ -182,14 +181,6 @@ class SearchState:
         stopped = self.schedule.stopped
         return rank(self.trials, stopped, self.ledger.scores, self.metric)
 
-    def compare(
-        self, leaderboard: Leaderboard, best: Entry, scorer: Scorer
-    ) -> Leaderboard:
-        """Estimate how far ranked trials are behind one of them, on a scorer's listeners."""
-        read = partial(scorer.read_listeners, self.run)
-        resamples = scorer.validation.resamples
-        return leaderboard.compare(best, read, resamples, scorer.seed)
-
     def _decide(self) -> Schedule:
         facts = (self.search, self._planned, self.ledger.scores, self.metric)
         if self.search.expand:
@@ -199,15 +190,7 @@ class SearchState:
     def _compare(self, steps: tuple[Checkpoint, ...]) -> list[MetricValue]:
         """Estimate how far each step is behind the best of them."""
         if steps not in self._compared:
-            parts = np.stack(
-                [self.scorer.read_listeners(self.run, step) for step in steps]
-            )
-            sums = parts.sum(axis=2)
-            best = int(np.argmax(sums[:, 0] / sums[:, 1]))
-            resamples = self.scorer.validation.resamples
-            self._compared[steps] = differences(
-                parts, best, resamples, self.scorer.seed
-            )
+            self._compared[steps] = self.scorer.compare(self.run, steps)
         return self._compared[steps]
 
 
@@ -374,7 +357,7 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
         return {
             score.checkpoint: state.arguments(score.checkpoint, is_whole=True)
             for score in scores
-            if score and not score.is_whole
+            if not score.is_whole
         }
 
     calls = ready()
@@ -393,19 +376,19 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     scorer = state.scorer
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
-    leaderboard = state.compare(state.rank(), best, scorer)
+    leaderboard = state.rank().compare(best, partial(scorer.compare, run))
     # the intervals hold for all pairs at once: the winner was chosen by the same listeners
     baselines = leaderboard.baselines
     has_test = bool(scorer.validation.test_share)
     if has_test:
         pair = replace(leaderboard, entries=(best, *baselines))
         on_test = replace(scorer, is_test=True)
-        baselines = state.compare(pair, best, on_test).baselines
+        baselines = pair.compare(best, partial(on_test.compare, run)).baselines
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
     output().print(print_rows(rows, metric))
-    score = best.score or Score(best.trial, best.iteration, scorer.digest)
+    score = best.score
     listeners = scorer.read_listeners(run, score.checkpoint).shape[1]
     beats_baselines = listeners >= _FEWEST and all(
         entry.behind and entry.behind[2] < 0 for entry in baselines
@@ -430,15 +413,15 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         say(text)
     factors = None
     if not best.trial.model_type.has_factors:
-        rows_with_factors = (
-            row for row in leaderboard.candidates if row.trial.model_type.has_factors
+        checkpoints = (
+            entry.score.checkpoint
+            for entry in leaderboard.candidates
+            if entry.trial.model_type.has_factors
         )
-        factors = next(
-            (Checkpoint(row.trial, row.iteration) for row in rows_with_factors), None
-        )
+        factors = next(checkpoints, None)
     winner = Winner(
-        best.trial,
-        best.iteration,
+        score.trial,
+        score.iteration,
         score.metrics,
         metric,
         scorer.dataset_digest,

@@ -13,7 +13,7 @@ from analysis.tables.columns import Reading, parse_columns
 from looplib.cli import run
 from looplib.progress import console
 from recsys.config import ExportConfig
-from recsys.errors import ExportError
+from recsys.errors import SearchError
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
 from recsys.search import __main__ as search
@@ -103,7 +103,7 @@ def test_a_model_no_better_than_popular_is_published_on_demand_alone(
         "only export.publish_anyway: true publishes it" in warning
         for warning in winner.warnings
     )
-    with pytest.raises(ExportError, match=r"--set export\.publish_anyway=true"):
+    with pytest.raises(SearchError, match=r"--set export\.publish_anyway=true"):
         export_run(run_folder, tmp_path / "out", ExportConfig())
     assert (
         run(search.app, search.PROG, [*argv, "--set", "export.publish_anyway=true"])
