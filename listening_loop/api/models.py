@@ -33,8 +33,7 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.cache import cached_dataset
-from recsys.dataset.plan import plan_dataset
+from recsys.dataset.cache import cached_dataset, dataset_digest
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factors import Factors
 from recsys.store.ids import originals
@@ -249,12 +248,13 @@ def _fit(
 ) -> FactorModel:
     """Fit a model to the data of a search, in a block for each worker."""
     store = open_store(search.store)
-    plan = plan_dataset(store, search)
+    digest = dataset_digest(store, search)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     modules = (fit_blocks.__module__,)
     with open_cluster(search.cluster, scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
-            dataset = cached_dataset(store, plan, scratch, cluster, report)
+            facts = (store, search, digest)
+            dataset = cached_dataset(*facts, scratch, cluster, report)
         iterations = search.search.iterations
         with progress("Fit", iterations, "iterations") as report:
             number = search.cluster.workers  # None: one for each
