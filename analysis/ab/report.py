@@ -105,7 +105,7 @@ class Report(Evidence):
     @property
     def subject(self) -> ArmVerdict | None:
         """The arm that is shipped or waited for."""
-        arms = (arm for arm in self.verdict.arms if arm.standing == "subject")
+        arms = (arm for arm in self.verdict.arms if arm.outcome == "subject")
         return next(arms, None)
 
     @property
@@ -204,8 +204,8 @@ def report_on_table(
         metric.name: {row.arm for row in moments if row.metric == metric.name}
         for metric in config.reported
     }
-    for of_metric in arms.values():
-        ordered = _order_arms(sorted(of_metric), config.control, table.name)
+    for names in arms.values():
+        ordered = _order_arms(sorted(names), config.control, table.name)
     measurements = by_metric(moments, ordered)
     sizes = dict.fromkeys(ordered, 0)
     for values in measurements.values():

@@ -115,7 +115,7 @@ def discover(
     Raises:
         AnalysisError: A path holds none, or a pipe or a device, or its name is not UTF-8.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in map(str, paths):
         matches = glob.glob(path, recursive=True)  # noqa: PTH207  the pattern may be absolute
         existing = [Path(path)] if Path(path).exists() else sorted(map(Path, matches))
@@ -124,8 +124,8 @@ def discover(
             raise AnalysisError(
                 f"{path}: {missing if existing else 'no such file or folder'}"
             )
-        found += logs
-    return _distinct(found)
+        files += logs
+    return _distinct(files)
 
 
 def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -145,7 +145,7 @@ def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def _distinct(paths: Iterable[Path]) -> list[LogFile]:
-    found: dict[Path, LogFile] = {}
+    logs: dict[Path, LogFile] = {}
     # a segment may have been closed meanwhile, and so be there twice
     for path in sorted(paths, key=_is_open):
         closed = (
@@ -164,8 +164,8 @@ def _distinct(paths: Iterable[Path]) -> list[LogFile]:
             raise AnalysisError(
                 f"{str(path)!r}: a name that is not printable UTF-8; rename it"
             )
-        found.setdefault(unnamed(closed.resolve()), log)
-    return sorted(found.values(), key=lambda file: file.name)
+        logs.setdefault(unnamed(closed.resolve()), log)
+    return sorted(logs.values(), key=lambda file: file.name)
 
 
 def _is_open(path: Path) -> bool:

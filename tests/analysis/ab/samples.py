@@ -149,7 +149,7 @@ def make_report(
                     None,
                     "time_per_session",
                     (),
-                    standing="similar" if number else "subject",
+                    outcome="similar" if number else "subject",
                 )
                 for number, arm in enumerate(treated)
             ),
