@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from analysis.ab import words
 from analysis.ab.config import AbConfig
-from analysis.ab.page import TONES, draw_effects
+from analysis.ab.page import page_values
 from analysis.ab.report import build_report
 from analysis.page.render import render
 from listening_loop.client import ServiceClient
@@ -19,7 +19,7 @@ from listening_loop.lab import folders
 from listening_loop.lab.folders import AB_REPORT, find_entries
 from listening_loop.processes import command
 from looplib.errors import UserError
-from recsys.report.figures import draw_leaderboard
+from recsys.report.figures import TEMPLATES, draw_leaderboard
 from recsys.search.folder import (
     LEDGER,
     REPORT,
@@ -36,6 +36,7 @@ _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+_TEMPLATES = (Path(__file__).parent / "templates", TEMPLATES, words.FOLDER)
 pages = Blueprint("lab", __name__)
 
 
@@ -128,8 +129,7 @@ def run(name: str) -> str:
 def live_experiment() -> str:
     """Show the experiment so far, with intervals that hold on every day."""
     lab = _lab()
-    served = report = figure = None
-    note = ""
+    served, report, note = None, None, ""
     try:
         served = lab.service.ask("GET", "/experiments")
         if lab.log is None:
@@ -139,11 +139,10 @@ def live_experiment() -> str:
         control = deciding["arms"][0]["name"]
         settings = AbConfig(control=control, shares=shares, secondary=())
         report = build_report([lab.log], deciding["name"], settings)
-        figure = draw_effects(report) if report.effects else None
     except UserError as error:
         note = str(error)
-    values = {"served": served, "report": report, "figure": figure, "note": note}
-    return _page("live", url=lab.service.url, tones=TONES, words=words, **values)
+    values = page_values(report) if report else {"report": None}
+    return _page("live", url=lab.service.url, served=served, note=note, **values)
 
 
 def _lab() -> LabSettings:
@@ -163,8 +162,7 @@ def _find(file: str, name: str) -> Path:
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
     file = f"{template}.html.jinja"
     tools = {"link": url_for, "when": _when}
-    templates = Path(__file__).parent / "templates"
-    return render(templates, file, **tools, **values)
+    return render(_TEMPLATES, file, **tools, **values)
 
 
 def _when(moment: datetime | str) -> str:

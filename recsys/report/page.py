@@ -1,13 +1,11 @@
 """Write the report of a search: `report.html` in its run folder, one page."""
 
-from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 from analysis.page.render import render
 from looplib.files import sha256_file
 from recsys.dataset.dataset import Summary, open_dataset
-from recsys.report.figures import draw_leaderboard
+from recsys.report.figures import TEMPLATES, draw_leaderboard
 from recsys.report.runs import RunFolder, is_baseline, read_folder
 from recsys.search.folder import (
     REPORT,
@@ -39,15 +37,12 @@ def write_report(address: str) -> None:
 def render_report(run: RunFolder, winner: Winner, facts: Summary) -> str:
     """Render the page of a finished run."""
     return render(
-        Path(__file__).parent,
+        [TEMPLATES],
         "page.html.jinja",
         run=run,
         winner=winner,
         has_warnings=any(text.startswith(WARNING) for text in winner.warnings),
-        states=Counter(row["state"] for row in run.candidates),
-        tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
-        fit_s=sum(row["fit_s"] for row in run.candidates),
-        leaderboard=draw_leaderboard(run),
+        figure=draw_leaderboard(run),
         baselines=list(filter(is_baseline, run.rows)),
         describe=describe_row,
         facts=facts,
