@@ -178,5 +178,5 @@ def test_the_live_experiment_shows_what_is_logged_so_far(
         return events.count() == 1 and events.inner_text() == "80"
 
     wait_until(are_shown, "the lab to look at the log again")
-    expect(page.get_by_role("row", name="C indexed")).to_be_visible()
+    expect(page.get_by_role("row", name="C indexed 50")).to_be_visible()
     expect(page.locator(".forest .label", has_text="T1").first).to_be_visible()

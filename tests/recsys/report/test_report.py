@@ -151,8 +151,8 @@ def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> No
     )
     matrix = dataset.matrix("training")
     density = 100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1])
-    (fact,) = [fact for fact in page.find("div") if fact.text.startswith("Density")]
-    assert fact.text.startswith(f"Density{density:.2f}")
+    (fact,) = [fact for fact in page.find("li") if fact.text.startswith("Density")]
+    assert fact.text.startswith(f"Density: {density:.2f}")
 
 
 def test_the_page_is_written_again_and_titles_are_of_the_store_s_own_catalogue(
