@@ -249,23 +249,16 @@ def test_an_event_that_was_sent_again_is_counted_once_the_first_in_the_log(
     )
     second = requests((1, "next", 6, 16), (2, "last", 5, 17), (1, "next", 5, 18))
     logs = [
-        write_log(tmp_path / "a.jsonl", first),
-        write_log(tmp_path / "b.jsonl", second),
+        write_log(tmp_path / f"{number}.jsonl", events)
+        for number, events in enumerate((first, second))
     ]
     report = ingest.ingest(logs, tmp_path / "together")
     ingest_command.print_report(report)
     assert report.lines.good == 10
     message = "3 events have another's user, message and request"
     assert message in capsys.readouterr().out
-    tracks = sorted(row["track"] for row in read_rows(report.store))
-    assert tracks == [10, 12, 13, 14, 15, 15, 17]
-
-
-def test_an_event_that_was_sent_again_and_is_in_a_later_ingest_is_counted_once(
-    tmp_path: Path,
-) -> None:
-    first = requests((1, "next", 5, 10), (1, "next", None, 11))
-    second = requests((1, "next", 5, 12), (1, "next", 6, 13), (3, "next", 5, 14))
-    ingested(tmp_path, write_log(tmp_path / "a.jsonl", first))
-    store = ingested(tmp_path, write_log(tmp_path / "b.jsonl", second))
-    assert sorted(row["track"] for row in read_rows(store)) == [10, 11, 13, 14]
+    for log in logs:
+        later = ingested(tmp_path, log)
+    for store in (report.store, later):
+        tracks = sorted(row["track"] for row in read_rows(store))
+        assert tracks == [10, 12, 13, 14, 15, 15, 17]
