@@ -14,7 +14,7 @@ from analysis.offpolicy.__main__ import PROG, app
 from analysis.store import content_digest
 from looplib.cli import run
 from tests.analysis.offpolicy.logged import LISTED, MEANS, TOP, TRACKS, USERS
-from tests.recsys.logs import START_MS, Session, make_store, random_sessions, write_log
+from tests.recsys.logs import START_MS, Session, write_log
 
 
 @pytest.fixture
@@ -78,31 +78,6 @@ def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
         "m1: not conclusive: the lists were learned from all sessions"
         in capsys.readouterr().out
     )
-
-
-def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
-    """Its events have no propensity, so that the logging policy must be stated."""
-    sessions = random_sessions(5, listeners=40, tracks=60, sessions=900, named=False)
-    store = make_store(tmp_path, sessions, tracks=60)
-    (log,) = (file for file in tmp_path.rglob("*.jsonl") if store not in file.parents)
-    lists = [
-        {"user": user, "tracks": list(range(user % 3, 60, 3))} for user in range(40)
-    ]
-    _write_lines(tmp_path / "lists.json", lists)
-    split = {"kind": "session_hash", "holdout": 0.5}
-    (tmp_path / "manifest.json").write_text(json.dumps({"split": split, "seed": 1}))
-    documents = []
-    out = tmp_path / "out.json"
-    stated = ("--logging-policy", "uniform:60", "--out", str(out))
-    for source in (store, log):
-        assert command(source, tmp_path / "lists.json", "manifest", *stated) == 0
-        documents.append(json.loads(out.read_bytes()))
-    assert documents[0]["recommendations"] == documents[1]["recommendations"]
-    assert (
-        documents[0]["recommendations"][0]["value"]
-        > 1.5 * documents[0]["logged"]["value"]
-    )
-    assert documents[0]["unknown"] == 0
 
 
 @pytest.mark.parametrize(
