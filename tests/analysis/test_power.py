@@ -24,12 +24,21 @@ from looplib.arrays import FloatArray
 from looplib.cli import run
 from looplib.experiments import Guardrail
 from looplib.randomness import make_generator
-from tests.analysis.simulated import LISTENERS, write_log
+from tests.analysis.ab.logs import experiment, write
+
+LISTENERS = 400
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_log(tmp_path_factory.mktemp("power"))
+    """A session a day of every listener; no recommendation is a fallback."""
+    folder = tmp_path_factory.mktemp("power")
+    events = experiment(LISTENERS, arms=("C",), days=14)
+    answered = (
+        event | {"recommender": event["recommender"] and "of C"} for event in events
+    )
+    write(folder / "a.jsonl", answered)
+    return folder
 
 
 def values_of(columns: dict[str, FloatArray], metrics: list[str]) -> FloatArray:

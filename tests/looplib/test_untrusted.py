@@ -1,7 +1,6 @@
 """Files of others: regular ones are read, within their bounds."""
 
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,16 +17,10 @@ class RefusedError(UserError):
     """The reader's own error."""
 
 
-def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(os.path.relpath(path))  # an absolute path may be too long for it
-
-
 STRANGE: dict[str, Callable[[Path], object]] = {
     "a pipe": os.mkfifo,
     "a device": lambda path: path.symlink_to("/dev/zero"),
     "a folder": Path.mkdir,
-    "a socket": _socket,
     "a link to itself": lambda path: path.symlink_to(path),
     "a link to nothing": lambda path: path.symlink_to("nothing"),
     "nothing": lambda _: None,

@@ -58,20 +58,9 @@ class S3:
         status, content = self._ask("GET", f"/{BUCKET}/{key}")
         return content if status == 200 else None
 
-    def put(self, key: str, content: bytes) -> None:
-        """Put an object into the bucket."""
-        assert self._ask("PUT", f"/{BUCKET}/{key}", content)[0] == 200
-
     def expire_lock(self, folder: str) -> None:
         """Delete the lock of a folder, as if its holder had been silent for long."""
         assert self._ask("DELETE", f"/{BUCKET}/{folder}/.lock")[0] == 204
-
-    def keys(self, prefix: str) -> list[str]:
-        """Return the names of the objects that begin with a prefix."""
-        _, listing = self._ask("GET", f"/{BUCKET}?prefix={prefix}")
-        return [
-            part.partition("</Key>")[0] for part in listing.decode().split("<Key>")[1:]
-        ]
 
     def make_bucket(self) -> None:
         """Make the bucket."""

@@ -136,7 +136,7 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
     assert left == {"newest.json", *newest}
 
 
-def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[bytes]]:
+def search_and_publish(folder: Path, fit: str) -> tuple[int, list[bytes]]:
     """Search the store of a folder; returns the exit code, and the published lists, factors and
     history."""
     run_folder, file = folder / fit, folder / f"{fit}.yaml"
@@ -144,7 +144,7 @@ def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[by
         f"store: {folder / 'store'}\nrun: {run_folder}\ncluster: {{fit: {fit}}}\n"
         "models: {als: {factors: 4, nu: [0, 0.5]}}\n"
         "search: {iterations: 3, score_every: 2}\n"
-        f"validation: {{resamples: 100, filter_seen: {seen}}}\nexport: {{filter_seen: {seen}}}\n"
+        "validation: {resamples: 100}\n"
     )
     with without_processes(slots=2):
         code = run(search.app, search.PROG, ["--config", str(file)])
@@ -158,19 +158,17 @@ def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[by
 
 
 @pytest.mark.usefixtures("no_reports")
-@pytest.mark.parametrize("seen", [False, True])
 @pytest.mark.slow
 def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(
-    seen: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_store(
         tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90
     )
-    whole_fits = search_and_publish(tmp_path, "whole", seen)
+    whole_fits = search_and_publish(tmp_path, "whole")
     assert whole_fits[0] == 0
     shutil.rmtree(tmp_path / "whole")
     shutil.rmtree(tmp_path / "store/cache")
     monkeypatch.setattr(blockwise, "LARGEST_BLOCK", 200)
-    assert search_and_publish(tmp_path, "blocks", seen) == whole_fits
+    assert search_and_publish(tmp_path, "blocks") == whole_fits

@@ -5,12 +5,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from tests.programs import free_port
-from tests.recsys.logs import random_sessions, write_log
 from tests.recsys.s3 import BUCKET, S3, refusal, server
 
 pytestmark = pytest.mark.slow
@@ -51,14 +49,6 @@ for error in (ConnectionResetError("lost"), ValueError("a bug")):
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     with server(tmp_path_factory.mktemp("s3")) as there:
         yield there
-
-
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_log(
-        tmp_path_factory.mktemp("log") / "events.jsonl",
-        random_sessions(5, listeners=20, tracks=30, sessions=50),
-    )
 
 
 def test_a_store_that_is_not_there_is_one_line(s3: S3) -> None:
@@ -110,36 +100,3 @@ def test_what_a_server_may_do_is_one_line_each(s3: S3, refusing: str) -> None:
         assert "are address and credentials right (for S3: AWS_ENDPOINT_URL" in line
     assert "lost" not in done.stderr  # a connection that is lost behind a call
     assert "a bug" in done.stderr
-
-
-def test_an_ingest_is_whole_idempotent_and_alone(
-    s3: S3, log: Path, tmp_path: Path
-) -> None:
-    store = f"s3://{BUCKET}/ingested"
-
-    def ingest(*files: Path, to: str = store, machine: str = "first") -> str:
-        argv = ("recsys.ingest", *map(str, files), "--store", to)
-        done = s3.run(*argv, "--set", "partitions=2", scratch=machine)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    ingest(log)
-    manifest = s3.get("ingested/manifest.json")
-    assert "1 files add nothing" in ingest(log, machine="second")
-    assert s3.get("ingested/manifest.json") == manifest
-    s3.put("ingested/.lock", b"process 4711 on node1")
-    line = refusal(s3.run("recsys.ingest", str(log), "--store", store))
-    assert "is at work here (process 4711 on node1, last heard from " in line
-    s3.expire_lock("ingested")
-    left = "ingested/partition=001/part-left-by-a-killed-one.parquet"
-    s3.put(left, b"half")
-    sessions = random_sessions(6, listeners=20, tracks=30, sessions=5)
-    more = write_log(tmp_path / "more.jsonl", sessions)
-    shown = ingest(more, machine="third")
-    assert not {left, "ingested/.lock"} & {*s3.keys("ingested/")}
-    whole = ingest(log, more, to=str(tmp_path / "local"))
-    assert json_digest(whole) == json_digest(shown)
-
-
-def json_digest(said: str) -> str:
-    return said.rpartition("digest ")[2].split()[0]

@@ -57,8 +57,9 @@ def listeners(events: pd.DataFrame, experiment: str) -> pd.DataFrame:
                 arm,
                 time,
                 len(sessions),
-                *_divided(latency, tracks),
-                *_divided(tracks, time, by=len(sessions)),
+                latency / tracks,  # NaN where nothing was heard
+                tracks / len(sessions),
+                time / len(sessions),
             )
         )
     return pd.DataFrame(rows, columns=["user", "arm", *METRICS])
@@ -95,10 +96,3 @@ def table(
 def _numbers(summary: pd.DataFrame, arm: str, metric: str) -> np.ndarray:
     """Count, mean and variance."""
     return summary[metric].to_numpy()[summary.index.get_loc(arm)]
-
-
-def _divided(*values: float, by: float | None = None) -> tuple[float, ...]:
-    """The values over a number, by default the last of them; NaN where that is 0, as in pandas."""
-    *rest, last = values
-    over, divided = (last, rest) if by is None else (by, values)
-    return tuple(value / over if over else float("nan") for value in divided)

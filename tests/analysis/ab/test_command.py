@@ -26,7 +26,6 @@ ROOT = Path(__file__).parents[3]
         (experiment(), {"experiment": ""}, ["which of AA, ALS?"]),
         (experiment(), {"control": "X"}, ["X and another arm", "C, T1"]),
         (experiment(arms=("C",)), {}, ["another arm are expected; found are C"]),
-        (experiment(), {"shares": {"C": 1}}, ["T1", "no share"]),
         (
             [event(1, START_MS) | {"experiments": {}}],
             {},

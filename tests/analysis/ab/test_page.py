@@ -93,14 +93,6 @@ def test_interleaved_recommenders_and_segments_stand_below_what_decides(
     assert shown == "Time per session of T1 by device"
 
 
-def test_the_arms_of_a_metric_stand_together(three_arms: Element) -> None:
-    rows = read_table(three_arms, "metrics-table")[1:]
-    metrics = ("Time per session", "Listening time")
-    assert [row[:2] for row in rows[:4]] == [
-        [metric, arm] for metric in metrics for arm in ("T1", "T2")
-    ]
-
-
 def test_better_and_worse_follow_the_metric_and_not_the_sign(usual: Element) -> None:
     table = usual.find("table", id="metrics-table")[0]
     tones = {

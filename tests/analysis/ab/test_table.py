@@ -15,12 +15,8 @@ import pytest
 
 import listening_loop as ll
 from analysis.ab.__main__ import PROG, app
-from analysis.ab.config import AbConfig
-from analysis.ab.events import assign_arms, read_events
-from analysis.ab.listeners import measure
-from analysis.ab.report import Report, build_report
+from analysis.ab.report import Report
 from looplib.cli import run
-from tests.analysis.ab.logs import START_MS
 
 METRICS: dict[str, Literal["higher", "lower"]] = {
     "minutes": "higher",
@@ -122,32 +118,6 @@ def test_rows_and_moments_from_anywhere_give_the_same_report(
             if isinstance(value, float):
                 value = pytest.approx(value, rel=1e-9)
             assert report[key] == value, (name, key)
-
-
-def test_the_listeners_of_a_log_as_a_table_have_the_log_s_effects(log: Path) -> None:
-    config = AbConfig(
-        min_listeners=20, smallest_experiment=60, primary=("time", "sessions")
-    )
-    with read_events([log]) as events:
-        assign_arms(events, "ALS")
-        listeners = measure(events, config, {}, START_MS).listeners
-        columns = "arm, time_numerator AS time, sessions_numerator AS sessions"
-        table = listeners.filter("segment = ''").project(columns).to_arrow_table()
-    names = {
-        "time": "time",
-        "sessions": "sessions",
-        "time / sessions": "time_per_session",
-    }
-    of_table = ll.ab(
-        table, metrics=list(names), min_listeners=20, smallest_experiment=60
-    ).report.effects
-    of_log = {row.metric: row for row in build_report([log], "ALS", config).effects}
-    for found in of_table:
-        expected = of_log[names[found.metric]]
-        if expected.role == "primary":
-            relative = [*expected.relative]
-            assert [*found.relative] == pytest.approx(relative, rel=1e-9)
-        assert found.effect == pytest.approx(expected.effect, rel=1e-9)
 
 
 def change(where: dict[str, Any], **values: Any) -> Any:  # noqa: ANN401

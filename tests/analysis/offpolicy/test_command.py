@@ -1,7 +1,6 @@
 """The command `listening-loop offpolicy`."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,41 +15,27 @@ from analysis.offpolicy.__main__ import PROG, app
 from analysis.store import content_digest
 from looplib.cli import run
 from tests.analysis.offpolicy.logged import LISTED, MEANS, TOP, TRACKS, USERS
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import START_MS, Session, write_log
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A log and lists."""
     rng = np.random.default_rng(5)
-    lines = []
+    sessions = []
     for number in range(3000):
         user = int(rng.integers(USERS))
         tracks = rng.integers(TRACKS, size=4).tolist()
-        for position, track in enumerate(tracks):
-            last = position == len(tracks) - 1
-            repeated = track in tracks[:position]
-            lines.append(
-                {
-                    "message": "last" if last else "next",
-                    "timestamp": 1_767_225_600_000 + number * 100_000 + position * 1000,
-                    "user": user,
-                    "track": track,
-                    "time": 0.0 if repeated else round(float(MEANS[user, track]), 2),
-                    "latency": 0.001,
-                    "recommendation": None if last else tracks[position + 1],
-                    "experiments": {},
-                    "session": f"s{number}",
-                    "recommender": "random",
-                    "propensity": None if last else 1 / TRACKS,
-                }
-            )
-    (tmp_path / "log").mkdir()
-    _write_lines(tmp_path / "log" / "events.jsonl", lines)
-    _write_lines(
-        tmp_path / "lists.jsonl",
-        [{"user": user, "tracks": listed.tolist()} for user, listed in enumerate(TOP)],
-    )
+        heard = [
+            # a repeat is skipped at once
+            (track, 0.0 if track in tracks[:n] else round(float(MEANS[user, track]), 2))
+            for n, track in enumerate(tracks)
+        ]
+        start_ms = START_MS + number * 100_000
+        sessions.append(Session(user, start_ms, heard, f"s{number}", 1 / TRACKS))
+    write_log(tmp_path / "log" / "events.jsonl", sessions)
+    lists = [{"user": user, "tracks": top.tolist()} for user, top in enumerate(TOP)]
+    _write_lines(tmp_path / "lists.jsonl", lists)
     return tmp_path
 
 
@@ -58,8 +43,9 @@ def _write_lines(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
 
-def command(folder: Path, *more: str) -> int:
-    return run(app, PROG, [str(folder / "log"), *more])
+def command(logs: Path, lists: Path | str, holdout: str, *more: str) -> int:
+    words = ["--recommendations", str(lists), "--holdout", holdout, *more]
+    return run(app, PROG, [str(logs), *words])
 
 
 def test_the_command_prints_a_table_and_writes_the_same_as_json(
@@ -67,18 +53,7 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
 ) -> None:
     lists = f"T1={folder / 'lists.jsonl'}"
     out = folder / "estimates.json"
-    assert (
-        command(
-            folder,
-            "--recommendations",
-            lists,
-            "--holdout",
-            "all",
-            "--out",
-            str(out),
-        )
-        == 0
-    )
+    assert command(folder / "log", lists, "all", "--out", str(out)) == 0
     printed = capsys.readouterr().out
     document = json.loads(out.read_bytes())
     (found,) = document["recommendations"]
@@ -99,60 +74,11 @@ def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
     (folder / "manifest.json").write_text(
         json.dumps({"model": "m1", "data": {"store": store}})
     )
-    assert (
-        command(
-            folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all"
-        )
-        == 0
-    )
+    assert command(folder / "log", folder / "lists.jsonl", "all") == 0
     assert (
         "m1: not conclusive: the lists were learned from all sessions"
         in capsys.readouterr().out
     )
-
-
-def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
-    """Its events have no propensity, so that the logging policy must be stated."""
-    sessions = random_sessions(5, listeners=40, tracks=60, sessions=900, named=False)
-    store = make_store(tmp_path, sessions, tracks=60)
-    (log,) = (file for file in tmp_path.rglob("*.jsonl") if store not in file.parents)
-    lists = [
-        {"user": user, "tracks": list(range(user % 3, 60, 3))} for user in range(40)
-    ]
-    _write_lines(tmp_path / "lists.json", lists)
-    split = {"kind": "session_hash", "holdout": 0.5}
-    (tmp_path / "manifest.json").write_text(json.dumps({"split": split, "seed": 1}))
-    documents = []
-    out = tmp_path / "out.json"
-    for source in (store, log):
-        arguments = [
-            "--recommendations",
-            str(tmp_path / "lists.json"),
-            "--holdout",
-            "manifest",
-        ]
-        assert (
-            run(
-                app,
-                PROG,
-                [
-                    str(source),
-                    *arguments,
-                    "--logging-policy",
-                    "uniform:60",
-                    "--out",
-                    str(out),
-                ],
-            )
-            == 0
-        )
-        documents.append(json.loads(out.read_bytes()))
-    assert documents[0]["recommendations"] == documents[1]["recommendations"]
-    assert (
-        documents[0]["recommendations"][0]["value"]
-        > 1.5 * documents[0]["logged"]["value"]
-    )
-    assert documents[0]["unknown"] == 0
 
 
 @pytest.mark.parametrize(
@@ -169,40 +95,27 @@ def test_bad_lists_are_one_line_with_the_file_and_exit_code_2(
     folder: Path, content: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "lists.jsonl").write_text(content)
-    assert (
-        command(
-            folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all"
-        )
-        == 2
-    )
+    assert command(folder / "log", folder / "lists.jsonl", "all") == 2
     error = capsys.readouterr().err.splitlines()
     assert message in error[-1]
     assert str(folder / "lists.jsonl") in error[-1]
 
 
 @pytest.mark.parametrize(
-    ("lists", "more", "message"),
+    ("lists", "policy", "message"),
     [
-        ("{folder}/none.jsonl", (), "cannot be read"),
-        ("{folder}/lists.jsonl", ("--logging-policy", "uniform"), "allowed are logged"),
-        (
-            "{folder}/lists.jsonl",
-            ("--logging-policy", "uniform:7"),
-            "a catalogue of 7 has 0 … 6",
-        ),
-        ("{folder}/lists.jsonl", ("--logging-policy", "unfair"), "allowed are logged"),
+        ("none.jsonl", "logged", "cannot be read"),
+        ("lists.jsonl", "uniform", "allowed are logged"),
+        ("lists.jsonl", "uniform:7", "a catalogue of 7 has 0 … 6"),
     ],
 )
 def test_other_mistakes_are_one_line_too(
     folder: Path,
     lists: str,
-    more: tuple[str, ...],
+    policy: str,
     message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = [
-        argument.format(folder=folder)
-        for argument in ("--recommendations", lists, *more)
-    ]
-    assert command(folder, "--holdout", "all", *arguments) == 2
-    assert re.search(message, capsys.readouterr().err)
+    stated = ("--logging-policy", policy)
+    assert command(folder / "log", folder / lists, "all", *stated) == 2
+    assert message in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 
 from analysis import queries
 from analysis.errors import AnalysisError
+from analysis.logs.field_types import EVENT_SCHEMA
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import (
     Holdout,
@@ -16,19 +17,20 @@ from analysis.offpolicy.logged import (
     parse_holdout,
     read_sessions,
 )
+from tests.analysis.logs.lines import START_MS
 
-START_MS = 1_767_225_600_000
 COLUMNS = pa.schema(
-    {
-        "user": pa.int64(),
-        "timestamp": pa.int64(),
-        "message": pa.string(),
-        "track": pa.int64(),
-        "time": pa.float64(),
-        "recommendation": pa.int64(),
-        "session": pa.string(),
-        "propensity": pa.float64(),
-    }
+    EVENT_SCHEMA.field(name)
+    for name in (
+        "user",
+        "timestamp",
+        "message",
+        "track",
+        "time",
+        "recommendation",
+        "session",
+        "propensity",
+    )
 )
 Row = tuple[int, int, str, int, float, int | None, str | None, float | None]
 A_SESSION: list[Row] = [

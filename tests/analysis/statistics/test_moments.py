@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.statistics.moments import Moments, Quantity
+from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 
 COLUMNS = ("time", "sessions", "skips")
 
 
-def draw(
-    seed: int, count: int
-) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+def draw(seed: int, count: int) -> dict[str, FloatArray]:
     values = make_generator(seed, "test moments").gamma(
         2.0, 3.0, size=(len(COLUMNS), count)
     )

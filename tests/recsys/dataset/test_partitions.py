@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
+from analysis.logs.field_types import EVENT_SCHEMA
 from analysis.store import PartitionFile
 from looplib.files import sha256_file
 from recsys.config import Feedback, Split
@@ -50,6 +51,16 @@ def read_pairs(folder: Path, piece: str, column: str) -> Pairs:
     return {(row["user"], row["track"]): row[column] for row in rows if row[column]}
 
 
+def prepare_files(
+    folder: Path, files: list[Path], rule: SplitRule, feedback: Feedback
+) -> dict[str, int]:
+    stored = [
+        PartitionFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
+        for file in files
+    ]
+    return prepare_partition(str(folder), stored, str(folder), rule, feedback)
+
+
 def prepare(
     folder: Path,
     *parts: list[Session],
@@ -62,13 +73,7 @@ def prepare(
         write_part(folder / f"{number}.parquet", part)
         for number, part in enumerate(parts)
     ]
-    stored = [
-        PartitionFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
-        for file in files
-    ]
-    return prepare_partition(
-        str(folder), stored, str(folder), rule, feedback or Feedback()
-    )
+    return prepare_files(folder, files, rule, feedback or Feedback())
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -147,16 +152,19 @@ def test_a_session_has_a_name_or_ends_after_half_an_hour_of_silence(
     tmp_path: Path, starts_ms: list[int], name: str | None, sessions: int
 ) -> None:
     events = [
-        Session(1, START_MS + start_ms, [(track, 1.0)], name and f"{name}{track}")
+        {
+            "user": 1,
+            "timestamp": START_MS + start_ms,
+            "message": "next",
+            "track": track,
+            "time": 1.0,
+            "session": name and f"{name}{track}",
+        }
         for track, start_ms in enumerate(starts_ms)
     ]
-    part = write_part(tmp_path / "0.parquet", events)
-    table = pq.read_table(part)
-    number = table.column_names.index("message")
-    following = table.set_column(number, "message", [["next"] * len(events)])
-    pq.write_table(following, part)
-    stored = PartitionFile(part.name, 0, 0, part.stat().st_size, sha256_file(part))
-    counts = prepare_partition(str(tmp_path), [stored], str(tmp_path), HASH, Feedback())
+    part = tmp_path / "0.parquet"
+    pq.write_table(pa.Table.from_pylist(events, schema=EVENT_SCHEMA), part)
+    counts = prepare_files(tmp_path, [part], HASH, Feedback())
     assert counts["sessions"] == sessions
 
 

