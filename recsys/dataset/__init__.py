@@ -2,6 +2,6 @@
 
 In: a session store and the configuration's split and feedback. Out: a folder of arrays, named by
 its digest. Read `dataset` first (what the folder holds; `layout` names its files), then `split`
-(its kinds) and `plan`; `cache` opens or builds a dataset, `build` runs `partitions` on workers and
-joins their tables with `artists` and `matrices`; `plays` reads what was heard in order.
+(its kinds); `cache` digests, and opens or builds a dataset, `build` runs `partitions` on workers
+and joins their tables with `artists` and `matrices`; `interactions` is what models are fitted to.
 """

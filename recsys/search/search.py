@@ -312,7 +312,8 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
             # trials beyond the edges of the axes come on top of the total
             done = min(state.count_steps()[0], total - bool(state.schedule.steps))
             note = ""
-            for best in state.rank().candidates[:1]:
+            if candidates := state.rank().candidates:
+                best = candidates[0]
                 value = best.value(state.metric)
                 note = f"best {state.metric} {value:.4f} ({describe(best.trial)})"
             report(done, note)
