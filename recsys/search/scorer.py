@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.errors import AnalysisError
-from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import match_lists
+from analysis.offpolicy.estimate import estimate_policy
+from analysis.offpolicy.logged import LoggedSessions, logged_sessions
+from analysis.offpolicy.policies import match_lists, serve_lists
 from analysis.validation import METRICS, Validator
 from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
@@ -142,10 +142,10 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
             scored.metrics[key] = (value.value, value.lower, value.upper)
         if select in validation.ratios:
             scored.listeners[select] = validation.ratios[select]
-    estimator = _estimator_for(scorer) if is_whole or by_time else None
-    if estimator:
+    sessions = _sessions_for(scorer) if is_whole or by_time else None
+    if sessions:
         estimated = ks if is_whole else [int(select.partition("@")[2])]
-        _add_listening_time(scored, estimator, padded, estimated)
+        _add_listening_time(scored, scorer, sessions, padded, estimated)
     return scored
 
 
@@ -203,7 +203,7 @@ def resolve_split(scorer: Scorer, catalogue: int | None) -> Scorer:
         # refuses a test part in which nothing can be scored
         validator_for(replace(scorer, is_test=True))
     is_estimated = validation.select.startswith(f"{OPE_TIME}@")
-    if is_estimated and _estimator_for(scorer) is None:
+    if is_estimated and _sessions_for(scorer) is None:
         raise SearchError(
             f"validation.select is {validation.select}, and no held-out recommendation has a known "
             "propensity; log propensities, or state with validation.logging_policy: uniform that "
@@ -214,19 +214,25 @@ def resolve_split(scorer: Scorer, catalogue: int | None) -> Scorer:
 
 def _add_listening_time(
     scored: ListMetrics,
-    estimator: OffPolicy,
+    scorer: Scorer,
+    sessions: LoggedSessions,
     lists: IntArray,
     ks: Sequence[int],
 ) -> None:
     """Add `ope_time@k` of lists, filled up with -1; shape (listeners, largest k)."""
-    matched = match_lists(estimator.sessions, np.arange(len(lists)), lists)
+    lists, rank = match_lists(sessions, np.arange(len(lists)), lists)
     for k in ks:
         key = f"{OPE_TIME}@{k}"
-        estimate = estimator.value(matched.head(k).serve("random"))
+        estimate = estimate_policy(
+            sessions,
+            *serve_lists(sessions, lists[:, :k], rank, "random"),
+            resamples=scorer.validation.resamples,
+            seed=scorer.seed,
+        )
         snips = estimate.snips
-        listener = estimate.per_listener
+        _, weights, times = estimate.sums
         scored.metrics[key] = (snips.value, snips.lower, snips.upper)
-        scored.listeners[key] = np.stack([listener.times, listener.weights])
+        scored.listeners[key] = np.stack([times, weights])
         if estimate.reasons:
             scored.warnings[key] = "; ".join(estimate.reasons)
 
@@ -242,8 +248,8 @@ def _read_part(scorer: Scorer, file: Path) -> pa.Table:
 
 
 @lru_cache(maxsize=3)
-def _estimator_for(scorer: Scorer) -> OffPolicy | None:
-    """Prepare the process's estimator; None where no propensity is known."""
+def _sessions_for(scorer: Scorer) -> LoggedSessions | None:
+    """Prepare the process's logged sessions; None where no propensity is known."""
     dataset = open_dataset(scorer.dataset)
     validation = scorer.validation
     if not dataset.logged.exists():
@@ -253,9 +259,7 @@ def _estimator_for(scorer: Scorer) -> OffPolicy | None:
         return None
     is_uniform = validation.logging_policy == "uniform"
     sessions = logged_sessions(events, dataset.summary.tracks if is_uniform else None)
-    if not sessions.counted.any():
-        return None
-    return OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed)
+    return sessions if sessions.counted.any() else None
 
 
 @lru_cache(maxsize=8)

@@ -123,11 +123,10 @@ def test_a_difference_between_alike_trials_has_a_narrower_interval_than_either(
         for of_trial in (lists, alike)
     )
     one, other = first[:, None], second[:, None]
-    means = [
-        bootstrap.Ratios(values, np.ones_like(values))
+    estimates = [
+        bootstrap.estimate(validator.resamples, values, np.ones_like(values))
         for values in (one, other, one - other)
     ]
-    estimates = [bootstrap.estimate(validator.resamples, mean) for mean in means]
     assert estimates[2] == pytest.approx(estimates[0] - estimates[1])
     widths = [
         float(np.diff(np.quantile(estimate, [0.025, 0.975], axis=0), axis=0)[0, 0])

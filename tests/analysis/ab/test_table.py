@@ -17,7 +17,7 @@ import listening_loop as ll
 from analysis.ab.__main__ import PROG, app
 from analysis.ab.config import AbConfig
 from analysis.ab.events import assign_arms, read_events
-from analysis.ab.listeners import measure
+from analysis.ab.listeners import measure, open_listeners
 from analysis.ab.report import Report, build_report
 from looplib.cli import run
 from tests.analysis.ab.logs import START_MS
@@ -130,7 +130,8 @@ def test_the_listeners_of_a_log_as_a_table_have_the_log_s_effects(log: Path) -> 
     )
     with read_events([log]) as events:
         assign_arms(events, "ALS")
-        listeners = measure(events, config, {}, START_MS).listeners
+        measure(events, config, {}, START_MS)
+        listeners = open_listeners(events)
         columns = "arm, time_numerator AS time, sessions_numerator AS sessions"
         table = listeners.filter("segment = ''").project(columns).to_arrow_table()
     names = {
