@@ -24,7 +24,7 @@ with importing():
     from analysis.ab.events import assign_arms, read_arrivals, read_events
     from analysis.ab.evidence import enough_listeners
     from analysis.ab.interim import InterimAnalysis
-    from analysis.ab.listeners import measure
+    from analysis.ab.listeners import measure, open_listeners
     from analysis.ab.metrics import Metric
     from analysis.ab.moments import select_values
     from analysis.errors import AnalysisError
@@ -118,8 +118,8 @@ def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
     with read_events(logs) as events:
         (logged,) = assign_arms(events, None).values()
         days, listeners, _ = map(pa.ChunkedArray.to_numpy, read_arrivals(events))
-        measured = measure(events, config, {}, logged["first_ms"])
-        whole = measured.listeners.filter("segment = ''")
+        measure(events, config, {}, logged["first_ms"])
+        whole = open_listeners(events).filter("segment = ''")
         columns = select_values(whole, metrics).to_arrow_table().columns
     values = np.array([column.to_numpy() for column in columns], np.float64)
     arrivals = np.zeros(days[-1] - days[0] + 1)

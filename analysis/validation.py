@@ -155,7 +155,7 @@ class Validator:
         lists = align(users, tracks, listeners=self.users, depth=ks[-1])
         ratio_names = [name for name in names if name in _RATIOS]
         ratios = self._ratios(lists, ratio_names, ks)
-        intervals = bootstrap.ratio_intervals(self.resamples, ratios)
+        intervals = bootstrap.ratio_intervals(self.resamples, *ratios)
         keys = [f"{name}@{k}" for name in ratio_names for k in ks]
         metrics = dict(zip(keys, intervals, strict=True))
         if "coverage" in names:
@@ -163,7 +163,7 @@ class Validator:
                 listed = np.unique(lists[:, :k])
                 share = int(np.count_nonzero(listed != NO_TRACK)) / self._catalogue_size
                 metrics[f"coverage@{k}"] = Interval(share, share, share)
-        sums = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
+        sums = ratios.transpose(2, 0, 1)
         return Validation(metrics, dict(zip(keys, sums, strict=True)))
 
     def _ratios(
@@ -171,8 +171,12 @@ class Validator:
         lists: IntArray,
         names: Sequence[str],
         ks: Sequence[int],
-    ) -> bootstrap.Ratios:
-        """Return metrics that listener_metrics.sql defines; columns by metric, then cut-off."""
+    ) -> FloatArray:
+        """Compute numerators and denominators of metrics that listener_metrics.sql defines.
+
+        Returns:
+            Shape (2, listeners, metrics x cut-offs), by metric, then cut-off.
+        """
         listener, position = np.nonzero(lists != NO_TRACK)
         track = lists[listener, position]
         recommendations = pa.table(
@@ -193,7 +197,6 @@ class Validator:
         weights = (~np.isnan(values)).astype(np.float64)
         if _HIT_TIME in names:
             weights[names.index(_HIT_TIME)] = rows["heard"].to_numpy()
-        shape = len(names) * len(ks), len(self.users)
-        return bootstrap.Ratios(
-            np.nan_to_num(values).reshape(shape).T, weights.reshape(shape).T
-        )
+        shape = 2, len(names) * len(ks), len(self.users)
+        both = np.stack([np.nan_to_num(values), weights])
+        return both.reshape(shape).transpose(0, 2, 1)

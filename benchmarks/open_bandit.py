@@ -21,9 +21,8 @@ import numpy as np
 import pyarrow.csv
 import typer
 
-from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
+from analysis.offpolicy.estimate import OffPolicyEstimate, estimate_policy
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.offpolicy.policies import Policy
 from analysis.statistics.effects import Interval
 from benchmarks.harness import console, download, show
 from looplib.arrays import FloatArray, IntArray
@@ -113,8 +112,8 @@ def value(
         rows, rows, rows, log.item, log.click, log.propensity, unknown=0, unfollowed=0
     )
     drawn = policy[log.position, log.item]
-    served = Policy(drawn, np.full(len(rows), fill_value=True))
-    estimate = OffPolicy(impressions).value(served)
+    answered = np.full(len(rows), fill_value=True)
+    estimate = estimate_policy(impressions, drawn, answered)
     return (estimate.ips, estimate.snips), estimate
 
 

@@ -11,7 +11,6 @@ place here; those with a file in `analysis/sql/ab` are defined there:
 
 import glob
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
@@ -49,25 +48,16 @@ _HISTOGRAMS = pa.schema(
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What was measured in an experiment; the tables live as long as its database."""
-
-    metrics: list[Metric]  # that the table of listeners has
-    listeners: queries.Rows
-    histograms: queries.Rows  # of the values of quantiles
-    credited: queries.Rows  # what listeners heard of interleaved recommenders
-    quality: queries.Rows
-
-
 def measure(
     events: Events,
     config: AbConfig,
     recommenders: Mapping[str, str],
     start_ms: int,
     end_ms: int = NO_END,
-) -> Measured:
+) -> list[Metric]:
     """Sum up the metrics of a report, and what else it shows, for each listener.
+
+    The tables of all slices live as long as the events.
 
     Args:
         events: In arms.
@@ -75,6 +65,9 @@ def measure(
         recommenders: The arms' own.
         start_ms: The experiment's first event.
         end_ms: Later events are left out.
+
+    Returns:
+        The metrics that the table `listeners` has.
 
     Raises:
         AnalysisError: A metric's file fails or has two rows for a listener, or a file of labels
@@ -124,21 +117,19 @@ def measure(
         if _row_count(connection, "listeners") > listener_count:
             _refuse_repeated(connection, {source_of[metric.name] for metric in summed})
     queries.use_one_thread(connection)
-    return Measured(
-        metrics=summed,
-        # in one order, so that sums do not depend on that of the log
-        listeners=connection.table("listeners").order("user"),
-        histograms=connection.table("histograms"),
-        credited=connection.table("credited").order("user"),
-        quality=connection.table("quality"),
-    )
+    return summed
+
+
+def open_listeners(events: Events, table: str = "listeners") -> queries.Rows:
+    """Open a measured table in one order, so that sums do not depend on that of the log."""
+    return events.connection.table(table).order("user")
 
 
 def read_histograms(
-    rows: queries.Rows, metrics: Sequence[Metric], sizes: Mapping[str, int]
+    events: Events, metrics: Sequence[Metric], sizes: Mapping[str, int]
 ) -> dict[str, dict[str, Histogram]]:
     """Read the values of quantiles by metric and arm, of so many listeners."""
-    counted = rows.to_arrow_table()
+    counted = events.connection.table("histograms").to_arrow_table()
     source_of = sources(metrics)
     histograms: dict[str, dict[str, Histogram]] = {}
     for metric, arm in product(metrics, sizes):

@@ -33,7 +33,12 @@ from analysis.ab.events import (
 from analysis.ab.evidence import Evidence, summarize_quality
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.interleaving import Preference, preferences
-from analysis.ab.listeners import check_metrics, measure, read_histograms
+from analysis.ab.listeners import (
+    check_metrics,
+    measure,
+    open_listeners,
+    read_histograms,
+)
 from analysis.ab.metrics import ORIGINAL_METRICS
 from analysis.ab.moments import RATIO, by_metric, largest_skewness, read_moments
 from analysis.ab.table import Table, read_table
@@ -134,12 +139,11 @@ def build_report(
         start_ms = min(row["first_ms"] for row in logged.values())
         answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
         recommenders = answering | config.recommenders
-        measured = measure(events, config, recommenders, start_ms, end_ms)
-
-        moments = read_moments(measured.listeners, measured.metrics, config.primary)
+        metrics = measure(events, config, recommenders, start_ms, end_ms)
+        moments = read_moments(open_listeners(events), metrics, config.primary)
         measurements = by_metric(moments, arms)
         sizes = {arm: row.count for arm, row in measurements["sessions"].items()}
-        histograms = read_histograms(measured.histograms, config.reported, sizes)
+        histograms = read_histograms(events, config.reported, sizes)
         analysis = InterimAnalysis(config, progress)
         evidence = Evidence(
             listeners=sizes,
@@ -152,7 +156,9 @@ def build_report(
             left_out=left_out,
             skewness=largest_skewness(moments),
             rejected=events.rejected,
-            **summarize_quality(measured.quality.to_arrow_table().to_pylist()),
+            **summarize_quality(
+                events.connection.table("quality").to_arrow_table().to_pylist()
+            ),
         )
         report = conclude(evidence, analysis, name, plan, events.sources)
         return replace(
@@ -164,7 +170,9 @@ def build_report(
             original_table=original_table(measurements),
             segments=segment_effects(moments, arms, analysis),
             preferences=preferences(
-                measured.credited.to_arrow_table(), evidence.recommenders, analysis
+                open_listeners(events, "credited").to_arrow_table(),
+                evidence.recommenders,
+                analysis,
             ),
         )
 

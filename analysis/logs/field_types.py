@@ -21,32 +21,29 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Probability = Annotated[float, Meta(gt=0, le=1)]
 
 
-class FieldRule(NamedTuple):
-    """What a type of field is."""
-
-    values: Any  # the allowed ones, to msgspec
-    column: str  # DuckDB's type
-    # the allowed values to DuckDB: a condition of {0}, and the catalogue's last track {1}
-    condition: str
-
+# the allowed values to msgspec, DuckDB's type, and the allowed values to DuckDB: a condition of
+# {0}, and the catalogue's last track {1}
+FieldRule = tuple[Any, str, str]
 
 # an object or a list is read as its JSON text
 _ANY_TEXT = "left({0}, 1) NOT IN ('{{', '[')"
-_TEXT_ID = FieldRule(TextId, "VARCHAR", "left({0}, 1) NOT IN ('', '{{', '[')")
-_RULES = {
-    "message": FieldRule(Message, "VARCHAR", "{0} IN ('next', 'last')"),
-    "milliseconds": FieldRule(
-        Milliseconds, "BIGINT", "{0} >= 100000000000 AND {0} < 100000000000000"
+_TEXT_ID: FieldRule = (TextId, "VARCHAR", "left({0}, 1) NOT IN ('', '{{', '[')")
+_RULES: dict[str, FieldRule] = {
+    "message": (Message, "VARCHAR", "{0} IN ('next', 'last')"),
+    "milliseconds": (
+        Milliseconds,
+        "BIGINT",
+        "{0} >= 100000000000 AND {0} < 100000000000000",
     ),
-    "listener": FieldRule(Id, "BIGINT", "{0} >= 0"),
-    "track": FieldRule(Id, "BIGINT", "{0} BETWEEN 0 AND {1}"),
-    "share": FieldRule(Share, "DOUBLE", "{0} BETWEEN 0 AND 1"),
-    "seconds": FieldRule(float, "DOUBLE", f"abs({{0}}) <= {LONGEST_LATENCY}"),
-    "arms": FieldRule(dict[str, str], "VARCHAR", "true"),
+    "listener": (Id, "BIGINT", "{0} >= 0"),
+    "track": (Id, "BIGINT", "{0} BETWEEN 0 AND {1}"),
+    "share": (Share, "DOUBLE", "{0} BETWEEN 0 AND 1"),
+    "seconds": (float, "DOUBLE", f"abs({{0}}) <= {LONGEST_LATENCY}"),
+    "arms": (dict[str, str], "VARCHAR", "true"),
     "name": _TEXT_ID,
-    "text": FieldRule(str, "VARCHAR", _ANY_TEXT),
-    "probability": FieldRule(Probability, "DOUBLE", "{0} > 0 AND {0} <= 1"),
-    "number": FieldRule(Id, "BIGINT", "{0} >= 0"),
+    "text": (str, "VARCHAR", _ANY_TEXT),
+    "probability": (Probability, "DOUBLE", "{0} > 0 AND {0} <= 1"),
+    "number": (Id, "BIGINT", "{0} >= 0"),
 }
 _ARROW = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string()}
 
@@ -73,7 +70,7 @@ def decoder(kinds: IdKinds) -> msgspec.json.Decoder[Any]:
     """Return the decoder of a line, whose result has the fields as attributes."""
     members: list[Any] = []
     for field in EVENT_FIELDS:
-        values = rule_of(field.type, kinds).values
+        values, _, _ = rule_of(field.type, kinds)
         optional = (field.name, values | None, None)
         members.append(optional if field.optional else (field.name, values))
     return msgspec.json.Decoder(msgspec.defstruct("Event", members, frozen=True))
@@ -81,14 +78,14 @@ def decoder(kinds: IdKinds) -> msgspec.json.Decoder[Any]:
 
 def database_types(kinds: IdKinds) -> dict[str, str]:
     """Return DuckDB's type of each field."""
-    return {field.name: rule_of(field.type, kinds).column for field in EVENT_FIELDS}
+    return {field.name: rule_of(field.type, kinds)[1] for field in EVENT_FIELDS}
 
 
 def event_condition(kinds: IdKinds, largest_track: int) -> str:
     """Return the SQL condition of lines whose fields all have allowed values."""
     conditions = []
     for field in EVENT_FIELDS:
-        condition = rule_of(field.type, kinds).condition
+        _, _, condition = rule_of(field.type, kinds)
         condition = condition.format(f'"{field.name}"', largest_track)
         if field.optional:
             condition = f"coalesce({condition}, true)"

@@ -18,13 +18,14 @@ with importing():
     from analysis.ab.events import Events, read_events
     from analysis.errors import AnalysisError
     from analysis.logs.sources import digest
-    from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
+    from analysis.offpolicy.estimate import OffPolicyEstimate, estimate_policy
     from analysis.offpolicy.logged import (
         HOLDOUTS,
+        LoggedSessions,
         parse_holdout,
         read_sessions,
     )
-    from analysis.offpolicy.policies import Policy, match_lists
+    from analysis.offpolicy.policies import match_lists, serve_lists
     from analysis.offpolicy.recommendations import (
         Recommendations,
         read_recommendations,
@@ -85,11 +86,12 @@ def main(
             events_file=events,
         )
         sessions = read_sessions(logged_events.connection, rule, uniform)
-    scorer = OffPolicy(sessions)
     # of the policy that logged the recommendations every weight is 1
     drawn = np.where(sessions.counted, sessions.propensity, 0.0)
-    logged = scorer.value(Policy(drawn, sessions.counted)).snips
-    estimates = [(listed, _estimate(scorer, listed, logged_events)) for listed in lists]
+    logged = estimate_policy(sessions, drawn, sessions.counted).snips
+    estimates = [
+        (listed, _estimate(sessions, listed, logged_events)) for listed in lists
+    ]
     if out:
         document = {
             "sources": logged_events.sources,
@@ -120,13 +122,14 @@ def _uniform_tracks(text: str) -> int | None:
 
 
 def _estimate(
-    scorer: OffPolicy,
+    sessions: LoggedSessions,
     lists: Recommendations,
     events: Events,
 ) -> OffPolicyEstimate:
-    matched = match_lists(scorer.sessions, lists.users, lists.tracks)
+    matched = match_lists(sessions, lists.users, lists.tracks)
+    policy = serve_lists(sessions, *matched, lists.serving)
     try:
-        estimate = scorer.value(matched.serve(lists.serving))
+        estimate = estimate_policy(sessions, *policy)
     except AnalysisError as error:
         raise AnalysisError(f"{lists.file}: {error}") from None
     data = lists.manifest.get("data", {})
@@ -139,9 +142,9 @@ def _estimate(
 
 
 def _document(lists: Recommendations, estimate: OffPolicyEstimate) -> dict[str, Any]:
-    """Return an estimate as JSON's types."""
+    """Convert an estimate to JSON's types."""
     shown = asdict(estimate)
-    del shown["per_listener"]
+    del shown["sums"]
     return {
         "name": lists.name,
         "file": str(lists.file),

@@ -26,11 +26,10 @@ import numpy as np
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.offpolicy.policies import Policy
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval, estimate
 from analysis.statistics.moments import Moments, Quantity
-from looplib.arrays import FloatArray
+from looplib.arrays import BoolArray, FloatArray
 
 # A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at
 # 100. Lists worth comparing differ by less, and with fewer draws the bootstrap's interval covers
@@ -38,15 +37,6 @@ from looplib.arrays import FloatArray
 MIN_ESS = 100.0
 # Standard errors by which the mean weight may miss 1; by chance it does so once in 16,000 times.
 _SUPPORT_ERRORS = 4.0
-
-
-@dataclass(frozen=True)
-class PerListener:
-    """Sums over each listener's requests; arrays of shape (listeners,)."""
-
-    requests: FloatArray  # requests that count
-    weights: FloatArray  # Σ w
-    times: FloatArray  # Σ w r
 
 
 @dataclass(frozen=True)
@@ -63,78 +53,76 @@ class OffPolicyEstimate:
     ess: float  # effective sample size of the listeners' weights
     # why nothing should be concluded from the estimate; empty if something may
     reasons: tuple[str, ...]
-    per_listener: PerListener  # the sums it is made of
+    # requests that count, Σ w and Σ w r of each listener; shape (3, listeners)
+    sums: FloatArray
 
 
-class OffPolicy:
-    """Estimates the value of policies on the same logged sessions and bootstrap resamples."""
+def estimate_policy(
+    sessions: LoggedSessions,
+    probability: FloatArray,
+    answered: BoolArray,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> OffPolicyEstimate:
+    """Estimate the value of any policy by what it would have done at the logged requests.
 
-    def __init__(
-        self,
-        sessions: LoggedSessions,
-        *,
-        resamples: int = 1000,
-        seed: int = 0,
-    ) -> None:
-        """Prepare what does not depend on a policy.
+    Args:
+        sessions: The logged sessions.
+        probability: With which the policy recommends the very track that was heard; shape
+            (events,), organic tracks do not matter.
+        answered: Whether the policy has a track to recommend; other requests are left out.
+        resamples: Of the bootstrap, the same for every policy.
+        seed: Of these.
 
-        Raises:
-            AnalysisError: No request has a known propensity.
-        """
-        if not sessions.counted.any():
-            raise AnalysisError(
-                f"no recommendation of the {sessions.sessions:,} sessions has a known "
-                f"propensity ({sessions.unknown:,} have none, {sessions.unfollowed:,} were "
-                "not played); state the logging policy, if it is known"
-            )
-        self.sessions = sessions
-        self.resamples = bootstrap.Resamples(len(sessions.users), resamples, seed)
-
-    def value(self, policy: Policy) -> OffPolicyEstimate:
-        """Estimate the value of any policy by what it would have done at the logged requests.
-
-        Raises:
-            AnalysisError: The policy answers no request that counts.
-        """
-        sessions = self.sessions
-        counted = sessions.counted & policy.answered
-        if not counted.any():
-            raise AnalysisError(
-                "the policy has nothing to recommend at any request whose propensity is known"
-            )
-        weights = np.zeros(len(counted))
-        np.divide(policy.probability, sessions.propensity, out=weights, where=counted)
-        totals = [
-            np.bincount(sessions.listener, values, len(sessions.users))
-            for values in (counted, weights, weights * sessions.time)
-        ]
-        sums = PerListener(*np.array(totals, np.float64))
-        ratios = bootstrap.Ratios(
-            np.column_stack([sums.times, sums.times, sums.weights]),
-            np.column_stack([sums.requests, sums.weights, sums.requests]),
+    Raises:
+        AnalysisError: No request has a known propensity, or the policy answers none that counts.
+    """
+    if not sessions.counted.any():
+        raise AnalysisError(
+            f"no recommendation of the {sessions.sessions:,} sessions has a known "
+            f"propensity ({sessions.unknown:,} have none, {sessions.unfollowed:,} were "
+            "not played); state the logging policy, if it is known"
         )
-        ips, snips, mean_weight = bootstrap.ratio_intervals(self.resamples, ratios)
-        squares = float(sums.weights @ sums.weights)
-        ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
-        return OffPolicyEstimate(
-            ips=ips,
-            snips=snips,
-            mean_weight=mean_weight,
-            requests=int(np.count_nonzero(counted)),
-            unanswered=int(np.count_nonzero(sessions.counted & ~policy.answered)),
-            matched=int(np.count_nonzero(weights)),
-            ess=ess,
-            reasons=_reasons(ess, sums),
-            per_listener=sums,
+    counted = sessions.counted & answered
+    if not counted.any():
+        raise AnalysisError(
+            "the policy has nothing to recommend at any request whose propensity is known"
         )
+    listeners = len(sessions.users)
+    event_weights = np.zeros(len(counted))
+    np.divide(probability, sessions.propensity, out=event_weights, where=counted)
+    totals = [
+        np.bincount(sessions.listener, values, listeners)
+        for values in (counted, event_weights, event_weights * sessions.time)
+    ]
+    requests, weights, times = sums = np.array(totals, np.float64)
+    ips, snips, mean_weight = bootstrap.ratio_intervals(
+        bootstrap.Resamples(listeners, resamples, seed),
+        np.column_stack([times, times, weights]),
+        np.column_stack([requests, weights, requests]),
+    )
+    squares = float(weights @ weights)
+    ess = float(weights.sum()) ** 2 / squares if squares else 0.0
+    return OffPolicyEstimate(
+        ips=ips,
+        snips=snips,
+        mean_weight=mean_weight,
+        requests=int(np.count_nonzero(counted)),
+        unanswered=int(np.count_nonzero(sessions.counted & ~answered)),
+        matched=int(np.count_nonzero(event_weights)),
+        ess=ess,
+        reasons=_reasons(ess, weights, requests),
+        sums=sums,
+    )
 
 
-def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
+def _reasons(ess: float, weights: FloatArray, requests: FloatArray) -> tuple[str, ...]:
     if ess < MIN_ESS:  # too small for the mean weight's standard error, too
         return (
             f"the effective sample size is {ess:.1f}, at least {MIN_ESS:.0f} is needed",
         )
-    moments = Moments.of({"weights": sums.weights, "requests": sums.requests})
+    moments = Moments.of({"weights": weights, "requests": requests})
     mean_weight = estimate(moments, Quantity("weights", "requests"))
     mean = mean_weight.value
     error = math.sqrt(mean_weight.squared_error)

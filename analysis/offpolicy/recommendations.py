@@ -36,13 +36,8 @@ class Recommendations:
     tracks: IntArray
 
 
-class _File(TypedDict, total=False):
-    bytes: int
-    sha256: str
-
-
 class _Manifest(TypedDict, total=False):
-    files: dict[str, _File]  # by name
+    files: dict[str, dict[str, Any]]  # by name
     model: str
     data: dict[str, Any]  # what the lists were learned from
     split: Any  # how sessions were held out of that
@@ -112,8 +107,8 @@ def _read_manifest(manifest: Path) -> _Manifest:
         ) from None
 
 
-def _decode_lines(file: Path, facts: _File) -> list[_Line]:
-    """Return the lines of a file, once it is what a manifest says of it."""
+def _decode_lines(file: Path, facts: Mapping[str, Any]) -> list[_Line]:
+    """Decode the lines of a file, once it is what a manifest says of it."""
     shape = '{"user": …, "tracks": […]}'
     lines: list[_Line] = []
     try:

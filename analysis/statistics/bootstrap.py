@@ -58,47 +58,50 @@ def _keep(resamples: Resamples) -> tuple[ByteArray, ...]:
     return tuple(resamples.draw())
 
 
-@dataclass(frozen=True)
-class Ratios:
-    """Σ numerator / Σ denominator over the units; means where the denominators are 1 or 0."""
+def estimate(
+    resamples: Resamples, numerators: FloatArray, denominators: FloatArray
+) -> FloatArray:
+    """Estimate ratios of sums over the units in every resample, shape (resamples, metrics).
 
-    numerators: FloatArray  # shape (units, metrics)
-    denominators: FloatArray  # shape (units, metrics)
+    Args:
+        resamples: Of the units.
+        numerators: Shape (units, metrics).
+        denominators: The same; 1 or 0 for a mean.
 
-    @property
-    def whole(self) -> FloatArray:
-        """The ratios of the whole sample, shape (metrics,)."""
-        return _divide(self.numerators.sum(axis=0), self.denominators.sum(axis=0))
-
-
-def estimate(resamples: Resamples, ratios: Ratios) -> FloatArray:
-    """Estimate ratios in every resample, shape (resamples, metrics).
-
-    >>> ratios = Ratios(np.array([[1.0], [3.0]]), np.ones((2, 1)))
-    >>> estimate(Resamples(units=2, count=4, seed=1), ratios).shape
+    >>> resamples = Resamples(units=2, count=4, seed=1)
+    >>> estimate(resamples, np.array([[1.0], [3.0]]), np.ones((2, 1))).shape
     (4, 1)
     """
-    both = np.hstack([ratios.numerators, ratios.denominators])
+    both = np.hstack([numerators, denominators])
     sums = [draws.astype(np.float64) @ both for draws in resamples.blocks()]
-    numerators, denominators = np.hsplit(np.vstack(sums), 2)
-    return _divide(numerators, denominators)
+    return divide(*np.hsplit(np.vstack(sums), 2))
 
 
-def ratio_intervals(resamples: Resamples, ratios: Ratios) -> list[Interval]:
+def ratio_intervals(
+    resamples: Resamples, numerators: FloatArray, denominators: FloatArray
+) -> list[Interval]:
     """Estimate ratios of sums over the units with percentile intervals (ch. 13.3 there).
 
-    >>> ratios = Ratios(np.arange(100.0)[:, np.newaxis], np.ones((100, 1)))
-    >>> (interval,) = ratio_intervals(Resamples(units=100, count=200, seed=1), ratios)
+    The arguments are those of `estimate`.
+
+    >>> resamples = Resamples(units=100, count=200, seed=1)
+    >>> values = np.arange(100.0)[:, np.newaxis]
+    >>> (interval,) = ratio_intervals(resamples, values, np.ones((100, 1)))
     >>> interval.value, 40 < interval.lower < 49.5 < interval.upper < 60
     (49.5, True)
     """
     tail = (1 - CONFIDENCE) / 2
-    lower, upper = np.quantile(estimate(resamples, ratios), [tail, 1 - tail], axis=0)
-    rows = zip(ratios.whole.tolist(), lower.tolist(), upper.tolist(), strict=True)
-    return [Interval(*row) for row in rows]
+    drawn = estimate(resamples, numerators, denominators)
+    lower, upper = np.quantile(drawn, [tail, 1 - tail], axis=0)
+    whole = divide(numerators.sum(axis=0), denominators.sum(axis=0))
+    return list(map(Interval, whole.tolist(), lower.tolist(), upper.tolist()))
 
 
-def _divide(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
-    """Divide; 0 where there is nothing to divide by."""
+def divide(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
+    """Divide; 0 where there is nothing to divide by.
+
+    >>> divide(np.array([1.0, 2.0]), np.array([2.0, 0.0])).tolist()
+    [0.5, 0.0]
+    """
     quotients = np.zeros_like(numerators)
     return np.divide(numerators, denominators, out=quotients, where=denominators > 0)

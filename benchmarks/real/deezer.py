@@ -18,9 +18,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
-from analysis.offpolicy.estimate import MIN_ESS, OffPolicy
+from analysis.offpolicy.estimate import MIN_ESS, estimate_policy
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.offpolicy.policies import Policy
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
 from benchmarks.real.pairs import read_columns
@@ -163,11 +162,10 @@ def measure(random_half: Path, other_half: Path, _work: Work) -> Table:
     """Score the models by each estimate, and compare their orders with the true one."""
     turns = make_turns(*read_ratings(random_half, other_half))
     sums, sizes = score_models(turns)
-    people = len(sums["truth"].numerators)
+    _, people, _ = sums["truth"].shape
     resamples = bootstrap.Resamples(people, RESAMPLES, SEED)
     intervals = {
-        name: bootstrap.ratio_intervals(resamples, ratios)
-        for name, ratios in sums.items()
+        name: bootstrap.ratio_intervals(resamples, *both) for name, both in sums.items()
     }
     rows = []
     for number, model in enumerate(MODELS):
@@ -211,11 +209,11 @@ def make_turns(drawn: Ratings, others: Ratings, shape: tuple[int, int]) -> list[
 
 def score_models(
     turns: Sequence[Turn],
-) -> tuple[dict[str, bootstrap.Ratios], list[float]]:
+) -> tuple[dict[str, FloatArray], list[float]]:
     """Score every model by the truth and by each estimate of it.
 
     Returns:
-        What each of the people adds, arrays of shape (people, models), by measure; and the
+        What each of the people adds, arrays of shape (2, people, models), by measure; and the
         effective sample size of IPS, by model.
     """
     people = turns[0].drawn.user.max() + 1
@@ -234,18 +232,24 @@ def score_models(
             sums["truth"][:, :, number] += _best_of(turn.drawn, position)
             sums["observed"][:, :, number] += (hits / K, is_scored)
         probability = np.concatenate(listed)[_by_listener(turns)] / K
-        policy = Policy(probability, np.full(len(probability), fill_value=True))
-        estimate, by_root = plain.value(policy), root.value(policy)
-        users, found = plain.sessions.users, estimate.per_listener
-        sums["IPS"][:, users, number] = found.times, found.requests
-        sums["SNIPS"][:, users, number] = found.times, found.weights
-        rooted = by_root.per_listener
-        sums["IPS, root"][:, users, number] = rooted.times, rooted.requests
+        answered = np.full(len(probability), fill_value=True)
+        estimate, by_root = (
+            estimate_policy(
+                draws, probability, answered, resamples=RESAMPLES, seed=SEED
+            )
+            for draws in (plain, root)
+        )
+        users = plain.users
+        requests, weights, times = estimate.sums
+        sums["IPS"][:, users, number] = times, requests
+        sums["SNIPS"][:, users, number] = times, weights
+        requests, _, times = by_root.sums
+        sums["IPS, root"][:, users, number] = times, requests
         sizes.append(estimate.ess)
-    return {name: bootstrap.Ratios(*both) for name, both in sums.items()}, sizes
+    return sums, sizes
 
 
-def _off_policy(turns: Sequence[Turn], power: float) -> OffPolicy:
+def _off_policy(turns: Sequence[Turn], power: float) -> LoggedSessions:
     """Take the held-out ratings of all turns for draws of the log's policy."""
     order = _by_listener(turns)
     user, item, is_liked = (
@@ -255,8 +259,7 @@ def _off_policy(turns: Sequence[Turn], power: float) -> OffPolicy:
     propensity = np.concatenate([turn.propensity(power) for turn in turns])[order]
     users, listener = np.unique(user, return_inverse=True)
     liked, event = is_liked.astype(np.float64), np.arange(len(user))
-    draws = LoggedSessions(users, listener, event, item, liked, propensity, 0, 0)
-    return OffPolicy(draws, resamples=RESAMPLES, seed=SEED)
+    return LoggedSessions(users, listener, event, item, liked, propensity, 0, 0)
 
 
 def _by_listener(turns: Sequence[Turn]) -> IntArray:
@@ -281,13 +284,14 @@ def rank_tracks(scores: FloatArray, left_out: csr_matrix) -> IntArray:
 
 
 def compare_orders(
-    sums: Mapping[str, bootstrap.Ratios], resamples: bootstrap.Resamples
+    sums: Mapping[str, FloatArray], resamples: bootstrap.Resamples
 ) -> list[str]:
     """Describe Spearman's correlation of each order of all models with the true one."""
-    whole = {name: ratios.whole[np.newaxis] for name, ratios in sums.items()}
-    drawn = {
-        name: bootstrap.estimate(resamples, ratios) for name, ratios in sums.items()
+    whole = {
+        name: bootstrap.divide(*both.sum(axis=1))[np.newaxis]
+        for name, both in sums.items()
     }
+    drawn = {name: bootstrap.estimate(resamples, *both) for name, both in sums.items()}
     found = {
         name: [correlate(values[name], values["truth"]) for values in (whole, drawn)]
         for name in MEASURES[1:]

@@ -61,9 +61,9 @@ def mean_interval(values: FloatArray) -> Interval:
 
 def ratio_interval(parts: FloatArray, wholes: FloatArray) -> Interval:
     """Return Σ parts / Σ wholes over listeners with its 95 % bootstrap interval."""
-    ratios = bootstrap.Ratios(parts[:, np.newaxis], wholes[:, np.newaxis])
     resamples = bootstrap.Resamples(len(parts), RESAMPLES, SEED)
-    return bootstrap.ratio_intervals(resamples, ratios)[0]
+    both = parts[:, np.newaxis], wholes[:, np.newaxis]
+    return bootstrap.ratio_intervals(resamples, *both)[0]
 
 
 def compare(

@@ -157,8 +157,9 @@ def _summarise(
     numerators = np.stack([*parts, sums[NAME][0]], axis=1)
     denominators = np.stack([counts] * len(parts) + [sums[best_rule][0]], axis=1)
     resamples = bootstrap.Resamples(len(counts), _RESAMPLES, seed)
-    ratios = bootstrap.Ratios(numerators, denominators.astype(np.float64))
-    *intervals, ratio = bootstrap.ratio_intervals(resamples, ratios)
+    *intervals, ratio = bootstrap.ratio_intervals(
+        resamples, numerators, denominators.astype(np.float64)
+    )
     metrics = {
         name: {PRECISION: intervals[2 * at], MRR: intervals[2 * at + 1]}
         for at, name in enumerate(lists)

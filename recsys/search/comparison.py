@@ -42,18 +42,18 @@ def differences(
     numerators = parts[:, 0]
     denominators = parts[:, 1]
     listeners = parts.shape[2]
-    ratios = bootstrap.Ratios(numerators.T, denominators.T)
+    values = bootstrap.divide(numerators.sum(axis=1), denominators.sum(axis=1))
     drawn = bootstrap.Resamples(listeners, resamples, seed)
-    estimates = bootstrap.estimate(drawn, ratios)
-    noise = estimates - ratios.whole
-    errors = _standard_errors(numerators, denominators, ratios.whole)
+    estimates = bootstrap.estimate(drawn, numerators.T, denominators.T)
+    noise = estimates - values
+    errors = _standard_errors(numerators, denominators, values)
     largest = np.array(
         [np.max(np.abs(row[:, np.newaxis] - row) / errors) for row in noise]
     )
     to_reference = errors[reference]
     errors_behind = np.where(np.isinf(to_reference), 0.0, to_reference)
     margins = _critical(largest, listeners) * errors_behind
-    behind = ratios.whole - ratios.whole[reference]
+    behind = values - values[reference]
     ends = (behind, behind - margins, behind + margins)
     return list(zip(*(end.tolist() for end in ends), strict=True))
 

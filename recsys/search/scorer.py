@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.errors import AnalysisError
-from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import match_lists
+from analysis.offpolicy.estimate import estimate_policy
+from analysis.offpolicy.logged import LoggedSessions, logged_sessions
+from analysis.offpolicy.policies import match_lists, serve_lists
 from analysis.validation import METRICS, Validator
 from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
@@ -145,22 +145,27 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
             scored.metrics[key] = (value.value, value.lower, value.upper)
         if select in validation.ratios:
             scored.listeners[select] = validation.ratios[select]
-    estimator = _estimator_for(scorer) if is_whole or by_time else None
-    if not estimator:
+    sessions = _sessions_for(scorer) if is_whole or by_time else None
+    if sessions is None:
         return scored
-    matched = match_lists(estimator.sessions, rows, padded)
+    matched, rank = match_lists(sessions, rows, padded)
     for k in ks:
         key = f"{OPE_TIME}@{k}"
         if not is_whole and key != select:
             continue
-        estimate = estimator.value(matched.head(k).serve("random"))
+        estimate = estimate_policy(
+            sessions,
+            *serve_lists(sessions, matched[:, :k], rank, "random"),
+            resamples=scorer.validation.resamples,
+            seed=scorer.seed,
+        )
         snips = estimate.snips
         scored.metrics[key] = (snips.value, snips.lower, snips.upper)
         if estimate.reasons:
             scored.warnings[key] = "; ".join(estimate.reasons)
         if key == select:
-            listener = estimate.per_listener
-            scored.listeners[key] = np.stack([listener.times, listener.weights])
+            _, weights, times = estimate.sums
+            scored.listeners[key] = np.stack([times, weights])
     return scored
 
 
@@ -217,7 +222,7 @@ def resolve_split(scorer: Scorer, catalogue: int | None) -> Scorer:
         # refuses a test part in which nothing can be scored
         validator_for(replace(scorer, is_test=True))
     is_estimated = validation.select.startswith(f"{OPE_TIME}@")
-    if is_estimated and _estimator_for(scorer) is None:
+    if is_estimated and _sessions_for(scorer) is None:
         raise SearchError(
             f"validation.select is {validation.select}, and no held-out recommendation has a known "
             "propensity; log propensities, or state with validation.logging_policy: uniform that "
@@ -237,8 +242,8 @@ def _read_part(scorer: Scorer, file: Path) -> pa.Table:
 
 
 @lru_cache(maxsize=3)
-def _estimator_for(scorer: Scorer) -> OffPolicy | None:
-    """Prepare the process's estimator; None where no propensity is known."""
+def _sessions_for(scorer: Scorer) -> LoggedSessions | None:
+    """Prepare the process's logged sessions; None where no propensity is known."""
     dataset = open_dataset(scorer.dataset)
     validation = scorer.validation
     if not dataset.logged.exists():
@@ -248,9 +253,7 @@ def _estimator_for(scorer: Scorer) -> OffPolicy | None:
         return None
     is_uniform = validation.logging_policy == "uniform"
     sessions = logged_sessions(events, dataset.summary.tracks if is_uniform else None)
-    if not sessions.counted.any():
-        return None
-    return OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed)
+    return sessions if sessions.counted.any() else None
 
 
 @lru_cache(maxsize=8)

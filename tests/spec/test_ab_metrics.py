@@ -12,7 +12,7 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import assign_arms, read_events
-from analysis.ab.listeners import measure
+from analysis.ab.listeners import measure, open_listeners
 from analysis.ab.metrics import METRICS
 from analysis.ab.moments import PAST, RATIO, MetricMoments, read_moments
 from tests.analysis.ab.logs import START_MS, experiment, write
@@ -89,8 +89,8 @@ def listeners_of(
     with read_events([log]) as events:
         arms = assign_arms(events, "ALS")
         answering = {arm: row["own"] for arm, row in arms.items()}
-        measured = measure(events, config, answering | recommenders, START_MS)
-        rows: list[dict[str, Any]] = measured.listeners.to_arrow_table().to_pylist()
+        measure(events, config, answering | recommenders, START_MS)
+        rows: list[dict[str, Any]] = open_listeners(events).to_arrow_table().to_pylist()
     return [row for row in rows if not row["segment"]]
 
 

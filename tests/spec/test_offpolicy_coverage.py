@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
+from analysis.offpolicy.estimate import OffPolicyEstimate, estimate_policy
 from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import Serving, match_lists
+from analysis.offpolicy.policies import Serving, match_lists, serve_lists
 from tests.analysis.offpolicy.logged import uniform_events
 
 USERS, SESSIONS, REQUESTS, TRACKS, LISTED, LOGS = 150, 8, 5, 40, 8, 200
@@ -77,12 +77,12 @@ def estimates() -> dict[Serving, list[OffPolicyEstimate]]:
         events = uniform_events(
             np.random.default_rng([9, log]), USERS, SESSIONS, REQUESTS, TRACKS, means
         )
-        policies = OffPolicy(logged_sessions(events), resamples=200, seed=log)
+        sessions = logged_sessions(events)
+        matched = match_lists(sessions, np.arange(USERS), lists)
         for serving in SERVINGS:
-            policy = match_lists(policies.sessions, np.arange(USERS), lists).serve(
-                serving
-            )
-            found[serving].append(policies.value(policy))
+            policy = serve_lists(sessions, *matched, serving)
+            estimate = estimate_policy(sessions, *policy, resamples=200, seed=log)
+            found[serving].append(estimate)
     return found
 
 

@@ -10,9 +10,8 @@ w = π(a | x, position) / propensity and the reward r, are
 import numpy as np
 import pytest
 
-from analysis.offpolicy.estimate import OffPolicy
+from analysis.offpolicy.estimate import estimate_policy
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.offpolicy.policies import Policy
 from benchmarks.open_bandit import Impressions, probabilities, value
 
 ROUNDS, ACTIONS, POSITIONS = 3000, 12, 3
@@ -48,9 +47,8 @@ def test_estimates_equal_those_of_the_open_bandit_pipeline() -> None:
     impressions = LoggedSessions(
         rounds, rounds, rounds, action, reward, pscore, unknown=0, unfollowed=0
     )
-    scorer = OffPolicy(impressions, resamples=2)
-    served = Policy(evaluated[position, action], np.full(ROUNDS, fill_value=True))
-    found = scorer.value(served)
+    served = evaluated[position, action], np.full(ROUNDS, fill_value=True)
+    found = estimate_policy(impressions, *served, resamples=2)
     reference = obp_estimates(reward, action, position, pscore, action_dist)
     ours = {"ips": found.ips, "snips": found.snips}
     assert {name: interval.value for name, interval in ours.items()} == pytest.approx(

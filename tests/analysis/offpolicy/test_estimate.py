@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
-from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import match_lists
+from analysis.offpolicy.estimate import OffPolicyEstimate, estimate_policy
+from analysis.offpolicy.logged import LoggedSessions, logged_sessions
+from analysis.offpolicy.policies import match_lists, serve_lists
 from tests.analysis.offpolicy.logged import (
     MEANS,
     TOP,
@@ -19,55 +19,56 @@ from tests.analysis.offpolicy.logged import (
 
 
 @pytest.fixture(scope="module")
-def scorer() -> OffPolicy:
+def sessions() -> LoggedSessions:
     events = uniform_events(np.random.default_rng(2), USERS, 6, 4, TRACKS, MEANS)
-    return OffPolicy(logged_sessions(events), resamples=200)
+    return logged_sessions(events)
 
 
 def value_lists(
-    scorer: OffPolicy, users: np.ndarray, tracks: np.ndarray
+    sessions: LoggedSessions, users: np.ndarray, tracks: np.ndarray
 ) -> OffPolicyEstimate:
-    return scorer.value(match_lists(scorer.sessions, users, tracks).serve("random"))
+    matched = match_lists(sessions, users, tracks)
+    policy = serve_lists(sessions, *matched, "random")
+    return estimate_policy(sessions, *policy, resamples=200)
 
 
 def test_a_clear_case_is_conclusive_and_ends_lie_around_the_value(
-    scorer: OffPolicy,
+    sessions: LoggedSessions,
 ) -> None:
-    found = value_lists(scorer, np.arange(USERS), TOP)
+    found = value_lists(sessions, np.arange(USERS), TOP)
     assert not found.reasons
     assert found.snips.lower < found.snips.value < found.snips.upper
     assert found.requests == USERS * 6 * 4
 
 
 def test_too_few_matches_are_not_conclusive_and_the_reason_says_how_many(
-    scorer: OffPolicy,
+    sessions: LoggedSessions,
 ) -> None:
-    found = value_lists(scorer, np.arange(3), np.arange(9).reshape(3, 3))
+    found = value_lists(sessions, np.arange(3), np.arange(9).reshape(3, 3))
     assert "effective sample size" in found.reasons[0]
 
 
 def test_no_match_at_all_is_worth_0_and_not_conclusive() -> None:
     sessions = logged_sessions(heldout_events([Session(0, [1, 2], [1.0, 0.5], [0.1])]))
-    found = value_lists(
-        OffPolicy(sessions, resamples=2), np.array([0]), np.array([[5]])
-    )
+    found = value_lists(sessions, np.array([0]), np.array([[5]]))
     assert (found.snips.value, found.ess, found.matched) == (0.0, 0.0, 0)
     assert found.reasons
 
 
 def test_a_policy_beyond_what_was_ever_recommended_is_not_conclusive(
-    scorer: OffPolicy,
+    sessions: LoggedSessions,
 ) -> None:
     lists = np.hstack(
         [TOP, TRACKS + np.arange(20) + np.zeros((USERS, 1), dtype=np.int64)]
     )
-    found = value_lists(scorer, np.arange(USERS), lists)
+    found = value_lists(sessions, np.arange(USERS), lists)
     assert found.mean_weight.value < 0.5
     assert any("never recommends some" in reason for reason in found.reasons)
 
 
-def test_lists_that_know_the_sessions_are_not_conclusive(scorer: OffPolicy) -> None:
-    sessions = scorer.sessions
+def test_lists_that_know_the_sessions_are_not_conclusive(
+    sessions: LoggedSessions,
+) -> None:
     recommended = np.flatnonzero(sessions.counted)
     known = [
         np.unique(sessions.track[recommended[sessions.listener[recommended] == user]])[
@@ -75,10 +76,10 @@ def test_lists_that_know_the_sessions_are_not_conclusive(scorer: OffPolicy) -> N
         ]
         for user in range(USERS)
     ]
-    found = value_lists(scorer, np.arange(USERS), np.stack(known))
+    found = value_lists(sessions, np.arange(USERS), np.stack(known))
     assert any("was learned from these sessions" in reason for reason in found.reasons)
 
 
-def test_what_cannot_be_valued_is_refused(scorer: OffPolicy) -> None:
+def test_what_cannot_be_valued_is_refused(sessions: LoggedSessions) -> None:
     with pytest.raises(AnalysisError, match="nothing to recommend"):
-        value_lists(scorer, np.arange(USERS) + 10_000, TOP)
+        value_lists(sessions, np.arange(USERS) + 10_000, TOP)

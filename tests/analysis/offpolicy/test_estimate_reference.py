@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.offpolicy.estimate import OffPolicy
+from analysis.offpolicy.estimate import estimate_policy
 from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import Policy, Serving, match_lists
+from analysis.offpolicy.policies import Serving, match_lists, serve_lists
 from tests.analysis.offpolicy.logged import Session, heldout_events
 
 TRACKS = 8
@@ -95,14 +95,14 @@ def test_lists_are_valued_as_the_reference_values_them(
     if not answered:
         return
     logged = logged_sessions(heldout_events(sessions))
-    policies = OffPolicy(logged, resamples=2)
     users = np.array(list(reversed(lists)))
     longest = max(map(len, lists.values()))
     tracks = np.array(
         [lists[user] + [-1] * (longest - len(lists[user])) for user in users.tolist()]
     )
     matched = match_lists(logged, users, tracks)
-    found = policies.value(matched.serve(serving))
+    policy = serve_lists(logged, *matched, serving)
+    found = estimate_policy(logged, *policy, resamples=2)
     expected = reference(sessions, lists, serving)
     np.testing.assert_allclose(
         [found.ips.value, found.snips.value, found.mean_weight.value],
@@ -126,10 +126,9 @@ def test_a_policy_that_depends_on_the_session_is_valued_by_its_own_probabilities
     """It recommends the track after the one heard last."""
     logged = logged_sessions(heldout_events(SESSIONS))
     last = np.roll(logged.track, 1)
-    policy = Policy(
-        (logged.track == last + 1).astype(float), np.full(len(last), fill_value=True)
-    )
-    found = OffPolicy(logged, resamples=2).value(policy)
+    probability = (logged.track == last + 1).astype(float)
+    answered = np.full(len(last), fill_value=True)
+    found = estimate_policy(logged, probability, answered, resamples=2)
     assert found.snips.value == (0.5 + 0.75) / 2
     assert found.ips.value == (0.5 + 0.75) * 8 / 4
     assert found.matched == 2

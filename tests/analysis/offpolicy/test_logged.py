@@ -10,7 +10,7 @@ import pytest
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.field_types import EVENT_SCHEMA
-from analysis.offpolicy.estimate import OffPolicy
+from analysis.offpolicy.estimate import estimate_policy
 from analysis.offpolicy.logged import (
     Holdout,
     LoggedSessions,
@@ -172,5 +172,5 @@ def test_a_log_without_propensities_cannot_be_used_unless_the_logging_policy_is_
 ):
     rows = [(*row[:-1], None) for row in A_SESSION]
     with pytest.raises(AnalysisError, match="state the logging policy"):
-        OffPolicy(read(rows))
-    assert OffPolicy(read(rows, uniform=13)).sessions.unknown == 0
+        estimate_policy(read(rows), np.ones(len(rows)), np.ones(len(rows), np.bool_))
+    assert read(rows, uniform=13).unknown == 0

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from analysis.statistics import bootstrap
-from analysis.statistics.bootstrap import Ratios, Resamples
+from analysis.statistics.bootstrap import Resamples
 from looplib.arrays import FloatArray
 
 
@@ -16,7 +16,7 @@ def all_draws(resamples: Resamples) -> np.ndarray[tuple[int, ...], np.dtype[np.u
 def of_ratios(
     resamples: Resamples, numerators: FloatArray, denominators: FloatArray
 ) -> FloatArray:
-    return bootstrap.estimate(resamples, Ratios(numerators, denominators))
+    return bootstrap.estimate(resamples, numerators, denominators)
 
 
 def of_means(resamples: Resamples, values: FloatArray) -> FloatArray:
