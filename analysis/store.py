@@ -32,7 +32,7 @@ from looplib.untrusted import open_untrusted
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects"
-SCHEMA = 1
+SCHEMA = 2
 LOGGED = ("user", "item", "timestamp", "share", "recommendation")
 IdsOf = Literal["users", "items", "titles"]
 RowKind = Literal["events", "interactions"]
@@ -56,9 +56,9 @@ class CatalogueSummary:
 
 @dataclass(frozen=True)
 class Source:
-    """A file that the store holds, or a piece of a log that grew.
+    """A stretch of a file's content that the store holds: all of it, or what was new when it grew.
 
-    `digest` is the xxh3_128 of its bytes.
+    Files are unpacked; `digest` is the xxh3_128 of its bytes, and of how they were read.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Source:
     bytes: int
     lines: LineCounts
     start: int = 0  # its first byte in the file
+    head: str = ""  # digest of its first line
 
     @property
     def rejects(self) -> str:

@@ -77,7 +77,7 @@ def measure(argv: Sequence[str]) -> Measured:
 
 def measure_module(module: str, *words: object, **options: object) -> Measured:
     """Run `python -m MODULE` to its end: `out="here"` becomes `--out here`."""
-    return measure(python("-m", *command(module, module, *words, **options).words))
+    return measure(python("-m", *command(module, *words, **options)))
 
 
 def children_cpu_s() -> float:

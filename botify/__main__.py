@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from botify.errors import StartError
+from botify.errors import BotifyError
 from botify.settings import load_settings
 from looplib.cli import Overrides, make_app, run
 
@@ -50,7 +50,7 @@ def main(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     if not (config or published):
-        raise StartError(
+        raise BotifyError(
             "--config or --published is expected: the settings, or the folder of an export to serve"
         )
     options = {"host": host, "port": port, "processes": processes}
@@ -59,7 +59,7 @@ def main(
         config, os.environ, [*changes, *(overrides or [])], published
     )
     if published and not settings.catalogue.exists():
-        raise StartError(
+        raise BotifyError(
             f"{published}: no export with a catalogue is here; make one with "
             "listening-loop export, or name its catalogue: --set catalogue=PATH"
         )

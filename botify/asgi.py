@@ -17,6 +17,8 @@ from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
 
 import orjson
+from werkzeug import exceptions
+from werkzeug.exceptions import HTTPException
 
 AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
@@ -30,10 +32,6 @@ _MOST_WAITING = 64  # requests for the thread of long ones
 _OF_ONE = ("/next/", "/last/", "/recommend/", "/similar/", "/track/")
 _LATER = "ask again in a second"
 _HOST = re.compile(rb"[^\s,/?#@]+")
-
-
-class _RefusedError(Exception):
-    """A request that no thread gets: its arguments are the status and the message."""
 
 
 class BufferedApp:
@@ -90,17 +88,20 @@ class BufferedApp:
                 await self._read_body(scope, receive, body)
             return await self._pass_on(_environ(scope, bytes(body)))
         except TimeoutError:
-            return self._refuse(408, "the request did not come in time")
-        except _RefusedError as refused:
-            return self._refuse(*refused.args)
+            return self._refuse(
+                exceptions.RequestTimeout("the request did not come in time")
+            )
+        except HTTPException as refusal:  # no thread gets this request
+            return self._refuse(refusal)
         finally:
             self._bodies -= 1
             self._bodies_bytes -= len(body)
 
-    def _refuse(self, status: int, message: str) -> Answer:
+    def _refuse(self, refusal: HTTPException) -> Answer:
+        status = refusal.code or 500
         self._refused(status)
         headers = [(b"content-type", b"application/json")]
-        return status, headers, orjson.dumps({"error": message})
+        return status, headers, orjson.dumps({"error": refusal.description})
 
     async def _read_body(
         self, scope: AsgiMessage, receive: Receive, body: bytearray
@@ -108,7 +109,7 @@ class BufferedApp:
         """Read a body to its end, or a part over the limit, which Flask refuses.
 
         Raises:
-            _RefusedError: The connection ends before, there are too many chunks, or all bodies
+            HTTPException: The connection ends before, there are too many chunks, or all bodies
                 have too many bytes, and this one more than its share of them.
         """
         length = dict(scope["headers"]).get(b"content-length")
@@ -118,22 +119,26 @@ class BufferedApp:
         while more and counted <= self._body_limit and length != b"%d" % len(body):
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise _RefusedError(400, "the connection ended before the body")
+                raise exceptions.BadRequest("the connection ended before the body")
             part = message.get("body", b"")
             body += part
             counted += max(len(part), _LEAST_OF_A_CHUNK)
             self._bodies_bytes += len(part)
             if self._bodies_bytes > most_bytes < len(body) * self._bodies:
-                raise _RefusedError(503, f"too many large bodies at once; {_LATER}")
+                raise exceptions.ServiceUnavailable(
+                    f"too many large bodies at once; {_LATER}"
+                )
             more = message.get("more_body", False)
         if counted > self._body_limit >= len(body):
-            raise _RefusedError(413, "the body has too many chunks; send larger ones")
+            raise exceptions.RequestEntityTooLarge(
+                "the body has too many chunks; send larger ones"
+            )
 
     async def _pass_on(self, environ: dict[str, Any]) -> Answer:
         """Have a thread of the right kind answer.
 
         Raises:
-            _RefusedError: Too many requests wait for it.
+            HTTPException: Too many requests wait for it.
         """
         path = environ["PATH_INFO"]
         loop = asyncio.get_running_loop()
@@ -142,7 +147,9 @@ class BufferedApp:
         if path.startswith(_OF_ONE):
             return await loop.run_in_executor(self._threads, self._ask, environ)
         if self._long_waiting == _MOST_WAITING:
-            raise _RefusedError(503, f"too many long requests at once; {_LATER}")
+            raise exceptions.ServiceUnavailable(
+                f"too many long requests at once; {_LATER}"
+            )
         self._long_waiting += 1
         try:
             return await loop.run_in_executor(self._long_thread, self._ask, environ)
@@ -166,17 +173,19 @@ def _check_head(scope: AsgiMessage) -> None:
     """Refuse heads that RFC 9112 (3.2, 6.1) has servers refuse, and granian passes on.
 
     Raises:
-        _RefusedError: There is not one valid Host, or the body is not sent in one known way.
+        HTTPException: There is not one valid Host, or the body is not sent in one known way.
     """
     headers = scope["headers"]
     hosts = [value for name, value in headers if name == b"host"]
     # granian adds an empty one where there is none
     is_valid = len(hosts) == 1 and _HOST.fullmatch(hosts[0])
     if not is_valid and scope["http_version"] == "1.1":
-        raise _RefusedError(400, "one valid header Host is needed")
+        raise exceptions.BadRequest("one valid header Host is needed")
     codings = [value for name, value in headers if name == b"transfer-encoding"]
     if codings and [coding.lower() for coding in codings] != [b"chunked"]:
-        raise _RefusedError(501, "of transfer encodings only chunked is known, once")
+        raise exceptions.NotImplemented(
+            "of transfer encodings only chunked is known, once"
+        )
 
 
 def _environ(scope: AsgiMessage, body: bytes) -> dict[str, Any]:

@@ -14,17 +14,9 @@ from looplib.errors import UserError
 
 
 class BotifyError(UserError):
-    """Base of the service's errors."""
+    """A service that cannot start, as settings or catalogue are wrong; base of its errors."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-class StartError(BotifyError):
-    """A service that cannot start with its settings."""
-
-
-class CatalogueError(BotifyError):
-    """A catalogue that cannot be used."""
 
 
 class ModelError(BotifyError):

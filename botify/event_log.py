@@ -24,7 +24,7 @@ from typing import Literal
 
 import orjson
 
-from botify.errors import StartError
+from botify.errors import BotifyError
 from botify.model.catalogue import Catalogue
 from botify.settings import EventLogSettings
 from looplib.checksums import named, seal, unseal
@@ -63,7 +63,7 @@ def describe_log(
     """Write `collection.json`, which names the catalogue of the track ids, beside the log.
 
     Raises:
-        StartError: It is there, and of another catalogue or kind of listeners, or unreadable.
+        BotifyError: It is there, and of another catalogue or kind of listeners, or unreadable.
         OSError: The folder cannot be written.
     """
     path = folder / "collection.json"
@@ -77,11 +77,11 @@ def describe_log(
         try:
             described = unseal(path.read_bytes())
         except ValueError as error:
-            raise StartError(
+            raise BotifyError(
                 f"{path}: damaged ({error}); restore it, or name another folder in log_dir"
             ) from None
         if _ids_of(described) != _ids_of(served):
-            raise StartError(
+            raise BotifyError(
                 f"{path}: the log here is of other ids: {described} there, {served} now; "
                 "name another folder in log_dir"
             )
@@ -136,14 +136,11 @@ class SegmentWriter:
             if self._stopped.is_set():
                 raise OSError(errno.EBADF, "the event log is closed")
             try:
-                segment = self._open_segment()
-                if (
-                    segment.size
-                    and segment.size + len(lines) > self._settings.segment_bytes
-                ):
+                size = len(lines) + (self._segment.size if self._segment else 0)
+                if size > self._settings.segment_bytes:
                     self._close_segment()
-                    segment = self._open_segment()
-                segment.append(lines, sync=self._settings.fsync == "always")
+                sync = self._settings.fsync == "always"
+                self._open_segment().append(lines, sync=sync)
             except OSError as error:
                 self._remember(error)
                 raise

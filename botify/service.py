@@ -5,12 +5,12 @@ that, so a request whose event could not be written, and that is sent again, fin
 session twice and nothing else.
 """
 
-import logging
 import os
 import socket
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from botify.errors import BodyError, EventLogError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
-from botify.model.model import SIMILAR, ServedModel, load_model, no_model
+from botify.model.model import SIMILAR, ServedModel, load_model
 from botify.model.versions import Versions
 from botify.recommenders.base import UNKNOWN, Drawn, Query
 from botify.recommenders.registry import recommend
@@ -33,8 +33,6 @@ from looplib.arrays import NO_TRACK
 # requests of a batch, between which the others have their turn in this process and at Redis
 _AT_ONCE = 400
 
-logger = logging.getLogger("botify")
-
 Arms = Mapping[str, str]
 """A listener's arm by experiment."""
 
@@ -43,13 +41,14 @@ def load_configured(settings: ServiceSettings) -> ServedModel:
     """Load the catalogue and the current version that the settings name.
 
     Raises:
-        CatalogueError: The catalogue cannot be read.
+        BotifyError: The catalogue cannot be read.
         ModelError: The version is not what its manifest says, or does not fit.
     """
     catalogue = load_catalogue(settings.catalogue)
     text_users = settings.text_users
-    if settings.recommendations is None:
-        return no_model(catalogue, text_users=text_users)
+    if settings.recommendations is None:  # the catalogue alone
+        is_text = catalogue.is_text if text_users is None else text_users
+        return ServedModel("none", datetime.now(UTC), catalogue, is_text)
     return load_model(
         settings.recommendations, catalogue, settings.artifacts, text_users=text_users
     )
@@ -68,14 +67,7 @@ class Service:
         self.settings = settings
         self.rules = RulesFile(settings.rules, model.catalogue, settings.watch_s)
         self.metrics = Metrics()
-        self.versions = Versions(
-            settings.recommendations,
-            model,
-            settings.artifacts,
-            self.metrics,
-            watch_s=settings.watch_s,
-            on_load=self._log_warnings,
-        )
+        self.versions = Versions(settings, model, self.metrics)
         self.bodies = Bodies(
             model.catalogue, settings.batch_limit, text_users=model.text_users
         )
@@ -214,10 +206,6 @@ class Service:
         """Stop watching and close the event log's segment; no request may come after."""
         self.versions.close()
         self.log.close()
-
-    def _log_warnings(self, model: ServedModel) -> None:
-        for warning in self.settings.warnings(model):
-            logger.warning("%s", warning)
 
     def _recommend(
         self,

@@ -21,7 +21,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from botify.app import make_app, prepare
 from botify.asgi import BufferedApp
-from botify.errors import StartError
+from botify.errors import BotifyError
 from botify.event_log import OPEN_PREFIX, adopt_segments
 from botify.model.model import ServedModel
 from botify.service import Service, make_sessions
@@ -44,7 +44,7 @@ def serve(settings: ServiceSettings) -> None:
         UserError: The service cannot start with these settings.
     """
     if settings.processes > 1 and settings.redis_url is None:
-        raise StartError(
+        raise BotifyError(
             f"processes: {settings.processes} found, but sessions are kept in a process "
             "unless redis_url is set; set redis_url, or processes to 1"
         )
@@ -173,7 +173,7 @@ def _find_port(settings: ServiceSettings) -> int:
             if time.monotonic() > deadline:
                 name = f"{settings.host}:{settings.port}"
                 cause = error.strerror
-                raise StartError(
+                raise BotifyError(
                     f"{name}: cannot be listened on ({cause}); choose another --port"
                 ) from None
         time.sleep(0.1)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PositiveFloat,
@@ -16,12 +17,12 @@ from pydantic import (
 from botify.model.model import SIMILAR, Artifact, ServedModel
 from botify.recommenders.registry import (
     FallbackSettings,
-    RecommenderName,
+    check_name,
     find_recommenders,
     missing_artifacts,
 )
-from looplib import experiments
 from looplib.config import Config, load_config, parse_yaml
+from looplib.experiments import Arm, Experiment, arm_name
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 FILE_VARIABLE = "BOTIFY_CONFIG"  # names a file for `botify.create_app()`
@@ -38,27 +39,24 @@ _TEXT_KEYS = {
 }
 
 
-class ServedArm(experiments.Arm):
-    """One treatment of an experiment, by a recommender of the service."""
-
-    recommender: RecommenderName  # that its listeners get, if the experiment decides
-
-
-class ServedExperiment(experiments.Experiment):
-    """An experiment that the service runs."""
-
-    # control first; names left out are C, T1, T2 and so on
-    arms: tuple[ServedArm, ...] = Field(min_length=1)
-
-
 def _read_file(row: Any) -> Any:  # noqa: ANN401  any YAML
     """Read the file of an experiment that is given by its path."""
-    return load_config(ServedExperiment, Path(row)) if isinstance(row, str) else row
+    return load_config(Experiment, Path(row)) if isinstance(row, str) else row
 
 
-_ONE_ARM = ServedExperiment(
-    name="RECOMMENDERS",
-    arms=(ServedArm(name=experiments.arm_name(0), recommender="in_order"),),
+def _check_recommenders(experiment: Experiment) -> Experiment:
+    for arm in experiment.arms:
+        try:
+            check_name(arm.recommender)
+        except ValueError as error:
+            raise ValueError(
+                f"experiment {experiment.name}, arm {arm.name}: {arm.recommender}: {error}"
+            ) from None
+    return experiment
+
+
+_ONE_ARM = Experiment(
+    name="RECOMMENDERS", arms=(Arm(name=arm_name(0), recommender="in_order"),)
 )
 
 
@@ -97,7 +95,12 @@ class ServiceSettings(Config):
     # all that run: each its keys, or the path of its file; the arm of the first picks the
     # recommender
     experiments: tuple[
-        Annotated[ServedExperiment, BeforeValidator(_read_file)], ...
+        Annotated[
+            Experiment,
+            BeforeValidator(_read_file),
+            AfterValidator(_check_recommenders),
+        ],
+        ...,
     ] = Field(default=(_ONE_ARM,), min_length=1)
     fallback: FallbackSettings = FallbackSettings()
     # a file of business rules: tracks left out, raised or lowered; read again when it changes
@@ -125,7 +128,7 @@ class ServiceSettings(Config):
         return self
 
     @property
-    def deciding(self) -> ServedExperiment:
+    def deciding(self) -> Experiment:
         """The experiment whose arm picks the recommender."""
         return self.experiments[0]
 

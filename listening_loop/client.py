@@ -9,7 +9,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import orjson
 
-from listening_loop.errors import ServiceError
+from listening_loop.errors import LoopError
 
 _TIMEOUT_S = 20.0
 _OPENER = build_opener(ProxyHandler({}))  # a service is asked directly
@@ -27,8 +27,7 @@ class ServiceClient:
         Raises:
             Error: The service refuses, as an id is of another kind or the share no share.
         """
-        path = f"/next/{quote(str(user), safe='')}"
-        return self.ask("POST", path, {"track": track, "time": time})["track"]
+        return self._hear("next", user, track, time)["track"]
 
     def last(self, user: Any, track: Any, time: float = 1.0) -> None:  # noqa: ANN401
         """Log the share that a listener heard of the last track, and end the session.
@@ -36,8 +35,7 @@ class ServiceClient:
         Raises:
             Error: The service refuses.
         """
-        path = f"/last/{quote(str(user), safe='')}"
-        self.ask("POST", path, {"track": track, "time": time})
+        self._hear("last", user, track, time)
 
     def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Send a request with a JSON body, and return the answer.
@@ -59,4 +57,14 @@ class ServiceClient:
             problem = f"the service refuses ({refusal.code}): {reason}"
         except (OSError, HTTPException, TypeError, ValueError) as error:
             problem = f"the service at {self.url} does not answer ({error})"
-        raise ServiceError(problem)
+        raise LoopError(problem)
+
+    def _hear(
+        self,
+        message: str,
+        user: Any,  # noqa: ANN401
+        track: Any,  # noqa: ANN401
+        time: float,
+    ) -> dict[str, Any]:
+        path = f"/{message}/{quote(str(user), safe='')}"
+        return self.ask("POST", path, {"track": track, "time": time})

@@ -4,12 +4,4 @@ from looplib.errors import UserError
 
 
 class LoopError(UserError):
-    """Base of the errors of this package."""
-
-
-class ServiceError(LoopError):
-    """A service that does not answer, or refuses."""
-
-
-class UnknownIdError(LoopError):
-    """A listener or track that a model has not learned."""
+    """A step that failed, a service that refuses, or an id that a model has not learned."""

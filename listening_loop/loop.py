@@ -30,6 +30,7 @@ from listening_loop.processes import (
     run_step,
     serve,
     serving,
+    shell_text,
 )
 from looplib.cli import Overrides, make_app
 from looplib.config import load_config
@@ -71,17 +72,18 @@ def run_loop(config: LoopConfig) -> None:
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
     service = serve(config.service, folder, folder / "service", port=5001)
-    typer.echo(f"serve it    {service}")
-    lab = command("The lab", "lab", root=folder, log=folder / "service")
-    typer.echo(f"look at it  {lab}")
+    typer.echo(f"serve it    {shell_text(service)}")
+    lab = command("lab", root=folder, log=folder / "service")
+    typer.echo(f"look at it  {shell_text(lab)}")
 
 
 def begin(config: LoopConfig) -> None:
     """Make the world, and the first collection under random recommendations."""
     world, log = config.folder / "world", config.folder / "log"
-    run_step(command("A world of listeners", "world", config=config.world, out=world))
-    title = "Listening under random recommendations"
-    run_step(command(title, "simulate", config=config.collect, world=world, log=log))
+    invent = command("world", config=config.world, out=world)
+    run_step("A world of listeners", invent)
+    collect = command("simulate", config=config.collect, world=world, log=log)
+    run_step("Listening under random recommendations", collect)
 
 
 def run_day(config: LoopConfig, number: int, day: Path) -> None:
@@ -94,11 +96,10 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
 
     days = [day.with_name(str(before)) for before in range(1, number)]
     logs = [before / "log" for before in (folder, *days)]
-    ingest = command("Logs to sessions", "ingest", *logs, store=store)
-    run_step(ingest, done=traffic)
+    ingest = command("ingest", *logs, store=store)
+    run_step("Logs to sessions", ingest, done=traffic)
 
     search = command(
-        "The search",
         "search",
         f"--set=catalogue={folder / 'world' / 'tracks.json'}",
         config=config.search,
@@ -106,20 +107,19 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
         run=day / "run",
         out=folder / "published",
     )
-    run_step(search, done=traffic)
+    run_step("The search", search, done=traffic)
 
     if not traffic.exists():
         serve_listeners(config, number, day)
 
     compare = command(
-        "The A/B report",
         "ab",
         day / "log",
         experiment=config.experiment,
         config=config.report,
         out=report,
     )
-    run_step(compare, done=report / "report.json")
+    run_step("The A/B report", compare, done=report / "report.json")
 
 
 def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
@@ -127,7 +127,6 @@ def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
     port, traffic, log = free_port(), config.traffic, day / "log"
     counted = day / "traffic-unfinished.json"
     listeners = command(
-        f"Day {number}: listeners",
         "simulate",
         world=config.folder / "world",
         recommender="remote",
@@ -141,6 +140,6 @@ def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
     if log.exists():
         shutil.rmtree(log)
     with serving(serve(config.service, config.folder, log, port), port):
-        run_step(listeners)
+        run_step(f"Day {number}: listeners", listeners)
     counted.replace(day / "traffic.json")  # the log is complete
     fsync(day)

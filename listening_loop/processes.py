@@ -13,13 +13,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
 from listening_loop.client import ServiceClient
-from listening_loop.errors import LoopError, ServiceError
+from listening_loop.errors import LoopError
 from looplib.cli import program
 from looplib.files import exclusive
 from looplib.progress import console
@@ -32,43 +32,45 @@ _START_S = 180.0
 _STOP_S = 120.0
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command of `listening-loop`."""
+def command(name: str, *words: object, **options: object) -> list[str]:
+    """Build a command of `listening-loop`: `run_folder="out"` becomes `--run-folder out`.
 
-    title: str  # says in a few words what it does
-    words: list[str]  # its name and its arguments
-
-    def __str__(self) -> str:
-        """Write the command as it is typed in a shell."""
-        return shlex.join([program(), *self.words])
-
-
-def command(title: str, name: str, *words: object, **options: object) -> Command:
-    """Build a command: `run_folder="out"` becomes `--run-folder out`."""
+    Returns:
+        Its name and its arguments.
+    """
     arguments = [name, *map(str, words)]
     for option, value in options.items():
         arguments += [f"--{option.replace('_', '-')}", str(value)]
-    return Command(title, arguments)
+    return arguments
 
 
-def serve(config: Path, folder: Path, log: Path, port: int) -> Command:
+def shell_text(words: list[str]) -> str:
+    """Write a command as it is typed in a shell."""
+    return shlex.join([program(), *words])
+
+
+def serve(config: Path, folder: Path, log: Path, port: int) -> list[str]:
     """Build the command that serves the published version in a loop's folder."""
     options = {"config": config, "published": folder / "published", "port": port}
-    return command("The service", "serve", f"--set=log_dir={log}", **options)
+    return command("serve", f"--set=log_dir={log}", **options)
 
 
-def run_step(step: Command, done: Path | None = None) -> None:
+def run_step(title: str, words: list[str], done: Path | None = None) -> None:
     """Print a command and run it, unless the file that it leaves at its end is there.
+
+    Args:
+        title: Says in a few words what it does.
+        words: The command.
+        done: The file.
 
     Raises:
         LoopError: It failed; its own message is on stderr before this one.
     """
-    _announce(step)
+    _announce(title, words)
     if done is not None and done.exists():
         console.print(f"done already: {done}", soft_wrap=True, highlight=False)
         return
-    with _start(step) as process:
+    with _start(words) as process:
         try:
             code = process.wait()
         except KeyboardInterrupt:
@@ -79,27 +81,33 @@ def run_step(step: Command, done: Path | None = None) -> None:
                 process.kill()  # at a second Ctrl-C
             raise
     if code:
-        ending = _describe_exit(code)
-        raise LoopError(f"{step.title}: {ending}; the command was: {step}")
+        text = shell_text(words)
+        raise LoopError(f"{title}: {_describe_exit(code)}; the command was: {text}")
 
 
 @contextmanager
-def serving(server: Command, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a service for the time of the block, which begins once it is ready.
 
     Raises:
         LoopError: It does not start, or fails; its own message is on stderr.
     """
-    _announce(server)
-    with _start(server, is_server=True) as process:
+    _announce("The service", words)
+    # what a server says is no result
+    with _start(words, stdout=sys.__stderr__) as process:
         try:
-            _wait_until_ready(process, server.title, port)
+            _wait_until_ready(process, port)
             yield process
         finally:
-            _stop(process)
-            if process.returncode not in (0, -signal.SIGTERM):
-                ending = _describe_exit(process.returncode)
-                raise LoopError(f"{server.title} failed: {ending}")
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_S)
+            with suppress(
+                ProcessLookupError
+            ):  # its workers, where it was killed itself
+                os.killpg(process.pid, signal.SIGKILL)
+            if (code := process.wait()) not in (0, -signal.SIGTERM):
+                raise LoopError(f"the service failed: {_describe_exit(code)}")
 
 
 @contextmanager
@@ -138,12 +146,12 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _start(step: Command, *, is_server: bool = False) -> "subprocess.Popen[bytes]":
+def _start(words: list[str], stdout: TextIO | None = None) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603  our own modules
-        [sys.executable, "-m", PROGRAM, *step.words],
+        [sys.executable, "-m", PROGRAM, *words],
         process_group=0,
         close_fds=False,  # `STARTED` is all that can be inherited
-        stdout=sys.__stderr__ if is_server else None,  # what a server says is no result
+        stdout=stdout,
     )
 
 
@@ -157,24 +165,15 @@ def _end_leftovers(file: Path) -> None:
                 process.wait()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", name: str, port: int) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
     service = ServiceClient(f"http://127.0.0.1:{port}")
     deadline = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(ServiceError):
+        with suppress(LoopError):
             service.ask("GET", "/health/ready")
             return
         time.sleep(0.05)
-    raise LoopError(f"{name} is not ready on port {port}")
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_STOP_S)
-    with suppress(ProcessLookupError):  # its workers, where it was killed itself
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    raise LoopError(f"the service is not ready on port {port}")
 
 
 def _describe_exit(code: int) -> str:
@@ -183,6 +182,6 @@ def _describe_exit(code: int) -> str:
     return f"exit code {code}"
 
 
-def _announce(step: Command) -> None:
-    text = f"\n[bold]{step.title}[/]\n[dim]$ {step}[/]"
+def _announce(title: str, words: list[str]) -> None:
+    text = f"\n[bold]{title}[/]\n[dim]$ {shell_text(words)}[/]"
     console.print(text, soft_wrap=True, highlight=False)

@@ -15,9 +15,8 @@ BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
 WordArray = npt.NDArray[np.uint64]
 AnyArray = npt.NDArray[Any]
-NO_TRACK = -1  # the number of a track that is not there, as at the end of short lists
 
-NO_TRACK = -1  # stands in arrays of track numbers where there is none
+NO_TRACK = -1  # stands for a track that is not there, as at the end of short lists
 
 
 def column_values(column: Any) -> AnyArray:  # noqa: ANN401

@@ -3,9 +3,8 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,11 +20,8 @@ def say(text: str) -> None:
     console.print(text, soft_wrap=True, markup=False)
 
 
-class ProgressReport(Protocol):
-    """Reports the progress of a long job."""
-
-    def __call__(self, done: float, note: str = "") -> None:
-        """Report how much is done so far, and a note."""
+ProgressReport = Callable[..., None]
+"""Reports how much of a long job is done so far, and perhaps a note: `report(3, "ndcg 0.31")`."""
 
 
 @contextmanager

@@ -21,8 +21,8 @@ def table(
     names: Sequence[str],
     rows: Sequence[Sequence[str]],
     *,
-    needed: int | None = None,
-    numbers_from: int | None = None,
+    needed: int,
+    numbers_from: int,
     caption: str = "",
 ) -> Table:
     """Lay out texts in columns.
@@ -38,14 +38,13 @@ def table(
     columns = zip(names, *rows, strict=True)
     widths = [max(map(cell_len, column)) for column in columns]
     shown = len(names)
-    needed = len(names) if needed is None else needed
     room = output().width
     while shown > needed and sum(widths[:shown]) + _GAP * shown > room:
         shown -= 1
     layout = Table(box=None, pad_edge=False, caption=caption or None)
     layout.caption_justify = "left"
     for position, name in enumerate(names[:shown]):
-        if numbers_from is not None and position >= numbers_from:
+        if position >= numbers_from:
             layout.add_column(name, justify="right", no_wrap=True)
         else:
             layout.add_column(name, overflow="fold")

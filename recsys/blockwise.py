@@ -92,24 +92,19 @@ def cut_blocks(
     at_once = cluster.slots()
     rounds = -(-int(counts.sum()) // (at_once * LARGEST_BLOCK))
     number = blocks or at_once * max(1, rounds)
+    shares = np.arange(1, number) / number
 
     def cut(axis: Axis, counts: IntArray, across: IntArray) -> tuple[Block, ...]:
         count = int(np.count_nonzero(across))
+        work = np.cumsum(counts + _ROW_WORK)
+        cuts = np.searchsorted(work, work[-1] * shares) + 1
+        edges = np.unique(np.concatenate(([0], cuts, [len(counts)]))).tolist()
         return tuple(
             Block(axis, first, last, dataset.address, split, count)
-            for first, last in pairwise(_even_edges(counts, number))
+            for first, last in pairwise(edges)
         )
 
     return cut("listeners", counts, popularity), cut("tracks", popularity, counts)
-
-
-def _even_edges(counts: IntArray, number: int) -> list[int]:
-    """Cut rows into a number of blocks of about the same work."""
-    work = np.cumsum(counts + _ROW_WORK)
-    shares = np.arange(1, number) / number
-    cuts = np.searchsorted(work, work[-1] * shares) + 1
-    edges = np.concatenate(([0], cuts, [len(counts)]))
-    return np.unique(edges).tolist()  # type: ignore[no-any-return]  # numpy says Any
 
 
 def fit_blocks(
@@ -244,8 +239,7 @@ def _evict_stale(fit: Workspace, iteration: int) -> None:
     """Remove this machine's copies of factors of earlier iterations and of earlier fits."""
     if not fit.is_remote:
         return
-    fits = open_workspace(fit.address.rpartition("/")[0])
-    for file in fits.folder.glob("*/*.npy"):
+    for file in fit.folder.parent.glob("*/*.npy"):
         is_old = int(file.name.split("-")[1]) < iteration - 1
         if file.parent != fit.folder or is_old:
-            fits.evict(file.relative_to(fits.folder).as_posix())
+            file.unlink(missing_ok=True)

@@ -16,24 +16,12 @@ class IngestError(RecsysError):
     """Event logs that cannot become part of a store."""
 
 
-class SplitError(RecsysError):
-    """A split without training or validation, or with held-out listening in training."""
-
-
-class DatasetError(RecsysError):
-    """A cached dataset that is not what was written."""
-
-
 class TrialError(RecsysError):
     """A trial whose fit cannot be scored; the search goes on without it."""
 
 
 class SearchError(RecsysError):
-    """A search that cannot begin or has no winner."""
-
-
-class ExportError(RecsysError):
-    """A run whose model cannot be published."""
+    """A search that cannot begin or has no winner, or one that cannot be published."""
 
 
 class WorkerDiedError(RecsysError):

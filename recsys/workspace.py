@@ -26,7 +26,6 @@ from fsspec.implementations.dirfs import DirFileSystem
 
 from looplib.files import (
     TEMPORARY_PREFIX,
-    atomic_symlink,
     atomic_write,
     exclusive,
     json_digest,
@@ -145,15 +144,6 @@ class Workspace:
             with suppress(FileNotFoundError), open_files(self.address, name) as files:
                 files.rm(name, recursive=True)
         self.evict(*names)
-
-    def link(self, name: str, target: str) -> str:
-        """Let a name stand for a folder in this one; return the folder's address."""
-        if not self.is_remote:
-            atomic_symlink(self.folder / name, target)
-            return f"{self}/{name}"
-        (self.folder / name).write_text(f"{target}\n")
-        self.upload(name)
-        return f"{self}/{target}"
 
     def download_all(self) -> bool:
         """Download a folder that was uploaded whole, every digest checked.

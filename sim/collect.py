@@ -27,7 +27,7 @@ from looplib.files import (
 from looplib.progress import progress
 from looplib.randomness import make_generator
 from sim.errors import SimError
-from sim.events import SimulatedEvents, event_times, format_events, window_ms
+from sim.events import event_times, format_events, window_ms
 from sim.listening.sessions import LONGEST_SESSION, start_sessions
 from sim.worlds.files import TRACKS_FILE, World, load_world, world_digest
 
@@ -88,10 +88,9 @@ def collect(config: CollectConfig) -> None:
         done = 0
         with progress("collecting", total, "sessions") as report:
             for segment in missing:
-                events = _simulate_segment(world, config, segment)
-                prefix = f"{config.recommender}-{config.seed}-"
+                lines = _simulate_segment(world, config, segment)
                 with atomic_write(config.segment_path(segment)) as file:
-                    file.write(format_events(events, config.recommender, prefix))
+                    file.write(lines)
                 done += len(config.sessions_in(segment))
                 report(done)
 
@@ -138,10 +137,12 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
         )
 
 
-def _simulate_segment(
-    world: World, config: CollectConfig, segment: int
-) -> SimulatedEvents:
-    """Play a segment's sessions to their ends, and number them in the order of their starts."""
+def _simulate_segment(world: World, config: CollectConfig, segment: int) -> bytes:
+    """Play a segment's sessions to their ends.
+
+    Returns:
+        Their lines of the event log, in the order of the sessions' starts.
+    """
     rng = make_generator(config.seed, "collect", segment)
     numbers = np.array(config.sessions_in(segment))
     listeners = rng.integers(world.listeners, size=len(numbers))
@@ -164,7 +165,7 @@ def _simulate_segment(
     # of each event: its session in this order, its position in it
     session, position = np.nonzero(played[:, order].T != NO_TRACK)
     row = order[session]
-    return SimulatedEvents(
+    return format_events(
         session=numbers[session],
         listener=listeners[row],
         is_last=position == batch.length[row] - 1,
@@ -172,4 +173,6 @@ def _simulate_segment(
         track=played[position, row].astype(np.int64),
         hundredths=hundredths[position, row],
         propensity=1.0 / world.tracks,
+        recommender=config.recommender,
+        session_prefix=f"{config.recommender}-{config.seed}-",
     )

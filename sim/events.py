@@ -7,7 +7,6 @@ before the slot does, so a listener's sessions never overlap.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,27 +21,34 @@ TRACK_MS = 180 * 1000  # and how much more one takes that is heard whole
 _TIMES = np.array([str(hundredths / 100) for hundredths in range(101)], dtype=object)
 
 
-@dataclass(frozen=True)
-class SimulatedEvents:
-    """Events session after session, a session's in playing order; all arrays are (events,)."""
-
-    session: IntArray  # its number in the whole collection
-    listener: IntArray
-    is_last: BoolArray  # of its session
-    timestamp: IntArray  # ms since the epoch, UTC
-    track: IntArray
-    hundredths: IntArray  # share heard of the track, in hundredths
-    propensity: float  # of every recommendation
-
-
 def format_events(
-    events: SimulatedEvents, recommender: str, session_prefix: str
+    *,
+    session: IntArray,
+    listener: IntArray,
+    is_last: BoolArray,
+    timestamp: IntArray,
+    track: IntArray,
+    hundredths: IntArray,
+    propensity: float,
+    recommender: str,
+    session_prefix: str,
 ) -> bytes:
-    """Format the lines of the event log.
+    """Format the lines of the event log, session after session, each in playing order.
 
     The fields have the order of `looplib.event_fields.EVENT_FIELDS`. The recommendation of an event
     is the session's next track; a session's last event is its `last` message, with neither
-    recommendation nor recommender. `session_prefix` stands before a session's number in its id.
+    recommendation nor recommender.
+
+    Args:
+        session: Its number in the whole collection, shape (events,).
+        listener: Shape (events,).
+        is_last: Whether it is the last event of its session, shape (events,).
+        timestamp: In ms since the epoch, UTC, shape (events,).
+        track: Shape (events,).
+        hundredths: Share heard of the track, in hundredths, shape (events,).
+        propensity: Of every recommendation.
+        recommender: Its name.
+        session_prefix: Stands before a session's number in its id.
     """
     line = (
         '{"message":%s,"timestamp":%s,"user":%s,"track":%s,"time":%s,"latency":0.0,'
@@ -50,17 +56,16 @@ def format_events(
         f'"session":"{session_prefix}%s",'
         '"recommender":%s,"propensity":%s}\n'
     )
-    is_last = events.is_last
     columns = (
         np.where(is_last, '"last"', '"next"'),
-        events.timestamp,
-        events.listener,
-        events.track,
-        _TIMES[events.hundredths],
-        np.where(is_last, "null", np.append(events.track[1:], 0).astype(object)),
-        events.session,
+        timestamp,
+        listener,
+        track,
+        _TIMES[hundredths],
+        np.where(is_last, "null", np.append(track[1:], 0).astype(object)),
+        session,
         np.where(is_last, "null", f'"{recommender}"'),
-        np.where(is_last, "null", repr(events.propensity)),
+        np.where(is_last, "null", repr(propensity)),
     )
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return "".join([line % row for row in rows]).encode("ascii")

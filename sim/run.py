@@ -4,12 +4,12 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from looplib.cli import Overrides, make_app, run
-from looplib.config import Config, load_config
+from looplib.config import Config, parse_config, read_document
 from sim.collect import CollectConfig, collect
 from sim.errors import SimError
 from sim.remote.config import RemoteConfig
@@ -54,12 +54,6 @@ Examples:
 app = make_app(HELP)
 
 
-class _RecommenderKind(Config, extra="ignore"):
-    """The key that decides which configuration it is, which then checks the other keys."""
-
-    recommender: Literal["random", "remote"] = "random"
-
-
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )
@@ -68,11 +62,16 @@ def _main(
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     overrides: Overrides = None,
 ) -> None:
-    sources = (config, overrides or [], dict(_read_options(context.args)))
-    if load_config(_RecommenderKind, *sources).recommender == "remote":
-        run_remote(load_config(RemoteConfig, *sources), typer.echo)
+    options = dict(_read_options(context.args))
+    document = read_document(config, overrides or [], options)
+    source = str(config or "the configuration")
+    kind = str(document.get("recommender", "random"))
+    if kind not in KINDS:
+        raise SimError(f"{source}: recommender: {kind} found; random or remote is due")
+    if kind == "remote":
+        run_remote(parse_config(RemoteConfig, document, source), typer.echo)
         return
-    collection = load_config(CollectConfig, *sources)
+    collection = parse_config(CollectConfig, document, source)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     collect(collection)
     typer.echo(
@@ -94,10 +93,5 @@ def _read_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield key.removeprefix("--"), text
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    return run(app, PROG, argv)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(app, PROG))

@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
-from analysis.logs.files import LogFile, discover, snapshot
+from analysis.logs.files import LogFile, discover
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
+from analysis.logs.sources import NewFiles
 from analysis.store import MANIFEST, Store, check_files, number_of, open_store
 from looplib.experiments import Experiment
 from looplib.progress import progress
@@ -96,8 +97,7 @@ def read_events(
 
     def read_logs(scratch: Path) -> Iterator[pa.Table]:
         nonlocal lines
-        copies = [snapshot(log, scratch) for log in logs]
-        for chunk in read(copies, kinds_of(copies)):
+        for chunk in read(NewFiles(logs, scratch), kinds_of(logs)):
             lines += chunk.lines
             rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
             if needs_texts:

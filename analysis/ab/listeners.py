@@ -129,9 +129,9 @@ def measure(
     return Measured(
         metrics=summed,
         # in one order, so that sums do not depend on that of the log
-        listeners=connection.table("listeners").order("arm, segment, user"),
+        listeners=connection.table("listeners").order("user"),
         histograms=connection.table("histograms"),
-        credited=connection.table("credited").order("arm, user"),
+        credited=connection.table("credited").order("user"),
         positions=queries.open_rows(connection, "ab/listening_by_position"),
         quality=connection.table("quality"),
     )

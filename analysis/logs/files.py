@@ -1,9 +1,9 @@
-"""Find event logs, open them, and take their digests."""
+"""Find event logs, and open them."""
 
 import glob
 import gzip
-import hashlib
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import IO
-
-import xxhash
 
 from analysis.errors import AnalysisError
 from looplib.checksums import check_name, unnamed
@@ -22,7 +20,9 @@ SUFFIXES = (".jsonl", ".json", ".log")
 DESCRIPTION = "collection.json"  # describes a log, and is none
 # begins the names of segments that a service still writes to; closed, they lose the dot
 OPEN = ".events-"
-_NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also with .gz"
+_NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also numbered or with .gz"
+# as logrotate adds them: .1, .2.gz, -20260131
+_ROTATED = re.compile(r"([.-]\d+)?(\.gz)?$")
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,18 @@ class LogFile:
 
     @property
     def is_open(self) -> bool:
-        """Whether a service still writes to it, so that `snapshot` must be read in its place."""
-        return _is_open(self.path)
+        """Whether a service still writes to it."""
+        return self.path.name.startswith(OPEN)
 
     @property
     def is_gzipped(self) -> bool:
         """Whether its name says so."""
         return self.path.suffix.lower() == ".gz"
+
+    @property
+    def suffix(self) -> str:
+        """The suffix that says how it is to be read."""
+        return Path(_ROTATED.sub("", self.path.name.lower())).suffix
 
     @property
     def size_bytes(self) -> int:
@@ -75,6 +80,8 @@ class LogFile:
         """Open the log's text, unpacked."""
         with self.open_packed() as text:
             try:
+                if self.is_gzipped and not self.size_bytes:
+                    raise EOFError("it is empty")
                 # a binary file, too
                 yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -105,9 +112,9 @@ def discover(
 ) -> list[LogFile]:
     """Find the logs that files, folders and glob patterns stand for.
 
-    Of a folder, every file with one of the suffixes, also with `.gz`, at any depth; names that
-    start with a dot are skipped, but for segments that a service still writes to, and so is
-    `collection.json`.
+    Of a folder, every file with one of the suffixes, also numbered or with `.gz`, at any depth;
+    names that start with a dot are skipped, but for segments that a service still writes to, and
+    so is `collection.json`.
 
     Returns:
         Each log once, by its first path, sorted by name.
@@ -134,65 +141,31 @@ def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return [
         file
         for file in sorted(path.rglob("*"))
-        if file.name.lower().removesuffix(".gz").endswith(suffixes)
+        if LogFile(file, file.name).suffix in suffixes
         and file.name != DESCRIPTION
         and not any(
             part.startswith(".") for part in file.relative_to(path).parent.parts
         )
-        and (_is_open(file) or not file.name.startswith("."))
+        and (file.name.startswith(OPEN) or not file.name.startswith("."))
         and file.is_file()
     ]
 
 
 def _distinct(paths: Iterable[Path]) -> list[LogFile]:
-    found: dict[Path, LogFile] = {}
-    # a segment may have been closed meanwhile, and so be there twice
-    for path in sorted(paths, key=_is_open):
-        closed = (
-            unnamed(path.with_name(path.name.removeprefix(".")))
-            if _is_open(path)
-            else path
-        )
-        log = LogFile(path, str(closed))
+    logs: dict[Path, LogFile] = {}
+    for path in paths:
+        is_open = path.name.startswith(OPEN)
+        closed = path.with_name(path.name.removeprefix("."))
+        log = LogFile(path, str(closed if is_open else path))
         try:
             log.open_packed().close()
         except AnalysisError:
-            if log.is_open:  # closed meanwhile, and without an event
+            if is_open:  # closed meanwhile, and without an event
                 continue
             raise
         if not str(path).isprintable():
             raise AnalysisError(
                 f"{str(path)!r}: a name that is not printable UTF-8; rename it"
             )
-        found.setdefault(unnamed(closed.resolve()), log)
-    return sorted(found.values(), key=lambda file: file.name)
-
-
-def _is_open(path: Path) -> bool:
-    return path.name.startswith(OPEN)
-
-
-def snapshot(file: LogFile, folder: Path, start: int = 0) -> LogFile:
-    """Copy the whole lines that a segment has now, from a byte on.
-
-    A log that is read from its start is returned as it is.
-    """
-    if not (file.is_open or start):
-        return file
-    if not file.is_open:
-        file.check()
-    copy = folder / f"segment-{len(list(folder.glob('segment-*')))}-{start}.jsonl"
-    with file.open_packed() as segment:
-        segment.seek(start)
-        content = segment.read()
-    copy.write_bytes(content[: content.rfind(b"\n") + 1])
-    return LogFile(copy, file.name)
-
-
-def digest(file: LogFile, start: int = 0, length: int | None = None) -> str:
-    """Return the xxh3_128 of a log's bytes as they are on the disk, in hex, or of some of them."""
-    with file.open_packed() as packed:
-        if length is None:
-            return hashlib.file_digest(packed, xxhash.xxh3_128).hexdigest()
-        packed.seek(start)
-        return str(xxhash.xxh3_128_hexdigest(packed.read(length)))
+        logs.setdefault(path.resolve(), log)
+    return sorted(logs.values(), key=lambda log: log.name)

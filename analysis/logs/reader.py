@@ -90,7 +90,8 @@ def read(
     """Read logs.
 
     Args:
-        files: The logs; an iterator is asked for the next one when it is its turn.
+        files: The logs, as `sources.NewFiles` yields them: unpacked and checked. An iterator is
+            asked for the next one when it is its turn.
         kinds: Which ids are text; they become the numbers that stand for them in stores.
         largest_track: The catalogue's last id; a line with one beyond is rejected.
 
@@ -102,7 +103,7 @@ def read(
     """
     with queries.connect() as connection:
         for file in files:
-            yield from _read_file(connection, file.check(), kinds, largest_track)
+            yield from _read_file(connection, file, kinds, largest_track)
 
 
 def ahead(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -17,7 +17,7 @@ with importing():
     from analysis import queries
     from analysis.ab.events import Events, read_events
     from analysis.errors import AnalysisError
-    from analysis.logs.files import digest
+    from analysis.logs.sources import digest
     from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
     from analysis.offpolicy.logged import (
         HOLDOUTS,

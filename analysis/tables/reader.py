@@ -40,16 +40,10 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
     known = (*CSV, *JSON_LINES, *PARQUET)
     logs = files.discover(paths, known, missing)
     for file in logs:
-        if suffix_of(file) not in known:
+        if file.suffix not in known:
             problem = f"no file of interactions; known are {_KNOWN}"
             raise AnalysisError(f"{file.name}: {problem}")
     return logs
-
-
-def suffix_of(file: LogFile) -> str:
-    """Return the suffix that says how a file is to be read."""
-    name = file.path.with_suffix("") if file.is_gzipped else file.path
-    return name.suffix.lower()
 
 
 class Malformed(NamedTuple):
@@ -82,7 +76,7 @@ def check_file(
     """
     if not file.size_bytes:
         raise AnalysisError(f"{file.name}: empty; at least one row is expected")
-    suffix = suffix_of(file)
+    suffix = file.suffix
     with queries.connect(
         memory_limit=memory, temp_directory=target.parent / "spilled"
     ) as connection:
@@ -134,9 +128,9 @@ def open_rows(
         rows = queries.open_rows(
             connection, "interactions/list_rows", has_users=reading.lists == "named"
         )
-    elif suffix_of(file) in JSON_LINES:
+    elif file.suffix in JSON_LINES:
         rows = _open_json(connection, file, reading)
-    elif suffix_of(file) in PARQUET:
+    elif file.suffix in PARQUET:
         queries.attach_parquet(connection, "parquet_rows", [file.path])
         rows = connection.table("parquet_rows")
     else:
@@ -223,7 +217,7 @@ def _attach_rows(
 ) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
     columns = reading.columns
-    is_typed = suffix_of(file) in PARQUET
+    is_typed = file.suffix in PARQUET
     types = dict(zip(names, rows.types, strict=True)) if is_typed else {}
     values = find_columns(file, reading, rows, names)
     values["track"] = values.pop("item")

@@ -6,14 +6,12 @@ No pickle, nothing compressed, checked against the shapes expected.
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from botify.errors import ModelError
 from botify.model.catalogue import user_number
 from botify.model.manifest import Version
-from botify.model.tracklists import TrackLists
+from botify.model.tracklists import TrackLists, group_tracks
 from looplib.arrays import NO_TRACK, AnyArray, Float32Array, Int32Array
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
@@ -38,6 +36,11 @@ class WeightedLists(TrackLists):
         is_in_catalogue = self.tracks[span] != NO_TRACK
         return self.tracks[span][is_in_catalogue], self.values[span][is_in_catalogue]
 
+    def values_of(self, number: int) -> dict[int, float]:
+        """Look up the values of a list by track."""
+        tracks, values = self.find(number)
+        return dict(zip(tracks.tolist(), values.tolist(), strict=True))
+
 
 def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Arrays:
     """Read the arrays of an `.npz` that `numpy.savez` wrote; ids are replaced by their numbers.
@@ -49,98 +52,80 @@ def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Array
             ids, and the names of its axes: `"f tracks factors"`. Axes of one name have one length.
 
     Raises:
-        ModelError: The file is damaged, or lacks an array, or an array is something else, or of an
-            unknown track.
+        ModelError: The file is not what the manifest says.
+        Exception: It is damaged, or lacks an array, or an array is something else, or of an unknown
+            track: NumPy and `zipfile` raise any kind.
     """
-    path = version.folder / name
-    try:
-        with version.open(name) as file, zipfile.ZipFile(file) as archive:
-            arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes}
-    except ModelError:
-        raise
-    except Exception as error:  # noqa: BLE001  zipfile and NumPy raise any kind
-        raise ModelError(f"{path}: cannot be read ({error})") from None
+    with version.open(name) as file, zipfile.ZipFile(file) as archive:
+        arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes}
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
         kind, *axes = shapes[name].split()
         id_kinds = {"track": "U" if version.catalogue.is_text else "i", "user": "iU"}
         expected = id_kinds.get(kind, kind)
         if array.dtype.kind not in expected or array.ndim != len(axes):
-            raise ModelError(
-                f"{path}: {name} is {array.dtype} {array.shape}, "
+            raise ValueError(
+                f"{name} is {array.dtype} {array.shape}, "
                 f"expected {expected} with {len(axes)} axes"
             )
         for axis, length in zip(axes, array.shape, strict=True):
             if lengths.setdefault(axis, length) != length:
-                raise ModelError(
-                    f"{path}: {name} is {array.shape}, but there are {lengths[axis]} {axis}"
+                raise ValueError(
+                    f"{name} is {array.shape}, but there are {lengths[axis]} {axis}"
                 )
         if kind == "f" and not np.isfinite(array).all():
-            raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
+            raise ValueError(f"{name} holds NaN or infinite numbers")
         if kind == "user" and array.dtype.kind == "U":
             numbers = [*map(user_number, array.tolist())]
             arrays[name] = np.array(numbers, np.int64)
         elif kind == "track":
-            arrays[name] = _track_numbers(path, name, array, version)
+            arrays[name] = _track_numbers(name, array, version)
     return arrays
 
 
 def read_weighted_lists(
-    path: Path, arrays: Arrays, ids: str, names: Sequence[str]
+    arrays: Arrays, ids: str, names: Sequence[str]
 ) -> WeightedLists:
     """Put lists together from the arrays of a file.
 
     Args:
-        path: The file, for messages.
         arrays: With `tracks`, the numbers of the tracks.
         ids: The name of the array of ids.
         names: The names of the counts of each id, of the positions in `tracks`, and of the values.
 
     Raises:
-        ModelError: The arrays do not fit one another.
+        ValueError: The arrays do not fit one another.
     """
     counts, positions, values = (arrays[name] for name in names)
     numbers = arrays["tracks"].astype(np.int32)
-    _check_range(path, names[1], positions, len(numbers))
-    _check_range(path, names[0], counts, len(positions) + 1)
+    _check_range(names[1], positions, len(numbers))
+    _check_range(names[0], counts, len(positions) + 1)
     if counts.sum() != len(positions):
-        raise ModelError(
-            f"{path}: {names[0]} add up to {counts.sum()}, not {len(positions)} tracks"
+        raise ValueError(
+            f"{names[0]} add up to {counts.sum()}, not {len(positions)} tracks"
         )
-    ends = counts.astype(np.int64).cumsum()
-    order = np.argsort(arrays[ids], kind="stable")
-    return WeightedLists(
-        ids=arrays[ids][order],
-        starts=(ends - counts)[order],
-        ends=ends[order],
-        tracks=numbers[positions],
-        values=values,
-    )
+    grouped = group_tracks(arrays[ids], counts.astype(np.int64), numbers[positions])
+    return WeightedLists(**vars(grouped), values=values)
 
 
-def _check_range(path: Path, name: str, numbers: AnyArray, limit: int) -> None:
-    """Raise a `ModelError` unless all numbers are in 0..limit-1."""
+def _check_range(name: str, numbers: AnyArray, limit: int) -> None:
+    """Raise a `ValueError` unless all numbers are in 0..limit-1."""
     if len(numbers) and not (numbers.min() >= 0 and numbers.max() < limit):
-        raise ModelError(
-            f"{path}: {name} has {numbers.min()}..{numbers.max()}; "
-            f"allowed is 0..{limit - 1}"
+        raise ValueError(
+            f"{name} has {numbers.min()}..{numbers.max()}; allowed is 0..{limit - 1}"
         )
 
 
-def _track_numbers(
-    path: Path, name: str, tracks: AnyArray, version: Version
-) -> AnyArray:
+def _track_numbers(name: str, tracks: AnyArray, version: Version) -> AnyArray:
     """Look up the numbers of tracks in the catalogue."""
     catalogue = version.catalogue
     if not catalogue.numbers:
-        _check_range(path, name, tracks, len(catalogue))
+        _check_range(name, tracks, len(catalogue))
         return tracks
     numbers = np.array([*map(catalogue.number, tracks.tolist())], np.int64)
     unknown = tracks[numbers == NO_TRACK]
     if len(unknown) and not version.may_lack:
-        raise ModelError(
-            f"{path}: {name} has {unknown[0]!r}, which is not in the catalogue"
-        )
+        raise ValueError(f"{name} has {unknown[0]!r}, which is not in the catalogue")
     return numbers
 
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from botify.errors import CatalogueError
+from botify.errors import BotifyError
 from looplib.arrays import NO_TRACK, IntArray
 
 LARGEST_ID = 2**63 - 1
@@ -94,17 +94,23 @@ def load_catalogue(path: Path) -> Catalogue:
     """Read `tracks.json`, one `{"track", "artist", …}` a line; ids are whole numbers, or text.
 
     Raises:
-        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or of a track
+        BotifyError: The file cannot be read, holds no tracks, or a line is torn or of a track
             that was there before.
     """
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise CatalogueError(f"{path}: cannot be read ({error.strerror})") from None
+        raise BotifyError(f"{path}: cannot be read ({error.strerror})") from None
     lines = text.splitlines()
     if not lines:
-        raise CatalogueError(f"{path}: holds no tracks")
-    records = _read_records(path, lines)
+        raise BotifyError(f"{path}: holds no tracks")
+    records: list[_CatalogueLine] = []
+    try:
+        records.extend(map(_decode, lines))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BotifyError(
+            f"{path}:{len(records) + 1}: no object with track and artist ({error})"
+        ) from None
     order = _order(path, [record.track for record in records])
     ids = [records[line].track for line in order]
     is_dense = ids == list(range(len(ids)))
@@ -126,32 +132,21 @@ def load_catalogue(path: Path) -> Catalogue:
     )
 
 
-def _read_records(path: Path, lines: Sequence[bytes]) -> list[_CatalogueLine]:
-    records: list[_CatalogueLine] = []
-    try:
-        records.extend(map(_decode, lines))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CatalogueError(
-            f"{path}:{len(records) + 1}: no object with track and artist ({error})"
-        ) from None
-    return records
-
-
 def _order(path: Path, ids: Sequence[Any]) -> list[int]:
     """Sort the lines of a catalogue by their ids.
 
     Raises:
-        CatalogueError: Ids are of two kinds, or one is there twice.
+        BotifyError: Ids are of two kinds, or one is there twice.
     """
     first: dict[object, int] = {}
     for line, track in enumerate(ids, start=1):
         if type(track) is not type(ids[0]):
-            raise CatalogueError(
+            raise BotifyError(
                 f"{path}:{line}: track {track!r} found after {ids[0]!r}; write all as numbers, "
                 "or all as text"
             )
         if first.setdefault(track, line) != line:
-            raise CatalogueError(
+            raise BotifyError(
                 f"{path}:{line}: track {track!r} is there already, in line {first[track]}"
             )
     return sorted(range(len(ids)), key=ids.__getitem__)

@@ -3,27 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from botify.model.arrays import WeightedLists, read_arrays, read_weighted_lists
-from botify.model.manifest import FittedFeedback, Version
+from botify.model.manifest import Version
 from botify.model.model import Artifact
 from looplib.als import AlsConfig, solve_row
 from looplib.arrays import NO_TRACK, Float32Array, FloatArray
-
-
-@dataclass(frozen=True)
-class History:
-    """The values that the model was fitted to: by listener, how much of each track was heard."""
-
-    heard: WeightedLists  # of each listener, before a logarithm
-    filter_seen: bool  # the export leaves out what a listener has heard
-
-    def find(self, user: int) -> dict[int, float]:
-        """Look up a listener's values by track; of an unknown listener there are none."""
-        tracks, values = self.heard.find(user)
-        return dict(zip(tracks.tolist(), values.tolist(), strict=True))
 
 
 @dataclass
@@ -33,9 +21,11 @@ class ItemFactors:
     items: Float32Array  # factors of the tracks, by number, 0 where there are none
     fitted_tracks: int  # tracks that any listener has heard
     params: AlsConfig
-    feedback: FittedFeedback
+    min_time: float = 0.0  # less than this does not count as heard
+    is_log: bool = False  # the fit is to logarithms of what was heard
     # value of a track heard to its end in the fit: an interaction's mean weight
     unit: float = 1.0
+    filter_seen: bool = False  # the export leaves out what a listener has heard
 
     def __post_init__(self) -> None:
         """Prepare what all listeners share."""
@@ -80,10 +70,9 @@ class ItemFactors:
         heard = dict(history or {})
         for track, time in zip(tracks, times, strict=True):
             value = self.unit * time
-            counts = time > 0 and value >= self.feedback.min_time
-            if counts and track != NO_TRACK:
+            if time > 0 and value >= self.min_time and track != NO_TRACK:
                 heard[track] = heard.get(track, 0.0) + value
-        if self.feedback.scale == "log":
+        if self.is_log:
             heard = {track: math.log1p(time) for track, time in heard.items()}
         if not heard:
             return None
@@ -108,16 +97,24 @@ def _load_factors(version: Version) -> ItemFactors | None:
     is_in_catalogue = tracks != NO_TRACK
     items = np.zeros((len(version.catalogue), factors.shape[1]), np.float32)
     items[tracks[is_in_catalogue]] = factors[is_in_catalogue]
+    data, feedback = manifest.data, manifest.feedback
     return ItemFactors(
         items,
-        manifest.data.fitted_tracks or len(tracks),
-        params,
-        manifest.feedback,
-        manifest.data.mean_weight or 1.0,
+        fitted_tracks=int(data.get("fitted_tracks") or len(tracks)),
+        params=params,
+        min_time=float(feedback.get("min_time", 0.0)),
+        is_log=_is_log(feedback),
+        unit=float(data.get("mean_weight") or 1.0),
+        filter_seen=bool(manifest.lists.get("filter_seen")),
     )
 
 
-def _load_history(version: Version) -> History:
+def _is_log(feedback: Mapping[str, Any]) -> bool:
+    return {"linear": False, "log": True}[feedback.get("scale", "linear")]
+
+
+def _load_history(version: Version) -> WeightedLists:
+    """Load how much each listener has heard of tracks, before any logarithm."""
     shapes = {
         "users": "user listeners",
         "counts": "i listeners",
@@ -126,12 +123,9 @@ def _load_history(version: Version) -> History:
         "values": "f pairs",
     }
     arrays = read_arrays(version, HISTORY.file, shapes)
-    if version.manifest.feedback.scale == "log":
+    if _is_log(version.manifest.feedback):
         arrays["values"] = np.expm1(arrays["values"])
-    path = version.folder / HISTORY.file
-    names = ("counts", "heard", "values")
-    heard = read_weighted_lists(path, arrays, "users", names)
-    return History(heard, version.manifest.lists.filter_seen)
+    return read_weighted_lists(arrays, "users", ("counts", "heard", "values"))
 
 
 FACTORS = Artifact("factors of an ALS model", "factors.npz", _load_factors)

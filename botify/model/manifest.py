@@ -16,35 +16,10 @@ from looplib.untrusted import open_untrusted, read_untrusted
 MANIFEST = "manifest.json"
 _LONGEST_MANIFEST = 2**20
 
-_Count = Annotated[int, msgspec.Meta(ge=0)]
 
-
-class FittedFeedback(msgspec.Struct):
-    """How listening became the values of the fit, as in the search's configuration."""
-
-    min_time: float = 0.0
-    scale: Literal["linear", "log"] = "linear"
-
-
-class _FileFacts(msgspec.Struct):
+class _ListedFile(msgspec.Struct):
     sha256: str
-    bytes: _Count
-
-
-class _CatalogueFacts(msgspec.Struct):
-    sha256: str
-    tracks: _Count
-    own_ids: bool = False
-
-
-class _DataFacts(msgspec.Struct):
-    catalogue: _CatalogueFacts | None = None
-    mean_weight: float | None = None
-    fitted_tracks: _Count | None = None
-
-
-class _ListFacts(msgspec.Struct):
-    filter_seen: bool = False
+    bytes: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ModelManifest(msgspec.Struct):
@@ -53,13 +28,13 @@ class ModelManifest(msgspec.Struct):
     schema: Literal[1]
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
-    files: dict[str, _FileFacts]
-    data: _DataFacts = msgspec.field(default_factory=_DataFacts)
-    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    files: dict[str, _ListedFile]
+    data: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     # of the model whose factors these are, if it is not that of the lists
     factors: dict[str, Any] | None = None
-    feedback: FittedFeedback = msgspec.field(default_factory=FittedFeedback)
-    lists: _ListFacts = msgspec.field(default_factory=_ListFacts)
+    feedback: dict[str, Any] = {}  # how listening became the values of the fit
+    lists: dict[str, Any] = {}
 
 
 def read_manifest(folder: Path) -> ModelManifest:
@@ -93,19 +68,16 @@ class Version:
         self.folder = version_folder(recommendations)
         self.catalogue = catalogue
         self.manifest = read_manifest(self.folder)
-        trained_on = self.manifest.data.catalogue
+        trained_on = self.manifest.data.get("catalogue") or {}
         # Listeners have played tracks that the catalogue of the service lacked.
-        self.may_lack = bool(trained_on and trained_on.own_ids and catalogue.numbers)
-        if trained_on and trained_on.sha256 != catalogue.sha256 and not self.may_lack:
+        self.may_lack = bool(trained_on.get("own_ids") and catalogue.numbers)
+        digest = trained_on.get("sha256", catalogue.sha256)
+        if digest != catalogue.sha256 and not self.may_lack:
             raise ModelError(
                 f"{self.folder / MANIFEST}: trained on another catalogue, of "
-                f"{trained_on.tracks} tracks and sha256 {trained_on.sha256[:12]}…; "
+                f"{trained_on.get('tracks')} tracks and sha256 {digest[:12]}…; "
                 f"that of the service has {len(catalogue)} and {catalogue.sha256[:12]}…"
             )
-
-    def has(self, name: str) -> bool:
-        """Check that the manifest names a file."""
-        return name in self.manifest.files
 
     def open(self, name: str) -> BufferedReader:
         """Open a file for reading.

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue
-from botify.model.manifest import Version
+from botify.model.manifest import MANIFEST, Version
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ class Artifact(Generic[T]):
 
     name: str  # as messages call it
     file: str  # a version without this file lacks the artifact
-    load: Callable[[Version], T | None]
+    load: Callable[[Version], T | None]  # raises any error where the file is damaged
 
 
 def lists_in(name: str, of: str = "user") -> Artifact[TrackLists]:
@@ -52,12 +52,6 @@ class ServedModel:
         return self.artifacts.get(artifact.name)
 
 
-def no_model(catalogue: Catalogue, *, text_users: bool | None = None) -> ServedModel:
-    """Make the model that is served before anything is published: a catalogue alone."""
-    is_text = catalogue.is_text if text_users is None else text_users
-    return ServedModel("none", datetime.now(UTC), catalogue, is_text)
-
-
 def load_model(
     recommendations: Path,
     catalogue: Catalogue,
@@ -77,19 +71,28 @@ def load_model(
         ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
             or the kind of ids.
     """
-    version = Version(recommendations, catalogue)
-    lists = read_track_lists(version, recommendations.name)
+    file = MANIFEST  # that is read
+    try:
+        version = Version(recommendations, catalogue)
+        file = recommendations.name
+        lists = read_track_lists(version, file)
+        loaded: dict[str, Any] = {LISTS.name: lists}
+        for artifact in artifacts:
+            file = artifact.file
+            if file in version.manifest.files:
+                loaded[artifact.name] = artifact.load(version)
+    except ModelError:
+        raise
+    except Exception as error:  # damaged files make their readers raise any kind
+        reason = f"{type(error).__name__}: {error}"
+        path = recommendations.with_name(file)
+        raise ModelError(f"{path}: cannot be read ({reason})") from error
     if text_users not in (None, lists.is_text):
         kinds = {True: "text", False: "whole numbers"}
         raise ModelError(
             f"{version.folder}: ids of listeners are {kinds[lists.is_text]}, "
             f"and those of the service are {kinds[not lists.is_text]}"
         )
-    loaded = {
-        artifact.name: artifact.load(version)
-        for artifact in artifacts
-        if version.has(artifact.file)
-    }
     return ServedModel(
         version=version.manifest.model,
         created_at=version.manifest.created_at,
@@ -98,5 +101,5 @@ def load_model(
         text_users=lists.is_text,
         recommendations=lists,
         popular=lists.most_listed(POPULAR),
-        artifacts=loaded | {LISTS.name: lists},
+        artifacts=loaded,
     )

@@ -2,7 +2,6 @@
 
 from array import array
 from dataclasses import dataclass
-from io import BufferedReader
 from typing import Any
 
 import msgspec
@@ -44,8 +43,25 @@ class TrackLists:
         return [track for track in ranked if counts[track]]
 
 
+def group_tracks(
+    ids: IntArray, lengths: IntArray, tracks: Int32Array, *, is_text: bool = False
+) -> TrackLists:
+    """Make lists from the tracks of all, list after list.
+
+    Args:
+        ids: Numbers of the listeners or tracks, shape (rows,), in any order.
+        lengths: Of their lists, shape (rows,).
+        tracks: Of all lists.
+        is_text: Whether the ids are text.
+    """
+    order = np.argsort(ids, kind="stable")
+    ends = lengths.cumsum()
+    starts = ends - lengths
+    return TrackLists(ids[order], starts[order], ends[order], tracks, is_text)
+
+
 _NOTHING = np.empty(0, np.int64)
-NO_LISTS = TrackLists(_NOTHING, _NOTHING, _NOTHING, np.empty(0, np.int32))
+NO_LISTS = group_tracks(_NOTHING, _NOTHING, np.empty(0, np.int32))
 
 
 def read_track_lists(version: Version, name: str, of: str = "user") -> TrackLists:
@@ -60,23 +76,7 @@ def read_track_lists(version: Version, name: str, of: str = "user") -> TrackList
         ModelError: It is not what the manifest says, or a line is something else; the message
             names the line.
     """
-    with version.open(name) as file:
-        users, lengths, tracks, is_text = _read_lines(file, version, of)
-    order = np.argsort(users, kind="stable")
-    ids = users[order]
-    ends = lengths.cumsum()
-    return TrackLists(ids, (ends - lengths)[order], ends[order], tracks, is_text)
-
-
-def _read_lines(
-    file: BufferedReader, version: Version, of: str
-) -> tuple[IntArray, IntArray, Int32Array, bool]:
-    """Read the lines of a file.
-
-    Returns:
-        The users, the lengths of their lists, all tracks, and whether ids are text.
-    """
-    catalogue = version.catalogue
+    path, catalogue = version.folder / name, version.catalogue
     numbers, may_lack = catalogue.numbers, version.may_lack
     # compact, and grow without a copy
     users, lengths, tracks = array("q"), array("q"), array("i")
@@ -88,33 +88,32 @@ def _read_lines(
     decode = msgspec.json.Decoder(line_type).decode
     kinds = set[type]()
     try:
-        for text in file:
-            line: Any = decode(text)
-            kinds.add(type(line.user))
-            if len(kinds) > 1:
-                raise ValueError(f"id {line.user!r} found after ids of the other kind")
-            listed = line.tracks
-            if numbers:
-                listed = [
-                    numbers[track]
-                    for track in listed
-                    if track in numbers or not may_lack
-                ]
-            tracks.fromlist(listed)
-            lengths.append(len(listed))
-            users.append(user_number(line.user))
+        with version.open(name) as file:
+            for text in file:
+                line: Any = decode(text)
+                kinds.add(type(line.user))
+                if len(kinds) > 1:
+                    raise ValueError(
+                        f"id {line.user!r} found after ids of the other kind"
+                    )
+                listed = line.tracks
+                if numbers:
+                    listed = [
+                        numbers[track]
+                        for track in listed
+                        if track in numbers or not may_lack
+                    ]
+                tracks.fromlist(listed)
+                lengths.append(len(listed))
+                users.append(user_number(line.user))
     except OSError as error:
-        raise ModelError(f"{file.name}: cannot be read ({error.strerror})") from None
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         expected = f'{{"{of}": id, "tracks": [ids]}} is expected'
-        raise ModelError(f"{file.name}:{len(users) + 1}: {expected}; {error}") from None
+        raise ModelError(f"{path}:{len(users) + 1}: {expected}; {error}") from None
     except KeyError as error:
         raise ModelError(
-            f"{file.name}:{len(users) + 1}: track {error} is not in the catalogue"
+            f"{path}:{len(users) + 1}: track {error} is not in the catalogue"
         ) from None
-    return (
-        np.frombuffer(users, np.int64),
-        np.frombuffer(lengths, np.int64),
-        np.frombuffer(tracks, np.int32),
-        str in kinds,
-    )
+    arrays = (np.frombuffer(users, np.int64), np.frombuffer(lengths, np.int64))
+    return group_tracks(*arrays, np.frombuffer(tracks, np.int32), is_text=str in kinds)

@@ -3,14 +3,13 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
 from botify.model.manifest import MANIFEST, read_manifest, version_folder
-from botify.model.model import Artifact, ServedModel, load_model
+from botify.model.model import ServedModel, load_model
+from botify.settings import ServiceSettings
 from looplib.files import atomic_symlink
 
 logger = logging.getLogger("botify")
@@ -25,30 +24,18 @@ class Versions:
     """
 
     def __init__(
-        self,
-        recommendations: Path | None,
-        model: ServedModel,
-        artifacts: Collection[Artifact[Any]],
-        metrics: Metrics,
-        *,
-        watch_s: float = 1.0,
-        on_load: Callable[[ServedModel], None] = lambda _: None,
+        self, settings: ServiceSettings, model: ServedModel, metrics: Metrics
     ) -> None:
         """Begin with a model, which later versions must fit.
 
         Args:
-            recommendations: The file of lists; without it there is nothing to watch.
+            settings: Say where the file of lists is; without one there is nothing to watch.
             model: What is served first.
-            artifacts: What recommenders read of a version.
             metrics: Counts refused versions, and has the time of the latest check for a new one.
-            watch_s: Seconds between checks.
-            on_load: Called with each model that is loaded later.
         """
-        self.model, self._metrics = model, metrics
+        self.model, self._settings, self._metrics = model, settings, metrics
         self.refused: str | None = None  # why the current version is not the one served
-        self._recommendations, self._artifacts = recommendations, artifacts
-        self._watch_s, self._on_load = watch_s, on_load
-        self._served = self._tried = self._state(model.folder)
+        self._served = self._tried = _state(model.folder)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._watcher = threading.Thread(
@@ -63,7 +50,7 @@ class Versions:
         """
         with self._lock:
             folder = version_folder(self._configured())
-            self._tried = self._state(folder)
+            self._tried = _state(folder)
             try:
                 if self._tried != self._served:
                     self._serve(self._load(folder))
@@ -91,14 +78,14 @@ class Versions:
             folder = self._find(version)
             model = self._load(folder)
             self._point_to(folder)
-            self._tried = self._state(folder)
+            self._tried = _state(folder)
             self._serve(model)
             self.refused = None
             return model
 
     def watch(self) -> None:
         """Check for a new version every `watch_s`, in a thread of its own, until `close`."""
-        if self._recommendations is not None:
+        if self._settings.recommendations:
             self._watcher.start()
 
     def close(self) -> None:
@@ -108,48 +95,34 @@ class Versions:
             self._watcher.join(timeout=5)
 
     def _watch(self) -> None:
-        while not self._stop.wait(self._watch_s):
+        while not self._stop.wait(self._settings.watch_s):
             try:
-                if self._state(version_folder(self._configured())) != self._tried:
+                if _state(version_folder(self._configured())) != self._tried:
                     self.reload()
-            except ModelError as error:
+            except Exception as error:  # noqa: BLE001  the watcher goes on
                 logger.warning("%s", error)
-            except Exception as error:
-                logger.exception("the watcher of versions goes on", exc_info=error)
             self._metrics.versions_checked.set_to_current_time()
 
-    @staticmethod
-    def _state(folder: Path | None) -> tuple[Path | None, int]:
-        """Read the folder and its manifest's time, which change with what there is to load."""
-        try:
-            return folder, (folder / MANIFEST).stat().st_mtime_ns if folder else 0
-        except OSError:
-            return folder, 0
-
     def _configured(self) -> Path:
-        if self._recommendations is None:
+        if self._settings.recommendations is None:
             raise ModelError(
                 "recommendations: none are configured, so there are no versions"
             )
-        return self._recommendations
+        return self._settings.recommendations
 
     def _load(self, folder: Path) -> ServedModel:
-        recommendations = folder / self._configured().name
-        catalogue, text_users = self.model.catalogue, self.model.text_users
-        try:
-            return load_model(
-                recommendations, catalogue, self._artifacts, text_users=text_users
-            )
-        except ModelError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise ModelError(f"{folder}: cannot be loaded ({reason})") from error
+        return load_model(
+            folder / self._configured().name,
+            self.model.catalogue,
+            self._settings.artifacts,
+            text_users=self.model.text_users,
+        )
 
     def _serve(self, model: ServedModel) -> None:
         self.model, self._served = model, self._tried
         logger.info("serving version %s", model.version)
-        self._on_load(model)
+        for warning in self._settings.warnings(model):
+            logger.warning("%s", warning)
 
     def _find(self, version: str | None) -> Path:
         """Find the folder of a version, by default of the latest one before the served one."""
@@ -179,3 +152,11 @@ class Versions:
             atomic_symlink(link, str(folder.relative_to(link.parent.resolve())))
         except (OSError, ValueError) as error:
             raise ModelError(f"{link}: cannot be moved ({error})") from None
+
+
+def _state(folder: Path | None) -> tuple[Path | None, int]:
+    """Read the folder and its manifest's time, which change with what there is to load."""
+    try:
+        return folder, (folder / MANIFEST).stat().st_mtime_ns if folder else 0
+    except OSError:
+        return folder, 0

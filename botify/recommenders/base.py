@@ -1,7 +1,6 @@
 """Define a recommender: a draw by model, query and generator, and the artifacts it reads."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -59,18 +58,16 @@ def take_best(scores: AnyFloatArray, taken: Collection[int]) -> Drawn:
     return EXHAUSTED if scores[track] == -np.inf else Drawn(track, 1.0)
 
 
-class Recommender(ABC):
+Draw = Callable[[ServedModel, Query, np.random.Generator], Drawn]
+"""Draws a track for a listener: `UNKNOWN` where nothing is known of the listener or the track just
+heard, `EXHAUSTED` where all that could be recommended is taken."""
+
+
+@dataclass(frozen=True)
+class Recommender:
     """A recommender of the next track; `registry.RECOMMENDERS` gives it a name."""
 
+    draw: Draw
     reads: Sequence[Artifact[Any]] = ()  # without these it has no track
     # Read too where an arm asks for it and the version has them: a fallback does without.
     reads_for_arms: Sequence[Artifact[Any]] = ()
-
-    @abstractmethod
-    def draw(self, model: ServedModel, query: Query, rng: np.random.Generator) -> Drawn:
-        """Draw a track for a listener.
-
-        Returns:
-            The track, `UNKNOWN` where nothing is known of the listener or the track just heard, or
-            `EXHAUSTED` where all that could be recommended is taken.
-        """

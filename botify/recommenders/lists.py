@@ -1,11 +1,10 @@
-"""Recommenders that take one of the tracks not yet taken: of all, of an artist, of a list."""
+"""Draw one of the tracks not yet taken: of all, of an artist, of a list."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 
 from numpy.random import Generator
 
-from botify.model.model import LISTS, Artifact, ServedModel
+from botify.model.model import Artifact, ServedModel
 from botify.model.tracklists import NO_LISTS, TrackLists
 from botify.recommenders.base import (
     EXHAUSTED,
@@ -18,77 +17,59 @@ from botify.recommenders.base import (
 from looplib.arrays import NO_TRACK
 
 
-class Random(Recommender):
-    """Draws any track of the catalogue, each equally likely."""
-
-    def draw(self, model: ServedModel, query: Query, rng: Generator) -> Drawn:
-        """Draw until a track is not taken."""
-        total = len(model.catalogue)
-        count = total - len(query.taken)
-        if count <= 0:
-            return EXHAUSTED
+def draw_any(model: ServedModel, query: Query, rng: Generator) -> Drawn:
+    """Draw any track of the catalogue, each equally likely, until one is not taken."""
+    total = len(model.catalogue)
+    count = total - len(query.taken)
+    if count <= 0:
+        return EXHAUSTED
+    track = int(rng.random() * total)
+    while track in query.taken:
         track = int(rng.random() * total)
-        while track in query.taken:
-            track = int(rng.random() * total)
-        return Drawn(track, 1.0 / count)
+    return Drawn(track, 1.0 / count)
 
 
-class OneOf(Recommender):
-    """Draws one of some tracks for each listener, each equally likely."""
-
-    @abstractmethod
-    def _candidates(self, model: ServedModel, query: Query) -> Sequence[int]:
-        """List the tracks for a listener; none where nothing is known."""
-
-    def draw(self, model: ServedModel, query: Query, rng: Generator) -> Drawn:
-        """Draw one of the candidates that are not taken."""
-        tracks, chance = self._candidates(model, query), rng.random()
-        free = [track for track in tracks if track not in query.taken]
-        if free:
-            track = free[int(chance * len(free))]
-            return Drawn(track, 1.0 / len(free))
-        return EXHAUSTED if tracks else UNKNOWN
+def draw_same_artist(model: ServedModel, query: Query, rng: Generator) -> Drawn:
+    """Draw another track of the artist just heard."""
+    if query.tracks[-1] == NO_TRACK:
+        return UNKNOWN
+    artist = int(model.catalogue.artist[query.tracks[-1]])
+    return draw_one(model.catalogue.tracks_of(artist).tolist(), query, rng)
 
 
-class StickyArtist(OneOf):
-    """Draws another track of the artist just heard."""
-
-    def _candidates(self, model: ServedModel, query: Query) -> Sequence[int]:
-        if query.tracks[-1] == NO_TRACK:
-            return []
-        artist = int(model.catalogue.artist[query.tracks[-1]])
-        tracks: list[int] = model.catalogue.tracks_of(artist).tolist()
-        return tracks
+def draw_popular(model: ServedModel, query: Query, rng: Generator) -> Drawn:
+    """Draw one of the most popular tracks."""
+    return draw_one(model.popular, query, rng)
 
 
-class TopPop(OneOf):
-    """Draws one of the most popular tracks."""
-
-    reads = (LISTS,)
-
-    def _candidates(self, model: ServedModel, query: Query) -> Sequence[int]:  # noqa: ARG002
-        return model.popular
+def draw_listed(model: ServedModel, query: Query, rng: Generator) -> Drawn:
+    """Draw one track of the listener's list."""
+    return draw_one(model.recommendations.list_of(query.user), query, rng)
 
 
-class Indexed(OneOf):
-    """Draws one track of the listener's list."""
+def draw_one(tracks: Sequence[int], query: Query, rng: Generator) -> Drawn:
+    """Draw one of some tracks that are not taken, each equally likely.
 
-    reads = (LISTS,)
+    >>> from numpy.random import default_rng
+    >>> draw_one([3, 1, 2], Query(7, [3, 2], [1.0, 0.4]), default_rng(1))
+    Drawn(track=1, propensity=1.0, is_exhausted=False)
+    """
+    chance = rng.random()
+    free = [track for track in tracks if track not in query.taken]
+    if free:
+        return Drawn(free[int(chance * len(free))], 1.0 / len(free))
+    return EXHAUSTED if tracks else UNKNOWN
 
-    def _candidates(self, model: ServedModel, query: Query) -> Sequence[int]:
-        return model.recommendations.list_of(query.user)
 
+def in_order(artifact: Artifact[TrackLists]) -> Recommender:
+    """Make the recommender of the best track of the listener's list in a file of the export.
 
-class InOrder(Recommender):
-    """Takes the best track of the listener's list; the same session gets the same track."""
+    The same session gets the same track.
+    """
 
-    def __init__(self, lists: Artifact[TrackLists] = LISTS) -> None:
-        """Take tracks of some lists of the export."""
-        self.reads = (lists,)
-        self._lists = lists
-
-    def draw(self, model: ServedModel, query: Query, _: Generator) -> Drawn:
-        """Take the first track that is not taken."""
-        lists = model.get(self._lists) or NO_LISTS
+    def draw(model: ServedModel, query: Query, _: Generator) -> Drawn:
+        lists = model.get(artifact) or NO_LISTS
         tracks = lists.list_of(query.user)
         return take_first(tracks, query.taken) if tracks else UNKNOWN
+
+    return Recommender(draw, reads=(artifact,))

@@ -1,8 +1,8 @@
 """All recommenders by name, and the answer to a query: a recommender's track, or a fallback's.
 
-A new recommender is a class like those of `lists` in a file of its own, a line in `RECOMMENDERS`,
-and a row in docs/service.md. If it ranks as another exported list does, as `new` does, the
-line is enough; what is read of another exported file becomes an `Artifact`.
+A new recommender is a function like those of `lists`, a line in `RECOMMENDERS`, and a row in
+docs/service.md. If it ranks as another exported list does, as `new` does, the line is enough; what
+is read of another exported file becomes an `Artifact`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,27 +11,40 @@ from typing import Annotated
 from numpy.random import Generator
 from pydantic import AfterValidator
 
-from botify.model.model import ServedModel, lists_in
+from botify.model.factors import FACTORS, HISTORY
+from botify.model.model import LISTS, ServedModel, lists_in
+from botify.model.next_track import NEXT_TRACK
 from botify.recommenders.base import Drawn, Query, Recommender
-from botify.recommenders.lists import Indexed, InOrder, Random, StickyArtist, TopPop
-from botify.recommenders.session import Contextual, FoldIn, FollowSession, SessionAls
+from botify.recommenders.lists import (
+    draw_any,
+    draw_listed,
+    draw_popular,
+    draw_same_artist,
+    in_order,
+)
+from botify.recommenders.session import (
+    contextual,
+    fold_in,
+    follow_session,
+    session_als,
+)
 from looplib.arrays import NO_TRACK
 from looplib.config import Config
 from looplib.experiments import members
 
 RECOMMENDERS: Mapping[str, Recommender] = {
-    "random": Random(),
-    "sticky_artist": StickyArtist(),
-    "top_pop": TopPop(),
-    "indexed": Indexed(),
-    "in_order": InOrder(),
-    "blend": InOrder(),
-    "repeat": InOrder(lists_in("repeat.jsonl")),
-    "new": InOrder(lists_in("new.jsonl")),
-    "contextual": Contextual(),
-    "session_als": SessionAls(),
-    "fold_in": FoldIn(),
-    "next_track": FollowSession(),
+    "random": Recommender(draw_any),
+    "sticky_artist": Recommender(draw_same_artist),
+    "top_pop": Recommender(draw_popular, reads=(LISTS,)),
+    "indexed": Recommender(draw_listed, reads=(LISTS,)),
+    "in_order": in_order(LISTS),
+    "blend": in_order(LISTS),
+    "repeat": in_order(lists_in("repeat.jsonl")),
+    "new": in_order(lists_in("new.jsonl")),
+    "contextual": Recommender(contextual, reads=(FACTORS,)),
+    "session_als": Recommender(session_als, reads=(LISTS, FACTORS)),
+    "fold_in": Recommender(fold_in, reads=(FACTORS,), reads_for_arms=(HISTORY,)),
+    "next_track": Recommender(follow_session, reads=(NEXT_TRACK,)),
 }
 ANY_REPEAT = "any_repeat"  # in the log, where all tracks were heard in the session
 
@@ -51,7 +64,12 @@ def missing_artifacts(name: str, model: ServedModel) -> list[str]:
     return sorted(artifact.name for artifact in needed if model.get(artifact) is None)
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
+    """Check the name of a recommender, or of two that are interleaved.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
     names = members(name)
     distinct = set(names)
     if not RECOMMENDERS.keys() >= distinct or len(distinct) < len(names):
@@ -62,7 +80,7 @@ def _check_name(name: str) -> str:
     return name
 
 
-RecommenderName = Annotated[str, AfterValidator(_check_name)]
+RecommenderName = Annotated[str, AfterValidator(check_name)]
 
 
 class FallbackSettings(Config):

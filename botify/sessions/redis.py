@@ -9,7 +9,6 @@ A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` 
 """
 
 import secrets
-import socket
 import struct
 import threading
 import time
@@ -55,30 +54,6 @@ return sessions
 """
 
 
-class _Socket:
-    """A socket that waits for all bytes of a request and its reply until one deadline."""
-
-    def __init__(self, plain: socket.socket, local: threading.local) -> None:
-        """Wait until `local.deadline_s`."""
-        self._plain = plain
-        self._local = local
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any other method
-        return getattr(self._plain, name)
-
-    def sendall(self, content: bytes) -> None:
-        self._limit()
-        self._plain.sendall(content)
-
-    def recv_into(self, buffer: bytearray) -> int:
-        self._limit()
-        return self._plain.recv_into(buffer)
-
-    def _limit(self) -> None:
-        left_s = self._local.deadline_s - time.monotonic()
-        self._plain.settimeout(max(left_s, 0.001))
-
-
 class RedisSessions:
     """Sessions in Redis. Make it in the process that uses it, not before a fork."""
 
@@ -103,8 +78,7 @@ class RedisSessions:
             )
         except ValueError as error:
             raise ConfigError(f"redis_url: {error}") from None
-        self._timeout_s = timeout_s
-        self._local = threading.local()  # each thread's connection, and its deadline
+        self._local = threading.local()  # each thread's connection
         self._prefix = f"{prefix}session:"
         self._silence_ms = round(silence_s * 1000)
         self._ids = count(secrets.randbits(63))
@@ -141,8 +115,6 @@ class RedisSessions:
         connection: Any = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._pool.make_connection()
-            connect = connection._connect  # its public hooks come later
-            connection._connect = lambda: _Socket(connect(), self._local)
         elif connection.is_connected:
             try:
                 connection.send_command(*words)
@@ -156,7 +128,6 @@ class RedisSessions:
         """Ask for the reply to a command; None while Redis is down."""
         if self._down_until_s and not self._may_try():
             return None
-        self._local.deadline_s = time.monotonic() + self._timeout_s
         try:
             reply = self._command(*words)
         except (redis.RedisError, OSError):

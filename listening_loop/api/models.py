@@ -14,7 +14,7 @@ import pyarrow as pa
 from analysis.store import Store
 from listening_loop.api.frames import Frame
 from listening_loop.api.stores import Source, ingest
-from listening_loop.errors import UnknownIdError
+from listening_loop.errors import LoopError
 from looplib.als import AlsConfig, solve_row
 from looplib.arrays import (
     NO_TRACK,
@@ -33,8 +33,7 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.cache import cached_dataset
-from recsys.dataset.plan import plan_dataset
+from recsys.dataset.cache import cached_dataset, dataset_digest
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factors import Factors
 from recsys.store.ids import originals
@@ -113,7 +112,7 @@ class FactorModel:
         rows = np.array([row for row, item in enumerate(items) if item in history])
         if not len(rows):
             problem = f"none of its {len(history)} tracks is known to the model"
-            raise UnknownIdError(f"history: {problem}")
+            raise LoopError(f"history: {problem}")
         times = np.array([history[items[row]] for row in rows], np.float64)
         if not (np.isfinite(times) & (times > 0)).all():
             problem = f"weights are {times.min():g} to {times.max():g}"
@@ -249,12 +248,13 @@ def _fit(
 ) -> FactorModel:
     """Fit a model to the data of a search, in a block for each worker."""
     store = open_store(search.store)
-    plan = plan_dataset(store, search)
+    digest = dataset_digest(store, search)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     modules = (fit_blocks.__module__,)
     with open_cluster(search.cluster, scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
-            dataset = cached_dataset(store, plan, scratch, cluster, report)
+            facts = (store, search, digest)
+            dataset = cached_dataset(*facts, scratch, cluster, report)
         iterations = search.search.iterations
         with progress("Fit", iterations, "iterations") as report:
             number = search.cluster.workers  # None: one for each
@@ -300,5 +300,5 @@ def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
     unknown = [name for name in asked if name not in rows]
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        raise UnknownIdError(f"{kind} {unknown[0]!r}{more}: unknown to the model")
+        raise LoopError(f"{kind} {unknown[0]!r}{more}: unknown to the model")
     return np.array([rows[name] for name in asked], dtype=np.int64)

@@ -16,7 +16,7 @@ from analysis.store import Store
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from listening_loop.api.models import Model
 from listening_loop.api.stores import DEFAULT_FOLDER
-from listening_loop.errors import UnknownIdError
+from listening_loop.errors import LoopError
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
@@ -106,7 +106,7 @@ class Run:
         for user in users:
             if user not in self._lists:
                 advice = "run.model.fold_in recommends by a history"
-                raise UnknownIdError(f"listener {user!r}: unknown; {advice}")
+                raise LoopError(f"listener {user!r}: unknown; {advice}")
             for rank, item in enumerate(self._lists[user][:n], start=1):
                 row = {"user": user, "rank": rank, "item": item}
                 if titles:

@@ -39,6 +39,6 @@ def serve(
         f"--set={key}={orjson.dumps(value).decode()}"
         for key, value in (settings or {}).items()
     ]
-    server = command("The service", "serve", *options, published=published, port=port)
+    server = command("serve", *options, published=published, port=port)
     with serving(server, port):
         yield ServiceClient(f"http://127.0.0.1:{port}")

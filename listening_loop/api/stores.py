@@ -9,8 +9,10 @@ from analysis.tables.columns import columns_by_name
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
+from looplib.progress import say
 from recsys.ingest import pipeline
 from recsys.ingest.presets import make_reading
+from recsys.ingest.report import describe_ingest
 
 DEFAULT_FOLDER = Path("out")
 Source = Frame | str | Path | Sequence[str | Path]
@@ -27,13 +29,7 @@ def ingest(
 ) -> Store:
     """Add plays to a session store, which is made if there is none; the same data add nothing.
 
-    >>> import tempfile
-    >>> import pyarrow as pa
-    >>> plays = pa.table({"listener": [7, 7, 8], "song": ["a", "b", "a"]})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = ingest(plays, f"{folder}/store", user="listener", item="song")
-    >>> store.manifest.events
-    3
+    What was counted, and which rows were rejected and why, is printed to stderr.
 
     Args:
         data: A data frame of pandas, polars, Arrow or Dask; files (CSV, JSON lines, Parquet); or,
@@ -84,7 +80,9 @@ def ingest(
             facts.append(repr(reading))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
-            return pipeline.ingest(paths, address, reading).store
+            report = pipeline.ingest(paths, address, reading)
         except UserError as error:
             message = str(error).replace(str(frame), "the data frame")
             raise type(error)(message) from None
+        say(describe_ingest(report).replace(str(frame), "the data frame"))
+        return report.store

@@ -1,6 +1,5 @@
 """Build the lab's Flask application from its settings."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from listening_loop.client import ServiceClient
 from listening_loop.errors import LoopError
 from listening_loop.lab import folders
 from listening_loop.lab.folders import AB_REPORT, find_entries
-from listening_loop.processes import command
+from listening_loop.processes import command, shell_text
 from looplib.errors import UserError
 from recsys.report.figures import draw_leaderboard
 from recsys.search.folder import (
@@ -39,24 +38,19 @@ _POLICY = (
 pages = Blueprint("lab", __name__)
 
 
-@dataclass(frozen=True)
-class LabSettings:
-    """The folder, the service and the log that the lab shows."""
-
-    root: Path  # folder below which runs and reports are looked for
-    service: ServiceClient
-    # the service's event log, for the live experiment; None: arms without numbers
-    log: Path | None = None
-
-
-def create_app(settings: LabSettings) -> Flask:
+def create_app(root: Path, service: ServiceClient, log: Path | None = None) -> Flask:
     """Make the app of a lab.
 
     There is no login: the lab is for the machine that it runs on, and changes nothing. A page of
     another site cannot read it: its host name is not ours.
+
+    Args:
+        root: The folder below which runs and reports are looked for.
+        service: The service whose experiment is shown.
+        log: Its event log, for the live experiment; None: arms without numbers.
     """
     app = Flask(__name__, static_folder=None)
-    app.config["LAB"] = settings
+    app.config.update(ROOT=root, SERVICE=service, LOG=log)
     app.register_blueprint(pages)
     return app
 
@@ -93,16 +87,16 @@ def explain(error: Exception) -> tuple[str, int]:
 @pages.get("/")
 def overview() -> str:
     """Show all runs and reports."""
-    lab = _lab()
-    runs, reports = find_entries(lab.root, LEDGER), find_entries(lab.root, AB_REPORT)
-    return _page("overview", root=lab.root, runs=runs, reports=reports)
+    root = _root()
+    runs, reports = find_entries(root, LEDGER), find_entries(root, AB_REPORT)
+    return _page("overview", root=root, runs=runs, reports=reports)
 
 
 @pages.get("/reports/<path:name>")
 def report(name: str) -> Response:
     """Show the page of a search or of an experiment so that it can do nothing but be read."""
     folder = _find(REPORT, name)
-    page = folders.read_file(_lab().root, folder / REPORT)
+    page = folders.read_file(_root(), folder / REPORT)
     if (folder / WINNER).exists():
         run = open_workspace(folder)
         check_digest(run, read_winner(run), REPORT)
@@ -113,47 +107,47 @@ def report(name: str) -> Response:
 @pages.get("/runs/<path:name>")
 def run(name: str) -> str:
     """Show a run, finished or not."""
-    record = folders.read_run(_lab().root, _find(LEDGER, name))
+    record = folders.read_run(_root(), _find(LEDGER, name))
     return _page(
         "run",
         run=record,
         describe=describe_row,
         figure=draw_leaderboard(record),
         has_report=(record.folder / REPORT).exists(),
-        export=command("Publish", "export", run=record.folder, out="FOLDER"),
+        export=shell_text(command("export", run=record.folder, out="FOLDER")),
     )
 
 
 @pages.get("/live")
 def live_experiment() -> str:
     """Show the experiment so far, with intervals that hold on every day."""
-    lab = _lab()
+    service, log = current_app.config["SERVICE"], current_app.config["LOG"]
     served = report = figure = None
     note = ""
     try:
-        served = lab.service.ask("GET", "/experiments")
-        if lab.log is None:
+        served = service.ask("GET", "/experiments")
+        if log is None:
             raise LoopError("no event log is given")
         deciding = next(row for row in served["experiments"] if row["decides"])
         shares = {arm["name"]: arm["share"] for arm in deciding["arms"]}
         control = deciding["arms"][0]["name"]
         settings = AbConfig(control=control, shares=shares, secondary=())
-        report = build_report([lab.log], deciding["name"], settings)
+        report = build_report([log], deciding["name"], settings)
         figure = draw_effects(report) if report.effects else None
     except UserError as error:
         note = str(error)
     values = {"served": served, "report": report, "figure": figure, "note": note}
-    return _page("live", url=lab.service.url, tones=TONES, words=words, **values)
+    return _page("live", url=service.url, tones=TONES, words=words, **values)
 
 
-def _lab() -> LabSettings:
-    settings: LabSettings = current_app.config["LAB"]
-    return settings
+def _root() -> Path:
+    root: Path = current_app.config["ROOT"]
+    return root
 
 
 def _find(file: str, name: str) -> Path:
     """Find a folder by its name; only one that was found below the root can be named."""
-    root = _lab().root
+    root = _root()
     folder = folders.find_folders(root, file).get(name)
     if folder is None:
         abort(404, f"no {file} of {name} below {root}")
@@ -162,9 +156,8 @@ def _find(file: str, name: str) -> Path:
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
     file = f"{template}.html.jinja"
-    tools = {"link": url_for, "when": _when}
     templates = Path(__file__).parent / "templates"
-    return render(templates, file, **tools, **values)
+    return render(templates, file, link=url_for, when=_when, **values)
 
 
 def _when(moment: datetime | str) -> str:

@@ -8,7 +8,7 @@ from werkzeug.serving import make_server
 
 from listening_loop.client import ServiceClient
 from listening_loop.errors import LoopError
-from listening_loop.lab.app import LabSettings, create_app
+from listening_loop.lab.app import create_app
 from looplib.cli import make_app
 
 PROG = "listening-loop lab"
@@ -40,9 +40,9 @@ def main(
     """Serve the pages until Ctrl-C."""
     if not root.is_dir():
         raise LoopError(f"{root}: no such folder")
-    lab = LabSettings(root, ServiceClient(service), log)
+    lab = create_app(root, ServiceClient(service), log)
     try:
-        server = make_server(HOST, port, create_app(lab), threaded=True)
+        server = make_server(HOST, port, lab, threaded=True)
     except (OSError, SystemExit):  # werkzeug exits where the address is taken
         problem = f"{HOST}:{port}: cannot be listened on"
         raise LoopError(f"{problem}; choose another --port") from None

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,17 +24,10 @@ from recsys.cluster.processes import end_repeated_script, start_processes
 from recsys.errors import SearchError, WorkerDiedError
 
 T = TypeVar("T")
+Calls = Mapping[Any, tuple[Any, ...]]  # the arguments of each, by a key of its own
 POLL_S = 1.0
 CONNECT_TIMEOUT_S = 15
 _NO_SCHEDULER = "the connection to the scheduler is lost; start it again"
-
-
-@dataclass(frozen=True)
-class Call:
-    """Arguments of the function that workers run, and a key that identifies the call."""
-
-    key: Any
-    arguments: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -69,23 +62,20 @@ class Cluster:
     def __post_init__(self) -> None:
         """Begin without a call."""
         self.threads = self.config.threads_per_fit  # that one call may use
-        self._running: dict[Future[Any], Call] = {}
+        self._running: dict[Future[Any], Any] = {}  # to the call's key
         self._without_workers_since: float | None = None
 
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
     ) -> Iterator[Outcome[T]]:
         """Run a function once for each tuple of arguments; outcomes are keyed by position."""
-        left = {
-            position: Call(position, arguments)
-            for position, arguments in enumerate(calls)
-        }
-        for outcome in self.run_ready(function, lambda: list(left.values())):
+        left = dict(enumerate(calls))
+        for outcome in self.run_ready(function, lambda: left):
             del left[outcome.key]
             yield outcome
 
     def run_ready(
-        self, function: Callable[..., T], ready: Callable[[], Sequence[Call]]
+        self, function: Callable[..., T], ready: Callable[[], Calls]
     ) -> Iterator[Outcome[T]]:
         """Run calls until none is ready and none runs; yield their outcomes as they end.
 
@@ -98,12 +88,14 @@ class Cluster:
         # calls of a caller that stopped early; Dask cancels what has no future left
         self._running.clear()
         while True:
-            running = {call.key for call in self._running.values()}
-            waiting = [call for call in ready() if call.key not in running]
+            running = set(self._running.values())
+            calls = ready()
+            waiting = [key for key in calls if key not in running]
             if waiting:
                 free = max(0, self.slots() - len(running))
-                for call in waiting[:free]:
-                    self._start(function, call)
+                for key in waiting[:free]:
+                    future = self._client.submit(function, *calls[key], pure=False)
+                    self._running[future] = key
             if not self._running:
                 return
             yield from self._wait()
@@ -111,10 +103,6 @@ class Cluster:
     def slots(self) -> int:
         """Count the calls that can run at once now; 1 even while there is no worker."""
         return max(1, self._threads())
-
-    def _start(self, function: Callable[..., T], call: Call) -> None:
-        future = self._client.submit(function, *call.arguments, pure=False)
-        self._running[future] = call
 
     def _wait(self) -> Sequence[Outcome[Any]]:
         while True:
@@ -139,7 +127,7 @@ class Cluster:
             value = future.result(timeout=POLL_S) if error is None else None
         except TimeoutError:
             return None
-        call = self._running.pop(future)
+        key = self._running.pop(future)
         if isinstance(error, KilledWorker):
             deaths = error.allowed_failures + 1
             error = WorkerDiedError(
@@ -149,7 +137,7 @@ class Cluster:
             error = SearchError(
                 f"{error.filename}: a worker does not see it; {EVERY_WORKER}"
             )
-        return Outcome(call.key, value, error)
+        return Outcome(key, value, error)
 
     def _check_silence(self) -> None:
         if self._threads():

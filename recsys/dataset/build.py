@@ -3,10 +3,9 @@
 import itertools
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +16,7 @@ from looplib.arrays import IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, sha256_file
 from recsys.cluster.cluster import Cluster
+from recsys.config import SearchConfig
 from recsys.dataset.artists import number_tracks
 from recsys.dataset.dataset import Summary
 from recsys.dataset.layout import (
@@ -36,9 +36,8 @@ from recsys.dataset.matrices import (
     write_plays,
 )
 from recsys.dataset.partitions import count_starts, find_cutoff, prepare_partition
-from recsys.dataset.plan import DatasetPlan
-from recsys.dataset.split import SplitRule
-from recsys.errors import SplitError
+from recsys.dataset.split import SplitRule, split_rule
+from recsys.errors import SearchError
 from recsys.workspace import Workspace, open_workspace
 
 Report = Callable[[float, str], None]
@@ -46,7 +45,8 @@ Report = Callable[[float, str], None]
 
 def build_dataset(
     store: Store,
-    plan: DatasetPlan,
+    config: SearchConfig,
+    digest: str,
     folder: Path,
     run: Workspace,
     cluster: Cluster,
@@ -58,48 +58,37 @@ def build_dataset(
     note.
 
     Raises:
-        SplitError: No session is left for training, or for validation.
+        SearchError: No session is left for training, or for validation.
     """
     address = open_workspace(store.address).address
     # parts are sorted by it
     groups = itertools.groupby(store.manifest.parts, key=lambda part: part.partition)
     partitions = [(address, tuple(parts)) for _, parts in groups]
-    rule = plan.rule
+    rule = split_rule(store, config.split, config.seed)
     if rule.split.kind == "time":
         counting = [(*partition, rule) for partition in partitions]
-        outcomes = cluster.run(count_starts, counting)
-        starts = [outcome.result() for outcome in outcomes]
+        starts = [outcome.result() for outcome in cluster.run(count_starts, counting)]
         rule = replace(rule, cutoff_ms=find_cutoff(starts, rule.split.holdout))
     pieces = run.sub(PIECES)
-    calls = [
-        (*partition, pieces.address, rule, plan.feedback) for partition in partitions
-    ]
+    settings = (pieces.address, rule, config.feedback)
+    calls = [(*partition, *settings) for partition in partitions]
     run.delete(PIECES)
     try:
-        counts = _prepare(calls, cluster, report)
+        counts: Counter[str] = Counter()
+        outcomes = cluster.run(prepare_partition, calls)
+        for done, outcome in enumerate(outcomes, start=1):
+            counts.update(outcome.result())
+            report(95 * done / len(calls), f"{done} of {len(calls)} partitions")
         _check_splits(counts, rule)
         pieces.download(*pieces.names())
         for file in pieces.folder.iterdir():
             shutil.move(file, folder / file.name)
     finally:
         run.delete(PIECES)
-    sizes = _join_pieces(folder, store, plan)
+    sizes = _join_pieces(folder, store, config, is_ordered=rule.is_ordered)
     files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
-    summary = Summary(digest=plan.digest, **sizes, **counts, files=files)
+    summary = Summary(digest=digest, **sizes, **counts, files=files)
     atomic_write_json(folder / SUMMARY, seal(summary))
-
-
-def _prepare(
-    calls: Sequence[tuple[Any, ...]],
-    cluster: Cluster,
-    report: Report,
-) -> Counter[str]:
-    """Prepare all partitions, and sum their events and sessions."""
-    counts: Counter[str] = Counter()
-    for done, outcome in enumerate(cluster.run(prepare_partition, calls), start=1):
-        counts.update(outcome.result())
-        report(95 * done / len(calls), f"{done} of {len(calls)} partitions")
-    return counts
 
 
 def _check_splits(counts: Counter[str], rule: SplitRule) -> None:
@@ -111,14 +100,16 @@ def _check_splits(counts: Counter[str], rule: SplitRule) -> None:
     share = ""
     if split.kind in ("session_hash", "newest", "time"):
         share = f" and holdout {split.holdout}"
-    raise SplitError(
+    raise SearchError(
         f"split {split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; "
         "training and validation need at least one each: ingest more sessions or change "
         "split.kind and split.holdout"
     )
 
 
-def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
+def _join_pieces(
+    folder: Path, store: Store, config: SearchConfig, *, is_ordered: bool
+) -> dict[str, int]:
     """Join the workers' tables into arrays and tables of a dataset, one in memory at a time.
 
     Returns:
@@ -126,15 +117,15 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
     """
     users = np.sort(_ids(folder, "users", "user"))
     if len(users) < 2:
-        raise SplitError(
+        raise SearchError(
             "all rows are of one listener; recommendations are learned from what many heard"
         )
     heard = np.unique(_ids(folder, "tracks", "track"))
-    tracks, artists = number_tracks(store, plan.catalogue, heard)
-    counts = write_matrices(folder, users, tracks, plan.feedback)
+    tracks, artists = number_tracks(store, config.catalogue, heard)
+    counts = write_matrices(folder, users, tracks, config.feedback)
     for piece in ("heldout", "logged"):
         _write_table(folder, piece, users, tracks)
-    if plan.rule.is_ordered:
+    if is_ordered:
         write_plays(folder, read_pieces(folder, "plays"), users, tracks)
     save_array(folder / ARTISTS, artists)
     save_array(folder / USERS, users)

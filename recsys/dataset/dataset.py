@@ -23,7 +23,7 @@ from recsys.dataset.layout import (
     SplitName,
     load_matrix,
 )
-from recsys.errors import DatasetError
+from recsys.errors import SearchError
 from recsys.workspace import Workspace, open_workspace
 
 
@@ -121,7 +121,7 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
     """Open a dataset that is on this machine, every file checked.
 
     Raises:
-        DatasetError: A file is not what was written; the search that made it builds it again.
+        SearchError: A file is not what was written; the search that made it builds it again.
     """
     folder = workspace.folder
     try:
@@ -129,12 +129,12 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
         with ThreadPoolExecutor() as threads:
             digests = list(threads.map(sha256_file, map(folder.joinpath, files)))
     except (OSError, ValueError, KeyError) as error:
-        raise DatasetError(
+        raise SearchError(
             f"{workspace}: damaged ({error}); run the search again, which builds it again"
         ) from None
     for (name, sha256), digest in zip(files.items(), digests, strict=True):
         if digest != sha256:
-            raise DatasetError(
+            raise SearchError(
                 f"{workspace}/{name}: damaged; run the search again, which builds it again"
             )
     return open_dataset(workspace.address)

@@ -24,13 +24,9 @@ CSR = ("values", "indices", "indptr")  # the files of a matrix
 SplitName = Literal["training", "all"]
 SPLITS: tuple[SplitName, SplitName] = ("training", "all")
 
-PIECES = "pieces"  # in a run's folder, what its workers hand over
+# in a run's folder, what its workers hand over: tables `<piece>-<partition>.arrow`
+PIECES = "pieces"
 Piece = Literal["interactions", "plays", "heldout", "users", "tracks", "logged"]
-
-
-def piece_file(folder: Path, piece: Piece, partition: int) -> Path:
-    """Build the path of a table that a worker makes of a partition of the store."""
-    return folder / f"{piece}-{partition:03d}.arrow"
 
 
 def new_array(

@@ -23,7 +23,7 @@ from recsys.dataset.layout import (
     new_matrix,
     save_array,
 )
-from recsys.errors import SplitError
+from recsys.errors import SearchError
 
 _AT_ONCE = 2**24  # interactions that are turned at once
 
@@ -61,7 +61,7 @@ def write_matrices(
         How many tracks each user heard in training, shape (users,).
 
     Raises:
-        SplitError: There is no training interaction.
+        SearchError: There is no training interaction.
     """
     counts = {split: np.zeros(len(users), dtype=np.int64) for split in SPLITS}
     for table in read_pieces(folder, "interactions"):
@@ -70,7 +70,7 @@ def write_matrices(
             is_heard = column_values(table[split]) > 0
             counts[split] += np.bincount(rows[is_heard], minlength=len(users))
     if not counts["training"].any():
-        raise SplitError(
+        raise SearchError(
             "no training session has listening time that counts "
             f"(feedback.min_time {feedback.min_time}); "
             "at least one interaction is needed"

@@ -14,9 +14,9 @@ from analysis import queries
 from analysis.store import PartitionFile
 from looplib.arrays import column_values
 from recsys.config import Feedback
-from recsys.dataset.layout import Piece, piece_file
+from recsys.dataset.layout import Piece
 from recsys.dataset.split import SplitRule
-from recsys.errors import SplitError
+from recsys.errors import SearchError
 from recsys.store.remote import download_files
 from recsys.workspace import open_workspace
 
@@ -36,8 +36,8 @@ def prepare_partition(
         The events and sessions and the held-out ones of both, under the names in `COUNTS`.
 
     Raises:
-        SplitError: A session is in both splits, or an event was lost: nothing learned from it could
-            be trusted.
+        SearchError: A session is in both splits, or an event was lost: nothing learned from it
+            could be trusted.
     """
     workspace = open_workspace(pieces)
     number = parts[0].partition
@@ -57,13 +57,13 @@ def prepare_partition(
         (counts,) = summary.to_pylist()
         in_both = counts["sessions_in_both"]
         if in_both or counts["split_events"] != counts["events"]:
-            raise SplitError(
+            raise SearchError(
                 f"partition {number}: {in_both} sessions are in both splits and "
                 f"{counts['split_events']} of {counts['events']} events in either; "
                 "allowed are 0, and all"
             )
         for piece, (statement, values) in _statements(rule, feedback).items():
-            file = piece_file(workspace.folder, piece, number)
+            file = workspace.folder / f"{piece}-{number:03d}.arrow"
             table = queries.fetch_table(connection, statement, **values)
             with pa.ipc.new_file(
                 file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")

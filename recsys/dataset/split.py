@@ -15,7 +15,7 @@ from pathlib import PurePath
 
 from analysis.store import Source, Store
 from recsys.config import Split
-from recsys.errors import SplitError
+from recsys.errors import SearchError
 
 _SHOWN_SOURCES = 5
 
@@ -53,7 +53,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     """Resolve the rule of a split, without the cutoff of a split by time.
 
     Raises:
-        SplitError: The store's rows lack what the split needs.
+        SearchError: The store's rows lack what the split needs.
     """
     columns = store.manifest.columns
     is_weighted = store.manifest.holds == "interactions"
@@ -65,7 +65,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     elif split.kind in ("time", "last_session") and "timestamp" not in columns:
         lacking = "timestamps"
     if lacking:
-        raise SplitError(
+        raise SearchError(
             f"split.kind {split.kind} needs {lacking}, and the rows of {store} have "
             "none; session_hash and files do without"
         )
@@ -87,13 +87,13 @@ def _split_files(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str
     if split.kind != "files":
         return (), ()
     if store.manifest.holds == "events":
-        raise SplitError(
+        raise SearchError(
             f"split.kind files needs a store of interactions; {store} holds events"
         )
     train = _find_sources(store, "train", split.train)
     test = _find_sources(store, "test", split.test)
     if both := sorted(train.keys() & test.keys()):
-        raise SplitError(
+        raise SearchError(
             f"{train[both[0]].name}: in split.train and in split.test; a file belongs to one"
         )
     return tuple(sorted(train)), tuple(sorted(test))
@@ -116,7 +116,7 @@ def _find_sources(
         }
         if not files:
             names = sorted(source.name for source in sources)[:_SHOWN_SOURCES]
-            raise SplitError(
+            raise SearchError(
                 f"split.{key}: no file {pattern} in {store}; it has {', '.join(names)}"
             )
         matches |= files

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from looplib.files import atomic_directory, exclusive, remove_leftovers
+from looplib.files import atomic_directory, atomic_symlink, exclusive, remove_leftovers
 from looplib.progress import progress
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig
+from recsys.dataset.cache import dataset_digest
 from recsys.dataset.dataset import open_whole_dataset
 from recsys.dataset.layout import PIECES, SUMMARY
-from recsys.dataset.plan import plan_dataset
-from recsys.errors import ExportError
+from recsys.errors import SearchError
 from recsys.export.version import Export, write_version
 from recsys.models.als import Als
 from recsys.models.base import Model, State
@@ -58,19 +58,19 @@ def export_run(
         and options.learn_from == "all"
         and not options.publish_anyway
     ):
-        raise ExportError(
+        raise SearchError(
             f"{run}: {NO_BETTER}, so it is not published; more data or a wider search may help, "
             "and --set export.publish_anyway=true publishes it"
         )
     store = open_store(store_address or config.store)
-    if plan_dataset(store, config).digest != winner.dataset:
-        raise ExportError(
+    if dataset_digest(store, config) != winner.dataset:
+        raise SearchError(
             f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"
         )
     cached = open_workspace(store.address).sub(f"cache/{winner.dataset}")
     if not cached.download_all():
-        raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
+        raise SearchError(f"{cached}: the dataset of {run} is gone; search again")
     dataset = open_whole_dataset(cached)
     if options.learn_from == "training":  # these know no held-out sessions
         config = config.model_copy(update={"next_track": None})
@@ -89,7 +89,13 @@ def export_run(
                     factors = _refit(export, winner.factors, client).factors
                 write_version(folder, export, model, factors)
             version.upload_all()
-        return out.link(CURRENT, f"versions/{export.model_id}")
+        target = f"versions/{export.model_id}"
+        if not out.is_remote:
+            atomic_symlink(out.folder / CURRENT, target)
+            return f"{out}/{CURRENT}"
+        with out.create(CURRENT) as file:
+            file.write(f"{target}\n".encode())
+        return f"{out}/{target}"
 
 
 def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:

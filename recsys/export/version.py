@@ -98,7 +98,15 @@ def write_version(
     if store.manifest.catalogue_size is None:
         titles = read_titles(config.catalogue, store)
     tracks = originals(store, "items", dataset.tracks, titles)
-    _write_recommendations(folder, export, model, users, tracks)
+    top = export.options.top
+    new = model.recommend(top, "new")
+    lists = {
+        RECOMMENDATIONS: new if export.options.filter_seen else model.recommend(top),
+        REPEAT: model.recommend(top, "repeat"),
+        NEW: new,
+    }
+    for name, best in lists.items():
+        _write_lists(folder / name, users, tracks, best)
     if factors is not None:
         _write_factors(folder, export, factors, users, tracks)
     _write_titles(folder, export, titles, tracks)
@@ -114,25 +122,6 @@ def write_version(
         "files": {file.name: _describe(file) for file in sorted(folder.iterdir())},
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
-
-
-def _write_recommendations(
-    folder: Path,
-    export: Export,
-    model: Model,
-    users: Ids,
-    tracks: Ids,
-) -> None:
-    """Write what a model recommends to each listener."""
-    top = export.options.top
-    new = model.recommend(top, "new")
-    lists = {
-        RECOMMENDATIONS: new if export.options.filter_seen else model.recommend(top),
-        REPEAT: model.recommend(top, "repeat"),
-        NEW: new,
-    }
-    for name, best in lists.items():
-        _write_lists(folder / name, users, tracks, best)
 
 
 def _write_factors(

@@ -4,9 +4,7 @@ In: event logs, and the `collection.json` that the simulator writes beside them;
 interactions in CSV, JSON lines or Parquet. Out: a session store (`recsys.store`).
 """
 
-import re
 import sys
-from collections import Counter
 from typing import Annotated
 
 import typer
@@ -19,17 +17,13 @@ from looplib.config import Config, Memory, load_config
 from looplib.tables import output
 
 with importing():
-    from analysis.logs.reader import read_rejects
-    from analysis.store import REJECTS
     from analysis.tables.columns import parse_columns
-    from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
+    from recsys.ingest.pipeline import DEFAULT_MEMORY, ingest
     from recsys.ingest.presets import PRESETS, make_reading
+    from recsys.ingest.report import describe_ingest
 
 PROG = "listening-loop ingest"
-SHOWN_REASONS = 10
 MOST_REJECTED = 0.05  # share of the lines above which the command fails
-# what is wrong with a line, between its first word and what is allowed
-_FOUND = re.compile(r"^(\w+) .+?( is (?:no|neither|a) |; )")
 _ROLES = (
     "Columns of a table by what they hold: user= and item=; "
     "of plays share= of the track that was heard, or played= and duration=, "
@@ -118,7 +112,7 @@ def main(
     report = ingest(
         files, store, reading, partitions=settings.partitions, memory=settings.memory
     )
-    print_report(report)
+    output().print(Text(describe_ingest(report)), soft_wrap=True)
     share = report.lines.rejected / max(report.lines.read, 1)
     if allow_rejects or share <= MOST_REJECTED:
         return 0
@@ -128,58 +122,6 @@ def main(
         err=True,
     )
     return 1
-
-
-def print_report(report: IngestReport) -> None:
-    """Print what was read, why lines are no good, and what the store holds now."""
-    store = report.store
-    counts = report.lines
-    manifest = store.manifest
-    lines = [
-        f"{len(report.added):,} new files: {counts.read:,} lines = "
-        f"{counts.good:,} good + {counts.rejected:,} rejected",
-        *_describe_rejects(report),
-    ]
-    lines += [
-        f"{file.name}: its content is in the store already, nothing added"
-        for file in report.repeated
-    ]
-    if report.repeats:
-        lines.append(
-            f"{report.repeats:,} rows repeat another's user, item, timestamp and session: their "
-            "weights are added up"
-            if manifest.holds == "interactions"
-            else f"{report.repeats:,} events have another's user, message and request: "
-            "they are counted once"
-        )
-    size_mb = sum(part.bytes for part in manifest.parts) / 1e6
-    lines.append(
-        f"{store}: {manifest.events:,} {manifest.holds} in {manifest.partitions} partitions, "
-        f"{size_mb:,.1f} MB, digest {manifest.digest}"
-    )
-    output().print(Text("\n".join(lines)), soft_wrap=True)
-
-
-def _describe_rejects(report: IngestReport) -> list[str]:
-    """Describe the reasons, the most frequent first, with the first line of each."""
-    store = report.store.path
-    counts: Counter[str] = Counter()
-    first: dict[str, str] = {}
-    for source in report.added:
-        rejected = source.lines.rejected
-        for reject in read_rejects(store / source.rejects) if rejected else ():
-            reason = _FOUND.sub(r"\1 …\2", reject.reason)
-            counts[reason] += 1
-            first.setdefault(reason, f"{reject.file}:{reject.line}: {reject.reason}")
-    lines = [
-        f"{count:>10,}  {reason}\n{'':12}first {first[reason]}"
-        for reason, count in counts.most_common(SHOWN_REASONS)
-    ]
-    if lines:
-        total = counts.total()
-        place = store / REJECTS
-        lines.insert(0, f"{total:,} rejected lines are kept in {place}; by reason:")
-    return lines
 
 
 if __name__ == "__main__":

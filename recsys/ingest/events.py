@@ -14,13 +14,13 @@ from analysis.logs.field_types import LARGEST_ID, IdKinds
 from analysis.logs.files import DESCRIPTION, LogFile, discover
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read
+from analysis.logs.sources import NewFiles
 from analysis.store import CatalogueSummary, IdsOf, Manifest, Store
-from analysis.tables.reader import PARQUET, suffix_of
+from analysis.tables.reader import PARQUET
 from looplib.checksums import unseal
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
-from recsys.ingest.sources import NewFiles
 from recsys.store.ids import write_ids
 from recsys.store.partitions import ROWS_AT_ONCE, Partitioner
 
@@ -35,7 +35,7 @@ def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
     """
     files = discover(paths)
     for file in files:
-        if suffix_of(file) in _TABLES:
+        if file.suffix in _TABLES:
             raise IngestError(
                 f"{file.name}: a table, no event log; name its columns with "
                 "--columns user=…,item=…, or a --preset, in Python user=, item= or preset="
@@ -93,14 +93,11 @@ def _read_events(
     lines: dict[LogFile, LineCounts],
 ) -> Iterator[pa.Table]:
     """Yield the events of the new logs, count their lines, and write rejects and text ids."""
-    done = 0.0
     largest_track = LARGEST_ID
     if catalogue and not catalogue.own_ids:
         largest_track = catalogue.tracks - 1
     with progress("ingest", files.megabytes, "MB") as report:
         for number, part in enumerate(read(files, kinds, largest_track)):
-            if part.file not in lines:
-                done += part.file.size_bytes / 1e6
             lines[part.file] += part.lines
             if part.rejects:
                 files.keep_rejects(files.sources[part.file].digest, part.rejects)
@@ -108,7 +105,7 @@ def _read_events(
                 target = files.scratch / f"text-ids-{number:06}.parquet"
                 pq.write_table(part.text_ids, target)
             events = sum(counts.good for counts in lines.values())
-            report(done, f"{events:,} events")
+            report(files.megabytes_done, f"{events:,} events")
             yield part.events
 
 

@@ -11,13 +11,13 @@ from analysis import queries
 from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
+from analysis.logs.sources import NewFiles
 from analysis.store import LOGGED, RowKind, Source, Store
 from analysis.tables.columns import Reading
 from analysis.tables.reader import find_tables
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
-from recsys.ingest.sources import NewFiles
 from recsys.ingest.tables import add_tables
 from recsys.store.partitions import Partitioner
 from recsys.store.remote import download_files
@@ -85,7 +85,7 @@ def ingest(
         _check_columns(before, reading)
         scratch = Path(folder)
         sources = before.manifest.sources
-        new = NewFiles(files, sources, reading.content if reading else "", scratch)
+        new = NewFiles(files, scratch, sources, reading.content if reading else "")
         partitioner = Partitioner(scratch, holds, before.manifest.partitions)
         with queries.connect(
             memory_limit=memory,
@@ -98,7 +98,6 @@ def ingest(
                 )
             else:
                 manifest, ids = add_events(before, new, partitioner, connection)
-            new.check_unchanged()
         # The connection is closed: sorting needs the memory.
         parts = partitioner.finish(_earlier_parts(before, partitioner.with_requests))
         added = manifest.sources[len(sources) :]

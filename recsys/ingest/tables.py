@@ -17,12 +17,12 @@ from analysis import queries
 from analysis.logs.field_types import IdKinds
 from analysis.logs.files import LogFile
 from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
+from analysis.logs.sources import NewFiles
 from analysis.store import IdsOf, Manifest, Store
 from analysis.tables.columns import Reading
 from analysis.tables.reader import CSV, Malformed, check_file
 from looplib.progress import progress
 from recsys.errors import IngestError
-from recsys.ingest.sources import NewFiles
 from recsys.store.ids import decide_kinds, write_ids
 from recsys.store.partitions import ROWS_AT_ONCE, Partitioner
 
@@ -103,15 +103,13 @@ def _check_files(
 ) -> dict[str, _CheckedFile]:
     """Write the checked rows of each new file; return the files by digest."""
     checked: dict[str, _CheckedFile] = {}
-    done_mb = 0.0
     with progress("ingest", files.megabytes, "MB") as report:
         for file in files:
             target = files.scratch / f"checked-{len(checked):06}.parquet"
             digest = files.sources[file].digest
             rows, malformed = check_file(file, reading, digest, target, memory)
             checked[digest] = _CheckedFile(file, rows, malformed)
-            done_mb += file.size_bytes / 1e6
-            report(done_mb, file.name)
+            report(files.megabytes_done, file.name)
     return checked
 
 
@@ -187,7 +185,7 @@ def _line_number(row: int, file: _CheckedFile, reading: Reading) -> int:
 
     Blank lines of CSV, and line breaks within its values, are not counted.
     """
-    if not file.file.path.name.removesuffix(".gz").lower().endswith(CSV):
+    if file.file.suffix not in CSV:
         return row
     line = row + reading.header
     for malformed in file.malformed:

@@ -185,8 +185,10 @@ class Blend(Model):
         """Recommend the likeliest candidates, then popular tracks where too few are new."""
         scores = self.scores
         if pool != "all":
-            is_repeat = self.heard.data > 0
-            scores = _select(scores, is_repeat == (pool == "repeat"))
+            is_in_pool = (self.heard.data > 0) == (pool == "repeat")
+            indptr = offsets(is_in_pool)[scores.indptr]
+            arrays = (scores.data[is_in_pool], scores.indices[is_in_pool], indptr)
+            scores = csr_matrix(arrays, scores.shape)
         best = rank_rows(scores, k)
         return best if pool == "repeat" else self.fill_up(best)
 
@@ -269,10 +271,3 @@ def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:
     columns = np.concatenate([heard.indices, new[listener, rank]])
     values = np.concatenate([np.ones(heard.nnz), np.zeros(len(listener))])
     return csr_matrix((values, (rows, columns)), heard.shape)
-
-
-def _select(scores: csr_matrix, is_kept: BoolArray) -> csr_matrix:
-    """Keep some of the values of a matrix; a flag for each."""
-    before = offsets(is_kept)
-    arrays = (scores.data[is_kept], scores.indices[is_kept], before[scores.indptr])
-    return csr_matrix(arrays, scores.shape)

@@ -16,6 +16,7 @@ from looplib.arrays import (
     IntArray,
 )
 from recsys.dataset.interactions import Interactions
+from recsys.models.sparse import rank_rows
 
 Pool = Literal["all", "repeat", "new"]
 """The tracks a list is made of: any, those that its listener has heard, or the others."""
@@ -66,21 +67,17 @@ class Factors:
         """
         heard = train.matrix
         if pool == "repeat":
-            return self._rank_heard(heard, k)
+            scores = np.empty(heard.nnz, np.float32)
+            for row, (start, end) in enumerate(pairwise(heard.indptr)):
+                tracks = self.item_factors[heard.indices[start:end]]
+                scores[start:end] = tracks @ self.user_factors[row]
+            arrays = (scores, heard.indices, heard.indptr)
+            return rank_rows(csr_matrix(arrays, heard.shape), k)
         has_heard = train.counts > 0
         lists = np.tile(train.most_popular(k), (len(has_heard), 1))
         seen = heard[has_heard] if pool == "new" else None
         listeners = Factors(self.user_factors[has_heard], self.item_factors)
         lists[has_heard], _ = listeners.rank(k, threads, seen)
-        return lists
-
-    def _rank_heard(self, heard: csr_matrix, k: int) -> Int32Array:
-        lists = np.full((heard.shape[0], k), NO_TRACK, np.int32)
-        for row, (start, end) in enumerate(pairwise(heard.indptr)):
-            tracks = heard.indices[start:end]
-            scores = self.item_factors[tracks] @ self.user_factors[row]
-            best = tracks[np.lexsort((tracks, -scores))[:k]]
-            lists[row, : len(best)] = best
         return lists
 
 

@@ -18,7 +18,7 @@ class ItemKnnConfig(Config):
 
     neighbours: Count = 200
     """nearest tracks kept of each"""
-    weighting: Literal["bm25", "tfidf", "cosine"] = "bm25"
+    weighting: Literal["bm25", "cosine"] = "bm25"
     """how interactions are weighted before tracks are compared"""
     k1: Positive = 1.2
     """bm25: how soon a large weight counts no more"""
@@ -55,8 +55,7 @@ class ItemKnn(SimilarityModel):
     """Keep the nearest tracks of each, by the product of their weighted columns of interactions.
 
     Weights: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009,
-    with a track as the document and a listener as the term; TF-IDF; or the listening times, for the
-    cosine.
+    with a track as the document and a listener as the term; or the listening times, for the cosine.
 
     >>> train = Interactions(csr_matrix(np.float32([[3, 1, 0, 0], [2, 0, 5, 0], [0, 1, 0, 0]])))
     >>> model = ItemKnn(weighting="cosine").fit(train, seed=1, threads=1)
@@ -84,18 +83,13 @@ def weigh(by_track: csr_matrix, config: ItemKnnConfig) -> csr_matrix:
     tracks, listeners = by_track.shape
     times = by_track.data.astype(np.float64)
     track = by_track.tocoo(copy=False).row
-    if config.weighting != "cosine":
-        heard = np.bincount(by_track.indices, minlength=listeners)
-        rarity = (np.log(tracks) - np.log1p(heard))[by_track.indices]
-        if config.weighting == "tfidf":
-            times = np.sqrt(times) * rarity
-        else:
-            total = np.bincount(track, times, minlength=tracks)
-            length = 1 - config.b + config.b * total / total.mean()
-            k1 = config.k1
-            times = times * (k1 + 1) / (k1 * length[track] + times) * rarity
-    weighed = csr_matrix((times, by_track.indices, by_track.indptr), by_track.shape)
-    if config.weighting == "bm25":
-        return weighed
-    norms = np.sqrt(np.bincount(track, times**2, minlength=tracks))
-    return csr_matrix(diags(1 / np.where(norms > 0, norms, 1)) @ weighed)
+    if config.weighting == "cosine":
+        norms = np.sqrt(np.bincount(track, times**2, minlength=tracks))
+        return csr_matrix(diags(1 / np.where(norms > 0, norms, 1)) @ by_track)
+    heard = np.bincount(by_track.indices, minlength=listeners)
+    rarity = (np.log(tracks) - np.log1p(heard))[by_track.indices]
+    total = np.bincount(track, times, minlength=tracks)
+    length = 1 - config.b + config.b * total / total.mean()
+    k1 = config.k1
+    times = times * (k1 + 1) / (k1 * length[track] + times) * rarity
+    return csr_matrix((times, by_track.indices, by_track.indptr), by_track.shape)

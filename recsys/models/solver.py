@@ -51,19 +51,22 @@ def solve(
     if count is None:
         count = interactions.shape[1]
     regularization = row_regularization(heard.astype(np.float64), count, config)
-    side = kernels.Side(
-        interactions.indptr.astype(np.int64),
-        interactions.indices.astype(np.int32, copy=False),
-        interactions.data,
-        regularization.astype(np.float32),
-    )
     # what overflows is seen when the factors are checked
     with np.errstate(all="ignore"):
-        numbers = (config.alpha, config.unobserved_weight, 0)
+        weights = np.float32([config.alpha, config.unobserved_weight, 0])
         if has_confidences:
-            numbers = (1, 1, -1)
-        weights = kernels.Weights(*np.array(numbers, np.float32))
-        kernels.solve(rows, across, side, weights, config.cg_steps, threads)
+            weights = np.float32([1, 1, -1])
+        kernels.solve(
+            rows,
+            across,
+            interactions.indptr.astype(np.int64),
+            interactions.indices.astype(np.int32, copy=False),
+            interactions.data,
+            regularization.astype(np.float32),
+            tuple(weights),
+            config.cg_steps,
+            threads,
+        )
 
 
 def first_factors(

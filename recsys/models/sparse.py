@@ -110,7 +110,7 @@ def top_neighbours(
     """
     plays = np.bincount(tracks, minlength=columns)
     weight = np.maximum(plays, 1).astype(np.float64) ** -power
-    where = np.argsort(tracks, kind="stable")
+    by_track = np.argsort(tracks, kind="stable")
     starts = offsets(plays)
     listener = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     ends = np.stack([indptr[:-1], indptr[1:]], axis=1)[listener]
@@ -119,9 +119,9 @@ def top_neighbours(
 
     from recsys.models.kernels import products as kernels
 
-    plays_of_tracks = kernels.PlaysOfTracks(tracks, where, starts, ends)
-    learned = (plays_of_tracks, window, backward, weight, best, values)
-    _share_out(kernels.near_rows, columns, threads, *learned)
+    plays_by_track = (tracks, by_track, starts, ends)
+    closeness = (window, backward, weight, best, values)
+    _share_out(kernels.near_rows, columns, threads, *plays_by_track, *closeness)
     return _to_matrix(best, values, columns)
 
 

@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 
 from analysis.store import Store
-from looplib.next_track_file import ARRAYS, FILE_NAME
+from looplib.next_track_file import FILE_NAME
 from looplib.progress import say
 from recsys.cluster.processes import usable_cores
 from recsys.config import NextTrackConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.errors import ExportError
+from recsys.errors import SearchError
 from recsys.next_track.model import NextTrackModel
 from recsys.next_track.score import (
     HELD_OUT,
     NAME,
     PRECISION,
-    Comparison,
     compare,
 )
 from recsys.next_track.sessions import load_sessions
@@ -43,9 +42,6 @@ def write_next_track(
 
     Returns:
         The manifest's section about it; None where there are too few sessions.
-
-    Raises:
-        SplitError: The store has no sessions.
     """
     sessions = load_sessions(store, config, dataset)
     section = config.next_track or NextTrackConfig()
@@ -53,7 +49,7 @@ def write_next_track(
     older, newest = sessions.split(HELD_OUT)
     try:
         compared = compare(older, newest, section, config.seed, threads)
-    except ExportError as error:
+    except SearchError as error:
         say(f"{NAME} is left out: {error}")
         return None
     is_published = compared.is_better or anyway
@@ -70,9 +66,18 @@ def write_next_track(
             "own_tracks": listener.indices,
             "own_values": listener.data.astype(np.float32),
         }
-        ordered = {name: arrays[name] for name in ARRAYS}
-        np.savez(folder / FILE_NAME, allow_pickle=False, **ordered)
-    say(describe(compared, is_published=is_published))
+        np.savez(folder / FILE_NAME, allow_pickle=False, **arrays)
+    precision = compared.metrics[NAME][PRECISION].value
+    value, lower, upper = compared.ratio
+    line = (
+        f"{NAME}: {PRECISION} {precision:.4f}, {value:.2f} x ({lower:.2f} … {upper:.2f}) "
+        f"that of {compared.best_rule}"
+    )
+    if not compared.is_better:
+        line += f"; {NAME} is not significantly better"
+    if not is_published:
+        line += ", so it is left out; --set export.publish_anyway=true publishes it"
+    say(line)
     return {
         "parameters": {**section.model_dump(), **asdict(compared.weights)},
         "sessions": compared.sessions,
@@ -85,18 +90,3 @@ def write_next_track(
         "ratio": tuple(compared.ratio),
         "published": is_published,
     }
-
-
-def describe(compared: Comparison, *, is_published: bool) -> str:
-    """Say how good a model is beside the best rule, and whether it is left out."""
-    precision = compared.metrics[NAME][PRECISION].value
-    value, lower, upper = compared.ratio
-    line = (
-        f"{NAME}: {PRECISION} {precision:.4f}, {value:.2f} x ({lower:.2f} … {upper:.2f}) "
-        f"that of {compared.best_rule}"
-    )
-    if not compared.is_better:
-        line += f"; {NAME} is not significantly better"
-    if not is_published:
-        line += ", so it is left out; --set export.publish_anyway=true publishes it"
-    return line

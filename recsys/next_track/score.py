@@ -16,7 +16,7 @@ from analysis.statistics.effects import Interval
 from looplib.arrays import Int32Array
 from looplib.randomness import make_generator
 from recsys.config import NextTrackConfig
-from recsys.errors import ExportError
+from recsys.errors import SearchError
 from recsys.models.factors import fill_up
 from recsys.models.sparse import nearest, top_products
 from recsys.next_track.model import NextTrackModel, PartWeights, Prefixes, cut_prefixes
@@ -63,7 +63,7 @@ def compare(
     """Fit the model, choose its weights on the newest of its sessions, and score later ones.
 
     Raises:
-        ExportError: There are too few sessions of two and more tracks.
+        SearchError: There are too few sessions of two and more tracks.
     """
     asked, sessions = _ask(train, later, seed)
     older, newest = train.split(HELD_OUT)
@@ -81,7 +81,7 @@ def _ask(train: Sessions, later: Sessions, seed: int) -> tuple[Prefixes, int]:
     """Cut later sessions, at most so many, into prefixes; return their number, too."""
     scored = np.flatnonzero(later.counts > 1)
     if not len(scored) or not len(train):
-        raise ExportError(
+        raise SearchError(
             "there are too few sessions of two and more tracks to predict the newest from those "
             "before"
         )

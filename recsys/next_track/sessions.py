@@ -13,7 +13,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Plays, read_artists
 from recsys.dataset.partitions import attach_events
 from recsys.dataset.split import SplitRule, split_rule
-from recsys.errors import SplitError
+from recsys.errors import SearchError
 from recsys.store.remote import partition_files
 
 
@@ -69,26 +69,21 @@ def check_sessions(store: Store, rule: SplitRule) -> None:
     """Check that a store has sessions.
 
     Raises:
-        SplitError: Its rows have neither timestamps nor sessions in an order.
+        SearchError: Its rows have neither timestamps nor sessions in an order.
     """
     columns = set(store.manifest.columns)
     if rule.is_weighted and not (
         rule.has_moments or {"session", "position"} <= columns
     ):
-        raise SplitError(
+        raise SearchError(
             f"next_track learns from sessions, and the rows of {store} have neither "
             "timestamps nor sessions with positions; leave it out: --set next_track=null"
         )
 
 
 def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessions:
-    """Read all sessions of a store; plays that weigh less than `feedback.min_time` are left out.
-
-    Raises:
-        SplitError: The store has no sessions.
-    """
+    """Read all sessions of a store; plays that weigh less than `feedback.min_time` are left out."""
     rule = split_rule(store, config.split, config.seed)
-    check_sessions(store, rule)
     # all sessions, whatever the split is
     both = (*rule.train, *rule.test)
     whole = replace(rule, split=Split(), train=both, test=())
@@ -102,11 +97,8 @@ def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessi
                 min_time=config.feedback.min_time,
             )
         tables.append(table)
-    return _join(pa.concat_tables(tables), dataset)
-
-
-def _join(table: pa.Table, dataset: Dataset) -> Sessions:
-    """Number listeners and tracks as the dataset does, and put sessions in their order."""
+    # number listeners and tracks as the dataset does, and put sessions in their order
+    table = pa.concat_tables(tables)
     listener = np.searchsorted(dataset.users, column_values(table["user"]))
     order = np.argsort(listener, kind="stable")
     opens = column_values(table["opens"])[order] > 0

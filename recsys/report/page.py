@@ -6,12 +6,11 @@ from pathlib import Path
 
 from analysis.page.render import render
 from looplib.files import sha256_file
-from recsys.dataset.dataset import Summary, open_dataset
+from recsys.dataset.dataset import open_dataset
 from recsys.report.figures import draw_leaderboard
-from recsys.report.runs import RunFolder, is_baseline, read_folder
+from recsys.report.runs import is_baseline, read_folder
 from recsys.search.folder import (
     REPORT,
-    Winner,
     read_run,
     write_winner,
 )
@@ -30,25 +29,21 @@ def write_report(address: str) -> None:
     store = open_workspace(config.store)
     dataset = open_dataset(store.sub(f"cache/{winner.dataset}").address)
     folder = read_folder(run, run.folder.resolve().name)
-    with run.create(REPORT) as file:
-        file.write(render_report(folder, winner, dataset.summary).encode())
-    files = winner.files | {REPORT: sha256_file(run.folder / REPORT)}
-    write_winner(run, replace(winner, files=files))
-
-
-def render_report(run: RunFolder, winner: Winner, facts: Summary) -> str:
-    """Render the page of a finished run."""
-    return render(
+    page = render(
         Path(__file__).parent,
         "page.html.jinja",
-        run=run,
+        run=folder,
         winner=winner,
         has_warnings=any(text.startswith(WARNING) for text in winner.warnings),
-        states=Counter(row["state"] for row in run.candidates),
-        tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
-        fit_s=sum(row["fit_s"] for row in run.candidates),
-        leaderboard=draw_leaderboard(run),
-        baselines=list(filter(is_baseline, run.rows)),
+        states=Counter(row["state"] for row in folder.candidates),
+        tied=sum(bool(row["ties"]) for row in folder.candidates[1:]),
+        fit_s=sum(row["fit_s"] for row in folder.candidates),
+        leaderboard=draw_leaderboard(folder),
+        baselines=list(filter(is_baseline, folder.rows)),
         describe=describe_row,
-        facts=facts,
+        facts=dataset.summary,
     )
+    with run.create(REPORT) as file:
+        file.write(page.encode())
+    files = winner.files | {REPORT: sha256_file(run.folder / REPORT)}
+    write_winner(run, replace(winner, files=files))

@@ -15,8 +15,8 @@ from scipy import special
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE
 from looplib.arrays import FloatArray
-from recsys.search.scorer import MetricValue
 
+MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
 _ROUNDING = 1e-6  # of the largest standard error
 
 

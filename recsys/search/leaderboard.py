@@ -5,16 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 from rich.table import Table
 
 from analysis.page import numbers
-from looplib.arrays import FloatArray
 from looplib.tables import table
 from recsys.models.registry import MODELS
-from recsys.search.comparison import differences
+from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score, Scores, failure_of
-from recsys.search.scorer import SEGMENTS, MetricValue
+from recsys.search.scorer import SEGMENTS
 from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
 Row = Mapping[str, Any]  # of the leaderboard's file
@@ -28,18 +26,17 @@ _PRINTED = 20  # ranks
 class Entry:
     """A trial or a baseline at its best scored iteration."""
 
-    trial: Trial
+    score: Score  # the best by the choosing metric; without metrics where there is none
     state: Literal["scored", "pruned", "failed"] = "scored"
-    score: Score | None = None  # the best by the choosing metric; None of a failure
     stopped_at: int | None = None  # the iteration, where it was stopped early or failed
     why: str | None = None
     # the choosing metric less the best candidate's, with the simultaneous interval
     behind: MetricValue | None = None
 
     @property
-    def iteration(self) -> int:
-        """After how many iterations it is scored; 0 for a baseline."""
-        return self.score.iteration if self.score else 0
+    def trial(self) -> Trial:
+        """What is scored."""
+        return self.score.trial
 
     @property
     def ties(self) -> bool:
@@ -48,7 +45,7 @@ class Entry:
 
     def value(self, metric: str) -> float:
         """Return its value of a metric; -inf without a score."""
-        return self.score.metrics[metric][0] if self.score else -math.inf
+        return self.score.metrics[metric][0] if self.score.metrics else -math.inf
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Leaderboard:
         return [
             entry
             for entry in self.entries
-            if entry.score and not entry.trial.is_baseline
+            if entry.score.metrics and not entry.trial.is_baseline
         ]
 
     @property
@@ -75,28 +72,46 @@ class Leaderboard:
     def compare(
         self,
         best: Entry,
-        read_listeners: Callable[[Checkpoint], FloatArray],
-        resamples: int,
-        seed: int,
+        compare: Callable[[Sequence[Checkpoint], int], Sequence[MetricValue]],
     ) -> "Leaderboard":
         """Estimate how far each entry that has a score is behind the best, one of them.
 
-        `read_listeners` returns what each listener adds to the metric at a checkpoint, shape (2,
-        listeners).
+        `compare` does so for checkpoints and the position of the best.
         """
-        scores = [entry.score for entry in self.entries if entry.score]
-        parts = np.stack([read_listeners(score.checkpoint) for score in scores])
-        reference = [score.trial for score in scores].index(best.trial)
-        behind = iter(differences(parts, reference, resamples, seed))
+        steps = [
+            entry.score.checkpoint for entry in self.entries if entry.score.metrics
+        ]
+        behind = iter(compare(steps, steps.index(best.score.checkpoint)))
         entries = [
-            replace(entry, behind=next(behind)) if entry.score else entry
+            replace(entry, behind=next(behind)) if entry.score.metrics else entry
             for entry in self.entries
         ]
         return Leaderboard(self.metric, tuple(entries))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each entry, all with the same keys."""
-        records = [_record(rank, row) for rank, row in enumerate(self.entries, start=1)]
+        records = []
+        for rank, entry in enumerate(self.entries, start=1):
+            score = entry.score
+            warnings = [f"{key}: {why}" for key, why in score.warnings.items()]
+            record: dict[str, Any] = {
+                "rank": rank,
+                "trial": entry.trial.id,
+                "model": entry.trial.kind,
+                "state": entry.state,
+                "why": entry.why,
+                "stopped_at": entry.stopped_at,
+                "iteration": score.iteration,
+                "fit_s": score.fit_s,
+                "warnings": "; ".join(warnings),
+                "ties": entry.ties if entry.behind else None,
+                **entry.trial.params,
+            }
+            behind = entry.behind or (None, None, None)
+            for key, ends in {"behind": behind, **score.metrics}.items():
+                names = (key, f"{key} lower", f"{key} upper")
+                record |= zip(names, ends, strict=True)
+            records.append(record)
         empty = dict.fromkeys(key for record in records for key in record)
         return [empty | record for record in records]
 
@@ -123,38 +138,18 @@ def rank(
 def _best_entry(
     trial: Trial, stopped_at: int | None, scores: Sequence[Score], metric: str
 ) -> Entry:
+    without = Score(trial, 0, "")
     if failure := failure_of(scores):
-        return Entry(trial, "failed", None, failure.iteration, failure.error)
+        return Entry(without, "failed", failure.iteration, failure.error)
     scored = [score for score in scores if metric in score.metrics]
     best = max(
         scored,
         key=lambda score: (score.metrics[metric][0], -score.iteration),
-        default=None,
+        default=without,
     )
     if stopped_at is None:
-        return Entry(trial, "scored", best)
-    return Entry(trial, "pruned", best, stopped_at, BEHIND)
-
-
-def _record(rank: int, entry: Entry) -> dict[str, Any]:
-    score = entry.score or Score(entry.trial, 0, "")
-    record: dict[str, Any] = {
-        "rank": rank,
-        "trial": entry.trial.id,
-        "model": entry.trial.kind,
-        "state": entry.state,
-        "why": entry.why,
-        "stopped_at": entry.stopped_at,
-        "iteration": score.iteration,
-        "fit_s": score.fit_s,
-        "warnings": "; ".join(f"{key}: {why}" for key, why in score.warnings.items()),
-        "ties": entry.ties if entry.behind else None,
-        **entry.trial.params,
-    }
-    behind = entry.behind or (None, None, None)
-    for key, (value, lower, upper) in {"behind": behind, **score.metrics}.items():
-        record |= {key: value, f"{key} lower": lower, f"{key} upper": upper}
-    return record
+        return Entry(best)
+    return Entry(best, "pruned", stopped_at, BEHIND)
 
 
 def print_rows(rows: Sequence[Row], select: str) -> Table:
@@ -255,7 +250,7 @@ def explain_winner(
             f"Tied with the best: {ties} of the {len(behind)} candidates behind it; the interval "
             f"of the difference in {metric}, at 95 % for all pairs at once, reaches 0"
         )
-    score = best.score or Score(best.trial, best.iteration, "")
+    score = best.score
     if metric in score.test:
         value, lower, upper = score.test[metric]
         texts.append(

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsys.config import Search
+from recsys.search.comparison import MetricValue
 from recsys.search.leaderboard import name_axes, rank
 from recsys.search.ledger import Score, Scores, failure_of
-from recsys.search.scorer import MetricValue
 from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
 _FAILED = -math.inf
@@ -161,7 +161,7 @@ def _describe_tie(
     ranked = [entry.trial for entry in entries]
     if ranked[0] == earlier:
         return ""
-    steps = tuple(Checkpoint(entry.trial, entry.iteration) for entry in entries)
+    steps = tuple(entry.score.checkpoint for entry in entries)
     behind, lower, upper = compare(steps)[ranked.index(earlier)]
     if upper < 0:
         return ""

@@ -12,7 +12,7 @@ ratio of sums over listeners. It is what an experiment measures; ranking metrics
 the tracks that listeners would have chosen themselves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -34,6 +34,7 @@ from recsys.config import OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError, StorageError
 from recsys.models.factors import Pool
+from recsys.search.comparison import MetricValue, differences
 from recsys.search.trials import Checkpoint
 from recsys.workspace import Workspace
 
@@ -44,21 +45,19 @@ _FEWEST_IN_TEST = 200
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
 _SEGMENT_METRICS = {*METRICS} - {"novelty", "coverage"}
 LISTENERS = "listeners"  # the folder of a run
-MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
 
 
 @dataclass(frozen=True)
 class ListMetrics:
     """Metrics of lists, by their keys, such as "ndcg@30".
 
-    Fits are compared in pairs by the numerator and denominator of each listener: of the choosing
-    metric where it is a ratio of sums over listeners, and of `ope_time`.
+    Fits are compared in pairs by what each listener adds to the choosing metric: its numerators and
+    denominators, shape (2, listeners).
     """
 
     metrics: dict[str, MetricValue]
     warnings: dict[str, str]  # why nothing should be concluded from a metric
-    # by metric, what each listener adds: numerators and denominators; shape (2, listeners)
-    listeners: dict[str, FloatArray]
+    listeners: dict[str, FloatArray]  # of the choosing metric
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,6 @@ class Scorer:
     seed: int  # decides the resamples
     threads: int  # of a fit and of a score; they change no result
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
-
-    @property
-    def pools(self) -> tuple[Pool, ...]:
-        """The pools of the lists that are scored by every metric, the choosing one first."""
-        pool = self.validation.pool
-        return (pool, *SEGMENTS) if pool == "all" else (pool,)
 
     @property
     def dataset_digest(self) -> str:
@@ -116,6 +109,16 @@ class Scorer:
                 f"{run}/{name}: damaged ({error}); search again, which runs this step again"
             ) from None
 
+    def compare(
+        self, run: Workspace, steps: Sequence[Checkpoint], best: int | None = None
+    ) -> list[MetricValue]:
+        """Estimate how far each step is behind the best, or behind that of a position."""
+        parts = np.stack([self.read_listeners(run, step) for step in steps])
+        if best is None:
+            sums = parts.sum(axis=2)
+            best = int(np.argmax(sums[:, 0] / sums[:, 1]))
+        return differences(parts, best, self.validation.resamples, self.seed)
+
     def has_listeners(self, run: Workspace, checkpoint: Checkpoint) -> bool:
         """Check that `read_listeners` can read them."""
         with suppress(SearchError):
@@ -133,41 +136,52 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
     select = scorer.validation.select
     by_time = select.startswith(f"{OPE_TIME}@")
     padded = _pad(lists, max(ks))
+    rows = np.arange(len(lists))
     scored = ListMetrics({}, {}, {})
     if is_whole or not by_time:
         metric = None if is_whole else select
-        validator = validator_for(scorer)
-        validation = validator.score(np.arange(len(lists)), padded, metric)
+        validation = validator_for(scorer).score(rows, padded, metric)
         for key, value in validation.metrics.items():
             scored.metrics[key] = (value.value, value.lower, value.upper)
         if select in validation.ratios:
             scored.listeners[select] = validation.ratios[select]
     estimator = _estimator_for(scorer) if is_whole or by_time else None
-    if estimator:
-        estimated = ks if is_whole else [int(select.partition("@")[2])]
-        _add_listening_time(scored, estimator, padded, estimated)
+    if not estimator:
+        return scored
+    matched = match_lists(estimator.sessions, rows, padded)
+    for k in ks:
+        key = f"{OPE_TIME}@{k}"
+        if not is_whole and key != select:
+            continue
+        estimate = estimator.value(matched.head(k).serve("random"))
+        snips = estimate.snips
+        scored.metrics[key] = (snips.value, snips.lower, snips.upper)
+        if estimate.reasons:
+            scored.warnings[key] = "; ".join(estimate.reasons)
+        if key == select:
+            listener = estimate.per_listener
+            scored.listeners[key] = np.stack([listener.times, listener.weights])
     return scored
 
 
-def score_segments(
-    scorer: Scorer, lists: Mapping[Pool, Int32Array]
+def score_segment(
+    scorer: Scorer, pool: Pool, lists: Int32Array
 ) -> dict[str, MetricValue]:
-    """Score lists of repeats and of new tracks, each on the held-out tracks of its pool.
+    """Score lists of repeats, or of new tracks, on the held-out tracks of the pool.
 
-    Where nothing that was held out is in a pool, there are no metrics of it.
+    Where nothing that was held out is in the pool, there are no metrics.
     """
-    metrics: dict[str, MetricValue] = {}
-    for pool, best in lists.items():
-        try:
-            validator = validator_for(scorer, pool)
-        except AnalysisError:
-            continue
-        padded = _pad(best, max(scorer.validation.ks))
-        scored = validator.score(np.arange(len(padded)), padded).metrics
-        for key, value in scored.items():
-            if key.partition("@")[0] in _SEGMENT_METRICS:
-                metrics[f"{pool}_{key}"] = (value.value, value.lower, value.upper)
-    return metrics
+    try:
+        validator = validator_for(scorer, pool)
+    except AnalysisError:
+        return {}
+    padded = _pad(lists, max(scorer.validation.ks))
+    scored = validator.score(np.arange(len(padded)), padded).metrics
+    return {
+        f"{pool}_{key}": (value.value, value.lower, value.upper)
+        for key, value in scored.items()
+        if key.partition("@")[0] in _SEGMENT_METRICS
+    }
 
 
 def _pad(lists: Int32Array, k: int) -> IntArray:
@@ -210,25 +224,6 @@ def resolve_split(scorer: Scorer, catalogue: int | None) -> Scorer:
             "any track of the catalogue was equally likely"
         )
     return scorer
-
-
-def _add_listening_time(
-    scored: ListMetrics,
-    estimator: OffPolicy,
-    lists: IntArray,
-    ks: Sequence[int],
-) -> None:
-    """Add `ope_time@k` of lists, filled up with -1; shape (listeners, largest k)."""
-    matched = match_lists(estimator.sessions, np.arange(len(lists)), lists)
-    for k in ks:
-        key = f"{OPE_TIME}@{k}"
-        estimate = estimator.value(matched.head(k).serve("random"))
-        snips = estimate.snips
-        listener = estimate.per_listener
-        scored.metrics[key] = (snips.value, snips.lower, snips.upper)
-        scored.listeners[key] = np.stack([listener.times, listener.weights])
-        if estimate.reasons:
-            scored.warnings[key] = "; ".join(estimate.reasons)
 
 
 def _read_part(scorer: Scorer, file: Path) -> pa.Table:

@@ -1,11 +1,10 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,18 +15,18 @@ from looplib.errors import UserError
 from looplib.files import sha256_file
 from looplib.progress import progress, say
 from looplib.tables import output
-from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
+from recsys.cluster.cluster import Calls, Client, Cluster, Outcome, open_cluster
 from recsys.config import Search, SearchConfig
-from recsys.dataset.cache import cached_dataset
-from recsys.dataset.dataset import Dataset
+from recsys.dataset.cache import cached_dataset, dataset_digest
 from recsys.dataset.lists import take_lists
-from recsys.dataset.plan import DatasetPlan, plan_dataset
+from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.als import Als
+from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS
 from recsys.next_track.sessions import check_sessions
-from recsys.search.comparison import differences
+from recsys.search.comparison import MetricValue
 from recsys.search.folder import (
     CONFIG,
     LEADERBOARD,
@@ -51,7 +50,7 @@ from recsys.search.leaderboard import (
 )
 from recsys.search.ledger import Ledger, Score, failure_of
 from recsys.search.schedule import Schedule, decide, expand
-from recsys.search.scorer import MetricValue, Scorer, resolve_split
+from recsys.search.scorer import Scorer, resolve_split
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import (
     CHECKPOINTS,
@@ -106,7 +105,7 @@ class SearchState:
             total += steps
         return done, total
 
-    def ready(self) -> list[Call]:
+    def ready(self) -> Calls:
         """List the steps that can run now as calls of `run_step`, the most urgent first."""
         # What has no iterations is scored by every metric at once, as its fit is not kept, and so
         # is the end of a fit: few that come there are not left at the end of the search.
@@ -117,22 +116,16 @@ class SearchState:
             for trial in self.baselines
             if not self.ledger.scores[trial.id]
         ]
-        return [
-            self._call(step, is_whole=step.iteration in (0, last)) for step in steps
-        ]
+        return {
+            step: self.arguments(step, is_whole=step.iteration in (0, last))
+            for step in steps
+        }
 
-    def partly_scored(self, entries: Iterable[Entry]) -> list[Call]:
-        """List the calls of `run_step` that score ranked trials by every metric."""
-        return [
-            self._call(entry.score.checkpoint, is_whole=True)
-            for entry in entries
-            if entry.score and not entry.score.is_whole
-        ]
-
-    def _call(self, step: Checkpoint, *, is_whole: bool) -> Call:
+    def arguments(self, step: Checkpoint, *, is_whole: bool) -> tuple[Any, ...]:
+        """List the arguments of `run_step`."""
         earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
         start = max((done for done in earlier if done <= step.iteration), default=0)
-        return Call(step, (step, self.scorer, self.run.address, start, is_whole))
+        return (step, self.scorer, self.run.address, start, is_whole)
 
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and schedule anew.
@@ -188,14 +181,6 @@ class SearchState:
         stopped = self.schedule.stopped
         return rank(self.trials, stopped, self.ledger.scores, self.metric)
 
-    def compare(
-        self, leaderboard: Leaderboard, best: Entry, scorer: Scorer
-    ) -> Leaderboard:
-        """Estimate how far ranked trials are behind one of them, on a scorer's listeners."""
-        read = partial(scorer.read_listeners, self.run)
-        resamples = scorer.validation.resamples
-        return leaderboard.compare(best, read, resamples, scorer.seed)
-
     def _decide(self) -> Schedule:
         facts = (self.search, self._planned, self.ledger.scores, self.metric)
         if self.search.expand:
@@ -205,53 +190,8 @@ class SearchState:
     def _compare(self, steps: tuple[Checkpoint, ...]) -> list[MetricValue]:
         """Estimate how far each step is behind the best of them."""
         if steps not in self._compared:
-            parts = np.stack(
-                [self.scorer.read_listeners(self.run, step) for step in steps]
-            )
-            sums = parts.sum(axis=2)
-            best = int(np.argmax(sums[:, 0] / sums[:, 1]))
-            resamples = self.scorer.validation.resamples
-            self._compared[steps] = differences(
-                parts, best, resamples, self.scorer.seed
-            )
+            self._compared[steps] = self.scorer.compare(self.run, steps)
         return self._compared[steps]
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """All that is decided before the work of a search begins."""
-
-    config: SearchConfig
-    dataset: DatasetPlan
-    trials: Sequence[Trial]
-    baselines: Sequence[Trial]
-    lists: Mapping[str, Path]  # files of lists of other models, by their digest
-
-
-def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
-    """Plan a search.
-
-    Raises:
-        UserError: The store, the split or the models do not allow it.
-    """
-    dataset = plan_dataset(store, config)
-    rule = dataset.rule
-    if config.next_track:
-        check_sessions(store, rule)
-    try:
-        digests = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
-    except OSError as error:
-        raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
-    facts = (config.models, digests, dataset.digest, config.seed)
-    trials = plan_trials(*facts, is_ordered=rule.is_ordered)
-    if not trials:
-        raise SearchError(
-            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
-            "or a file of lists, is needed"
-        )
-    baselines = plan_baselines(config.seed, is_ordered=rule.is_ordered)
-    lists = {digests[name]: file for name, file in config.lists.items()}
-    return SearchPlan(config, dataset, trials, baselines, lists)
 
 
 def search(
@@ -274,59 +214,66 @@ def search(
         UserError: The store, the split, the models or the cluster does not allow it, or every
             trial failed.
     """
-    plan = plan_search(store, config)
+    digest = dataset_digest(store, config)
+    rule = split_rule(store, config.split, config.seed)
+    if config.next_track:
+        check_sessions(store, rule)
+    candidates = _plan_candidates(config, digest, rule)
     seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
     seen += [folder / CONFIG for folder in run.on_disk]
-    options = plan.config.cluster
+    options = config.cluster
     with (
         open_cluster(options, seen, client, _IMPORTED) as cluster,
         locked_run(run) as lock,
     ):
-        state = _begin(plan, store, lock, cluster)
+        with run.create(CONFIG) as file:
+            file.write(dump_config(config).encode())
+        scorer = _prepare_data(store, config, digest, candidates, run, cluster)
+        baselines = plan_baselines(config.seed, is_ordered=rule.is_ordered)
+        if not rule.is_ordered:
+            kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
+            say(
+                f"left out, as the rows of {store} have no order: {kinds}; "
+                "ingest them with timestamp= or position= to try these"
+            )
+        state = SearchState(config.search, candidates, baselines, scorer, lock)
+        for damage in state.ledger.damaged:
+            say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=options.fit == "blocks")
         winner = _conclude(cluster, state)
         run.delete(CHECKPOINTS)
         return winner
 
 
-def _begin(plan: SearchPlan, store: Store, lock: Lock, cluster: Cluster) -> SearchState:
-    """Write the configuration, build the dataset, and read the scores of earlier searches."""
-    run = lock.workspace
-    config = plan.config
-    with run.create(CONFIG) as file:
-        file.write(dump_config(config).encode())
-    dataset = _build(store, plan.dataset, run, cluster)
-    shown = config.export.filter_seen
-    if shown != config.validation.filter_seen:
-        say(
-            f"{WARNING} validation.filter_seen is {str(not shown).lower()} and "
-            f"export.filter_seen {str(shown).lower()}: "
-            "the lists that are published are not those that are scored"
+def _plan_candidates(
+    config: SearchConfig, dataset: str, rule: SplitRule
+) -> list[Trial]:
+    """Plan what may win, for the dataset of a digest."""
+    try:
+        lists = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
+    except OSError as error:
+        raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
+    facts = (config.models, lists, dataset, config.seed)
+    trials = plan_trials(*facts, is_ordered=rule.is_ordered)
+    if not trials:
+        raise SearchError(
+            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
+            "or a file of lists, is needed"
         )
-    for digest, file_of_lists in plan.lists.items():
-        say(take_lists(file_of_lists, digest, store, dataset))
-    scorer = Scorer(dataset.address, config.validation, config.seed, cluster.threads)
-    scorer = resolve_split(scorer, store.manifest.catalogue_size)
-    if not plan.dataset.rule.is_ordered:
-        kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
-        say(
-            f"left out, as the rows of {store} have no order: {kinds}; "
-            "ingest them with timestamp= or position= to try these"
-        )
-    state = SearchState(config.search, plan.trials, plan.baselines, scorer, lock)
-    for damage in state.ledger.damaged:
-        say(f"{run}/{LEDGER}, {damage}; its step is run again")
-    return state
+    return trials
 
 
-def _build(
+def _prepare_data(
     store: Store,
-    plan: DatasetPlan,
+    config: SearchConfig,
+    digest: str,
+    candidates: Sequence[Trial],
     run: Workspace,
     cluster: Cluster,
-) -> Dataset:
+) -> Scorer:
+    """Build the dataset, with the lists of other models beside it, and split its listeners."""
     with progress("Sessions to interactions", 100, "%") as report:
-        dataset = cached_dataset(store, plan, run, cluster, report)
+        dataset = cached_dataset(store, config, digest, run, cluster, report)
     facts = dataset.summary
     say(
         f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "
@@ -334,7 +281,19 @@ def _build(
         f"{facts.heldout_sessions:,} of {facts.sessions:,} sessions held out, "
         "none of their events in training"
     )
-    return dataset
+    shown = config.export.filter_seen
+    if shown != config.validation.filter_seen:
+        say(
+            f"{WARNING} validation.filter_seen is {str(not shown).lower()} and "
+            f"export.filter_seen {str(shown).lower()}: "
+            "the lists that are published are not those that are scored"
+        )
+    for trial in candidates:
+        if trial.kind == FixedLists.name:
+            file = config.lists[trial.params["name"]]
+            say(take_lists(file, trial.params["digest"], store, dataset))
+    scorer = Scorer(dataset.address, config.validation, config.seed, cluster.threads)
+    return resolve_split(scorer, store.manifest.catalogue_size)
 
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
@@ -352,29 +311,25 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
             state.record(outcome)
             # trials beyond the edges of the axes come on top of the total
             done = min(state.count_steps()[0], total - bool(state.schedule.steps))
-            report(done, _describe_best(state))
-
-
-def _describe_best(state: SearchState) -> str:
-    candidates = state.rank().candidates
-    if not candidates:
-        return ""
-    value = candidates[0].value(state.metric)
-    return f"best {state.metric} {value:.4f} ({describe(candidates[0].trial)})"
+            note = ""
+            for best in state.rank().candidates[:1]:
+                value = best.value(state.metric)
+                note = f"best {state.metric} {value:.4f} ({describe(best.trial)})"
+            report(done, note)
 
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
     """Run one step after the other; the fits of ALS run across all workers."""
     while calls := state.ready():
-        call = calls[0]
+        step, arguments = next(iter(calls.items()))
         try:
-            if issubclass(call.key.trial.model_type, Als):
-                fit_in_blocks(cluster, *call.arguments[:4])
-            (outcome,) = cluster.run(run_step, [call.arguments])
+            if issubclass(step.trial.model_type, Als):
+                fit_in_blocks(cluster, *arguments[:4])
+            (outcome,) = cluster.run(run_step, [arguments])
         # of any kind, as of a call on a worker; `record` raises what is no trial's own
         except Exception as error:  # noqa: BLE001
-            outcome = Outcome(call.key, None, error)
-        yield replace(outcome, key=call.key)
+            outcome = Outcome(step, None, error)
+        yield replace(outcome, key=step)
 
 
 def _finalists(state: SearchState) -> list[Entry]:
@@ -397,8 +352,13 @@ def _finalists(state: SearchState) -> list[Entry]:
 def _score_finalists(cluster: Cluster, state: SearchState) -> None:
     """Score the finalists by every metric; a fit that fails then makes way for others."""
 
-    def ready() -> list[Call]:
-        return state.partly_scored(_finalists(state))
+    def ready() -> Calls:
+        scores = (entry.score for entry in _finalists(state))
+        return {
+            score.checkpoint: state.arguments(score.checkpoint, is_whole=True)
+            for score in scores
+            if not score.is_whole
+        }
 
     calls = ready()
     if not calls:
@@ -416,19 +376,19 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     scorer = state.scorer
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
-    leaderboard = state.compare(state.rank(), best, scorer)
+    leaderboard = state.rank().compare(best, partial(scorer.compare, run))
     # the intervals hold for all pairs at once: the winner was chosen by the same listeners
     baselines = leaderboard.baselines
     has_test = bool(scorer.validation.test_share)
     if has_test:
         pair = replace(leaderboard, entries=(best, *baselines))
         on_test = replace(scorer, is_test=True)
-        baselines = state.compare(pair, best, on_test).baselines
+        baselines = pair.compare(best, partial(on_test.compare, run)).baselines
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
     output().print(print_rows(rows, metric))
-    score = best.score or Score(best.trial, best.iteration, scorer.digest)
+    score = best.score
     listeners = scorer.read_listeners(run, score.checkpoint).shape[1]
     beats_baselines = listeners >= _FEWEST and all(
         entry.behind and entry.behind[2] < 0 for entry in baselines
@@ -453,15 +413,15 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         say(text)
     factors = None
     if not best.trial.model_type.has_factors:
-        rows_with_factors = (
-            row for row in leaderboard.candidates if row.trial.model_type.has_factors
+        checkpoints = (
+            entry.score.checkpoint
+            for entry in leaderboard.candidates
+            if entry.trial.model_type.has_factors
         )
-        factors = next(
-            (Checkpoint(row.trial, row.iteration) for row in rows_with_factors), None
-        )
+        factors = next(checkpoints, None)
     winner = Winner(
-        best.trial,
-        best.iteration,
+        score.trial,
+        score.iteration,
         score.metrics,
         metric,
         scorer.dataset_digest,

@@ -28,7 +28,7 @@ from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
 from recsys.models.solver import load_kernels
 from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer, score_lists, score_segments
+from recsys.search.scorer import SEGMENTS, Scorer, score_lists, score_segment
 from recsys.search.trials import Checkpoint
 from recsys.workspace import Workspace, open_workspace
 
@@ -48,15 +48,15 @@ def run_step(
     run = open_workspace(address)
     model, fit_s = _fit(checkpoint, scorer, run, start)
     k = max(scorer.validation.ks)
-    pool, *segments = scorer.pools
+    pool = scorer.validation.pool
     lists = model.recommend(k, pool)
     scored = score_lists(scorer, lists, is_whole=is_whole)
     _write(scored.listeners, run, scorer.listeners_file(checkpoint))
     metrics = scored.metrics
     test = {}
-    if is_whole:
-        parts = {segment: model.recommend(k, segment) for segment in segments}
-        metrics = metrics | score_segments(scorer, parts)
+    if is_whole and pool == "all":
+        for segment in SEGMENTS:
+            metrics |= score_segment(scorer, segment, model.recommend(k, segment))
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
         tested = score_lists(on_test, lists, is_whole=True)

@@ -61,7 +61,7 @@ class RecommendationClient:
         Raises:
             SimError: There is no good answer.
         """
-        content = await self._report("next", users, tracks, hundredths)
+        content = await self.report("next", users, tracks, hundredths)
         try:
             answer = orjson.loads(content)
             responses = answer["responses"] if self._has_batches else [answer]
@@ -82,19 +82,17 @@ class RecommendationClient:
             )
         return np.array(recommended, dtype=np.int64)
 
-    async def last(
-        self, users: IntArray, tracks: IntArray, hundredths: IntArray
-    ) -> None:
-        """Report what each listener heard last, and end the sessions.
+    async def report(
+        self, message: str, users: IntArray, tracks: IntArray, hundredths: IntArray
+    ) -> bytes:
+        """Report what each listener heard last, as `next` does, or with `last` as the message.
+
+        Returns:
+            The body of the answer.
 
         Raises:
             SimError: There is no good answer.
         """
-        await self._report("last", users, tracks, hundredths)
-
-    async def _report(
-        self, message: str, users: IntArray, tracks: IntArray, hundredths: IntArray
-    ) -> bytes:
         columns = zip(
             users.tolist(),
             tracks.tolist(),

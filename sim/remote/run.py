@@ -2,32 +2,26 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from looplib.arrays import IntArray
 from looplib.files import atomic_write_json
 from looplib.progress import progress
-from sim.listening.sessions import SessionBatch
+from sim.listening.sessions import LONGEST_SESSION, SessionBatch
 from sim.remote.client import RecommendationClient
 from sim.remote.config import RemoteConfig
-from sim.remote.sessions import SessionQueue, draw_session_starts, play_pool
+from sim.remote.sessions import SessionQueue, draw_boredom, draw_session_starts
 from sim.worlds.files import World, load_world, world_digest
 
 SCHEMA = 5
 
 
-@dataclass
-class TrafficTotals:
-    """What all sessions of a run heard."""
-
-    sessions: int = 0
-    tracks: int = 0  # the organic ones included
-    hundredths: int = 0  # shares heard of these tracks, summed
-    retries: int = 0  # requests sent again
+Totals = Counter[str]
+"""`sessions` played, `tracks` with the organic ones, `hundredths` heard of them, and `retries`, the
+requests that were sent again."""
 
 
 def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
@@ -41,21 +35,22 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
     with progress("listening", config.episodes, "sessions") as report:
         totals = asyncio.run(play_sessions(world, config, report))
     seconds = time.monotonic() - began
-    tracks = totals.tracks / totals.sessions
-    listened = totals.hundredths / 100 / totals.sessions
+    sessions = totals["sessions"]
+    tracks = totals["tracks"] / sessions
+    listened = totals["hundredths"] / 100 / sessions
     say(
-        f"{totals.sessions:,} sessions, {totals.sessions / seconds:,.0f} a second; "
+        f"{sessions:,} sessions, {sessions / seconds:,.0f} a second; "
         f"tracks a session {tracks:.3f}, listening time {listened:.3f}"
     )
-    if totals.retries:
-        say(f"{totals.retries:,} requests sent again")
+    if retries := totals["retries"]:
+        say(f"{retries:,} requests sent again")
     if config.summary:
         document = {
             "schema": SCHEMA,
             **config.model_dump(mode="json"),
             "world": {"sha256": world_digest(config.world)},
             "seconds": round(seconds, 3),
-            **asdict(totals),
+            **totals,
             "tracks": tracks,
             "time": listened,
         }
@@ -66,7 +61,7 @@ async def play_sessions(
     world: World,
     config: RemoteConfig,
     report: Callable[[int], object] = lambda _: None,
-) -> TrafficTotals:
+) -> Totals:
     """Play the sessions of a run.
 
     Args:
@@ -77,24 +72,41 @@ async def play_sessions(
     Raises:
         SimError: The service has no good answer.
     """
-    totals = TrafficTotals()
-
-    def count(batch: SessionBatch, rows: IntArray) -> None:
-        totals.sessions += len(rows)
-        totals.tracks += int(batch.length[rows].sum())
-        totals.hundredths += int(batch.hundredths[:, rows].sum())
-        report(totals.sessions)
-
-    seed = config.seed
+    totals, seed = Totals(), config.seed
     starts = draw_session_starts(world, seed, np.arange(config.episodes))
-    queue = SessionQueue(starts.listeners)
+    queue = SessionQueue(starts[0])
+
+    async def play_pool(client: RecommendationClient) -> None:
+        """Play sessions of the queue that share a request, until there are none to open.
+
+        Each round reports what all of them heard. The pool that ends a listener's session opens
+        the next one.
+        """
+        batch = SessionBatch(world, config.batch or 1)
+        number = np.zeros(len(batch.budget), dtype=np.int64)
+        while True:
+            free = np.flatnonzero(batch.budget <= 0)
+            opened = queue.take(len(free))
+            rows = free[: len(opened)]
+            number[rows] = opened
+            batch.start(rows, *(column[opened] for column in starts))
+            rows = batch.under_way()
+            if not len(rows):
+                return
+            tracks = await client.next(batch.listener[rows], *batch.last(rows))
+            draws = draw_boredom(seed, number[rows], batch.length[rows])
+            batch.hear(rows, tracks, draws)
+            batch.budget[batch.length >= LONGEST_SESSION] = 0
+            over = rows[batch.budget[rows] <= 0]
+            if len(over):
+                await client.report("last", batch.listener[over], *batch.last(over))
+                queue.free(batch.listener[over].tolist())
+                totals["sessions"] += len(over)
+                totals["tracks"] += int(batch.length[over].sum())
+                totals["hundredths"] += int(batch.hundredths[:, over].sum())
+                report(totals["sessions"])
+
     async with aclosing(RecommendationClient(config, world.tracks)) as client:
-        batches = [
-            SessionBatch(world, config.batch or 1) for _ in range(config.concurrency)
-        ]
-        pools = [
-            play_pool(batch, starts, queue, client, seed, count) for batch in batches
-        ]
-        await asyncio.gather(*pools)
-        totals.retries = client.retries
+        await asyncio.gather(*(play_pool(client) for _ in range(config.concurrency)))
+        totals["retries"] = client.retries
     return totals

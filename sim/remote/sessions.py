@@ -1,12 +1,11 @@
-"""Sessions of a run against a service: what each draws, which comes next, who shares a request.
+"""Sessions of a run against a service: what each draws, and which comes next.
 
 What a listener does follows from the seed and the number of the session alone, whatever is played
 beside it.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,28 +13,21 @@ from looplib.arrays import FloatArray, IntArray
 from sim.listening.draws import scale_below, session_draws
 from sim.listening.sessions import (
     LONGEST_SESSION,
-    SessionBatch,
     find_starts,
     interest_range,
 )
-from sim.remote.client import RecommendationClient
 from sim.worlds.files import World
 
-_LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(
-    4
-)  # what a session's draws are for
+# what a session's draws are for
+_LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(4)
 _REPEAT = _FIRST_TRACK + LONGEST_SESSION  # behind those of its tracks
 
 
-class SessionStarts(NamedTuple):
-    """How sessions begin; each array is (sessions,)."""
-
-    listeners: IntArray
-    interests: IntArray  # tracks
-    organic: IntArray  # tracks
+Starts = tuple[IntArray, IntArray, IntArray]
+"""The listeners, the interests and the organic tracks of sessions, each (sessions,)."""
 
 
-def draw_session_starts(world: World, seed: int, sessions: IntArray) -> SessionStarts:
+def draw_session_starts(world: World, seed: int, sessions: IntArray) -> Starts:
     """Draw how each session begins, by its number."""
     limits = np.full(len(sessions), world.listeners)
     listeners = scale_below(limits, session_draws(seed, sessions, _LISTENER))
@@ -48,7 +40,7 @@ def draw_session_starts(world: World, seed: int, sessions: IntArray) -> SessionS
         scale_below(neighbours, session_draws(seed, sessions, _ORGANIC)),
         session_draws(seed, sessions, _REPEAT) < world.response.repeats,
     )
-    return SessionStarts(listeners, *starts)
+    return listeners, *starts
 
 
 def draw_boredom(seed: int, sessions: IntArray, lengths: IntArray) -> FloatArray:
@@ -76,48 +68,3 @@ class SessionQueue:
         """Let these listeners have other sessions, as theirs are over."""
         waiting = (self._waiting[listener] for listener in listeners)
         self._ready += (sessions.popleft() for sessions in waiting if sessions)
-
-
-async def play_pool(
-    batch: SessionBatch,
-    starts: SessionStarts,
-    queue: SessionQueue,
-    client: RecommendationClient,
-    seed: int,
-    report: Callable[[SessionBatch, IntArray], object],
-) -> None:
-    """Play sessions of a queue that share a request, until there are none to open.
-
-    Each round reports what all of them heard. The pool that ends a listener's session opens the
-    next one.
-
-    Args:
-        batch: Room for the sessions.
-        starts: How all sessions begin, by number.
-        queue: The sessions to come; other pools may take from it, too.
-        client: The service.
-        seed: What listeners do follows from it.
-        report: Takes the batch and the rows of sessions that are over.
-
-    Raises:
-        SimError: The service has no good answer.
-    """
-    number = np.zeros(len(batch.budget), dtype=np.int64)
-    while True:
-        free = np.flatnonzero(batch.budget <= 0)
-        opened = queue.take(len(free))
-        if len(opened):
-            rows = free[: len(opened)]
-            number[rows] = opened
-            batch.start(rows, *(column[opened] for column in starts))
-        rows = batch.under_way()
-        if not len(rows):
-            return
-        tracks = await client.next(batch.listener[rows], *batch.last(rows))
-        batch.hear(rows, tracks, draw_boredom(seed, number[rows], batch.length[rows]))
-        batch.budget[batch.length >= LONGEST_SESSION] = 0
-        over = rows[batch.budget[rows] <= 0]
-        if len(over):
-            await client.last(batch.listener[over], *batch.last(over))
-            queue.free(batch.listener[over].tolist())
-            report(batch, over)

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import BaseModel, Field, FiniteFloat, NonNegativeInt, ValidationError
 
 from looplib.arrays import AnyArray, Float32Array, FloatArray, IntArray, offsets
-from looplib.config import Config, Count, load_config
+from looplib.config import Count, load_config
 from looplib.files import sha256_file
 from sim.errors import SimError
-from sim.worlds.config import ResponseConfig
+from sim.worlds.config import ResponseConfig, WorldConfig
 from sim.worlds.neighbours import nearest_tracks
 
 TRACKS_FILE = "tracks.json"
@@ -51,13 +51,6 @@ class World:
         return len(self.consume_bias)
 
 
-class _SessionSettings(Config, extra="ignore"):
-    """What sessions need of a world's configuration."""
-
-    seed: int = 0
-    response: ResponseConfig = ResponseConfig()
-
-
 class _TrackLine(BaseModel, strict=True):
     """A line of `tracks.json`; unknown keys are ignored."""
 
@@ -94,9 +87,15 @@ def load_world(folder: Path) -> World:
     del tracks  # a large catalogue's records take more memory than all arrays
     embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(artists))
     users = _read_records(folder / USERS_FILE, _UserLine, "user")
-    _check_interests(folder / USERS_FILE, users, len(artists))
+    for line, user in enumerate(users, start=1):
+        if (interest := max(user.interests)) >= len(artists):
+            raise SimError(
+                f"{folder / USERS_FILE}:{line}: interest {interest} is no track; "
+                f"the catalogue has 0..{len(artists) - 1}"
+            )
     file = folder / CONFIG_FILE
-    settings = load_config(_SessionSettings, file if file.exists() else None)
+    config = load_config(WorldConfig, file) if file.exists() else None
+    response = config.response if config else ResponseConfig()
 
     def column(name: str) -> AnyArray:
         return np.array([getattr(user, name) for user in users])
@@ -112,15 +111,15 @@ def load_world(folder: Path) -> World:
             embeddings,
             interests,
             int(neighbours.max()),
-            by_inner_product=settings.response.organic_metric == "inner_product",
+            by_inner_product=response.organic_metric == "inner_product",
         ),
         interest_neighbours=neighbours,
         consume_bias=column("consume_bias"),
         consume_sharpness=column("consume_sharpness"),
         session_budget=column("session_budget"),
         gamma=column("artist_discount_gamma"),
-        response=settings.response,
-        seed=settings.seed,
+        response=response,
+        seed=config.seed if config else 0,
     )
 
 
@@ -155,16 +154,6 @@ def _read_records(path: Path, model: type[_RecordT], key: str) -> list[_RecordT]
     if not records:
         raise SimError(f"{path}: holds no {key}s")
     return records
-
-
-def _check_interests(path: Path, users: list[_UserLine], tracks: int) -> None:
-    for line, user in enumerate(users, start=1):
-        interest = max(user.interests)
-        if interest >= tracks:
-            raise SimError(
-                f"{path}:{line}: interest {interest} is no track; "
-                f"the catalogue has 0..{tracks - 1}"
-            )
 
 
 def _read_embeddings(path: Path, tracks: int) -> Float32Array:

@@ -35,7 +35,7 @@ def write_store(path: Path) -> Manifest:
     parts = (PartitionFile("partition=001/part-a.parquet", 1, 2, 5, digest),)
     catalogue = CatalogueSummary("0" * 64, 90)
     manifest = Manifest(
-        1,
+        SCHEMA,
         4,
         content_digest([SOURCE.digest]),
         catalogue=catalogue,
@@ -68,7 +68,8 @@ def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": "1"}', "\x00"]
+    "content",
+    ["", "{", "[]", "{}", f'{{"schema": {SCHEMA}}}', '{"schema": "1"}', "\x00"],
 )
 def test_a_damaged_manifest_is_said_to_be(tmp_path: Path, content: str) -> None:
     write_store(tmp_path)

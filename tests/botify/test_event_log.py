@@ -14,7 +14,7 @@ import pytest
 from analysis.logs.files import discover
 from analysis.logs.lines import parse_line
 from botify import event_log
-from botify.errors import StartError
+from botify.errors import BotifyError
 from botify.event_log import SegmentWriter, adopt_segments, describe_log, event_line
 from botify.model.catalogue import load_catalogue
 from botify.settings import EventLogSettings
@@ -265,6 +265,6 @@ def test_a_log_of_another_catalogue_is_refused(
 ) -> None:
     catalogue = load_catalogue(write_catalogue(tmp_path / "tracks.json", [0, 1, 2]))
     (tmp_path / "collection.json").write_text(text)
-    with pytest.raises(StartError) as caught:
+    with pytest.raises(BotifyError) as caught:
         describe_log(tmp_path, catalogue)
     assert message in str(caught.value)

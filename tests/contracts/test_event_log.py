@@ -12,7 +12,7 @@ import numpy as np
 from analysis.store import Store
 from looplib.event_fields import EVENT_FIELDS
 from recsys.ingest.pipeline import ingest
-from sim.events import SimulatedEvents, format_events
+from sim.events import format_events
 from tests.recsys.events import read_rows
 
 # As the original course service logs: no session, recommender or propensity; white space as
@@ -31,7 +31,7 @@ ORIGINAL = (
 
 
 def simulated() -> bytes:
-    events = SimulatedEvents(
+    return format_events(
         session=np.array([4, 4, 4, 5]),
         listener=np.array([17, 17, 17, 0]),
         is_last=np.array([False, False, True, True]),
@@ -41,8 +41,9 @@ def simulated() -> bytes:
         track=np.array([45_826, 49_143, 8_586, 0]),
         hundredths=np.array([100, 10, 0, 57]),
         propensity=2e-05,
+        recommender="random",
+        session_prefix="random-1-",
     )
-    return format_events(events, "random", "random-1-")
 
 
 def stored(folder: Path, log: bytes) -> Store:

@@ -1,8 +1,8 @@
 """The service solves a listener's factor, new or known, as the published fit would."""
 
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,26 +11,16 @@ from scipy.sparse import csr_matrix
 from analysis.tables.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.factors import FACTORS, HISTORY, ItemFactors
-from botify.model.manifest import FittedFeedback
 from botify.recommenders.base import EXHAUSTED, Query, take_best
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from looplib.als import AlsConfig
-from looplib.arrays import Float32Array
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
 from recsys.models.solver import solve
 from tests.botify.exports import make_settings
 from tests.recsys.finished import finish_run
-
-
-def make_folding(
-    items: Float32Array, params: AlsConfig, **feedback: float | bool | str
-) -> ItemFactors:
-    return ItemFactors(
-        items, len(items), params, msgspec.convert(feedback, FittedFeedback)
-    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +36,7 @@ def make_folding(
                 unobserved_weight=0.3,
                 nu=0.7,
             ),
-            {"scale": "log"},
+            {"is_log": True},
         ),
         (
             AlsConfig(factors=6, regularization=0.2, alpha=3.0, cg_steps=30),
@@ -56,7 +46,7 @@ def make_folding(
     ids=["plain", "nu and log", "min_time"],
 )
 def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
-    params: AlsConfig, feedback: dict[str, float | bool | str]
+    params: AlsConfig, feedback: dict[str, Any]
 ) -> None:
     items = (
         np.random.default_rng(4).normal(size=(30, params.factors)).astype(np.float32)
@@ -66,17 +56,16 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
     for track, time in zip(tracks, times, strict=True):
         if time >= float(feedback.get("min_time", 0)):
             heard[0, track] += time
-    heard = np.log1p(heard) if feedback.get("scale") == "log" else heard
+    heard = np.log1p(heard) if feedback.get("is_log") else heard
     expected = np.zeros((1, params.factors), dtype=np.float32)
     solve(expected, [items], csr_matrix(heard.astype(np.float32)), params, 1)
-    found = make_folding(items, params, **feedback).solve(tracks, times)
+    found = ItemFactors(items, len(items), params, **feedback).solve(tracks, times)
     assert found == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
 
 
 def test_nothing_heard_gives_no_factor() -> None:
-    folding = make_folding(
-        np.ones((4, 2), np.float32), AlsConfig(factors=2, regularization=0.1, alpha=1.0)
-    )
+    params = AlsConfig(factors=2, regularization=0.1, alpha=1.0)
+    folding = ItemFactors(np.ones((4, 2), np.float32), 4, params)
     assert folding.solve((1,), (0.0,)) is None
 
 
@@ -127,10 +116,10 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         rows = vectors[[ids.index(item) for item in weights]]
         left = vectors.T @ vectors + (rows.T * values) @ rows + 0.1 * np.eye(4)
         expected = np.linalg.solve(left, rows.T @ (1 + values))
-        factor = folding.solve([track], [0.5], history.find(user_number(user)))
+        factor = folding.solve([track], [0.5], history.values_of(user_number(user)))
         assert factor == pytest.approx(expected, rel=1e-4)
         query = Query(user_number(user), [track], [0.5])
         drawn = RECOMMENDERS["fold_in"].draw(model, query, generator)
         # as in the lists of this export
         assert model.catalogue.ids[drawn.track] not in weights
-    assert history.find(user_number(99)) == {}
+    assert history.values_of(user_number(99)) == {}

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.ab.__main__ import PROG, app
 from listening_loop.client import ServiceClient
-from listening_loop.lab.app import LabSettings, create_app
+from listening_loop.lab.app import create_app
 from looplib.cli import run
 from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import START_MS, event, experiment
@@ -120,8 +120,8 @@ def test_in_the_report_hostile_names_are_text(root: Path) -> None:
 
 
 def test_in_the_lab_hostile_names_are_text(root: Path) -> None:
-    settings = LabSettings(root, ServiceClient("http://localhost:1"))
-    overview = create_app(settings).test_client().get("/", headers=LOCAL)
+    lab = create_app(root, ServiceClient("http://localhost:1"))
+    overview = lab.test_client().get("/", headers=LOCAL)
     page = Parser(overview.get_data(as_text=True)).root
     assert not page.find("img")
     assert "alert(1)" not in "".join(script.text for script in page.find("script"))

@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 START_MS = 1_767_225_600_000
 # The steps of a whole ingest into two partitions: the folders, syncs and renames, and clearing up.
-STEPS = 23
+STEPS = 27
 
 
 @dataclass(frozen=True)

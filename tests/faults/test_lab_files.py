@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from listening_loop.client import ServiceClient
-from listening_loop.lab.app import LabSettings, create_app
+from listening_loop.lab.app import create_app
 from looplib.checksums import seal
 from looplib.config import parse_config
 from recsys.config import SearchConfig
@@ -22,7 +22,7 @@ from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
 
 LOCAL = {"Host": "localhost"}
-VERDICT = {"decision": "wait", "arm": None, "reason": "too few listeners"}
+WORDS = {"headline": "Wait", "reason": "too few listeners"}
 Damage = Callable[[Path], object]
 
 
@@ -83,7 +83,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with without_processes():
         search_of(parse_config(SearchConfig, document, "the test"))
     (root / "good-report").mkdir()
-    report = {"experiment": "ALS", "verdict": VERDICT}
+    report = {"experiment": "ALS", "words": WORDS}
     (root / "good-report" / "report.json").write_bytes(orjson.dumps(report))
     (root / "good-report" / "report.html").write_text("<p>read")
     return root
@@ -94,8 +94,8 @@ def lab(root: Path, tmp_path: Path) -> FlaskClient:
     shutil.copytree(root, tmp_path / "root")
     for name in ("good", "good-report"):
         shutil.copytree(root / name, tmp_path / "root" / name.replace("good", "bad"))
-    settings = LabSettings(tmp_path / "root", ServiceClient("http://127.0.0.1:1"))
-    return create_app(settings).test_client()
+    service = ServiceClient("http://127.0.0.1:1")
+    return create_app(tmp_path / "root", service).test_client()
 
 
 def read_rows(lab: FlaskClient) -> dict[str, str]:
@@ -123,7 +123,7 @@ def test_a_damaged_run_is_a_row_that_says_so(
 
 
 @pytest.mark.parametrize(
-    "content", [b"[]", b"{", b'{"experiment": "x"}', b"\xff", b'{"verdict": []}']
+    "content", [b"[]", b"{", b'{"experiment": "x"}', b"\xff", b'{"words": []}']
 )
 def test_a_damaged_report_is_a_row_that_says_so(
     lab: FlaskClient, tmp_path: Path, content: bytes

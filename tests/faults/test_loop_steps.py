@@ -11,7 +11,6 @@ import pytest
 
 from listening_loop import loop
 from listening_loop.config import LoopConfig
-from listening_loop.processes import Command
 
 DAYS, EPISODES = 2, 10
 STEPS = 10  # of both days
@@ -29,12 +28,15 @@ class StandIn:
         self._cut_at = cut_at
         self._log: Path | None = None  # of the service that runs
 
-    def run_step(self, step: Command, done: Path | None = None) -> None:
+    def run_step(
+        self, title: str, command: list[str], done: Path | None = None
+    ) -> None:
+        del title
         if done is not None and done.exists():
             return
         self.count += 1
         self._cut(self.count - 0.5)
-        name, *words = step.words
+        name, *words = command
         options = dict(pairwise(words))
         if "--summary" in options:
             self._listen(Path(options["--summary"]), options["--seed"])
@@ -63,12 +65,10 @@ class StandIn:
         self._cut(self.count)
 
     @contextmanager
-    def serving(self, step: Command, port: int) -> Iterator[None]:
+    def serving(self, words: list[str], port: int) -> Iterator[None]:
         del port
         (log,) = (
-            word.removeprefix("--set=log_dir=")
-            for word in step.words
-            if "log_dir=" in word
+            word.removeprefix("--set=log_dir=") for word in words if "log_dir=" in word
         )
         self._log = Path(log)
         yield

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,18 @@ def test_a_frame_that_cannot_be_used_is_one_line(
     assert "\n" not in str(refused.value)
 
 
+def test_an_ingest_says_what_it_counted_and_why_rows_were_rejected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plays = pd.DataFrame({"who": [1, 2, 3], "song": [1, 2, 3], "w": ["1", "x", "2"]})
+    ll.ingest(plays, tmp_path / "store", user="who", item="song", weight="w")
+    said = capsys.readouterr().err
+    assert "1 new sources: 3 lines = 2 good + 1 rejected\n" in said
+    assert "         1  weight … is no number\n" in said
+    assert "first the data frame:2: weight x is no number" in said
+    assert ": 2 interactions, 2 of them new, of 1 sources in " in said
+
+
 def test_a_search_with_a_client_publishes_the_bytes_of_the_command(
     store: ll.Store, found: ll.Run, client: Client, tmp_path: Path
 ) -> None:
@@ -200,13 +212,14 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
 
 
 def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
-    for call, message in (
+    calls: list[tuple[Callable[[], object], str]] = [
         (lambda: found.recommend(["nobody"]), "listener 'nobody': unknown"),
         (lambda: found.recommend(["u1"], n=99), "lists have 30"),
         (lambda: found.model.recommend("u1"), "a list of listeners is expected"),
         (lambda: found.model.similar(["t1", "x"]), "track 'x': unknown to the model"),
         (lambda: found.model.fold_in({"x": 1}), "none of its 1 tracks is known"),
-    ):
+    ]
+    for call, message in calls:
         with pytest.raises(ll.Error, match=message):
             call()
 

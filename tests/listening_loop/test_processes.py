@@ -11,7 +11,6 @@ import pytest
 from listening_loop import processes
 from listening_loop.errors import LoopError
 from listening_loop.processes import (
-    Command,
     command,
     locked_folder,
     run_step,
@@ -28,16 +27,19 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "PROGRAM", "a_step")
 
 
-def make_module(folder: Path, text: str) -> Command:
+def make_module(folder: Path, text: str) -> list[str]:
     """A step that runs a module of this text."""
     (folder / "a_step.py").write_text(text)
-    return command("A step", "a_step", to=folder / "made")
+    return command("a_step", to=folder / "made")
 
 
 def test_a_step_runs_its_command_and_shows_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run_step(make_module(tmp_path, "import sys; open(sys.argv[3], 'w').write('done')"))
+    run_step(
+        "A step",
+        make_module(tmp_path, "import sys; open(sys.argv[3], 'w').write('done')"),
+    )
     assert (tmp_path / "made").read_text() == "done"
     assert f"listening-loop a_step --to {tmp_path}/made" in capfd.readouterr().err
 
@@ -46,7 +48,7 @@ def test_a_step_that_is_done_is_not_run_again(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     step = make_module(tmp_path, "raise SystemExit(1)")
-    run_step(step, done=tmp_path / "a_step.py")
+    run_step("A step", step, done=tmp_path / "a_step.py")
     assert "done already" in capfd.readouterr().err
 
 
@@ -64,13 +66,13 @@ def test_a_step_that_fails_ends_the_loop_in_one_line_with_its_command(
         LoopError,
         match=rf"^A step: {ending}; the command was: .*listening-loop a_step --to",
     ):
-        run_step(make_module(tmp_path, text))
+        run_step("A step", make_module(tmp_path, text))
 
 
 def test_a_service_that_does_not_start_is_said(tmp_path: Path) -> None:
     step = make_module(tmp_path, "raise SystemExit(2)")
     with (
-        pytest.raises(LoopError, match=r"^A step failed: exit code 2$"),
+        pytest.raises(LoopError, match=r"^the service failed: exit code 2$"),
         serving(step, free_port()),
     ):
         pytest.fail("it does not serve")
@@ -101,7 +103,7 @@ def test_a_service_that_fails_meanwhile_is_said(
     monkeypatch.setenv("PORT", str(port))
     ended = []
     with (
-        pytest.raises(LoopError, match=r"^A step failed: exit code 7$"),
+        pytest.raises(LoopError, match=r"^the service failed: exit code 7$"),
         serving(step, port) as process,
     ):
         ended.append(process.wait(60))
@@ -115,7 +117,7 @@ from listening_loop import processes
 from listening_loop.processes import command, locked_folder, run_step
 processes.PROGRAM = "a_step"
 with locked_folder(Path(sys.argv[1])):
-    run_step(command("A step", "a_step"))
+    run_step("A step", command("a_step"))
 """
 STEP = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 

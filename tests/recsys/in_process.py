@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from recsys.cluster.cluster import Call, Cluster, Outcome
+from recsys.cluster.cluster import Calls, Cluster, Outcome
 
 
 class InProcess:
@@ -25,20 +25,22 @@ class InProcess:
         self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
     ) -> Iterator[Outcome[Any]]:
         for position, arguments in reversed(list(enumerate(calls))):
-            yield _outcome(function, Call(position, arguments))
+            yield _outcome(function, position, arguments)
 
     def run_ready(
-        self, function: Callable[..., Any], ready: Callable[[], Sequence[Call]]
+        self, function: Callable[..., Any], ready: Callable[[], Calls]
     ) -> Iterator[Outcome[Any]]:
         while calls := ready():
-            yield _outcome(function, calls[-1])
+            yield _outcome(function, *list(calls.items())[-1])
 
 
-def _outcome(function: Callable[..., Any], call: Call) -> Outcome[Any]:
+def _outcome(
+    function: Callable[..., Any], key: object, arguments: tuple[Any, ...]
+) -> Outcome[Any]:
     try:
-        return Outcome(call.key, function(*call.arguments), None)
+        return Outcome(key, function(*arguments), None)
     except Exception as error:  # noqa: BLE001  any, as a worker does
-        return Outcome(call.key, None, error)
+        return Outcome(key, None, error)
 
 
 def in_process(slots: int = 1) -> Cluster:

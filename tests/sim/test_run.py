@@ -3,9 +3,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from looplib.cli import run
 from looplib.config import load_config
 from sim.collect import CollectConfig
-from sim.run import main
+from sim.run import PROG, app
 from tests.sim.remote.fake_service import fake_service
 from tests.sim.small_world import write_world
 
@@ -19,7 +20,7 @@ def test_flags_alone_are_enough(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "log"
-    assert main([f"--world={world}", f"--log={log}", "--episodes", "30"]) == 0
+    assert run(app, PROG, [f"--world={world}", f"--log={log}", "--episodes", "30"]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith(f"{log}: 30 sessions in 1 segments")
     assert "collecting: 30/30 sessions" in shown.err
@@ -30,7 +31,7 @@ def test_flags_win_over_set_and_set_over_the_file(world: Path, tmp_path: Path) -
     file.write_text(f"world: {world}\nlog: elsewhere\nepisodes: 10\nseed: 1\n")
     changes = ["--set", "episodes=20", "--set", "seed=2"]
     flags = ["--log", str(log), "--episodes", "30"]
-    assert main(["--config", str(file), *changes, *flags]) == 0
+    assert run(app, PROG, ["--config", str(file), *changes, *flags]) == 0
     effective = load_config(CollectConfig, log / "collect.yaml")
     assert (effective.episodes, effective.seed, effective.log) == (30, 2, log)
 
@@ -43,7 +44,7 @@ def test_flags_win_over_set_and_set_over_the_file(world: Path, tmp_path: Path) -
         ("--episodes many", "episodes: Input should be a valid integer"),
         ("--seed", "--seed: a value is expected after it"),
         ("out", "out found; --key value is expected"),
-        ("--recommender best", "recommender: Input should be 'random' or 'remote'"),
+        ("--recommender best", "recommender: best found; random or remote is due"),
         ("--world nowhere", "nowhere/tracks.json: cannot be read (No such file or"),
         ("--config nowhere.yaml", "nowhere.yaml: cannot be read"),
         ("--recommender remote", "log: unknown key"),
@@ -58,7 +59,7 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     log = tmp_path / "log"
     flags = [f"--world={world}", f"--log={log}", "--episodes=10"]
-    assert main([*flags, *words.split()]) == 2
+    assert run(app, PROG, [*flags, *words.split()]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -68,7 +69,7 @@ def test_what_is_wrong_is_said_in_one_line(
 def test_help_names_every_setting_and_which_recommender_takes_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["--help"]) == 0
+    assert run(app, PROG, ["--help"]) == 0
     shown = capsys.readouterr().out
     assert "--batch             sessions in a request" in shown
     assert "--log               folder of the log (random)" in shown
@@ -81,7 +82,7 @@ def test_a_run_against_a_service_ends_with_means_in_a_summary_file(
     with fake_service(12) as service:
         flags = [f"--world={world}", f"--url={service.url}", "--episodes=200"]
         flags += ["--recommender=remote", "--seed=5", f"--summary={file}"]
-        assert main(flags) == 0
+        assert run(app, PROG, flags) == 0
     summary = orjson.loads(file.read_bytes())
     assert (summary["schema"], summary["seed"]) == (5, 5)
     assert (summary["sessions"], summary["retries"]) == (200, 0)

@@ -8,7 +8,6 @@ whatever rows stand beside it, so that no number of threads or blocks changes a 
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -28,49 +27,35 @@ _CHUNK = 32  # vectors that are copied and then used while they are in the faste
 _AHEAD = 16  # a vector is asked for this many vectors before it is copied; memory takes that long
 _SOLVED = np.float32(1e-20)  # squared residual at which conjugate gradients end
 BLAS = ThreadpoolController()
-
-
-class Side(NamedTuple):
-    """Interactions of consecutive rows."""
-
-    indptr: IntArray  # shape (rows + 1,); into the next two
-    columns: Int32Array  # what a row heard
-    values: Float32Array  # listening time; below 0, minus the weight of a dislike
-    regularization: Float32Array  # λ_u, shape (rows,)
-
-
-class Weights(NamedTuple):
-    """Confidences, float32: of a unit of listening time, and of a pair without interaction.
-
-    `added` is what an interaction adds to that of a pair without, beside its value's.
-    """
-
-    alpha: np.float32
-    unobserved: np.float32
-    added: np.float32
-
-
-class Buffer(NamedTuple):
-    """What a row's interactions add to its equations.
-
-    The right side grows by right_j y_j, the left one by left_j y_j y_jᵀ.
-    """
-
-    vectors: Float32Array  # y, shape (length, factors and padding)
-    right: Float32Array  # c_ui where it was heard, else 0; shape (length,)
-    left: Float32Array  # c_ui - w
-    products: Float32Array  # right_j + left_j y_j · direction, for a direction
+# Of a unit of listening time, of a pair without interaction, and what an interaction adds to the
+# latter beside its value's weight.
+Weights = tuple[np.float32, np.float32, np.float32]
 
 
 def solve(
     rows: Float32Array,
     across: Sequence[Float32Array],
-    side: Side,
+    indptr: IntArray,
+    columns: Int32Array,
+    values: Float32Array,
+    regularization: Float32Array,
     weights: Weights,
     cg_steps: int,
     threads: int,
 ) -> None:
-    """Move rows towards their solutions, shape (rows, factors), by the other side's factors."""
+    """Move the factors of rows towards their solutions, by those of the other axis.
+
+    Args:
+        rows: Where the steps begin, shape (rows, factors).
+        across: Factors of the other axis.
+        indptr: Where the interactions of a row begin and end, shape (rows + 1,).
+        columns: What a row heard, shape (interactions,).
+        values: Listening time; below 0, minus the weight of a dislike.
+        regularization: λ_u, shape (rows,).
+        weights: Those of listening time and of pairs without interaction.
+        cg_steps: Steps of conjugate gradients.
+        threads: They change no result.
+    """
     factors = rows.shape[1]
     width = -(-factors // LANES) * LANES
     padded = aligned(sum(map(len, across)), width)
@@ -80,16 +65,23 @@ def solve(
     np.fill_diagonal(gram, 1)  # what pads a solution is zero
     # With threads of its own, BLAS would add in another order.
     with BLAS.limit(limits=1, user_api="blas"):
-        gram[:factors, :factors] = weights.unobserved * (copied.T @ copied)
+        gram[:factors, :factors] = weights[1] * (copied.T @ copied)
 
     def solve_part(first: int, last: int) -> None:
-        indptr = side.indptr[first : last + 1]
-        regularization = side.regularization[first:last]
-        part = Side(indptr, side.columns, side.values, regularization)
-        solve_rows(rows[first:last], padded, gram, part, weights, cg_steps)
+        solve_rows(
+            rows[first:last],
+            padded,
+            gram,
+            indptr[first : last + 1],
+            columns,
+            values,
+            regularization[first:last],
+            weights,
+            cg_steps,
+        )
 
     # A row costs its interactions, and the products with the Gram matrix.
-    interactions = side.indptr - side.indptr[0]
+    interactions = indptr - indptr[0]
     work = interactions + np.arange(len(interactions)) * (width // 2)
     shares = np.linspace(0, work[-1], 4 * threads + 1)
     edges = np.unique(np.searchsorted(work, shares))
@@ -101,25 +93,25 @@ def solve(
 
 @compiled
 def _weigh(
-    side: Side,
+    values: Float32Array,
     weights: Weights,
-    first: int,
-    last: int,
-    buffer: Buffer,
+    left: Float32Array,
+    right: Float32Array,
 ) -> None:
-    """Write the weights of interactions, and behind them the zeros that fill the last step."""
-    count = last - first
-    left = buffer.left
-    right = buffer.right
+    """Write the weights of a row's interactions, and the zeros that fill the last step.
+
+    What an interaction adds to the left side of the row's equations is left_j y_j y_jᵀ, where left
+    is c_ui - w; to the right side right_j y_j, where right is c_ui if it was heard, else 0.
+    """
+    alpha, unobserved, added = weights
+    count = values.size
     for j in range(count):
-        value = side.values[first + j]
-        left[j] = weights.added
-        left[j] += weights.alpha * abs(value)
-        right[j] = weights.unobserved + left[j] if value >= 0 else np.float32(0)
-    for j in range(count, count + TOGETHER - 1):
-        left[j] = right[j] = 0
-        for k in range(buffer.vectors.shape[1]):
-            buffer.vectors[j, k] = 0
+        value = values[j]
+        left[j] = added
+        left[j] += alpha * abs(value)
+        right[j] = unobserved + left[j] if value >= 0 else np.float32(0)
+    left[count : count + TOGETHER - 1] = 0
+    right[count : count + TOGETHER - 1] = 0
 
 
 @compiled
@@ -143,7 +135,10 @@ def _gather(
 
 @compiled
 def _add_pairs(
-    buffer: Buffer,
+    vectors: Float32Array,
+    left: Float32Array,
+    right: Float32Array,
+    products: Float32Array,
     first: int,
     last: int,
     direction: Float32Array,
@@ -152,15 +147,13 @@ def _add_pairs(
 ) -> np.float32:
     """Return Σ_j left_j p_j², where p_j = y_j · direction.
 
-    If `add`, add Σ_j (right_j + left_j p_j) y_j to `out`.
+    If `add`, add Σ_j (right_j + left_j p_j) y_j to `out`, by way of `products`.
     """
     total = np.float32(0)
     for j in range(first, last, TOGETHER):
-        total += multiply(
-            buffer.vectors, j, direction, buffer.left, buffer.right, buffer.products
-        )
+        total += multiply(vectors, j, direction, left, right, products)
         if add:
-            add_multiples(buffer.vectors, j, buffer.products, out)
+            add_multiples(vectors, j, products, out)
     return total
 
 
@@ -187,46 +180,36 @@ def _dot(left: Float32Array, right: Float32Array) -> np.float32:
 
 
 @compiled
-def _write(numbers: Float32Array, out: Float32Array) -> None:
-    for k in range(numbers.size):
-        out[k] = numbers[k]
-
-
-@compiled
-def _new_buffer(indptr: IntArray, width: int) -> Buffer:
-    length = 0  # of the longest row
-    for row in range(len(indptr) - 1):
-        length = max(length, indptr[row + 1] - indptr[row])
-    length += TOGETHER - 1
-    weights = aligned(3, length)
-    return Buffer(aligned(length, width), weights[0], weights[1], weights[2])
-
-
-@compiled
 def solve_rows(
     rows: Float32Array,
     across: Float32Array,
     gram: Float32Array,
-    side: Side,
+    indptr: IntArray,
+    columns: Int32Array,
+    values: Float32Array,
+    regularization: Float32Array,
     weights: Weights,
     steps: int,
 ) -> None:
     """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
     factors = rows.shape[1]
     width = len(gram)
-    buffer = _new_buffer(side.indptr, width)
+    longest = np.max(np.append(np.diff(indptr), 0)) + TOGETHER - 1
+    vectors = aligned(longest, width)
+    weighed = aligned(4, longest)
+    left = weighed[0]
+    right = weighed[1]
+    products = weighed[2]
+    nothing = weighed[3]
     state = aligned(4, width)
     solution = state[0]
     residual = state[1]
     direction = state[2]
     image = state[3]
-    # The steps add nothing to the right side.
-    nothing = np.zeros_like(buffer.right)
-    left_side = Buffer(buffer.vectors, nothing, buffer.left, buffer.products)
     for row in range(len(rows)):
-        at = side.indptr[row]
-        count = side.indptr[row + 1] - at
-        diagonal = side.regularization[row]
+        at = indptr[row]
+        count = indptr[row + 1] - at
+        diagonal = regularization[row]
         if not count:
             rows[row] = 0
             continue
@@ -234,12 +217,15 @@ def solve_rows(
             solution[k] = rows[row, k]
             direction[k] = -solution[k]
         _multiply_gram(gram, diagonal, direction, residual)
-        _weigh(side, weights, at, at + count, buffer)
+        _weigh(values[at : at + count], weights, left, right)
+        vectors[count : count + TOGETHER - 1] = 0
         for first in range(0, count, _CHUNK):
             last = min(first + _CHUNK, count)
-            _gather(across, side.columns, at, buffer.vectors, first, last)
-            _add_pairs(buffer, first, last, direction, residual, True)
-        _write(residual, direction)
+            _gather(across, columns, at, vectors, first, last)
+            _add_pairs(
+                vectors, left, right, products, first, last, direction, residual, True
+            )
+        direction[:] = residual
         norm = _dot(residual, residual)
         for step in range(steps):
             if norm < _SOLVED:
@@ -247,7 +233,18 @@ def solve_rows(
             _multiply_gram(gram, diagonal, direction, image)
             curvature = _dot(direction, image)
             is_last = step + 1 == steps  # it needs no new residual
-            curvature += _add_pairs(left_side, 0, count, direction, image, not is_last)
+            # the right side has no part in it
+            curvature += _add_pairs(
+                vectors,
+                left,
+                nothing,
+                products,
+                0,
+                count,
+                direction,
+                image,
+                not is_last,
+            )
             length = norm / curvature
             before = norm
             for k in range(width):

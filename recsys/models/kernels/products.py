@@ -20,15 +20,6 @@ class Csr(NamedTuple):
     columns: int
 
 
-class PlaysOfTracks(NamedTuple):
-    """The plays of all listeners, one listener after the other, and those of each track."""
-
-    tracks: Int32Array  # shape (plays,)
-    where: IntArray  # the plays by track, shape (plays,)
-    starts: IntArray  # where those of a track begin in `where`, shape (tracks + 1,)
-    ends: IntArray  # first play of the play's listener, and past the last; shape (plays, 2)
-
-
 @compiled
 def _add(
     sums: Float32Array,
@@ -135,24 +126,40 @@ def rows_at(
 def near_rows(
     first: int,
     last: int,
-    plays: PlaysOfTracks,
+    plays: Int32Array,
+    by_track: IntArray,
+    starts: IntArray,
+    ends: IntArray,
     window: int,
     backward: float,
     weight: FloatArray,
     best: Int32Array,
     values: Float32Array,
 ) -> None:
-    """Find the nearest tracks of some tracks."""
+    """Find the nearest tracks of some tracks.
+
+    Args:
+        first: The first track.
+        last: The track after the last.
+        plays: Tracks, one listener's plays after the other's, shape (plays,).
+        by_track: Positions of these plays, track by track.
+        starts: Where those of a track begin in `by_track`, shape (tracks + 1,).
+        ends: First play of a play's listener, and past the last; shape (plays, 2).
+        window: How far apart two plays may be.
+        backward: What a play before that of the track counts against one after it.
+        weight: Of each track, shape (tracks,).
+        best: Columns, best first, which are written.
+        values: Their closeness, which is written.
+    """
     sums = np.zeros(len(weight), np.float32)
     touched = np.empty(len(weight), np.int32)
     for track in range(first, last):
         count = 0
-        for at in range(plays.starts[track], plays.starts[track + 1]):
-            play = plays.where[at]
-            begin = max(plays.ends[play, 0], play - window)
-            end = min(plays.ends[play, 1], play + window + 1)
+        for play in by_track[starts[track] : starts[track + 1]]:
+            begin = max(ends[play, 0], play - window)
+            end = min(ends[play, 1], play + window + 1)
             for other in range(begin, end):
-                column = plays.tracks[other]
+                column = plays[other]
                 if column == track:
                     continue
                 near = 1 / (other - play) if other > play else backward / (play - other)

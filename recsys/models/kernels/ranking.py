@@ -7,7 +7,6 @@ first: most listeners need not look at those with the shortest.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -19,29 +18,6 @@ from recsys.models.kernels.compiled import compiled, compiling
 _AT_ONCE = 512  # listeners that are ranked together
 _TILE = 512  # tracks whose products with these are in memory at once
 _ERROR = np.finfo(np.float32).eps  # of a product, for each factor and unit of length
-
-
-class Listeners(NamedTuple):
-    """Some listeners, and what may not be in their lists."""
-
-    factors: Float32Array  # shape (listeners, factors)
-    # where a listener's columns begin in `seen`, shape (listeners + 1,)
-    seen_from: IntArray
-    seen: Int32Array  # columns, ascending
-
-
-class Tracks(NamedTuple):
-    """Some tracks."""
-
-    columns: Int32Array  # shape (tracks,)
-    factors: Float32Array  # shape (tracks, factors)
-
-
-class Best(NamedTuple):
-    """The best tracks of some listeners so far, best first; shapes (listeners, k)."""
-
-    columns: Int32Array  # -1 where there are none yet
-    products: FloatArray  # -inf there
 
 
 def rank_tracks(
@@ -72,21 +48,31 @@ def rank_tracks(
 
     def rank_part(first: int) -> None:
         part = slice(first, first + _AT_ONCE)
-        indptr = seen.indptr[first : part.stop + 1].astype(np.int64)
+        seen_from = seen.indptr[first : part.stop + 1].astype(np.int64)
         seen_columns = seen.indices.astype(np.int32, copy=False)
-        listeners = Listeners(np.ascontiguousarray(users[part]), indptr, seen_columns)
-        best = Best(lists[part], products[part])
-        own_lengths = np.linalg.norm(users[part], axis=1)
+        listeners = np.ascontiguousarray(users[part])
+        best = products[part]
+        user_lengths = np.linalg.norm(listeners, axis=1)
         for start in range(0, len(items), _TILE):
             tile = slice(start, start + _TILE)
-            largest = own_lengths * lengths[start]
+            largest = user_lengths * lengths[start]
             errors = _ERROR * users.shape[1] * largest
-            rows = np.flatnonzero(largest + errors >= best.products[:, -1])
-            rounded = listeners.factors[rows] @ items[tile].T
-            tracks = Tracks(columns[tile], items[tile])
-            least = best.products[rows, -1:] - errors[rows, np.newaxis]
-            candidates = np.flatnonzero(rounded >= least.astype(np.float32))
-            keep_best(rounded, candidates, rows, errors, listeners, tracks, best)
+            rows = np.flatnonzero(largest + errors >= best[:, -1])
+            rounded = listeners[rows] @ items[tile].T
+            least = best[rows, -1:] - errors[rows, np.newaxis]
+            keep_best(
+                rounded,
+                np.flatnonzero(rounded >= least.astype(np.float32)),
+                rows,
+                errors,
+                listeners,
+                seen_from,
+                seen_columns,
+                columns[tile],
+                items[tile],
+                lists[part],
+                best,
+            )
             if not len(rows):
                 break
 
@@ -101,38 +87,27 @@ def rank_tracks(
 
 
 @compiled
-def _is_seen(listeners: Listeners, row: int, column: np.int32) -> bool:
-    first = listeners.seen_from[row]
-    last = listeners.seen_from[row + 1]
-    if first == last:
-        return False
-    seen = listeners.seen[first:last]
-    at = np.searchsorted(seen, column)
-    return bool(at < seen.size and seen[at] == column)
-
-
-@compiled
 def _insert(
-    best: Best,
-    row: int,
+    columns: Int32Array,
+    products: FloatArray,
     column: int,
     product: float,
 ) -> None:
-    """Put a track in its place of a list, if it has one."""
-    k = best.columns.shape[1]
+    """Put a track in its place of a list, best first, if it has one."""
+    k = columns.size
     at = k
     while at:
-        column_before = best.columns[row, at - 1]
-        before = best.products[row, at - 1]
+        column_before = columns[at - 1]
+        before = products[at - 1]
         if before > product or (before == product and column_before < column):
             break
         if at < k:
-            best.columns[row, at] = column_before
-            best.products[row, at] = before
+            columns[at] = column_before
+            products[at] = before
         at -= 1
     if at < k:
-        best.columns[row, at] = column
-        best.products[row, at] = product
+        columns[at] = column
+        products[at] = product
 
 
 @compiled
@@ -141,9 +116,13 @@ def keep_best(
     candidates: IntArray,
     rows: IntArray,
     errors: FloatArray,
-    listeners: Listeners,
-    tracks: Tracks,
-    best: Best,
+    users: Float32Array,
+    seen_from: IntArray,
+    seen: Int32Array,
+    columns: Int32Array,
+    items: Float32Array,
+    lists: Int32Array,
+    products: FloatArray,
 ) -> None:
     """Add tracks to lists.
 
@@ -152,20 +131,26 @@ def keep_best(
         candidates: Positions among all of these that may be large enough for a list.
         rows: The listeners of these, shape (rows,).
         errors: By how much a product of 32 bits may differ from that of 64, shape (listeners,).
-        listeners: All of them.
-        tracks: What may be added.
-        best: The lists, which are changed.
+        users: Factors of all listeners, shape (listeners, factors).
+        seen_from: Where a listener's columns begin in `seen`, shape (listeners + 1,).
+        seen: Columns that may not be in a list, ascending.
+        columns: What may be added, shape (tracks,).
+        items: Its factors, shape (tracks, factors).
+        lists: The best columns so far, shape (listeners, k), -1 where there are none; changed.
+        products: Their products of 64 bits, -inf where there are none; changed.
     """
-    count = len(tracks.columns)
     for candidate in candidates:
-        number, track = divmod(candidate, count)
+        number, track = divmod(candidate, len(columns))
         row = rows[number]
-        column = tracks.columns[track]
-        least = best.products[row, -1] - errors[row]
-        if rounded[number, track] < least or _is_seen(listeners, row, column):
+        column = columns[track]
+        if rounded[number, track] < products[row, -1] - errors[row]:
+            continue
+        own_seen = seen[seen_from[row] : seen_from[row + 1]]
+        at = np.searchsorted(own_seen, column)
+        if at < own_seen.size and own_seen[at] == column:
             continue
         product = 0.0
-        for factor in range(tracks.factors.shape[1]):
-            left = np.float64(listeners.factors[row, factor])
-            product += left * np.float64(tracks.factors[track, factor])
-        _insert(best, row, column, product)
+        for factor in range(items.shape[1]):
+            left = np.float64(users[row, factor])
+            product += left * np.float64(items[track, factor])
+        _insert(lists[row], products[row], column, product)

@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis.logs.files import digest, discover
+from analysis.logs.files import discover
+from analysis.logs.sources import digest
 from analysis.offpolicy.__main__ import PROG, app
 from analysis.store import content_digest
 from looplib.cli import run

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from botify.errors import CatalogueError
+from botify.errors import BotifyError
 from botify.model.catalogue import load_catalogue
 from looplib.arrays import NO_TRACK
 from tests.botify.exports import write_catalogue
@@ -90,6 +90,6 @@ def test_a_wrong_catalogue_is_refused_with_file_and_line(
 ) -> None:
     file = tmp_path / "tracks.json"
     file.write_text(text)
-    with pytest.raises(CatalogueError) as caught:
+    with pytest.raises(BotifyError) as caught:
         load_catalogue(file)
     assert message in str(caught.value)

@@ -5,7 +5,6 @@ import pytest
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
-from botify.model.model import ServedModel
 from botify.model.versions import Versions
 from botify.service import load_configured
 from botify.settings import ServiceSettings
@@ -28,24 +27,8 @@ def publish_next(tmp_path: Path) -> Publish:
 
 
 @pytest.fixture
-def loaded() -> list[str]:
-    """List the versions that came to be served later, in their order."""
-    return []
-
-
-@pytest.fixture
-def versions(settings: ServiceSettings, loaded: list[str]) -> Iterator[Versions]:
-    def note(model: ServedModel) -> None:
-        loaded.append(model.version)
-
-    versions = Versions(
-        settings.recommendations,
-        load_configured(settings),
-        settings.artifacts,
-        Metrics(),
-        watch_s=0.05,
-        on_load=note,
-    )
+def versions(settings: ServiceSettings) -> Iterator[Versions]:
+    versions = Versions(settings, load_configured(settings), Metrics())
     yield versions
     versions.close()
 
@@ -75,8 +58,12 @@ def test_a_refused_version_leaves_the_old_one_and_says_why(
 
 
 def test_rollback_goes_to_the_version_before_and_moves_the_link(
-    versions: Versions, publish_next: Publish, loaded: list[str], tmp_path: Path
+    versions: Versions,
+    publish_next: Publish,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
+    caplog.set_level("INFO", "botify")
     for day, name in enumerate(("two", "three"), start=1):
         lists = publish_next(name, day)
     versions.reload()
@@ -90,7 +77,8 @@ def test_rollback_goes_to_the_version_before_and_moves_the_link(
     assert versions.roll_back().version == "one"
     with pytest.raises(ModelError, match="no version earlier than one"):
         versions.roll_back()
-    assert loaded == ["three", "two", "one"]
+    served = [text.split()[-1] for text in caplog.messages if "serving" in text]
+    assert served == ["three", "two", "one"]
 
 
 def test_a_version_without_a_link_can_be_served_but_not_rolled_back(
@@ -98,9 +86,7 @@ def test_a_version_without_a_link_can_be_served_but_not_rolled_back(
 ) -> None:
     recommendations = publish_next("two", 1)
     fixed = settings.model_copy(update={"recommendations": recommendations})
-    versions = Versions(
-        recommendations, load_configured(fixed), fixed.artifacts, Metrics()
-    )
+    versions = Versions(fixed, load_configured(fixed), Metrics())
     with pytest.raises(ModelError, match="no link to a version"):
         versions.roll_back("one")
 
@@ -120,7 +106,7 @@ def test_the_watcher_serves_a_new_version_and_survives_any_error(
     assert "current" in str(versions.refused)
     link.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("botify.model.versions.load_model", lambda *_, **__: 1 // 0)
+        patch.setattr("botify.model.model.read_track_lists", lambda *_, **__: 1 // 0)
         publish_next("two", 1)
         wait_until(lambda: "ZeroDivisionError" in str(versions.refused), "the reason")
     assert versions.model.version == "one"

@@ -10,10 +10,10 @@ import pytest
 
 from analysis.store import Store
 from recsys.config import SearchConfig, Split, ValidationConfig
+from recsys.dataset.cache import dataset_digest
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.layout import SplitName
-from recsys.dataset.plan import plan_dataset
-from recsys.errors import SplitError
+from recsys.errors import SearchError
 from recsys.store.ids import originals
 from tests.recsys.opened import dataset_of
 from tests.recsys.tables import Row, ingest_tables, random_interactions, write_csv
@@ -154,12 +154,12 @@ def test_what_interactions_cannot_give_is_refused(
     rows = random_interactions(1, 1)
     store = ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", rows), columns=PAIRS)
     config = SearchConfig(store=store.path, run=tmp_path / "run", **settings)
-    with pytest.raises(SplitError, match=message):
-        plan_dataset(store, config)
+    with pytest.raises(SearchError, match=message):
+        dataset_digest(store, config)
 
 
 def test_what_is_all_of_one_listener_is_refused(tmp_path: Path) -> None:
     rows = random_interactions(1, 20, users=1)
     store = ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", rows))
-    with pytest.raises(SplitError, match="all rows are of one listener"):
+    with pytest.raises(SearchError, match="all rows are of one listener"):
         dataset_from(store, tmp_path, split=Split(holdout=0.5))

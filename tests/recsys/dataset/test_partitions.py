@@ -16,7 +16,7 @@ from looplib.files import sha256_file
 from recsys.config import Feedback, Split
 from recsys.dataset.partitions import find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule
-from recsys.errors import SplitError
+from recsys.errors import SearchError
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000
@@ -206,7 +206,7 @@ def test_a_session_in_both_splits_is_refused(
         )
 
     monkeypatch.setattr(queries, "statement", leaking)
-    with pytest.raises(SplitError, match="partition 0: 1 sessions are in both splits"):
+    with pytest.raises(SearchError, match="partition 0: 1 sessions are in both splits"):
         prepare(tmp_path, [Session(1, START_MS, [(1, 1.0), (2, 0.5)])])
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from recsys.config import SearchConfig
 from recsys.dataset.interactions import read_plays
-from recsys.errors import SplitError
+from recsys.errors import SearchError
 from tests.recsys.opened import dataset_of, search_of
 from tests.recsys.plays import dataset_of_plays, make_plays_store, random_plays
 
@@ -57,7 +57,7 @@ def test_without_an_order_what_needs_one_is_left_out_with_one_line(
     dataset = dataset_of(config)
     with pytest.raises(FileNotFoundError):
         read_plays(dataset, "training")
-    with pytest.raises(SplitError, match="needs timestamps or positions"):
+    with pytest.raises(SearchError, match="needs timestamps or positions"):
         dataset_of(
             config.model_copy(
                 update={"split": config.split.model_copy(update={"kind": "newest"})}

@@ -166,7 +166,7 @@ def test_one_class_and_a_line_in_the_registry_make_a_kind(
         ),
         ({"als": {"nu": [0.5, 0.5]}}, "models.als.nu: a value stands twice"),
         ({"als": {"factors": []}}, "models.als.factors: at least one value is needed"),
-        ({"item_knn": {"weighting": "bm"}}, "should be 'bm25', 'tfidf' or 'cosine'"),
+        ({"item_knn": {"weighting": "bm"}}, "should be 'bm25' or 'cosine'"),
         ({"als": {"regularization": np.nan}}, "regularization: .* be a finite number"),
         (["als"], "models: "),
         ({"als": [1]}, "models"),

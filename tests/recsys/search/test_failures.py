@@ -9,7 +9,7 @@ import pytest
 
 from looplib.cli import run
 from recsys.config import ExportConfig
-from recsys.errors import ExportError
+from recsys.errors import SearchError
 from recsys.export.export import export_run
 from recsys.models.baselines import Popular
 from recsys.search import __main__ as search
@@ -122,5 +122,5 @@ def test_a_model_no_better_than_popular_is_not_published(
     assert winner.beats_baselines is False
     publish = "only export.publish_anyway: true publishes it"
     assert any(publish in warning for warning in winner.warnings)
-    with pytest.raises(ExportError, match=r"--set export\.publish_anyway=true"):
+    with pytest.raises(SearchError, match=r"--set export\.publish_anyway=true"):
         export_run(folder, tmp_path / "out", ExportConfig())

@@ -1,6 +1,6 @@
 """The leaderboard's order and its certainty, against plain Python on listeners that are made up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy import stats
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.models.registry import read_models
-from recsys.search.comparison import differences
+from recsys.search.comparison import MetricValue, differences
 from recsys.search.leaderboard import (
     BEHIND,
     WARNING,
@@ -77,10 +77,11 @@ def ranked(
 
 
 def compared(leaderboard: Leaderboard, shares: Shares) -> Leaderboard:
-    def read(checkpoint: Checkpoint) -> FloatArray:
-        return shares[checkpoint.trial.id, checkpoint.iteration]
+    def compare(steps: Sequence[Checkpoint], best: int) -> list[MetricValue]:
+        parts = np.stack([shares[step.trial.id, step.iteration] for step in steps])
+        return differences(parts, best, RESAMPLES, seed=5)
 
-    return leaderboard.compare(leaderboard.entries[0], read, RESAMPLES, seed=5)
+    return leaderboard.compare(leaderboard.entries[0], compare)
 
 
 def test_the_best_scored_iteration_counts_and_those_without_a_score_come_last(
@@ -95,7 +96,7 @@ def test_the_best_scored_iteration_counts_and_those_without_a_score_come_last(
     names = [entry.trial.params.get("factors", entry.trial.id) for entry in entries]
     baselines = sorted(trial.id for trial in BASELINES)
     assert names == [16, 32, *baselines, 8]
-    assert [entry.iteration for entry in entries] == [2, 2, 0, 0, 0]
+    assert [entry.score.iteration for entry in entries] == [2, 2, 0, 0, 0]
     assert [(entry.state, entry.why) for entry in entries] == [
         ("scored", None),
         ("pruned", BEHIND),
@@ -112,7 +113,7 @@ def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(
     shares = shares_of(candidates, {32: (0.5,), 16: (0.45,), 8: (0.2,)})
     board = compared(ranked(candidates, scores_of(candidates, shares)), shares)
     ranking = board.entries
-    models = [shares[entry.trial.id, entry.iteration] for entry in ranking]
+    models = [shares[entry.trial.id, entry.score.iteration] for entry in ranking]
     drawn = [
         make_generator(5, "bootstrap", number).integers(0, LISTENERS, size=LISTENERS)
         for number in range(RESAMPLES)
@@ -213,7 +214,7 @@ def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
     trial = Trial("a", "als", {"factors": 8}, 1)
     metrics = {metric: (0.3, 0.2, 0.4)}
     score = Score(trial, 5, "scorer", metrics, warnings={metric: "too few"})
-    entry = Entry(trial, score=score)
+    entry = Entry(score)
     board = Leaderboard(metric, (entry,))
     assert explain_winner(board, entry, may_expand=False) == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"

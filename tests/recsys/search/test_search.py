@@ -14,8 +14,15 @@ import pytest
 
 from looplib.cli import run
 from recsys.cluster import cluster
+from recsys.cluster.cluster import Outcome
+from recsys.config import Search, ValidationConfig
+from recsys.models.registry import read_models
 from recsys.search import __main__ as search
-from recsys.search.folder import Winner, read_winner
+from recsys.search.folder import Winner, locked_run, read_winner
+from recsys.search.ledger import Score
+from recsys.search.scorer import Scorer
+from recsys.search.search import SearchState
+from recsys.search.trials import CHECKPOINTS, Checkpoint, plan_trials
 from recsys.workspace import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
@@ -218,3 +225,23 @@ def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
     text = lists.read_text()
     users = [json.loads(line)["user"] for line in text.splitlines()]
     assert users == [*range(20), 999]
+
+
+def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:
+    """And nothing of its blocks once it is done."""
+    search = Search(iterations=3, score_every=1)
+    (trial,) = plan_trials(read_models({"als": {}}), {}, "data", seed=1)
+    validation = ValidationConfig(ks=(30,), select="ndcg@30")
+    with locked_run(open_workspace(tmp_path)) as lock:
+        state = SearchState(search, [trial], [], Scorer("data", validation, 1, 1), lock)
+        (tmp_path / trial.blocks).mkdir(parents=True)
+        for iteration, value in ((1, 0.5), (2, 0.4), (3, 0.45)):
+            step = Checkpoint(trial, iteration)
+            (tmp_path / step.file).write_bytes(b"factors")
+            metrics = {"ndcg@30": (value, value, value)}
+            score = Score(trial, iteration, "scorer", metrics)
+            state.record(Outcome(step, score, None))
+        left = {
+            f"{CHECKPOINTS}/{file.name}" for file in (tmp_path / CHECKPOINTS).iterdir()
+        }
+        assert left == {Checkpoint(trial, iteration).file for iteration in (1, 3)}

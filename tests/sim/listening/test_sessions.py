@@ -45,9 +45,10 @@ def _organic_by_generator(world: World) -> tuple[IntArray, IntArray]:
 
 def _organic_by_number(world: World) -> tuple[IntArray, IntArray]:
     starts = draw_session_starts(world, 2, np.arange(3 * SESSIONS))
-    rows = starts.listeners == 2
+    listeners, interests, organic = starts
+    rows = listeners == 2
     assert rows.mean() == pytest.approx(1 / 3, abs=0.01)
-    return starts.interests[rows], starts.organic[rows]
+    return interests[rows], organic[rows]
 
 
 @pytest.mark.parametrize("draw", [_organic_by_generator, _organic_by_number])

@@ -12,7 +12,7 @@ import pytest
 from sim.errors import SimError
 from sim.listening.sessions import SessionBatch
 from sim.remote.config import RemoteConfig
-from sim.remote.run import TrafficTotals, play_sessions
+from sim.remote.run import Totals, play_sessions
 from sim.remote.sessions import draw_boredom, draw_session_starts
 from sim.worlds.files import World, load_world
 from tests.sim.remote.fake_service import fake_service
@@ -28,7 +28,7 @@ def play(
     timeout_s: float = 60,
     patience_s: float = 60,
     **changes: Any,  # noqa: ANN401  any of RemoteConfig's fields
-) -> TrafficTotals:
+) -> Totals:
     """Plays sessions in this process, eight requests at a time unless told otherwise."""
     values = {"concurrency": 8, "seed": SEED, "episodes": EPISODES, **changes}
     config = RemoteConfig.model_validate({"url": url, **values})
@@ -48,12 +48,12 @@ def expected(demo_world: World) -> Counter[Any]:
         batch.start(row, *starts)
         while len(batch.under_way()):
             last, _ = batch.last(row)
-            track = (7 * last + 13 * starts.listeners + batch.length) % TRACKS
+            track = (7 * last + 13 * starts[0] + batch.length) % TRACKS
             batch.hear(row, track, draw_boredom(SEED, number, batch.length))
         length = int(batch.length[0])
         times = (batch.hundredths[:length, 0] / 100).tolist()
         events = tuple(zip(batch.tracks[:length, 0].tolist(), times, strict=True))
-        sessions[int(starts.listeners[0]), events] += 1
+        sessions[int(starts[0][0]), events] += 1
     return sessions
 
 
@@ -65,7 +65,7 @@ def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
         totals = play(demo_world, service.url, concurrency=pools, batch=batch)
     assert Counter(service.sessions) == expected
     assert not service.open
-    assert (totals.sessions, totals.retries) == (EPISODES, 0)
+    assert (totals["sessions"], totals["retries"]) == (EPISODES, 0)
 
 
 @pytest.mark.parametrize("batch", [0, 5])
@@ -110,4 +110,4 @@ def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> 
     with fake_service(1500) as service:
         totals = play(load_world(folder), service.url, concurrency=1, episodes=1)
     assert [len(events) for _, events in service.sessions] == [1000]
-    assert totals.tracks == 1000
+    assert totals["tracks"] == 1000

@@ -1,0 +1,217 @@
+"""Read every content once, whatever happens to its file.
+
+A source is a stretch of content, unpacked. Of a file that begins with sources, only what follows
+them is new: it may have grown, and it may be packed, moved, renamed or copied.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from operator import attrgetter
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import orjson
+import xxhash
+
+from analysis.errors import AnalysisError
+from analysis.logs.files import LogFile
+from analysis.logs.lines import LineCounts, Reject
+from analysis.store import REJECTS, Source
+
+MOST_KEPT_BYTES = 16 * 2**20
+_CHUNK = 2**20
+
+
+class NewFiles:
+    """The contents of files that neither earlier sources nor earlier files have.
+
+    A file is copied when it is its turn: unpacked, checked to its end, and without what it begins
+    with and was read before. The copy is deleted when the next one is asked for.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[LogFile],
+        scratch: Path,
+        sources: Iterable[Source] = (),
+        reading: str = "",
+    ) -> None:
+        """Take files, a folder to work in, the sources of a store, and how tables are read."""
+        self.all = files
+        self.scratch = scratch
+        # the new ones so far, as sources of the store whose lines are not counted
+        self.sources: dict[LogFile, Source] = {}
+        self.repeated: list[LogFile] = []  # those without new content, so far
+        self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
+        self.megabytes_done = 0.0
+        self._reading = reading
+        self._known: dict[str, list[Source]] = defaultdict(list)  # by `Source.head`
+        for source in sources:
+            self._known[source.head].append(source)
+
+    def __iter__(self) -> Iterator[LogFile]:
+        """Yield the copies, one after the other.
+
+        Raises:
+            AnalysisError: A file is damaged, or contradicts a source with which it begins.
+        """
+        for number, log in enumerate(self.all):
+            copy = self.scratch / f"content-{number}{log.suffix}"
+            source = self._copy(log, copy)
+            if source is None:
+                self.repeated.append(log)
+            else:
+                origin = f" from byte {source.start}" if source.start else ""
+                file = LogFile(copy, f"{log.name}{origin}")
+                self._known[source.head].append(source)
+                self.sources[file] = source
+                yield file
+            copy.unlink(missing_ok=True)
+            self.megabytes_done += log.size_bytes / 1e6
+
+    def keep_rejects(self, content: str, rejects: Iterable[Reject]) -> None:
+        """Append rejected lines to those of a file, until these have `MOST_KEPT_BYTES`.
+
+        The file is the one with the digest `content`.
+        """
+        lines = msgspec.json.Encoder().encode_lines(rejects)
+        target = self.scratch / REJECTS / f"{content}.jsonl"
+        target.parent.mkdir(exist_ok=True)
+        with target.open("ab") as file:
+            room = max(MOST_KEPT_BYTES - file.tell(), 0)
+            file.write(lines[: lines.rfind(b"\n", 0, room) + 1])
+
+    def _copy(self, log: LogFile, target: Path) -> Source | None:
+        """Copy what is new of a file; None if nothing is."""
+        with _open_content(log, self.scratch) as text:
+            size = text.seek(0, os.SEEK_END)
+            if log.is_open:
+                # a power cut must not take back what is counted
+                os.fsync(text.fileno())
+            start = 0
+            while known := self._longest_known(text, start):
+                start += known.bytes
+                if self._reading and start < size:
+                    raise AnalysisError(
+                        f"{log.name}: grew since {known.name} was read; ingest its new rows as a "
+                        "file of their own, or all of it into a new store"
+                    )
+            if log.is_gzipped and not start:
+                Path(text.name).replace(target)
+            else:
+                text.seek(start)
+                with target.open("wb") as copy:
+                    copy.writelines(_chunks(text, size - start))
+        with target.open("r+b") as copy:
+            end = copy.seek(0, os.SEEK_END)
+            if not self._reading:
+                end -= _torn_bytes(copy, end)
+            if log.is_open:
+                copy.truncate(end)
+            copy.seek(0)
+            line = copy.readline(_CHUNK)
+            copy.seek(0)
+            digest = self._digest(_hash(copy, end))
+        source = Source(log.name, digest, end, LineCounts(), start, _head(line))
+        rivals = self._known[source.head]
+        if any(digest == rival.digest for rival in rivals) or (start and not end):
+            return None
+        if self._reading or not rivals or not line.startswith(b"{"):
+            return source
+        if any(self._is_cut(source, rival) for rival in rivals):
+            return None
+        raise AnalysisError(
+            f"{log.name}: begins like {rivals[0].name}, which was read before, and goes on "
+            "otherwise, so events would count twice; leave one of them out"
+        )
+
+    def _longest_known(self, text: IO[bytes], start: int) -> Source | None:
+        """Find the longest source that a file has from a byte on."""
+        text.seek(start)
+        rivals = self._known[_head(text.readline(_CHUNK))]
+        text.seek(start)
+        content = xxhash.xxh3_128()
+        longest = None
+        for source in sorted(rivals, key=attrgetter("bytes")):
+            end = start + source.bytes
+            _hash(text, end - text.tell(), content)
+            is_source = self._digest(content) == source.digest
+            if start < text.tell() == end and is_source:
+                longest = source
+        return longest
+
+    def _is_cut(self, source: Source, longer: Source) -> bool:
+        """Whether a source is the beginning of a longer one, whose file is still there."""
+        log = LogFile(Path(longer.name), longer.name)
+        with suppress(AnalysisError), _open_content(log, self.scratch) as text:
+            text.seek(longer.start)
+            content = _hash(text, source.bytes)
+            is_beginning = self._digest(content) == source.digest
+            _hash(text, longer.bytes - source.bytes, content)
+            return is_beginning and self._digest(content) == longer.digest
+        return False
+
+    def _digest(self, content: xxhash.xxh3_128) -> str:
+        """Compute the digest of a source; a table that is read otherwise is another one."""
+        digest: str = content.hexdigest()
+        if self._reading:
+            digest = xxhash.xxh3_128_hexdigest(f"{digest} {self._reading}".encode())
+        return digest
+
+
+def digest(log: LogFile) -> str:
+    """Compute the digest of a log's content, unpacked."""
+    with log.open() as text:
+        return str(_hash(text, sys.maxsize).hexdigest())
+
+
+@contextmanager
+def _open_content(log: LogFile, scratch: Path) -> Iterator[IO[bytes]]:
+    """Open the content of a file; a packed one is unpacked and checked to its end."""
+    with log.check().open() as text:
+        if not log.is_gzipped:
+            yield text
+            return
+        with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as unpacked:
+            try:
+                shutil.copyfileobj(text, unpacked, _CHUNK)
+                yield unpacked
+            finally:
+                Path(unpacked.name).unlink(missing_ok=True)
+
+
+def _chunks(text: IO[bytes], length: int) -> Iterator[bytes]:
+    """Yield the next bytes, as far as there are so many."""
+    while chunk := text.read(max(min(length, _CHUNK), 0)):
+        length -= len(chunk)
+        yield chunk
+
+
+def _hash(
+    text: IO[bytes], length: int, content: xxhash.xxh3_128 | None = None
+) -> xxhash.xxh3_128:
+    """Hash the next bytes, behind others or alone."""
+    content = content or xxhash.xxh3_128()
+    for chunk in _chunks(text, length):
+        content.update(chunk)
+    return content
+
+
+def _torn_bytes(text: IO[bytes], size: int) -> int:
+    """Count the bytes of a last line that is not whole yet."""
+    text.seek(max(size - _CHUNK, 0))
+    line = text.read().rpartition(b"\n")[2]
+    with suppress(orjson.JSONDecodeError):
+        orjson.loads(line)
+        return 0
+    return len(line)
+
+
+def _head(line: bytes) -> str:
+    return str(xxhash.xxh3_64_hexdigest(line.rstrip(b"\r\n")))

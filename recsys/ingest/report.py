@@ -1,0 +1,66 @@
+"""Say what an ingest counted: events, of which new; sources; what was sent again or rejected."""
+
+import re
+from collections import Counter
+
+from analysis.logs.reader import read_rejects
+from analysis.store import REJECTS
+from recsys.ingest.pipeline import IngestReport
+
+SHOWN_REASONS = 10
+# what is wrong with a line, between its first word and what is allowed
+_FOUND = re.compile(r"^(\w+) .+?( is (?:no|neither|a) |; )")
+
+
+def describe_ingest(report: IngestReport) -> str:
+    """Write the lines that say what was read, why lines are no good, and what the store holds."""
+    store = report.store
+    counts = report.lines
+    manifest = store.manifest
+    lines = [
+        f"{len(report.added):,} new sources: {counts.read:,} lines = "
+        f"{counts.good:,} good + {counts.rejected:,} rejected",
+        *_describe_rejects(report),
+    ]
+    if report.repeated:
+        lines.append(
+            f"{len(report.repeated):,} files add nothing, the store has their content: "
+            f"{report.repeated[0].name}{' …' if len(report.repeated) > 1 else ''}"
+        )
+    if report.repeats:
+        lines.append(
+            f"{report.repeats:,} rows repeat another's user, item, timestamp and session: their "
+            "weights are added up"
+            if manifest.holds == "interactions"
+            else f"{report.repeats:,} events were sent again, with another's user, message and "
+            "request: they are counted once"
+        )
+    size_mb = sum(part.bytes for part in manifest.parts) / 1e6
+    lines.append(
+        f"{store}: {manifest.events:,} {manifest.holds}, {counts.good - report.repeats:,} of them "
+        f"new, of {len(manifest.sources):,} sources in {manifest.partitions} partitions, "
+        f"{size_mb:,.1f} MB, digest {manifest.digest}"
+    )
+    return "\n".join(lines)
+
+
+def _describe_rejects(report: IngestReport) -> list[str]:
+    """Describe the reasons, the most frequent first, with the first line of each."""
+    store = report.store.path
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for source in report.added:
+        rejected = source.lines.rejected
+        for reject in read_rejects(store / source.rejects) if rejected else ():
+            reason = _FOUND.sub(r"\1 …\2", reject.reason)
+            counts[reason] += 1
+            first.setdefault(reason, f"{reject.file}:{reject.line}: {reject.reason}")
+    lines = [
+        f"{count:>10,}  {reason}\n{'':12}first {first[reason]}"
+        for reason, count in counts.most_common(SHOWN_REASONS)
+    ]
+    if lines:
+        total = counts.total()
+        place = store / REJECTS
+        lines.insert(0, f"{total:,} rejected lines are kept in {place}; by reason:")
+    return lines
