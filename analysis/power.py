@@ -234,10 +234,10 @@ def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
         AnalysisError: Too little is known of the first metric.
     """
     metrics = log.metrics
-    of_listeners = shares(log.values)
+    listener_shares = shares(log.values)
     means = _means(log.values)
-    varies = of_listeners.any(axis=1) & (means != 0)  # other guardrails are kept
-    if of_listeners.shape[1] < _FEWEST or not varies[0]:
+    varies = listener_shares.any(axis=1) & (means != 0)  # other guardrails are kept
+    if listener_shares.shape[1] < _FEWEST or not varies[0]:
         raise AnalysisError(
             f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
             "nothing to plan from"
@@ -250,12 +250,12 @@ def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
             relative = guardrail.margin / (abs(mean) or 1.0)
         falls = -log1p(-min(relative, 0.99))
         margins.append(falls if metric.is_higher else log1p(relative))
-    of_listeners = of_listeners[varies]
+    listener_shares = listener_shares[varies]
     means = means[varies]
 
     return Decision(
-        deviations=of_listeners.std(axis=1, ddof=1) / np.abs(means),
-        correlations=np.atleast_2d(np.corrcoef(of_listeners)),
+        deviations=listener_shares.std(axis=1, ddof=1) / np.abs(means),
+        correlations=np.atleast_2d(np.corrcoef(listener_shares)),
         margins=np.array(margins)[varies[1:]],
         comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,

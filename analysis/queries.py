@@ -82,7 +82,7 @@ def naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
 
 
 def one_line(problem: Exception) -> str:
-    """Return what is wrong, without the SQL."""
+    """Shorten an error to its message, without the SQL."""
     text = str(problem).partition("\n\n")[0]
     return " ".join(text.split())[:_LONGEST_PROBLEM]
 
@@ -122,10 +122,10 @@ def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table
     return open_rows(connection, name, **values).to_arrow_table()
 
 
-def batches(found: Rows, rows: int) -> Iterator[pa.RecordBatch]:
+def batches(table: Rows, rows: int) -> Iterator[pa.RecordBatch]:
     """Yield rows in Arrow batches; a DatabaseError may come at any of them."""
     try:
-        yield from found.to_arrow_reader(rows)
+        yield from table.to_arrow_reader(rows)
     except OSError as error:
         # through Arrow comes the text alone, which starts with the error's name
         name = str(error).partition(" Error:")[0].replace(" ", "").lower()
@@ -324,11 +324,11 @@ def attach_columns(
     The further column `kept` says 'true' where the SQL condition `where` holds, or a value `fault`
     says why the row is none. A DatabaseError says that an expression or the condition is wrong.
     """
-    kept = Sql(where or "true").cast("BOOLEAN")
+    is_kept = Sql(where or "true").cast("BOOLEAN")
     if "fault" in values:
-        kept |= values["fault"].isnotnull()
+        is_kept |= values["fault"].isnotnull()
     texts = [
         value.cast("VARCHAR").alias(name)
-        for name, value in {**values, "kept": kept}.items()
+        for name, value in {**values, "kept": is_kept}.items()
     ]
     rows.select(*texts).create_view(table, replace=True)

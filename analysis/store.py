@@ -133,7 +133,7 @@ class Store:
     ('out/store', 0)
     """
 
-    address: str  # a path, or one such as s3://bucket/folder
+    address: str  # a path, or an address such as s3://…
     # its folder on this machine; of a store elsewhere, the one to which its files are downloaded
     path: Path
     manifest: Manifest = field(repr=False)

@@ -44,22 +44,22 @@ def align(
     users: AnyIntArray,
     tracks: AnyIntArray,
     *,
-    known: IntArray,
+    listeners: IntArray,
     depth: int,
 ) -> IntArray:
-    """Return the list of each known user, filled up with -1; shape (known users, `depth`).
+    """Align lists with listeners, filled up with -1; shape (listeners, `depth`).
 
     Args:
         users: The user of each list, shape (lists,), in any order; others are left out.
         tracks: The lists, best first, filled up with -1 at the end; shape (lists, at least
             `depth`).
-        known: The known users, ascending.
+        listeners: Ids, ascending.
         depth: How many of the best recommendations are used.
     """
-    index = np.searchsorted(known, users)
-    is_known = known[np.minimum(index, len(known) - 1)] == users
-    aligned = np.full((len(known), depth), NO_TRACK, dtype=np.int64)
-    aligned[index[is_known]] = tracks[is_known, :depth]
+    index = np.searchsorted(listeners, users)
+    is_listener = listeners[np.minimum(index, len(listeners) - 1)] == users
+    aligned = np.full((len(listeners), depth), NO_TRACK, dtype=np.int64)
+    aligned[index[is_listener]] = tracks[is_listener, :depth]
     return aligned
 
 
@@ -152,7 +152,7 @@ class Validator:
             name, _, cut_off = key.partition("@")
             names = [name]
             ks = [int(cut_off)]
-        lists = align(users, tracks, known=self.users, depth=ks[-1])
+        lists = align(users, tracks, listeners=self.users, depth=ks[-1])
         ratio_names = [name for name in names if name in _RATIOS]
         ratios = self._ratios(lists, ratio_names, ks)
         intervals = bootstrap.ratio_intervals(self.resamples, ratios)
@@ -180,7 +180,7 @@ class Validator:
         )
         with self._lock:
             self._connection.register("recommendations", recommendations)
-            found = queries.open_rows(
+            by_listener = queries.open_rows(
                 self._connection,
                 "validation/listener_metrics",
                 ks=list(ks),
@@ -188,7 +188,7 @@ class Validator:
                 training_listeners=self._training_listeners,
                 with_novelty="novelty" in names,
             )
-            rows = found.select("k", "heard", *names).to_arrow_table()
+            rows = by_listener.select("k", "heard", *names).to_arrow_table()
         values = np.array([rows[name].to_numpy() for name in names], np.float64)
         weights = (~np.isnan(values)).astype(np.float64)
         if _HIT_TIME in names:

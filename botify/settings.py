@@ -46,12 +46,7 @@ def _read_file(row: Any) -> Any:  # noqa: ANN401  any YAML
 
 def _check_recommenders(experiment: Experiment) -> Experiment:
     for arm in experiment.arms:
-        try:
-            check_name(arm.recommender)
-        except ValueError as error:
-            raise ValueError(
-                f"experiment {experiment.name}, arm {arm.name}: {arm.recommender}: {error}"
-            ) from None
+        check_name(arm.recommender)
     return experiment
 
 

@@ -163,7 +163,7 @@ def document() -> ResponseReturnValue:
 
 @views.get("/docs")
 def page() -> ResponseReturnValue:
-    """Answer with the OpenAPI document as a page, with examples that can be sent."""
+    """Answer with the OpenAPI document as a page, with examples for curl."""
     bodies = _service().bodies
     track = bodies.catalogue.ids[0]
     user = "someone" if bodies.text_users else 7

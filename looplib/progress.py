@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,16 +24,16 @@ ProgressReport = Callable[..., None]
 """Reports how much of a long job is done so far, and perhaps a note: `report(3, "ndcg 0.31")`."""
 
 
-@contextmanager
-def progress(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
+def progress(
+    title: str, total: float, unit: str
+) -> AbstractContextManager[ProgressReport]:
     """Show the progress of a job; the block calls the report with what is done so far, in units.
 
     On a terminal it is a bar with the time left; elsewhere (CI) a line every few seconds, also
     where nothing is reported, and at the end.
     """
     show = _bar if console.is_terminal else _plain_lines
-    with show(title, total, unit) as report:
-        yield report
+    return show(title, total, unit)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("looplib", "analysis", "recsys", "botify", "sim", "listening_loop")
 PAGES = ("configs", "docs", "README.md", "CONTRIBUTING.md")
 SUFFIXES = {".py", ".sql", ".yaml", ".md", ".jinja"}
-LATER: tuple[str, ...] = ("analysis",)
 NAMES = {
     *("found", "known", "own", "given", "kept", "others", "chosen", "wanted"),
     *("one", "each"),
@@ -47,17 +46,12 @@ _VAGUE = re.compile(r"Returns? (what|how|whether|which|where|why|whose)\b")
 
 
 def files_of(*places: str) -> list[Path]:
-    """List the files of folders but those of `LATER`, relative to the project."""
+    """List the files of folders, relative to the project."""
     files = []
     for place in places:
         paths = [ROOT / place, *(ROOT / place).rglob("*")]
-        names = [path.relative_to(ROOT) for path in paths if path.suffix in SUFFIXES]
-        files += [name for name in names if not _is_later(name)]
+        files += [path.relative_to(ROOT) for path in paths if path.suffix in SUFFIXES]
     return sorted(files)
-
-
-def _is_later(name: Path) -> bool:
-    return any(name.is_relative_to(place) for place in LATER)
 
 
 def _docstrings(tree: ast.Module) -> Iterator[str]:

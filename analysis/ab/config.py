@@ -89,8 +89,6 @@ class AbConfig(Config):
     smallest_experiment: Annotated[int, Field(ge=2)] = 2000
     # a recommended track that is heard for less was skipped, share of the track
     skip_below: Share = 0.1
-    # the last position in a session that is shown
-    positions: Annotated[int, Field(ge=2, le=1000)] = 30
     # what DuckDB may use before it spills to the disk
     memory: Memory = "1GB"
     trust: TrustConfig = TrustConfig()  # when not to trust

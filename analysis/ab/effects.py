@@ -201,7 +201,7 @@ def relative_effect(effect: Effect) -> Interval:
 
 
 def _has_past(metric: Metric, control: Any, arm: Any) -> bool:  # noqa: ANN401
-    """Return whether something is known of a metric before the experiment."""
+    """Check that a metric has values before the experiment."""
     if metric.quantile is not None or PAST.numerator not in control.names:
         return False
     column = PAST.numerator if metric.kind == "mean" else PAST.denominator

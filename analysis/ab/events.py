@@ -28,7 +28,7 @@ from analysis.store import MANIFEST, Store, check_files, number_of, open_store
 from looplib.experiments import Experiment
 from looplib.progress import progress
 
-EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
+ALL_LISTENERS = ""  # the arm of all listeners where no experiment is asked for
 DAY_MS = 86_400_000
 NO_END = 2**63 - 1  # later than any event
 _SHOWN_REJECTS = 5
@@ -235,7 +235,7 @@ def assign_arms(
 
     Args:
         events: They are rewritten in their files.
-        experiment: Its name; None puts all events into one arm, `EVERYBODY`.
+        experiment: Its name; None puts all events into one arm, `ALL_LISTENERS`.
         plan: The experiment's file; testers, and listeners whom its changes moved, are left out.
 
     Returns:
@@ -254,7 +254,7 @@ def assign_arms(
             "ab/assigned_events",
             assigned,
             "snappy",
-            everybody=experiment is None,
+            all_listeners=experiment is None,
             experiment=queries.json_pointer(experiment or ""),
         )
         assigned.replace(file)

@@ -6,7 +6,7 @@ place here; those with a file in `analysis/sql/ab` are defined there:
 - of a slice: `session_events`, `slice_sessions`, `segments`, `known_listeners`, `sums_<metric>`;
 - what metrics read: `sessions` (`closed_sessions`, or `sessions_by_segment` of primary metrics)
   and `events` (`closed_events`), both with the column `segment`, "" for the whole experiment;
-- of all slices: `listeners`, `histograms`, `credited`, `positions`, `quality`.
+- of all slices: `listeners`, `histograms`, `credited`, `quality`.
 """
 
 import glob
@@ -57,7 +57,6 @@ class Measured:
     listeners: queries.Rows
     histograms: queries.Rows  # of the values of quantiles
     credited: queries.Rows  # what listeners heard of interleaved recommenders
-    positions: queries.Rows
     quality: queries.Rows
 
 
@@ -120,7 +119,6 @@ def measure(
         for metric in metrics:
             if metric not in primary and source_of[metric.name] == metric.name:
                 _measure(connection, metric)
-        append("positions", "ab/positions", deepest=config.positions)
         _append_listeners(connection, summed, primary, source_of)
         listener_count += _row_count(connection, "known_listeners")
         if _row_count(connection, "listeners") > listener_count:
@@ -132,7 +130,6 @@ def measure(
         listeners=connection.table("listeners").order("user"),
         histograms=connection.table("histograms"),
         credited=connection.table("credited").order("user"),
-        positions=queries.open_rows(connection, "ab/listening_by_position"),
         quality=connection.table("quality"),
     )
 

@@ -107,13 +107,12 @@ def _values(metric: Metric, columns: Iterable[str]) -> list[Expression]:
     names = [column_name(metric.name, value) for value in _VALUES]
     has_past = metric.has_past and names[2] in columns
     values = [Column(name) for name in names[: 4 if has_past else 2]]
-    one = Constant(1.0)
     if metric.kind == "mean":
-        values[1::2] = [one] * (len(values) // 2)
+        values[1::2] = [Constant(1.0)] * (len(values) // 2)
     if metric.kind == "mean of ratios":
         numerator, denominator, *past = values
         is_known = denominator > Constant(0)
-        values = [numerator / denominator, one, *past]
+        values = [numerator / denominator, Constant(1.0), *past]
         values = [queries.Case(is_known, value) for value in values]
     return values
 

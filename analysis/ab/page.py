@@ -1,6 +1,6 @@
 """An A/B report as one HTML page."""
 
-from collections.abc import Mapping
+from typing import Any
 
 from analysis.ab import words
 from analysis.ab.report import Report
@@ -14,25 +14,30 @@ TONES = {
     "do not trust": "bad",
     "wait": "wait",
 }
-_RARE = 0.005  # share of an arm's sessions below which a position's mean is chance
 
 
 def render(report: Report) -> str:
     """Render the page: no script, no other file, no other host; for light, dark and print."""
-    return render_template(
-        words.FOLDER,
-        "page.html.jinja",
-        report=report,
-        words=words,
-        tone=TONES[report.verdict.decision],
-        effect_figure=draw_effects(report),
-        shares_by_position=_shares_by_position(report),
-    )
+    return render_template([words.FOLDER], "page.html.jinja", **page_values(report))
 
 
-def draw_effects(report: Report) -> Forest:
+def page_values(report: Report) -> dict[str, Any]:
+    """Collect the values that `report.html.jinja` uses."""
+    return {
+        "report": report,
+        "words": words,
+        "tone": TONES[report.verdict.decision],
+        "effect_figure": _draw_effects(report),
+        "colours": {arm: arm_colour(i) for i, arm in enumerate(report.arms)},
+    }
+
+
+def _draw_effects(report: Report) -> Forest:
     """Draw primary and secondary metrics on one scale."""
     level = numbers.level(report.alpha)
+    horizon = "however often they are looked at"
+    if report.fixed_horizon:
+        horizon = "at every interim analysis until the fixed horizon"
     groups: dict[str, list[IntervalRow]] = {}
     for effect in report.effects:
         if effect.role == "guardrail":
@@ -52,24 +57,10 @@ def draw_effects(report: Report) -> Forest:
         )
     return Forest(
         f"Primary and secondary metrics against {report.control}",
-        f"Differences in % of its value, with {level} intervals: of primary metrics those "
-        "that decide, of secondary ones those for a single analysis. Where it is close to 0, "
-        "both values are given. A filled mark is significant after the adjustment for many "
-        "comparisons.",
+        f"Differences in % of its value, with {level} intervals: those of primary metrics hold "
+        f"{horizon}, those of secondary ones for a single analysis. Where it is close to 0, both "
+        "values are given. A filled mark is significant after the adjustment for many comparisons.",
         "effect, %",
         groups,
         from_zero=True,
     )
-
-
-def _shares_by_position(report: Report) -> Mapping[str, Mapping[int, float]]:
-    """Arrange mean shares heard by arm and position in the session; rare positions are left out."""
-    opened = {spot.arm: spot.events for spot in report.positions if spot.position == 1}
-    return {
-        arm: {
-            spot.position: spot.mean_time
-            for spot in report.positions
-            if spot.arm == arm and spot.events >= _RARE * first
-        }
-        for arm, first in opened.items()
-    }

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import (
     SegmentEffect,
@@ -63,16 +62,6 @@ class OriginalRow:
     significant: bool  # whether the interval excludes 0
 
 
-@dataclass(frozen=True)
-class Position:
-    """Listening time of the n-th track of a session."""
-
-    arm: str
-    position: int  # from 1, the organic track
-    events: int  # how many there are
-    mean_time: float  # mean share of the track that was heard
-
-
 @dataclass(frozen=True, kw_only=True)
 class Report(Evidence):
     """An A/B report: the evidence, the verdict on it, and what is shown beside."""
@@ -95,7 +84,6 @@ class Report(Evidence):
     original_table: tuple[OriginalRow, ...] = ()  # the original table
     segments: tuple[SegmentEffect, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
-    positions: tuple[Position, ...] = ()  # listening time by position in the session
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -105,7 +93,7 @@ class Report(Evidence):
     @property
     def subject(self) -> ArmVerdict | None:
         """The arm that is shipped or waited for."""
-        arms = (arm for arm in self.verdict.arms if arm.standing == "subject")
+        arms = (arm for arm in self.verdict.arms if arm.outcome == "subject")
         return next(arms, None)
 
     @property
@@ -178,7 +166,6 @@ def build_report(
             preferences=preferences(
                 measured.credited.to_arrow_table(), evidence.recommenders, analysis
             ),
-            positions=_positions(measured.positions, arms),
         )
 
 
@@ -204,8 +191,8 @@ def report_on_table(
         metric.name: {row.arm for row in moments if row.metric == metric.name}
         for metric in config.reported
     }
-    for of_metric in arms.values():
-        ordered = _order_arms(sorted(of_metric), config.control, table.name)
+    for names in arms.values():
+        ordered = _order_arms(sorted(names), config.control, table.name)
     measurements = by_metric(moments, ordered)
     sizes = dict.fromkeys(ordered, 0)
     for values in measurements.values():
@@ -271,12 +258,6 @@ def _order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
             f"{where}: {control} and another arm are expected; found are {names}"
         )
     return ordered
-
-
-def _positions(rows: queries.Rows, arms: Sequence[str]) -> tuple[Position, ...]:
-    """Average the listening time by arm and position in the session."""
-    positions = [Position(**row) for row in rows.to_arrow_table().to_pylist()]
-    return tuple(sorted(positions, key=lambda row: arms.index(row.arm)))
 
 
 def original_table(

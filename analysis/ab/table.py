@@ -135,17 +135,17 @@ def select_listeners(table: Table, metrics: Sequence[Metric]) -> queries.Rows:
     Raises:
         AnalysisError: A column is missing.
     """
-    one = Constant(1)
+    row = Constant(1)
     keys = {
         "arm": table.column(table.arm).cast("VARCHAR"),
         "segment": Constant(""),
-        "listener": table.column(table.listener) if table.listener else one,
+        "listener": table.column(table.listener) if table.listener else row,
     }
     values = {}
     for metric in metrics:
         for value in (RATIO.numerator, RATIO.denominator):
             column = getattr(metric, str(value))
-            number = one if column == ROWS else table.column(column)
+            number = row if column == ROWS else table.column(column)
             values[column_name(metric.name, str(value))] = number.cast("DOUBLE")
     columns = [value.alias(name) for name, value in (keys | values).items()]
     rows = table.rows.select(*columns)

@@ -28,7 +28,7 @@ Reason = Literal[
     "loss",  # every arm loses
     "undecided",  # the arm neither wins nor loses
 ]
-Standing = Literal[
+ArmOutcome = Literal[
     "subject",  # the arm that is shipped or waited for
     "ready",  # wins, while another is waited for
     "similar",  # wins, and is not surely worse than the subject
@@ -52,7 +52,7 @@ class ArmVerdict:
     ]  # guardrails of which it is not known whether they are kept
     # how many more listeners decide on it, if the effects stay as they are; None if unknown
     more_listeners: int | None = None
-    standing: Standing = "open"
+    outcome: ArmOutcome = "open"
 
     @property
     def wins(self) -> bool:
@@ -131,7 +131,7 @@ def _decide_arms(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
         return Verdict("ship", best.arm, "gain", arms=ranked)
     if not candidates:
         name = arms[0].arm if len(arms) == 1 else None
-        lost = tuple(replace(arm, standing="lost") for arm in arms)
+        lost = tuple(replace(arm, outcome="lost") for arm in arms)
         return Verdict("do not ship", name, "loss", arms=lost)
     subject = candidates[0]
     ranked = _rank(arms, subject, evidence)
@@ -142,7 +142,7 @@ def _decide_arms(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
 
 
 def _gain_pct(evidence: Evidence, arm: str) -> float:
-    """Return how much better an arm's first primary metric is, in %."""
+    """Compute the gain of an arm on its first primary metric, in %."""
     gains = (row.gain_pct for row in evidence.primary(arm))
     return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
 
@@ -166,7 +166,7 @@ def _weigh(evidence: Evidence, arm: str, analysis: InterimAnalysis) -> ArmVerdic
 
 
 def _is_worth_waiting(arm: ArmVerdict, best: ArmVerdict, evidence: Evidence) -> bool:
-    """Return whether an arm is surely better than the winner, and may keep its guardrails."""
+    """Check that an arm is surely better than the winner, and may keep its guardrails."""
     unclear = [evidence.effect(arm.arm, metric) for metric in arm.unclear]
     within = (effect.loss.value <= effect.allowed_loss for effect in unclear)
     return bool(arm.gain) and (arm.arm, best.arm) in evidence.beats and all(within)
@@ -175,9 +175,9 @@ def _is_worth_waiting(arm: ArmVerdict, best: ArmVerdict, evidence: Evidence) -> 
 def _rank(
     arms: Sequence[ArmVerdict], subject: ArmVerdict, evidence: Evidence
 ) -> tuple[ArmVerdict, ...]:
-    """Say how each arm stands beside the one that is shipped or waited for."""
+    """Set the outcome of each arm beside the one that is shipped or waited for."""
 
-    def standing(arm: ArmVerdict) -> Standing:
+    def outcome(arm: ArmVerdict) -> ArmOutcome:
         if arm is subject:
             return "subject"
         if arm.loss:
@@ -188,7 +188,7 @@ def _rank(
             return "beaten" if arm.gain else "behind"
         return "similar" if arm.wins else "open"
 
-    return tuple(replace(arm, standing=standing(arm)) for arm in arms)
+    return tuple(replace(arm, outcome=outcome(arm)) for arm in arms)
 
 
 def _more_listeners(

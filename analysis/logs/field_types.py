@@ -63,7 +63,7 @@ TRACK_KEYS = tuple(field.name for field in EVENT_FIELDS if field.type == "track"
 
 
 def rule_of(field_type: FieldType, kinds: IdKinds) -> FieldRule:
-    """Return what a type of field is in a log with ids of some kinds."""
+    """Look up the rule of a type of field in a log with ids of some kinds."""
     is_text = {"listener": kinds.users, "track": kinds.tracks}
     return _TEXT_ID if is_text.get(field_type) else _RULES[field_type]
 

@@ -122,7 +122,7 @@ def discover(
     Raises:
         AnalysisError: A path holds none, or a pipe or a device, or its name is not UTF-8.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in map(str, paths):
         matches = glob.glob(path, recursive=True)  # noqa: PTH207  the pattern may be absolute
         existing = [Path(path)] if Path(path).exists() else sorted(map(Path, matches))
@@ -131,8 +131,8 @@ def discover(
             raise AnalysisError(
                 f"{path}: {missing if existing else 'no such file or folder'}"
             )
-        found += logs
-    return _distinct(found)
+        files += logs
+    return _distinct(files)
 
 
 def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:

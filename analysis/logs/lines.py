@@ -91,8 +91,10 @@ def parse_line(
     for key in TRACK_KEYS:
         track = getattr(event, key) or 0
         if track > largest_track:
-            found = f"found {track} - at `$.{key}`"
-            raise ValueError(f"the catalogue's last track is {largest_track}, {found}")
+            raise ValueError(
+                f"the catalogue's last track is {largest_track}, "
+                f"found {track} - at `$.{key}`"
+            )
     return event
 
 

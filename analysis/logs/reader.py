@@ -132,7 +132,7 @@ def gather(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def kinds_of(files: Iterable[LogFile]) -> IdKinds:
-    """Return which ids of some logs are text, by most lines of the first log that has events."""
+    """Detect the kinds of ids of some logs by most lines of the first log that has events."""
     for file in files:
         counts: Counter[IdKinds] = Counter()
         with file.open() as text:
@@ -207,15 +207,17 @@ def _read_rows(
             rows = _canonical(pa.Table.from_batches([batch]))
             is_event = rows["is_event"].to_numpy()
             passed += len(rows)
-            others: list[tuple[int, bytes]] = []
+            refused: list[tuple[int, bytes]] = []
             if not (is_sound and is_event.all()):
-                of_batch = list(islice(lines, passed - len(rows), passed))
+                batch_lines = list(islice(lines, passed - len(rows), passed))
                 passed = 0
                 if not is_sound:
-                    is_event &= [repeated_key(line) is None for _, line in of_batch]
-                others = list(compress(of_batch, ~is_event))
+                    is_event &= [repeated_key(line) is None for _, line in batch_lines]
+                refused = list(compress(batch_lines, ~is_event))
             events = rows.select(schema_of(kinds).names)
-            read, rejects = _parse(file, events, is_event, others, kinds, largest_track)
+            read, rejects = _parse(
+                file, events, is_event, refused, kinds, largest_track
+            )
             yield ReadLines(file, *_number_ids(read, kinds), rejects)
 
 
@@ -228,12 +230,12 @@ def _filled_lines(text: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _canonical(rows: pa.Table) -> pa.Table:
-    """Return rows with experiments as canonical JSON; a row that has others is no event."""
-    given = rows["experiments"].combine_chunks()
-    encoded = given.dictionary_encode()
+    """Return rows with experiments as canonical JSON; a row that has refused is no event."""
+    logged = rows["experiments"].combine_chunks()
+    encoded = logged.dictionary_encode()
     texts = map(_cached_canonical, encoded.dictionary.to_pylist())
     arms = pa.array(texts, pa.string()).take(encoded.indices)
-    is_sound = pc.equal(pc.is_null(arms), pc.is_null(given))
+    is_sound = pc.equal(pc.is_null(arms), pc.is_null(logged))
     rows = _with_column(rows, "experiments", arms)
     return _with_column(rows, "is_event", pc.and_(rows["is_event"], is_sound))
 
@@ -242,18 +244,18 @@ def _parse(
     file: LogFile,
     events: pa.Table,
     is_event: npt.NDArray[np.bool_],
-    others: Sequence[tuple[int, bytes]],
+    refused: Sequence[tuple[int, bytes]],
     kinds: IdKinds,
     largest_track: int,
 ) -> tuple[pa.Table, list[Reject]]:
-    """Return the events of rows, and of the other lines among them, and the rejects."""
-    if not others:
+    """Return the events of rows, and of the refused lines among them, and the rejects."""
+    if not refused:
         return events, []
     positions = np.flatnonzero(is_event).tolist()
     parsed: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     for position, (number, line) in zip(
-        np.flatnonzero(~is_event).tolist(), others, strict=True
+        np.flatnonzero(~is_event).tolist(), refused, strict=True
     ):
         content = line.removesuffix(b"\n").removesuffix(b"\r")
         try:

@@ -99,7 +99,7 @@ def main(
             "unknown": sessions.unknown,
             "unfollowed": sessions.unfollowed,
             "logged": logged,
-            "recommendations": [_document(*found) for found in estimates],
+            "recommendations": [_document(*pair) for pair in estimates],
         }
         atomic_write_json(out, document)
     console = output()
@@ -130,9 +130,9 @@ def _estimate(
     except AnalysisError as error:
         raise AnalysisError(f"{lists.file}: {error}") from None
     data = lists.manifest.get("data", {})
-    known = {store.manifest.digest for store in events.stores}
-    known.add(content_digest(map(digest, events.logs)))
-    if data.get("store") in known and data.get("learned_from", "all") == "all":
+    digests = {store.manifest.digest for store in events.stores}
+    digests.add(content_digest(map(digest, events.logs)))
+    if data.get("store") in digests and data.get("learned_from", "all") == "all":
         reason = "the lists were learned from all sessions of these very logs"
         return replace(estimate, reasons=(reason, *estimate.reasons))
     return estimate

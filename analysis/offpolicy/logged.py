@@ -119,7 +119,7 @@ class LoggedSessions:
         return int(np.count_nonzero(~self.is_outcome))
 
     def before(self, flags: BoolArray) -> IntArray:
-        """Return how many flagged events are before each one in its session."""
+        """Count the flagged events before each one in its session."""
         counts: IntArray = np.cumsum(flags) - flags
         return counts - counts[self.first]
 

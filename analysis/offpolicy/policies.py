@@ -83,7 +83,7 @@ def match_lists(
         tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the
             longest).
     """
-    lists = align(users, tracks, known=sessions.users, depth=tracks.shape[1])
+    lists = align(users, tracks, listeners=sessions.users, depth=tracks.shape[1])
     rank = np.full(len(sessions.track), NOT_LISTED)
     # events are listener by listener
     events = np.bincount(sessions.listener, minlength=len(lists))

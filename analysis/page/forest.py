@@ -43,12 +43,12 @@ class Forest:
     @property
     def ends(self) -> tuple[float, float]:
         """The ends of the axis."""
-        found = [0.0] if self.from_zero else []
+        ends = [0.0] if self.from_zero else []
         for rows in self.groups.values():
             for row in rows:
-                found += filter(_is_known, (row.value, row.lower, row.upper))
-        low = min(found, default=0.0)
-        high = max(found, default=0.0)
+                ends += filter(_is_known, (row.value, row.lower, row.upper))
+        low = min(ends, default=0.0)
+        high = max(ends, default=0.0)
         padding = _PADDING * (high - low) or 1.0
         return low - padding, high + padding
 
@@ -70,7 +70,7 @@ class Forest:
         ]
 
     def place(self, value: float | None) -> float | None:
-        """Return where a value is on the axis, in % of its width; None where there is none."""
+        """Place a value on the axis, in % of its width; None without one."""
         low, high = self.ends
         return 100 * (value - low) / (high - low) if _is_known(value) else None
 

@@ -1,5 +1,6 @@
 """Fill templates in."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,16 @@ from analysis.page import numbers
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render(folder: Path, template: str, **values: object) -> str:
+def render(folders: Sequence[Path], template: str, **values: object) -> str:
     """Fill a template in; every text of the values is escaped.
 
     Args:
-        folder: Where the template is; the ones of this package are known as well.
+        folders: Where the templates are, beside those of this package.
         template: Name of its file; it extends `base.html.jinja`.
         values: What the template uses beside `n`, the functions of `analysis.page.numbers`; a
             missing one is an error.
     """
-    environment = _environment(folder, autoescape=True)
+    environment = _environment(*folders, autoescape=True)
     return environment.get_template(template).render(**values)
 
 
@@ -30,9 +31,9 @@ def load_macros(folder: Path, template: str) -> Any:  # noqa: ANN401  jinja2's m
     return _environment(folder, autoescape=False).get_template(template).module
 
 
-def _environment(folder: Path, *, autoescape: bool) -> jinja2.Environment:
+def _environment(*folders: Path, autoescape: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),
+        loader=jinja2.FileSystemLoader([*folders, _TEMPLATES]),
         autoescape=autoescape,  # noqa: S701  on for pages
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -30,7 +30,7 @@ class Resamples:
     seed: int  # seed of the run
 
     def blocks(self) -> Iterator[ByteArray]:
-        """Return how often each unit was drawn in blocks of resamples, shape (resamples, units).
+        """Count how often each unit was drawn, by block; shape (resamples, units).
 
         They are kept for the next call while they are small.
         """

@@ -256,5 +256,5 @@ def adjust(
         value = moments.mean(quantity) - shift
         return Estimate(value, max(0.0, variance), moments.count)
 
-    kept = adjusted(both).variance / both.variance(quantity)
-    return adjusted(control), adjusted(arm), kept
+    unexplained = adjusted(both).variance / both.variance(quantity)
+    return adjusted(control), adjusted(arm), unexplained

@@ -131,17 +131,17 @@ def parse_roles(text: str) -> dict[str, str]:
     Raises:
         AnalysisError: A pair is none, or a name is given twice.
     """
-    found: dict[str, str] = {}
+    roles: dict[str, str] = {}
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
         if not separator or not column:
             raise AnalysisError(
                 f"--columns {pair.strip()!r}: expected name=column, such as user=uid"
             )
-        if name in found:
+        if name in roles:
             raise AnalysisError(f"--columns {name}: given twice")
-        found[name] = column
-    return found
+        roles[name] = column
+    return roles
 
 
 def columns_by_name(named: Mapping[str, str]) -> Columns:
@@ -150,12 +150,12 @@ def columns_by_name(named: Mapping[str, str]) -> Columns:
     Raises:
         AnalysisError: A name is unknown or missing.
     """
-    known = [role.name for role in fields(Columns)]
+    roles = [role.name for role in fields(Columns)]
     for name in named:
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+        if name not in roles:
+            nearest = difflib.get_close_matches(name, roles, n=1, cutoff=0)[0]
             raise AnalysisError(
-                f"columns: {name}: unknown; the nearest is {nearest}, of {', '.join(known)}"
+                f"columns: {name}: unknown; the nearest is {nearest}, of {', '.join(roles)}"
             )
     if missing := [name for name in ("user", "item") if name not in named]:
         raise AnalysisError(f"columns: {' and '.join(missing)} not given")

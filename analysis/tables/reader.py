@@ -37,10 +37,10 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
         AnalysisError: There is none, or it is of no known kind.
     """
     missing = f"no file of plays or interactions here; known are {_KNOWN}"
-    known = (*CSV, *JSON_LINES, *PARQUET)
-    logs = files.discover(paths, known, missing)
+    suffixes = (*CSV, *JSON_LINES, *PARQUET)
+    logs = files.discover(paths, suffixes, missing)
     for file in logs:
-        if file.suffix not in known:
+        if file.suffix not in suffixes:
             problem = f"no file of interactions; known are {_KNOWN}"
             raise AnalysisError(f"{file.name}: {problem}")
     return logs
@@ -110,8 +110,8 @@ def _naming(problem: str) -> Iterator[None]:
     try:
         yield
     except queries.DatabaseError as error:
-        of_machine = (queries.OutOfMemory, *queries.DiskErrors)
-        if isinstance(error, of_machine) and "GZIP" not in str(error):
+        machine_errors = (queries.OutOfMemory, *queries.DiskErrors)
+        if isinstance(error, machine_errors) and "GZIP" not in str(error):
             raise
         line = queries.one_line(error)
         raise AnalysisError(f"{problem} ({line})") from None
@@ -169,8 +169,8 @@ def _open_json(
     named = (getattr(columns, role) for role in columns.known)
     keys = sorted({part for column in named for part in column.split("+")})
     if reading.where or reading.computed:
-        found = queries.fetch_table(connection, "interactions/json_keys")
-        keys = sorted(found["key"].to_pylist())
+        every_key = queries.fetch_table(connection, "interactions/json_keys")
+        keys = sorted(every_key["key"].to_pylist())
     return queries.open_json(rows, keys)
 
 
@@ -180,12 +180,12 @@ def find_columns(
     rows: queries.Rows,
     names: Sequence[str],
 ) -> dict[str, queries.Expression]:
-    """Return what each of `Columns` is in the rows that `open_rows` returns, NULL without one.
+    """Express each of `Columns` in the rows that `open_rows` returns, NULL without one.
 
     Raises:
         AnalysisError: The file lacks a column.
     """
-    found = dict(zip(names, rows.columns, strict=True))
+    columns = dict(zip(names, rows.columns, strict=True))
     values = {}
     missing = []
     for role, column in asdict(reading.columns).items():
@@ -193,10 +193,10 @@ def find_columns(
             values[role] = queries.Constant(None)
         elif column in reading.computed:
             values[role] = queries.Sql(reading.computed[column])
-        elif column in found:
-            values[role] = queries.Column(found[column])
-        elif found.keys() >= set(column.split("+")):
-            parts = [queries.Column(found[part]) for part in column.split("+")]
+        elif column in columns:
+            values[role] = queries.Column(columns[column])
+        elif columns.keys() >= set(column.split("+")):
+            parts = [queries.Column(columns[part]) for part in column.split("+")]
             join = queries.Constant(" - ")
             values[role] = queries.Function("concat_ws", join, *parts)
         else:
@@ -246,7 +246,7 @@ def _attach_rows(
 
 
 def _kind(file: LogFile, column: str, database_type: str) -> str:
-    """Return what ids of a column are by its type in a Parquet file."""
+    """Name the kind of a column's ids by its type in a Parquet file."""
     if database_type.endswith(("INT", "INTEGER")):
         return "whole number"
     if database_type == "VARCHAR" or database_type.startswith("ENUM"):

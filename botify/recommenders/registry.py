@@ -75,7 +75,8 @@ def check_name(name: str) -> str:
     if not RECOMMENDERS.keys() >= distinct or len(distinct) < len(names):
         allowed = ", ".join(RECOMMENDERS)
         raise ValueError(
-            f"no such recommender; allowed: {allowed}, and interleaved(a, b) of two of these"
+            f"{name}: no such recommender; allowed: {allowed}, "
+            "and interleaved(a, b) of two of these"
         )
     return name
 

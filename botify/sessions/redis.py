@@ -126,8 +126,12 @@ class RedisSessions:
 
     def _ask(self, *words: str | int | bytes) -> Any | None:  # noqa: ANN401  a reply of Redis
         """Ask for the reply to a command; None while Redis is down."""
-        if self._down_until_s and not self._may_try():
-            return None
+        if self._down_until_s:
+            with self._lock:  # one request tries Redis again, the others do without
+                now_s = time.monotonic()
+                if now_s < self._down_until_s:
+                    return None
+                self._down_until_s = now_s + PAUSE_S
         try:
             reply = self._command(*words)
         except (redis.RedisError, OSError):
@@ -135,15 +139,6 @@ class RedisSessions:
             return None
         self._down_until_s = 0.0
         return reply
-
-    def _may_try(self) -> bool:
-        """Decide whether this request tries a Redis that is down; the others do without."""
-        with self._lock:
-            now_s = time.monotonic()
-            if now_s < self._down_until_s:
-                return False
-            self._down_until_s = now_s + PAUSE_S
-            return True
 
 
 def _read_session(value: bytes) -> Session:

@@ -237,38 +237,33 @@ def fit(
             "search": {"iterations": iterations},
         }
         search = parse_config(SearchConfig, document, "the arguments")
-        return _fit(config, search, scratch, client)
-
-
-def _fit(
-    config: AlsConfig,
-    search: SearchConfig,
-    scratch: Workspace,
-    client: "Client | None",
-) -> FactorModel:
-    """Fit a model to the data of a search, in a block for each worker."""
-    store = open_store(search.store)
-    digest = dataset_digest(store, search)
-    scratch.folder.mkdir(parents=True, exist_ok=True)
-    modules = (fit_blocks.__module__,)
-    with open_cluster(search.cluster, scratch.on_disk, client, modules) as cluster:
-        with progress("Interactions", 100, "%") as report:
-            facts = (store, search, digest)
-            dataset = cached_dataset(*facts, scratch, cluster, report)
-        iterations = search.search.iterations
-        with progress("Fit", iterations, "iterations") as report:
-            number = search.cluster.workers  # None: one for each
-            blocks = cut_blocks(cluster, dataset, "all", number)
-            seed = search.seed
-            fit = scratch.sub("fit")
-            state = fit_blocks(cluster, blocks, config, seed, iterations, fit, report)
-        return FactorModel(
-            originals(store, "users", dataset.users),
-            originals(store, "items", dataset.tracks),
-            np.array(state["user_factors"]),
-            np.array(state["item_factors"]),
-            config,
-        )
+        store = open_store(search.store)
+        digest = dataset_digest(store, search)
+        scratch.folder.mkdir(parents=True, exist_ok=True)
+        modules = (fit_blocks.__module__,)
+        with open_cluster(search.cluster, scratch.on_disk, client, modules) as workers:
+            with progress("Interactions", 100, "%") as report:
+                facts = (store, search, digest)
+                dataset = cached_dataset(*facts, scratch, workers, report)
+            with progress("Fit", iterations, "iterations") as report:
+                number = search.cluster.workers  # None: one for each
+                parts = cut_blocks(workers, dataset, "all", number)
+                state = fit_blocks(
+                    workers,
+                    parts,
+                    config,
+                    seed,
+                    iterations,
+                    scratch.sub("fit"),
+                    report,
+                )
+            return FactorModel(
+                originals(store, "users", dataset.users),
+                originals(store, "items", dataset.tracks),
+                np.array(state["user_factors"]),
+                np.array(state["item_factors"]),
+                config,
+            )
 
 
 @contextmanager

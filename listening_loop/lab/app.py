@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from analysis.ab import words
 from analysis.ab.config import AbConfig
-from analysis.ab.page import TONES, draw_effects
+from analysis.ab.page import page_values
 from analysis.ab.report import build_report
 from analysis.page.render import render
 from listening_loop.client import ServiceClient
@@ -18,7 +18,7 @@ from listening_loop.lab import folders
 from listening_loop.lab.folders import AB_REPORT, find_entries
 from listening_loop.processes import command, shell_text
 from looplib.errors import UserError
-from recsys.report.figures import draw_leaderboard
+from recsys.report.figures import TEMPLATES, draw_leaderboard
 from recsys.search.folder import (
     LEDGER,
     REPORT,
@@ -35,6 +35,7 @@ _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+_TEMPLATES = (Path(__file__).parent / "templates", TEMPLATES, words.FOLDER)
 pages = Blueprint("lab", __name__)
 
 
@@ -122,7 +123,7 @@ def run(name: str) -> str:
 def live_experiment() -> str:
     """Show the experiment so far, with intervals that hold on every day."""
     service, log = current_app.config["SERVICE"], current_app.config["LOG"]
-    served = report = figure = None
+    served = report = None
     note = ""
     try:
         served = service.ask("GET", "/experiments")
@@ -133,11 +134,10 @@ def live_experiment() -> str:
         control = deciding["arms"][0]["name"]
         settings = AbConfig(control=control, shares=shares, secondary=())
         report = build_report([log], deciding["name"], settings)
-        figure = draw_effects(report) if report.effects else None
     except UserError as error:
         note = str(error)
-    values = {"served": served, "report": report, "figure": figure, "note": note}
-    return _page("live", url=service.url, tones=TONES, words=words, **values)
+    values = page_values(report) if report else {"report": None}
+    return _page("live", url=service.url, served=served, note=note, **values)
 
 
 def _root() -> Path:
@@ -156,8 +156,8 @@ def _find(file: str, name: str) -> Path:
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
     file = f"{template}.html.jinja"
-    templates = Path(__file__).parent / "templates"
-    return render(templates, file, link=url_for, when=_when, **values)
+    tools = {"link": url_for, "when": _when}
+    return render(_TEMPLATES, file, **tools, **values)
 
 
 def _when(moment: datetime | str) -> str:

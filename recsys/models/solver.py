@@ -53,9 +53,10 @@ def solve(
     regularization = row_regularization(heard.astype(np.float64), count, config)
     # what overflows is seen when the factors are checked
     with np.errstate(all="ignore"):
-        weights = np.float32([config.alpha, config.unobserved_weight, 0])
+        numbers = (config.alpha, config.unobserved_weight, 0)
         if has_confidences:
-            weights = np.float32([1, 1, -1])
+            numbers = (1, 1, -1)
+        alpha, unobserved, added = np.array(numbers, np.float32)
         kernels.solve(
             rows,
             across,
@@ -63,7 +64,7 @@ def solve(
             interactions.indices.astype(np.int32, copy=False),
             interactions.data,
             regularization.astype(np.float32),
-            tuple(weights),
+            (alpha, unobserved, added),
             config.cg_steps,
             threads,
         )

@@ -1,10 +1,13 @@
 """Draw the leaderboard of a search; the lab shows it too."""
 
+from pathlib import Path
+
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from recsys.report.runs import RunFolder, interval_of, is_baseline
 from recsys.search.leaderboard import Row, label_rows
 
+TEMPLATES = Path(__file__).parent
 _SHOWN = 12  # trials in the figure; the table has all
 
 

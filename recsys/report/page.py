@@ -1,13 +1,11 @@
 """Write the report of a search: `report.html` in its run folder, one page."""
 
-from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 from analysis.page.render import render
 from looplib.files import sha256_file
 from recsys.dataset.dataset import open_dataset
-from recsys.report.figures import draw_leaderboard
+from recsys.report.figures import TEMPLATES, draw_leaderboard
 from recsys.report.runs import is_baseline, read_folder
 from recsys.search.folder import (
     REPORT,
@@ -30,15 +28,12 @@ def write_report(address: str) -> None:
     dataset = open_dataset(store.sub(f"cache/{winner.dataset}").address)
     folder = read_folder(run, run.folder.resolve().name)
     page = render(
-        Path(__file__).parent,
+        [TEMPLATES],
         "page.html.jinja",
         run=folder,
         winner=winner,
         has_warnings=any(text.startswith(WARNING) for text in winner.warnings),
-        states=Counter(row["state"] for row in folder.candidates),
-        tied=sum(bool(row["ties"]) for row in folder.candidates[1:]),
-        fit_s=sum(row["fit_s"] for row in folder.candidates),
-        leaderboard=draw_leaderboard(folder),
+        figure=draw_leaderboard(folder),
         baselines=list(filter(is_baseline, folder.rows)),
         describe=describe_row,
         facts=dataset.summary,

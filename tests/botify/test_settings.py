@@ -91,9 +91,7 @@ def test_an_experiment_may_be_a_file_and_the_first_decides(tmp_path: Path) -> No
     assert found.deciding.owner == "us"
     assert found.deciding.shares == {"C": 0.25, "T1": 0.75}
     file.write_text("{name: B, arms: [{recommender: best}]}")
-    with pytest.raises(
-        ConfigError, match="experiment B, arm C: best: no such recommender"
-    ):
+    with pytest.raises(ConfigError, match="best: no such recommender"):
         load(tmp_path, experiments=f"[{file}]")
 
 

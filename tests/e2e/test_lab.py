@@ -122,7 +122,7 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
     page.goto(f"{lab}/runs/runs/going-on")
     progress = f"{len(trials)} trials have a score so far"
     expect(page.locator("#running")).to_contain_text(progress)
-    expect(page.locator("#leaderboard tbody tr")).to_have_count(len(trials))
+    expect(page.locator("#trials tbody tr")).to_have_count(len(trials))
     os.utime(folder / LOCK, (0, 0))
     page.reload()
     expect(page.locator("#interrupted")).to_be_visible()
@@ -132,7 +132,7 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
 def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> None:
     page.get_by_role("link", name="runs/second", exact=True).click()
     expect(page.locator("h1")).to_have_text("runs/second")
-    rows = page.locator("#leaderboard tbody tr")
+    rows = page.locator("#trials tbody tr")
     expect(rows).to_have_count(5)  # two trials and three baselines
     page.get_by_role("link", name="The report of this search").click()
     expect(page.locator("h1")).to_have_text("Search by ndcg@30")
@@ -147,7 +147,7 @@ def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> 
     expect(verdict).to_be_in_viewport(ratio=1)
     page.get_by_role("link", name="reports/als", exact=True).click()
     expect(page.locator("#verdict")).to_be_visible()
-    expect(page.locator("#original-table tbody tr")).to_have_count(5)
+    expect(page.locator("#arms-table tbody tr")).to_have_count(2)
 
 
 def test_a_run_says_how_to_publish_it_and_the_command_does_so(
@@ -174,9 +174,9 @@ def test_the_live_experiment_shows_what_is_logged_so_far(
 
     def are_shown() -> bool:
         page.goto(f"{lab}/live")
-        facts = page.locator("dl.facts div", has_text="Events read")
-        return "80" in facts.inner_text().split()
+        events = page.locator("#events")
+        return events.count() == 1 and events.inner_text() == "80"
 
     wait_until(are_shown, "the lab to look at the log again")
-    expect(page.get_by_role("row", name="C indexed")).to_be_visible()
+    expect(page.get_by_role("row", name="C indexed 50")).to_be_visible()
     expect(page.locator(".forest .label", has_text="T1").first).to_be_visible()

@@ -19,22 +19,12 @@ Scheme = Literal["light", "dark"]
 Open = Callable[..., AbstractContextManager[Page]]
 LARGE = Interval(1150.47, 972.25, 1358.31)
 NOTHING = Interval(nan, nan, nan)
-# Texts of a chart that lie on one another or reach out of it, and values that are wider than their
-# room.
-SPILLED = """() => [...document.querySelectorAll("svg.chart")].flatMap(svg => {
-    const room = svg.getBoundingClientRect();
-    const texts = [...svg.querySelectorAll("text")].filter(text => text.textContent.trim());
-    const boxes = texts.map(text => text.getBoundingClientRect());
-    const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
-        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
-    return texts.filter((text, i) =>
-        boxes[i].left < room.left - 4 || boxes[i].right > room.right + 4
-        || boxes.some((box, j) => j < i && meet(box, boxes[i]))).map(text => text.textContent);
-}).concat([...document.querySelectorAll(".facts dd, .forest .label, .forest .value")]
-    .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent))"""
+# Values that are wider than their room.
+SPILLED = """() => [...document.querySelectorAll(".forest .label, .forest .value")]
+    .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent)"""
 
 COLOURS = """() => [getComputedStyle(document.body).backgroundColor,
-    getComputedStyle(document.querySelector("svg.chart text")).fill]"""
+    getComputedStyle(document.querySelector(".forest .line")).backgroundColor]"""
 pytestmark = pytest.mark.slow
 
 
@@ -58,7 +48,6 @@ def opened(browser: Browser, tmp_path: Path) -> Open:
 
 
 def test_page_and_charts_follow_the_readers_colours(opened: Open) -> None:
-    """One SVG serves light, dark and print: its colours are those of the page around it."""
     colours: dict[str, list[str]] = {}
     text = render(make_report(days=3))
     for scheme in get_args(Scheme):
@@ -78,9 +67,8 @@ def test_on_a_telephone_the_verdict_and_every_effect_are_seen_without_scrolling_
 ) -> None:
     names = ("C", *(f"T{arm} with quite a long name" for arm in range(1, arms)))
     with opened(render(make_report(names)), 390) as page:
-        table = page.locator("table[id^=primary-]").first
-        effects = table.locator("tbody tr td:nth-child(2)")
-        assert effects.count() == arms
+        effects = page.locator(".forest span.value")
+        assert effects.count() == 5 * (arms - 1)
         for cell in [page.locator("#verdict"), *effects.all()]:
             box = cell.bounding_box()
             assert box is not None

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -212,13 +212,13 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
 
 
 def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
-    calls: list[tuple[Callable[[], object], str]] = [
+    calls: Sequence[tuple[Callable[[], object], str]] = (
         (lambda: found.recommend(["nobody"]), "listener 'nobody': unknown"),
         (lambda: found.recommend(["u1"], n=99), "lists have 30"),
         (lambda: found.model.recommend("u1"), "a list of listeners is expected"),
         (lambda: found.model.similar(["t1", "x"]), "track 'x': unknown to the model"),
         (lambda: found.model.fold_in({"x": 1}), "none of its 1 tracks is known"),
-    ]
+    )
     for call, message in calls:
         with pytest.raises(ll.Error, match=message):
             call()

@@ -207,9 +207,9 @@ def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> No
     )
     assert said(case) == (
         "Ship T3 (in_order). Listeners hear 92 % more per session than with C (random): 3.67 "
-        "instead of 1.91 tracks; the true gain is likely between 74 and 110 %. The safety limit "
-        "holds. T4 (session_als) and T1 (sticky_artist) did about as well; this test finds "
-        "no difference between them. T2 (top_pop) is better than C (random), worse than T3 "
+        "instead of 1.91 tracks; the true gain is likely between 74 and 110 %. All safety "
+        "limits hold. T4 (session_als) and T1 (sticky_artist) did about as well; this test finds "
+        "no difference. T2 (top_pop) is better than C (random), worse than T3 "
         "(in_order). "
         "T6 (mine) breaks a safety limit: 'Sessions per listener' was to stay above -10 %, and is "
         "-40 % (-52 to -28 %). T5 (latest) is worse than C (random): 'Listening time per session' "
@@ -243,7 +243,7 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
     )
     (warning,) = words.warnings(report)
     assert warning == (
-        "'99th percentile of latency' is not compared: no request was answered by itself."
+        "'99th percentile of latency' is not compared for T1: no request was answered by itself."
     )
 
 

@@ -1,6 +1,6 @@
 -- One row per event of a slice, with the arm that its listener was in.
--- $everybody    BOOLEAN, all listeners are in one arm, ''
--- $experiment   VARCHAR, JSON pointer of the experiment whose arms are wanted otherwise
+-- $all_listeners  BOOLEAN, all listeners are in one arm, ''
+-- $experiment     VARCHAR, JSON pointer of the experiment whose arms are wanted otherwise
 -- FROM events(user BIGINT, experiments VARCHAR, recommender VARCHAR, request BIGINT, session VARCHAR, propensity DOUBLE)
 -- FROM left_out(user BIGINT)
 -- Columns:
@@ -12,7 +12,7 @@
 WITH names AS (
     SELECT
         experiments, recommender,
-        if($everybody, '', json_extract_string(experiments, $experiment)) AS arm,
+        if($all_listeners, '', json_extract_string(experiments, $experiment)) AS arm,
         regexp_extract(
             recommender, '^(?:(\w+) of )?(interleaved\((\w+), ?(\w+)\))$', ['drawn_by', 'both', 'first', 'second']
         ) AS pair

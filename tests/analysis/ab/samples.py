@@ -8,7 +8,7 @@ from analysis.ab.events import DAY_MS
 from analysis.ab.evidence import Quality
 from analysis.ab.interleaving import Preference
 from analysis.ab.metrics import ORIGINAL_METRICS
-from analysis.ab.report import OriginalRow, Position, Report
+from analysis.ab.report import OriginalRow, Report
 from analysis.ab.verdict import ArmVerdict, Verdict
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
@@ -149,7 +149,7 @@ def make_report(
                     None,
                     "time_per_session",
                     (),
-                    standing="similar" if number else "subject",
+                    outcome="similar" if number else "subject",
                 )
                 for number, arm in enumerate(treated)
             ),
@@ -169,16 +169,6 @@ def make_report(
             for metric in ORIGINAL_METRICS
         ),
         effects=tuple(effects),
-        positions=tuple(
-            Position(
-                arm,
-                rank,
-                int(9_000 * 0.78**rank),
-                0.24 + (0.6 + 0.05 * number) * math.exp(-0.5 * rank),
-            )
-            for number, arm in enumerate(arms)
-            for rank in range(1, 21)
-        ),
         quality=Quality(
             events=842_404,
             dropped_events=1_930,

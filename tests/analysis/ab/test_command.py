@@ -89,7 +89,7 @@ def test_the_shipped_configuration_is_the_default_one() -> None:
 def test_the_command_writes_the_report_and_prints_the_table(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ("positions=12", "min_listeners=20", "smallest_experiment=60")
+    given = ("power=0.9", "min_listeners=20", "smallest_experiment=60")
     argv = [
         str(log),
         "--experiment",
@@ -109,7 +109,7 @@ def test_the_command_writes_the_report_and_prints_the_table(
     assert 'data-decision="ship"' in (tmp_path / "out" / "report.html").read_text(
         encoding="utf-8"
     )
-    assert load_config(AbConfig, tmp_path / "out" / "config.yaml").positions == 12
+    assert load_config(AbConfig, tmp_path / "out" / "config.yaml").power == 0.9
 
 
 @pytest.mark.parametrize(

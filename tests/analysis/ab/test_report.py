@@ -82,18 +82,6 @@ def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -
     assert found.listeners == {"C": 32, "T1": 30}
 
 
-def test_positions_count_every_event_of_closed_sessions(report: Report) -> None:
-    tracks = {
-        row.arm: row
-        for row in report.original_table
-        if row.metric == "mean_tracks_per_session"
-    }
-    events = sum(one.events for one in report.positions if one.arm == "T1")
-    # four sessions for everybody
-    assert events == pytest.approx(tracks["T1"].arm_mean * report.sessions["T1"])
-    assert next(one for one in report.positions if one.position == 1).mean_time == 1.0
-
-
 def without_source(report: Report) -> bytes:
     return orjson.dumps(replace(report, sources=()))
 

@@ -72,9 +72,3 @@ class Parser(HTMLParser):
 def read_table(page: Element, name: str) -> list[list[str]]:
     table = page.find("table", id=name)[0]
     return [[cell.text for cell in row.children] for row in table.find("tr")]
-
-
-def pictures(page: Element) -> list[Element]:
-    return [
-        element for element in page.walk() if element.attributes.get("role") == "img"
-    ]
