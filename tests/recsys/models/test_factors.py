@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import NO_TRACK, Float32Array
 from recsys.dataset.interactions import Interactions
-from recsys.models.factors import Factors, fill_up, keep_tracks
+from recsys.models.factors import Factors
 from recsys.models.kernels.ranking import rank_tracks
 
 
@@ -64,25 +64,3 @@ def test_listeners_who_heard_none_get_the_popular_tracks() -> None:
     assert lists.tolist() == [[3, 2, 1], [0, 2, 1]]
     unseen = factors.recommend(train, 3, threads=1, pool="new")
     assert unseen.tolist() == [[3, -1, -1], [0, 2, 1]]
-
-
-def test_short_lists_are_filled_with_what_they_do_not_have() -> None:
-    lists = np.array([[3, NO_TRACK, NO_TRACK], [1, 2, 3], [NO_TRACK] * 3], np.int32)
-    more = np.array([[5, 3, 6], [7, 8, 9], [4, NO_TRACK, NO_TRACK]], np.int32)
-    assert fill_up(lists, more).tolist() == [
-        [3, 5, 6],
-        [1, 2, 3],
-        [4, NO_TRACK, NO_TRACK],
-    ]
-
-
-def test_what_is_left_out_leaves_the_order_of_the_rest_and_no_track_at_the_end() -> (
-    None
-):
-    lists = np.tile(np.array([4, 0, 3], dtype=np.int32), (3, 1))
-    is_kept = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 1]], dtype=np.bool_)
-    assert keep_tracks(lists, is_kept).tolist() == [
-        [4, 3, NO_TRACK],
-        [3, NO_TRACK, NO_TRACK],
-        [4, 0, 3],
-    ]
