@@ -14,7 +14,7 @@ from looplib.errors import UserError
 
 
 class BotifyError(UserError):
-    """A service that cannot start, as settings or catalogue are wrong; base of its errors."""
+    """Base of the service's errors; itself: settings or catalogue do not let it start."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
 

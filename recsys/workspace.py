@@ -1,4 +1,6 @@
-"""Turn an address into a folder of this machine: download what is read, upload what is done.
+"""Storage by fsspec: cache what an address such as s3:// holds as a folder of this machine.
+
+Another storage begins at `_file_system`.
 
 An address is a path, or one such as `s3://bucket/folder`. All code reads and writes
 `Workspace.folder`. A path is its own folder, and there downloads and uploads do nothing. The folder

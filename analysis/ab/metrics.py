@@ -45,9 +45,9 @@ class Metric(Config):
     better: Literal["higher", "lower"] = "higher"  # what is better
     # the quantile that it is of the values of all listeners
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
-    # why there may be nothing of it, for people
+    # what is shown where there is no value
     absent: str = "there is no value of it"
-    # whether it can be computed from the time before the experiment, and says something of now
+    # CUPED: whether its value before the experiment is a covariate
     has_past: bool = True
 
     @model_validator(mode="before")

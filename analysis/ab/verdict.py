@@ -3,8 +3,11 @@
 The first rule that applies decides, in the order in which `decide` asks. Of the arms, each by the
 intervals that decide, one *loses* if a guardrail is broken or a primary metric is significantly
 worse; it *wins* if it does not lose, a primary metric is significantly better, and every guardrail
-is kept. An arm that is surely better than the best winner is waited for while a guardrail of it is
-unclear. `words` says a verdict in sentences.
+is kept. `words` says a verdict in sentences. It is to wait
+
+- while an arm has fewer than `min_listeners`,
+- while no arm wins and one neither wins nor loses, or
+- for an arm that is surely better than the best winner while a guardrail of it is unclear.
 """
 
 import math

@@ -21,20 +21,20 @@ def render(folders: Sequence[Path], template: str, **values: object) -> str:
         values: What the template uses beside `n`, the functions of `analysis.page.numbers`; a
             missing one is an error.
     """
-    environment = _environment(*folders, autoescape=True)
+    environment = _environment(*folders)
     return environment.get_template(template).render(**values)
 
 
 @cache
 def load_macros(folder: Path, template: str) -> Any:  # noqa: ANN401  jinja2's module
     """Load the macros of a template of plain text, to be called as functions."""
-    return _environment(folder, autoescape=False).get_template(template).module
+    return _environment(folder).get_template(template).module
 
 
-def _environment(*folders: Path, autoescape: bool) -> jinja2.Environment:
+def _environment(*folders: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, _TEMPLATES]),
-        autoescape=autoescape,  # noqa: S701  on for pages
+        autoescape=jinja2.select_autoescape(["html.jinja"]),  # of pages
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

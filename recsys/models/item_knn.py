@@ -27,9 +27,10 @@ class ItemKnnConfig(Config):
 
 
 class SimilarityModel(Model):
-    """Score a track by its similarity to the tracks heard, each by its listening time.
+    """Base of item-to-item models: score a track by its similarity to the tracks heard.
 
-    A kind fits `similarity`. Popular tracks come after what is similar.
+    Each track heard counts by its listening time. A kind fits `similarity`, which has no negative
+    values: products of these would be left out of the sums. Popular tracks end short lists.
     """
 
     similarity: csr_matrix  # shape (tracks, tracks)

@@ -1,4 +1,7 @@
-"""Open a session store at a path or an address; its parts are downloaded as they are read."""
+"""Open a session store, local or remote, and download its files as they are read.
+
+Storage back ends, such as s3://, are those of `recsys.workspace`.
+"""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby

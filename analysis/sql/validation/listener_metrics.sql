@@ -18,9 +18,9 @@
 --   ndcg               Σ over hits of 1 / log2(rank + 1), divided by the same sum over ranks 1 … min(k, R)
 --   precision          hits / k
 --   recall             hits / R
---   map                Σ over hits of (hits up to and with this one) / rank, divided by min(k, R)
+--   map                average precision, whose mean is MAP@k: Σ over hits of the precision at their rank, divided by min(k, R)
 --   mrr                1 / rank of the first hit; 0 without one
---   hit_rate           1 with a hit, 0 without; these first six are NULL where R = 0
+--   hit_rate           1 with a hit, 0 without; ndcg to hit_rate are NULL where R = 0
 --   graded_ndcg        Σ over the first k of listening time / log2(rank + 1), divided by the same sum over the held-out
 --                      tracks sorted by listening time, longest first, up to k of them; NULL where nothing was heard
 --   heard              recommendations among the first k that were heard in the held-out sessions, for any time
