@@ -172,7 +172,7 @@ def _refused_lines(
             yield (
                 digest,
                 [
-                    Malformed(
+                    (
                         _line_number(row["row"], file, reading),
                         row["reason"],
                         row["text"],
@@ -190,8 +190,8 @@ def _line_number(row: int, file: _CheckedFile, reading: Reading) -> int:
     if not file.file.path.name.removesuffix(".gz").lower().endswith(CSV):
         return row
     line = row + reading.header
-    for malformed in file.malformed:
-        if malformed.line > line:
+    for malformed_line, _, _ in file.malformed:
+        if malformed_line > line:
             break
         line += 1
     return line
