@@ -95,11 +95,11 @@ class NewFiles:
                 # a power cut must not take back what is counted
                 os.fsync(text.fileno())
             start = 0
-            while known := self._longest_known(text, start):
-                start += known.bytes
+            while source := self._longest_known(text, start):
+                start += source.bytes
                 if self._reading and start < size:
                     raise AnalysisError(
-                        f"{log.name}: grew since {known.name} was read; ingest its new rows as a "
+                        f"{log.name}: grew since {source.name} was read; ingest its new rows as a "
                         "file of their own, or all of it into a new store"
                     )
             if log.is_gzipped and not start:

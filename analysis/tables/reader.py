@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 from analysis import queries
 from analysis.errors import AnalysisError
@@ -46,12 +45,8 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
     return logs
 
 
-class Malformed(NamedTuple):
-    """A line of a CSV file that is no row."""
-
-    line: int
-    reason: str
-    text: str
+# a line of a CSV file that is no row: its number, why, and its text
+Malformed = tuple[int, str, str]
 
 
 def check_file(
@@ -95,10 +90,10 @@ def check_file(
                 has_order=reading.columns.orders_by_position,
                 known=[*reading.columns.known],
             )
-            malformed = []
+            malformed: list[Malformed] = []
             if suffix in CSV and not reading.lists:
                 lines = queries.fetch_table(connection, "interactions/malformed_rows")
-                malformed = [Malformed(**line) for line in lines.to_pylist()]
+                malformed = [tuple(line.values()) for line in lines.to_pylist()]
     if not written and not malformed:
         raise AnalysisError(f"{file.name}: empty; at least one row is expected")
     return written, malformed

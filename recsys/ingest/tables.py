@@ -170,7 +170,7 @@ def _refused_lines(
             yield (
                 digest,
                 [
-                    Malformed(
+                    (
                         _line_number(row["row"], file, reading),
                         row["reason"],
                         row["text"],
@@ -188,8 +188,8 @@ def _line_number(row: int, file: _CheckedFile, reading: Reading) -> int:
     if file.file.suffix not in CSV:
         return row
     line = row + reading.header
-    for malformed in file.malformed:
-        if malformed.line > line:
+    for malformed_line, _, _ in file.malformed:
+        if malformed_line > line:
             break
         line += 1
     return line

@@ -1,7 +1,7 @@
 -- One row per thing that is wrong with aggregates, the gravest first: where and what, for people.
 -- $metrics  VARCHAR[], the metrics that are wanted
 -- FROM aggregates(metric VARCHAR)
--- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, is_date BOOLEAN, place VARCHAR)
+-- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, place VARCHAR)
 -- Columns:
 --   error  VARCHAR
 WITH
@@ -30,17 +30,6 @@ missing AS (
     ) AS times
     JOIN spans ON spans.metric = times.metric
     ANTI JOIN timed ON timed.metric = times.metric AND timed.arm = spans.arm AND timed.moment = times.moment
-),
-days AS (
-    SELECT *, day - lag(day) OVER by_day AS step, lag(time) OVER by_day AS time_before
-    FROM (
-        SELECT metric, floor(moment) AS day, min(time) AS time
-        FROM timed
-        -- a fraction is no day, and a large number counts seconds or is a date without hyphens
-        WHERE is_date OR (moment < 10000 AND NOT contains(time, '.'))
-        GROUP BY metric, day
-    )
-    WINDOW by_day AS (PARTITION BY metric ORDER BY day)
 ),
 errors AS (
     SELECT
@@ -73,9 +62,7 @@ errors AS (
     SELECT
         6, moment,
         concat(place, ': a ratio has denominator_mean, denominator_variance of at least 0 and covariance; here they are ',
-            coalesce(CAST(denominator_mean AS VARCHAR), 'missing'), ', ',
-            coalesce(CAST(denominator_variance AS VARCHAR), 'missing'), ' and ',
-            coalesce(CAST(covariance AS VARCHAR), 'missing'))
+            CAST([denominator_mean, denominator_variance, covariance] AS VARCHAR))
     FROM timed
     WHERE coalesce(denominator_mean, denominator_variance, covariance) IS NOT NULL
         AND (denominator_variance >= 0 AND isfinite(denominator_mean) AND isfinite(covariance)) IS NOT TRUE
@@ -111,13 +98,6 @@ errors AS (
             '; counts are of all listeners so far, which never fall')
     FROM ordered
     WHERE count < count_before
-    UNION ALL
-    SELECT
-        12, day,
-        concat('metric ', metric, ': no row between ', time_before, ' and ', time, '; add what is missing, ',
-            'or leave out what is before ', time)
-    FROM (SELECT *, min(step) OVER (PARTITION BY metric) AS least FROM days)
-    WHERE step > greatest(least, 1)
 )
 SELECT error
 FROM errors

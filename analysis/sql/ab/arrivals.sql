@@ -5,13 +5,13 @@
 --   listeners  BIGINT
 --   events     BIGINT
 WITH begun AS (
-    SELECT min(timestamp) // 86400000 AS day, count(*) AS listeners
+    SELECT timestamp // 86400000 AS day, count(*) AS listeners
     FROM (SELECT user, min(timestamp) AS timestamp FROM assigned WHERE arm IS NOT NULL GROUP BY user)
-    GROUP BY timestamp // 86400000
+    GROUP BY ALL
 )
 SELECT timestamp // 86400000 AS day, coalesce(any_value(listeners), 0) AS listeners, count(*) AS events
 FROM assigned
 LEFT JOIN begun ON begun.day = timestamp // 86400000
 WHERE arm IS NOT NULL
-GROUP BY timestamp // 86400000
+GROUP BY ALL
 ORDER BY day

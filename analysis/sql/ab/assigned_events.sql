@@ -21,7 +21,7 @@ WITH names AS (
 SELECT
     events.* EXCLUDE (experiments, recommender, request, session, propensity),
     coalesce(nullif(pair.both, ''), events.recommender) AS recommender,
-    CASE WHEN pair.drawn_by = '' THEN NULL WHEN pair.drawn_by = pair.first THEN 1 WHEN pair.drawn_by = pair.second THEN 2 END AS credit,
+    CASE nullif(pair.drawn_by, '') WHEN pair.first THEN 1 WHEN pair.second THEN 2 END AS credit,
     CASE WHEN left_out.user IS NULL THEN arm END AS arm
 FROM events
 JOIN names

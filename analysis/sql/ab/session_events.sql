@@ -6,9 +6,9 @@
 -- $arms           VARCHAR[], arms with a recommender of their own
 -- $recommenders   VARCHAR[], theirs
 -- $end_ms         BIGINT, the first millisecond after the experiment's planned end
--- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, recommender VARCHAR, credit INTEGER)
+-- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender VARCHAR, credit INTEGER)
 -- Columns:
---   user, arm, timestamp, track, time  as in assigned, with what else it has
+--   user, arm, timestamp, track, time, latency  as in assigned
 --   credit       INTEGER, 1 or 2 where the first or second of two interleaved recommenders recommended the track
 --   is_last      BOOLEAN, the message is 'last'
 --   position     BIGINT, 1 for the listener's first event in the arm
@@ -51,10 +51,9 @@ ordered AS (
     WINDOW in_order AS (PARTITION BY user, arm ORDER BY timestamp, is_last, track, time, recommendation)
 )
 SELECT
-    ordered.* EXCLUDE (
-        recommendation, recommender, closed_sessions, last_before, timestamp_before, timestamp_two_before,
-        timestamp_after, track_before, time_before, recommended_before, credit_before
-    ) REPLACE (CASE WHEN NOT last_before AND track = recommended_before THEN credit_before END AS credit),
+    user, ordered.arm, timestamp, track, time, latency,
+    CASE WHEN NOT last_before AND track = recommended_before THEN credit_before END AS credit,
+    is_last, position, number,
     number < closed_sessions AS is_closed,
     coalesce(last_before, true) AS is_organic,
     NOT is_last AND recommender IS NOT NULL AS is_named,

@@ -8,22 +8,17 @@
 --   place     VARCHAR, which row it is, for people
 WITH typed AS (
     SELECT
-        CAST(arm AS VARCHAR) AS arm,
-        CAST(metric AS VARCHAR) AS metric,
-        CAST(time AS VARCHAR) AS time,
-        CAST(count AS DOUBLE) AS count,
-        CAST(mean AS DOUBLE) AS mean,
-        CAST(variance AS DOUBLE) AS variance,
-        CAST(denominator_mean AS DOUBLE) AS denominator_mean,
-        CAST(denominator_variance AS DOUBLE) AS denominator_variance,
-        CAST(covariance AS DOUBLE) AS covariance
+        CAST(COLUMNS(['arm', 'metric', 'time']) AS VARCHAR) AS '\0',
+        CAST(
+            COLUMNS(['count', 'mean', 'variance', 'denominator_mean', 'denominator_variance', 'covariance']) AS DOUBLE
+        ) AS '\0'
     FROM (
+        SELECT *
+        FROM aggregates
+        UNION ALL BY NAME
         -- what aggregates need not have
         SELECT NULL AS time, NULL AS denominator_mean, NULL AS denominator_variance, NULL AS covariance
         WHERE false
-        UNION ALL BY NAME
-        SELECT *
-        FROM aggregates
     )
 )
 SELECT

@@ -19,13 +19,21 @@
 --   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL where it is not known
 --   title, artist          VARCHAR; NULL where the file does not say
 --   reason, text           VARCHAR, what is wrong with the row, and the row as text; NULL if nothing is
-WITH numbered AS (SELECT *, row_number() OVER () AS row FROM raw_rows),
+WITH numbered AS (
+    SELECT
+        *,
+        row_number() OVER () AS row,
+        list_contains($known, 'weight') AS has_weight,
+        list_contains($known, 'timestamp') AS has_time,
+        list_contains($known, 'session') AS has_session
+    FROM raw_rows
+),
 parsed AS (
     SELECT
         * REPLACE (nullif(propensity, '') AS propensity, nullif(organic, '') AS organic),
         coalesce(share, played || ' of ' || duration) AS heard,
         CASE
-            WHEN list_contains($known, 'weight') THEN TRY_CAST(weight AS DOUBLE)
+            WHEN has_weight THEN TRY_CAST(weight AS DOUBLE)
             WHEN $has_share
             THEN coalesce(
                 TRY_CAST(share AS DOUBLE) / $full_share,
@@ -71,26 +79,24 @@ verified AS (
         *,
         CASE
             WHEN fault IS NOT NULL THEN fault
-            WHEN user IS NULL THEN 'user is missing'
+            WHEN coalesce(user, '') = '' THEN 'user is missing'
             WHEN user_kind NOT IN ('whole number', 'text', 'digits', 'characters') THEN 'user is of type ' || user_kind || '; a whole number or text is allowed'
-            WHEN user = '' THEN 'user is empty'
-            WHEN track IS NULL THEN 'item is missing'
+            WHEN coalesce(track, '') = '' THEN 'item is missing'
             WHEN track_kind NOT IN ('whole number', 'text', 'digits', 'characters') THEN 'item is of type ' || track_kind || '; a whole number or text is allowed'
-            WHEN track = '' THEN 'item is empty'
-            WHEN list_contains($known, 'weight') AND weight IS NULL THEN 'weight is missing'
-            WHEN list_contains($known, 'weight') AND amount IS NULL THEN 'weight ' || left(weight, 40) || ' is no number'
-            WHEN list_contains($known, 'weight') AND NOT (amount >= 0 AND amount <= 1e15) THEN 'weight ' || left(weight, 40) || '; 0 to 1e15 is allowed'
+            WHEN has_weight AND weight IS NULL THEN 'weight is missing'
+            WHEN has_weight AND amount IS NULL THEN 'weight ' || left(weight, 40) || ' is no number'
+            WHEN has_weight AND NOT (amount >= 0 AND amount <= 1e15) THEN 'weight ' || left(weight, 40) || '; 0 to 1e15 is allowed'
             WHEN $has_share AND coalesce(heard, '') = '' THEN 'share is missing'
             WHEN $has_share AND NOT coalesce(amount >= 0 AND amount <= 1, false)
             THEN 'share ' || left(heard, 40) || '; 0 to ' || CAST($full_share AS BIGINT) || ' is allowed'
             WHEN organic IS NOT NULL AND is_organic IS NULL THEN 'organic ' || left(organic, 40) || '; true, false, 1 and 0 are allowed'
             WHEN propensity IS NOT NULL AND NOT coalesce(probability > 0 AND probability <= 1, false)
             THEN 'propensity ' || left(propensity, 40) || '; above 0 to 1 is allowed'
-            WHEN list_contains($known, 'timestamp') AND timestamp IS NULL THEN 'timestamp is missing'
-            WHEN list_contains($known, 'timestamp') AND moment_ms IS NULL
+            WHEN has_time AND timestamp IS NULL THEN 'timestamp is missing'
+            WHEN has_time AND moment_ms IS NULL
             THEN 'timestamp ' || left(timestamp, 40) || ' is neither a number of seconds or milliseconds since 1970 nor a date'
-            WHEN list_contains($known, 'timestamp') AND NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'timestamp ' || left(timestamp, 40) || '; 1970 to 5138 is allowed'
-            WHEN list_contains($known, 'session') AND coalesce(session, '') = '' THEN 'session is missing'
+            WHEN has_time AND NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'timestamp ' || left(timestamp, 40) || '; 1970 to 5138 is allowed'
+            WHEN has_session AND coalesce(session, '') = '' THEN 'session is missing'
             WHEN $has_order AND coalesce(position, '') = '' THEN 'position is missing'
             WHEN $has_order AND NOT coalesce(place >= 0 AND place < 1e14 AND place = floor(place), false)
             THEN 'position ' || left(position, 40) || '; a whole number from 0 to 1e14 is allowed'
@@ -103,11 +109,11 @@ SELECT
     amount AS weight,
     CASE
         WHEN reason IS NOT NULL THEN NULL
-        WHEN list_contains($known, 'timestamp') THEN CAST(moment_ms AS BIGINT)
+        WHEN has_time THEN CAST(moment_ms AS BIGINT)
         WHEN $has_order THEN CAST(place AS BIGINT)
     END AS timestamp,
-    CASE WHEN reason IS NULL AND list_contains($known, 'timestamp') THEN clock END AS clock,
-    CASE WHEN list_contains($known, 'session') THEN session END AS session,
+    CASE WHEN reason IS NULL AND has_time THEN clock END AS clock,
+    CASE WHEN has_session THEN session END AS session,
     place AS position,
     coalesce(is_organic, false) AS organic,
     probability AS propensity,

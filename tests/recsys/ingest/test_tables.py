@@ -95,7 +95,7 @@ def test_a_timestamp_is_seconds_or_milliseconds_or_a_date(
 
 BAD: list[tuple[Row, str]] = [
     ({"uid": None}, "user is missing"),
-    ({"uid": ""}, "user is empty"),
+    ({"uid": ""}, "user is missing"),
     ({"uid": 1.5}, "user is of type double; a whole number or text is allowed"),
     ({"uid": [1]}, "user is of type array; a whole number or text is allowed"),
     ({"song": None}, "item is missing"),
