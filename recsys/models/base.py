@@ -48,7 +48,13 @@ class Model(ABC):
         config_type: type[Config] = get_type_hints(cls)["config"]
         return config_type
 
-    def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:  # noqa: ARG002  of kinds
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        seed: int,  # noqa: ARG002  kinds that draw use it
+        threads: int,
+    ) -> Self:
         """Fit the model; a kind that learns more than what was heard extends this.
 
         Args:

@@ -101,7 +101,8 @@ class Scorer:
         name = self.listeners_file(checkpoint)
         try:
             with np.load(run.cached(name)) as arrays:
-                return arrays[self.validation.select]  # type: ignore[no-any-return]  # numpy says Any
+                values: FloatArray = arrays[self.validation.select]
+                return values
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
