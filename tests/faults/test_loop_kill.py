@@ -130,7 +130,7 @@ def test_after_kills_the_loop_continues_and_every_event_counts_once(
         psutil.wait_procs(workers, timeout=60)
         assert not any(worker.is_running() for worker in workers)
     output = config.with_suffix(".out")
-    assert "The service failed: killed by SIGKILL" in output.read_text()
+    assert "the service failed: killed by SIGKILL" in output.read_text()
     assert not (day / "traffic.json").exists()
 
     with looping(config) as loop:
