@@ -3,8 +3,5 @@
 -- FROM unsorted(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT)
 -- Columns:
 --   user, timestamp, message, track
-WITH numbered AS (
-    SELECT *, row_number() OVER () AS number FROM unsorted
-)
-SELECT * EXCLUDE (number) FROM numbered
-ORDER BY user, timestamp, message = 'last', track, number
+SELECT * FROM unsorted
+ORDER BY user, timestamp, message = 'last', track, row_number() OVER ()

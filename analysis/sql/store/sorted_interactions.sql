@@ -3,8 +3,5 @@
 -- FROM unsorted(user BIGINT, timestamp BIGINT, track BIGINT)
 -- Columns:
 --   user, timestamp, track
-WITH numbered AS (
-    SELECT *, row_number() OVER () AS number FROM unsorted
-)
-SELECT * EXCLUDE (number) FROM numbered
-ORDER BY user, timestamp NULLS FIRST, track, number
+SELECT * FROM unsorted
+ORDER BY user, timestamp NULLS FIRST, track, row_number() OVER ()
