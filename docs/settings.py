@@ -115,8 +115,8 @@ def _section(annotation: object) -> type[BaseModel] | None:
     """Return the model of a setting that is a section, or a list of some."""
     if isinstance(annotation, type):
         return annotation if issubclass(annotation, BaseModel) else None
-    found = (_section(argument) for argument in typing.get_args(annotation))
-    return next((section for section in found if section), None)
+    sections = map(_section, typing.get_args(annotation))
+    return next(filter(None, sections), None)
 
 
 def _choices(annotation: object) -> str:

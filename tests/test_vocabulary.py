@@ -42,7 +42,7 @@ ALLOWED = {
     "bucket does not exist": "the same",
     "buckets=": "an argument of prometheus_client",
 }
-_VAGUE = re.compile(r"Returns? (what|how|whether|which|where|why|whose)\b")
+_VAGUE = re.compile(r"(Return|Say|Yield)s? (what|how|whether|which|where|why|whose)\b")
 
 
 def files_of(*places: str) -> list[Path]:

@@ -14,23 +14,23 @@ TEMPLATE = "words.txt.jinja"
 
 
 def headline(report: Report) -> str:
-    """Say what to do, in a few words, with the arm's recommender."""
+    """Write the verdict in a few words, with the arm's recommender."""
     return _say("headline", report)
 
 
 def reason(report: Report) -> str:
-    """Say why, in sentences that name every arm."""
+    """Write the reason of the verdict, in sentences that name every arm."""
     return _say("reason", report)
 
 
 def warnings(report: Report) -> list[str]:
-    """Say what to know before acting on it, a sentence each."""
+    """Write the warnings about a verdict, a sentence each."""
     text = load_macros(FOLDER, TEMPLATE).warnings(report)
     return [line for line in map(_one_line, text.splitlines()) if line]
 
 
 def summary(report: Report) -> str:
-    """Say what to do and why."""
+    """Write the verdict and its reason."""
     return f"{headline(report)}. {reason(report)}"
 
 
@@ -44,7 +44,7 @@ def sentences(report: Report) -> dict[str, str | list[str]]:
 
 
 def preference(row: Preference) -> str:
-    """Say which of two interleaved recommenders listeners prefer."""
+    """Write the preference between two interleaved recommenders."""
     return _say("preference", row)
 
 
@@ -54,7 +54,7 @@ def change_with_range(effect: MetricEffect) -> str:
 
 
 def limit(effect: MetricEffect) -> str:
-    """Say what a guardrail allows, such as "to stay below +10 %"."""
+    """Write the margin of a guardrail, such as "to stay below +10 %"."""
     return _say("limit", effect)
 
 

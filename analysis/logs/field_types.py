@@ -1,4 +1,4 @@
-"""Say what the types of `looplib.event_fields` are in Python, in DuckDB and in Arrow."""
+"""Map the types of `looplib.event_fields` to those of Python, DuckDB and Arrow."""
 
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple

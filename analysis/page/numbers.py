@@ -64,7 +64,7 @@ def p_value(value: float | None) -> str:
 
 
 def p_is(value: float | None) -> str:
-    """Say what a p-value is: "p = 0.0123", or "p < 0.0001"."""
+    """Format a p-value: "p = 0.0123", or "p < 0.0001"."""
     text = p_value(value)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 

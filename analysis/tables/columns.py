@@ -1,4 +1,4 @@
-"""Say what the columns of a table of plays or interactions hold, and how it is read."""
+"""Describe the columns of a table of plays or interactions, and the reading of its files."""
 
 import difflib
 import json

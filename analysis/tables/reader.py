@@ -101,7 +101,7 @@ def check_file(
 
 @contextmanager
 def _naming(problem: str) -> Iterator[None]:
-    """Say what cannot be read where the file is to blame, and not the machine."""
+    """Raise errors that name the file where it is to blame, and not the machine."""
     try:
         yield
     except queries.DatabaseError as error:

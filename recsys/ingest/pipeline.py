@@ -132,7 +132,7 @@ def _earlier_parts(store: Store, partitions: Iterable[int]) -> dict[int, list[Pa
 
 
 def _why(added: Sequence[Source], scratch: Path) -> str:
-    """Say why no line of some files is good."""
+    """Describe the rejects of files without a good line."""
     for source in added:
         if source.lines.rejected:
             line, *_ = read_rejects(scratch / source.rejects)

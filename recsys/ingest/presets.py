@@ -1,4 +1,4 @@
-"""Say how published data sets are read: columns, what is computed, and rows left out.
+"""Describe published data sets: columns, what is computed, and rows left out.
 
 A new one is an entry of `PRESETS`, and a row in docs/own-data.md.
 """

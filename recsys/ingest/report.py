@@ -1,4 +1,4 @@
-"""Say what an ingest counted: events, of which new; sources; what was sent again or rejected."""
+"""Report the counts of an ingest: events, of which new; sources; repeats and rejects."""
 
 import re
 from collections import Counter

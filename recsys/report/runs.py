@@ -69,7 +69,7 @@ class RunFolder:
         return tuple(row for row in self.rows if not is_baseline(row))
 
     def state_of(self, row: Row) -> str:
-        """Say how a model ranks, or after which iteration it was stopped, and why."""
+        """Describe the rank of a model, or the iteration at which it was stopped, and why."""
         if row["state"] != "scored":
             reason = f": {row['why']}" if row["state"] == "failed" else ""
             return f"{row['state']} at iteration {row['stopped_at']}{reason}"

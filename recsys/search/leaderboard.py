@@ -240,7 +240,7 @@ def name_axes(trial: Trial, axes: Iterable[str]) -> str:
 def explain_winner(
     leaderboard: Leaderboard, best: Entry, *, may_expand: bool
 ) -> list[str]:
-    """Say whether the order is noise, why the winner won, and what to try next."""
+    """Write the warnings about a winner: ties, selection bias, edges of the space."""
     metric = leaderboard.metric
     texts = []
     behind = leaderboard.candidates[1:]
@@ -274,7 +274,7 @@ def explain_winner(
 
 
 def explain_baselines(baselines: Sequence[Entry], metric: str, *, on_test: bool) -> str:
-    """Say how far the winner is above the best simple rule."""
+    """Describe the lead of the winner over the best simple rule."""
     behind = {entry.trial.id: entry.behind for entry in baselines if entry.behind}
     if not behind:
         return f"{WARNING} no baseline could be scored"
