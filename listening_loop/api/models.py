@@ -36,9 +36,9 @@ from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset, dataset_digest
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factors import Factors
+from recsys.storage import Workspace, open_workspace
 from recsys.store.ids import originals
-from recsys.store.remote import open_store
-from recsys.workspace import Workspace, open_workspace
+from recsys.store.reader import open_store
 
 if TYPE_CHECKING:
     from distributed import Client

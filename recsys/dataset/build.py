@@ -38,7 +38,7 @@ from recsys.dataset.matrices import (
 from recsys.dataset.partitions import count_starts, find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SearchError
-from recsys.workspace import Workspace, open_workspace
+from recsys.storage import Workspace, open_workspace
 
 Report = Callable[[float, str], None]
 

@@ -16,8 +16,8 @@ from recsys.dataset.dataset import Dataset, open_dataset, open_whole_dataset
 from recsys.dataset.layout import SCHEMA
 from recsys.dataset.split import split_rule
 from recsys.errors import SearchError
+from recsys.storage import Workspace, open_workspace
 from recsys.store.ids import read_titles
-from recsys.workspace import Workspace, open_workspace
 
 
 def dataset_digest(store: Store, config: SearchConfig) -> str:

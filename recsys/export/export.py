@@ -24,8 +24,8 @@ from recsys.models.base import Model, State
 from recsys.search.folder import NO_BETTER, read_run
 from recsys.search.step import fit_trial
 from recsys.search.trials import Checkpoint
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 
 CURRENT = "current"
 

@@ -59,7 +59,7 @@ from recsys.search.trials import (
     plan_baselines,
     plan_trials,
 )
-from recsys.workspace import Workspace, open_workspace
+from recsys.storage import Workspace, open_workspace
 
 # what every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")

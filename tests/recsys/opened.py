@@ -6,8 +6,8 @@ from recsys.dataset.cache import cached_dataset, dataset_digest
 from recsys.dataset.dataset import Dataset
 from recsys.search.folder import Winner
 from recsys.search.search import search
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 from tests.recsys.in_process import in_process
 
 

@@ -17,7 +17,7 @@ from recsys.search.folder import read_winner
 from recsys.search.ledger import Score
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger

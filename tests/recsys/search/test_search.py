@@ -23,7 +23,7 @@ from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer
 from recsys.search.search import SearchState
 from recsys.search.trials import CHECKPOINTS, Checkpoint, plan_trials
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
