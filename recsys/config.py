@@ -76,11 +76,12 @@ class Search(Config):
     score_every: Count = 5
     """score after every so many iterations, more often by halving; the best scored one counts"""
     expand: bool = False
-    """go on beyond an edge of the axes at which the winner is, until it is inside or gains no more
-    than its interval"""
+    """go on beyond an edge of the axes at which the winner is, until it is inside, or gains less
+    than 1 % or no more than its interval"""
     expand_trials: Count = 16
-    """expand: how many trials are added at most; one of twice as many factors as any that was
-    planned counts twice, and so on"""
+    """expand: how many trials are added at most"""
+    minutes: Positive = 60.0
+    """expand: no added trial goes on after so many minutes of the search, over all its runs"""
 
     @property
     def scored_iterations(self) -> tuple[int, ...]:

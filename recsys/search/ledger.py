@@ -43,6 +43,9 @@ class Score:
     error: str | None = None  # why the trial failed on the way to this iteration
     # a failure follows from data and hyperparameters; if not, the next run tries again
     is_final: bool = True
+    at_s: float = (
+        0.0  # seconds since the search began, in all its runs, when it was recorded
+    )
 
     @property
     def checkpoint(self) -> Checkpoint:
