@@ -8,7 +8,6 @@ from typing import Literal
 
 from analysis.errors import AnalysisError
 
-
 Decimal = Literal["point", "comma"]
 
 

@@ -154,6 +154,10 @@ def open_rows(
 ) -> tuple[queries.Rows, Sequence[str]]:
     """Return the rows of a file, and the names that its columns have in it."""
     if reading.lists:
+        if file.suffix not in CSV:
+            raise AnalysisError(
+                f"{file.name}: lists of items are lines of text, in a file such as train.txt"
+            )
         queries.attach_lines(connection, "text_lines", file.path)
         rows = queries.open_rows(
             connection, "interactions/list_rows", has_users=reading.lists == "named"
