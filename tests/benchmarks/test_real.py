@@ -162,5 +162,5 @@ def test_orders_are_compared_as_spearman_has_it() -> None:
 
 def test_a_rank_is_of_what_is_not_left_out() -> None:
     scores = np.array([[3.0, 2.0, 1.0, 0.5]])
-    left_out = csr_matrix(np.array([[1, 0, 0, 0]]))
-    assert deezer.rank_tracks(scores, left_out).tolist() == [[3, 0, 1, 2]]
+    is_left_out = np.array([[True, False, False, False]])
+    assert deezer.rank_tracks(scores, is_left_out).tolist() == [[3, 0, 1, 2]]
