@@ -28,12 +28,12 @@ class Log:
     @property
     def known_by(self) -> FloatArray:
         """How many know each track, shape (tracks,)."""
-        return self.is_known.sum(axis=0).astype(np.float64)
+        return np.asarray(self.is_known.sum(axis=0), np.float64)
 
     @property
     def liked_by(self) -> FloatArray:
         """How many like each track, shape (tracks,)."""
-        return self.is_liked.sum(axis=0).astype(np.float64)
+        return np.asarray(self.is_liked.sum(axis=0), np.float64)
 
 
 # scores of tracks, of shape (tracks,) for all people alike or (people, tracks)

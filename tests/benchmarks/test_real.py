@@ -100,8 +100,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.filterwarnings("ignore::Warning")  # of the peers
 def test_every_set_has_a_table(data: Path, tmp_path: Path) -> None:
-    # 30Music has the shape of Last.fm
+    # 30Music has the shape of Last.fm, and the sets of halving differ in their columns
     sets = [name for name in real.SETS if not name.startswith("30music")]
+    sets = [name for name in sets if name not in ("lfm2b-halving", "lastfm-halving")]
     with without_processes():
         real.main(data, sets, tmp_path)
     found = (tmp_path / real.FOUND).read_text()
