@@ -11,7 +11,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.logs.reader import read_rejects
 from analysis.tables.columns import parse_columns
-from recsys.store.remote import open_store
+from recsys.store.reader import open_store
 from tests.recsys.commands import error_line
 from tests.recsys.events import read_rows, rows_by_original_id
 from tests.recsys.tables import INTERACTIONS as COLUMNS
