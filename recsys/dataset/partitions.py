@@ -137,7 +137,10 @@ def _statements(
     counted: dict[str, object] = {"min_time": feedback.min_time}
     statements: dict[Piece, tuple[str, dict[str, object]]] = {
         "users": ("sessions/users", {}),
-        "heldout": ("sessions/heldout", {"is_weighted": rule.is_weighted}),
+        "heldout": (
+            "sessions/heldout",
+            {"is_weighted": rule.is_weighted, "gap": rule.split.gap},
+        ),
     }
     if not rule.has_catalogue:
         statements["tracks"] = ("sessions/tracks", {})
