@@ -124,9 +124,6 @@ class ValidationConfig(Config):
     test_share: Annotated[float, Ge(0), Lt(1)] | None = None
     """share of the listeners whose held-out sessions choose nothing, and say what the winner is
     worth; none: a fifth, if these are at least 200"""
-    logging_policy: Literal["logged", "uniform"] = "logged"
-    """ope_time: how a recommendation without propensity was drawn; logged: unknown, it does not
-    count; uniform: from the catalogue"""
     resamples: Annotated[int, Ge(100)] = 1000
     """bootstrap resamples behind each interval"""
 

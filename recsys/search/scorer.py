@@ -128,16 +128,26 @@ class Scorer:
         return False
 
 
-def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMetrics:
+def score_lists(
+    scorer: Scorer,
+    lists: Int32Array,
+    *,
+    is_whole: bool,
+    listeners: IntArray | None = None,
+) -> ListMetrics:
     """Score lists by every metric, or by the choosing one alone.
 
-    A list for each listener, best track first; shape (listeners, ≤ largest k).
+    Args:
+        scorer: Has the held-out listening.
+        lists: Best track first, shape (lists, ≤ largest k).
+        is_whole: Compute every metric.
+        listeners: The row of the listener of each list; by default there is one for each.
     """
     ks = scorer.validation.ks
     select = scorer.validation.select
     by_time = select.startswith(f"{OPE_TIME}@")
     padded = _pad(lists, max(ks))
-    rows = np.arange(len(lists))
+    rows = np.arange(len(lists)) if listeners is None else listeners
     scored = ListMetrics({}, {}, {})
     if is_whole or not by_time:
         metric = None if is_whole else select
@@ -170,6 +180,14 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
     return scored
 
 
+def scored_listeners(scorer: Scorer) -> IntArray:
+    """List the rows of the listeners by whom the choosing metric compares fits."""
+    if scorer.validation.select.startswith(f"{OPE_TIME}@"):
+        sessions = _sessions_for(scorer)
+        return np.empty(0, np.int64) if sessions is None else sessions.users
+    return validator_for(scorer).users
+
+
 def score_segment(
     scorer: Scorer, pool: Pool, lists: Int32Array
 ) -> dict[str, MetricValue]:
@@ -196,22 +214,14 @@ def _pad(lists: Int32Array, k: int) -> IntArray:
     return np.pad(lists.astype(np.int64), widths, constant_values=NO_TRACK)
 
 
-def resolve_split(scorer: Scorer, catalogue: int | None) -> Scorer:
+def resolve_split(scorer: Scorer) -> Scorer:
     """Resolve the test part where the configuration leaves it open; check the choosing metric.
 
-    The number of tracks of the catalogue may be unknown.
-
     Raises:
-        SearchError: The number of tracks is not known and matters, or the metric cannot choose.
+        SearchError: The metric cannot choose.
         AnalysisError: Nothing can be scored in the test part.
     """
     validation = scorer.validation
-    if validation.logging_policy != "logged" and catalogue is None:
-        raise SearchError(
-            f"validation.logging_policy is {validation.logging_policy}, and the store does not "
-            "know how many tracks there are: none of its logs came with a collection.json; "
-            "ingest with one, or use logging_policy: logged"
-        )
     share = validation.test_share
     if share is None:
         heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
@@ -226,8 +236,7 @@ def resolve_split(scorer: Scorer, catalogue: int | None) -> Scorer:
     if is_estimated and _sessions_for(scorer) is None:
         raise SearchError(
             f"validation.select is {validation.select}, and no held-out recommendation has a known "
-            "propensity; log propensities, or state with validation.logging_policy: uniform that "
-            "any track of the catalogue was equally likely"
+            "propensity; log propensities, or choose by another metric"
         )
     return scorer
 
@@ -246,14 +255,12 @@ def _read_part(scorer: Scorer, file: Path) -> pa.Table:
 def _sessions_for(scorer: Scorer) -> LoggedSessions | None:
     """Prepare the process's logged sessions; None where no propensity is known."""
     dataset = open_dataset(scorer.dataset)
-    validation = scorer.validation
     if not dataset.logged.exists():
         return None
     events = _read_part(scorer, dataset.logged)
     if not events:
         return None
-    is_uniform = validation.logging_policy == "uniform"
-    sessions = logged_sessions(events, dataset.summary.tracks if is_uniform else None)
+    sessions = logged_sessions(events)
     return sessions if sessions.counted.any() else None
 
 

@@ -102,7 +102,7 @@ def _prepare_data(
             file = config.lists[trial.params["name"]]
             say(take_lists(file, trial.params["digest"], store, dataset))
     scorer = Scorer(dataset.address, config.validation, config.seed, cluster.threads)
-    return resolve_split(scorer, store.manifest.catalogue_size)
+    return resolve_split(scorer)
 
 
 def _run_steps(cluster: Cluster, state: SearchState) -> None:

@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from looplib.arrays import Int32Array, IntArray
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Dataset, open_dataset
@@ -26,9 +27,16 @@ from recsys.dataset.interactions import load_interactions
 from recsys.dataset.layout import SplitName
 from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
+from recsys.models.factors import Pool
 from recsys.models.solver import load_kernels
 from recsys.search.ledger import Score
-from recsys.search.scorer import SEGMENTS, Scorer, score_lists, score_segment
+from recsys.search.scorer import (
+    SEGMENTS,
+    Scorer,
+    score_lists,
+    score_segment,
+    scored_listeners,
+)
 from recsys.search.trials import Checkpoint
 from recsys.storage import Workspace, open_workspace
 
@@ -49,8 +57,9 @@ def run_step(
     model, fit_s = _fit(checkpoint, scorer, run, start)
     k = max(scorer.validation.ks)
     pool = scorer.validation.pool
-    lists = model.recommend(k, pool)
-    scored = score_lists(scorer, lists, is_whole=is_whole)
+    listeners = None if is_whole else scored_listeners(scorer)
+    lists = _recommend(model, k, pool, listeners)
+    scored = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
     _write(scored.listeners, run, scorer.listeners_file(checkpoint))
     metrics = scored.metrics
     test = {}
@@ -71,6 +80,20 @@ def run_step(
         scored.warnings,
         test,
     )
+
+
+def _recommend(
+    model: Model, k: int, pool: Pool, listeners: IntArray | None
+) -> Int32Array:
+    """Recommend to the listeners in some rows; ALS, whose ranking takes long, to no other."""
+    if listeners is None:
+        return model.recommend(k, pool)
+    if not isinstance(model, Als):
+        return model.recommend(k, pool)[listeners]
+    state = {**model.state, "user_factors": model.state["user_factors"][listeners]}
+    train = model.train.select(listeners)
+    part = Als(model.config).restore(train, state, threads=model.threads)
+    return part.recommend(k, pool)
 
 
 def _fit(

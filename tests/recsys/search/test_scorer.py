@@ -9,7 +9,6 @@ import pytest
 from looplib.arrays import Int32Array
 from looplib.cli import run
 from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.errors import SearchError
 from recsys.search import __main__ as search
 from recsys.search.folder import LEDGER, read_run
 from recsys.search.ledger import read_ledger, scores_of
@@ -38,7 +37,7 @@ def true_time(user: int, track: int) -> float:
     return 0.05 + 0.3 * (track < TRACKS // 2) + 0.5 * (track % 3 == user % 3)
 
 
-def sessions_of_world(seed: int, *, propensity: float | None = None) -> list[Session]:
+def sessions_of_world(seed: int, propensity: float | None) -> list[Session]:
     """Every recommendation is drawn from all tracks, all equally likely; organic tracks are not the
     popular."""
     generator = np.random.default_rng(seed)
@@ -68,10 +67,9 @@ def sessions_of_world(seed: int, *, propensity: float | None = None) -> list[Ses
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log without propensities, of a catalogue that is known."""
-    return make_store(
-        tmp_path_factory.mktemp("data"), sessions_of_world(3), tracks=TRACKS
-    )
+    """A log with propensities, of a catalogue that is known."""
+    sessions = sessions_of_world(3, 1 / TRACKS)
+    return make_store(tmp_path_factory.mktemp("data"), sessions, tracks=TRACKS)
 
 
 def search_by(store: Path, folder: Path, *settings: str) -> int:
@@ -87,7 +85,6 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             store,
             folder,
             "validation.select=ope_time@10",
-            "validation.logging_policy=uniform",
         )
         == 0
     )
@@ -98,9 +95,7 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scorer(store: Path, finished: Path) -> Scorer:
     config, winner = read_run(open_workspace(finished))
     dataset = str(store / "cache" / winner.dataset)
-    return resolve_split(
-        Scorer(dataset, config.validation, config.seed, threads=1), TRACKS
-    )
+    return resolve_split(Scorer(dataset, config.validation, config.seed, threads=1))
 
 
 def best_lists(dataset: Dataset) -> Int32Array:
@@ -163,32 +158,12 @@ def test_a_small_effective_sample_is_shown_with_its_reason(
 
 
 def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    store = make_store(tmp_path, sessions_of_world(3, None)[:100], tracks=TRACKS)
     assert search_by(store, tmp_path, "validation.select=ope_time@10") == 2
     assert "no held-out recommendation has a known propensity" in error_line(capsys)
     assert not (tmp_path / "run" / "ledger.jsonl").exists()
-
-
-def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
-    with pytest.raises(
-        SearchError,
-        match=r"logging_policy is uniform, and the store does not know how many tracks",
-    ):
-        resolve_split(scorer, None)
-
-
-def test_logged_propensities_count_for_themselves(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The same sessions with the propensity in the log give the same figures, without a word on the
-    policy."""
-    make_store(tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS)
-    store = tmp_path / "store"
-    assert search_by(store, tmp_path, "validation.select=ope_time@10") == 0
-    assert "By ope_time@10" in capsys.readouterr().out
-    _, winner = read_run(open_workspace(tmp_path / "run"))
-    assert winner.metrics == read_run(open_workspace(finished))[1].metrics
 
 
 def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
@@ -196,7 +171,6 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
 ) -> None:
     settings = (
         "validation.select=ope_time@10",
-        "validation.logging_policy=uniform",
         "validation.test_share=0.3",
     )
     assert search_by(store, tmp_path, *settings) == 0
