@@ -28,7 +28,7 @@ from recsys.storage import Workspace, open_workspace
 
 # what every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
-_NAMED = 3  # trials that the progress names when no more are left
+_NAMED = 3  # trials that the progress names where no more are left
 
 
 def search(
@@ -128,7 +128,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
                 note = f"best {state.metric} {value:.4f} ({describe(best.trial)})"
             trials = [describe(step.trial) for step in state.schedule.steps]
             if 0 < len(trials) <= _NAMED:
-                note += f"; next {', '.join(trials)}"
+                note += f"; left: {', '.join(trials)}"
             report(done, note, total)
 
 
