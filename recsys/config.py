@@ -14,9 +14,6 @@ from looplib.config import Config, Count, Positive
 from recsys.cluster.config import ClusterConfig
 from recsys.models.registry import Axes, read_models
 
-# the off-policy estimate of the listening time of a recommended track
-OPE_TIME = "ope_time"
-
 
 def _as_list(value: object) -> object:
     return value if isinstance(value, (list, tuple)) else (value,)
@@ -119,8 +116,7 @@ class ValidationConfig(Config):
     filter_seen: bool = False
     """leave out of lists what the listener has in training"""
     select: str = "ndcg@30"
-    """the metric that chooses, as name@k, any but coverage; ope_time@k: what an experiment would
-    measure"""
+    """the metric that chooses, as name@k, any but coverage"""
     test_share: Annotated[float, Ge(0), Lt(1)] | None = None
     """share of the listeners whose held-out sessions choose nothing, and say what the winner is
     worth; none: a fifth, if these are at least 200"""
@@ -136,7 +132,7 @@ class ValidationConfig(Config):
     def _select_is_scored(self) -> "ValidationConfig":
         name, _, k = self.select.partition("@")
         # listeners do not add up to coverage, so fits cannot be compared in pairs by it
-        metrics = [*METRICS, OPE_TIME]
+        metrics = [*METRICS]
         metrics.remove("coverage")
         ks = [*map(str, self.ks)]
         if name not in metrics or k not in ks:

@@ -29,13 +29,14 @@ from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
 from recsys.models.factors import Pool
 from recsys.models.solver import load_kernels
+from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score
 from recsys.search.scorer import (
     SEGMENTS,
     Scorer,
     score_lists,
     score_segment,
-    scored_listeners,
+    validator_for,
 )
 from recsys.search.trials import Checkpoint
 from recsys.storage import Workspace, open_workspace
@@ -57,27 +58,25 @@ def run_step(
     model, fit_s = _fit(checkpoint, scorer, run, start)
     k = max(scorer.validation.ks)
     pool = scorer.validation.pool
-    listeners = None if is_whole else scored_listeners(scorer)
+    select = scorer.validation.select
+    listeners = None if is_whole else validator_for(scorer).users
     lists = _recommend(model, k, pool, listeners)
-    scored = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
-    _write(scored.listeners, run, scorer.listeners_file(checkpoint))
-    metrics = scored.metrics
-    test = {}
+    metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
+    _write({select: added}, run, scorer.listeners_file(checkpoint))
+    test: dict[str, MetricValue] = {}
     if is_whole and pool == "all":
         for segment in SEGMENTS:
             metrics |= score_segment(scorer, segment, model.recommend(k, segment))
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
-        tested = score_lists(on_test, lists, is_whole=True)
-        _write(tested.listeners, run, on_test.listeners_file(checkpoint))
-        test = tested.metrics
+        test, added = score_lists(on_test, lists, is_whole=True)
+        _write({select: added}, run, on_test.listeners_file(checkpoint))
     return Score(
         checkpoint.trial,
         checkpoint.iteration,
         scorer.digest,
         metrics,
         round(fit_s, 3),
-        scored.warnings,
         test,
     )
 
