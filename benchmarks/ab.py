@@ -1,4 +1,4 @@
-"""The A/B report, with the original's table, against the way of the original course's notebook.
+"""The A/B report against the way of the original course's notebook.
 
     python -m benchmarks.ab
 
