@@ -29,10 +29,11 @@ from benchmarks.als_systems import bare_implicit
 from benchmarks.harness import console
 from benchmarks.real.tables import SEED
 from looplib.als import AlsConfig
-from looplib.arrays import FloatArray, Int32Array
+from looplib.arrays import Float32Array, FloatArray, Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions, load_interactions
-from recsys.models.factors import Factors, Pool
+from recsys.models.als import Als
+from recsys.models.factors import Pool
 from recsys.models.similarity import SimilarityModel
 
 EPOCHS = (5, 9, 14)
@@ -51,18 +52,6 @@ class Lister(Protocol):
 
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the k best tracks of each listener, of all or of some."""
-
-
-@dataclass(frozen=True)
-class PeerFactors:
-    """A peer's factors; their largest products make the lists."""
-
-    factors: Factors
-    train: Interactions
-
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
-        """Return the tracks with the largest products."""
-        return self.factors.recommend(self.train, k, THREADS, pool)
 
 
 Fits = Iterator[Lister]  # after each of `EPOCHS`; once where a kind has none
@@ -107,7 +96,7 @@ def _fit_implicit(
     for epochs in np.diff(EPOCHS, prepend=0).tolist():
         model.iterations = times * epochs
         model.fit(matrix, show_progress=False)
-        yield PeerFactors(Factors(model.user_factors, model.item_factors), train)
+        yield _by_factors(train, model.user_factors, model.item_factors)
 
 
 def implicit_knn(train: Interactions, weighting: str, k: int, counts: str) -> Fits:
@@ -131,7 +120,7 @@ def irspack_als(
         for _ in range(epochs):
             model.run_epoch()
         users, items = model.get_user_embedding(), model.get_item_embedding()
-        yield PeerFactors(Factors(users, items), train)
+        yield _by_factors(train, users, items)
 
 
 def irspack_knn(train: Interactions, counts: str, top_k: int, shrinkage: float) -> Fits:
@@ -162,6 +151,13 @@ def scale(matrix: csr_matrix, counts: str) -> csr_matrix:
     elif counts == "binary":
         scaled.data = np.ones_like(scaled.data)
     return scaled
+
+
+def _by_factors(
+    train: Interactions, users: Float32Array, items: Float32Array
+) -> Lister:
+    state = {"iterations": 0, "user_factors": users, "item_factors": items}
+    return Als().restore(train, state, threads=THREADS)
 
 
 def _by_similarity(

@@ -21,13 +21,18 @@ from benchmarks.real.product import baseline, make_split
 from benchmarks.real.tables import Table, differences, mean_interval, ndcg, text
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import read_plays
+from recsys.dataset.layout import PLAYS_HELDOUT
 from recsys.models.factors import Pool
 
 K, HELD_OUT = 30, 0.2
-POOLS: Mapping[Pool, str] = {
-    "all": "all targets",
-    "repeat": "heard before",
-    "new": "new only",
+GAP = 20  # plays after which it is tomorrow
+# by figure: the column's title, and which lists are scored
+FIGURES: Mapping[str, tuple[str, Pool]] = {
+    "now": ("all targets, now", "all"),
+    "tomorrow": (f"after {GAP} plays", "all"),
+    "repeat": ("heard before", "repeat"),
+    "new": ("new only", "new"),
 }
 RULES = {"popular": "popular", "most_played": "most played", "latest": "latest"}
 OURS = ("als", "item_knn", "activation", "blend")
@@ -84,17 +89,16 @@ def measure(file: Path, work: Work, title: str) -> Table:
             worth["new"] = score(new_choice.fit(dataset), dataset)["new"]
         results[f"{kind} (ours): {choice.models}"] = worth
     rows = [
-        [name, *(text(mean_interval(worth[pool])) for pool in POOLS)]
+        [name, *(text(mean_interval(worth[figure])) for figure in FIGURES)]
         for name, worth in results.items()
     ]
-    notes = []
-    for pool, column in POOLS.items():
-        values = {name: worth[pool] for name, worth in results.items()}
+    notes, titles = [], [title for title, _ in FIGURES.values()]
+    for figure, column in zip(FIGURES, titles, strict=True):
+        values = {name: worth[figure] for name, worth in results.items()}
         notes += differences(values, BEST, SIMPLE, column)
-    header = ("best of so many models", *POOLS.values())
-    return Table(
-        f"{title}: NDCG@{K}, {len(dataset.users):,} listeners", header, rows, notes
-    )
+    header = ("best of so many models", *titles)
+    title = f"{title}: NDCG@{K}, {len(dataset.users):,} listeners"
+    return Table(title, header, rows, notes)
 
 
 def first_plays(listener: IntArray, position: IntArray) -> BoolArray:
@@ -110,23 +114,35 @@ def first_plays(listener: IntArray, position: IntArray) -> BoolArray:
 
 
 def score(model: Lister, dataset: Dataset) -> dict[str, FloatArray]:
-    """Compute NDCG of each listener for all targets, the tracks heard before and the new ones."""
-    targets = heldout_tracks(dataset)
+    """Compute NDCG of each listener for the targets of each figure."""
+    now = heldout_tracks(dataset)
     was_heard = dataset.matrix("training")
     was_heard.data[:] = 1
-    repeats = csr_matrix(targets.multiply(was_heard))
-    of_pool = {"all": targets, "repeat": repeats, "new": csr_matrix(targets - repeats)}
-    worth: dict[str, FloatArray] = {}
-    for pool in POOLS:
-        of_pool[pool].eliminate_zeros()
-        worth[pool] = ndcg(model.recommend(K, pool), of_pool[pool])
-    return worth
+    repeats = csr_matrix(now.multiply(was_heard))
+    new = csr_matrix(now - repeats)
+    new.eliminate_zeros()
+    targets = {"now": now, "tomorrow": later_tracks(dataset)}
+    targets |= {"repeat": repeats, "new": new}
+    pools = {pool for _, pool in FIGURES.values()}
+    lists = {pool: model.recommend(K, pool) for pool in pools}
+    return {
+        figure: ndcg(lists[pool], targets[figure])
+        for figure, (_, pool) in FIGURES.items()
+    }
 
 
 def heldout_tracks(dataset: Dataset) -> csr_matrix:
     """Arrange a listener's held-out tracks, 1 for each, shape (listeners, tracks)."""
     table = pq.read_table(dataset.heldout, columns=["user", "track"])
     return flags(table["user"].to_numpy(), table["track"].to_numpy(), dataset)
+
+
+def later_tracks(dataset: Dataset) -> csr_matrix:
+    """Arrange what a listener plays after the first held-out plays; see `heldout_tracks`."""
+    is_heldout = np.load(dataset.path / PLAYS_HELDOUT)
+    plays = read_plays(dataset, "all").select(is_heldout)
+    is_later = np.repeat(plays.counts, plays.counts) - plays.age >= GAP
+    return flags(plays.listeners[is_later], plays.tracks[is_later], dataset)
 
 
 def flags(rows: IntArray, columns: IntArray, dataset: Dataset) -> csr_matrix:
