@@ -176,8 +176,8 @@ PAIRS: Kinds = {
         implicit_als,
         {
             "factors": [64, 128],
-            "alpha": [1.0, 4.0, 16.0],
-            "regularization": [6.0, 20.0, 60.0],
+            "alpha": [4.0, 16.0, 40.0],
+            "regularization": [20.0, 60.0, 150.0],
         },
     ),
     "BPR (implicit)": (implicit_bpr, {"factors": [64, 128], "learning_rate": [0.05]}),

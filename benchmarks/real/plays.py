@@ -19,7 +19,7 @@ from benchmarks.real.files import read_table, write_table
 from benchmarks.real.peers import Lister, Work
 from benchmarks.real.product import baseline, make_split
 from benchmarks.real.tables import Table, differences, mean_interval, ndcg, text
-from looplib.arrays import BoolArray, FloatArray, IntArray
+from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import read_plays
 from recsys.dataset.layout import PLAYS_HELDOUT
@@ -145,7 +145,9 @@ def later_tracks(dataset: Dataset) -> csr_matrix:
     return flags(plays.listeners[is_later], plays.tracks[is_later], dataset)
 
 
-def flags(rows: IntArray, columns: IntArray, dataset: Dataset) -> csr_matrix:
+def flags(
+    rows: IntArray, columns: IntArray | Int32Array, dataset: Dataset
+) -> csr_matrix:
     """Arrange places as 1, shape (listeners, tracks)."""
     shape = (len(dataset.users), len(dataset.tracks))
     matrix = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)

@@ -22,6 +22,7 @@ from benchmarks.real import (
     product,
     tables,
 )
+from benchmarks.real.unbiased_models import MODELS
 from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Pool
@@ -100,7 +101,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(plays.SETTINGS, "search", {"iterations": 2})
     monkeypatch.setattr(pairs, "SPACE", als)
     monkeypatch.setattr(pairs, "SEARCH", {**pairs.SEARCH, "iterations": 2})
-    few = {name: deezer.MODELS[name] for name in ("popular", "random", "als 8")}
+    few = {name: MODELS[name] for name in ("popular", "random", "als 8")}
     monkeypatch.setattr(deezer, "MODELS", few)
     monkeypatch.setattr(halving, "LFM2B", {"factors": [2, 4]})
     monkeypatch.setattr(halving, "MOVIELENS", {"factors": [2, 4]})
