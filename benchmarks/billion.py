@@ -27,7 +27,7 @@ from recsys.dataset.dataset import Summary, open_dataset
 from recsys.dataset.layout import SUMMARY, new_array
 from recsys.dataset.matrices import write_by_track
 from recsys.models.solver import load_kernels
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 SEED = 42
 _AT_ONCE = 20_000  # listeners whose plays are drawn together

@@ -34,7 +34,7 @@ from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.solver import load_kernels
-from recsys.workspace import Workspace, open_workspace
+from recsys.storage import Workspace, open_workspace
 from tests.recsys.fits import fit_als
 
 SEED = 42
