@@ -21,8 +21,8 @@ def table(
     days: int = 14,
     daily: int = 500,
     metric: str = "minutes",
-    **means: float,
-) -> pd.DataFrame:
+    **means: Any,  # noqa: ANN401  numbers
+) -> Any:  # noqa: ANN401  a data frame
     """Aggregates of arms by day: means of values with a standard deviation of 10."""
     rows = [
         {
@@ -64,7 +64,7 @@ def judge(rows: pd.DataFrame, **options: Any) -> AbReport:  # noqa: ANN401  of `
 WITH_VISITS = {"guardrails": {"visits": -10}}
 
 
-def visits(**means: float) -> pd.DataFrame:
+def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
     """A gain of minutes, beside visits."""
     return pd.concat([table(C=30, T1=33), table(metric="visits", **means)])
 
