@@ -23,7 +23,7 @@ def _as_list(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-# A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
+# A folder: a path, or an address such as s3://bucket/folder; `recsys.storage` opens it.
 Address = Annotated[
     str,
     BeforeValidator(lambda value: fspath(value) if isinstance(value, Path) else value),

@@ -26,7 +26,7 @@ from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions, load_interactions
 from recsys.models.factors import Factors, Pool
-from recsys.models.item_knn import SimilarityModel
+from recsys.models.similarity import SimilarityModel
 
 ITERATIONS = 15
 DRAWS = 8  # of irspack, as many models as of `implicit`

@@ -5,12 +5,10 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from scipy.sparse import csr_matrix, diags
 
-from looplib.arrays import Int32Array, IntArray
 from looplib.config import Config, Count, Positive, Share
 from recsys.dataset.interactions import Interactions
-from recsys.models.base import Model
-from recsys.models.factors import Pool
-from recsys.models.sparse import nearest, products_at, rank_rows, top_products
+from recsys.models.similarity import SimilarityModel
+from recsys.models.sparse import nearest
 
 
 class ItemKnnConfig(Config):
@@ -24,32 +22,6 @@ class ItemKnnConfig(Config):
     """bm25: how soon a large weight counts no more"""
     b: Share = 0.75
     """bm25: how much the plays of popular tracks count less"""
-
-
-class SimilarityModel(Model):
-    """Base of item-to-item models: score a track by its similarity to the tracks heard.
-
-    Each track heard counts by its listening time. A kind fits `similarity`, which has no negative
-    values: products of these would be left out of the sums. Popular tracks end short lists.
-    """
-
-    similarity: csr_matrix  # shape (tracks, tracks)
-
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
-        """Recommend the tracks that are nearest to what the listener heard."""
-        heard = self.train.matrix
-        threads = self.threads
-        if pool == "repeat":
-            scores = products_at(heard, self.similarity, heard, threads)
-            arrays = (scores, heard.indices, heard.indptr)
-            return rank_rows(csr_matrix(arrays, shape=heard.shape), k)
-        left_out = heard if pool == "new" else None
-        best, _ = top_products(heard, self.similarity, k, threads, left_out)
-        return self.fill_up(best)
-
-    def similar(self, tracks: IntArray, k: int) -> Int32Array:
-        """Rank the tracks most similar to each of some, shape (tracks given, k)."""
-        return rank_rows(self.similarity[tracks], k)
 
 
 class ItemKnn(SimilarityModel):

@@ -25,9 +25,9 @@ def top_products(
     threads: int,
     left_out: csr_matrix | None = None,
 ) -> tuple[Int32Array, Float32Array]:
-    """Find the k largest values in each row of a product of two sparse matrices.
+    """Find the k largest positive values in each row of a product of two sparse matrices.
 
-    Only products of positive values are added. Of equal values the smaller column comes first.
+    Of equal values the smaller column comes first.
 
     Args:
         left: Shape (rows, inner).

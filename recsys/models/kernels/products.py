@@ -1,6 +1,7 @@
 """Multiply sparse matrices row by row in compiled loops; `recsys.models.sparse` calls them.
 
 `sums` has a number for each column, all 0 between two rows; `touched` has the columns that are not.
+A sum whose values cancel is `_CANCELLED`, so that no column is touched twice.
 """
 
 from typing import NamedTuple
@@ -9,6 +10,8 @@ import numpy as np
 
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.models.kernels.compiled import compiled
+
+_CANCELLED = -np.finfo(np.float32).tiny
 
 
 class Csr(NamedTuple):
@@ -33,6 +36,8 @@ def _add(
         touched[count] = column
         count += 1
     sums[column] += value
+    if sums[column] == 0:
+        sums[column] = _CANCELLED
     return count
 
 
@@ -51,7 +56,7 @@ def _multiply_row(
         factor = left.data[at]
         for other in range(right.indptr[inner], right.indptr[inner + 1]):
             product = factor * right.data[other]
-            if product > 0:
+            if product != 0:
                 count = _add(sums, touched, count, right.indices[other], product)
     return count
 

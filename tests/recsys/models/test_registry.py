@@ -16,8 +16,8 @@ from recsys.dataset.interactions import Interactions, load_interactions
 from recsys.errors import TrialError
 from recsys.models.base import IterativeModel, Model
 from recsys.models.factors import Pool
-from recsys.models.item_knn import SimilarityModel
 from recsys.models.registry import MODELS
+from recsys.models.similarity import SimilarityModel
 from tests.recsys.in_process import without_processes
 from tests.recsys.opened import search_of
 from tests.recsys.plays import (

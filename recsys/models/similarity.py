@@ -1,0 +1,34 @@
+"""Score tracks by a matrix of similarities between tracks."""
+
+from scipy.sparse import csr_matrix
+
+from looplib.arrays import Int32Array, IntArray
+from recsys.models.base import Model
+from recsys.models.factors import Pool
+from recsys.models.sparse import products_at, rank_rows, top_products
+
+
+class SimilarityModel(Model):
+    """Base of item-to-item models: score a track by its similarity to the tracks heard.
+
+    Each track heard counts by its listening time. Lists have the tracks with a positive score;
+    popular ones end short lists. Repeats are ranked by any score.
+    """
+
+    similarity: csr_matrix  # shape (tracks, tracks), may have negative values
+
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend the tracks that are nearest to what the listener heard."""
+        heard = self.train.matrix
+        threads = self.threads
+        if pool == "repeat":
+            scores = products_at(heard, self.similarity, heard, threads)
+            arrays = (scores, heard.indices, heard.indptr)
+            return rank_rows(csr_matrix(arrays, shape=heard.shape), k)
+        left_out = heard if pool == "new" else None
+        best, _ = top_products(heard, self.similarity, k, threads, left_out)
+        return self.fill_up(best)
+
+    def similar(self, tracks: IntArray, k: int) -> Int32Array:
+        """Rank the tracks most similar to each of some, shape (tracks given, k)."""
+        return rank_rows(self.similarity[tracks], k)
