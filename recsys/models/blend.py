@@ -6,7 +6,8 @@ It learns which candidates are among the newest plays from the plays before them
 so nothing that is held out is seen. `looplib.ranker` has the candidates and their features.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from annotated_types import Ge
@@ -38,24 +39,34 @@ _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
 _LISTENERS = 1024  # whose candidates are in memory at once
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
-_TREES = 120
-_PARAMETERS = {
-    "objective": "binary",
-    "num_leaves": 31,
-    "learning_rate": 0.07,
-    "min_data_in_leaf": 50,
+_TREES = 150  # for the odds
+_RANKING_TREES = 20  # for the order of a listener's candidates
+# Few leaves and half of the rows: what is played later is hardly predictable, and larger trees
+# learn noise. One thread is faster than two that wait for one another on a busy machine, and the
+# trees are the same on any.
+_PARAMETERS: Mapping[str, Any] = {
+    "num_leaves": 8,
+    "learning_rate": 0.05,
+    "feature_fraction": 0.4,
+    "bagging_fraction": 0.5,
+    "bagging_freq": 1,
+    "lambdarank_truncation_level": 40,
+    "num_threads": 1,
     "deterministic": True,
     "force_row_wise": True,
     "verbose": -1,
 }
+_FEWEST = 100  # candidates that it learns from
+_LEAF = 200  # candidates in a leaf at least, where there are many
 
 
 class BlendConfig(Config):
     """The hyperparameters of `Blend`."""
 
     moment: Literal["now", "tomorrow"] = "tomorrow"
-    """what it learns to predict: the next plays, or those after the next 20, when the running
-    session is over: lists that are made at night are asked for then"""
+    """what it learns to predict: the next plays, or those after the next 20 (or half of what it
+    learns from), when the running session is over: lists that are made at night are asked for then
+    """
     window: Count = 10
     """tracks played at most so far apart are close"""
     candidates: Count = 150
@@ -84,7 +95,7 @@ class Blend(Model):
         listeners = np.arange(len(plays.counts))
         for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
             is_heard, features = self._describe(plays, facts, rows)
-            odds = ranker.predict(features, raw_score=True, num_threads=threads)
+            odds = ranker.predict(features, raw_score=True, num_threads=1)
             heard.append(is_heard)
             arrays = (np.float32(odds), is_heard.indices, is_heard.indptr)
             scores.append(csr_matrix(arrays, is_heard.shape))
@@ -108,14 +119,14 @@ class Blend(Model):
         newest = np.floor(_NEWEST * plays.counts).astype(np.int64)
         is_newest = plays.age <= np.repeat(newest, plays.counts)
         before = plays.select(~is_newest)
-        gap = _GAP if self.config.moment == "tomorrow" else 0
-        is_target = plays.age <= np.repeat(newest - gap, plays.counts)
-        targets = plays.select(is_target)
-        listeners = np.flatnonzero(targets.counts)
+        listeners = np.flatnonzero(newest)
         if not len(listeners):
             raise TrialError(
-                f"no listener has {5 * (gap + 1)} plays, of which the newest are predicted"
+                "no listener has five plays, of which the newest are predicted"
             )
+        if self.config.moment == "tomorrow":
+            newest -= np.minimum(_GAP, newest // 2)
+        targets = plays.select(plays.age <= np.repeat(newest, plays.counts))
         generator = make_generator(seed, "blend")
         count = min(len(listeners), self.config.learned_from)
         rows = np.sort(generator.choice(listeners, count, replace=False))
@@ -127,7 +138,13 @@ class Blend(Model):
             candidate + candidates.indices, targets.listeners * tracks + targets.tracks
         )
         is_used = is_played | (generator.random(len(is_played)) < _NEGATIVES)
-        return _boost(features[is_used], is_played[is_used], seed, self.threads)
+        if is_used.sum() < _FEWEST or not is_played.any():
+            raise TrialError(
+                f"{is_used.sum()} candidates to learn from, of which {is_played.sum()} were played; "
+                f"at least {_FEWEST} and 1 are needed: more listeners or longer histories"
+            )
+        used = np.bincount(candidates.tocoo().row[is_used], minlength=count)
+        return _boost(features[is_used], is_played[is_used], used, seed)
 
     def _describe(
         self, plays: Plays, facts: TrackFacts, rows: IntArray
@@ -203,11 +220,21 @@ def _rows(matrix: csr_matrix) -> Rows:
 
 
 def _boost(
-    features: Float32Array, is_true: BoolArray, seed: int, threads: int
+    features: Float32Array, is_true: BoolArray, counts: IntArray, seed: int
 ) -> "Booster":
-    """Fit trees to the odds; threads change no result."""
+    """Fit trees to the odds, then some more to the order of each listener's candidates.
+
+    Args:
+        features: Shape (candidates, features), one listener's after the other's.
+        is_true: What is predicted, shape (candidates,).
+        counts: Candidates of each listener.
+        seed: Decides which rows and features a tree sees.
+    """
     import lightgbm  # takes a second
 
-    parameters = {**_PARAMETERS, "seed": seed, "num_threads": threads}
-    data = lightgbm.Dataset(features, is_true)
-    return lightgbm.train(parameters, data, _TREES)
+    leaf = min(_LEAF, len(features) // 100)
+    parameters = {**_PARAMETERS, "seed": seed, "min_data_in_leaf": leaf}
+    data = lightgbm.Dataset(features, is_true, group=counts, free_raw_data=False)
+    odds = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
+    parameters["objective"] = "lambdarank"
+    return lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)
