@@ -37,10 +37,6 @@ FEATURES = (
     "plays of the artist by all",
     "tracks per play",
     "plays of the listener",
-    # among the candidates, 0 is the best
-    "rank by activation",
-    "rank by lately fading activation",
-    "rank by nearness",
 )
 
 
@@ -118,9 +114,6 @@ def describe(
     def of_heard(values: AnyFloatArray) -> AnyFloatArray:
         return np.pad(values, (0, is_new))
 
-    def ranks(values: AnyFloatArray) -> IntArray:
-        return np.argsort(np.argsort(-values, kind="stable"))
-
     their_artists = facts.artists[candidates]
     place = np.searchsorted(artists, their_artists).clip(max=len(artists) - 1)
     is_known = artists[place] == their_artists
@@ -139,9 +132,6 @@ def describe(
         facts.artist_plays[candidates],
         len(heard) / len(plays),
         len(plays),
-        ranks(of_heard(activations[0])),
-        ranks(of_heard(activations[1])),
-        ranks(near[candidates]),
     ]
     for at, values in enumerate(columns):
         features[:, at] = values

@@ -140,7 +140,7 @@ class Blend(Model):
         is_used = is_played | (generator.random(len(is_played)) < _NEGATIVES)
         if is_used.sum() < _FEWEST or not is_played.any():
             raise TrialError(
-                f"{is_used.sum()} candidates to learn from, of which {is_played.sum()} were played; "
+                f"{is_used.sum()} candidates to learn from, {is_played.sum()} of them played; "
                 f"at least {_FEWEST} and 1 are needed: more listeners or longer histories"
             )
         used = np.bincount(candidates.tocoo().row[is_used], minlength=count)
