@@ -4,12 +4,14 @@ The ranker learns from these features, and whoever scores with it computes them 
 training and service cannot differ. Activation is that of `recsys.models.activation`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from looplib.arrays import (
-    AnyFloatArray,
+    AnyArray,
+    AnyIntArray,
     Float32Array,
     FloatArray,
     Int32Array,
@@ -47,14 +49,14 @@ class Rows(NamedTuple):
     columns: Int32Array
     values: Float32Array
 
-    def multiply(self, rows: IntArray, factors: FloatArray, size: int) -> FloatArray:
+    def multiply(self, rows: AnyIntArray, factors: AnyArray, size: int) -> FloatArray:
         """Add up some rows, each times a factor, shape (size,)."""
         starts = self.indptr[rows]
         counts = self.indptr[rows + 1] - starts
         before = np.cumsum(counts) - counts
         at = np.arange(counts.sum()) + np.repeat(starts - before, counts)
         values = self.values[at] * np.repeat(factors, counts)
-        return np.bincount(self.columns[at], values, size)
+        return add_up(self.columns[at], values, size)
 
 
 class TrackFacts(NamedTuple):
@@ -67,6 +69,11 @@ class TrackFacts(NamedTuple):
     artists: Int32Array  # of each track; one of no known artist is alone
     plays: FloatArray  # of each track
     artist_plays: FloatArray  # of each track's artist
+
+
+def add_up(places: AnyIntArray, values: AnyArray, size: int) -> FloatArray:
+    """Add up values by their places, 0..size-1; shape (size,)."""
+    return np.bincount(places, values, size).astype(np.float64, copy=False)
 
 
 def describe(
@@ -86,19 +93,19 @@ def describe(
     size = len(facts.artists)
     ages = np.arange(len(plays), 0, -1.0)
     heard, track = np.unique(plays, return_inverse=True)
-    activations = [np.bincount(track, ages**-decay) for decay in DECAYS]
+    activations = [add_up(track, ages**-decay, len(heard)) for decay in DECAYS]
     since = np.empty(len(heard))
     since[track] = ages
 
     artists, artist = np.unique(facts.artists[heard], return_inverse=True)
     artist_of_play = artist[track]
-    fading = np.bincount(artist_of_play, ages**-_DECAY)
+    fading = add_up(artist_of_play, ages**-_DECAY, len(artists))
     artist_since = np.empty(len(artists))
     artist_since[artist_of_play] = ages
     artist_tracks = np.bincount(artist)
     per_track = np.bincount(artist_of_play) / artist_tracks
 
-    latest = plays[: -_LATEST - 1 : -1].astype(np.int64)
+    latest = plays[: -_LATEST - 1 : -1]
     near = facts.near.multiply(heard, activations[1], size)
     follows = facts.follows.multiply(latest, 1 / np.arange(1, len(latest) + 1), size)
     sources = [
@@ -109,10 +116,10 @@ def describe(
     ]
     candidates = np.concatenate([heard, _find_new(sources, heard, new)])
 
-    is_new = len(candidates) - len(heard)
+    new_count = len(candidates) - len(heard)
 
-    def of_heard(values: AnyFloatArray) -> AnyFloatArray:
-        return np.pad(values, (0, is_new))
+    def of_heard(values: FloatArray) -> FloatArray:
+        return np.append(values, np.zeros(new_count))
 
     their_artists = facts.artists[candidates]
     place = np.searchsorted(artists, their_artists).clip(max=len(artists) - 1)
@@ -138,7 +145,9 @@ def describe(
     return candidates, features, len(heard)
 
 
-def _find_new(sources: list[FloatArray], heard: IntArray, count: int) -> IntArray:
+def _find_new(
+    sources: Sequence[FloatArray], heard: AnyIntArray, count: int
+) -> IntArray:
     """Find the best tracks of each source that were not heard."""
     best = []
     for scores in sources:
@@ -154,10 +163,10 @@ def _find_new(sources: list[FloatArray], heard: IntArray, count: int) -> IntArra
 def _follow_before(track: IntArray, size: int) -> FloatArray:
     """Add up 1 / distance of each play after an earlier one of the latest tracks."""
     cues = track[-_CUES:]
-    factors = np.bincount(cues, 1 / np.arange(len(cues), 0, -1.0), size)[track]
+    factors = add_up(cues, 1 / np.arange(len(cues), 0, -1.0), size)[track]
     factors[-_CUES:] = 0
     sums = np.zeros(size)
     for distance in range(1, _DISTANCE + 1):
         added = factors[:-distance] / distance
-        sums += np.bincount(track[distance:], added, size)
+        sums += add_up(track[distance:], added, size)
     return sums

@@ -23,7 +23,7 @@ from looplib.arrays import (
 )
 from looplib.config import Config, Count
 from looplib.randomness import make_generator
-from looplib.ranker import Rows, TrackFacts, describe
+from looplib.ranker import Rows, TrackFacts, add_up, describe
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
@@ -95,9 +95,10 @@ class Blend(Model):
         listeners = np.arange(len(plays.counts))
         for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
             is_heard, features = self._describe(plays, facts, rows)
-            odds = ranker.predict(features, raw_score=True, num_threads=1)
+            predicted = ranker.predict(features, raw_score=True, num_threads=1)
+            odds = np.asarray(predicted, np.float32)
             heard.append(is_heard)
-            arrays = (np.float32(odds), is_heard.indices, is_heard.indptr)
+            arrays = (odds, is_heard.indices, is_heard.indptr)
             scores.append(csr_matrix(arrays, is_heard.shape))
         self.scores = vstack(scores, "csr")
         self.heard = vstack(heard, "csr")
@@ -211,7 +212,7 @@ class Blend(Model):
             by_artist(unplayed, np.ones(len(unplayed))),
             artists,
             counts,
-            np.bincount(artists, counts)[artists],
+            add_up(artists, counts, tracks)[artists],
         )
 
 

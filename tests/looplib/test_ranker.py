@@ -7,15 +7,16 @@ from scipy.sparse import csr_matrix
 from looplib.ranker import FEATURES, Rows, TrackFacts, describe
 
 PLAYS = [4, 0, 1, 2, 0, 1, 3, *[5] * 20, 0]
-ARTISTS = np.int32([0, 0, 1, 1, 2, 2, 0, 3, 3])
+ARTISTS = np.array([0, 0, 1, 1, 2, 2, 0, 3, 3], np.int32)
 # 6 and 7 are near to what was played, 8 is by an artist of whom nothing was
 NEAR = {(0, 6): 0.5, (1, 7): 0.25, (0, 1): 1.0}
 FOLLOWS = {(0, 7): 2.0, (5, 1): 3.0}
 
 
 def rows(values: dict[tuple[int, int], float], shape: tuple[int, int]) -> Rows:
-    places = tuple(zip(*values, strict=True)) or ((), ())
-    matrix = csr_matrix((np.float32(list(values.values())), places), shape)
+    places = np.array(list(values), np.int64).reshape(-1, 2)
+    data = np.array(list(values.values()), np.float32)
+    matrix = csr_matrix((data, (places[:, 0], places[:, 1])), shape)
     return Rows(matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
 
 
@@ -32,7 +33,7 @@ def described() -> dict[int, dict[str, float]]:
         np.arange(9.0),
         np.arange(9.0) * 10,
     )
-    candidates, features, heard = describe(np.int32(PLAYS), facts, new=5)
+    candidates, features, heard = describe(np.array(PLAYS, np.int32), facts, new=5)
     assert candidates[:heard].tolist() == [0, 1, 2, 3, 4, 5]
     return {
         int(track): dict(zip(FEATURES, values.tolist(), strict=True))
