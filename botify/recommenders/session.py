@@ -72,14 +72,15 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     next_track = model.get(NEXT_TRACK)
     if next_track is None:
         return UNKNOWN
-    near, listened = next_track
+    near, after_last, listened = next_track
     scores = np.zeros(len(model.catalogue))
     for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1):
         if track != NO_TRACK:
             tracks, closeness = near.find(track)
             scores[tracks] += closeness / ago
-    tracks, added = listened.find(query.user)
-    scores[tracks] += added
+    last = query.tracks[-1] if query.tracks else NO_TRACK
+    for tracks, added in (after_last.find(last), listened.find(query.user)):
+        scores[tracks] += added
     if not scores.any():
         return UNKNOWN
     scores[scores == 0] = -np.inf
