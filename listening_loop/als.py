@@ -196,7 +196,11 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
     @property
     def _threads(self) -> int:
-        return self.num_threads or len(os.sched_getaffinity(0))
+        if self.num_threads:
+            return self.num_threads
+        if hasattr(os, "sched_getaffinity"):  # on Linux
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
 
     def _config(self, regularization: float, cg_steps: int = 0) -> "AlsConfig":
         from looplib.als import AlsConfig

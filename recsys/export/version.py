@@ -1,7 +1,8 @@
 """Write the files of a published version (docs/formats.md).
 
 Of a store with text ids the files have these in place of the numbers. Where the winner has no
-factors, those are of the best trial that has some; `factors.npz` is missing if there is none.
+factors, those are of the best trial that has some, but beside the lists of a class of another
+package: `factors.npz` is missing if there are none.
 """
 
 import shutil
@@ -24,6 +25,7 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.layout import SplitName
 from recsys.models.base import Model
+from recsys.models.external import External
 from recsys.models.factors import Factors
 from recsys.next_track.export import write_next_track
 from recsys.search.folder import Winner
@@ -109,6 +111,7 @@ def write_version(
         _write_lists(folder / name, users, tracks, best)
     if factors is not None:
         _write_factors(folder, export, factors, users, tracks)
+    _write_similar(folder, export, model, factors, tracks)
     _write_titles(folder, export, titles, tracks)
     next_track = None
     if config.next_track:
@@ -131,7 +134,7 @@ def _write_factors(
     users: Ids,
     tracks: Ids,
 ) -> None:
-    """Write the factors, what they were fitted to, and which tracks are similar by them."""
+    """Write the factors, and what they were fitted to."""
     ids = {"users": users, "tracks": tracks}
     np.savez(folder / FACTORS, allow_pickle=False, **ids, **vars(factors))
     fitted = export.dataset.matrix(export.split)
@@ -141,14 +144,31 @@ def _write_factors(
         "values": fitted.data,
     }
     np.savez(folder / HISTORY, allow_pickle=False, **ids, **arrays)
-    fitted_tracks = np.flatnonzero(factors.item_factors.any(axis=1))
-    if not 0 < len(fitted_tracks) <= _MOST_SIMILAR:
+
+
+def _write_similar(
+    folder: Path,
+    export: Export,
+    model: Model,
+    factors: Factors | None,
+    tracks: Ids,
+) -> None:
+    """Write which tracks are similar, by the factors or else by what the model has."""
+    top = export.options.top
+    if factors is not None:
+        compared = np.flatnonzero(factors.item_factors.any(axis=1))
+    else:
+        compared = np.flatnonzero(model.train.popularity)
+    if not 0 < len(compared) <= _MOST_SIMILAR:
         return
-    compared = Factors(factors.user_factors, factors.item_factors[fitted_tracks])
-    rows = np.arange(len(fitted_tracks))
-    similar, _ = compared.similar(rows, export.options.top, usable_cores())
-    ids_of_rows = tracks[fitted_tracks]
-    _write_lists(folder / SIMILAR, ids_of_rows, ids_of_rows, similar, of="track")
+    ids = tracks[compared]
+    if factors is not None:
+        fitted = Factors(factors.user_factors, factors.item_factors[compared])
+        similar, _ = fitted.similar(np.arange(len(ids)), top, usable_cores())
+        _write_lists(folder / SIMILAR, ids, ids, similar, of="track")
+    elif isinstance(model, External) and model.has_similarity:
+        similar = model.similar(compared, top)
+        _write_lists(folder / SIMILAR, ids, tracks, similar, of="track")
 
 
 def _write_titles(
@@ -196,7 +216,12 @@ def _describe(file: Path) -> dict[str, Any]:
 
 def _parameters(fitted: Checkpoint) -> dict[str, Any]:
     trial = fitted.trial
-    return {"kind": trial.kind, **trial.params, "iterations": fitted.iteration}
+    facts = {"kind": trial.kind, "iterations": fitted.iteration}
+    if issubclass(
+        trial.model_type, External
+    ):  # its names are not those of `looplib.als`
+        return {**facts, "class": trial.params}
+    return {**facts, **trial.params}
 
 
 def _facts(export: Export) -> dict[str, Any]:

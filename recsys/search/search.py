@@ -23,6 +23,7 @@ from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.als import Als
+from recsys.models.external import CLASS, External, describe_class
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS
 from recsys.next_track.sessions import check_sessions
@@ -253,7 +254,12 @@ def _plan_candidates(
         lists = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
     except OSError as error:
         raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
-    facts = (config.models, lists, dataset, config.seed)
+    iterations = config.search.iterations
+    models = {
+        name: describe_class(name, axes, iterations) if CLASS in axes else axes
+        for name, axes in config.models.items()
+    }
+    facts = (models, lists, dataset, config.seed)
     trials = plan_trials(*facts, is_ordered=rule.is_ordered)
     if not trials:
         raise SearchError(
@@ -413,7 +419,9 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     for text in texts:
         say(text)
     factors = None
-    if not best.trial.model_type.has_factors:
+    # of the model itself or of none, where it is a class of another package
+    is_external = issubclass(best.trial.model_type, External)
+    if not (best.trial.model_type.has_factors or is_external):
         checkpoints = (
             entry.score.checkpoint
             for entry in leaderboard.candidates
