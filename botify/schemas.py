@@ -18,6 +18,7 @@ from looplib.event_fields import EVENT_FIELDS
 
 LONGEST_ID = 512  # characters
 MOST_TRACKS = 1000  # of a list that is asked for, and that a request may name
+MOST_NEXT = 100  # of a list that is asked for beside the next track
 
 _TextId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
 # of the types of fields that clients may send, beside those of ids
@@ -36,6 +37,9 @@ class Listening(NamedTuple):
     track: int  # its number in the catalogue, or `NO_TRACK`
     time: float  # share that was heard, 0..1
     exclude: frozenset[int] = frozenset()  # tracks that are not to be answered
+    list_length: int | None = (
+        None  # tracks that are asked for; None: the next one alone
+    )
     logged: Mapping[str, Any] = {}  # fields of the event log, as the client sent them
 
 
@@ -57,7 +61,8 @@ class Bodies:
                 optional = (field.name, value | None, None)
                 heard.append(optional if field.optional else (field.name, value))
         self._logged = [name for name, *_ in heard]
-        heard.append(("exclude", tracks, ()))
+        count: Any = Annotated[int, Meta(ge=1, le=MOST_NEXT)]
+        heard += [("exclude", tracks, ()), ("n", count | None, None)]
         request: Any = _make_object([("user", user), *heard])
         requests: Any = list[request]
         users: Any = list[user]
@@ -101,7 +106,7 @@ class Bodies:
         return self.catalogue.number(track)
 
     def one(self, body: bytes, user: Id) -> Listening:
-        """Read `{"track", "time"}` of a listener, perhaps with `request` and `exclude`."""
+        """Read `{"track", "time"}` of a listener, perhaps with `request`, `exclude`, `n`."""
         return self._listening(user, _read(self._one, body))
 
     def many(self, body: bytes) -> list[Listening]:
@@ -142,7 +147,7 @@ class Bodies:
         exclude = Rules.read(heard.exclude, {}, self.catalogue).exclude
         logged = {name: getattr(heard, name) for name in self._logged}
         logged["user"] = user
-        return Listening(user, track, heard.time, exclude, logged)
+        return Listening(user, track, heard.time, exclude, heard.n, logged)
 
 
 def _make_object(fields: list[Any]) -> type[Struct]:

@@ -29,6 +29,7 @@ from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
 from looplib.arrays import NO_TRACK
+from looplib.randomness import make_generator
 
 # requests of a batch, between which the others have their turn in this process and at Redis
 _AT_ONCE = 400
@@ -85,13 +86,13 @@ class Service:
 
     def answer(
         self, message: Message, requests: Sequence[Listening], *, in_batch: bool = False
-    ) -> list[Id | None]:
+    ) -> list[list[Id]]:
         """Recommend the next track to each listener, or end their sessions.
 
         Requests of a batch are logged without a latency, as none has one of its own.
 
         Returns:
-            The tracks' ids; None in place of each on `last`.
+            The ids of as many tracks as each asks for, best first; none on `last`.
 
         Raises:
             BodyError: A request excludes all tracks.
@@ -105,9 +106,12 @@ class Service:
             raise BodyError("exclude: no track of the catalogue is left")
         timestamp = time.time_ns() // 1_000_000
         events: list[dict[str, Any]] = []
+        lists: list[list[Id]] = []
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
-            events += self._hear(message, some, model, barred)
+            answered, ranked = self._hear(message, some, model, barred)
+            events += answered
+            lists += ranked
         latency = None if in_batch else time.perf_counter() - start_s
         shared = {"message": message, "timestamp": timestamp, "latency": latency}
         lines = [event_line(**shared, **event) for event in events]
@@ -121,7 +125,7 @@ class Service:
             ) from error
         self.metrics.events[message].inc(len(lines))
         self.metrics.latency[message].observe(time.perf_counter() - start_s)
-        return [event["recommendation"] for event in events]
+        return lists
 
     def _hear(
         self,
@@ -129,11 +133,11 @@ class Service:
         requests: Sequence[Listening],
         model: ServedModel,
         barred: frozenset[int],
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], list[list[Id]]]:
         """Bring sessions up to date, and recommend.
 
         Returns:
-            The fields of the event log that are of one request, for each.
+            The fields of the event log that are of one request, and the list, for each.
         """
         arms = self.arms_of([request.user for request in requests])
         sessions = self.sessions.hear(requests, is_last=message == "last")
@@ -145,24 +149,37 @@ class Service:
                 alone = Session("", (request.track,), (request.time,))
                 _, tracks, times = session or alone
                 user, excluded = user_number(request.user), barred | request.exclude
-                queries.append(Query(user, tracks, times, excluded))
+                count, repeat_after = (
+                    request.list_length or 1,
+                    self.settings.repeat_after,
+                )
+                query = Query(user, tracks, times, excluded, count, repeat_after)
+                queries.append(query)
             answers = self._recommend(model, queries, sessions, arms)
         unknown = sum(request.track == NO_TRACK for request in requests)
         self.metrics.unknown_tracks.inc(unknown)
         ids = model.catalogue.ids
-        return [
+        lists = [
+            [ids[track] for track in (drawn.track, *drawn.following)]
+            if recommender
+            else []
+            for recommender, drawn in answers
+        ]
+        events = [
             {
                 **request.logged,
-                "recommendation": None if recommender is None else ids[drawn.track],
+                "recommendation": ranked[0] if ranked else None,
                 "experiments": arms_by_experiment,
                 "session": session and session.id,
                 "recommender": recommender,
                 "propensity": drawn.propensity,
             }
-            for request, arms_by_experiment, session, (recommender, drawn) in zip(
-                requests, arms, sessions, answers, strict=True
-            )
+            for request, arms_by_experiment, session, (
+                recommender,
+                drawn,
+            ), ranked in zip(requests, arms, sessions, answers, lists, strict=True)
         ]
+        return events, lists
 
     def list_for(self, user: Id, count: int, rules: Rules) -> list[Id]:
         """Recommend tracks without a session: the listener's list, then popular ones."""
@@ -221,12 +238,20 @@ class Service:
         """
         decides = self.settings.deciding.name
         names = [self._arm_recommenders[assigned[decides]] for assigned in arms]
-        answers = recommend(model, queries, names, self.settings.fallback, self._rng)
+        fallback = self.settings.fallback
+        answers = recommend(model, queries, names, fallback, self._find_rng)
         for name, count in Counter(name for name, _ in answers).items():
             self.metrics.recommendations.labels(name).inc(count)
         if None in sessions:
             self.metrics.without_memory.inc(sessions.count(None))
         return answers
+
+    def _find_rng(self, query: Query) -> np.random.Generator:
+        """Find the generator of a query's draws."""
+        if self.settings.seed is None:
+            return self._rng
+        ids = query.user % 2**63, len(query.tracks)
+        return make_generator(self.settings.seed, "draw", *ids)
 
 
 def make_sessions(

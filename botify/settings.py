@@ -8,6 +8,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -98,6 +99,10 @@ class ServiceSettings(Config):
         ...,
     ] = Field(default=(_ONE_ARM,), min_length=1)
     fallback: FallbackSettings = FallbackSettings()
+    # tracks of a session, after which one of it may be recommended again; by default never
+    repeat_after: NonNegativeInt | None = None
+    # of draws, which then follow from the listener and the session's length
+    seed: NonNegativeInt | None = None
     # a file of business rules: tracks left out, raised or lowered; read again when it changes
     rules: Path | None = None
     event_log: EventLogSettings = EventLogSettings()

@@ -5,6 +5,7 @@
 
 import hmac
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from botify.errors import BotifyError
 from botify.event_log import Message
 from botify.model.catalogue import Id
+from botify.schemas import Listening
 from botify.service import Service
 from looplib.arrays import NO_TRACK
 
@@ -43,8 +45,8 @@ def hear(message: Message, user: str) -> ResponseReturnValue:
     service = _service()
     listener = service.bodies.user(user)
     listening = service.bodies.one(request.get_data(), listener)
-    (track,) = service.answer(message, [listening])
-    return _next_track(listener, track)
+    (tracks,) = service.answer(message, [listening])
+    return _next_track(listening, tracks)
 
 
 @views.post("/next", defaults={"message": "next"})
@@ -53,12 +55,8 @@ def hear_many(message: Message) -> ResponseReturnValue:
     """Add tracks to many listeners' sessions, as `hear` does."""
     service = _service()
     requests = service.bodies.many(request.get_data())
-    tracks = service.answer(message, requests, in_batch=True)
-    answers = [
-        _next_track(listening.user, track)
-        for listening, track in zip(requests, tracks, strict=True)
-    ]
-    return {"responses": answers}
+    lists = service.answer(message, requests, in_batch=True)
+    return {"responses": list(map(_next_track, requests, lists))}
 
 
 @views.post("/assignments")
@@ -231,10 +229,13 @@ def _track_number(track: str) -> int:
     return number
 
 
-def _next_track(user: Id, track: Id | None) -> dict[str, Id]:
-    if track is None:
-        return {"user": user}
-    return {"user": user, "track": track}
+def _next_track(listening: Listening, tracks: Sequence[Id]) -> dict[str, Any]:
+    answer: dict[str, Any] = {"user": listening.user}
+    if tracks:
+        answer["track"] = tracks[0]
+        if listening.list_length:
+            answer["tracks"] = tracks
+    return answer
 
 
 def _status(status: str, *warnings: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,41 +22,62 @@ class Query:
     tracks: Sequence[int]
     times: Sequence[float]  # share heard of each
     excluded: frozenset[int] = frozenset()  # not to be recommended either
+    count: int = 1  # tracks that are asked for
+    repeat_after: int | None = (
+        None  # tracks, after which one may come again; None: never
+    )
 
     @cached_property
     def taken(self) -> frozenset[int]:
-        """The tracks of the catalogue that were heard or are excluded."""
-        return self.excluded.union(self.tracks) - {NO_TRACK}
+        """The tracks of the catalogue that were heard too lately or are excluded."""
+        start = 0
+        if self.repeat_after is not None:
+            start = max(0, len(self.tracks) - self.repeat_after)
+        return self.excluded.union(self.tracks[start:]) - {NO_TRACK}
 
 
 class Drawn(NamedTuple):
-    """A track, and the probability with which it was drawn."""
+    """A track, the probability with which it was drawn, and what comes next in the ranking."""
 
     track: int  # `NO_TRACK` where there is none to recommend
     propensity: float | None = None
     is_exhausted: bool = False  # all that could be recommended is taken in this session
+    following: tuple[int, ...] = ()  # where a query asks for several tracks, best first
 
 
 UNKNOWN = Drawn(NO_TRACK)  # nothing is known of this listener or track
 EXHAUSTED = Drawn(NO_TRACK, is_exhausted=True)
 
 
-def take_first(tracks: Iterable[int], taken: Collection[int]) -> Drawn:
-    """Take the first track that is not taken.
+def take_first(tracks: Iterable[int], taken: Collection[int], count: int = 1) -> Drawn:
+    """Take the first tracks that are not taken.
 
     >>> take_first([3, 1, 2], taken={3}).track
     1
+    >>> take_first([3, 1, 2], taken={3}, count=2).following
+    (2,)
     """
-    free = (track for track in tracks if track not in taken)
+    free = islice((track for track in tracks if track not in taken), count)
     track = next(free, NO_TRACK)
-    return EXHAUSTED if track == NO_TRACK else Drawn(track, 1.0)
+    if track == NO_TRACK:
+        return EXHAUSTED
+    return Drawn(track, 1.0, following=tuple(free))
 
 
-def take_best(scores: AnyFloatArray, taken: Collection[int]) -> Drawn:
-    """Take the track with the highest score that is not taken; scores are changed in place."""
+def take_best(scores: AnyFloatArray, taken: Collection[int], count: int = 1) -> Drawn:
+    """Take the tracks with the highest scores that are not taken.
+
+    Of equal scores the smaller track comes first. Scores are changed in place.
+    """
     scores[list(taken)] = -np.inf
-    track = int(scores.argmax())
-    return EXHAUSTED if scores[track] == -np.inf else Drawn(track, 1.0)
+    if count == 1:
+        best = [int(scores.argmax())]
+    else:
+        count = min(count, len(scores))
+        candidates = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+        order = np.argsort(-scores[candidates], kind="stable")[:count]
+        best = candidates[order].tolist()
+    return take_first((track for track in best if scores[track] > -np.inf), (), count)
 
 
 Draw = Callable[[ServedModel, Query, np.random.Generator], Drawn]

@@ -23,10 +23,13 @@ def draw_any(model: ServedModel, query: Query, rng: Generator) -> Drawn:
     count = total - len(query.taken)
     if count <= 0:
         return EXHAUSTED
-    track = int(rng.random() * total)
-    while track in query.taken:
+    drawn: dict[int, None] = {}
+    while len(drawn) < min(query.count, count):
         track = int(rng.random() * total)
-    return Drawn(track, 1.0 / count)
+        if track not in query.taken:
+            drawn[track] = None
+    track, *following = drawn
+    return Drawn(track, 1.0 / count, following=tuple(following))
 
 
 def draw_same_artist(model: ServedModel, query: Query, rng: Generator) -> Drawn:
@@ -52,13 +55,16 @@ def draw_one(tracks: Sequence[int], query: Query, rng: Generator) -> Drawn:
 
     >>> from numpy.random import default_rng
     >>> draw_one([3, 1, 2], Query(7, [3, 2], [1.0, 0.4]), default_rng(1))
-    Drawn(track=1, propensity=1.0, is_exhausted=False)
+    Drawn(track=1, propensity=1.0, is_exhausted=False, following=())
     """
     chance = rng.random()
     free = [track for track in tracks if track not in query.taken]
-    if free:
-        return Drawn(free[int(chance * len(free))], 1.0 / len(free))
-    return EXHAUSTED if tracks else UNKNOWN
+    if not free:
+        return EXHAUSTED if tracks else UNKNOWN
+    propensity = 1.0 / len(free)
+    track = free.pop(int(chance * len(free)))
+    following = rng.permutation(free)[: query.count - 1] if query.count > 1 else ()
+    return Drawn(track, propensity, following=tuple(map(int, following)))
 
 
 def in_order(artifact: Artifact[TrackLists]) -> Recommender:
@@ -70,6 +76,8 @@ def in_order(artifact: Artifact[TrackLists]) -> Recommender:
     def draw(model: ServedModel, query: Query, _: Generator) -> Drawn:
         lists = model.get(artifact) or NO_LISTS
         tracks = lists.list_of(query.user)
-        return take_first(tracks, query.taken) if tracks else UNKNOWN
+        if not tracks:
+            return UNKNOWN
+        return take_first(tracks, query.taken, query.count)
 
     return Recommender(draw, reads=(artifact,))

@@ -5,7 +5,7 @@ docs/service.md. If it ranks as another exported list does, as `new` does, the l
 is read of another exported file becomes an `Artifact`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 from numpy.random import Generator
@@ -101,7 +101,7 @@ def recommend(
     queries: Sequence[Query],
     names: Sequence[str],
     fallback: FallbackSettings,
-    rng: Generator,
+    find_rng: Callable[[Query], Generator],
 ) -> list[tuple[str, Drawn]]:
     """Recommend a track for each query, by the recommender named for it, or by fallbacks.
 
@@ -110,6 +110,7 @@ def recommend(
     """
     answers = []
     for query, name in zip(queries, names, strict=True):
+        rng = find_rng(query)
         credited, drawn = _draw(name, model, query, rng)
         if drawn.track == NO_TRACK:
             names_after = fallback.exhausted if drawn.is_exhausted else fallback.unknown
@@ -168,4 +169,4 @@ def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Dra
     index = int(coin < 0.5)
     is_same = first.track == second.track
     credited = name if is_same else f"{members(name)[index]} of {name}"
-    return credited, Drawn(drawn[index].track)
+    return credited, drawn[index]._replace(propensity=None)

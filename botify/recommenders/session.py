@@ -34,7 +34,7 @@ def fold_in(model: ServedModel, query: Query, _: Generator) -> Drawn:
     taken = query.taken
     if factors.filter_seen:
         taken |= {track for track, value in values.items() if value > 0}
-    return take_best(factors.items @ factor.astype(np.float32), taken)
+    return take_best(factors.items @ factor.astype(np.float32), taken, query.count)
 
 
 def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -48,7 +48,7 @@ def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
     closeness = factors.closeness(query.tracks, np.array(query.times))
     if not closeness.any():
         return UNKNOWN
-    return take_best(closeness, query.taken)
+    return take_best(closeness, query.taken, query.count)
 
 
 def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -64,7 +64,7 @@ def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
     closeness = factors.closeness(query.tracks, liking)[tracks]
     ranks = np.arange(len(tracks)) / len(tracks)
     order = np.argsort(_RANK_WEIGHT * ranks - closeness, kind="stable").tolist()
-    return take_first((tracks[i] for i in order), query.taken)
+    return take_first((tracks[i] for i in order), query.taken, query.count)
 
 
 def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -83,4 +83,4 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     if not scores.any():
         return UNKNOWN
     scores[scores == 0] = -np.inf
-    return take_best(scores, query.taken)
+    return take_best(scores, query.taken, query.count)

@@ -14,9 +14,9 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig
-from recsys.dataset.cache import dataset_digest
 from recsys.dataset.dataset import open_whole_dataset
 from recsys.dataset.layout import PIECES, SUMMARY
+from recsys.dataset.plan import plan_dataset
 from recsys.errors import SearchError
 from recsys.export.version import Export, write_version
 from recsys.models.als import Als
@@ -24,8 +24,8 @@ from recsys.models.base import Model, State
 from recsys.search.folder import NO_BETTER, read_run
 from recsys.search.step import fit_trial
 from recsys.search.trials import Checkpoint
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 
 CURRENT = "current"
 
@@ -63,7 +63,7 @@ def export_run(
             "and --set export.publish_anyway=true publishes it"
         )
     store = open_store(store_address or config.store)
-    if dataset_digest(store, config) != winner.dataset:
+    if plan_dataset(store, config).digest != winner.dataset:
         raise SearchError(
             f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"

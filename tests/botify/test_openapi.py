@@ -44,7 +44,7 @@ def test_the_document_has_each_field_of_the_log_that_clients_send(
     schemas = client.get("/openapi.json").get_json()["components"]["schemas"]
     sent = {field.name: field.optional for field in EVENT_FIELDS if field.from_client}
     schema = schemas["ListenerHeardTrack"]
-    assert schema["properties"].keys() == sent.keys() | {"exclude"}
+    assert schema["properties"].keys() == sent.keys() | {"exclude", "n"}
     assert set(schema["required"]) == {name for name in sent if not sent[name]}
 
 

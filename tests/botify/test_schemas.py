@@ -33,6 +33,8 @@ def bodies(tmp_path: Path) -> Bodies:
         ),
         (b'{"track": 1, "time": 1, "x": 1}', "unknown field `x`"),
         (b'{"track": 1, "time": 1, "user": 1}', "unknown field `user`"),
+        (b'{"track": 1, "time": 1, "n": 0}', "Expected `int` >= 1 - at `$.n`"),
+        (b'{"track": 1, "time": 1, "n": 101}', "Expected `int` <= 100 - at `$.n`"),
         (
             b'{"track": 1, "time": 1, "request": 9223372036854775808}',
             "$.request",

@@ -70,6 +70,32 @@ def test_a_batch_answers_in_order_and_asks_the_sessions_in_parts(
     assert [event["recommendation"] for event in logged[: len(users)]] == tracks
 
 
+def test_a_list_is_answered_beside_the_track_where_it_is_asked_for(
+    make_service: MakeService,
+) -> None:
+    client = client_of(make_service(seed=3, repeat_after=1))
+    alone = [post(client, "/next/4", HEARD) for _ in range(2)]
+    with_list = [post(client, "/next/5", HEARD | {"n": 3})]
+    batch = [{"user": 4, **HEARD}, {"user": 5, **HEARD, "n": 1}]
+    with_list += post(client, "/next", {"requests": batch})["responses"]
+    assert [answer.keys() for answer in alone] == [{"user", "track"}] * 2
+    assert [len(answer.get("tracks", ())) for answer in with_list] == [3, 0, 1]
+    assert all(answer["track"] == answer["tracks"][0] for answer in with_list[::2])
+    assert post(client, "/last/5", HEARD | {"n": 3}) == {"user": 5}
+
+
+@pytest.mark.parametrize("name", ["random", "sticky_artist", "indexed"])
+def test_draws_follow_from_a_seed(make_service: MakeService, name: str) -> None:
+    arms = [{"recommender": name}]
+    experiments = [{"name": "ONE", "arms": arms}]
+    client = client_of(make_service(seed=3, experiments=experiments))
+    requests = {"requests": [{"user": user, **HEARD, "n": 4} for user in range(20)]}
+    first = post(client, "/next", requests)
+    assert post(client, "/next", requests) != first, "the sessions have two tracks"
+    post(client, "/last", requests)
+    assert post(client, "/next", requests) == first
+
+
 def test_a_track_that_the_catalogue_lacks_is_logged_and_answered(
     client: FlaskClient, service: Service
 ) -> None:

@@ -42,7 +42,7 @@ def serve(folder: Path, liking: float) -> Path:
         generator = make_generator(5, "interleaving", user)
         track, time = int(generator.integers(40, TRACKS)), 1.0
         for _ in range(6):
-            (answer,) = service.answer("next", [listening(user, track, time)])
+            ((answer,),) = service.answer("next", [listening(user, track, time)])
             assert isinstance(answer, int)
             track = answer
             time = float(

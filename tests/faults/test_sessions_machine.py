@@ -93,7 +93,7 @@ class Sessions(RuleBasedStateMachine):
         requests = [self.new_request(user, track) for track in tracks]
         answers = self.services[which].answer("next", requests)
         self.acknowledged += requests
-        for track, answer in zip(tracks, answers, strict=True):
+        for track, (answer,) in zip(tracks, answers, strict=True):
             assert answer != track
             if self.is_up:
                 self.heard[user].add(track)
@@ -102,7 +102,7 @@ class Sessions(RuleBasedStateMachine):
     @rule(user=USERS, track=TRACK, which=WHICH)
     def end(self, user: int, track: int, which: int) -> None:
         request = self.new_request(user, track)
-        assert self.services[which].answer("last", [request]) == [None]
+        assert self.services[which].answer("last", [request]) == [[]]
         self.acknowledged.append(request)
         self.heard.pop(user, None)
 

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def answer(
     fallback: FallbackSettings = FALLBACK,
 ) -> list[tuple[str, Drawn]]:
     rng = np.random.default_rng(4)
-    return recommend(model, queries, names, fallback, rng)
+    return recommend(model, queries, names, fallback, lambda _: rng)
 
 
 @given(
@@ -56,6 +57,29 @@ def test_a_track_heard_is_never_recommended_while_another_is_free(
         assert 0 < drawn.propensity <= 1
         is_free = drawn.track not in query.taken
         assert is_free if len(query.taken) < 12 else name == ANY_REPEAT
+
+
+@pytest.mark.parametrize("name", sorted(RECOMMENDERS))
+def test_a_list_begins_with_the_track_that_is_recommended_without_one(
+    als: ServedModel, name: str
+) -> None:
+    alone = heard(0, 0)
+    ((_, track),) = answer(als, [name], [alone])
+    ((_, drawn),) = answer(als, [name], [replace(alone, count=5)])
+    ranked = [drawn.track, *drawn.following]
+    assert (drawn.track, drawn.propensity) == (track.track, track.propensity)
+    assert len(set(ranked)) == len(ranked) <= 5
+    assert not alone.taken & set(ranked)
+
+
+def test_a_track_comes_again_after_as_many_as_the_query_says(
+    model: ServedModel,
+) -> None:
+    query = heard(0, 0, 3)
+    taken = [replace(query, repeat_after=after).taken for after in (None, 2, 1, 0)]
+    assert taken == [{0, 3}, {0, 3}, {3}, set()]
+    (drawn,) = draw(model, "in_order", replace(query, repeat_after=1, count=9))
+    assert (drawn.track, drawn.following) == (0, (6, 9))
 
 
 @pytest.mark.parametrize(
