@@ -24,7 +24,7 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.export.export import export_run
 from recsys.export.version import RECOMMENDATIONS
-from recsys.models.registry import class_path
+from recsys.models.libraries import class_path
 from recsys.report.page import write_report
 from recsys.search.folder import (
     LEADERBOARD,

@@ -24,6 +24,7 @@ from recsys.models.factors import Factors, Pool
 from recsys.models.libraries import (
     Scores,
     check_class,
+    class_path,
     describe_code,
     fit_object,
     load_class,
@@ -191,6 +192,18 @@ class External(SimilarityModel):
         except Exception as error:  # of any kind, by any library
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise TrialError(f"{self.path}: {reason}") from error
+
+
+def adopt_model(fitted: object, train: Interactions, threads: int) -> External:
+    """Make a model of an object that is fitted to the interactions already.
+
+    Raises:
+        TrialError: What it has learned does not fit the interactions.
+    """
+    model = External(**{CLASS: class_path(type(fitted))})
+    Model.fit(model, train, seed=0, threads=threads)
+    with model._library():
+        return model.adopt(fitted)
 
 
 class ResumedExternal(IterativeModel, External):

@@ -42,6 +42,12 @@ def load_class(path: str) -> Callable[..., Any]:
     return made
 
 
+def class_path(made: object) -> str:
+    """Return the path by which a class is imported; of anything else its text."""
+    path = getattr(made, "__qualname__", None)
+    return f"{made.__module__}.{path}" if path else str(made)
+
+
 def uses_gpu(path: str, params: Mapping[str, Any]) -> bool:
     """Check whether a class computes on a GPU, which a worker may lack."""
     return bool(params.get("use_gpu")) or path.startswith("implicit.gpu.")

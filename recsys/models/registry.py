@@ -16,6 +16,7 @@ from recsys.models.baselines import Latest, MostPlayed, Popular
 from recsys.models.blend import Blend
 from recsys.models.external import CLASS, PARTS, External, ResumedExternal
 from recsys.models.item_knn import ItemKnn
+from recsys.models.libraries import class_path
 from recsys.models.lists import FixedLists
 
 Axes = Mapping[str, tuple[Any, ...]]  # the values of each hyperparameter
@@ -102,12 +103,6 @@ def _as_mapping(value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise _refusal((), "mapping", "a mapping by name is expected", value)
     return value
-
-
-def class_path(made: object) -> str:
-    """Return the path by which a class is imported; of anything else its text."""
-    path = getattr(made, "__qualname__", None)
-    return f"{made.__module__}.{path}" if path else str(made)
 
 
 def _read_class(name: str, values: Mapping[str, Any]) -> Axes:
