@@ -90,8 +90,8 @@ def _as_ids(name: str, ids: Sequence[Any], count: int) -> Ids:
     values = np.asarray(ids).tolist()
     distinct = len({*values})
     if not len(values) == distinct == count:
-        found = f"{len(values)} ids, {distinct} of them distinct"
-        raise UserError(f"{name}: {found}; the matrix has {count}")
+        text = f"{len(values)} ids, {distinct} of them distinct"
+        raise UserError(f"{name}: {text}; the matrix has {count}")
     if len({isinstance(value, str) for value in ids}) > 1:
         raise UserError(f"{name}: some ids are text; all or none may be")
     return np.array(values)

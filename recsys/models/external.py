@@ -176,9 +176,9 @@ class External(SimilarityModel):
             rows = tracks[first : first + _ROWS]
             itself = csr_matrix(eye_array(self.similarity.shape[0], format="csr"))[rows]
             near = csr_matrix(self.similarity[rows])
-            others = csr_matrix(near - near.multiply(itself))
-            others.eliminate_zeros()
-            parts.append(rank_rows(others, k))
+            near = csr_matrix(near - near.multiply(itself))
+            near.eliminate_zeros()
+            parts.append(rank_rows(near, k))
         return np.concatenate(parts)
 
     @contextmanager

@@ -39,8 +39,8 @@ def lists_of(version: str, name: str) -> dict[Any, list[Any]]:
 @pytest.mark.parametrize("kind", [AlternatingLeastSquares, CosineRecommender])
 def test_a_fitted_model_is_served_by_its_own_scores(
     items: csr_matrix,
-    kind: Any,
-    tmp_path: Path,  # noqa: ANN401
+    kind: Any,  # noqa: ANN401  a class without types
+    tmp_path: Path,
 ) -> None:
     model = kind(num_threads=1)
     model.fit(items, show_progress=False)
