@@ -162,9 +162,8 @@ class Bodies:
             The listener, and what to rank: candidates that the catalogue lacks are left out.
         """
         asked = _read(self._ranking, body)
-        numbers = map(self.catalogue.number, dict.fromkeys(asked.candidates))
-        candidates = [number for number in numbers if number != NO_TRACK]
-        session = [*map(self.catalogue.number, asked.session)]
+        candidates = self.catalogue.find(dict.fromkeys(asked.candidates))
+        session = self.catalogue.find(asked.session)
         count = len(candidates)
         return asked.user, Ranking(
             count, Rules(), asked.recommender, candidates, session

@@ -211,8 +211,9 @@ class Service:
         if request.recommender:
             drawn = self._draw(model, query, request.recommender)
             tracks = [drawn.track, *drawn.following]
-        tracks = list(filter(query.allows, [*tracks, *model.popular]))
-        ranked = [*tracks, *(candidates or ())]
+            if drawn.track == NO_TRACK:
+                tracks = []
+        ranked = [*filter(query.allows, [*tracks, *model.popular]), *(candidates or ())]
         return self._rank(model, ranked, request.count, request.rules)
 
     def _draw(self, model: ServedModel, query: Query, name: str) -> Drawn:

@@ -49,11 +49,13 @@ def publish(
     Raises:
         Error: The ids or the matrix do not fit the model.
 
-    Example, after `model.fit(user_items)`::
-
-        ll.publish(model, users, tracks, user_items, "published")
-        with ll.serve("published") as service:
-            track = service.next(users[0], tracks[0])
+    Example:
+        >>> from types import SimpleNamespace
+        >>> heard = csr_matrix(np.array([[3, 1, 0], [0, 2, 5]], np.float32))
+        >>> factors = {"user_factors": np.eye(2), "item_factors": np.ones((3, 2))}
+        >>> fitted = SimpleNamespace(**factors)  # or a fitted model of implicit
+        >>> publish(fitted, ["ann", "bob"], [7, 8, 9], heard, "published")
+        'published/current'
     """
     export = parse_config(ExportConfig, options, "the options")
     train = Interactions(csr_matrix(user_items, dtype=np.float32))
