@@ -46,7 +46,7 @@ class Listening(NamedTuple):
 class Ranking(NamedTuple):
     """A request for a ranked list, without a session."""
 
-    count: int  # tracks that are asked for
+    length: int  # tracks that are asked for
     rules: Rules
     recommender: str | None = None  # by default the listener's list
     candidates: Sequence[int] | None = None  # numbers of tracks; None: any

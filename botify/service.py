@@ -196,14 +196,14 @@ class Service:
         """
         model = self.versions.model
         candidates = request.candidates
-        if not request.count:  # the catalogue has none of the candidates
+        if not request.length:  # the catalogue has none of the candidates
             return []
         query = Query(
             user_number(user),
             request.session or (NO_TRACK,),
             [1.0] * max(1, len(request.session)),
             self.rules.current().exclude | request.rules.exclude,
-            request.count,
+            request.length,
             repeat_after=0,
             candidates=None if candidates is None else np.array(candidates),
         )
@@ -214,7 +214,7 @@ class Service:
             if drawn.track == NO_TRACK:
                 tracks = []
         ranked = [*filter(query.allows, [*tracks, *model.popular]), *(candidates or ())]
-        return self._rank(model, ranked, request.count, request.rules)
+        return self._rank(model, ranked, request.length, request.rules)
 
     def _draw(self, model: ServedModel, query: Query, name: str) -> Drawn:
         recommender = load_recommenders().get(name)
@@ -235,7 +235,7 @@ class Service:
         if lists is None:
             return None
         similar = lists.list_of(user_number(track))
-        return self._rank(model, similar, request.count, request.rules)
+        return self._rank(model, similar, request.length, request.rules)
 
     def _rank(
         self, model: ServedModel, tracks: Sequence[int], count: int, rules: Rules
