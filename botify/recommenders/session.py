@@ -34,7 +34,8 @@ def fold_in(model: ServedModel, query: Query, _: Generator) -> Drawn:
     taken = query.taken
     if factors.filter_seen:
         taken |= {track for track, value in values.items() if value > 0}
-    return take_best(factors.items @ factor.astype(np.float32), taken, query.count)
+    scores = factors.items[query.pool] @ factor.astype(np.float32)
+    return take_best(scores, taken, query.count, query.candidates)
 
 
 def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -45,10 +46,11 @@ def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
     factors = model.get(FACTORS)
     if factors is None:
         return UNKNOWN
-    closeness = factors.closeness(query.tracks, np.array(query.times))
+    times = np.array(query.times)
+    closeness = factors.closeness(query.tracks, times, query.pool)
     if not closeness.any():
         return UNKNOWN
-    return take_best(closeness, query.taken, query.count)
+    return take_best(closeness, query.taken, query.count, query.candidates)
 
 
 def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -61,10 +63,11 @@ def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
         return UNKNOWN
     ages = np.arange(len(query.tracks))[::-1]
     liking = (np.array(query.times) - _LIKED_TIME) * _FADING**ages
-    closeness = factors.closeness(query.tracks, liking)[tracks]
+    closeness = factors.closeness(query.tracks, liking, np.array(tracks))
     ranks = np.arange(len(tracks)) / len(tracks)
     order = np.argsort(_RANK_WEIGHT * ranks - closeness, kind="stable").tolist()
-    return take_first((tracks[i] for i in order), query.taken, query.count)
+    ranked = filter(query.allows, (tracks[i] for i in order))
+    return take_first(ranked, (), query.count)
 
 
 def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -84,4 +87,4 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     if not scores.any():
         return UNKNOWN
     scores[scores == 0] = -np.inf
-    return take_best(scores, query.taken, query.count)
+    return take_best(scores[query.pool], query.taken, query.count, query.candidates)

@@ -28,9 +28,7 @@ from tests.recsys.plays import (
 )
 from tests.recsys.tables import Row
 
-KINDS = {
-    name: kind for name, kind in MODELS.items() if name not in ("lists", "function")
-}
+KINDS = {name: kind for name, kind in MODELS.items() if name != "lists"}
 POOLS: tuple[Pool, ...] = ("all", "repeat", "new")
 
 
@@ -152,7 +150,7 @@ def test_one_class_and_a_line_in_the_registry_make_a_kind(
             {"item_nn": {}},
             r"models.item_nn: unknown model; the nearest is item_knn, al",
         ),
-        ({"popular": {}}, "allowed are als, activation, item_knn, blend, function"),
+        ({"popular": {}}, "allowed are als, activation, item_knn, blend"),
         ({"lists": {}}, "models.lists: unknown model"),
         (
             {"als": {"factor": 3}},
