@@ -73,14 +73,13 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     if next_track is None:
         return UNKNOWN
     near, listened = next_track
-    scores = np.zeros(len(model.catalogue))
-    for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1):
-        if track != NO_TRACK:
-            tracks, closeness = near.find(track)
-            scores[tracks] += closeness / ago
-    tracks, added = listened.find(query.user)
-    scores[tracks] += added
-    if not scores.any():
-        return UNKNOWN
-    scores[scores == 0] = -np.inf
-    return take_best(scores, query.taken, query.count)
+    latest = enumerate(reversed(query.tracks[-LATEST:]), start=1)
+    parts = [(near.find(track), ago) for ago, track in latest if track != NO_TRACK]
+    parts.append((listened.find(query.user), 1))
+    tracks = np.concatenate([tracks for (tracks, _), _ in parts])
+    added = np.concatenate([scores / ago for (_, scores), ago in parts])
+    candidates, position = np.unique(tracks, return_inverse=True)
+    scores = np.bincount(position, added)
+    order = np.argsort(-scores, kind="stable")
+    best = candidates[order][scores[order] > 0].tolist()
+    return take_first(best, query.taken, query.count) if best else UNKNOWN

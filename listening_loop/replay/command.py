@@ -1,0 +1,150 @@
+"""`listening-loop replay PLAYS --published EXPORT`: send plays through a service of the export."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from analysis.tables.columns import parse_roles
+from botify.model.manifest import read_manifest
+from botify.model.model import LISTS
+from botify.recommenders.registry import check_name, find_recommenders
+from botify.settings import load_settings
+from listening_loop.errors import LoopError
+from listening_loop.processes import LISTS as PUBLISHED
+from listening_loop.processes import command, free_port, locked_folder, serving
+from listening_loop.replay.plays import read_plays
+from listening_loop.replay.report import write_report
+from listening_loop.replay.score import score
+from listening_loop.replay.traffic import is_answered, read_answers, send_plays
+from looplib.cli import Overrides, make_app
+from looplib.files import atomic_write_json
+from looplib.progress import progress
+
+PROG = "listening-loop replay"
+app = make_app(
+    "Send real plays through the service, and see which recommender predicts the next ones."
+)
+# settings of the service that decide what it answers
+_DECIDING = {"fallback", "repeat_after", "rules"}
+
+
+@app.command(
+    epilog=f"Example: {PROG} plays.csv --published out/plays/older --recommender in_order "
+    "--recommender next_track --set repeat_after=1"
+)
+def main(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PLAYS",
+            help="The file of plays, or a folder; what is newer than the export is replayed.",
+        ),
+    ],
+    published: Annotated[
+        Path, typer.Option(help="Folder of an export that has not learned from these.")
+    ],
+    recommender: Annotated[
+        list[str], typer.Option(help="What answers each play; repeatable.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for answers, log and report; by default replay/."),
+    ] = None,
+    columns: Annotated[
+        str, typer.Option(help="Columns as for ingest, where the guess is wrong.")
+    ] = "",
+    preset: Annotated[
+        str | None, typer.Option(help="Published data set of PLAYS.")
+    ] = None,
+    connections: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Requests at a time.")
+    ] = 16,
+    set_: Overrides = None,
+) -> None:
+    """Replay plays; an interrupted replay goes on where it was."""
+    version = (published / PUBLISHED).parent.resolve()
+    lists = version / PUBLISHED.name
+    overrides = [*(set_ or []), f"recommendations={lists}"]
+    settings = load_settings(None, os.environ, overrides, published)
+    for name in recommender:
+        check_recommender(name, version)
+    plays = read_plays(file, version, parse_roles(columns) if columns else {}, preset)
+    plays.facts.update(settings.model_dump(mode="json", include=_DECIDING))
+    folder = out or published / "replay"
+    with locked_folder(folder):
+        keep_facts(folder / "replay.json", plays.facts)
+        answers = {}
+        for name in dict.fromkeys(recommender):
+            answered = folder / "answers" / f"{name}.jsonl"
+            if not is_answered(plays, answered):
+                port = free_port()
+                words = serve(name, folder, overrides, published, port)
+                with (
+                    serving(words, port),
+                    progress(f"Replay of {name}", len(plays.users), "plays") as report,
+                ):
+                    url = f"http://127.0.0.1:{port}"
+                    send_plays(plays, url, answered, connections, report)
+            answers[name] = read_answers(answered)
+        write_report(plays, answers, score(plays, answers), folder)
+    typer.echo(f"report  {folder / 'report.html'}")
+
+
+def check_recommender(name: str, version: Path) -> None:
+    """Check that a recommender exists, and that a version has what it reads.
+
+    Raises:
+        LoopError: One of them is not so.
+    """
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise LoopError(f"--recommender {error}") from None
+    files = read_manifest(version).files
+    needed = {artifact for one in find_recommenders(name) for artifact in one.reads}
+    missing = sorted(
+        artifact.name for artifact in needed - {LISTS} if artifact.file not in files
+    )
+    if missing:
+        raise LoopError(
+            f"--recommender {name} reads {' and '.join(missing)}, which {version} lacks; "
+            f"it has {', '.join(sorted(files))}"
+        )
+
+
+def keep_facts(file: Path, facts: dict[str, Any]) -> None:
+    """Write what a folder replays; refuse a folder that replays something else.
+
+    Raises:
+        LoopError: It does.
+    """
+    if file.exists():
+        before = orjson.loads(file.read_bytes())
+        changed = [key for key in facts if facts[key] != before.get(key)]
+        if changed:
+            raise LoopError(
+                f"{file}: this replay began with another {', '.join(changed)}; "
+                "name another folder by --out"
+            )
+    atomic_write_json(file, facts)
+
+
+def serve(
+    name: str, folder: Path, overrides: list[str], published: Path, port: int
+) -> list[str]:
+    """Build the command of a service with one recommender, and sessions and a log of its own."""
+    arms = [{"name": "C", "recommender": name}]
+    experiments = orjson.dumps([{"name": "REPLAY", "arms": arms}]).decode()
+    settings = {
+        "experiments": experiments,
+        "log_dir": folder / "log" / name,
+        "redis_prefix": f"replay-{secrets.token_hex(4)}",
+        "seed": 0,
+    }
+    sets = [*overrides, *(f"{key}={value}" for key, value in settings.items())]
+    words = [f"--set={text}" for text in sets]
+    return command("serve", *words, published=published, host="127.0.0.1", port=port)
