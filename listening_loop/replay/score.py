@@ -10,61 +10,46 @@ over listeners, the same resamples for all, so that a difference is one over the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
 from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
-from analysis.statistics.effects import CONFIDENCE
+from analysis.statistics.effects import CONFIDENCE, Interval
 from listening_loop.replay.plays import Plays
 from listening_loop.replay.traffic import LENGTH, Answers
-from looplib.arrays import BoolArray, FloatArray, IntArray
+from looplib.arrays import BoolArray, FloatArray
 
 COMPARED = "precision@20"
-REST = "rest@20"
+REST = "rest@20"  # unknown where sessions are
+METRICS = ("precision@1", COMPARED, "mrr", REST)
 _PLACES = (1, 2, 3, 6, 11, 21)  # in a session, from which a group begins
 _RESAMPLES = 1000
 _DIGITS = 6  # of values; later ones may differ between machines
 
-Ends = tuple[float, float, float]
-"""A value, and the ends of its interval."""
+
+@dataclass(frozen=True)
+class Score:
+    """A metric of a recommender, over a group of plays."""
+
+    recommender: str
+    group: str
+    metric: str
+    predictions: int
+    value: Interval
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A recommender against another one, over the same plays."""
+    """A recommender against another one, over all the same plays."""
 
     first: str
     second: str
     metric: str
-    difference: Ends
-    ratio: Ends
-
-    @property
-    def better(self) -> str | None:
-        """The better one; None where they are tied."""
-        _, lower, upper = self.difference
-        if lower <= 0 <= upper:
-            return None
-        return self.first if lower > 0 else self.second
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The outcome of a replay."""
-
-    predictions: Mapping[str, int]  # by group of plays
-    values: Mapping[str, Mapping[str, Mapping[str, Ends]]]  # recommender, group, metric
-    coverage: Mapping[
-        str, float
-    ]  # distinct tracks recommended, as a share of the catalogue
-    comparisons: list[Comparison]
-
-
-def metrics_of(plays: Plays) -> tuple[str, ...]:
-    """List the metrics; the rest of a session is unknown where sessions are."""
-    return ("precision@1", COMPARED, "mrr", REST)[: 3 + plays.has_sessions]
+    difference: Interval
+    ratio: Interval
+    better: str | None  # None: they are tied
 
 
 def group_plays(plays: Plays) -> dict[str, BoolArray]:
@@ -87,83 +72,63 @@ def group_plays(plays: Plays) -> dict[str, BoolArray]:
         "new listeners": is_scored & ~is_known,
     }
     if plays.has_sessions:
-        place = np.digitize(plays.places[rows], _PLACES)
+        order = np.arange(len(plays.opens))
+        opening = np.maximum.accumulate(np.where(plays.opens, order, 0))
+        place = np.digitize((order - opening + 1)[rows], _PLACES)
         for number, first in enumerate(_PLACES, start=1):
-            end = _PLACES[number] - 1 if number < len(_PLACES) else None
-            name = f"{first}" if first == end else f"{first}-{end or ''}"
-            groups[f"after play {name}"] = is_scored & (place == number)
+            name = f"from play {first} of a session"
+            groups[name] = is_scored & (place == number)
     return {name: flags for name, flags in groups.items() if flags.any()}
 
 
-def score(plays: Plays, answers: Mapping[str, Answers]) -> Scores:
-    """Score the answers of each recommender, and compare them in pairs."""
-    groups, metrics = group_plays(plays), metrics_of(plays)
+def score(
+    plays: Plays, answers: Mapping[str, Answers]
+) -> tuple[list[Score], list[Comparison]]:
+    """Score the answers of each recommender by group, and compare them in pairs."""
+    groups = group_plays(plays)
+    metrics = METRICS if plays.has_sessions else METRICS[:-1]
+    values = {name: _metrics(answer) for name, answer in answers.items()}
     listener = plays.listener[plays.has_next]
-    listeners = len(plays.starts) - 1
-    sums: list[FloatArray] = []
-    counts: list[IntArray] = []
-    keys = {}
-    for name, answer in answers.items():
-        values = _metrics(answer)
-        for group, flags in groups.items():
-            count = np.bincount(listener[flags], minlength=listeners)
-            for metric in metrics:
-                keys[name, group, metric] = len(sums)
-                weights = values[metric][flags]
-                total = np.bincount(listener[flags], weights, listeners)
-                sums.append(total.astype(np.float64))
-                counts.append(count)
-    is_scored = counts[0] > 0
-    numerators = np.array(sums).T[is_scored]
-    denominators = np.array(counts).T[is_scored].astype(np.float64)
-    resamples = Resamples(int(is_scored.sum()), _RESAMPLES, seed=0)
-    drawn = bootstrap.estimate(resamples, numerators, denominators)
-    whole = bootstrap.divide(numerators.sum(axis=0), denominators.sum(axis=0))
-
-    def ends(value: float, values: FloatArray) -> Ends:
-        tail = (1 - CONFIDENCE) / 2
-        limits = np.quantile(values, [tail, 1 - tail])
-        lower, upper = (round(float(limit), _DIGITS) for limit in limits)
-        return round(float(value), _DIGITS), lower, upper
-
+    listeners = int(plays.listener[-1]) + 1
+    columns = list(product(answers, groups, metrics))
+    sums, counts = np.zeros((2, listeners, len(columns)))
+    for column, (name, group, metric) in enumerate(columns):
+        flags = groups[group]
+        weights = values[name][metric][flags]
+        sums[:, column] = np.bincount(listener[flags], weights, listeners)
+        counts[:, column] = np.bincount(listener[flags], minlength=listeners)
+    whole = bootstrap.divide(sums.sum(axis=0), counts.sum(axis=0))
+    resamples = Resamples(listeners, _RESAMPLES, seed=0)
+    drawn = bootstrap.estimate(resamples, sums, counts)
+    estimates = dict(zip(columns, np.vstack([whole, drawn]).T, strict=True))
+    scores = [
+        Score(*column, int(groups[column[1]].sum()), _interval(values))
+        for column, values in estimates.items()
+    ]
     comparisons = []
-    for first, second in combinations(answers, 2):
-        for metric in metrics:
-            a, b = keys[first, "all", metric], keys[second, "all", metric]
-            difference = ends(whole[a] - whole[b], drawn[:, a] - drawn[:, b])
-            ratio = ends(
-                bootstrap.divide(whole[[a]], whole[[b]])[0],
-                bootstrap.divide(drawn[:, a], drawn[:, b]),
-            )
-            comparisons.append(Comparison(first, second, metric, difference, ratio))
-    return Scores(
-        {name: int(flags.sum()) for name, flags in groups.items()},
-        {
-            name: {
-                group: {
-                    metric: ends(whole[column], drawn[:, column])
-                    for metric in metrics
-                    for column in [keys[name, group, metric]]
-                }
-                for group in groups
-            }
-            for name in answers
-        },
-        {
-            name: round(answer.recommended / plays.facts["catalogue"], _DIGITS)
-            for name, answer in answers.items()
-        },
-        comparisons,
-    )
+    for (first, second), metric in product(combinations(answers, 2), metrics):
+        a, b = estimates[first, "all", metric], estimates[second, "all", metric]
+        difference, ratio = _interval(a - b), _interval(bootstrap.divide(a, b))
+        better = (
+            (first if difference.value > 0 else second)
+            if difference.excludes_zero
+            else None
+        )
+        comparisons.append(Comparison(first, second, metric, difference, ratio, better))
+    return scores, comparisons
 
 
 def _metrics(answers: Answers) -> dict[str, FloatArray]:
     """Compute the metrics of each play with a next one."""
-    is_hit = answers.ranks > 0
-    reciprocal = np.divide(1.0, answers.ranks, where=is_hit, out=np.zeros(len(is_hit)))
-    return {
-        "precision@1": (answers.ranks == 1).astype(np.float64),
-        COMPARED: is_hit.astype(np.float64),
-        "mrr": reciprocal,
-        REST: answers.rest / LENGTH,
-    }
+    is_hit = (answers.ranks > 0).astype(np.float64)
+    is_first = (answers.ranks == 1).astype(np.float64)
+    reciprocal = bootstrap.divide(is_hit, answers.ranks.astype(np.float64))
+    columns = (is_first, is_hit, reciprocal, answers.rest / LENGTH)
+    return dict(zip(METRICS, columns, strict=True))
+
+
+def _interval(estimates: FloatArray) -> Interval:
+    """Make the interval of an estimate, which comes before those of the resamples."""
+    tail = (1 - CONFIDENCE) / 2
+    ends = np.quantile(estimates[1:], [tail, 1 - tail])
+    return Interval(*np.round([estimates[0], *ends], _DIGITS).tolist())

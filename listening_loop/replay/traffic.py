@@ -9,7 +9,7 @@ with the listeners who have none.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -26,7 +26,7 @@ from listening_loop.replay.plays import Plays
 from looplib.arrays import FloatArray, IntArray
 
 LENGTH = 20  # of the rankings
-_TIMEOUT_S = 60.0  # after which an answer counts as lost
+_TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # seconds, after which an answer is lost
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,24 @@ class Answers:
     recommended: int  # distinct tracks, by anybody
 
 
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """Read the answers of each listener who has them, in the order of the listeners."""
+    whole, _, _ = file.read_bytes().rpartition(b"\n")
+    lines = map(orjson.loads, whole.splitlines())
+    return sorted(lines, key=lambda line: line["listener"])
+
+
+def read_answers(file: Path) -> Answers:
+    """Read the answers of all listeners from a file."""
+    lines = read_lines(file)
+    ranks, rest, seconds = (
+        np.concatenate([np.array(line[name], kind) for line in lines])
+        for name, kind in (("ranks", np.int64), ("rest", np.int64), ("seconds", float))
+    )
+    recommended = set().union(*(line["tracks"] for line in lines))
+    return Answers(ranks, rest, seconds, len(recommended))
+
+
 def send_plays(
     plays: Plays, url: str, file: Path, connections: int, report: Callable[[int], None]
 ) -> None:
@@ -49,134 +67,95 @@ def send_plays(
         url: Address of the service.
         file: Takes a line for each listener.
         connections: Requests at a time.
-        report: Is called with the number of plays whose answers are in the file.
+        report: Is called with the number of plays that were answered.
 
     Raises:
         LoopError: The service does not answer, or refuses.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch()
-    whole, _, torn = file.read_bytes().rpartition(b"\n")
-    if torn:
-        file.write_bytes(whole + b"\n" if whole else b"")
-    done = {line["listener"] for line in _read_lines(file)}
+    lines = read_lines(file)
+    file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    done = {line["listener"] for line in lines}
     try:
-        asyncio.run(_Traffic(plays, url, file, done, report).run(connections))
+        asyncio.run(_send(plays, url, file, done, connections, report))
     except* LoopError as errors:
         raise errors.exceptions[0] from None
 
 
-def is_answered(plays: Plays, file: Path) -> bool:
-    """Check whether a file has the answers of all listeners."""
-    return file.exists() and file.read_bytes().count(b"\n") == len(plays.starts) - 1
+async def _send(
+    plays: Plays,
+    url: str,
+    file: Path,
+    done: set[int],
+    connections: int,
+    report: Callable[[int], None],
+) -> None:
+    sessions = plays.sessions()
+    queue = deque(number for number in range(len(sessions)) if number not in done)
+    sent = sum(len(session) for number in done for session in sessions[number])
+
+    async def work() -> None:
+        nonlocal sent
+        while queue:
+            listener = queue.popleft()
+            answers = await _send_listener(http, url, plays, sessions[listener])
+            with file.open("ab", buffering=0) as target:
+                target.write(orjson.dumps({"listener": listener, **answers}) + b"\n")
+            sent += sum(map(len, sessions[listener]))
+            report(sent)
+
+    async with (
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections),
+            timeout=_TIMEOUT,
+            headers={"Content-Type": "application/json"},
+        ) as http,
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(connections):
+            group.create_task(work())
 
 
-def read_answers(file: Path) -> Answers:
-    """Read the answers of all listeners from a file."""
-    lines = sorted(_read_lines(file), key=lambda line: line["listener"])
-    columns = {
-        name: np.concatenate([np.array(line[name], kind) for line in lines])
-        for name, kind in (("ranks", np.int64), ("rest", np.int64), ("seconds", float))
-    }
-    recommended = set().union(*(line["tracks"] for line in lines))
-    return Answers(**columns, recommended=len(recommended))
+async def _send_listener(
+    http: aiohttp.ClientSession, url: str, plays: Plays, sessions: list[range]
+) -> dict[str, Any]:
+    """Send the plays of a listener; the last one of a session is the `last` of the service."""
+    user = quote(str(plays.users[sessions[0].start]), safe="")
+    to_next = URL(f"{url}/next/{user}", encoded=True)
+    to_last = URL(f"{url}/last/{user}", encoded=True)
+    ranks, rest, seconds = [], [], []
+    recommended: set[Any] = set()
+    for session in sessions:
+        for play in session:
+            request = {"track": plays.tracks[play], "time": plays.times[play]}
+            request["request"] = play
+            if play == session[-1]:
+                await _post(http, to_last, request)
+                continue
+            began = time.perf_counter()
+            answer = await _post(http, to_next, request | {"n": LENGTH})
+            seconds.append(round(time.perf_counter() - began, 6))
+            ranking = answer["tracks"]
+            following = plays.tracks[play + 1 : session.stop]
+            is_hit = following[0] in ranking
+            ranks.append(ranking.index(following[0]) + 1 if is_hit else 0)
+            rest.append(len(set(following).intersection(ranking)))
+            recommended.update(ranking)
+    tracks = list(recommended)
+    return {"ranks": ranks, "rest": rest, "seconds": seconds, "tracks": tracks}
 
 
-def _read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    with file.open("rb") as lines:
-        yield from map(orjson.loads, lines)
-
-
-class _Traffic:
-    """The plays that are under way to a service."""
-
-    def __init__(
-        self,
-        plays: Plays,
-        url: str,
-        file: Path,
-        done: set[int],
-        report: Callable[[int], None],
-    ) -> None:
-        """Queue the listeners who are not done."""
-        self._plays = plays
-        self._url = url
-        self._file = file
-        listeners = range(len(plays.starts) - 1)
-        self._queue = deque(number for number in listeners if number not in done)
-        self._report = report
-        counts = np.diff(plays.starts)
-        self._sent = int(counts[list(done)].sum())
-
-    async def run(self, connections: int) -> None:
-        """Send all plays, those of so many listeners at a time."""
-        self._report(self._sent)
-        async with (
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=connections),
-                timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
-                headers={"Content-Type": "application/json"},
-            ) as http,
-            asyncio.TaskGroup() as group,
-        ):
-            for _ in range(connections):
-                group.create_task(self._work(http))
-
-    async def _work(self, http: aiohttp.ClientSession) -> None:
-        while self._queue:
-            listener = self._queue.popleft()
-            answers = await self._send_listener(http, listener)
-            with self._file.open("ab", buffering=0) as file:
-                file.write(orjson.dumps({"listener": listener, **answers}) + b"\n")
-
-    async def _send_listener(
-        self, http: aiohttp.ClientSession, listener: int
-    ) -> dict[str, Any]:
-        plays = self._plays
-        user = quote(str(plays.users[plays.starts[listener]]), safe="")
-        to_next, to_last = (
-            URL(f"{self._url}/{message}/{user}", encoded=True)
-            for message in ("next", "last")
-        )
-        ranks: list[int] = []
-        rest: list[int] = []
-        seconds: list[float] = []
-        recommended: set[Any] = set()
-        for session in plays.sessions_of(listener):
-            for play in session[:-1]:
-                began = time.perf_counter()
-                ranking = (await self._post(http, to_next, play, n=LENGTH))["tracks"]
-                seconds.append(round(time.perf_counter() - began, 6))
-                following = plays.tracks[play + 1 : session.stop]
-                is_hit = following[0] in ranking
-                ranks.append(ranking.index(following[0]) + 1 if is_hit else 0)
-                rest.append(len(set(following).intersection(ranking)))
-                recommended.update(ranking)
-            await self._post(http, to_last, session[-1])
-        tracks = list(recommended)
-        return {"ranks": ranks, "rest": rest, "seconds": seconds, "tracks": tracks}
-
-    async def _post(
-        self, http: aiohttp.ClientSession, url: URL, play: int, **more: int
-    ) -> dict[str, Any]:
-        plays = self._plays
-        body = {
-            "track": plays.tracks[play],
-            "time": plays.times[play],
-            "request": play,
-            **more,
-        }
-        try:
-            async with http.post(url, data=orjson.dumps(body)) as response:
-                content = await response.read()
-        except (aiohttp.ClientError, OSError) as error:
-            raise LoopError(
-                f"the service stopped ({error or type(error).__name__}); the same command goes on"
-            ) from None
-        if response.status != HTTPStatus.OK:
-            reason = content.decode(errors="replace")[:200]
-            raise LoopError(f"the service refuses ({response.status}): {reason}")
-        self._sent += 1
-        self._report(self._sent)
-        answer: dict[str, Any] = orjson.loads(content)
-        return answer
+async def _post(
+    http: aiohttp.ClientSession, url: URL, request: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        async with http.post(url, data=orjson.dumps(request)) as response:
+            content = await response.read()
+    except (aiohttp.ClientError, OSError) as error:
+        raise LoopError(
+            f"the service stopped ({error or type(error).__name__}); the same command goes on"
+        ) from None
+    if response.status != HTTPStatus.OK:
+        reason = content.decode(errors="replace")[:200]
+        raise LoopError(f"the service refuses ({response.status}): {reason}")
+    answer: dict[str, Any] = orjson.loads(content)
+    return answer
