@@ -24,9 +24,9 @@ with importing():
     from analysis.ab.events import assign_arms, read_arrivals, read_events
     from analysis.ab.evidence import enough_listeners
     from analysis.ab.interim import InterimAnalysis
-    from analysis.ab.listeners import measure, open_listeners
+    from analysis.ab.listeners import measure, open_values
     from analysis.ab.metrics import Metric
-    from analysis.ab.moments import select_values
+    from analysis.ab.moments import VALUES
     from analysis.errors import AnalysisError
     from analysis.planning import Logs, OutFile, parse_effect
     from analysis.statistics.moments import skewness
@@ -119,8 +119,11 @@ def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
         (logged,) = assign_arms(events, None).values()
         days, listeners, _ = map(pa.ChunkedArray.to_numpy, read_arrivals(events))
         measure(events, config, {}, logged["first_ms"])
-        whole = open_listeners(events).filter("segment = ''")
-        columns = select_values(whole, metrics).to_arrow_table().columns
+        tables = [
+            open_values(events, metric).filter("segment = ''").to_arrow_table()
+            for metric in metrics
+        ]
+        columns = [table[name] for table in tables for name in VALUES[:2]]
     values = np.array([column.to_numpy() for column in columns], np.float64)
     arrivals = np.zeros(days[-1] - days[0] + 1)
     arrivals[days - days[0]] = listeners

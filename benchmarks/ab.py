@@ -1,7 +1,6 @@
-"""The A/B report, with the original's table, against the way of the original course's notebook.
+"""The A/B report against the way of the original course's notebook.
 
     python -m benchmarks.ab
-    python -m benchmarks.ab --times 10      # memory and time of a log so many times larger
 
 The log is rewritten once with arms, for its own events take part in no experiment. The notebook's
 way (pandas, row by row) is timed on the first 100,000 events and extrapolated; ours is whole
@@ -17,7 +16,7 @@ from typing import Annotated
 import typer
 
 from analysis.logs.files import discover
-from benchmarks.data import enlarge, with_arms
+from benchmarks.data import with_arms
 from benchmarks.harness import (
     SEED_LOG,
     console,
@@ -26,7 +25,6 @@ from benchmarks.harness import (
     seconds,
     show_commands,
     show_machine,
-    take_turns,
 )
 from tests.analysis.ab import notebook
 
@@ -37,10 +35,6 @@ EXPERIMENTS = ("ALS", "AA")
 def main(
     log: Path = SEED_LOG,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
-    times: Annotated[
-        int,
-        typer.Option(min=1, help="Compare with a log so many times larger instead."),
-    ] = 1,
 ) -> None:
     """Time the report and the notebook's way in turns."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
@@ -49,27 +43,20 @@ def main(
         options = {"experiment": EXPERIMENTS[0], "out": folder / "report"}
         report = partial(measure_module, "analysis.ab", folder / "log", **options)
         report()  # warms the page cache
-        if times > 1:
-            larger = enlarge(folder / "log", folder / "larger", range(times))
-            enlarged = partial(measure_module, "analysis.ab", larger, **options)
-            kinds = {"report": report, f"report of {times} x": enlarged}
-            title = f"{events:,} events, and {times} x as many"
-            show_commands(title, take_turns(kinds, 1), "report")
-        else:
-            head = folder / "head.jsonl"
-            with discover([folder / "log"])[0].path.open("rb") as lines:
-                head.write_bytes(b"".join(islice(lines, NOTEBOOK_EVENTS)))
-            reports, notebook_s = [], []
-            for _ in range(repeats):
-                notebook_s.append(seconds(read_as_notebook, head))
-                reports.append(report())
-            show_commands(f"{events:,} events", {"report": reports}, "report", events)
-            ratio = median_ratio(notebook_s, [run.wall_s for run in reports])
-            extrapolated = ratio * events / min(events, NOTEBOOK_EVENTS)
-            console.print(
-                f"the notebook's way takes {extrapolated:,.0f} x the report's time, "
-                f"extrapolated to {events:,} events"
-            )
+        head = folder / "head.jsonl"
+        with discover([folder / "log"])[0].path.open("rb") as lines:
+            head.write_bytes(b"".join(islice(lines, NOTEBOOK_EVENTS)))
+        reports, notebook_s = [], []
+        for _ in range(repeats):
+            notebook_s.append(seconds(read_as_notebook, head))
+            reports.append(report())
+    show_commands(f"{events:,} events", {"report": reports}, "report", events)
+    ratio = median_ratio(notebook_s, [run.wall_s for run in reports])
+    extrapolated = ratio * events / min(events, NOTEBOOK_EVENTS)
+    console.print(
+        f"the notebook's way takes {extrapolated:,.0f} x the report's time, "
+        f"extrapolated to {events:,} events"
+    )
     show_machine("duckdb", "scipy", "pandas")
 
 

@@ -1,35 +1,30 @@
-"""What systems do with the same interactions: a fit after each iteration, or one of Spark.
+"""Fits of several systems to the same interactions, after each iteration.
 
-Each gets the same `Given` and hyperparameters; `benchmarks.als` measures them.
+Each gets the same `Data` and hyperparameters; `benchmarks.als` measures them.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from looplib.als import AlsConfig
-from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors
 from recsys.models.solver import first_factors, solve
 from recsys.search.scorer import Scorer, validator_for
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
 TOP = 30  # tracks of a list
 
 
 @dataclass(frozen=True)
-class Given:
+class Data:
     """What every system gets: interactions (listeners, tracks), and a scorer of factors."""
 
-    dataset: Dataset
     scorer: Scorer  # has the seed and the threads, too
     interactions: csr_matrix
 
@@ -45,20 +40,23 @@ class Given:
         """Return NDCG@30 of each listener's best tracks."""
         train = Interactions(self.interactions)
         lists = factors.recommend(train, TOP, self.scorer.threads)
-        found = validator_for(self.scorer).score(
-            np.arange(len(lists)), lists.astype(np.int64), f"ndcg@{TOP}"
+        listeners, metric = np.arange(len(lists)), f"ndcg@{TOP}"
+        validator = validator_for(self.scorer)
+        return (
+            validator.score(listeners, lists.astype(np.int64), metric)
+            .metrics[metric]
+            .value
         )
-        return found.metrics[f"ndcg@{TOP}"].value
 
 
 # the fit after each of so many iterations
-System = Callable[[Given, AlsConfig, int], Iterator[Factors]]
+System = Callable[[Data, AlsConfig, int], Iterator[Factors]]
 
 
-def ours(given: Given, params: AlsConfig, iterations: int) -> Iterator[Factors]:
+def ours(data: Data, params: AlsConfig, iterations: int) -> Iterator[Factors]:
     """Fit with this project's model."""
-    heard, threads = given.interactions, given.scorer.threads
-    users, items = first_factors(heard.shape, params.factors, given.scorer.seed)
+    heard, threads = data.interactions, data.scorer.threads
+    users, items = first_factors(heard.shape, params.factors, data.scorer.seed)
     by_track = csr_matrix(heard.T)
     for _ in range(iterations):
         solve(users, [items], heard, params, threads)
@@ -83,12 +81,12 @@ def bare_implicit(
     )
 
 
-def implicit(given: Given, params: AlsConfig, iterations: int) -> Iterator[Factors]:
+def implicit(data: Data, params: AlsConfig, iterations: int) -> Iterator[Factors]:
     """Fit with `implicit`: the loop of its `fit`, which itself shows nothing between iterations."""
-    threads = given.scorer.threads
-    by_listener = given.values(1, params.alpha)
+    threads = data.scorer.threads
+    by_listener = data.values(1, params.alpha)
     by_track = by_listener.T.tocsr()
-    model = bare_implicit(params, 0, given.scorer.seed, threads)
+    model = bare_implicit(params, 0, data.scorer.seed, threads)
     model.fit(by_listener, show_progress=False)  # draws the first factors
     users, items = model.user_factors, model.item_factors
     solve = partial(model.solver, regularization=params.regularization)
@@ -99,7 +97,7 @@ def implicit(given: Given, params: AlsConfig, iterations: int) -> Iterator[Facto
 
 
 def irspack(
-    given: Given,
+    data: Data,
     params: AlsConfig,
     iterations: int,
     solver: Literal["CG", "IALSPP"] = "CG",
@@ -108,15 +106,15 @@ def irspack(
     from irspack import IALSRecommender
 
     model = IALSRecommender(
-        given.values(0, params.alpha),
+        data.values(0, params.alpha),
         params.factors,
         alpha0=1.0,
         reg=params.regularization,
         nu=0.0,
         loss_type="ORIGINAL",
         solver_type=solver,
-        random_seed=given.scorer.seed,
-        n_threads=given.scorer.threads,
+        random_seed=data.scorer.seed,
+        n_threads=data.scorer.threads,
     )
     model.start_learning()
     for _ in range(iterations):
@@ -130,54 +128,3 @@ SYSTEMS: dict[str, System] = {
     "irspack": irspack,
     "irspack iALS++": partial(irspack, solver="IALSPP"),
 }
-
-
-def fit_with_spark(
-    interactions: "DataFrame", given: Given, params: AlsConfig, iterations: int
-) -> Factors:
-    """Fit with the ALS of PySpark ML; a row that it does not know gets zeros."""
-    from pyspark.ml.recommendation import ALS
-
-    blocks = 2 * given.scorer.threads
-    als = ALS(
-        rank=params.factors,
-        maxIter=iterations,
-        regParam=params.regularization,
-        alpha=params.alpha,
-        implicitPrefs=True,
-        numUserBlocks=blocks,
-        numItemBlocks=blocks,
-        seed=given.scorer.seed,
-        userCol="listener",
-        itemCol="track",
-        ratingCol="time",
-    )
-    model = als.fit(interactions)
-    frames = (model.userFactors, model.itemFactors)
-    sides = []
-    for frame, rows in zip(frames, given.interactions.shape, strict=True):
-        table = frame.toArrow()
-        side = np.zeros((rows, params.factors), dtype=np.float32)
-        side[table["id"].to_numpy()] = np.stack(table["features"].to_numpy())
-        sides.append(side)
-    return Factors(*sides)
-
-
-def open_spark(threads: int) -> "SparkSession":
-    """Start a local Spark session; a `with` block ends it."""
-    from pyspark.sql import SparkSession
-
-    settings: dict[str, Any] = {
-        "spark.ui.enabled": "false",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.sql.shuffle.partitions": str(2 * threads),
-        "spark.driver.memory": "6g",  # a local session computes in the driver
-    }
-    session = (
-        SparkSession.builder.master(f"local[{threads}]")
-        .config(map=settings)
-        .getOrCreate()
-    )
-    session.sparkContext.setLogLevel("ERROR")
-    return session

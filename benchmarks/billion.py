@@ -1,9 +1,9 @@
-"""One sweep of a fit by blocks on a billion interactions, which no one matrix of 32 bits can hold.
+"""One iteration of a fit by blocks on a billion interactions: too many for a 32-bit matrix.
 
     python -m benchmarks.billion
 
 Draws play counts (no data of anybody: a track's popularity falls by its rank to the power of 0.8),
-writes them as a dataset, and solves one sweep in blocks. Prints the time of each step,
+writes them as a dataset, and solves one iteration in blocks. Prints the time of each step,
 and what the largest worker process held (PSS, sampled 5 times a second).
 """
 
@@ -27,7 +27,7 @@ from recsys.dataset.dataset import Summary, open_dataset
 from recsys.dataset.layout import SUMMARY, new_array
 from recsys.dataset.matrices import write_by_track
 from recsys.models.solver import load_kernels
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 SEED = 42
 _AT_ONCE = 20_000  # listeners whose plays are drawn together
@@ -44,7 +44,7 @@ def main(
         "out/big"
     ),
 ) -> None:
-    """Write the dataset, by listener and by track, and solve one sweep of it by blocks."""
+    """Write the dataset, by listener and by track, and solve one iteration of it by blocks."""
     shutil.rmtree(out, ignore_errors=True)
     (out / "data").mkdir(parents=True)
     write_s = seconds(_write, out / "data", interactions, listeners, tracks)
@@ -56,14 +56,14 @@ def main(
         idle = max(map(memory_mib, pids))
         dataset = open_dataset(str(out / "data"))
         blocks = cut_blocks(cluster, dataset, "training")
-        with sampled(pids, interval_s=0.2) as sweeping:
+        with sampled(pids, interval_s=0.2) as iterating:
             folder = open_workspace(out / "fit")
-            sweep_s = seconds(fit_blocks, cluster, blocks, params, SEED, 1, folder)
-    rate = dataset.summary.interactions / sweep_s / 1e6
+            iteration_s = seconds(fit_blocks, cluster, blocks, params, SEED, 1, folder)
+    rate = dataset.summary.interactions / iteration_s / 1e6
     rows = [
         ("draw and write", f"{write_s:,.0f}", ""),
         ("write by track", f"{turn_s:,.0f}", ""),
-        ("a sweep", f"{sweep_s:,.0f}", f"{max(sweeping.values()):,.0f}"),
+        ("an iteration", f"{iteration_s:,.0f}", f"{max(iterating.values()):,.0f}"),
     ]
     caption = f"{dataset.summary.interactions:,} interactions, rank {factors}"
     show(caption, ("step", "s", "largest worker, MiB"), rows)

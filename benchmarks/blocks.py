@@ -34,14 +34,14 @@ from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.solver import load_kernels
-from recsys.workspace import Workspace, open_workspace
+from recsys.storage import Workspace, open_workspace
 from tests.recsys.fits import fit_als
 
 SEED = 42
 
 
 def main(
-    store: Path = SEED_STORE, factors: int = 64, sweeps: int = 10, turns: int = 3
+    store: Path = SEED_STORE, factors: int = 64, iterations: int = 10, turns: int = 3
 ) -> None:
     """Fit on 1, 2, 4 and 8 workers, and in this process."""
     params, rows = AlsConfig(factors=factors, regularization=0.1, alpha=10.0), []
@@ -53,13 +53,15 @@ def main(
             tempfile.TemporaryDirectory() as folder,
         ):
             dataset = dataset_of(config, cluster)
-            fit = partial(_fit, cluster, dataset, params, sweeps)
-            whole = partial(_fit_here, dataset, params, sweeps)
+            fit = partial(_fit, cluster, dataset, params, iterations)
+            whole = partial(_fit_here, dataset, params, iterations)
             pids = import_fits(cluster, 4 * workers)
             rows.append((workers, *_measure(fit, whole, pids, folder, turns)))
     times = ("s", "one fit, 2 threads, s", "ratio")
     memory = ("largest worker, MiB", "idle, MiB", "the fit's, MiB")
-    show(f"{sweeps} sweeps at rank {factors}", ("workers", *times, *memory), rows)
+    show(
+        f"{iterations} iterations at rank {factors}", ("workers", *times, *memory), rows
+    )
     show_machine("implicit", "dask", "numpy", "scipy")
 
 
@@ -99,19 +101,19 @@ def _import_fit() -> int:
     return os.getpid()
 
 
-def _fit_here(dataset: Dataset, params: AlsConfig, sweeps: int) -> None:
-    fit_als(dataset.matrix("training"), params, SEED, sweeps, threads=2)
+def _fit_here(dataset: Dataset, params: AlsConfig, iterations: int) -> None:
+    fit_als(dataset.matrix("training"), params, SEED, iterations, threads=2)
 
 
 def _fit(
     cluster: Cluster,
     dataset: Dataset,
     params: AlsConfig,
-    sweeps: int,
+    iterations: int,
     folder: Workspace,
 ) -> None:
     blocks = cut_blocks(cluster, dataset, "training")
-    fit_blocks(cluster, blocks, params, SEED, sweeps, folder.sub("fit"))
+    fit_blocks(cluster, blocks, params, SEED, iterations, folder.sub("fit"))
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from analysis.logs.files import discover
 from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure_module
 from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig
-from recsys.dataset.cache import cached_dataset, dataset_digest
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.dataset.plan import plan_dataset
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 
 
 def main() -> None:
@@ -33,8 +34,8 @@ def main() -> None:
 def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
     """Build the dataset of a search, or open it where it is cached."""
     store, run = open_store(config.store), open_workspace(config.run)
-    facts = (store, config, dataset_digest(store, config))
-    return cached_dataset(*facts, run, cluster, lambda _done, _note: None)
+    plan = plan_dataset(store, config)
+    return cached_dataset(store, plan, run, cluster, lambda _done, _note: None)
 
 
 def enlarge(log: Path, folder: Path, copies: Iterable[int]) -> Path:

@@ -118,29 +118,18 @@ def memory_mib(pid: int) -> float:
     return total / 2**20
 
 
-def download(package: str, folder: Path, constraint: str = "") -> Path:
+def download(package: str, folder: Path) -> Path:
     """Download a source package, `name==version`, with pip, once.
-
-    Args:
-        package: Its name and version.
-        folder: Where to.
-        constraint: On what pip installs, in an environment of its own, to read the package's
-            metadata.
 
     Returns:
         The path of its archive.
     """
     file = folder / f"{package.replace('==', '-')}.tar.gz"
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        constraints = folder / "constraint.txt"
-        constraints.write_text(constraint)
-        names = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT")
-        environment = {**os.environ, **dict.fromkeys(names, str(constraints))}
         options = ["--quiet", "--no-deps", "--no-binary=:all:"]
         options += ["--ignore-requires-python", f"--dest={folder}"]
         argv = python("-m", "pip", "download", *options, package)
-        subprocess.run(argv, check=True, env=environment)
+        subprocess.run(argv, check=True)
     return file
 
 

@@ -67,7 +67,8 @@ def main(
         console.print(f"{name} …")
         times[name] = step()
     report = orjson.loads((out / "report" / "report.json").read_bytes())
-    atomic_write_text(out / "results.svg", draw_results(report["original_table"]))
+    table = [row for row in report["effects"] if row["role"] == "secondary"]
+    atomic_write_text(out / "results.svg", draw_results(table))
     rows = [
         (name, f"{run.wall_s:.0f}", f"{run.cpu_s:.0f}", f"{run.peak_mib:,.0f}")
         for name, run in times.items()
@@ -115,6 +116,7 @@ def steps_of(
             "analysis.ab",
             out / "service" / "log",
             experiment=EXPERIMENT,
+            config=CONFIGS / "ab.yaml",
             out=out / "report",
         ),
     }
@@ -148,20 +150,21 @@ def draw_results(table: list[dict[str, Any]]) -> str:
     rows = []
     for row in table:
         effect, lower, upper = (
-            row[f"{end}_pct"] for end in ("effect", "lower", "upper")
+            100 * row[end] / row["control_value"]
+            for end in ("effect", "lower", "upper")
         )
         interval = numbers.interval(lower, upper, 1)
-        text = "" if effect is None else f"{numbers.change(effect, 1)} ({interval})"
-        colour = arm_colour(int(row["significant"]))
-        rows.append({**row, "text": text, "colour": colour})
+        values = {"effect": effect, "lower": lower, "upper": upper}
+        text = f"{numbers.change(effect, 1)} ({interval})"
+        colour = arm_colour(int(lower > 0 or upper < 0))
+        values |= {"metric": row["metric"], "text": text, "colour": colour}
+        rows.append(values)
     y = alt.Y("metric:N", sort=None, title=None)
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         y=y, color=alt.Color("colour:N", scale=None)
     )
-    x = alt.X("effect_pct:Q", title="effect against random, %; blue: significant")
-    intervals = base.mark_rule(strokeWidth=2.5).encode(
-        x="lower_pct:Q", x2="upper_pct:Q"
-    )
+    x = alt.X("effect:Q", title="effect against random, %; blue: significant")
+    intervals = base.mark_rule(strokeWidth=2.5).encode(x="lower:Q", x2="upper:Q")
     effects = base.mark_point(filled=True, size=80).encode(x=x)
     texts = base.mark_text(dy=-12).encode(x=alt.value("width"), text="text:N")
     layers = alt.LayerChart(layer=[intervals, effects, texts])

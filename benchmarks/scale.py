@@ -4,7 +4,7 @@
 
 The full-size log (`python -m benchmarks.data` makes it once) and so many copies of it under other
 listener ids, so that listeners, events and interactions grow alike, through the commands that users
-run. The search is one trial of five sweeps, cold, so that it ends in minutes.
+run. The search is one trial of five iterations, cold, so that it ends in minutes.
 """
 
 import json

@@ -32,12 +32,12 @@ from benchmarks.harness import (
 from looplib.als import AlsConfig
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.dataset.cache import dataset_digest
 from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.search.folder import read_run
 from recsys.search.trials import plan_trials
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 
 BARE = ("bare, one fit on 2 threads", "bare, two fits on 1 thread")
 SETTINGS = {
@@ -105,7 +105,7 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
         ]
         raise typer.Exit(max(process.wait() for process in running))
     settings = load_config(SearchConfig, config, [f"store={store}"])
-    digest = dataset_digest(open_store(store), settings)
+    digest = plan_dataset(open_store(store), settings).digest
     dataset = open_dataset(store / "cache" / digest)
     trials = plan_trials(settings.models, {}, dataset.summary.digest, settings.seed)
     iterations, threads = settings.search.iterations, 1 if processes > 1 else 0

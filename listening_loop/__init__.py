@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from listening_loop.api.runs import Run, open_run, search
     from listening_loop.api.serving import serve
     from listening_loop.api.stores import ingest
-    from recsys.store.remote import open_store
+    from recsys.store.reader import open_store
 
 __all__ = [
     "AlternatingLeastSquares",
@@ -51,7 +51,7 @@ _MODULES = {
     **dict.fromkeys(("Model", "fit"), "listening_loop.api.models"),
     **dict.fromkeys(("Run", "open_run", "search"), "listening_loop.api.runs"),
     "ingest": "listening_loop.api.stores",
-    "open_store": "recsys.store.remote",
+    "open_store": "recsys.store.reader",
     "serve": "listening_loop.api.serving",
 }
 

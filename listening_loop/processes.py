@@ -92,6 +92,12 @@ def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
     Raises:
         LoopError: It does not start, or fails; its own message is on stderr.
     """
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        raise LoopError(
+            f"port {port}: taken by another program; choose another"
+        ) from None
     _announce("The service", words)
     # what a server says is no result
     with _start(words, stdout=sys.__stderr__) as process:

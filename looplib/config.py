@@ -117,7 +117,9 @@ def read_document(
                 f"--set {override}: expected key=value, such as search.iterations=10"
             )
         source = f"--set {key}"
-        value = parse_yaml(text, f"{source}: the value is not YAML")
+        value: object = text  # as %d, which begins no YAML
+        if not text.startswith("%"):
+            value = parse_yaml(text, f"{source}: the value is not YAML")
         set_value(document, key, value, source)
     for key, value in (options or {}).items():
         if value is not None:

@@ -28,7 +28,7 @@ from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.layout import SplitName
 from recsys.models.base import State
 from recsys.models.solver import check_finite, first_factors, solve
-from recsys.workspace import Workspace, open_workspace
+from recsys.storage import Workspace, open_workspace
 
 # So many interactions take about 130 MB, and their confidences another half of that.
 LARGEST_BLOCK = 16_000_000

@@ -23,7 +23,7 @@ def _as_list(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-# A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
+# A folder: a path, or an address such as s3://bucket/folder; `recsys.storage` opens it.
 Address = Annotated[
     str,
     BeforeValidator(lambda value: fspath(value) if isinstance(value, Path) else value),
@@ -42,6 +42,9 @@ class Split(Config):
     what published files say"""
     holdout: Annotated[float, Gt(0), Lt(1)] = 0.15
     """session_hash, newest, time, files without test: the share held out"""
+    gap: Annotated[int, Ge(0)] = 0
+    """a listener's first held-out plays that are not scored: 0 asks what is played now, 20 what is
+    played tomorrow, when the running session is over"""
     train: Names = ()
     """files: names or patterns of those to learn from"""
     test: Names = ()

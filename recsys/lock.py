@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from looplib.files import exclusive
 from recsys.errors import StorageError
-from recsys.workspace import Workspace, open_files
+from recsys.storage import Workspace, open_files
 
 LOCK = ".lock"
 SIGN_S = 15.0

@@ -4,7 +4,6 @@ import difflib
 import re
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,7 +14,6 @@ from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
 
 Role = Literal["primary", "guardrail", "secondary"]
-SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class FixedHorizon(Config):
@@ -65,19 +63,16 @@ class AbConfig(Config):
         "fallback_share",
         "latency_p50",
     )
-    # Metrics that must surely not get worse by more than a margin: how fast the service is, and
-    # whether listeners stay
-    guardrails: tuple[Guardrail, ...] = (
-        Guardrail(metric="latency_p99", margin=50),
-        Guardrail(metric="sessions", margin_pct=10),
-        Guardrail(metric="time", margin_pct=10),
+    # Metrics that must surely not get worse by more than a margin; by default those whose file has
+    # one
+    guardrails: tuple[Guardrail, ...] = tuple(
+        Guardrail(metric=name, margin=metric.margin, margin_pct=metric.margin_pct)
+        for name, metric in METRICS.items()
+        if (metric.margin, metric.margin_pct) != (None, None)
     )
     # Whether what listeners' past predicts is taken out of a metric (CUPED); declared before the
     # first event
     cuped: bool = False
-    # Columns that listeners or tracks are grouped by → the file that has them, beside a column
-    # `user` or `track`
-    segments: dict[SegmentName, Path] = Field(default_factory=dict)
     # Listeners that every arm needs before anything is decided: with fewer the intervals of a
     # metric that a few listeners dominate contain the true effect less often than they say
     min_listeners: Annotated[int, Field(ge=2)] = 200

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from analysis.ab.config import Role
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import Metric
-from analysis.ab.moments import EMPTY, PAST, RATIO, MetricMoments
+from analysis.ab.moments import PAST, RATIO, MetricMoments
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.moments import Quantity
@@ -26,15 +26,11 @@ Measurements = Mapping[str, Mapping[str, Any]]
 # standard errors from 0 that a control's value must have for an effect in % of it
 _SURELY_NOT_ZERO = 3.0
 _MOST_PCT = 10_000.0  # a change by more is no effect on what the control does
-_MOST_SEGMENTS = 8  # of a kind; smaller ones are left out
-# kinds of segments without a file, as in `sql/ab/segmented_sessions.sql`
-_DAYS = "time since the first session"
-_NOVELTY = "listeners new or known before"
 
 
 @dataclass(frozen=True)
 class MetricEffect:
-    """An arm's effect on a metric.
+    """An arm's effect on a metric, in the experiment or in a segment of it.
 
     Of primary metrics and guardrails intervals and p-value are those that decide, by the rule of
     the interim analysis; of the others those for a single analysis.
@@ -43,7 +39,7 @@ class MetricEffect:
     arm: str  # the arm that is compared with the other
     metric: str  # the metric's name
     label: str  # its name for people
-    role: Role  # its role in the configuration
+    role: Role | Literal["segment"]  # its role in the configuration
     higher_is_better: bool  # whether more of it is better
     control_value: float  # the metric of the control
     arm_value: float  # the metric of the arm
@@ -67,6 +63,9 @@ class MetricEffect:
     margin_pct: float | None = None
     # whether it is kept to; None for the others
     guardrail: GuardrailState | None = None
+    # of a segment: its label, and the listeners of the control and of the arm with a session in it
+    segment: str = ""
+    listeners: tuple[int, int] | None = None
 
     @property
     def title(self) -> str:
@@ -96,33 +95,6 @@ class MetricEffect:
         return change.scaled(-1 if self.higher_is_better else 1)
 
 
-@dataclass(frozen=True)
-class SegmentEffect:
-    """The effect of an arm on a primary metric in one segment, for a single analysis.
-
-    A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners
-    who were there before the experiment; or of one time since a listener's first session in it,
-    where an effect that fades was novelty. Segments explain and decide nothing.
-    """
-
-    by: str  # what the segments are by, for people
-    segment: str  # its label
-    arm: str
-    metric: str
-    label: str  # the metric's name for people
-    control_listeners: int  # control listeners with a session in it
-    arm_listeners: int  # the arm's
-    control_value: float  # the metric of the control's sessions in it
-    arm_value: float  # of the arm's
-    relative: Interval  # the effect in % of the control's value
-    p_value: float
-
-    @property
-    def title(self) -> str:
-        """What is compared, for people."""
-        return f"{self.label} of {self.arm} by {self.by}"
-
-
 def metric_effects(
     measurements: Measurements, analysis: InterimAnalysis
 ) -> tuple[MetricEffect, ...]:
@@ -134,7 +106,8 @@ def metric_effects(
         for arm, values in by_arm.items():
             if arm != config.control:
                 control = by_arm[config.control]
-                rows.append(_describe(metric, arm, control, values, analysis))
+                role = config.roles[metric.name]
+                rows.append(_describe(metric, arm, control, values, analysis, role))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     rows = [row for row in rows if not math.isnan(row.effect)]
     primary = [row for row in rows if row.role == "primary"]
@@ -214,6 +187,7 @@ def _describe(
     control_values: Any,  # noqa: ANN401  as in `Measurements`
     arm_values: Any,  # noqa: ANN401
     analysis: InterimAnalysis,
+    role: Role | Literal["segment"],
 ) -> MetricEffect:
     """Describe an effect before any adjustment for many comparisons."""
     config = analysis.config
@@ -224,7 +198,6 @@ def _describe(
     if _has_past(metric, control_values, arm_values):
         *_, unexplained = effects.adjust(control_values, arm_values, RATIO, PAST)
         past_explains = 1 - unexplained
-    role = config.roles[metric.name]
     if role in {"primary", "guardrail"}:
         effect = analysis.widen(effect)
     described = MetricEffect(
@@ -244,7 +217,8 @@ def _describe(
         p_value=effect.p_value,
         past_explains=past_explains,
     )
-    if guardrail := config.limits.get(metric.name):
+    if role == "guardrail":
+        guardrail = config.limits[metric.name]
         margins = guardrail.model_dump(include={"margin", "margin_pct"})
         described = replace(described, **margins)
         return replace(described, guardrail=_state(described))
@@ -260,46 +234,34 @@ def _state(effect: MetricEffect) -> GuardrailState:
 
 def segment_effects(
     rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
-) -> tuple[SegmentEffect, ...]:
-    """Compare the arms, the control first, wherever there is more than one segment of a kind."""
-    by_segment: dict[tuple[str, str], dict[str | None, MetricMoments]] = {}
-    sizes: dict[str, Counter[str]] = {}
+) -> tuple[MetricEffect, ...]:
+    """Compare the arms, the control first, wherever there is more than one segment of a kind.
+
+    A segment is a set of sessions: of one time since a listener's first session in the experiment,
+    where an effect that fades was novelty; or of listeners who were there before it, or were not.
+    Segments explain and decide nothing.
+    """
+    by_segment: dict[str, dict[tuple[str, str], MetricMoments]] = {}
     for row in rows:
         if row.segment:
-            by_segment.setdefault((row.metric, row.segment), {})[row.arm] = row
-            kind, _, label = row.segment.partition("=")
-            sizes.setdefault(kind, Counter())[label] += row.listeners
-    config = analysis.config
+            by_segment.setdefault(row.segment, {})[row.metric, row.arm] = row
+    kinds = Counter(segment.partition("=")[0] for segment in by_segment)
     control, *treated = arms
     segments = []
-    kinds = (_DAYS, _NOVELTY, *config.segments)
-    for kind, metric in product(kinds, config.deciding):
-        labels = _largest(sizes.get(kind, {}), kind)
-        for label, arm in product(labels if len(labels) > 1 else (), treated):
-            moments = by_segment[metric.name, f"{kind}={label}"]
-            before, after = (moments.get(name, EMPTY) for name in (control, arm))
-            effect = compare(metric, before.moments, after.moments, config.alpha)
-            segment = SegmentEffect(
-                by=kind,
-                segment=label,
-                arm=arm,
-                metric=metric.name,
-                label=metric.display_name,
-                control_listeners=before.listeners,
-                arm_listeners=after.listeners,
-                control_value=effect.control.value,
-                arm_value=effect.arm.value,
-                relative=relative_effect(effect),
-                p_value=effect.p_value,
+    # "day 1", "day 2", "from day 3" and so on, "from day 17"
+    for segment in sorted(by_segment, key=lambda segment: (len(segment), segment)):
+        kind, _, label = segment.partition("=")
+        for metric, arm in product(analysis.config.deciding, treated):
+            keys = ((metric.name, control), (metric.name, arm))
+            before, after = (by_segment[segment].get(key) for key in keys)
+            if kinds[kind] < 2 or not (before and after):
+                continue
+            effect = _describe(
+                metric, arm, before.moments, after.moments, analysis, "segment"
             )
-            segments.append(segment)
+            named = f"{metric.display_name} of {arm} by {kind}"
+            sizes = (before.listeners, after.listeners)
+            segments.append(
+                replace(effect, label=named, segment=label, listeners=sizes)
+            )
     return tuple(segments)
-
-
-def _largest(sizes: Mapping[str, int], kind: str) -> list[str]:
-    """List the labels of the largest segments, by size or by day."""
-    ordered = sorted(sizes.items(), key=lambda size: (-size[1], size[0]))
-    labels = [label for label, _ in ordered[:_MOST_SEGMENTS]]
-    if kind == _DAYS:  # "day 1", "day 2", "from day 3" and so on, "from day 17"
-        labels.sort(key=lambda label: (len(label), label))
-    return labels

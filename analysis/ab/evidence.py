@@ -30,7 +30,7 @@ class Quality:
     duplicates: int = 0
     # events whose track is not what was recommended just before, within a session
     broken_chains: int = 0
-    # events whose latency is below 0; they count, and only the original table uses it
+    # events whose latency is below 0; they count, and only `mean_request_latency` uses it
     negative_latencies: int = 0
 
 

@@ -3,48 +3,25 @@
 `measure` works on a slice of the listeners at a time. Its tables in the database, each made in one
 place here; those with a file in `analysis/sql/ab` are defined there:
 
-- of a slice: `session_events`, `slice_sessions`, `segments`, `known_listeners`, `sums_<metric>`;
+- of a slice: `session_events`, `slice_sessions`, `segments`, `known_listeners`;
 - what metrics read: `sessions` (`closed_sessions`, or `sessions_by_segment` of primary metrics)
   and `events` (`closed_events`), both with the column `segment`, "" for the whole experiment;
-- of all slices: `listeners`, `histograms`, `credited`, `quality`.
+- of all slices: `values_<metric>`, of quantiles its histograms; `credited`, `quality`.
 """
 
-import glob
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import product
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import NO_END, Events, assign_arms, no_events
-from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric, sources
-from analysis.ab.moments import column_name
-from analysis.errors import AnalysisError
-from analysis.queries import Column, Constant, Function
+from analysis.ab.metrics import METRICS, Metric
+from analysis.queries import Column, Constant
 from analysis.statistics.quantiles import Histogram
 
 _GROUPS = 100  # of listeners, whose values are alike
-_KEYS = ("user", "arm", "segment")
-_LABELS = pa.schema(
-    {
-        "kind": pa.string(),
-        "of_track": pa.bool_(),
-        "key": pa.int64(),
-        "label": pa.string(),
-    }
-)
-_HISTOGRAMS = pa.schema(
-    {
-        "metric": pa.string(),
-        "arm": pa.string(),
-        "listener_group": pa.int64(),
-        "step": pa.int64(),
-        "values": pa.int64(),
-    }
-)
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 
 
@@ -61,26 +38,20 @@ def measure(
 
     Args:
         events: In arms.
-        config: Metrics and segments.
+        config: Metrics.
         recommenders: The arms' own.
         start_ms: The experiment's first event.
         end_ms: Later events are left out.
 
     Returns:
-        The metrics that the table `listeners` has.
+        The metrics that have a table of values.
 
     Raises:
-        AnalysisError: A metric's file fails or has two rows for a listener, or a file of labels
-            cannot be read or lacks its columns.
+        AnalysisError: A metric's file fails.
     """
     connection = events.connection
     primary = config.deciding
-    original = [METRICS[name] for name in ORIGINAL_METRICS]
-    metrics = list(dict.fromkeys([*config.reported, *original]))
-    source_of = sources(metrics)
-    summed = [metric for metric in metrics if metric.quantile is None]
-    _read_labels(connection, config)
-    connection.from_arrow(_HISTOGRAMS.empty_table()).create("histograms")
+    metrics = list(dict.fromkeys([*config.reported, METRICS["sessions"]]))
 
     make = partial(queries.materialize, connection)
     attach = partial(queries.attach_query, connection)
@@ -88,7 +59,6 @@ def measure(
     def append(table: str, name: str, **values: object) -> None:
         queries.append(table, queries.open_rows(connection, name, **values))
 
-    listener_count = 0
     for file in events.slices:
         make(
             "session_events",
@@ -107,20 +77,21 @@ def measure(
         attach("sessions", "ab/sessions_by_segment")
         attach("events", "ab/closed_events")
         for metric in primary:
-            _measure(connection, metric)
+            _measure(connection, metric, in_segments=True)
         connection.table("closed_sessions").create_view("sessions", replace=True)
         for metric in metrics:
-            if metric not in primary and source_of[metric.name] == metric.name:
-                _measure(connection, metric)
-        _append_listeners(connection, summed, primary, source_of)
-        listener_count += _row_count(connection, "known_listeners")
-        if _row_count(connection, "listeners") > listener_count:
-            _refuse_repeated(connection, {source_of[metric.name] for metric in summed})
+            if metric not in primary:
+                _measure(connection, metric, in_segments=False)
     queries.use_one_thread(connection)
-    return summed
+    return [metric for metric in metrics if metric.quantile is None]
 
 
-def open_listeners(events: Events, table: str = "listeners") -> queries.Rows:
+def open_values(events: Events, metric: Metric) -> queries.Rows:
+    """Open the values of a metric, as `sql/ab/listener_values.sql` has them."""
+    return open_table(events, f"values_{metric.name}")
+
+
+def open_table(events: Events, table: str) -> queries.Rows:
     """Open a measured table in one order, so that sums do not depend on that of the log."""
     return events.connection.table(table).order("user")
 
@@ -129,22 +100,21 @@ def read_histograms(
     events: Events, metrics: Sequence[Metric], sizes: Mapping[str, int]
 ) -> dict[str, dict[str, Histogram]]:
     """Read the values of quantiles by metric and arm, of so many listeners."""
-    counted = events.connection.table("histograms").to_arrow_table()
-    source_of = sources(metrics)
     histograms: dict[str, dict[str, Histogram]] = {}
-    for metric, arm in product(metrics, sizes):
-        if metric.quantile is not None:
-            source = pc.field("metric") == source_of[metric.name]
-            is_one = source & (pc.field("arm") == arm)
-            columns = counted.filter(is_one).select(_HISTOGRAMS.names[2:])
-            groups, steps, counts = (column.to_numpy() for column in columns.columns)
-            histogram = Histogram.of(steps, groups, counts, sizes[arm])
+    for metric in metrics:
+        if metric.quantile is None:
+            continue
+        counted = events.connection.table(f"values_{metric.name}").to_arrow_table()
+        for arm, listeners in sizes.items():
+            _, *columns = counted.filter(pc.field("arm") == arm).columns
+            groups, steps, counts = (column.to_numpy() for column in columns)
+            histogram = Histogram.of(steps, groups, counts, listeners)
             histograms.setdefault(metric.name, {})[arm] = histogram
     return histograms
 
 
 def check_metrics(config: AbConfig) -> None:
-    """Run every metric's file on no events, and read the files of segments.
+    """Run every metric's file on no events.
 
     Raises:
         AnalysisError: As of `measure`.
@@ -154,119 +124,27 @@ def check_metrics(config: AbConfig) -> None:
         measure(events, config, {}, 0)
 
 
-def _measure(connection: queries.Connection, metric: Metric) -> None:
+def _measure(
+    connection: queries.Connection, metric: Metric, *, in_segments: bool
+) -> None:
     """Run a metric's file on a slice, and keep what it returns."""
     where = f"metric {metric.name}: {metric.sql}"
     with queries.naming(where, *_METRIC_ERRORS):
         rows = queries.open_rows(connection, str(metric.sql))
         if metric.quantile is not None:
             rows.create_view("measured", replace=True)
-            histogram = queries.open_rows(
-                connection, "ab/histogram", metric=metric.name, groups=_GROUPS
-            )
-            queries.append("histograms", histogram)
+            histogram = queries.open_rows(connection, "ab/histogram", groups=_GROUPS)
+            queries.append(f"values_{metric.name}", histogram)
             return
-        values = ["numerator", "denominator"]
+        denominator = Column("denominator")
         if metric.kind == "mean":
-            values = [name for name in values if name in rows.columns]
-        rows = rows.select(*map(Column, (*_KEYS, *values)))
-        if "VARCHAR" in map(str, rows.types[len(_KEYS) :]):
-            raise AnalysisError(
-                f"{where}: {' and '.join(values)}: numbers are expected"
-            )
-        queries.replace(connection, f"sums_{metric.name}", rows)
-
-
-def _append_listeners(
-    connection: queries.Connection,
-    metrics: Sequence[Metric],
-    primary: Sequence[Metric],
-    source_of: Mapping[str, str],
-) -> None:
-    """Add the listeners of a slice to the table `listeners`, with their sums.
-
-    Of a listener in an arm it has those of all metrics in the arm and, as `past_…`, those before
-    the experiment; in a segment those of primary metrics. They are 0 where there is no row or no
-    number.
-
-    Raises:
-        AnalysisError: A metric has two rows for a listener.
-    """
-    listeners = connection.table("known_listeners")
-    whole = listeners.filter("segment = ''")
-    segments = listeners.filter("segment <> ''")
-    for metric in metrics:
-        sums = connection.table(f"sums_{source_of[metric.name]}")
-        in_arm = _numbers(sums.filter("arm IS NOT NULL"), metric, _KEYS)
-        past = _numbers(
-            sums.filter("arm IS NULL"), metric, ("user", "segment"), "past_"
+            denominator = Constant(1).alias("denominator")
+        columns = map(Column, ("user", "arm", "segment", "numerator"))
+        rows.select(*columns, denominator).create_view("measured", replace=True)
+        values = queries.open_rows(
+            connection,
+            "ab/listener_values",
+            kind=metric.kind,
+            in_segments=in_segments,
         )
-        whole = whole.join(in_arm, "user, arm, segment", how="left")
-        whole = whole.join(past, "user, segment", how="left")
-        if metric in primary:
-            segments = segments.join(in_arm, "user, arm, segment", how="left")
-    parts = [
-        rows.select(*map(Column, _KEYS), *map(_finite, rows.columns[len(_KEYS) :]))
-        for rows in (whole, segments)
-    ]
-    queries.append("listeners", parts[0].union_by_name(parts[1]))
-
-
-def _numbers(
-    sums: queries.Rows, metric: Metric, keys: Sequence[str], prefix: str = ""
-) -> queries.Rows:
-    """Select sums under the names that they have in the table of listeners."""
-    values = [
-        Column(name).cast("DOUBLE").alias(column_name(metric.name, prefix + name))
-        for name in sums.columns[len(_KEYS) :]
-    ]
-    return sums.select(*map(Column, keys), *values)
-
-
-def _finite(name: str) -> queries.Expression:
-    is_finite = Function("isfinite", Column(name))
-    number = queries.Case(is_finite, Column(name)).otherwise(Constant(0.0))
-    return number.alias(name)
-
-
-def _row_count(connection: queries.Connection, table: str) -> int:
-    ((count,),) = connection.table(table).count("*").fetchall()
-    return int(count)
-
-
-def _refuse_repeated(connection: queries.Connection, metrics: Iterable[str]) -> None:
-    """Name a listener of whom a metric has several rows."""
-    for metric in metrics:
-        sums = connection.table(f"sums_{metric}")
-        sums.create_view("measured", replace=True)
-        repeated = queries.fetch_table(connection, "ab/repeated_listeners")
-        for user in repeated["user"].to_pylist():
-            raise AnalysisError(
-                f"metric {metric}: two rows for listener {user}; "
-                "one a user, arm and segment is expected"
-            )
-
-
-def _read_labels(connection: queries.Connection, config: AbConfig) -> None:
-    """Make the table `labels` of the files of segments."""
-    connection.from_arrow(_LABELS.empty_table()).create("labels")
-    for column, file in config.segments.items():
-        where = f"segments {column}: {file}"
-        with queries.naming(where, OSError, queries.DatabaseError):
-            rows = connection.table(glob.escape(str(file)))
-            keys = [key for key in ("user", "track") if key in rows.columns]
-            if len(keys) != 1 or column not in rows.columns:
-                problem = f"a column {column} and one of user and track are expected"
-                names = ", ".join(rows.columns)
-                raise AnalysisError(f"{where}: {problem}; found are {names}")
-            label = Function("min", Column(column).cast("VARCHAR"))
-            labels = rows.aggregate(
-                [
-                    Constant(column).alias("kind"),
-                    Constant(keys == ["track"]).alias("of_track"),
-                    Column(keys[0]).cast("BIGINT").alias("key"),
-                    label.alias("label"),
-                ],
-                keys[0],
-            )
-            queries.append("labels", labels)
+        queries.append(f"values_{metric.name}", values)

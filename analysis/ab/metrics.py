@@ -1,7 +1,7 @@
 """A metric: a `.sql` file whose head says what it is, or columns of a table."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,13 +10,6 @@ from pydantic import Field, model_validator
 from analysis.queries import SQL_FOLDER
 from looplib.config import Config
 
-ORIGINAL_METRICS = (
-    "time",
-    "sessions",
-    "mean_request_latency",
-    "mean_tracks_per_session",
-    "mean_time_per_session",
-)
 ROWS = "number of rows"  # in a table, the denominator that counts a listener's rows
 
 
@@ -49,6 +42,10 @@ class Metric(Config):
     absent: str = "there is no value of it"
     # CUPED: whether its value before the experiment is a covariate
     has_past: bool = True
+    # Of a built-in metric that is a guardrail by default: how much worse it may get, in its unit or
+    # in % of the control's value
+    margin: float | None = None
+    margin_pct: float | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -66,16 +63,6 @@ class Metric(Config):
     def display_name(self) -> str:
         """Its name for people."""
         return self.label or self.name
-
-
-def sources(metrics: Iterable[Metric]) -> dict[str, str]:
-    """Name for each metric the first one with the same statement, which is run once for all."""
-    first: dict[str, str] = {}
-    names = {}
-    for metric in metrics:
-        statement = re.sub(r"--.*", "", Path(metric.sql or "").read_text("utf-8"))
-        names[metric.name] = first.setdefault(statement, metric.name)
-    return names
 
 
 def _head_of(file: Path) -> dict[str, str]:

@@ -6,10 +6,8 @@ as the effect on a control whose mean is 0, is NaN, and null in JSON. Everything
 control first.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import numpy as np
 
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import (
-    SegmentEffect,
+    MetricEffect,
     better_pairs,
     metric_effects,
     segment_effects,
@@ -36,35 +34,17 @@ from analysis.ab.interleaving import Preference, preferences
 from analysis.ab.listeners import (
     check_metrics,
     measure,
-    open_listeners,
+    open_table,
+    open_values,
     read_histograms,
 )
-from analysis.ab.metrics import ORIGINAL_METRICS
 from analysis.ab.moments import RATIO, by_metric, largest_skewness, read_moments
 from analysis.ab.table import Table, read_table
 from analysis.ab.verdict import ArmVerdict, Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
-from analysis.statistics import effects
-from analysis.statistics.effects import Interval
-from analysis.statistics.moments import Moments
 from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.experiments import Experiment
-
-
-@dataclass(frozen=True)
-class OriginalRow:
-    """A row of the original table: an effect on a mean, with Welch's 95 % interval."""
-
-    arm: str  # the arm that is compared with the control
-    metric: str  # one of the original service's five
-    # difference of the means, in % of the control's, which counts as known exactly
-    effect_pct: float
-    lower_pct: float  # lower end of its interval
-    upper_pct: float  # upper end
-    control_mean: float  # mean over the control's listeners
-    arm_mean: float  # mean over the arm's listeners
-    significant: bool  # whether the interval excludes 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +66,7 @@ class Report(Evidence):
     # closed sessions by arm; of a table a session for each listener
     sessions: Mapping[str, int]
     # What a table does not have
-    original_table: tuple[OriginalRow, ...] = ()  # the original table
-    segments: tuple[SegmentEffect, ...] = ()  # primary metrics by segment
+    segments: tuple[MetricEffect, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
 
     @property
@@ -140,7 +119,15 @@ def build_report(
         answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
         recommenders = answering | config.recommenders
         metrics = measure(events, config, recommenders, start_ms, end_ms)
-        moments = read_moments(open_listeners(events), metrics, config.primary)
+        moments = [
+            row
+            for metric in metrics
+            for row in read_moments(
+                open_values(events, metric),
+                metric,
+                skewed=metric.name in config.primary,
+            )
+        ]
         measurements = by_metric(moments, arms)
         sizes = {arm: row.count for arm, row in measurements["sessions"].items()}
         histograms = read_histograms(events, config.reported, sizes)
@@ -167,10 +154,9 @@ def build_report(
                 arm: round(row.count * row.mean(RATIO))
                 for arm, row in measurements["sessions"].items()
             },
-            original_table=original_table(measurements),
             segments=segment_effects(moments, arms, analysis),
             preferences=preferences(
-                open_listeners(events, "credited").to_arrow_table(),
+                open_table(events, "credited").to_arrow_table(),
                 evidence.recommenders,
                 analysis,
             ),
@@ -266,30 +252,3 @@ def _order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
             f"{where}: {control} and another arm are expected; found are {names}"
         )
     return ordered
-
-
-def original_table(
-    measurements: Mapping[str, Mapping[str, Moments]],
-) -> tuple[OriginalRow, ...]:
-    """Make the original table, by arm and metric; at 95 % whatever the report's alpha."""
-    rows = []
-    control, *treated = measurements[ORIGINAL_METRICS[0]]
-    for arm, metric in product(treated, ORIGINAL_METRICS):
-        by_arm = measurements[metric]
-        effect = effects.compare_moments(by_arm[control], by_arm[arm], RATIO)
-        relative = effect.pct_of_control
-        # in the original formula 0 degrees of freedom by 0: there is no interval
-        if not effect.standard_error > 0:
-            relative = Interval(relative.value, math.nan, math.nan)
-        row = OriginalRow(
-            arm=arm,
-            metric=metric,
-            effect_pct=relative.value,
-            lower_pct=relative.lower,
-            upper_pct=relative.upper,
-            control_mean=effect.control.value,
-            arm_mean=effect.arm.value,
-            significant=relative.excludes_zero,
-        )
-        rows.append(row)
-    return tuple(rows)

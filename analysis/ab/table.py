@@ -1,29 +1,25 @@
 """Read arms' moments from a table, so that an experiment needs no event log of ours.
 
-In: an Arrow table, a Parquet file, or a query on a connection, whose rows are listeners, sessions,
+In: an Arrow table, a Parquet file, or a query of DuckDB's, whose rows are listeners, sessions,
 or aggregates of them. Out: the same moments as of a log. The database sums up and checks; what
 comes here is a row an arm.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.metrics import ROWS, Metric
-from analysis.ab.moments import RATIO, MetricMoments, column_name, read_moments
+from analysis.ab.moments import VALUES, MetricMoments, from_row, read_moments
 from analysis.errors import AnalysisError
 from analysis.queries import Column, Constant, Function, Star
-from analysis.statistics.moments import Moments
 
 _AGGREGATES = ("metric", "count", "mean", "variance")
-_ROWS_AT_ONCE = 100_000
-_NO_ROWS = "it returns no rows; a SELECT of at least two is expected"
 
 
 @dataclass(frozen=True)
@@ -47,12 +43,12 @@ class Table:
 @contextmanager
 def open_table(
     source: pa.Table | Path | str,
-    connection: Any = None,  # noqa: ANN401  of DuckDB, or any of the Python DB API
+    connection: Any = None,  # noqa: ANN401  checked
     *,
     arm: str,
     listener: str | None,
 ) -> Iterator[Table]:
-    """Open an Arrow table, a Parquet file, or a SQL query; by default DuckDB runs it, in memory.
+    """Open an Arrow table, a Parquet file, or a SQL query, by default in memory.
 
     Raises:
         AnalysisError: It cannot be read, also later, while its rows are; one line.
@@ -66,35 +62,16 @@ def open_table(
         if isinstance(source, Path):
             rows = memory.read_parquet(str(source))
         elif isinstance(source, str):
-            rows = _run(source, memory if connection is None else connection, memory)
+            if not isinstance(connection or memory, queries.Connection):
+                problem = f"DuckDB's is expected, not {type(connection).__name__}"
+                raise AnalysisError(f"connection: {problem}; or pass a data frame")
+            rows = (connection or memory).sql(source)
+            if rows is None:
+                problem = "it returns no rows; a SELECT of at least two is expected"
+                raise AnalysisError(f"{name}: {problem}")
         else:
             rows = memory.from_arrow(source)
         yield Table(rows, name, arm, listener)
-
-
-def _run(sql: str, connection: Any, memory: queries.Connection) -> queries.Rows:  # noqa: ANN401
-    """Run a query where its connection is; another database's rows are copied into memory."""
-    if isinstance(connection, queries.Connection):
-        rows = connection.sql(sql)
-        if rows is None:
-            raise AnalysisError(f"the query: {_NO_ROWS}")
-        return rows
-    if not hasattr(connection, "cursor"):
-        kind = type(connection).__name__
-        raise AnalysisError(
-            f"connection: one of DuckDB or of the Python DB API, not {kind}"
-        )
-    parts = []
-    error = getattr(connection, "Error", Exception)
-    with closing(connection.cursor()) as cursor, queries.naming("the query", error):
-        cursor.execute(sql)
-        names = [column[0] for column in cursor.description or ()]
-        while names and (fetched := cursor.fetchmany(_ROWS_AT_ONCE)):
-            columns = map(pa.array, zip(*fetched, strict=True))
-            parts.append(pa.table(dict(zip(names, columns, strict=True))))
-    if not parts:
-        raise AnalysisError(f"the query: {_NO_ROWS}")
-    return memory.from_arrow(pa.concat_tables(parts, promote_options="permissive"))
 
 
 def read_table(
@@ -116,7 +93,10 @@ def read_table(
     """
     if set(_AGGREGATES) <= set(table.rows.columns):
         return _read_aggregates(table, metrics)
-    moments = read_moments(select_listeners(table, metrics), metrics, skewed)
+    moments = []
+    for metric in metrics:
+        values = select_values(table, metric)
+        moments += read_moments(values, metric, skewed=metric.name in skewed)
     rows = "listeners" if table.listener else "rows"
     for row in moments:
         lacking = row.listeners if row.arm is None else 0
@@ -129,36 +109,32 @@ def read_table(
     return moments, (0, 0)
 
 
-def select_listeners(table: Table, metrics: Sequence[Metric]) -> queries.Rows:
-    """Select a row a listener from a table, as `analysis.ab.moments` reads it.
+def select_values(table: Table, metric: Metric) -> queries.Rows:
+    """Select a row a listener with the values of a metric, NULL where one is no number.
 
     Raises:
         AnalysisError: A column is missing.
     """
     row = Constant(1)
-    keys = {
+    columns = {
         "arm": table.column(table.arm).cast("VARCHAR"),
         "segment": Constant(""),
         "listener": table.column(table.listener) if table.listener else row,
     }
-    values = {}
-    for metric in metrics:
-        for value in (RATIO.numerator, RATIO.denominator):
-            column = getattr(metric, str(value))
-            number = row if column == ROWS else table.column(column)
-            values[column_name(metric.name, str(value))] = number.cast("DOUBLE")
-    columns = [value.alias(name) for name, value in (keys | values).items()]
-    rows = table.rows.select(*columns)
+    for value in VALUES[:2]:
+        column = getattr(metric, value)
+        number = row if column == ROWS else table.column(column)
+        columns[value] = number.cast("DOUBLE")
+    rows = table.rows.select(*(value.alias(name) for name, value in columns.items()))
     if table.listener:
         summed = queries.statement("ab/table_listeners")
         rows = cast("queries.Rows", rows.query("table_rows", summed))
-    numbers = []
-    for metric in metrics:
-        names = [column_name(metric.name, str(value)) for value in vars(RATIO).values()]
-        top, bottom = (Function("isfinite", Column(name)) for name in names)
-        numbers += [
-            queries.Case(top & bottom, Column(name)).alias(name) for name in names
-        ]
+    values = [Column(name) for name in VALUES[:2]]
+    top, bottom = (Function("isfinite", value) for value in values)
+    numbers = [
+        queries.Case(top & bottom, value).alias(name)
+        for name, value in zip(VALUES[:2], values, strict=True)
+    ]
     return rows.select(Column("arm"), Column("segment"), *numbers)
 
 
@@ -178,19 +154,4 @@ def _read_aggregates(
         rows = queries.fetch_table(connection, "ab/last_aggregates").to_pylist()
     first_ms, last_ms = ([row[key] for row in rows] for key in ("first_ms", "last_ms"))
     span_ms = (min(first_ms, default=0), max(last_ms, default=0))
-    return [_moments_of(row) for row in rows], span_ms
-
-
-def _moments_of(row: Mapping[str, Any]) -> MetricMoments:
-    """Convert a row of `last_aggregates.sql`."""
-    both = row["covariance"]
-    covariances = [[row["variance"], both], [both, row["denominator_variance"]]]
-    count = row["count"]
-    moments = Moments(
-        names=("numerator", "denominator"),
-        count=count,
-        means=np.array([row["mean"], row["denominator_mean"]]),
-        # there are no variances of fewer than two listeners
-        covariances=np.array(covariances) if count > 1 else np.zeros((2, 2)),
-    )
-    return MetricMoments(row["metric"], row["arm"], "", count, moments)
+    return [from_row(row["metric"], row) for row in rows], span_ms

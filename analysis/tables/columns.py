@@ -8,12 +8,15 @@ from typing import Literal
 
 from analysis.errors import AnalysisError
 
+Decimal = Literal["point", "comma"]
+
 
 @dataclass(frozen=True)
 class Columns:
     """The columns of a file by what they hold; of a file without header their positions, from "1".
 
-    An id may be made of several: "artist+track" is such as "Nina - A song".
+    An id may be made of several: "artist+track" is such as "Nina - A song". "@file" and "@folder"
+    stand for the name of the file, without its suffix, and of its folder.
 
     With a share and a timestamp or a session, the rows are plays, which become events; else they
     are interactions.
@@ -100,6 +103,12 @@ class Reading:
     quoted: bool = True  # values of a CSV file may stand in quotation marks
     where: str | None = None  # a SQL condition; other rows are left out
     percent: bool = False  # shares are 0 to 100
+    encoding: str | None = None  # of text files, as Python names it; None is UTF-8
+    # The mark of decimals, where the other one separates thousands; None for plain numbers
+    decimal: Decimal | None = None
+    # of the timestamps, as `strptime` takes it; None for numbers and the usual ones
+    date_format: str | None = None
+    weight_scale: float = 1.0  # weights are multiplied by it, such as .001 for ms
     # further columns, and their SQL expressions
     computed: Mapping[str, str] = field(default_factory=dict)
     # A line is a list of items after their count, or after the listener's id

@@ -5,9 +5,11 @@ checked but for their ids, to a Parquet file of its own. Whether ids are numbers
 all files of an ingest together, and is decided later.
 """
 
+import codecs
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from analysis import queries
@@ -16,13 +18,15 @@ from analysis.logs import files
 from analysis.logs.files import LogFile
 from analysis.tables.columns import Reading
 
-CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
+CSV = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
 PARQUET = (".parquet", ".pq")
 _KNOWN = (
     f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines or an array), "
     f"both also with .gz, {', '.join(PARQUET)}"
 )
+# columns of numbers
+AMOUNTS = ("weight", "share", "played", "duration")
 # columns of `sql/interactions/json_documents.sql`
 _OF_JSON = ("(fault)", "(text)", "(user_kind)", "(track_kind)")
 
@@ -72,9 +76,10 @@ def check_file(
     if not file.size_bytes:
         raise AnalysisError(f"{file.name}: empty; at least one row is expected")
     suffix = file.suffix
-    with queries.connect(
+    connected = queries.connect(
         memory_limit=memory, temp_directory=target.parent / "spilled"
-    ) as connection:
+    )
+    with decoded(file, reading, target.parent) as file, connected as connection:
         # `--where` is SQL of the caller
         queries.confine(connection, file.path, target.parent)
         with _naming(f"{file.name}: cannot be read as {suffix}"):
@@ -88,6 +93,8 @@ def check_file(
                 has_share=reading.columns.has_share,
                 full_share=100.0 if reading.percent else 1.0,
                 has_order=reading.columns.orders_by_position,
+                date_formats=[reading.date_format] if reading.date_format else None,
+                weight_scale=reading.weight_scale,
                 known=[*reading.columns.known],
             )
             malformed: list[Malformed] = []
@@ -97,6 +104,34 @@ def check_file(
     if not written and not malformed:
         raise AnalysisError(f"{file.name}: empty; at least one row is expected")
     return written, malformed
+
+
+@contextmanager
+def decoded(file: LogFile, reading: Reading, folder: Path) -> Iterator[LogFile]:
+    """Copy a file of text that is not UTF-8 to one in a folder that is, until the block ends.
+
+    Raises:
+        AnalysisError: It is not written in the encoding.
+    """
+    if not reading.encoding or file.suffix in PARQUET:
+        yield file
+        return
+    copy = folder / f"decoded{file.suffix}"
+    try:
+        with (
+            file.open() as packed,
+            copy.open("w", encoding="utf-8", newline="") as text,
+        ):
+            reader = codecs.getreader(reading.encoding)(packed)
+            shutil.copyfileobj(reader, text)
+        yield replace(file, path=copy)
+    except (LookupError, UnicodeError) as error:
+        raise AnalysisError(
+            f"{file.name}: encoding {reading.encoding}: {error}; "
+            "allowed are Python's names, such as cp1252 or utf-16"
+        ) from None
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -119,6 +154,10 @@ def open_rows(
 ) -> tuple[queries.Rows, Sequence[str]]:
     """Return the rows of a file, and the names that its columns have in it."""
     if reading.lists:
+        if file.suffix not in CSV:
+            raise AnalysisError(
+                f"{file.name}: lists of items are lines of text, in a file such as train.txt"
+            )
         queries.attach_lines(connection, "text_lines", file.path)
         rows = queries.open_rows(
             connection, "interactions/list_rows", has_users=reading.lists == "named"
@@ -181,11 +220,13 @@ def find_columns(
         AnalysisError: The file lacks a column.
     """
     columns = dict(zip(names, rows.columns, strict=True))
+    path = Path(file.name)
+    places = {"@file": path.name.partition(".")[0], "@folder": path.parent.name}
     values = {}
     missing = []
     for role, column in asdict(reading.columns).items():
-        if column is None:
-            values[role] = queries.Constant(None)
+        if column is None or column in places:
+            values[role] = queries.Constant(places.get(column or ""))
         elif column in reading.computed:
             values[role] = queries.Sql(reading.computed[column])
         elif column in columns:
@@ -194,8 +235,15 @@ def find_columns(
             parts = [queries.Column(columns[part]) for part in column.split("+")]
             join = queries.Constant(" - ")
             values[role] = queries.Function("concat_ws", join, *parts)
+            if role == "item":  # an artist alone is no track
+                is_whole = parts[-1].cast("VARCHAR") != queries.Constant("")
+                values[role] = queries.Case(is_whole, values[role])
         else:
             missing.append(column)
+        if reading.decimal and role in AMOUNTS:
+            swapped = (",.", ".") if reading.decimal == "comma" else (",", "")
+            replacing = map(queries.Constant, swapped)
+            values[role] = queries.Function("translate", values[role], *replacing)
     if missing:
         shown = ", ".join(name for name in names if not name.startswith("("))
         raise AnalysisError(
@@ -224,7 +272,7 @@ def _attach_rows(
         if column in types:
             kind = _kind(file, column, str(types[column]))
             values[role] = queries.Constant(kind)
-        elif column not in names and "+" in column:
+        elif column not in names and {"+", "@"} & set(column):
             values[role] = queries.Constant("text")
         else:
             values.setdefault(role, queries.Constant("untyped"))
@@ -244,7 +292,7 @@ def _kind(file: LogFile, column: str, database_type: str) -> str:
     """Name the kind of a column's ids by its type in a Parquet file."""
     if database_type.endswith(("INT", "INTEGER")):
         return "whole number"
-    if database_type == "VARCHAR" or database_type.startswith("ENUM"):
+    if database_type in ("VARCHAR", "UUID") or database_type.startswith("ENUM"):
         return "text"
     raise AnalysisError(
         f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text "

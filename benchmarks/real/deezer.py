@@ -10,12 +10,11 @@ being known rose together (Saito, Yaginuma, Nishino, Sakata and Nakata, "Unbiase
 Learning from Missing-Not-At-Random Implicit Feedback", WSDM 2020).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
 from analysis.offpolicy.estimate import MIN_ESS, estimate_policy
@@ -24,16 +23,12 @@ from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
 from benchmarks.real.pairs import read_columns
 from benchmarks.real.peers import Work
-from benchmarks.real.product import THREADS
 from benchmarks.real.tables import RESAMPLES, SEED, Table, text
-from looplib.als import AlsConfig
+from benchmarks.real.unbiased_models import MODELS, Log
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from looplib.randomness import make_generator
-from recsys.models.item_knn import ItemKnnConfig, weigh
-from recsys.models.solver import first_factors, solve
-from recsys.models.sparse import nearest
 
-FOLDS, K, ITERATIONS = 5, 10, 15
+FOLDS, K = 5, 10
 LIKED = 3  # ratings from it on, of 1 to 4; other values are flawed
 MEASURES = ("truth", "observed", "IPS", "SNIPS", "IPS, root")
 PRIOR = 1.0  # listeners who know a track, beside those in the log
@@ -41,128 +36,19 @@ PRIOR = 1.0  # listeners who know a track, beside those in the log
 
 @dataclass(frozen=True)
 class Ratings:
-    """Ratings of some people; arrays of shape (ratings,)."""
+    """Ratings of tracks; arrays of shape (people, tracks)."""
 
-    user: IntArray  # rows
-    item: IntArray  # columns
+    is_rated: BoolArray
     is_liked: BoolArray
     is_known: BoolArray  # they had known the track before
-
-    def select(self, is_kept: BoolArray) -> "Ratings":
-        """Return some of the ratings; a flag for each."""
-        return Ratings(*(array[is_kept] for array in vars(self).values()))
-
-
-@dataclass(frozen=True)
-class Log:
-    """What is learned from: shape (people, tracks), 1 where a track was known, and liked."""
-
-    known: csr_matrix
-    liked: csr_matrix
-
-
-# scores of all tracks for all people, shape (people, tracks)
-Scores = Callable[[Log], FloatArray]
-
-
-def most_known(log: Log) -> FloatArray:
-    """Score by how many knew a track."""
-    return _for_all(log, _counts(log.known))
-
-
-def most_liked(log: Log) -> FloatArray:
-    """Score by how many liked it."""
-    return _for_all(log, _counts(log.liked))
-
-
-def liked_share(log: Log) -> FloatArray:
-    """Score by how many of those who knew it liked it, drawn towards everybody's share."""
-    known, liked = _counts(log.known), _counts(log.liked)
-    everybody = liked.sum() / known.sum()
-    return _for_all(log, (liked + 5 * everybody) / (known + 5))
-
-
-def at_random(log: Log) -> FloatArray:
-    """Score by chance."""
-    return make_generator(SEED, "random scores").random(log.known.shape)
-
-
-def item_knn(params: ItemKnnConfig) -> Scores:
-    """Return a model that scores by closeness to what was liked."""
-
-    def score(log: Log) -> FloatArray:
-        by_track = weigh(csr_matrix(log.liked.T), params)
-        by_listener = csr_matrix(by_track.T)
-        near = nearest(by_track, by_listener, params.neighbours, THREADS)
-        return np.asarray((log.liked @ near).toarray(), np.float64)
-
-    return score
-
-
-def als(params: AlsConfig) -> Scores:
-    """Return a model of factors of what was liked."""
-
-    def score(log: Log) -> FloatArray:
-        liked = log.liked.astype(np.float32)
-        users, items = first_factors(liked.shape, params.factors, SEED)
-        by_track = csr_matrix(liked.T)
-        for _ in range(ITERATIONS):
-            solve(users, [items], liked, params, THREADS)
-            solve(items, [users], by_track, params, THREADS)
-        return np.asarray(users @ items.T, np.float64)
-
-    return score
-
-
-MODELS: Mapping[str, Scores] = {
-    "popular": most_known,
-    "most liked": most_liked,
-    "liked share": liked_share,
-    "random": at_random,
-    "item_knn bm25": item_knn(ItemKnnConfig()),
-    "item_knn cosine": item_knn(ItemKnnConfig(weighting="cosine")),
-    "item_knn cosine, 20": item_knn(ItemKnnConfig(neighbours=20, weighting="cosine")),
-    "als 8": als(AlsConfig(factors=8, regularization=0.1, alpha=1.0)),
-    "als 32": als(AlsConfig(factors=32, regularization=0.1, alpha=1.0)),
-    "als 8, weight 40": als(AlsConfig(factors=8, regularization=1.0, alpha=40.0)),
-    "als 32, weight 40": als(AlsConfig(factors=32, regularization=1.0, alpha=40.0)),
-    "als 16, unobserved .1": als(
-        AlsConfig(
-            factors=16,
-            regularization=0.003,
-            alpha=1.0,
-            cg_steps=3,
-            unobserved_weight=0.1,
-            nu=1.0,
-        )
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A fold: the log to learn from, and what is held out of it."""
-
-    log: Log
-    drawn: Ratings  # of the random tracks that are not in the log: the truth
-    heldout: Ratings  # of these, what was known
-
-    def propensity(self, power: float) -> FloatArray:
-        """Return the probability of drawing each held-out track, among those not in the log.
-
-        It is in proportion to a power of how many know the track; shape (held-out ratings,).
-        """
-        chance = (_counts(self.log.known) + PRIOR) ** power
-        left = chance.sum() - self.log.known @ chance
-        propensity: FloatArray = chance[self.heldout.item] / left[self.heldout.user]
-        return propensity
+    fold: IntArray  # -1 without a rating
 
 
 def measure(random_half: Path, other_half: Path, _work: Work) -> Table:
     """Score the models by each estimate, and compare their orders with the true one."""
-    turns = make_turns(*read_ratings(random_half, other_half))
-    sums, sizes = score_models(turns)
-    _, people, _ = sums["truth"].shape
+    drawn, observed = read_ratings(random_half, other_half)
+    sums, sizes = score_models(drawn, make_logs(drawn, observed))
+    people = len(drawn.fold)
     resamples = bootstrap.Resamples(people, RESAMPLES, SEED)
     intervals = {
         name: bootstrap.ratio_intervals(resamples, *both) for name, both in sums.items()
@@ -177,38 +63,38 @@ def measure(random_half: Path, other_half: Path, _work: Work) -> Table:
     return Table(title, header, rows, compare_orders(sums, resamples))
 
 
-def read_ratings(
-    random_half: Path, other_half: Path
-) -> tuple[Ratings, Ratings, tuple[int, int]]:
-    """Read what was rated of random tracks, and what others knew; and count people and tracks."""
+def read_ratings(random_half: Path, other_half: Path) -> tuple[Ratings, Ratings]:
+    """Read ratings of random tracks, and other people's of what they knew; of the same tracks."""
     names = ("user", "item", "rating", "known")
-    both = [np.stack(read_columns(file, *names)) for file in (random_half, other_half)]
-    both = [columns[:, np.isin(columns[2], (1, 2, 3, 4))] for columns in both]
-    tracks = np.unique(np.concatenate([columns[1] for columns in both]))
-    found, people = [], 0
-    for user, item, rating, known in both:
+    tables = [
+        np.stack(read_columns(file, *names)) for file in (random_half, other_half)
+    ]
+    tables = [columns[:, np.isin(columns[2], (1, 2, 3, 4))] for columns in tables]
+    tracks = np.unique(np.concatenate([columns[1] for columns in tables]))
+    halves = []
+    for user, item, rating, known in tables:
         users, row = np.unique(user, return_inverse=True)
-        column = np.searchsorted(tracks, item)
-        found.append(Ratings(people + row, column, rating >= LIKED, known == 1))
-        people += len(users)
-    drawn, others = found
-    return drawn, others, (people, len(tracks))
+        fold = make_generator(SEED, "folds").integers(FOLDS, size=len(user))
+        cells = np.full((3, len(users), len(tracks)), -1)
+        cells[:, row, np.searchsorted(tracks, item)] = rating, known, fold
+        halves.append(Ratings(cells[0] > 0, cells[0] >= LIKED, cells[1] == 1, cells[2]))
+    drawn, observed = halves
+    return drawn, observed
 
 
-def make_turns(drawn: Ratings, others: Ratings, shape: tuple[int, int]) -> list[Turn]:
-    """Hold out each fifth of what those who rated random tracks had known."""
-    fold = make_generator(SEED, "folds").integers(FOLDS, size=len(drawn.user))
-    turns = []
+def make_logs(drawn: Ratings, observed: Ratings) -> list[Log]:
+    """Hold out each fifth of what those who rated random tracks had known; a log for each."""
+    logs = []
     for number in range(FOLDS):
-        is_learned = drawn.is_known & (fold != number)
-        log = _make_log([drawn.select(is_learned), others], shape)
-        rest = drawn.select(~is_learned)
-        turns.append(Turn(log, rest, rest.select(rest.is_known)))
-    return turns
+        is_learned = drawn.is_known & (drawn.fold != number)
+        is_known = np.concatenate([is_learned, observed.is_rated])
+        is_liked = np.concatenate([is_learned & drawn.is_liked, observed.is_liked])
+        logs.append(Log(is_known, is_liked))
+    return logs
 
 
 def score_models(
-    turns: Sequence[Turn],
+    drawn: Ratings, logs: list[Log]
 ) -> tuple[dict[str, FloatArray], list[float]]:
     """Score every model by the truth and by each estimate of it.
 
@@ -216,23 +102,25 @@ def score_models(
         What each of the people adds, arrays of shape (2, people, models), by measure; and the
         effective sample size of IPS, by model.
     """
-    people = turns[0].drawn.user.max() + 1
+    people, _ = drawn.fold.shape
     sums = {name: np.zeros((2, people, len(MODELS))) for name in MEASURES}
-    plain, root = (_off_policy(turns, power) for power in (1.0, 0.5))
+    heldout = drawn.is_known
+    plain, root = (_off_policy(drawn, logs, power) for power in (1.0, 0.5))
+    answered = np.full(heldout.sum(), fill_value=True)
+    scored_folds = sum(
+        (heldout & (drawn.fold == number)).any(axis=1) for number in range(FOLDS)
+    )
     sizes = []
-    for number, model in enumerate(MODELS.values()):
-        listed = []
-        for turn in turns:
-            position = rank_tracks(model(turn.log), turn.log.known)[:people]
-            heldout = turn.heldout
-            is_listed = position[heldout.user, heldout.item] < K
-            listed.append(is_listed)
-            hits = np.bincount(heldout.user, is_listed & heldout.is_liked, people)
-            is_scored = np.bincount(heldout.user, minlength=people) > 0
-            sums["truth"][:, :, number] += _best_of(turn.drawn, position)
-            sums["observed"][:, :, number] += (hits / K, is_scored)
-        probability = np.concatenate(listed)[_by_listener(turns)] / K
-        answered = np.full(len(probability), fill_value=True)
+    for index, model in enumerate(MODELS.values()):
+        is_listed = np.zeros(heldout.shape, bool)
+        for number, log in enumerate(logs):
+            position = rank_tracks(model(log), log.is_known)[:people]
+            is_listed |= (drawn.fold == number) & (position < K)
+            is_left = drawn.is_rated & ~log.is_known[:people]
+            sums["truth"][:, :, index] += _best_of(is_left, drawn.is_liked, position)
+        hits = (is_listed & heldout & drawn.is_liked).sum(axis=1)
+        sums["observed"][:, :, index] = hits / K, scored_folds
+        probability = is_listed[heldout] / K
         estimate, by_root = (
             estimate_policy(
                 draws, probability, answered, resamples=RESAMPLES, seed=SEED
@@ -241,116 +129,87 @@ def score_models(
         )
         users = plain.users
         requests, weights, times = estimate.sums
-        sums["IPS"][:, users, number] = times, requests
-        sums["SNIPS"][:, users, number] = times, weights
+        sums["IPS"][:, users, index] = times, requests
+        sums["SNIPS"][:, users, index] = times, weights
         requests, _, times = by_root.sums
-        sums["IPS, root"][:, users, number] = times, requests
+        sums["IPS, root"][:, users, index] = times, requests
         sizes.append(estimate.ess)
     return sums, sizes
 
 
-def _off_policy(turns: Sequence[Turn], power: float) -> LoggedSessions:
-    """Take the held-out ratings of all turns for draws of the log's policy."""
-    order = _by_listener(turns)
-    user, item, is_liked = (
-        np.concatenate([getattr(turn.heldout, name) for turn in turns])[order]
-        for name in ("user", "item", "is_liked")
-    )
-    propensity = np.concatenate([turn.propensity(power) for turn in turns])[order]
+def _off_policy(drawn: Ratings, logs: list[Log], power: float) -> LoggedSessions:
+    """Take what is held out for draws of a policy, each among what its fold's log lacks.
+
+    The probability of a track is in proportion to a power of how many know it.
+    """
+    people = len(drawn.fold)
+    propensity = np.zeros(drawn.fold.shape)
+    for number, log in enumerate(logs):
+        chance = (log.known_by + PRIOR) ** power
+        left = chance.sum() - log.is_known[:people] @ chance
+        shares = chance / left[:, np.newaxis]
+        propensity = np.where(drawn.fold == number, shares, propensity)
+    heldout = drawn.is_known
+    user, item = heldout.nonzero()
     users, listener = np.unique(user, return_inverse=True)
-    liked, event = is_liked.astype(np.float64), np.arange(len(user))
-    return LoggedSessions(users, listener, event, item, liked, propensity, 0, 0)
+    liked = drawn.is_liked[heldout].astype(np.float64)
+    event = np.arange(len(user))
+    shares = propensity[heldout]
+    return LoggedSessions(users, listener, event, item, liked, shares, 0, 0)
 
 
-def _by_listener(turns: Sequence[Turn]) -> IntArray:
-    """Return the order of the held-out ratings of all turns by listener."""
-    user = np.concatenate([turn.heldout.user for turn in turns])
-    return np.argsort(user, kind="stable")
-
-
-def rank_tracks(scores: FloatArray, left_out: csr_matrix) -> IntArray:
-    """Return the position of each track in each list, from 0; what is left out comes last.
+def rank_tracks(scores: FloatArray, is_left_out: BoolArray) -> IntArray:
+    """Rank the tracks of each list from 0; what is left out comes last.
 
     Equal scores are in one random order. Shape (people, tracks).
     """
-    scores = scores.copy()
-    scores[left_out.nonzero()] = -np.inf
+    scores = np.where(is_left_out, -np.inf, scores)
     shuffled = make_generator(SEED, "equal scores").permutation(scores.shape[1])
     best_first = shuffled[np.argsort(-scores[:, shuffled], axis=1, kind="stable")]
-    position = np.empty(best_first.shape, np.int64)
-    ranks = np.broadcast_to(np.arange(scores.shape[1]), best_first.shape)
-    np.put_along_axis(position, best_first, ranks, axis=1)
-    return position
+    return np.argsort(best_first, axis=1)
+
+
+def _best_of(
+    is_left: BoolArray, is_liked: BoolArray, position: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Compute the liked share of the ten best of each person's tracks, and 1 where any."""
+    ranks = np.where(is_left, position, position.shape[1])
+    best = np.argsort(ranks, axis=1)[:, :K]
+    liked = np.take_along_axis(is_left & is_liked, best, axis=1).sum(axis=1)
+    counts = is_left.sum(axis=1)
+    return liked / np.clip(counts, 1, K), (counts > 0).astype(np.float64)
 
 
 def compare_orders(
     sums: Mapping[str, FloatArray], resamples: bootstrap.Resamples
 ) -> list[str]:
     """Describe Spearman's correlation of each order of all models with the true one."""
-    whole = {
-        name: bootstrap.divide(*both.sum(axis=1))[np.newaxis]
-        for name, both in sums.items()
-    }
-    drawn = {name: bootstrap.estimate(resamples, *both) for name, both in sums.items()}
-    found = {
-        name: [correlate(values[name], values["truth"]) for values in (whole, drawn)]
-        for name in MEASURES[1:]
-    }
+    values = {}
+    for name, both in sums.items():
+        whole = bootstrap.divide(*both.sum(axis=1))[np.newaxis]
+        resampled = bootstrap.estimate(resamples, *both)
+        values[name] = np.concatenate([whole, resampled])
+    orders = {name: correlate(values[name], values["truth"]) for name in MEASURES[1:]}
     notes = []
-    observed = found["observed"]
-    for name, (value, noisy) in found.items():
-        note = f"{name}: Spearman with the truth {_interval(value, noisy)}"
+    for name, order in orders.items():
+        note = f"{name}: Spearman with the truth {_interval(order)}"
         if name != "observed":
-            more = _interval(value - observed[0], noisy - observed[1])
+            more = _interval(order - orders["observed"])
             note += f", less that of the observed metric {more}"
         notes.append(note)
     return notes
 
 
-def _interval(value: FloatArray, noisy: FloatArray) -> str:
-    lower, upper = np.quantile(noisy, (0.025, 0.975))
-    return text(Interval(value.item(), lower, upper), 2)
+def _interval(values: FloatArray) -> str:
+    """Write the first value with the interval of the others."""
+    lower, upper = np.quantile(values[1:], (0.025, 0.975))
+    return text(Interval(values[0].item(), lower, upper), 2)
 
 
-def correlate(found: FloatArray, true: FloatArray) -> FloatArray:
-    """Return Spearman's correlation row by row; both of shape (rows, models)."""
-    ranks = [rankdata(values, axis=1) for values in (found, true)]
-    centred = [values - values.mean(axis=1, keepdims=True) for values in ranks]
-    products = (centred[0] * centred[1]).sum(axis=1)
-    lengths = [np.sqrt((values**2).sum(axis=1)) for values in centred]
-    spearman: FloatArray = products / np.maximum(lengths[0] * lengths[1], 1e-12)
+def correlate(values: FloatArray, true: FloatArray) -> FloatArray:
+    """Compute Spearman's correlation row by row; both of shape (rows, models)."""
+    ranks = [rankdata(rows, axis=1) for rows in (values, true)]
+    first, second = (rows - rows.mean(axis=1, keepdims=True) for rows in ranks)
+    lengths = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    spearman: FloatArray = (first * second).sum(axis=1) / np.maximum(lengths, 1e-12)
     return spearman
-
-
-def _best_of(drawn: Ratings, position: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return the liked share of the ten best of each person's random tracks, and 1 where any."""
-    people = len(position)
-    rank = position[drawn.user, drawn.item]
-    order = np.lexsort((rank, drawn.user))
-    counts = np.bincount(drawn.user, minlength=people)
-    starts = np.concatenate([[0], counts.cumsum()[:-1]])
-    place = np.arange(len(order)) - starts[drawn.user[order]]
-    best = order[place < K]
-    liked = np.bincount(drawn.user[best], drawn.is_liked[best], people)
-    shares = liked / np.maximum(np.minimum(counts, K), 1)
-    return shares, (counts > 0).astype(np.float64)
-
-
-def _make_log(parts: Sequence[Ratings], shape: tuple[int, int]) -> Log:
-    sides = []
-    for is_liked in (False, True):
-        kept = [part.select(part.is_liked) if is_liked else part for part in parts]
-        row, column = (
-            np.concatenate([getattr(part, name) for part in kept])
-            for name in ("user", "item")
-        )
-        sides.append(csr_matrix((np.ones(len(row)), (row, column)), shape))
-    return Log(*sides)
-
-
-def _counts(matrix: csr_matrix) -> FloatArray:
-    return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
-
-
-def _for_all(log: Log, scores: FloatArray) -> FloatArray:
-    return np.broadcast_to(scores, log.known.shape)

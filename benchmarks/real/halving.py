@@ -1,7 +1,6 @@
 """Halving beside the grid of the same space: is its winner tied with the grid's, and at what cost?
 
-The cost is what the load of the machine does not change: CPU seconds of all fits, and their
-iterations times factors.
+The cost is in CPU seconds of all fits, which the load of the machine hardly changes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from analysis.tables.columns import Reading
 from benchmarks.real import pairs
 from benchmarks.real.peers import Work
 from benchmarks.real.product import make_split
 from benchmarks.real.tables import Table
-from looplib.arrays import FloatArray, IntArray
+from looplib.arrays import IntArray
 from recsys.search.folder import LEADERBOARD, LEDGER
-from recsys.search.leaderboard import describe
 from recsys.search.ledger import read_ledger
 
 SELECT = "ndcg@30"
@@ -57,61 +54,47 @@ def measure_plays(file: Path, work: Work, title: str) -> Table:
 def _search(
     title: str, user: IntArray, item: IntArray, work: Work, space: Space
 ) -> Table:
+    """Search by both strategies; the grid's leaderboard says what is tied with its winner."""
     file = work.folder / "pairs.tsv"
     pairs.write_pairs(file, user, item)
-    return compare(title, file, work.folder / "store", pairs.READING, space)
-
-
-def compare(
-    title: str, file: Path, store: Path, reading: Reading, space: Space
-) -> Table:
-    """Search by both strategies; the grid's leaderboard says what is tied with its winner."""
     rows, costs, boards = [], [], []
     for strategy in ("grid", "halving"):
-        models = {"als": {**space, "alpha": 1.0, "nu": 1.0}}
-        search = {"strategy": strategy}
-        validation = {
-            "min_time": 1,
-            "select": SELECT,
-            "filter_seen": True,
-            "test_share": 0.0,
-        }
         settings = {
             "run": strategy,
-            "models": models,
-            "search": search,
-            "validation": validation,
+            "models": {"als": {**space, "alpha": 1.0, "nu": 1.0}},
+            "search": {"strategy": strategy},
+            "validation": {
+                "min_time": 1,
+                "select": SELECT,
+                "filter_seen": True,
+                "test_share": 0.0,
+            },
         }
-        split = make_split([file], store, reading, settings)
+        split = make_split([file], work.folder / "store", pairs.READING, settings)
         split.choose()
         run = Path(split.config.run)
-        board = pq.read_table(run / LEADERBOARD).to_pylist()
-        boards.append([row for row in board if row["model"] == "als"])
-        lines, _ = read_ledger(run / LEDGER)
-        trials = {line.trial.id: line.trial for line in lines}
-        cost = _cost(run)
-        costs.append(cost)
-        best = boards[-1][0]
-        name = describe(trials[best["trial"]])
-        cells = (f"{best[SELECT]:.4f}", f"{cost[0]:.1f}", f"{cost[1]:,.0f}")
-        rows.append([f"{strategy}: {name}", *cells])
+        rows_of_run = pq.read_table(run / LEADERBOARD).to_pylist()
+        board = [row for row in rows_of_run if row["model"] == "als"]
+        best = board[0]
+        cost_s = _fits_s(run)
+        name = ", ".join(f"{axis} {best[axis]:g}" for axis in space)
+        rows.append([f"{strategy}: {name}", f"{best[SELECT]:.4f}", f"{cost_s:.1f}"])
+        boards.append(board)
+        costs.append(cost_s)
     grid, halving = boards
-    (own,) = [row for row in grid if row["trial"] == halving[0]["trial"]]
-    tied = "tied with the grid's" if own["ties"] else "worse than the grid's"
-    cpu, work = costs[1] / costs[0]
-    notes = [f"halving's winner is {tied}; its cost is {cpu:.2f} x, {work:.2f} x"]
-    header = ("", SELECT, "CPU seconds of fits", "iterations x factors")
+    (same,) = [row for row in grid if row["trial"] == halving[0]["trial"]]
+    tied = "tied with the grid's" if same["ties"] else "worse than the grid's"
+    notes = [f"halving's winner is {tied}; its cost is {costs[1] / costs[0]:.2f} x"]
+    header = ("", SELECT, "CPU seconds of fits")
     return Table(f"{title}: halving beside the grid", header, rows, notes)
 
 
-def _cost(run: Path) -> FloatArray:
-    """Return CPU seconds of all ALS fits of a run, and their iterations times factors."""
+def _fits_s(run: Path) -> float:
+    """Sum the CPU seconds of all ALS fits of a run."""
+    spent_s: dict[str, float] = {}
     lines, _ = read_ledger(run / LEDGER)
-    spent: dict[str, tuple[float, float]] = {}
     for line in lines:
         if line.trial.kind == "als":
-            before = spent.get(line.trial.id, (0.0, 0.0))
-            work = float(line.iteration * line.trial.params["factors"])
-            spent[line.trial.id] = max(before[0], line.fit_s), max(before[1], work)
-    total: FloatArray = np.array(list(spent.values())).sum(axis=0)
-    return total
+            earlier_s = spent_s.get(line.trial.id, 0.0)
+            spent_s[line.trial.id] = max(earlier_s, line.fit_s)
+    return sum(spent_s.values())

@@ -20,8 +20,8 @@ from recsys.models.base import IterativeModel, Model
 from recsys.models.registry import MODELS
 from recsys.search.folder import LEADERBOARD
 from recsys.search.search import search
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 
 THREADS = 2
 

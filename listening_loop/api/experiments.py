@@ -14,6 +14,7 @@ from analysis.ab.page import render
 from analysis.ab.report import Report, build_report, report_on_table
 from analysis.ab.table import open_table
 from analysis.ab.verdict import Verdict
+from analysis.queries import Connection
 from listening_loop.api.frames import Frame, is_frame, to_table
 from listening_loop.api.runs import page_frame
 from looplib.config import parse_config
@@ -67,7 +68,7 @@ def ab(
     data: Frame | str | Path | Sequence[str | Path],
     experiment: str | Path = "",
     *,
-    connection: Any = None,  # noqa: ANN401  of DuckDB, or any of the Python DB API
+    connection: Connection | None = None,
     control: str | None = None,
     metrics: Sequence[str] | Mapping[str, Literal["higher", "lower"]] = (),
     guardrails: Mapping[str, float] = MappingProxyType({}),
@@ -77,7 +78,7 @@ def ab(
 ) -> AbReport:
     """Report on an experiment from event logs or a session store, or from a table.
 
-    A table is a data frame, a Parquet file, or a SQL query on a connection. It has a row for each
+    A table is a data frame, a Parquet file, or a SQL query of DuckDB's. It has a row for each
     listener or each session; or aggregates, a row for each arm, metric and time: columns `metric`,
     `count` of listeners so far, `mean`, `variance` and, where there are several, `time`; of a ratio
     also `denominator_mean`, `denominator_variance` and `covariance`.
@@ -86,7 +87,7 @@ def ab(
         data: Files, folders, patterns, or a store; or a table.
         experiment: Its file, such as "experiment.yaml"; or its name in the log, where that has
             several.
-        connection: Where `data` is a query: of DuckDB, or of any database with a Python DB API.
+        connection: Where `data` is a query: DuckDB's connection that runs it.
         control: The arm that the others are compared with; by default the file's first, or "C".
         metrics: Of a table: the columns of numbers, or the metrics of aggregates, that decide; a
             mapping says which are better when lower. "minutes / sessions" is a ratio of columns.
@@ -153,7 +154,7 @@ def ab(
 
 def _table_source(
     data: Frame | str | Path | Sequence[str | Path],
-    connection: Any,  # noqa: ANN401
+    connection: Connection | None,
 ) -> pa.Table | Path | str | None:
     """Find the table in what was passed; None for logs and stores."""
     if connection is not None:

@@ -33,12 +33,13 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.cache import cached_dataset, dataset_digest
+from recsys.dataset.cache import cached_dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factors import Factors
+from recsys.storage import Workspace, open_workspace
 from recsys.store.ids import originals
-from recsys.store.remote import open_store
-from recsys.workspace import Workspace, open_workspace
+from recsys.store.reader import open_store
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -238,13 +239,12 @@ def fit(
         }
         search = parse_config(SearchConfig, document, "the arguments")
         store = open_store(search.store)
-        digest = dataset_digest(store, search)
+        plan = plan_dataset(store, search)
         scratch.folder.mkdir(parents=True, exist_ok=True)
         modules = (fit_blocks.__module__,)
         with open_cluster(search.cluster, scratch.on_disk, client, modules) as workers:
             with progress("Interactions", 100, "%") as report:
-                facts = (store, search, digest)
-                dataset = cached_dataset(*facts, scratch, workers, report)
+                dataset = cached_dataset(store, plan, scratch, workers, report)
             with progress("Fit", iterations, "iterations") as report:
                 number = search.cluster.workers  # None: one for each
                 parts = cut_blocks(workers, dataset, "all", number)

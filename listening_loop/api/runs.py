@@ -34,9 +34,9 @@ from recsys.search.folder import (
     read_winner,
 )
 from recsys.search.search import search as run_search
+from recsys.storage import open_workspace
 from recsys.store.ids import Title, originals, read_titles
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.store.reader import open_store
 
 if TYPE_CHECKING:
     from distributed import Client

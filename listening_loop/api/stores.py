@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.store import Store
-from analysis.tables.columns import columns_by_name
+from analysis.tables.columns import Decimal, columns_by_name
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
@@ -25,6 +25,10 @@ def ingest(
     preset: str | None = None,
     where: str | None = None,
     percent: bool = False,
+    encoding: str | None = None,
+    decimal: Decimal | None = None,
+    date_format: str | None = None,
+    weight_scale: float | None = None,
     **columns: str,
 ) -> Store:
     """Add plays to a session store, which is made if there is none; the same data add nothing.
@@ -38,6 +42,10 @@ def ingest(
         preset: A published data set, as `listening-loop ingest --help` names them.
         where: A condition in DuckDB's SQL of the rows to take.
         percent: Whether shares are 0 to 100.
+        encoding: Of files of text, such as "cp1252"; UTF-8 by default.
+        decimal: "comma" or "point" in numbers of text; the other one separates thousands.
+        date_format: Of timestamps in text, such as "%d/%m/%Y %H:%M".
+        weight_scale: Weights are multiplied by it, such as 0.001 to make seconds of ms.
         columns: By what they hold: `user` and `item`, and any of `weight`, `timestamp`, `session`,
             `share`, `title` and the others that `listening-loop ingest --help` names.
 
@@ -62,7 +70,14 @@ def ingest(
     table = None
     if columns or (not preset and (is_frame(data) or where or percent)):
         table = columns_by_name(columns)
-    options = {"where": where, "percent": percent or None}
+    options = {
+        "where": where,
+        "percent": percent or None,
+        "encoding": encoding,
+        "decimal": decimal,
+        "date_format": date_format,
+        "weight_scale": weight_scale,
+    }
     reading = make_reading(preset, table, options)
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         frame = Path(folder, "frame.parquet")

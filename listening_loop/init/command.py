@@ -13,10 +13,12 @@ import typer
 
 from analysis.errors import AnalysisError
 from analysis.page import numbers
-from analysis.tables.columns import parse_roles
+from analysis.tables.columns import Reading, parse_roles
 from listening_loop.init.look import look_at
 from looplib.cli import make_app, program
+from looplib.config import load_config
 from looplib.files import atomic_write_text
+from recsys.ingest.settings import ReadingSettings, describe
 
 PROG = "listening-loop init"
 app = make_app(
@@ -47,6 +49,17 @@ def main(
         str | None,
         typer.Option(help="Published data set of FILE, in place of columns."),
     ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition of the rows to take.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of CSV files.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help=describe(ReadingSettings)),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="Write files anew that are there.")
+    ] = False,
 ) -> None:
     """Write configurations for a file of plays."""
     search = out or Path(f"{file.name.partition('.')[0]}.yaml")
@@ -54,11 +67,14 @@ def main(
     for part in ("service", "experiment"):
         targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
     for target in targets.values():
-        if target.exists():
+        if target.exists() and not force:
             raise AnalysisError(
-                f"{target}: there already; remove it or choose another --out"
+                f"{target}: there already; choose another --out, or say --force"
             )
-    guess = look_at(file, parse_roles(columns) if columns else {}, preset)
+    settings = load_config(ReadingSettings, None, set_ or ())
+    options = settings.options(where, delimiter)
+    named = parse_roles(columns) if columns else {}
+    guess = look_at(file, named, preset, **options)
     reading = guess.reading
     roles = asdict(reading.columns) if reading else {}
     values: dict[str, object] = {
@@ -68,7 +84,8 @@ def main(
         "named": {role: name for role, name in roles.items() if name},
         "file": file,
         "folder": f"out/{search.stem}",
-        "preset": preset,
+        "preset": preset or guess.preset,
+        "settings": _changed_settings(reading) if reading else {},
         "program": program(),
         **targets,
     }
@@ -76,6 +93,14 @@ def main(
     for name, target in targets.items():
         atomic_write_text(target, fill_in(f"{name}.yaml", values))
     typer.echo(fill_in("found.txt", values))
+
+
+def _changed_settings(reading: Reading) -> dict[str, object]:
+    """Collect the settings of how text is read that are no defaults."""
+    default = Reading(reading.columns)
+    names = ("encoding", "decimal", "date_format", "weight_scale")
+    values = {name: getattr(reading, name) for name in names}
+    return {name: v for name, v in values.items() if v != getattr(default, name)}
 
 
 def fill_in(name: str, values: Mapping[str, object]) -> str:

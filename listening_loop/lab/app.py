@@ -27,7 +27,7 @@ from recsys.search.folder import (
     read_winner,
 )
 from recsys.search.leaderboard import describe_row
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 # Nothing is fetched, nothing runs, nothing is sent, and no other site shows a page in a frame.

@@ -13,7 +13,7 @@ from looplib.untrusted import open_untrusted, read_untrusted
 from recsys.report.runs import RunFolder, interval_of, read_folder
 from recsys.search.folder import LEDGER
 from recsys.search.leaderboard import describe_row
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 AB_REPORT = "report.json"
 _SKIPPED = (".", "partition=", "cache", "versions", "listeners", "checkpoints")

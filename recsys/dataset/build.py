@@ -16,7 +16,6 @@ from looplib.arrays import IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, sha256_file
 from recsys.cluster.cluster import Cluster
-from recsys.config import SearchConfig
 from recsys.dataset.artists import number_tracks
 from recsys.dataset.dataset import Summary
 from recsys.dataset.layout import (
@@ -38,17 +37,17 @@ from recsys.dataset.matrices import (
     write_plays,
 )
 from recsys.dataset.partitions import count_starts, find_cutoff, prepare_partition
-from recsys.dataset.split import SplitRule, split_rule
+from recsys.dataset.plan import DatasetPlan
+from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
-from recsys.workspace import Workspace, open_workspace
+from recsys.storage import Workspace, open_workspace
 
 Report = Callable[[float, str], None]
 
 
 def build_dataset(
     store: Store,
-    config: SearchConfig,
-    digest: str,
+    plan: DatasetPlan,
     folder: Path,
     run: Workspace,
     cluster: Cluster,
@@ -66,13 +65,13 @@ def build_dataset(
     # parts are sorted by it
     groups = itertools.groupby(store.manifest.parts, key=lambda part: part.partition)
     partitions = [(address, tuple(parts)) for _, parts in groups]
-    rule = split_rule(store, config.split, config.seed)
+    rule = plan.rule
     if rule.split.kind == "time":
         counting = [(*partition, rule) for partition in partitions]
         starts = [outcome.result() for outcome in cluster.run(count_starts, counting)]
         rule = replace(rule, cutoff_ms=find_cutoff(starts, rule.split.holdout))
     pieces = run.sub(PIECES)
-    settings = (pieces.address, rule, config.feedback)
+    settings = (pieces.address, rule, plan.feedback)
     calls = [(*partition, *settings) for partition in partitions]
     run.delete(PIECES)
     try:
@@ -87,9 +86,9 @@ def build_dataset(
             shutil.move(file, folder / file.name)
     finally:
         run.delete(PIECES)
-    sizes = _join_pieces(folder, store, config, is_ordered=rule.is_ordered)
+    sizes = _join_pieces(folder, store, plan)
     files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
-    summary = Summary(digest=digest, **sizes, **counts, files=files)
+    summary = Summary(digest=plan.digest, **sizes, **counts, files=files)
     atomic_write_json(folder / SUMMARY, seal(summary))
 
 
@@ -109,9 +108,7 @@ def _check_splits(counts: Counter[str], rule: SplitRule) -> None:
     )
 
 
-def _join_pieces(
-    folder: Path, store: Store, config: SearchConfig, *, is_ordered: bool
-) -> dict[str, int]:
+def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
     """Join the workers' tables into arrays and tables of a dataset, one in memory at a time.
 
     Returns:
@@ -126,11 +123,11 @@ def _join_pieces(
             "all rows are of one listener; recommendations are learned from what many heard"
         )
     heard = np.unique(_ids(folder, "tracks", "track"))
-    tracks, artists = number_tracks(store, config.catalogue, heard)
-    counts = write_matrices(folder, users, tracks, config.feedback)
+    tracks, artists = number_tracks(store, plan.catalogue, heard)
+    counts = write_matrices(folder, users, tracks, plan.feedback)
     for piece in ("heldout", "logged"):
         _write_table(folder, piece, users, tracks)
-    if is_ordered:
+    if plan.rule.is_ordered:
         write_plays(folder, read_pieces(folder, "plays"), users, tracks)
     save_array(folder / ARTISTS, artists)
     save_array(folder / USERS, users)

@@ -25,7 +25,7 @@ from recsys.dataset.layout import (
     load_matrix,
 )
 from recsys.errors import SearchError
-from recsys.workspace import Workspace, open_workspace
+from recsys.storage import Workspace, open_workspace
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from recsys.dataset.layout import (
     SplitName,
 )
 from recsys.errors import TrialError
-from recsys.workspace import Workspace
+from recsys.storage import Workspace
 
 UNKNOWN_ARTIST = -1
 _SUMMED = 2**24  # interactions that are added up at once

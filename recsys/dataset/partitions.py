@@ -17,8 +17,8 @@ from recsys.config import Feedback
 from recsys.dataset.layout import Piece
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
-from recsys.store.remote import download_files
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import download_files
 
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
 
@@ -137,7 +137,10 @@ def _statements(
     counted: dict[str, object] = {"min_time": feedback.min_time}
     statements: dict[Piece, tuple[str, dict[str, object]]] = {
         "users": ("sessions/users", {}),
-        "heldout": ("sessions/heldout", {"is_weighted": rule.is_weighted}),
+        "heldout": (
+            "sessions/heldout",
+            {"is_weighted": rule.is_weighted, "gap": rule.split.gap},
+        ),
     }
     if not rule.has_catalogue:
         statements["tracks"] = ("sessions/tracks", {})

@@ -69,6 +69,11 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
             f"split.kind {split.kind} needs {lacking}, and the rows of {store} have "
             "none; session_hash and files do without"
         )
+    if split.gap and not is_ordered:
+        raise SearchError(
+            f"split.gap needs timestamps or positions, and the rows of {store} have none; "
+            "leave it out"
+        )
     train, test = _split_files(store, split)
     return SplitRule(
         split,

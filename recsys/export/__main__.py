@@ -10,7 +10,7 @@ with importing():
     from recsys.export.export import export_run
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
     from recsys.search.folder import read_run
-    from recsys.workspace import open_workspace
+    from recsys.storage import open_workspace
 
 PROG = "listening-loop export"
 app = make_app("Refit a run's winner on all sessions, and publish its recommendations.")

@@ -16,9 +16,10 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.cache import cached_dataset, dataset_digest
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset, open_whole_dataset
 from recsys.dataset.layout import PIECES, SUMMARY
+from recsys.dataset.plan import plan_dataset
 from recsys.errors import SearchError
 from recsys.export.version import Export, write_version
 from recsys.models.als import Als
@@ -26,8 +27,8 @@ from recsys.models.base import Model, State
 from recsys.search.folder import CONFIG, NO_BETTER, read_run
 from recsys.search.step import fit_trial
 from recsys.search.trials import Checkpoint
-from recsys.store.remote import open_store
-from recsys.workspace import Workspace, open_workspace
+from recsys.storage import Workspace, open_workspace
+from recsys.store.reader import open_store
 
 CURRENT = "current"
 
@@ -65,7 +66,7 @@ def export_run(
             "and --set export.publish_anyway=true publishes it"
         )
     store = open_store(store_address or config.store)
-    if dataset_digest(store, config) != winner.dataset:
+    if plan_dataset(store, config).digest != winner.dataset:
         raise SearchError(
             f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"
@@ -109,14 +110,14 @@ def _split_again(
     run: Workspace, store: Store, config: SearchConfig, client: Client | None
 ) -> Dataset:
     """Open the dataset of another split than that of the search."""
-    digest = dataset_digest(store, config)
+    plan = plan_dataset(store, config)
     seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
     seen += [folder / CONFIG for folder in run.on_disk]
     with (
         open_cluster(config.cluster, seen, client) as cluster,
         progress("Another split", 100, "%") as report,
     ):
-        return cached_dataset(store, config, digest, run, cluster, report)
+        return cached_dataset(store, plan, run, cluster, report)
 
 
 def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:

@@ -28,8 +28,8 @@ from recsys.models.factors import Factors
 from recsys.next_track.export import write_next_track
 from recsys.search.folder import Winner
 from recsys.search.trials import Checkpoint
+from recsys.storage import Workspace
 from recsys.store.ids import Ids, Title, originals, read_titles
-from recsys.workspace import Workspace
 
 RECOMMENDATIONS = "recommendations.jsonl"
 REPEAT = "repeat.jsonl"

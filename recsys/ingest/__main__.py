@@ -8,19 +8,18 @@ import sys
 from typing import Annotated
 
 import typer
-from annotated_types import Ge, Le
-from pydantic import Field
 from rich.text import Text
 
 from looplib.cli import importing, make_app, run
-from looplib.config import Config, Memory, load_config
+from looplib.config import load_config
 from looplib.tables import output
 
 with importing():
     from analysis.tables.columns import parse_columns
-    from recsys.ingest.pipeline import DEFAULT_MEMORY, ingest
+    from recsys.ingest.pipeline import ingest
     from recsys.ingest.presets import PRESETS, make_reading
     from recsys.ingest.report import describe_ingest
+    from recsys.ingest.settings import IngestSettings, describe
 
 PROG = "listening-loop ingest"
 MOST_REJECTED = 0.05  # share of the lines above which the command fails
@@ -33,31 +32,6 @@ _ROLES = (
 app = make_app(
     "Add event logs, or plays and interactions of your own, to a session store: "
     "all of them, or nothing."
-)
-
-
-class IngestSettings(Config):
-    """Settings that few ingests change."""
-
-    percent: bool | None = Field(
-        default=None, description="shares of a table are 0 to 100"
-    )
-    header: bool | None = Field(
-        default=None,
-        description="CSV files begin with names, else their columns are 1, 2, …",
-    )
-    partitions: Annotated[int, Ge(1), Le(4096)] | None = Field(
-        default=None, description="of a new store; 16 by default"
-    )
-    memory: Memory = Field(
-        default=DEFAULT_MEMORY,
-        description="what DuckDB may use before it spills to the disk",
-    )
-
-
-_SETTINGS = "; ".join(
-    f"{name}: {field.description}"
-    for name, field in IngestSettings.model_fields.items()
 )
 
 
@@ -96,7 +70,8 @@ def main(
         typer.Option(help=r"Of CSV files, such as :: or \t; by default detected."),
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SETTINGS)
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help=describe(IngestSettings)),
     ] = None,
     allow_rejects: Annotated[
         bool,
@@ -105,10 +80,8 @@ def main(
 ) -> int:
     """Ingest the files."""
     settings = load_config(IngestSettings, None, set_ or ())
-    options = settings.model_dump(include={"percent", "header"})
-    options["where"] = where
-    options["delimiter"] = "\t" if delimiter == r"\t" else delimiter
-    reading = make_reading(preset, parse_columns(columns) if columns else None, options)
+    table = parse_columns(columns) if columns else None
+    reading = make_reading(preset, table, settings.options(where, delimiter))
     report = ingest(
         files, store, reading, partitions=settings.partitions, memory=settings.memory
     )

@@ -19,10 +19,10 @@ from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
 from recsys.ingest.tables import add_tables
+from recsys.storage import Workspace, open_workspace
 from recsys.store.partitions import Partitioner
-from recsys.store.remote import download_files
+from recsys.store.reader import download_files
 from recsys.store.writer import commit, locked
-from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
 # None: in the words of DuckDB

@@ -3,7 +3,7 @@
 A new one is an entry of `PRESETS`, and a row in docs/own-data.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ PRESETS: Mapping[str, Reading] = {
             "track": "coalesce(nullif(column4, ''), column3 || ' - ' || column5)"
         },
     ),
-    # listens.parquet: time in units of 5 s since an unknown day.
+    # listens.parquet and multi_event.parquet: time in units of 5 s since an unknown day.
     "yambda": Reading(
         Columns(
             "uid", "item_id", timestamp="seconds", share="share", organic="is_organic"
@@ -66,6 +66,25 @@ PRESETS: Mapping[str, Reading] = {
     # train.txt and test.txt: a line has a listener and their items.
     "lightgcn": Reading(Columns("user", "item"), lists="named"),
 }
+
+
+# The columns by which a data set is recognized, with names that no other file has
+SIGNATURES: Mapping[str, frozenset[str]] = {
+    "yambda": frozenset({"uid", "item_id", "timestamp", "played_ratio_pct"}),
+    "kuairand": frozenset({"user_id", "video_id", "time_ms", "play_time_ms"}),
+    "spotify-skips": frozenset({"session_id", "track_id_clean", "skip_1"}),
+    "movielens": frozenset({"userId", "movieId", "rating", "timestamp"}),
+}
+
+
+def recognize(columns: Iterable[str]) -> str | None:
+    """Find the published data set that a table is of, by the names of its columns.
+
+    >>> recognize(["userId", "movieId", "rating", "timestamp"])
+    'movielens'
+    """
+    names = set(columns)
+    return next((name for name, keys in SIGNATURES.items() if keys <= names), None)
 
 
 def make_reading(

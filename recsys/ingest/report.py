@@ -29,8 +29,8 @@ def describe_ingest(report: IngestReport) -> str:
         )
     if report.repeats:
         lines.append(
-            f"{report.repeats:,} rows repeat another's user, item, timestamp and session: their "
-            "weights are added up"
+            f"{report.repeats:,} rows repeat another's user, item, timestamp and session: copies "
+            "count once, and other weights are added up"
             if manifest.holds == "interactions"
             else f"{report.repeats:,} events were sent again, with another's user, message and "
             "request: they are counted once"

@@ -15,7 +15,7 @@ from recsys.dataset.layout import SplitName
 from recsys.dataset.partitions import attach_events
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SearchError
-from recsys.store.remote import partition_files
+from recsys.store.reader import partition_files
 
 
 @dataclass(frozen=True)

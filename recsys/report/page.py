@@ -13,7 +13,7 @@ from recsys.search.folder import (
     write_winner,
 )
 from recsys.search.leaderboard import WARNING, describe_row
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 
 def write_report(address: str) -> None:

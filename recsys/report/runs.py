@@ -20,7 +20,7 @@ from recsys.search.folder import (
 )
 from recsys.search.leaderboard import Row, is_better, rank
 from recsys.search.ledger import read_ledger, scores_of
-from recsys.workspace import Workspace
+from recsys.storage import Workspace
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ with importing():
     from recsys.report.page import write_report
     from recsys.search.folder import LEADERBOARD, LEDGER, REPORT
     from recsys.search.search import search
-    from recsys.store.remote import open_store
-    from recsys.workspace import open_workspace
+    from recsys.storage import open_workspace
+    from recsys.store.reader import open_store
 
 PROG = "listening-loop search"
 _FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}

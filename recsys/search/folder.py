@@ -18,7 +18,7 @@ from recsys.lock import LOCK, Lock, hold_lock
 from recsys.search.comparison import MetricValue
 from recsys.search.scorer import LISTENERS
 from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
-from recsys.workspace import Workspace
+from recsys.storage import Workspace
 
 CONFIG = "config.yaml"
 LEDGER = "ledger.jsonl"

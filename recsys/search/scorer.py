@@ -36,7 +36,7 @@ from recsys.errors import SearchError, StorageError
 from recsys.models.factors import Pool
 from recsys.search.comparison import MetricValue, differences
 from recsys.search.trials import Checkpoint
-from recsys.workspace import Workspace
+from recsys.storage import Workspace
 
 # of the listeners with held-out sessions
 _TEST_SHARE = 0.2

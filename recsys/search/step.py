@@ -30,7 +30,7 @@ from recsys.models.solver import load_kernels
 from recsys.search.ledger import Score
 from recsys.search.scorer import SEGMENTS, Scorer, score_lists, score_segment
 from recsys.search.trials import Checkpoint
-from recsys.workspace import Workspace, open_workspace
+from recsys.storage import Workspace, open_workspace
 
 
 def run_step(

@@ -3,5 +3,5 @@
 `analysis.store` says what a store is.
 
 In: batches of checked rows. Out: an immutable store. Read `partitions` first, then `writer` and
-`ids`; `remote` opens a store at an address.
+`ids`; `reader` opens a store and downloads its files.
 """

@@ -21,7 +21,7 @@ from analysis.store import IdsOf, Store, number_of
 from looplib.arrays import IntArray
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError, StoreError
-from recsys.store.remote import download_files
+from recsys.store.reader import download_files
 
 Ids = npt.NDArray[np.generic]  # numbers or texts, as they came in
 _ID_SCHEMA = pa.schema({"id": pa.int64(), "original": pa.string()})

@@ -35,7 +35,7 @@ from looplib.files import (
 )
 from recsys.errors import StoreError
 from recsys.lock import LOCK, Lock, hold_lock
-from recsys.workspace import Workspace
+from recsys.storage import Workspace
 
 DEFAULT_PARTITIONS = 16
 _IDS = "ids"

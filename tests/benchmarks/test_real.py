@@ -100,8 +100,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.filterwarnings("ignore::Warning")  # of the peers
 def test_every_set_has_a_table(data: Path, tmp_path: Path) -> None:
-    # 30Music has the shape of Last.fm
+    # 30Music has the shape of Last.fm, and the sets of halving differ in their columns
     sets = [name for name in real.SETS if not name.startswith("30music")]
+    sets = [name for name in sets if name not in ("lfm2b-halving", "lastfm-halving")]
     with without_processes():
         real.main(data, sets, tmp_path)
     found = (tmp_path / real.FOUND).read_text()
@@ -162,5 +163,5 @@ def test_orders_are_compared_as_spearman_has_it() -> None:
 
 def test_a_rank_is_of_what_is_not_left_out() -> None:
     scores = np.array([[3.0, 2.0, 1.0, 0.5]])
-    left_out = csr_matrix(np.array([[1, 0, 0, 0]]))
-    assert deezer.rank_tracks(scores, left_out).tolist() == [[3, 0, 1, 2]]
+    is_left_out = np.array([[True, False, False, False]])
+    assert deezer.rank_tracks(scores, is_left_out).tolist() == [[3, 0, 1, 2]]

@@ -17,7 +17,7 @@ from looplib.files import sha256_file
 from recsys.errors import IngestError
 from recsys.ingest.pipeline import ingest
 from recsys.search import __main__ as search
-from recsys.store.remote import open_store
+from recsys.store.reader import open_store
 from tests.botify.client import client_of, post
 from tests.botify.conftest import start_service
 from tests.botify.exports import publish, random_lists, write_catalogue

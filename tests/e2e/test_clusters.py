@@ -9,7 +9,7 @@ import pytest
 
 from looplib.cli import run
 from recsys.search import __main__ as search
-from recsys.workspace import SCRATCH
+from recsys.storage import SCRATCH
 from tests.commands import run_module
 from tests.hosts import make_machine, network, object_store
 from tests.programs import free_port, is_open

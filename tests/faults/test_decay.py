@@ -23,7 +23,7 @@ from recsys.export.export import export_run
 from recsys.report.page import write_report
 from recsys.report.runs import read_folder
 from recsys.search.folder import CONFIG, LEADERBOARD, REPORT, check_digest, read_winner
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows, untimed

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from recsys.ingest.pipeline import ingest
-from recsys.store.remote import open_store
+from recsys.store.reader import open_store
 from tests.recsys.events import event, read_rows, write_log
 from tests.waiting import wait_until
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from recsys.store.remote import open_store
+from recsys.store.reader import open_store
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

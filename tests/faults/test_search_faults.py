@@ -19,7 +19,7 @@ from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
 from recsys.errors import SearchError
 from recsys.search.folder import read_winner
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 from tests.hosts import network
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes

@@ -1,6 +1,7 @@
 """The loop's processes: steps, and the service."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,16 @@ def test_a_service_that_does_not_start_is_said(tmp_path: Path) -> None:
         serving(step, free_port()),
     ):
         pytest.fail("it does not serve")
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    step = make_module(tmp_path, "raise SystemExit(2)")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        pytest.raises(LoopError, match=r"^port \d+: taken by another program"),
+        serving(step, other.getsockname()[1]),
+    ):
+        pytest.fail("another program answers")
 
 
 SERVER = """

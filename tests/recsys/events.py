@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from analysis.store import Store
 from recsys.store.ids import originals
-from recsys.store.remote import partition_files
+from recsys.store.reader import partition_files
 
 COLLECTION = "collection.json"
 EVENT: dict[str, Any] = {

@@ -2,12 +2,13 @@
 
 from recsys.config import SearchConfig
 from recsys.dataset.build import Report
-from recsys.dataset.cache import cached_dataset, dataset_digest
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.search.folder import Winner
 from recsys.search.search import search
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 from tests.recsys.in_process import in_process
 
 
@@ -18,8 +19,7 @@ def dataset_of(
     store = open_store(config.store)
     return cached_dataset(
         store,
-        config,
-        dataset_digest(store, config),
+        plan_dataset(store, config),
         open_workspace(config.run),
         in_process(),
         report,

@@ -18,8 +18,8 @@ from recsys.dataset.dataset import Dataset
 from recsys.export.version import FACTORS, HISTORY, RECOMMENDATIONS
 from recsys.models.base import State
 from recsys.search import __main__ as search
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 from tests.recsys.fits import fit_als
 from tests.recsys.in_process import in_process, without_processes
 from tests.recsys.logs import make_store, random_sessions

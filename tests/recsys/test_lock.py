@@ -9,7 +9,7 @@ import pytest
 from recsys import lock
 from recsys.errors import StorageError
 from recsys.lock import LOCK, hold_lock
-from recsys.workspace import Workspace, open_files, open_workspace
+from recsys.storage import Workspace, open_files, open_workspace
 from tests.waiting import wait_until
 
 

@@ -19,7 +19,7 @@ import sys
 import s3fs
 from fsspec.asyn import get_loop
 from recsys.errors import StorageError
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 def ask(address, **changes):
     s3fs.S3FileSystem.clear_instance_cache()

@@ -12,7 +12,7 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import assign_arms, read_events
-from analysis.ab.listeners import measure, open_listeners
+from analysis.ab.listeners import measure, open_values
 from analysis.ab.metrics import METRICS
 from analysis.ab.moments import PAST, RATIO, MetricMoments, read_moments
 from tests.analysis.ab.logs import START_MS, experiment, write
@@ -82,16 +82,21 @@ def add_session(
     result["fallbacks"] += sum(event["recommender"] != f"of {arm}" for event in named)
 
 
-def listeners_of(
+def values_of(
     log: Path, config: AbConfig, **recommenders: str
-) -> list[dict[str, Any]]:
-    """The table of listeners of a log, but for segments."""
+) -> dict[str, list[dict[str, Any]]]:
+    """The values of a log's listeners by metric, but for segments."""
     with read_events([log]) as events:
         arms = assign_arms(events, "ALS")
         answering = {arm: row["own"] for arm, row in arms.items()}
-        measure(events, config, answering | recommenders, START_MS)
-        rows: list[dict[str, Any]] = open_listeners(events).to_arrow_table().to_pylist()
-    return [row for row in rows if not row["segment"]]
+        metrics = measure(events, config, answering | recommenders, START_MS)
+        return {
+            metric.name: open_values(events, metric)
+            .filter("segment = ''")
+            .to_arrow_table()
+            .to_pylist()
+            for metric in metrics
+        }
 
 
 def test_sums_of_listeners_are_what_a_walk_over_their_events_gives(
@@ -105,33 +110,32 @@ def test_sums_of_listeners_are_what_a_walk_over_their_events_gives(
         event["user"] += 2**60  # no float distinguishes these ids
     expected = walk(events)
     config = AbConfig(skip_below=SKIP_BELOW, secondary=tuple(SUMMED))
-    rows = listeners_of(write(tmp_path / "a.jsonl", events), config)
-    assert {(row["user"], row["arm"]) for row in rows} == {
-        (user, arm) for user, arm in expected if arm
-    }
-    assert SUMS.keys() == set(SUMMED)
-    for row in rows:
-        in_arm = expected[row["user"], row["arm"]]
-        past = expected[row["user"], None]
-        for metric, sums in SUMS.items():
-            for part, name in zip(("numerator", "denominator"), sums, strict=False):
-                assert row[f"{metric}_{part}"] == pytest.approx(in_arm[name])
-                if name != "fallbacks":  # there is no arm whose own it could be
-                    found = row[f"past_{metric}_{part}"]
-                    assert found == pytest.approx(past[name])
-    assert all(
-        sum(row[f"{metric}_numerator"] for row in rows)
-        for metric in ("repeat_share", "fallback_share", "skip_share")
-    )
+    values = values_of(write(tmp_path / "a.jsonl", events), config)
+    assert SUMS.keys() == values.keys() == set(SUMMED)
+    for metric, sums in SUMS.items():
+        rows = values[metric]
+        assert {(row["user"], row["arm"]) for row in rows} == {
+            (user, arm) for user, arm in expected if arm
+        }
+        assert sum(row["numerator"] for row in rows)
+        for row in rows:
+            in_arm = [expected[row["user"], row["arm"]][name] for name in sums]
+            past = [expected[row["user"], None][name] for name in sums]
+            if METRICS[metric].kind == "mean of ratios":
+                in_arm = [in_arm[0] / in_arm[1], 1]
+            in_arm, past = [*in_arm, 1][:2], [*past, 1][:2]
+            assert [row["numerator"], row["denominator"]] == pytest.approx(in_arm)
+            if "fallbacks" not in sums:  # there is no arm whose own it could be
+                assert [row["past_numerator"], row["past_denominator"]] == (
+                    pytest.approx(past)
+                )
 
 
 def test_a_configured_recommender_is_the_arms_own(tmp_path: Path) -> None:
     events = experiment(10)
     log = write(tmp_path / "a.jsonl", events)
-    rows = listeners_of(log, AbConfig(), T1="fallback")
-    fallbacks = sum(
-        row["fallback_share_numerator"] for row in rows if row["arm"] == "T1"
-    )
+    rows = values_of(log, AbConfig(), T1="fallback")["fallback_share"]
+    fallbacks = sum(row["numerator"] for row in rows if row["arm"] == "T1")
     answered = [
         event["recommender"]
         for event in events
@@ -140,21 +144,33 @@ def test_a_configured_recommender_is_the_arms_own(tmp_path: Path) -> None:
     assert fallbacks == answered.count("of T1")
 
 
-def moments_of(metric: str, values: np.ndarray) -> MetricMoments:
+def moments_of(metric: str, sums: np.ndarray) -> MetricMoments:
     """Moments of rows of a numerator and a denominator, in the arm and in the past."""
-    names = [f"{prefix}{metric}_{part}" for prefix in ("", "past_") for part in PARTS]
-    columns = dict(zip(names, np.tile(values, 2).T, strict=True))
-    with queries.connect(threads=1) as connection:
-        rows = connection.from_arrow(
-            pa.table(
-                {"arm": ["C"] * len(values), "segment": [""] * len(values), **columns}
-            )
+    users = np.arange(len(sums))
+    both = {
+        arm: pa.table(
+            {
+                "user": users,
+                "arm": pa.array([arm] * len(sums), pa.string()),
+                "segment": [""] * len(sums),
+                "numerator": sums[:, 0],
+                "denominator": sums[:, 1],
+            }
         )
-        (found,) = read_moments(rows, [METRICS[metric]], [metric])
-    return found
+        for arm in ("C", None)
+    }
+    with queries.connect(threads=1) as connection:
+        listeners = both["C"].select(["user", "arm", "segment"])
+        connection.register("known_listeners", listeners)
+        connection.register("measured", pa.concat_tables(both.values()))
+        kind = METRICS[metric].kind
+        values = queries.open_rows(
+            connection, "ab/listener_values", kind=kind, in_segments=False
+        )
+        (moments,) = read_moments(values, METRICS[metric], skewed=True)
+    return moments
 
 
-PARTS = ("numerator", "denominator")
 VALUES = np.array([[4.0, 2.0], [0.0, 0.0], [1.0, 2.0]])
 
 

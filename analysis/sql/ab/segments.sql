@@ -1,20 +1,11 @@
 -- One row per session of a slice in an arm, with its segments.
 -- $start_ms  BIGINT, the experiment's first event
--- FROM slice_sessions(user BIGINT, arm VARCHAR, number BIGINT, start_ms BIGINT, end_ms BIGINT, organic BIGINT)
--- FROM labels(kind VARCHAR, of_track BOOLEAN, key BIGINT, label VARCHAR)
+-- FROM slice_sessions(user BIGINT, arm VARCHAR, number BIGINT, start_ms BIGINT, end_ms BIGINT)
 -- Columns:
 --   user, arm, number  as in slice_sessions.sql
 --   segments           VARCHAR[], '' for the whole experiment; days since the listener's first session in the arm (1, 2,
---                      then from 3, 5, 9 and so on); whether they were there before; and each kind of label of the
---                      listener or of the track that opened the session, such as 'device=phone'
-WITH labelled AS (
-    SELECT user, arm, number, list(kinds.kind || '=' || coalesce(label, 'unknown')) AS labels
-    FROM slice_sessions
-    CROSS JOIN (SELECT DISTINCT kind, of_track FROM labels) AS kinds
-    LEFT JOIN labels ON labels.kind = kinds.kind AND labels.key = if(kinds.of_track, organic, user)
-    GROUP BY user, arm, number
-),
-firsts AS (
+--                      then from 3, 5, 9 and so on); whether they were there before
+WITH firsts AS (
     SELECT user, arm, min(start_ms) AS first_ms FROM slice_sessions GROUP BY user, arm
 ),
 earlier AS (
@@ -30,8 +21,7 @@ SELECT
             ELSE 'from day ' || CAST(pow(2, floor(log2((start_ms - first_ms) // 86400000))) + 1 AS BIGINT)
         END,
         'listeners new or known before=' || if(earlier.user IS NULL, 'new', 'known')
-    ] || coalesce(labels, []) AS segments
+    ] AS segments
 FROM slice_sessions
 JOIN firsts USING (user, arm)
 LEFT JOIN earlier USING (user)
-LEFT JOIN labelled USING (user, arm, number)

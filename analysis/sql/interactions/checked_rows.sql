@@ -4,6 +4,8 @@
 -- $has_share      BOOLEAN, the file says how much of a track was heard: its share, or the time played and the duration
 -- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 where shares are percentages
 -- $has_order      BOOLEAN, the file has positions in place of timestamps
+-- $date_formats   VARCHAR[], the forms of timestamps; NULL for numbers and the usual forms
+-- $weight_scale   DOUBLE, weights are multiplied by it
 -- FROM raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
 --   source, row, user, track  the source as given, the row's number in the file, from 1, and ids as they stand there
@@ -33,7 +35,7 @@ parsed AS (
         * REPLACE (nullif(propensity, '') AS propensity, nullif(organic, '') AS organic),
         coalesce(share, played || ' of ' || duration) AS heard,
         CASE
-            WHEN has_weight THEN TRY_CAST(weight AS DOUBLE)
+            WHEN has_weight THEN TRY_CAST(weight AS DOUBLE) * $weight_scale
             WHEN $has_share
             THEN coalesce(
                 TRY_CAST(share AS DOUBLE) / $full_share,
@@ -43,9 +45,10 @@ parsed AS (
         END AS amount,
         coalesce(TRY_CAST(organic AS BOOLEAN), TRY_CAST(organic AS DOUBLE) <> 0) AS is_organic,
         TRY_CAST(propensity AS DOUBLE) AS probability,
-        TRY_CAST(timestamp AS DOUBLE) AS number,
+        CASE WHEN $date_formats IS NULL THEN TRY_CAST(timestamp AS DOUBLE) END AS number,
         TRY_CAST(position AS DOUBLE) AS place,
         CASE
+            WHEN $date_formats IS NOT NULL THEN epoch_ms(try_strptime(timestamp, $date_formats))
             WHEN TRY_CAST(timestamp AS DOUBLE) IS NOT NULL THEN NULL
             WHEN regexp_matches(timestamp, '[0-9]:[0-9].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$')
             THEN epoch_ms(TRY_CAST(timestamp AS TIMESTAMPTZ))

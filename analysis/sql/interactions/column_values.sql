@@ -5,25 +5,39 @@
 --   filled     DOUBLE, share of the rows that are kept and have a value
 --   is_number  BOOLEAN, nearly all values are numbers
 --   is_time    BOOLEAN, nearly all are dates, or numbers of seconds, ms, µs or ns from 1980 to 2096
+--   decimal    VARCHAR, the mark of their decimals, 'comma' or 'point' of values that also have one of thousands; NULL of plain numbers
 --   smallest, largest  DOUBLE, of the numbers; NULL without
 --   kinds      BIGINT, different values
+--   example    VARCHAR, one of them
 WITH kept_rows AS (SELECT * EXCLUDE (kept) FROM first_rows WHERE kept = 'true'),
 filled AS (
-    SELECT name, value, CASE WHEN isfinite(TRY_CAST(value AS DOUBLE)) THEN TRY_CAST(value AS DOUBLE) END AS number
+    SELECT
+        name, value,
+        TRY_CAST(CASE
+            WHEN value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?' THEN replace(value, ',', '')
+            WHEN value SIMILAR TO '[\d.]*,\d+' THEN translate(value, ',.', '.')
+            ELSE value
+        END AS DOUBLE) AS number
     FROM (UNPIVOT kept_rows ON COLUMNS(*) INTO NAME name VALUE value)
     WHERE value <> ''
 ),
+finite AS (SELECT * REPLACE (CASE WHEN isfinite(number) THEN number END AS number) FROM filled),
 counted AS (
     SELECT
         name,
         count(*) AS filled,
         count(number) AS numbers,
         median(number) AS middle,
-        count(*) FILTER (regexp_matches(value, '^(\d{4}[-/]\d\d?[-/]\d\d?|\d\d? [A-Za-z]{3} \d{4}|\d\d?\.\d\d?\.\d{4})')) AS dates,
+        count(*) FILTER (regexp_matches(value, '^(\d{4}[-/]\d\d?[-/]\d\d?|\d\d? [A-Za-z]{3} \d{4},? \d|\d\d?\.\d\d?\.\d{4} \d)')) AS dates,
+        CASE
+            WHEN bool_or(value SIMILAR TO '[\d.]*,(\d{1,2}|\d{4,})') THEN 'comma'
+            WHEN bool_or(value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?') THEN 'point'
+        END AS decimal,
         min(number) AS smallest,
         max(number) AS largest,
-        count(DISTINCT value) AS kinds
-    FROM filled
+        count(DISTINCT value) AS kinds,
+        min(value) AS example
+    FROM finite
     GROUP BY name
 )
 SELECT
@@ -34,5 +48,5 @@ SELECT
         numbers >= 0.95 * filled
         AND (middle BETWEEN 3e8 AND 4e9 OR middle BETWEEN 3e11 AND 4e12 OR middle BETWEEN 3e14 AND 4e15 OR middle BETWEEN 3e17 AND 4e18)
     ) AS is_time,
-    smallest, largest, kinds
+    decimal, smallest, largest, kinds, example
 FROM counted

@@ -4,6 +4,7 @@
 -- quantile: 0.99
 -- better: lower
 -- absent: no request was answered by itself
+-- margin: 50
 -- FROM events(user BIGINT, arm VARCHAR, latency DOUBLE)
 -- Columns:
 --   user, arm

@@ -2,6 +2,7 @@
 -- label: listening time per listener
 -- unit: tracks
 -- kind: mean
+-- margin_pct: 10
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_time HUGEINT)
 -- Columns:
 --   user, arm, segment  as in sessions_by_segment.sql

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from analysis.ab.effects import MetricEffect, SegmentEffect
+from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
 from analysis.ab.evidence import Quality
 from analysis.ab.interleaving import Preference
-from analysis.ab.metrics import ORIGINAL_METRICS
-from analysis.ab.report import OriginalRow, Report
+from analysis.ab.report import Report
 from analysis.ab.verdict import ArmVerdict, Verdict
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
@@ -114,21 +114,16 @@ def make_report(
             ),
         ),
         segments=tuple(
-            SegmentEffect(
-                f"{text}device",
-                f"{text}{name}",
-                arm,
-                "time_per_session",
-                "Time per session",
-                900,
-                905,
-                4.0,
-                4.2,
-                around(pct, 9.0),
-                p_value(pct, 9.0),
+            replace(
+                row,
+                label=f"Time per session of {row.arm} by {text}device",
+                role="segment",
+                segment=f"{text}{name}",
+                listeners=(900, 905),
             )
-            for arm in treated
-            for name, pct in (("phone", 5.0), ("speaker", 2.0))
+            for row in effects
+            for name in ("phone", "speaker")
+            if row.metric == "time_per_session"
         ),
         recommenders={
             arm: "random" if arm == control else f"model {arm}" for arm in arms
@@ -153,20 +148,6 @@ def make_report(
                 )
                 for number, arm in enumerate(treated)
             ),
-        ),
-        original_table=tuple(
-            OriginalRow(
-                arm,
-                metric,
-                3.21 * strengths[arm],
-                1.05 * strengths[arm] - 1,
-                5.37,
-                61.23,
-                63.19,
-                True,
-            )
-            for arm in treated
-            for metric in ORIGINAL_METRICS
         ),
         effects=tuple(effects),
         quality=Quality(

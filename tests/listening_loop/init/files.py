@@ -103,4 +103,51 @@ FILES: dict[str, tuple[str, str]] = {
         "--columns user=user_pseudo_id,item=item_id,timestamp=event_timestamp,"
         "share=listen_ratio,organic=is_organic",
     ),
+    "american.csv": (
+        table(
+            "Listener UUID,Product ID,Played At,Minutes Played",
+            lambda u, n: (f"u{u}", n % 9, f"{1 + n % 12}/{1 + n % 28}/2025 2:05 PM", n),
+        ),
+        "--columns 'user=Listener UUID,item=Product ID,weight=Minutes Played,"
+        "timestamp=Played At' --set 'date_format=%m/%d/%Y %I:%M %p' "
+        "--set weight_scale=60.0",
+    ),
+    "german.csv": (
+        table(
+            "user;track;gespielt am;minutes_played",
+            lambda u, n: (f"u{u};t{n % 9};{1 + n % 28}.1.2025;1.0{n:02},5",),
+        ),
+        "--columns 'user=user,item=track,weight=minutes_played,timestamp=gespielt am,"
+        "title=track' --set decimal=comma --set date_format=%d.%m.%Y --set weight_scale=60.0",
+    ),
+    "stars.inter": (
+        table(
+            "user_id:token\titem_id:token\trating:float\ttimestamp:float",
+            lambda u, n: (f"{u}\t{n}\t{1 + n % 5}\t{978300760 + n}",),
+        ),
+        "--columns user=user_id:token,item=item_id:token,timestamp=timestamp:float "
+        "--where 'CAST(\"rating:float\" AS DOUBLE) >= 4'",
+    ),
+    "days.csv": (
+        table(
+            "uid,song,date,ms_played",
+            lambda u, n: (u, n % 9, 20250101 + n % 28, n * 1000),
+        ),
+        "--columns user=uid,item=song,weight=ms_played,timestamp=date "
+        "--set date_format=%Y%m%d --set weight_scale=0.001",
+    ),
+    "nanos.csv": (
+        table(
+            "user,track,played_at_ns",
+            lambda u, n: (u, n % 9, 1_767_225_600_000_000_000 + n * 10**12),
+        ),
+        "--columns user=user,item=track,timestamp=played_at_ns",
+    ),
+    "yambda.csv": (
+        table(
+            "uid,item_id,timestamp,is_organic,played_ratio_pct,track_length_seconds",
+            lambda u, n: (u, n % 9, n * 100, n % 2, n, 200),
+        ),
+        "--preset yambda",
+    ),
 }

@@ -120,14 +120,47 @@ def test_an_event_log_and_a_published_pair_are_known(
     assert config.validation.min_time == 1
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_a_file_in_another_encoding_is_refused_as_one(
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_file_in_another_encoding_is_read_in_it(
     encoding: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = table("user,track", lambda u, n: (f"Jürgen {u}", f"Lied {n}"))
+    text = table("user,track", lambda u, n: (f"Jürgen {u}", f"„Lied“ {n}"))
     Path("plays.csv").write_text(text, encoding)
-    assert main(["init", "plays.csv"]) == 2
-    assert "no row can be read; UTF-8 is expected" in capsys.readouterr().err
+    assert main(["init", "plays.csv"]) == 0
+    printed = capsys.readouterr().out
+    assert "Jürgen 0  „Lied“ 0" in printed
+    ingest = steps_of(printed)[0]
+    assert ingest[-1] == f"encoding={encoding}"
+    assert main(ingest[1:]) == 0
+    assert "0 rejected" in capsys.readouterr().out
+    assert main([*ingest[1:-1], "encoding=utf-9"]) == 2
+    assert "utf-9" in capsys.readouterr().err
+
+
+def test_a_listener_may_be_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    for user in ("ann", "bob"):
+        Path("history", user).mkdir(parents=True)
+        text = table("ts,track", lambda u, n: (1_767_225_600 + 60 * n + u, f"t{n % 9}"))
+        Path("history", user, "plays.csv").write_text(text)
+    assert main(["init", "history"]) == 0
+    ingest = steps_of(capsys.readouterr().out)[0]
+    assert "user=@folder" in ingest[-1]
+    assert main(ingest[1:]) == 0
+    assert capsys.readouterr().out.count("0 rejected") == 1
+    text = Path("history", "ann", "plays.csv").read_text()
+    Path("one.csv").write_text(text)
+    assert main(["init", "one.csv"]) == 2
+    assert "user=@file" in capsys.readouterr().err
+
+
+def test_dates_that_may_be_either_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    text = table("user,track,date", lambda u, n: (u, n, f"{1 + n % 9}/5/2025"))
+    Path("plays.csv").write_text(text)
+    assert main(["init", "plays.csv"]) == 0
+    printed = capsys.readouterr().out
+    assert "dates are  %d/%m/%Y; they may be %m/%d/%Y too" in printed
+    assert main(["init", "plays.csv", "--force", "--set", "date_format=%m/%d/%Y"]) == 0
+    assert "--set date_format=%m/%d/%Y" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])

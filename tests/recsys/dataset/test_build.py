@@ -10,9 +10,9 @@ import pytest
 
 from analysis.store import Store
 from recsys.config import SearchConfig, Split, ValidationConfig
-from recsys.dataset.cache import dataset_digest
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.layout import SplitName
+from recsys.dataset.plan import plan_dataset
 from recsys.errors import SearchError
 from recsys.store.ids import originals
 from tests.recsys.opened import dataset_of
@@ -155,7 +155,7 @@ def test_what_interactions_cannot_give_is_refused(
     store = ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", rows), columns=PAIRS)
     config = SearchConfig(store=store.path, run=tmp_path / "run", **settings)
     with pytest.raises(SearchError, match=message):
-        dataset_digest(store, config)
+        plan_dataset(store, config)
 
 
 def test_what_is_all_of_one_listener_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from recsys.config import SearchConfig
@@ -32,6 +33,21 @@ def test_positions_order_plays_as_timestamps_do(tmp_path: Path) -> None:
     assert first.indptr.tolist() == second.indptr.tolist()
 
 
+def test_a_gap_scores_only_what_is_played_after_so_many_held_out_plays(
+    tmp_path: Path,
+) -> None:
+    rows = random_plays(2, listeners=9)
+    split = {"kind": "newest", "holdout": 0.2, "gap": 5}
+    dataset = dataset_of_plays(tmp_path, rows, split=split)
+    first = read_plays(dataset, "training").counts
+    everything = read_plays(dataset, "all")
+    targets = pq.read_table(dataset.heldout).to_pylist()
+    for row in range(9):
+        tracks = everything.tracks[everything.indptr[row] : everything.indptr[row + 1]]
+        heldout = {target["track"] for target in targets if target["user"] == row}
+        assert heldout == set(tracks[first[row] + 5 :].tolist())
+
+
 @pytest.mark.slow
 def test_without_an_order_what_needs_one_is_left_out_with_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -57,9 +73,7 @@ def test_without_an_order_what_needs_one_is_left_out_with_one_line(
     dataset = dataset_of(config)
     with pytest.raises(FileNotFoundError):
         read_plays(dataset, "training")
-    with pytest.raises(SearchError, match="needs timestamps or positions"):
-        dataset_of(
-            config.model_copy(
-                update={"split": config.split.model_copy(update={"kind": "newest"})}
-            )
-        )
+    for update in ({"kind": "newest"}, {"gap": 20}):
+        split = config.split.model_copy(update=update)
+        with pytest.raises(SearchError, match="needs timestamps or positions"):
+            dataset_of(config.model_copy(update={"split": split}))

@@ -19,7 +19,7 @@ from recsys.export import export
 from recsys.ingest.pipeline import ingest
 from recsys.search import __main__ as search
 from recsys.search.folder import read_winner, write_winner
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90

@@ -16,7 +16,7 @@ from analysis.tables.columns import Reading, parse_columns
 from recsys.errors import IngestError
 from recsys.ingest import pipeline as ingest
 from recsys.ingest.report import describe_ingest
-from recsys.store.remote import open_store
+from recsys.store.reader import open_store
 from tests.recsys.commands import error_line
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
 from tests.recsys.tables import ingest as run_ingest

@@ -8,7 +8,7 @@ import pytest
 from recsys.errors import IngestError
 from recsys.ingest.presets import PRESETS, make_reading
 from recsys.store.ids import read_titles
-from recsys.store.remote import open_store
+from recsys.store.reader import open_store
 from tests.recsys.events import rows_by_original_id
 from tests.recsys.tables import ingest
 

@@ -13,7 +13,7 @@ from analysis.ab.events import read_events
 from analysis.errors import AnalysisError
 from looplib.checksums import named
 from recsys.ingest.pipeline import ingest
-from recsys.store.remote import open_store
+from recsys.store.reader import open_store
 from tests.recsys.events import event, read_rows
 from tests.recsys.tables import ingest_tables
 

@@ -11,7 +11,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.logs.reader import read_rejects
 from analysis.tables.columns import parse_columns
-from recsys.store.remote import open_store
+from recsys.store.reader import open_store
 from tests.recsys.commands import error_line
 from tests.recsys.events import read_rows, rows_by_original_id
 from tests.recsys.tables import INTERACTIONS as COLUMNS
@@ -51,13 +51,16 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
 def test_repeated_rows_are_said_and_titles_make_no_other_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [GOOD | {"seconds": weight} for weight in (1, 2.5, 4)]
+    rows = [GOOD | {"seconds": weight} for weight in (1, 2.5, 4, 4)]
+    rows += [GOOD | {"ts": 20458 * 86400}] * 2  # twice on a day
     file = write_csv(tmp_path / "a.csv", rows)
     assert ingest(tmp_path / "store", file, *ASKED) == 0
-    assert (
-        "2 rows repeat another's user, item, timestamp and session: their weights are added up"
-        in capsys.readouterr().out
+    said = (
+        "4 rows repeat another's user, item, timestamp and session: copies count once"
     )
+    assert said in capsys.readouterr().out
+    times = [row["time"] for row in rows_by_original_id(open_store(tmp_path / "store"))]
+    assert times == [7.5, 3.0]
     titled = ("--columns", f"{COLUMNS},title=song")
     assert ingest(tmp_path / "store", file, *titled) == 0
     assert "1 files add nothing, the store has their content" in capsys.readouterr().out

@@ -14,9 +14,9 @@ from recsys.ingest import pipeline as ingest
 from recsys.report.page import write_report
 from recsys.search import __main__ as search
 from recsys.search.folder import read_run
+from recsys.storage import open_workspace
 from recsys.store.ids import read_titles
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.store.reader import open_store
 from tests.analysis.page.html import HOSTILE, Element, Parser, read_table
 from tests.recsys.commands import search_argv
 from tests.recsys.logs import random_sessions, write_log

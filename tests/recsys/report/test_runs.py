@@ -8,7 +8,7 @@ from recsys.report.runs import read_folder
 from recsys.search.folder import CONFIG, LEDGER
 from recsys.search.ledger import Ledger, Score
 from recsys.search.trials import Trial
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 
 def test_scores_of_an_earlier_search_in_the_folder_are_not_those_of_this_one(

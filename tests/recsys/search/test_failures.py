@@ -17,7 +17,7 @@ from recsys.search.folder import read_winner
 from recsys.search.ledger import Score
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
@@ -84,7 +84,8 @@ def test_what_takes_the_place_of_failed_finalists_has_every_metric(
             fail()
         return run_step(checkpoint, *arguments)
 
-    monkeypatch.setattr("recsys.search.search.run_step", run_or_fail)
+    for module in ("search", "winner"):
+        monkeypatch.setattr(f"recsys.search.{module}.run_step", run_or_fail)
     # two of four are left at the end
     worse = ["search.strategy=halving", "models.als.regularization=[1.0, 1e5]"]
     settings = [*QUICK, *worse, "models.als.factors=8"]

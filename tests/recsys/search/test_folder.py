@@ -6,7 +6,7 @@ import pytest
 
 from recsys.errors import SearchError, StorageError
 from recsys.search.folder import locked_run, read_run
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 
 def test_what_an_earlier_search_found_is_kept_but_its_conclusions(

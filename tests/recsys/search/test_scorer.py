@@ -15,7 +15,7 @@ from recsys.search.folder import LEDGER, read_run
 from recsys.search.ledger import read_ledger, scores_of
 from recsys.search.scorer import Scorer, resolve_split, score_lists
 from recsys.search.trials import Checkpoint
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 from tests.recsys.commands import error_line, search_argv
 from tests.recsys.logs import START_MS, Session, make_store
 

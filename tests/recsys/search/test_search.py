@@ -15,15 +15,17 @@ import pytest
 from looplib.cli import run
 from recsys.cluster import cluster
 from recsys.cluster.cluster import Outcome
-from recsys.config import Search, ValidationConfig
-from recsys.models.registry import read_models
+from recsys.config import SearchConfig, ValidationConfig
+from recsys.dataset.plan import DatasetPlan
+from recsys.dataset.split import SplitRule
 from recsys.search import __main__ as search
 from recsys.search.folder import Winner, locked_run, read_winner
 from recsys.search.ledger import Score
+from recsys.search.plan import SearchPlan
 from recsys.search.scorer import Scorer
-from recsys.search.search import SearchState
-from recsys.search.trials import CHECKPOINTS, Checkpoint, plan_trials
-from recsys.workspace import open_workspace
+from recsys.search.state import SearchState
+from recsys.search.trials import CHECKPOINTS, Checkpoint
+from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
@@ -229,11 +231,14 @@ def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
 
 def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:
     """And nothing of its blocks once it is done."""
-    search = Search(iterations=3, score_every=1)
-    (trial,) = plan_trials(read_models({"als": {}}), {}, "data", seed=1)
+    search = {"iterations": 3, "score_every": 1}
+    config = SearchConfig(store="store", run="run", search=search)
+    rule = SplitRule(config.split, config.seed)
+    plan = SearchPlan(config, DatasetPlan(rule, config.feedback, None, "data"))
+    (trial,) = plan.candidates
     validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:
-        state = SearchState(search, [trial], [], Scorer("data", validation, 1, 1), lock)
+        state = SearchState(plan, Scorer("data", validation, 1, 1), lock)
         (tmp_path / trial.blocks).mkdir(parents=True)
         for iteration, value in ((1, 0.5), (2, 0.4), (3, 0.45)):
             step = Checkpoint(trial, iteration)

@@ -17,7 +17,7 @@ from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, score_lists, validator_for
 from recsys.search.step import run_step
 from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of

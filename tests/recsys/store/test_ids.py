@@ -6,7 +6,7 @@ import pytest
 
 from recsys.errors import StoreError
 from recsys.store.ids import read_titles
-from recsys.store.remote import open_store
+from recsys.store.reader import open_store
 from tests.recsys.logs import make_store, random_sessions
 
 

@@ -10,8 +10,8 @@ import pytest
 from analysis.logs.lines import LineCounts
 from analysis.store import Source, open_store
 from recsys.errors import StorageError, StoreError
+from recsys.storage import open_workspace
 from recsys.store.writer import commit, locked
-from recsys.workspace import open_workspace
 from tests.analysis.test_store import SOURCE, write_store
 
 

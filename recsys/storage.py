@@ -1,6 +1,6 @@
-"""Storage by fsspec: cache what an address such as s3:// holds as a folder of this machine.
+"""Storage back ends, S3 and others of fsspec: cache what an address holds as a local folder.
 
-Another storage begins at `_file_system`.
+Another one begins at `_file_system`.
 
 An address is a path, or one such as `s3://bucket/folder`. All code reads and writes
 `Workspace.folder`. A path is its own folder, and there downloads and uploads do nothing. The folder

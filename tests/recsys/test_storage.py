@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from recsys.errors import StorageError
-from recsys.workspace import OBJECTS, Workspace, open_workspace
+from recsys.storage import OBJECTS, Workspace, open_workspace
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Open a session store, local or remote, and download its files as they are read.
 
-Storage back ends, such as s3://, are those of `recsys.workspace`.
+Addresses, such as s3://bucket/folder, are opened by `recsys.storage`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from analysis.store import (
     check_files,
     decode_manifest,
 )
-from recsys.workspace import open_workspace
+from recsys.storage import open_workspace
 
 
 def open_store(address: str | Path) -> Store:

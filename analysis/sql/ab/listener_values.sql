@@ -1,0 +1,37 @@
+-- One row per listener of a slice, arm and segment: what the moments of one metric are of.
+-- $kind         VARCHAR, the metric's: 'ratio', 'mean' or 'mean of ratios'
+-- $in_segments  BOOLEAN, in every segment; else in the whole experiment alone
+-- FROM known_listeners(user BIGINT, arm VARCHAR, segment VARCHAR)
+-- FROM measured(user BIGINT, arm VARCHAR, segment VARCHAR, numerator DOUBLE, denominator DOUBLE)
+-- Columns:
+--   user, arm, segment
+--   numerator, denominator            DOUBLE, 0 without a row; NULL where a listener has no ratio
+--   past_numerator, past_denominator  DOUBLE, the same of the sums before the experiment
+WITH sums AS (
+    SELECT user, arm, segment, sum(numerator) AS numerator, sum(denominator) AS denominator
+    FROM measured
+    GROUP BY ALL
+),
+joined AS (
+    SELECT
+        known.*,
+        CAST(sums.numerator AS DOUBLE) AS numerator, CAST(sums.denominator AS DOUBLE) AS denominator,
+        CAST(past.numerator AS DOUBLE) AS past_numerator, CAST(past.denominator AS DOUBLE) AS past_denominator
+    FROM known_listeners AS known
+    LEFT JOIN sums ON sums.user = known.user AND sums.arm = known.arm AND sums.segment = known.segment
+    LEFT JOIN sums AS past ON past.user = known.user AND past.segment = known.segment AND past.arm IS NULL
+    WHERE $in_segments OR known.segment = ''
+),
+finite AS (
+    SELECT
+        user, arm, segment,
+        if(isfinite(COLUMNS('numerator|denominator')), COLUMNS('numerator|denominator'), 0)
+    FROM joined
+)
+SELECT
+    user, arm, segment,
+    CASE WHEN $kind <> 'mean of ratios' THEN numerator WHEN denominator > 0 THEN numerator / denominator END AS numerator,
+    CASE WHEN $kind = 'ratio' THEN denominator WHEN $kind = 'mean' OR denominator > 0 THEN 1 END AS denominator,
+    CASE WHEN $kind <> 'mean of ratios' OR denominator > 0 THEN past_numerator END AS past_numerator,
+    CASE WHEN $kind = 'mean' THEN 1 WHEN $kind = 'ratio' OR denominator > 0 THEN past_denominator END AS past_denominator
+FROM finite

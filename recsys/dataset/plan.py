@@ -1,0 +1,56 @@
+"""Plan a dataset: the settings and the content that decide it, and their digest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.store import Store
+from looplib.files import json_digest, sha256_file
+from recsys.config import OPE_TIME, Feedback, SearchConfig
+from recsys.dataset.layout import SCHEMA
+from recsys.dataset.split import SplitRule, split_rule
+from recsys.errors import SearchError
+from recsys.store.ids import read_titles
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What decides a dataset; `plan_dataset` makes it."""
+
+    rule: SplitRule
+    feedback: Feedback
+    catalogue: Path | None  # has the artists of tracks; by default the store has them
+    digest: str  # of this and the store's content
+
+
+def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
+    """Plan the dataset of a search.
+
+    Raises:
+        SearchError: A setting needs events, or the split something that the store lacks.
+        StoreError: The catalogue cannot be read, or is of another store.
+    """
+    rule = split_rule(store, config.split, config.seed)
+    select = config.validation.select
+    if select.startswith(f"{OPE_TIME}@") and rule.is_weighted:
+        raise SearchError(
+            f"validation.select: {select} needs event logs, and "
+            f"{store} holds interactions"
+        )
+    # who the artists are: the store's files of titles say so, or a catalogue
+    id_files = store.manifest.id_files
+    artists = sorted(file.path for file in id_files if file.of == "titles")
+    if config.catalogue:
+        read_titles(config.catalogue, store)  # refuses what cannot be read
+        artists = [sha256_file(config.catalogue)]
+    facts = {
+        "schema": SCHEMA,
+        "store": store.manifest.digest,
+        "tracks": store.manifest.catalogue_size,
+        "seed": config.seed,
+        "split": config.split.model_dump(mode="json"),
+        "feedback": config.feedback.model_dump(mode="json"),
+        "files": (rule.train, rule.test),
+        "artists": artists,
+    }
+    digest = json_digest(facts)[:16]
+    return DatasetPlan(rule, config.feedback, config.catalogue, digest)

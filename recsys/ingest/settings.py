@@ -1,0 +1,48 @@
+"""Settings of how tables are read, as `--set` takes them."""
+
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
+
+from analysis.tables.columns import Decimal
+from looplib.config import Config, Memory, Positive
+from recsys.ingest.pipeline import DEFAULT_MEMORY
+
+
+class ReadingSettings(Config):
+    """How the files of a table are read, where it is not by default."""
+
+    percent: bool | None = None
+    """shares of a table are 0 to 100"""
+    header: bool | None = None
+    """CSV files begin with names, else their columns are 1, 2, …"""
+    encoding: str | None = None
+    """of text, such as cp1252; UTF-8 by default"""
+    decimal: Decimal | None = None
+    """mark in numbers, point or comma; the other one separates thousands"""
+    date_format: str | None = None
+    """of timestamps, such as %d/%m/%Y %H:%M"""
+    weight_scale: Positive | None = None
+    """weights times this are stored; 0.001 makes seconds of ms"""
+
+    def options(self, where: str | None, delimiter: str | None) -> dict[str, Any]:
+        """Collect the fields of a `Reading` that the caller decides, with two options."""
+        values = self.model_dump(include=set(ReadingSettings.model_fields))
+        values["where"] = where
+        values["delimiter"] = "\t" if delimiter == r"\t" else delimiter
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class IngestSettings(ReadingSettings):
+    """Settings that few ingests change."""
+
+    partitions: Annotated[int, Ge(1), Le(4096)] | None = None
+    """of a new store; 16 by default"""
+    memory: Memory = DEFAULT_MEMORY
+    """what DuckDB may use before it spills to the disk"""
+
+
+def describe(settings: type[Config]) -> str:
+    """Write the help of `--set`: a key and its description, one after the other."""
+    fields = settings.model_fields.items()
+    return "; ".join(f"{name}: {field.description}" for name, field in fields)

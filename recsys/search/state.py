@@ -1,0 +1,142 @@
+"""The state of a search: its scores, and what is left to do."""
+
+from functools import partial
+from typing import Any
+
+from looplib.errors import UserError
+from recsys.cluster.cluster import Calls, Outcome
+from recsys.errors import TrialError, WorkerDiedError
+from recsys.lock import Lock
+from recsys.search.comparison import MetricValue
+from recsys.search.folder import LEDGER
+from recsys.search.leaderboard import Leaderboard, rank
+from recsys.search.ledger import Ledger, Score, failure_of
+from recsys.search.plan import SearchPlan
+from recsys.search.schedule import Schedule, decide, expand
+from recsys.search.scorer import Scorer
+from recsys.search.trials import Checkpoint, Trial
+
+
+class SearchState:
+    """The scores of a search and what is left to do; begins with what its ledger holds."""
+
+    def __init__(
+        self,
+        plan: SearchPlan,
+        scorer: Scorer,
+        lock: Lock,
+    ) -> None:
+        """Read the ledger of a locked run, and schedule."""
+        self.plan = plan
+        self.search = plan.config.search
+        self._lock = lock
+        self.scorer = scorer
+        self.run = lock.workspace
+        self.metric = scorer.validation.select
+        is_kept = partial(scorer.has_listeners, self.run)
+        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
+        self._compared: dict[tuple[Checkpoint, ...], list[MetricValue]] = {}
+        self.schedule = self._decide()
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The candidates, with those beyond the edges of what was planned, and the baselines."""
+        return [*self.plan.candidates, *self.schedule.added, *self.plan.baselines]
+
+    def count_steps(self) -> tuple[int, int]:
+        """Count the steps that are done, or left out by fits that were stopped early, and all."""
+        done = total = 0
+        for trial in self.trials:
+            steps = len(self.search.scored_iterations) if trial.is_iterative else 1
+            is_done = trial.id in self.schedule.done
+            done += steps if is_done else len(self.ledger.scores[trial.id])
+            total += steps
+        return done, total
+
+    def ready(self) -> Calls:
+        """List the steps that can run now as calls of `run_step`, the most urgent first."""
+        # What has no iterations is scored by every metric at once, as its fit is not kept, and so
+        # is the end of a fit: few that come there are not left at the end of the search.
+        last = self.search.scored_iterations[-1]
+        steps = [*self.schedule.steps]
+        steps += [
+            Checkpoint(trial, 0)
+            for trial in self.plan.baselines
+            if not self.ledger.scores[trial.id]
+        ]
+        return {
+            step: self.arguments(step, is_whole=step.iteration in (0, last))
+            for step in steps
+        }
+
+    def arguments(self, step: Checkpoint, *, is_whole: bool) -> tuple[Any, ...]:
+        """List the arguments of `run_step`."""
+        earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
+        start = max((done for done in earlier if done <= step.iteration), default=0)
+        return (step, self.scorer, self.run.address, start, is_whole)
+
+    def record(self, outcome: Outcome[Score]) -> None:
+        """Write an outcome to the ledger, and schedule anew.
+
+        Of a trial's checkpoints the latest and the best stay; of one that was stopped, none.
+
+        Raises:
+            UserError, OSError: What failed is not the trial's own failure.
+        """
+        error = outcome.error
+        is_of_trial = isinstance(error, (TrialError, WorkerDiedError))
+        if error is None or (
+            isinstance(error, (OSError, UserError)) and not is_of_trial
+        ):
+            score = outcome.result()
+        else:
+            score = Score(
+                outcome.key.trial,
+                outcome.key.iteration,
+                self.scorer.digest,
+                error=f"{type(error).__name__}: {error}",
+                is_final=isinstance(error, TrialError),
+            )
+        self.ledger.add(score)
+        self._lock.check()
+        self.run.upload(LEDGER)
+        before = self.schedule
+        self.schedule = self._decide()
+        ended = self.schedule.done - before.done
+        for trial in self.trials:
+            if trial.id in ended or trial.id == score.trial.id:
+                self._clear(trial)
+
+    def _clear(self, trial: Trial) -> None:
+        """Delete the checkpoints of a trial that are not needed any more."""
+        scores = self.ledger.scores[trial.id]
+        needed = set()
+        if trial.id not in self.schedule.stopped and not failure_of(scores):
+            best = max(
+                scores,
+                key=lambda score: (score.metrics[self.metric][0], -score.iteration),
+            )
+            needed = {best.iteration, scores[-1].iteration}
+        names = [
+            score.checkpoint.file for score in scores if score.iteration not in needed
+        ]
+        if trial.id in self.schedule.done:
+            names.append(trial.blocks)
+        self.run.delete(*names)
+
+    def rank(self) -> Leaderboard:
+        """Rank candidates and baselines by the choosing metric."""
+        stopped = self.schedule.stopped
+        return rank(self.trials, stopped, self.ledger.scores, self.metric)
+
+    def _decide(self) -> Schedule:
+        facts = (self.search, self.plan.candidates, self.ledger.scores, self.metric)
+        if self.search.expand:
+            return expand(*facts, self._compare, self.scorer.dataset_digest)
+        return decide(*facts, self._compare)
+
+    def _compare(self, steps: tuple[Checkpoint, ...]) -> list[MetricValue]:
+        """Estimate how far each step is behind the best of them."""
+        if steps not in self._compared:
+            self._compared[steps] = self.scorer.compare(self.run, steps)
+        return self._compared[steps]

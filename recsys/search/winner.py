@@ -1,0 +1,159 @@
+"""Choose the winner of a search: score the finalists by every metric, rank, compare, explain."""
+
+from dataclasses import replace
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from looplib.files import sha256_file
+from looplib.progress import progress, say
+from looplib.tables import output
+from recsys.cluster.cluster import Calls, Cluster
+from recsys.errors import SearchError
+from recsys.search.folder import (
+    CONFIG,
+    LEADERBOARD,
+    LEDGER,
+    NO_BETTER,
+    Winner,
+    digest_config,
+    read_config,
+    write_winner,
+)
+from recsys.search.leaderboard import (
+    WARNING,
+    Entry,
+    Leaderboard,
+    describe,
+    explain_baselines,
+    explain_winner,
+    print_rows,
+)
+from recsys.search.state import SearchState
+from recsys.search.step import run_step
+from recsys.search.trials import Checkpoint
+
+_FEWEST = 10  # listeners of whom a comparison says something
+
+
+def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
+    """Rank, compare and choose; leave the leaderboard and the winner.
+
+    Raises:
+        SearchError: Every trial failed.
+    """
+    run = state.run
+    scorer = state.scorer
+    _score_finalists(cluster, state)
+    best = _finalists(state)[0]
+    leaderboard = state.rank().compare(best, partial(scorer.compare, run))
+    # the intervals hold for all pairs at once: the winner was chosen by the same listeners
+    baselines = leaderboard.baselines
+    if scorer.validation.test_share:
+        pair = replace(leaderboard, entries=(best, *baselines))
+        on_test = replace(scorer, is_test=True)
+        baselines = pair.compare(best, partial(on_test.compare, run)).baselines
+    rows = leaderboard.rows()
+    with run.create(LEADERBOARD) as file:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    output().print(print_rows(rows, state.metric))
+    score = best.score
+    listeners = scorer.read_listeners(run, score.checkpoint).shape[1]
+    beats_baselines = listeners >= _FEWEST and all(
+        entry.behind and entry.behind[2] < 0 for entry in baselines
+    )
+    warnings = explain_winner(leaderboard, best, may_expand=state.search.expand)
+    warnings += _explain_search(state, baselines, listeners)
+    if not beats_baselines:
+        warnings.append(
+            f"{WARNING} {NO_BETTER}, so only export.publish_anyway: true publishes it"
+        )
+    for warning in warnings:
+        say(warning)
+    winner = Winner(
+        score.trial,
+        score.iteration,
+        score.metrics,
+        state.metric,
+        scorer.dataset_digest,
+        tuple(warnings),
+        beats_baselines,
+        score.test,
+        _find_factors(leaderboard, best),
+        {
+            CONFIG: digest_config(read_config(run)),
+            LEADERBOARD: sha256_file(run.folder / LEADERBOARD),
+        },
+    )
+    write_winner(run, winner)
+    return winner
+
+
+def _finalists(state: SearchState) -> list[Entry]:
+    """List the best candidate, the best of each kind, and what is left at the end."""
+    leaderboard = state.rank()
+    candidates = leaderboard.candidates
+    if not candidates:
+        errors = sorted({entry.why for entry in leaderboard.entries if entry.why})
+        raise SearchError(
+            f"every trial failed ({'; '.join(errors)}); see {state.run}/{LEDGER}"
+        )
+    best_of_kind = {entry.trial.kind: entry for entry in reversed(candidates)}
+    return [
+        entry
+        for entry in candidates
+        if entry.state != "pruned" or best_of_kind[entry.trial.kind] is entry
+    ]
+
+
+def _score_finalists(cluster: Cluster, state: SearchState) -> None:
+    """Score the finalists by every metric; a fit that fails then makes way for others."""
+
+    def ready() -> Calls:
+        scores = (entry.score for entry in _finalists(state))
+        return {
+            score.checkpoint: state.arguments(score.checkpoint, is_whole=True)
+            for score in scores
+            if not score.is_whole
+        }
+
+    calls = ready()
+    if not calls:
+        return
+    with progress("Finalists", len(calls), "fits") as report:
+        for done, outcome in enumerate(cluster.run_ready(run_step, ready), start=1):
+            state.record(outcome)
+            report(done, "every metric")
+
+
+def _explain_search(
+    state: SearchState, baselines: list[Entry], listeners: int
+) -> list[str]:
+    """Describe what was tried beyond the space, and the lead over the baselines."""
+    texts = []
+    if state.schedule.added:
+        tried = "; ".join(map(describe, state.schedule.added))
+        texts.append(
+            f"Beyond the edges of the axes, search.expand tried {tried}: {state.schedule.ended}"
+        )
+    has_test = bool(state.scorer.validation.test_share)
+    texts.append(explain_baselines(baselines, state.metric, on_test=has_test))
+    if listeners < _FEWEST:
+        texts.append(
+            f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "
+            "nothing is significant"
+        )
+    return texts
+
+
+def _find_factors(leaderboard: Leaderboard, best: Entry) -> Checkpoint | None:
+    """Find the best fit with factors, where the winner has none."""
+    if best.trial.model_type.has_factors:
+        return None
+    checkpoints = (
+        entry.score.checkpoint
+        for entry in leaderboard.candidates
+        if entry.trial.model_type.has_factors
+    )
+    return next(checkpoints, None)
