@@ -102,19 +102,17 @@ def check_recommender(name: str, version: Path) -> None:
         LoopError: One of them is not so.
     """
     try:
-        check_name(name)
+        recommenders = find_recommenders(check_name(name))
     except ValueError as error:
         raise LoopError(f"--recommender {error}") from None
-    files = read_manifest(version).files
-    needed = {artifact for one in find_recommenders(name) for artifact in one.reads}
-    missing = sorted(
-        artifact.name for artifact in needed - {LISTS} if artifact.file not in files
-    )
-    if missing:
-        raise LoopError(
-            f"--recommender {name} reads {' and '.join(missing)}, which {version} lacks; "
-            f"it has {', '.join(sorted(files))}"
-        )
+    files = {LISTS.file, *read_manifest(version).files}
+    for recommender in recommenders:
+        for artifact in recommender.reads:
+            if artifact.file not in files:
+                raise LoopError(
+                    f"--recommender {name} reads {artifact.name}, which {version} lacks; "
+                    f"it has {', '.join(sorted(files))}"
+                )
 
 
 def keep_facts(file: Path, facts: dict[str, Any]) -> None:

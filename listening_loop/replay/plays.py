@@ -27,8 +27,8 @@ _MOST_LOST = 0.5  # of the plays that are new, by the split at one moment
 
 
 @dataclass(frozen=True)
-class Plays:
-    """Plays by listener, each in order; arrays and lists have shape (plays,)."""
+class NewestPlays:
+    """NewestPlays by listener, each in order; arrays and lists have shape (plays,)."""
 
     listener: IntArray  # from 0
     users: list[Any]  # ids
@@ -61,7 +61,7 @@ class Plays:
 
 def read_plays(
     path: Path, version: Path, columns: dict[str, str], preset: str | None
-) -> Plays:
+) -> NewestPlays:
     """Read the plays of a file, or of the files of a folder, that a version has not learned from.
 
     Args:
@@ -133,7 +133,9 @@ def read_plays(
         "lacking": sum(number == NO_TRACK for number in numbers),
     }
     listener, times = column_values(rows["listener"]), rows["time"].to_pylist()
-    return Plays(listener, users, tracks, times, opens, is_repeat, is_known, facts)
+    return NewestPlays(
+        listener, users, tracks, times, opens, is_repeat, is_known, facts
+    )
 
 
 def _select_newest(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.text import Text
@@ -9,16 +10,17 @@ from rich.text import Text
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render
-from listening_loop.replay.plays import Plays
-from listening_loop.replay.score import COMPARED, Comparison, Score, score
+from listening_loop.replay.plays import NewestPlays
+from listening_loop.replay.score import COMPARED, Rows, score
 from listening_loop.replay.traffic import Answers
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.tables import output, table
 
+_SHOWN = {(COMPARED, group) for group in ("repeat", "new", "new listeners")}
 TITLE = "A prediction of what people played without us, not a lift"
 
 
-def write_report(plays: Plays, answers: Mapping[str, Answers], out: Path) -> None:
+def write_report(plays: NewestPlays, answers: Mapping[str, Answers], out: Path) -> None:
     """Write and print a report.
 
     The same plays give the same bytes of `report.json` and `report.html`; how long the answers took
@@ -51,12 +53,13 @@ def write_report(plays: Plays, answers: Mapping[str, Answers], out: Path) -> Non
     atomic_write_text(out / "report.html", page)
     rows: dict[str, dict[str, float]] = {name: {} for name in answers}
     for row in scores:
-        if row.group == "all":
-            rows[row.recommender][row.metric] = row.value.value
-        elif row.metric == COMPARED and row.group in ("repeat", "new", "new listeners"):
-            rows[row.recommender][row.group] = row.value.value
+        cells = rows[row["recommender"]]
+        if row["group"] == "all":
+            cells[row["metric"]] = row["value"]
+        elif (row["metric"], row["group"]) in _SHOWN:
+            cells[row["group"]] = row["value"]
     for name, cells in rows.items():
-        cells.update(coverage=coverage[name], **latencies[name])
+        cells |= {"coverage": coverage[name], **latencies[name]}
     texts = [[name, *map(numbers.number, row.values())] for name, row in rows.items()]
     names = ["recommender", *next(iter(rows.values()))]
     console = output()
@@ -66,19 +69,19 @@ def write_report(plays: Plays, answers: Mapping[str, Answers], out: Path) -> Non
     console.print(Text(f"{TITLE}.", style="bold"))
 
 
-def describe(plays: Plays, scores: list[Score]) -> Iterator[str]:
+def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
     """Describe what was replayed, a sentence each."""
     facts = plays.facts
     listeners = int(plays.listener[-1]) + 1
-    known = len(np.unique(plays.listener[plays.is_known]))
+    familiar = len(np.unique(plays.listener[plays.is_known]))
     sessions = "sessions unknown, as the plays have no times"
     if plays.has_sessions:
         sessions = f"{facts['sessions']:,} sessions"
     yield (
-        f"{len(plays.tracks):,} plays, {facts['split']}, {sessions}; {known:,} listeners whom "
-        f"version {facts['version']} has learned from, {listeners - known:,} new ones."
+        f"{len(plays.tracks):,} plays, {facts['split']}, {sessions}; {familiar:,} listeners whom "
+        f"version {facts['version']} has learned from, {listeners - familiar:,} new ones."
     )
-    predictions = scores[0].predictions
+    predictions = scores[0]["predictions"]
     yield (
         f"{predictions:,} predictions of the next play; {plays.has_next.sum() - predictions:,} "
         "plays of the same track at once again are none."
@@ -94,26 +97,28 @@ def describe(plays: Plays, scores: list[Score]) -> Iterator[str]:
         yield "The model was chosen by what these listeners played, which flatters it a little."
 
 
-def compare(row: Comparison) -> str:
+def compare(row: Mapping[str, Any]) -> str:
     """Write the outcome of a comparison in a sentence."""
-    values = f"{row.metric} {row.ratio.value:.2f} x ({row.ratio.lower:.2f} … {row.ratio.upper:.2f})"
-    if row.better is None:
-        return f"{row.first} and {row.second} are tied: {values}."
-    word = "better" if row.better == row.first else "worse"
-    return f"{row.first} is {word} than {row.second}: {values}."
+    first, second, ratio = row["first"], row["second"], row["ratio"]
+    word = "better" if row["better"] == first else "worse"
+    outcome = f"is {word} than" if row["better"] else "is tied with"
+    limits = f"{ratio.lower:.2f} … {ratio.upper:.2f}"
+    return (
+        f"{first} {outcome} {second}: {row['metric']} {ratio.value:.2f} x ({limits})."
+    )
 
 
-def _draw(scores: list[Score]) -> Forest:
+def _draw(scores: Rows) -> Forest:
     """Draw the metric that compares, by group."""
     colours: dict[str, str] = {}
     groups: dict[str, list[IntervalRow]] = {}
     for row in scores:
-        if row.metric == COMPARED:
-            colour = colours.setdefault(row.recommender, arm_colour(len(colours)))
-            title = f"{numbers.capitalized(row.group)}, {row.predictions:,} predictions"
-            text = f"{numbers.number(row.value.value)} ({numbers.limits(*[*row.value][1:])})"
-            value, lower, upper = row.value
-            interval = IntervalRow(row.recommender, text, value, lower, upper, colour)
+        if row["metric"] == COMPARED:
+            name, ends = row["recommender"], (row["lower"], row["upper"])
+            colour = colours.setdefault(name, arm_colour(len(colours)))
+            title = f"{numbers.capitalized(row['group'])}, {row['predictions']:,} predictions"
+            text = f"{numbers.number(row['value'])} ({numbers.limits(*ends)})"
+            interval = IntervalRow(name, text, row["value"], *ends, colour)
             groups.setdefault(title, []).append(interval)
     note = (
         "With 95 % intervals over listeners, which are wider than those of differences."

@@ -9,15 +9,15 @@ over listeners, the same resamples for all, so that a difference is one over the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 
 from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
 from analysis.statistics.effects import CONFIDENCE, Interval
-from listening_loop.replay.plays import Plays
+from listening_loop.replay.plays import NewestPlays
 from listening_loop.replay.traffic import LENGTH, Answers
 from looplib.arrays import BoolArray, FloatArray
 
@@ -29,30 +29,11 @@ _RESAMPLES = 1000
 _DIGITS = 6  # of values; later ones may differ between machines
 
 
-@dataclass(frozen=True)
-class Score:
-    """A metric of a recommender, over a group of plays."""
-
-    recommender: str
-    group: str
-    metric: str
-    predictions: int
-    value: Interval
+Rows = list[dict[str, Any]]
+"""Rows of a report's table."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A recommender against another one, over all the same plays."""
-
-    first: str
-    second: str
-    metric: str
-    difference: Interval
-    ratio: Interval
-    better: str | None  # None: they are tied
-
-
-def group_plays(plays: Plays) -> dict[str, BoolArray]:
+def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
     """Group the plays that a ranking is scored on, by what is played next and by whom.
 
     A track that is played again at once is no prediction.
@@ -81,10 +62,12 @@ def group_plays(plays: Plays) -> dict[str, BoolArray]:
     return {name: flags for name, flags in groups.items() if flags.any()}
 
 
-def score(
-    plays: Plays, answers: Mapping[str, Answers]
-) -> tuple[list[Score], list[Comparison]]:
-    """Score the answers of each recommender by group, and compare them in pairs."""
+def score(plays: NewestPlays, answers: Mapping[str, Answers]) -> tuple[Rows, Rows]:
+    """Score the answers of each recommender by group, and compare them in pairs.
+
+    Returns:
+        The value of each recommender, group and metric; the differences of each pair.
+    """
     groups = group_plays(plays)
     metrics = METRICS if plays.has_sessions else METRICS[:-1]
     values = {name: _metrics(answer) for name, answer in answers.items()}
@@ -101,21 +84,22 @@ def score(
     resamples = Resamples(listeners, _RESAMPLES, seed=0)
     drawn = bootstrap.estimate(resamples, sums, counts)
     estimates = dict(zip(columns, np.vstack([whole, drawn]).T, strict=True))
-    scores = [
-        Score(*column, int(groups[column[1]].sum()), _interval(values))
-        for column, values in estimates.items()
-    ]
-    comparisons = []
+    scores = []
+    for (name, group, metric), values_drawn in estimates.items():
+        row: dict[str, Any] = {"recommender": name, "group": group, "metric": metric}
+        row["predictions"] = int(groups[group].sum())
+        scores.append(row | vars(_interval(values_drawn)))
+    differences = []
     for (first, second), metric in product(combinations(answers, 2), metrics):
         a, b = estimates[first, "all", metric], estimates[second, "all", metric]
-        difference, ratio = _interval(a - b), _interval(bootstrap.divide(a, b))
-        better = (
-            (first if difference.value > 0 else second)
-            if difference.excludes_zero
-            else None
-        )
-        comparisons.append(Comparison(first, second, metric, difference, ratio, better))
-    return scores, comparisons
+        difference = _interval(a - b)
+        row = {"first": first, "second": second, "metric": metric}
+        row["better"] = None  # they are tied
+        if difference.excludes_zero:
+            row["better"] = first if difference.value > 0 else second
+        ratio = _interval(bootstrap.divide(a, b))
+        differences.append(row | {"difference": difference, "ratio": ratio})
+    return scores, differences
 
 
 def _metrics(answers: Answers) -> dict[str, FloatArray]:

@@ -22,7 +22,7 @@ import orjson
 from yarl import URL  # which aiohttp brings
 
 from listening_loop.errors import LoopError
-from listening_loop.replay.plays import Plays
+from listening_loop.replay.plays import NewestPlays
 from looplib.arrays import FloatArray, IntArray
 
 LENGTH = 20  # of the rankings
@@ -58,7 +58,11 @@ def read_answers(file: Path) -> Answers:
 
 
 def send_plays(
-    plays: Plays, url: str, file: Path, connections: int, report: Callable[[int], None]
+    plays: NewestPlays,
+    url: str,
+    file: Path,
+    connections: int,
+    report: Callable[[int], None],
 ) -> None:
     """Send the plays of all listeners whose answers are not in a file yet, and add them to it.
 
@@ -82,7 +86,7 @@ def send_plays(
 
 
 async def _send(
-    plays: Plays,
+    plays: NewestPlays,
     url: str,
     file: Path,
     done: set[int],
@@ -116,7 +120,7 @@ async def _send(
 
 
 async def _send_listener(
-    http: aiohttp.ClientSession, url: str, plays: Plays, sessions: list[range]
+    http: aiohttp.ClientSession, url: str, plays: NewestPlays, sessions: list[range]
 ) -> dict[str, Any]:
     """Send the plays of a listener; the last one of a session is the `last` of the service."""
     user = quote(str(plays.users[sessions[0].start]), safe="")

@@ -87,7 +87,7 @@ def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
         for row in report["scores"]
         if (row["recommender"], row["group"]) == ("in_order", "all")
     ]
-    values = {row["metric"]: row["value"]["value"] for row in scored}
+    values = {row["metric"]: row["value"] for row in scored}
     inverse = 1 / np.array(ranks)
     assert scored[0]["predictions"] == len(ranks)
     assert values == pytest.approx(
