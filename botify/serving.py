@@ -1,5 +1,6 @@
 """Serve under granian: it reads HTTP, and starts workers again that ended."""
 
+import asyncio
 import gc
 import logging
 import os
@@ -11,12 +12,13 @@ import threading
 import time
 from functools import partial
 from multiprocessing import set_start_method
+from multiprocessing.connection import wait
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server.mp import MPServer
+from granian.server.mp import MPServer, WorkerProcess
 from prometheus_client.multiprocess import mark_process_dead
 
 from botify.app import make_app, prepare
@@ -32,6 +34,7 @@ _RESPAWN_PAUSE_S = 0.5
 _PORT_WAIT_S = 5.0  # for workers of a killed service to leave the port
 _PARENT_CHECK_S = 0.5
 _SWITCH_S = 0.001  # after which a thread that answers a batch lets another one run
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOGGING = {"loggers": {"_granian": {"propagate": True}}, "handlers": {}}
 
 logger = logging.getLogger("botify")
@@ -87,8 +90,10 @@ def _load_worker(
     settings: ServiceSettings, model: ServedModel, master: int
 ) -> BufferedApp:
     """Make the application of a worker, in its process."""
-    # Ctrl-C reaches all processes; the master passes it on as SIGTERM
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    # runs once granian heeds it; Ctrl-C stays blocked, as the master passes it on as SIGTERM
+    asyncio.get_event_loop().call_soon(
+        signal.pthread_sigmask, signal.SIG_UNBLOCK, [signal.SIGTERM]
+    )
     threading.Thread(target=_end_with, args=(master,), daemon=True).start()
     try:
         service = Service(settings, model)
@@ -107,8 +112,27 @@ def _load_worker(
     )
 
 
+class _Worker(WorkerProcess):
+    """Granian's worker; no signal is lost while it starts, and its end is known at once."""
+
+    def start(self) -> None:
+        """Start the process with its signals blocked."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        super().start()  # type: ignore[no-untyped-call]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def is_alive(self) -> bool:
+        """Check whether the process runs, which another thread waits for as well."""
+        return not wait([self.inner.sentinel], timeout=0)
+
+
 class _Server(MPServer):
     """Granian's server; it goes on while a worker ends again and again."""
+
+    def _spawn_worker(self, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401  granian's
+        worker = super()._spawn_worker(*args, **options)
+        worker.__class__ = _Worker
+        return worker
 
     def _respawn_workers(
         self,
@@ -125,11 +149,10 @@ class _Server(MPServer):
 
 
 def _end_with(master: int) -> None:
-    """Stop this worker when its parent has died; while it starts, a signal may be lost."""
-    while True:
+    """Stop this worker when its parent has died."""
+    while os.getppid() == master:
         time.sleep(_PARENT_CHECK_S)
-        if os.getppid() != master:
-            os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def announce(settings: ServiceSettings, model: ServedModel, port: int) -> None:

@@ -1,10 +1,15 @@
 import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from botify.service import load_configured
-from botify.serving import announce
+from botify.serving import _Worker, announce
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 
 
@@ -26,3 +31,47 @@ def test_the_start_says_where_what_and_to_whom(
         "arm T1: next_track needs next_track.npz, which version one lacks; "
         "instead: top_pop, random",
     ]
+
+
+@pytest.mark.parametrize("fate", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_still_starts_ends_with_its_master(
+    tmp_path: Path, fate: signal.Signals
+) -> None:
+    catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
+    experiments = [{"name": "ONE", "arms": [{"recommender": "random"}]}]
+    words = [
+        f"catalogue={catalogue}",
+        f"log_dir={tmp_path}",
+        f"experiments={experiments}",
+        "port=0",
+        "stop_grace_s=600",
+    ]
+    script = f"""
+import os, signal, time
+from botify import serving
+from botify.settings import load_settings
+
+class SlowToStart(serving.Service):
+    def __init__(self, *args):
+        os.kill(os.getppid(), {fate:d})
+        while signal.SIGTERM not in signal.sigpending():
+            time.sleep(0.01)
+        super().__init__(*args)
+
+serving.Service = SlowToStart
+serving.serve(load_settings(None, {{}}, {words}))
+"""
+    # returns when the worker has closed the pipes, too
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == (0 if fate == signal.SIGTERM else -fate)
+    assert done.stderr == ""
+
+
+def test_a_worker_whose_end_another_thread_has_seen_is_not_alive() -> None:
+    worker = object.__new__(_Worker)
+    worker.inner = multiprocessing.get_context("spawn").Process(target=int)
+    worker.inner.start()
+    os.waitpid(worker.inner.pid, 0)
+    assert not worker.is_alive()

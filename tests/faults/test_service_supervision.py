@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -144,15 +142,3 @@ def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(
     assert sources.total() == len(load.answers), "none is of neither"
     assert min(sources.values()) > 50
     assert_all_logged(load, tmp_path / "log")
-
-
-def test_a_worker_whose_first_signal_is_lost_ends_with_its_master_too() -> None:
-    script = (
-        "import signal, threading\n"
-        "from botify import serving\n"
-        "came = threading.Semaphore(0)\n"
-        "signal.signal(signal.SIGTERM, lambda *_: came.release())\n"
-        "threading.Thread(target=serving._end_with, args=(0,), daemon=True).start()\n"
-        "assert all(came.acquire(timeout=60) for _ in range(2))\n"
-    )
-    subprocess.run([sys.executable, "-c", script], timeout=120, check=True)
