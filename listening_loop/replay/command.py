@@ -3,7 +3,7 @@
 import os
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -18,9 +18,9 @@ from listening_loop.processes import LISTS as PUBLISHED
 from listening_loop.processes import command, free_port, locked_folder, serving
 from listening_loop.replay.plays import read_plays
 from listening_loop.replay.report import write_report
-from listening_loop.replay.traffic import read_answers, read_lines, send_plays
+from listening_loop.replay.traffic import read_lines, send_plays
 from looplib.cli import Overrides, make_app
-from looplib.files import atomic_write_json
+from looplib.files import json_digest
 from looplib.progress import progress
 
 PROG = "listening-loop replay"
@@ -74,23 +74,26 @@ def main(
     plays = read_plays(file, version, parse_roles(columns) if columns else {}, preset)
     plays.facts.update(settings.model_dump(mode="json", include=_DECIDING))
     folder = out or published / "replay"
+    # answers to other plays, or of another version, are others
+    answered = folder / "answers" / json_digest(plays.facts)[:12]
+    answers = {}
     with locked_folder(folder):
-        keep_facts(folder / "replay.json", plays.facts)
-        answers = {}
+        answered.mkdir(parents=True, exist_ok=True)
         for name in dict.fromkeys(recommender):
-            answered = folder / "answers" / f"{name}.jsonl"
-            answered.parent.mkdir(exist_ok=True)
-            answered.touch()
-            if len(read_lines(answered)) < plays.listener[-1] + 1:
+            lines = answered / f"{name}.jsonl"
+            lines.touch()
+            if len(read_lines(lines)) < plays.listeners:
                 port = free_port()
-                words = serve(name, folder, overrides, published, port)
+                sets = [*overrides, *settings_of(name, folder)]
+                words = [f"--set={text}" for text in sets]
+                serve = command("serve", *words, published=published, port=port)
                 with (
-                    serving(words, port),
+                    serving(serve, port),
                     progress(f"Replay of {name}", len(plays.users), "plays") as report,
                 ):
                     url = f"http://127.0.0.1:{port}"
-                    send_plays(plays, url, answered, connections, report)
-            answers[name] = read_answers(answered)
+                    send_plays(plays, url, lines, connections, report)
+            answers[name] = lines
         write_report(plays, answers, folder)
     typer.echo(f"report  {folder / 'report.html'}")
 
@@ -115,35 +118,14 @@ def check_recommender(name: str, version: Path) -> None:
                 )
 
 
-def keep_facts(file: Path, facts: dict[str, Any]) -> None:
-    """Write what a folder replays; refuse a folder that replays something else.
-
-    Raises:
-        LoopError: It does.
-    """
-    if file.exists():
-        before = orjson.loads(file.read_bytes())
-        changed = [key for key in facts if facts[key] != before.get(key)]
-        if changed:
-            raise LoopError(
-                f"{file}: this replay began with another {', '.join(changed)}; "
-                "name another folder by --out"
-            )
-    atomic_write_json(file, facts)
-
-
-def serve(
-    name: str, folder: Path, overrides: list[str], published: Path, port: int
-) -> list[str]:
-    """Build the command of a service with one recommender, and sessions and a log of its own."""
+def settings_of(name: str, folder: Path) -> list[str]:
+    """List the settings of a service of one recommender, with sessions and a log of its own."""
     arms = [{"name": "C", "recommender": name}]
     experiments = orjson.dumps([{"name": "REPLAY", "arms": arms}]).decode()
-    settings = {
-        "experiments": experiments,
-        "log_dir": folder / "log" / name,
-        "redis_prefix": f"replay-{secrets.token_hex(4)}",
-        "seed": 0,
-    }
-    sets = [*overrides, *(f"{key}={value}" for key, value in settings.items())]
-    words = [f"--set={text}" for text in sets]
-    return command("serve", *words, published=published, host="127.0.0.1", port=port)
+    return [
+        f"experiments={experiments}",
+        f"log_dir={folder / 'log' / name}",
+        f"redis_prefix=replay-{secrets.token_hex(4)}",
+        "seed=0",
+        "host=127.0.0.1",
+    ]

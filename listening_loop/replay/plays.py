@@ -40,6 +40,11 @@ class NewestPlays:
     facts: dict[str, Any]  # for the report
 
     @property
+    def listeners(self) -> int:
+        """The number of listeners."""
+        return int(self.listener[-1]) + 1
+
+    @property
     def has_sessions(self) -> bool:
         """Whether it is known which plays are of a session."""
         return self.facts["sessions"] is not None
@@ -51,7 +56,7 @@ class NewestPlays:
 
     def sessions(self) -> list[list[range]]:
         """List the positions of the plays of each session, by listener."""
-        sessions: list[list[range]] = [[] for _ in range(self.listener[-1] + 1)]
+        sessions: list[list[range]] = [[] for _ in range(self.listeners)]
         starts = np.flatnonzero(self.opens)
         ends = np.append(starts[1:], len(self.opens))
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):

@@ -11,59 +11,53 @@ from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render
 from listening_loop.replay.plays import NewestPlays
-from listening_loop.replay.score import COMPARED, Rows, score
-from listening_loop.replay.traffic import Answers
+from listening_loop.replay.score import Rows, score
+from listening_loop.replay.traffic import COMPARED, SECONDS, read_answers
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.tables import output, table
 
-_SHOWN = {(COMPARED, group) for group in ("repeat", "new", "new listeners")}
 TITLE = "A prediction of what people played without us, not a lift"
 
 
-def write_report(plays: NewestPlays, answers: Mapping[str, Answers], out: Path) -> None:
-    """Write and print a report.
+def write_report(plays: NewestPlays, answers: Mapping[str, Path], out: Path) -> None:
+    """Score the files of recommenders' answers; write and print a report.
 
     The same plays give the same bytes of `report.json` and `report.html`; how long the answers took
     stands in `latency.json`.
     """
-    scores, comparisons = score(plays, answers)
+    values, coverage, latencies = {}, {}, {}
+    for name, file in answers.items():
+        values[name], recommended = read_answers(file)
+        coverage[name] = round(recommended / plays.facts["catalogue"], 6)
+        p50, p99 = np.quantile(1000 * values[name][SECONDS], [0.5, 0.99]).tolist()
+        latencies[name] = {"p50_ms": round(p50, 3), "p99_ms": round(p99, 3)}
+    scores, comparisons = score(plays, values)
     sentences = [*describe(plays, scores), *map(compare, comparisons)]
-    coverage = {
-        name: round(answer.recommended / plays.facts["catalogue"], 6)
-        for name, answer in answers.items()
-    }
-    values = {
+    shown: dict[str, Any] = {
         "title": TITLE,
         "sentences": sentences,
         "coverage": coverage,
         "scores": scores,
     }
-    latencies = {}
-    for name, answer in answers.items():
-        p50, p99 = np.quantile(1000 * answer.seconds, [0.5, 0.99]).round(3).tolist()
-        latencies[name] = {"p50_ms": p50, "p99_ms": p99}
+    document = {"replay": plays.facts, **shown, "comparisons": comparisons}
+    atomic_write_json(out / "report.json", document)
     atomic_write_json(out / "latency.json", latencies)
-    atomic_write_json(
-        out / "report.json",
-        {"replay": plays.facts, **values, "comparisons": comparisons},
-    )
-    page = render(
-        [Path(__file__).parent], "page.html.jinja", **values, figure=_draw(scores)
-    )
+    folders = [Path(__file__).parent]
+    page = render(folders, "page.html.jinja", figure=_draw(scores), **shown)
     atomic_write_text(out / "report.html", page)
-    rows: dict[str, dict[str, float]] = {name: {} for name in answers}
+    cells: dict[tuple[str, str], list[str]] = {}
     for row in scores:
-        cells = rows[row["recommender"]]
-        if row["group"] == "all":
-            cells[row["metric"]] = row["value"]
-        elif (row["metric"], row["group"]) in _SHOWN:
-            cells[row["group"]] = row["value"]
-    for name, cells in rows.items():
-        cells |= {"coverage": coverage[name], **latencies[name]}
-    texts = [[name, *map(numbers.number, row.values())] for name, row in rows.items()]
-    names = ["recommender", *next(iter(rows.values()))]
+        key = row["recommender"], row["group"]
+        cells.setdefault(key, []).append(numbers.number(row["value"]))
+    metrics = dict.fromkeys(row["metric"] for row in scores)
+    rows = [[*key, *texts] for key, texts in cells.items()]
     console = output()
-    console.print(table(names, texts, needed=4, numbers_from=1))
+    names = ["recommender", "plays", *metrics]
+    console.print(table(names, rows, needed=4, numbers_from=2))
+    for name, latency in latencies.items():
+        p50, p99 = map(numbers.number, latency.values())
+        share = numbers.percent(100 * coverage[name])
+        sentences.append(f"{name}: answers in {p50} ms, p99 {p99} ms; coverage {share}")
     for text in sentences:
         console.print(Text(text))
     console.print(Text(f"{TITLE}.", style="bold"))
@@ -72,14 +66,13 @@ def write_report(plays: NewestPlays, answers: Mapping[str, Answers], out: Path) 
 def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
     """Describe what was replayed, a sentence each."""
     facts = plays.facts
-    listeners = int(plays.listener[-1]) + 1
     familiar = len(np.unique(plays.listener[plays.is_known]))
     sessions = "sessions unknown, as the plays have no times"
     if plays.has_sessions:
         sessions = f"{facts['sessions']:,} sessions"
     yield (
         f"{len(plays.tracks):,} plays, {facts['split']}, {sessions}; {familiar:,} listeners whom "
-        f"version {facts['version']} has learned from, {listeners - familiar:,} new ones."
+        f"version {facts['version']} has learned from, {plays.listeners - familiar:,} new ones."
     )
     predictions = scores[0]["predictions"]
     yield (

@@ -18,12 +18,9 @@ from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
 from analysis.statistics.effects import CONFIDENCE, Interval
 from listening_loop.replay.plays import NewestPlays
-from listening_loop.replay.traffic import LENGTH, Answers
+from listening_loop.replay.traffic import METRICS
 from looplib.arrays import BoolArray, FloatArray
 
-COMPARED = "precision@20"
-REST = "rest@20"  # unknown where sessions are
-METRICS = ("precision@1", COMPARED, "mrr", REST)
 _PLACES = (1, 2, 3, 6, 11, 21)  # in a session, from which a group begins
 _RESAMPLES = 1000
 _DIGITS = 6  # of values; later ones may differ between machines
@@ -62,26 +59,26 @@ def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
     return {name: flags for name, flags in groups.items() if flags.any()}
 
 
-def score(plays: NewestPlays, answers: Mapping[str, Answers]) -> tuple[Rows, Rows]:
-    """Score the answers of each recommender by group, and compare them in pairs.
+def score(
+    plays: NewestPlays, answers: Mapping[str, Mapping[str, FloatArray]]
+) -> tuple[Rows, Rows]:
+    """Score the answers of recommenders by group, and compare them in pairs.
 
     Returns:
         The value of each recommender, group and metric; the differences of each pair.
     """
     groups = group_plays(plays)
     metrics = METRICS if plays.has_sessions else METRICS[:-1]
-    values = {name: _metrics(answer) for name, answer in answers.items()}
     listener = plays.listener[plays.has_next]
-    listeners = int(plays.listener[-1]) + 1
     columns = list(product(answers, groups, metrics))
-    sums, counts = np.zeros((2, listeners, len(columns)))
+    sums, counts = np.zeros((2, plays.listeners, len(columns)))
     for column, (name, group, metric) in enumerate(columns):
         flags = groups[group]
-        weights = values[name][metric][flags]
-        sums[:, column] = np.bincount(listener[flags], weights, listeners)
-        counts[:, column] = np.bincount(listener[flags], minlength=listeners)
+        weights = answers[name][metric][flags]
+        sums[:, column] = np.bincount(listener[flags], weights, plays.listeners)
+        counts[:, column] = np.bincount(listener[flags], minlength=plays.listeners)
     whole = bootstrap.divide(sums.sum(axis=0), counts.sum(axis=0))
-    resamples = Resamples(listeners, _RESAMPLES, seed=0)
+    resamples = Resamples(plays.listeners, _RESAMPLES, seed=0)
     drawn = bootstrap.estimate(resamples, sums, counts)
     estimates = dict(zip(columns, np.vstack([whole, drawn]).T, strict=True))
     scores = []
@@ -100,15 +97,6 @@ def score(plays: NewestPlays, answers: Mapping[str, Answers]) -> tuple[Rows, Row
         ratio = _interval(bootstrap.divide(a, b))
         differences.append(row | {"difference": difference, "ratio": ratio})
     return scores, differences
-
-
-def _metrics(answers: Answers) -> dict[str, FloatArray]:
-    """Compute the metrics of each play with a next one."""
-    is_hit = (answers.ranks > 0).astype(np.float64)
-    is_first = (answers.ranks == 1).astype(np.float64)
-    reciprocal = bootstrap.divide(is_hit, answers.ranks.astype(np.float64))
-    columns = (is_first, is_hit, reciprocal, answers.rest / LENGTH)
-    return dict(zip(METRICS, columns, strict=True))
 
 
 def _interval(estimates: FloatArray) -> Interval:

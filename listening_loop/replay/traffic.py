@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -23,20 +22,16 @@ from yarl import URL  # which aiohttp brings
 
 from listening_loop.errors import LoopError
 from listening_loop.replay.plays import NewestPlays
-from looplib.arrays import FloatArray, IntArray
+from looplib.arrays import FloatArray
 
 LENGTH = 20  # of the rankings
 _TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # seconds, after which an answer is lost
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a recommender predicted, for each play with a next one in its session, in order."""
-
-    ranks: IntArray  # of the next track in the ranking, from 1; 0 where it is not there
-    rest: IntArray  # tracks of the ranking that are played in the rest of the session
-    seconds: FloatArray  # until the answer
-    recommended: int  # distinct tracks, by anybody
+COMPARED = "precision@20"
+REST = "rest@20"  # unknown where sessions are
+METRICS = ("precision@1", COMPARED, "mrr", REST)
+SECONDS = "seconds"  # until the answer
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
@@ -46,15 +41,19 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: line["listener"])
 
 
-def read_answers(file: Path) -> Answers:
-    """Read the answers of all listeners from a file."""
+def read_answers(file: Path) -> tuple[dict[str, FloatArray], int]:
+    """Read the answers of all listeners from a file.
+
+    Returns:
+        The metrics and the seconds of each play with a next one; how many distinct tracks were
+        recommended.
+    """
     lines = read_lines(file)
-    ranks, rest, seconds = (
-        np.concatenate([np.array(line[name], kind) for line in lines])
-        for name, kind in (("ranks", np.int64), ("rest", np.int64), ("seconds", float))
-    )
-    recommended = set().union(*(line["tracks"] for line in lines))
-    return Answers(ranks, rest, seconds, len(recommended))
+    values = {
+        name: np.concatenate([np.array(line[name], float) for line in lines])
+        for name in (*METRICS, SECONDS)
+    }
+    return values, len(set().union(*(line["tracks"] for line in lines)))
 
 
 def send_plays(
@@ -126,7 +125,7 @@ async def _send_listener(
     user = quote(str(plays.users[sessions[0].start]), safe="")
     to_next = URL(f"{url}/next/{user}", encoded=True)
     to_last = URL(f"{url}/last/{user}", encoded=True)
-    ranks, rest, seconds = [], [], []
+    values: dict[str, list[float]] = {name: [] for name in (*METRICS, SECONDS)}
     recommended: set[Any] = set()
     for session in sessions:
         for play in session:
@@ -137,15 +136,18 @@ async def _send_listener(
                 continue
             began = time.perf_counter()
             answer = await _post(http, to_next, request | {"n": LENGTH})
-            seconds.append(round(time.perf_counter() - began, 6))
+            seconds = round(time.perf_counter() - began, 6)
             ranking = answer["tracks"]
             following = plays.tracks[play + 1 : session.stop]
-            is_hit = following[0] in ranking
-            ranks.append(ranking.index(following[0]) + 1 if is_hit else 0)
-            rest.append(len(set(following).intersection(ranking)))
+            rank = 0
+            if following[0] in ranking:
+                rank = ranking.index(following[0]) + 1
+            rest = len(set(following).intersection(ranking)) / LENGTH
+            scored = (rank == 1, rank > 0, 1 / rank if rank else 0, rest, seconds)
+            for column, value in zip(values.values(), scored, strict=True):
+                column.append(value)
             recommended.update(ranking)
-    tracks = list(recommended)
-    return {"ranks": ranks, "rest": rest, "seconds": seconds, "tracks": tracks}
+    return {**values, "tracks": list(recommended)}
 
 
 async def _post(

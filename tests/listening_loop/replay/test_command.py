@@ -117,14 +117,15 @@ def test_the_same_plays_give_the_same_bytes_after_a_kill_and_on_redis(
     assert main(words(order, file, export, shared, *redis)) == 0
     argv = [sys.executable, "-m", "listening_loop.command"]
     argv += words(order, file, export, killed, "--connections", "2")
-    answers = killed / "answers/next_track.jsonl"
     with subprocess.Popen(argv) as process:
+        pattern = "answers/*/next_track.jsonl"
         wait_until(
-            lambda: answers.exists() and answers.stat().st_size > 0,
+            lambda: any(file.stat().st_size for file in killed.glob(pattern)),
             "answers",
             [process],
         )
         process.kill()
+    (answers,) = killed.glob(pattern)
     with answers.open("ab") as file_of_answers:
         file_of_answers.write(b'{"listener": 3, "ra')  # torn
     assert main(words(order, file, export, killed)) == 0
@@ -166,7 +167,7 @@ def test_what_cannot_be_replayed_is_refused(
     assert "--recommender next_track reads next_track.npz, which" in problem
 
 
-def test_a_folder_keeps_to_its_plays_and_tracks_that_are_not_there_are_counted(
+def test_new_listeners_are_told_apart_and_tracks_that_are_not_there_counted(
     older: Older, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, export = older("position")
@@ -179,5 +180,3 @@ def test_a_folder_keeps_to_its_plays_and_tracks_that_are_not_there_are_counted(
     assert "that the catalogue lacks, and no ranking has: 1." in printed
     assert "1 new ones" in printed
     assert "new listeners" in {row["group"] for row in report_of(out)["scores"]}
-    assert main(words("position", file, export, out)) == 2
-    assert "began with another plays, lacking" in capsys.readouterr().err
