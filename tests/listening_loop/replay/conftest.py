@@ -50,7 +50,7 @@ def publish(folder: Path, order: str, **options: object) -> tuple[Path, Path]:
         next_track=NextTrackConfig(),
         split=Split(kind="newest", holdout=0.25),
     )
-    config = ExportConfig(publish_anyway=True, **options)  # type: ignore[arg-type]  # any option
+    config = ExportConfig(publish_anyway=True, **options)
     export_run(run, folder / "export", config)
     return file, folder / "export"
 
