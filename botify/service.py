@@ -309,7 +309,7 @@ def make_sessions(
     return RedisSessions(
         settings.redis_url.get_secret_value(),
         # catalogues that number their tracks differently are kept apart
-        f"botify:{catalogue_sha256[:12]}:",
+        f"{settings.redis_prefix}:{catalogue_sha256[:12]}:",
         silence_s=settings.session_silence_s,
         timeout_s=settings.redis_timeout_s,
     )

@@ -13,6 +13,7 @@ from looplib.progress import say
 from recsys.cluster.processes import usable_cores
 from recsys.config import NextTrackConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.layout import SplitName
 from recsys.errors import SearchError
 from recsys.next_track.model import NextTrackModel
 from recsys.next_track.score import (
@@ -33,9 +34,10 @@ def write_next_track(
     users: Ids,
     tracks: Ids,
     *,
+    split: SplitName,
     anyway: bool,
 ) -> Mapping[str, Any] | None:
-    """Compare the model with simple rules, fit it on all sessions, and write it to a folder.
+    """Compare the model with simple rules, fit it on those of a split, and write it to a folder.
 
     A model that is not significantly better than each rule is not written, unless `anyway`. Users
     and tracks are the ids that came in.
@@ -43,7 +45,7 @@ def write_next_track(
     Returns:
         The manifest's section about it; None where there are too few sessions.
     """
-    sessions = load_sessions(store, config, dataset)
+    sessions = load_sessions(store, config, dataset, split)
     section = config.next_track or NextTrackConfig()
     threads = usable_cores()
     older, newest = sessions.split(HELD_OUT)

@@ -217,7 +217,7 @@ def test_a_store_without_sessions_is_refused_before_any_fit(
         f"store: {tmp_path / 'store'}\nrun: {tmp_path / 'run'}\nnext_track: {{}}\n"
     )
     assert run(search.app, search.PROG, ["--config", str(config)]) == 2
-    assert "next_track learns from sessions" in error_line(capsys)
+    assert "next_track learns from what follows" in error_line(capsys)
 
 
 def test_sessions_of_one_track_each_leave_it_out_in_one_line(tmp_path: Path) -> None:
