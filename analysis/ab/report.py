@@ -162,7 +162,7 @@ def _report_on_events(
             open_values(events, metric), metric, skewed=metric.name in config.primary
         )
     ]
-    arms = _order_arms({row.arm for row in moments}, config.control, name)
+    arms = _order_arms(sorted({row.arm for row in moments}), config.control, name)
     measurements = by_metric(moments, arms)
     sizes = _sizes(measurements, arms)
     histograms = read_histograms(events, config.reported, sizes)
