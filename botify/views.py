@@ -34,6 +34,15 @@ _DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
 logger = logging.getLogger("botify")
 
+# nothing is fetched, nothing runs, and no other site shows the page in a frame
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+_LOCAL = ("", "localhost", "127.0.0.1", "[::1]")  # HTTP/1.0 may name none
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 views = Blueprint("views", __name__)
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -165,7 +174,8 @@ def page() -> ResponseReturnValue:
     bodies = _service().bodies
     track = bodies.catalogue.ids[0]
     user = "someone" if bodies.text_users else 7
-    return render_template("docs.html", user=user, track=track, **_document())
+    text = render_template("docs.html", user=user, track=track, **_document())
+    return text, HTTPStatus.OK, _PAGE_HEADERS
 
 
 @admin.before_request
@@ -192,6 +202,24 @@ def roll_back() -> ResponseReturnValue:
     service = _service()
     version = service.bodies.version(request.get_data())
     return {"version": service.versions.roll_back(version).version}
+
+
+@views.before_app_request
+def refuse_other_sites() -> None:
+    """Refuse what a page of another site may ask through a browser on this machine."""
+    hosts = _service().settings.hosts
+    name = request.host.rsplit(":", 1)[0]
+    if request.environ["SERVER_NAME"] in _LOOPBACK and name not in (*_LOCAL, *hosts):
+        abort(403, f"asked as {name}; if that is right, add it to hosts")
+    if request.method != "POST":
+        return
+    if request.mimetype not in ("", "application/json"):
+        abort(415, "send the header Content-Type: application/json")
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    is_foreign = origin and origin.partition("://")[2] != request.host
+    if is_foreign or site not in ("none", "same-origin"):
+        abort(403, f"asked by a page of another site: {origin}")
 
 
 @views.app_errorhandler(Exception)

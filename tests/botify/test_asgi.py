@@ -80,7 +80,7 @@ def test_only_a_whole_body_is_answered_and_logged(
     status: int,
     error: str | None,
 ) -> None:
-    service = make_service(body_limit_bytes=2000)
+    service = make_service(body_limit_bytes=2000, hosts=["botify"])
     flask = make_app(service)
     app = BufferedApp(
         flask,
@@ -156,4 +156,4 @@ def test_of_too_many_long_requests_the_last_are_refused_and_short_ones_pass() ->
 
     answers = asyncio.run(flood())
     assert [status for status, _ in answers] == [200] * 64 + [503] * 6
-    assert "too many long requests" in answers[-1][1]["error"]
+    assert "too many requests" in answers[-1][1]["error"]
