@@ -11,7 +11,6 @@ import tempfile
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -34,7 +33,7 @@ EXPERIMENTS = ("ALS", "AA")
 
 def main(
     log: Path = SEED_LOG,
-    repeats: Annotated[int, typer.Option(min=1)] = 3,
+    repeats: int = 3,
 ) -> None:
     """Time the report and the notebook's way in turns."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:

@@ -50,7 +50,7 @@ def main(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 2,
     iterations: Annotated[int, typer.Option(min=FIXED, help="At most so many.")] = 10,
-    repeats: Annotated[int, typer.Option(min=1)] = 3,
+    repeats: int = 3,
     shape: Annotated[
         str | None, typer.Option(help="360k or ml20m: beside published figures.")
     ] = None,

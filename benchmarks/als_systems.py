@@ -6,7 +6,6 @@ Each gets the same `Data` and hyperparameters; `benchmarks.als` measures them.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -96,12 +95,7 @@ def implicit(data: Data, params: AlsConfig, iterations: int) -> Iterator[Factors
         yield Factors(users, items)
 
 
-def irspack(
-    data: Data,
-    params: AlsConfig,
-    iterations: int,
-    solver: Literal["CG", "IALSPP"] = "CG",
-) -> Iterator[Factors]:
+def irspack(data: Data, params: AlsConfig, iterations: int) -> Iterator[Factors]:
     """Fit with irspack."""
     from irspack import IALSRecommender
 
@@ -112,7 +106,6 @@ def irspack(
         reg=params.regularization,
         nu=0.0,
         loss_type="ORIGINAL",
-        solver_type=solver,
         random_seed=data.scorer.seed,
         n_threads=data.scorer.threads,
     )
@@ -126,5 +119,4 @@ SYSTEMS: dict[str, System] = {
     "ours": ours,
     "implicit": implicit,
     "irspack": irspack,
-    "irspack iALS++": partial(irspack, solver="IALSPP"),
 }

@@ -53,17 +53,13 @@ def main(
     ] = Path("out/homework"),
     sessions: Annotated[int, typer.Option(help="Sessions to learn from.")] = 1_300_000,
     episodes: Annotated[int, typer.Option(help="Sessions of the experiment.")] = 2000,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="key=value over the search's settings."),
-    ] = None,
 ) -> None:
     """Run the six steps, and print the table of their times."""
     shutil.rmtree(out, ignore_errors=True)
     world = Path("configs/world/course.yaml")
     measure_module("sim.world", config=world, out=out / "world")
     times = {}
-    for name, step in steps_of(out, sessions, episodes, changes or []).items():
+    for name, step in steps_of(out, sessions, episodes).items():
         console.print(f"{name} …")
         times[name] = step()
     report = orjson.loads((out / "report" / "report.json").read_bytes())
@@ -85,16 +81,11 @@ def main(
 
 
 def steps_of(
-    out: Path, sessions: int, episodes: int, changes: list[str]
+    out: Path, sessions: int, episodes: int
 ) -> dict[str, Callable[[], Measured]]:
     """List the steps by name, in order."""
     world, log, store, run = (out / name for name in ("world", "log", "store", "run"))
-    changes = [f"catalogue={world / 'tracks.json'}", *changes]
-    search = [
-        "recsys.search",
-        "--no-export",
-        *(f"--set={change}" for change in changes),
-    ]
+    catalogue = f"--set=catalogue={world / 'tracks.json'}"
     return {
         "collect": partial(
             measure_module, "sim.run", world=world, log=log, episodes=sessions, seed=1
@@ -102,7 +93,9 @@ def steps_of(
         "ingest": partial(measure_module, "recsys.ingest", log, store=store),
         "search": partial(
             measure_module,
-            *search,
+            "recsys.search",
+            "--no-export",
+            catalogue,
             config=CONFIGS / "search.yaml",
             store=store,
             run=run,

@@ -29,7 +29,7 @@ FROM range($rows) AS numbers(i)
 
 def main(
     rows: Annotated[int, typer.Option(min=1000)] = 10_000_000,
-    repeats: Annotated[int, typer.Option(min=1)] = 3,
+    repeats: int = 3,
 ) -> None:
     """Make the files, and time reports on them in turns."""
     cells = []

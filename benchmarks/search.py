@@ -54,7 +54,7 @@ def compare(
     store: Annotated[
         Path, typer.Option(help="Session store, whose cache is emptied.")
     ] = harness.SEED_STORE,
-    repeats: Annotated[int, typer.Option(min=1)] = 2,
+    repeats: int = 2,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path(
         "out/benchmark"
     ),

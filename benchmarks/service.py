@@ -72,7 +72,7 @@ Load = tuple[float, float, float, int]
 
 
 def main(
-    repeats: Annotated[int, typer.Option(min=1)] = 3,
+    repeats: int = 3,
     threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 2,
     duration_s: Annotated[int, typer.Option(min=1, help="Of a turn.")] = 4,
 ) -> None:

@@ -76,6 +76,9 @@ class AbConfig(Config):
     # Listeners that every arm needs before anything is decided: with fewer the intervals of a
     # metric that a few listeners dominate contain the true effect less often than they say
     min_listeners: Annotated[int, Field(ge=2)] = 200
+    # Days (UTC) that it runs before anything is decided, whole weeks at best; of a table without
+    # dates they are not known
+    min_days: Annotated[int, Field(ge=1)] = 7
     # when the experiment ends; without, it may be analysed and stopped at any time
     fixed_horizon: FixedHorizon | None = None
     # Listeners of two arms in a small experiment: from so many to ten thousand times as many the

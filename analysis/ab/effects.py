@@ -166,9 +166,10 @@ def compare(
 def relative_effect(effect: Effect) -> Interval:
     """Express an effect in %; without numbers where the control's value may be 0."""
     control = effect.control
-    relative = effect.relative.scaled(100)
+    # of a negative mean, in % of its size
+    relative = effect.relative.scaled(math.copysign(100, control.value))
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
-    if may_be_zero or relative.value > _MOST_PCT:
+    if may_be_zero or abs(relative.value) > _MOST_PCT:
         return effects.NO_INTERVAL
     return relative
 
@@ -221,12 +222,17 @@ def _describe(
         guardrail = config.limits[metric.name]
         margins = guardrail.model_dump(include={"margin", "margin_pct"})
         described = replace(described, **margins)
-        return replace(described, guardrail=_state(described))
+        # what is the same of all listeners, as sessions are on the first day, has not moved yet
+        is_open = effect.standard_error == 0 and effect.control.value != 0
+        can_move = metric.quantile is not None or not is_open
+        return replace(described, guardrail=_state(described, can_move))
     return described
 
 
-def _state(effect: MetricEffect) -> GuardrailState:
+def _state(effect: MetricEffect, can_move: bool) -> GuardrailState:
     """Return "kept" if the interval is within the margin, "broken" if it is beyond."""
+    if not can_move:
+        return "unclear"
     if effect.loss.lower > effect.allowed_loss:
         return "broken"
     return "kept" if effect.loss.upper <= effect.allowed_loss else "unclear"

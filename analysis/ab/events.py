@@ -277,12 +277,13 @@ def read_arrivals(events: Events) -> pa.Table:
     return queries.fetch_table(events.connection, "ab/arrivals")
 
 
-def find_end(arrivals: pa.Table, planned: int) -> tuple[float, int, int]:
+def find_end(arrivals: pa.Table, planned: int, min_days: int) -> tuple[float, int, int]:
     """Find the end of an experiment: that of the day by which the planned listeners had come.
 
     Args:
         arrivals: Of `read_arrivals`.
         planned: Listeners.
+        min_days: Days that it runs at least.
 
     Returns:
         The share of the listeners that has come, the end in ms since the epoch, and how many events
@@ -293,5 +294,5 @@ def find_end(arrivals: pa.Table, planned: int) -> tuple[float, int, int]:
     progress = float(arrived[-1] / planned)
     if progress < 1:
         return progress, NO_END, 0
-    last = int(days[np.argmax(arrived >= planned)])
+    last = int(max(days[np.argmax(arrived >= planned)], days[0] + min_days - 1))
     return progress, (last + 1) * DAY_MS, int(events[days > last].sum())

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
 from analysis.logs.lines import LineCounts, Reject
@@ -50,9 +52,13 @@ class Evidence:
     is_final: bool = False  # whether the fixed horizon is reached
     # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
     span_ms: tuple[int, int] = (0, 0)
-    left_out: int = 0  # events after the fixed horizon
+    left_out: int = 0  # events, or times of a table, after the fixed horizon
     # what looks like an arm that was renamed: (an arm, its last ms, another, its first ms)
     renamed: tuple[str, int, str, int] | None = None
+    # a metric and an arm: whose row of aggregates stood still while another arm's moved
+    frozen: tuple[str, str] | None = None
+    # a primary metric and an arm all of whose listeners have the same value
+    constant: tuple[str, str] | None = None
     # of the listeners' shares in it, the largest of an arm, by primary metric; none where unknown
     skewness: Mapping[str, float] = field(default_factory=dict)
     quality: Quality = Quality()  # of the events
@@ -68,6 +74,18 @@ class Evidence:
         """Days from the experiment's first event to its last; 0 where times are unknown."""
         first_ms, last_ms = self.span_ms
         return (last_ms - first_ms) / DAY_MS
+
+    @property
+    def calendar_days(self) -> int:
+        """Days (UTC) from that of the first event to that of the last, with both."""
+        first_ms, last_ms = self.span_ms
+        return last_ms // DAY_MS - first_ms // DAY_MS + 1
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """ISO dates of the first and the last event; none where times are unknown."""
+        days = np.array(self.span_ms, "datetime64[ms]").astype("datetime64[D]")
+        return tuple(map(str, days)) if self.span_ms[1] else ()
 
     def title(self, arm: str) -> str:
         """Name an arm with its recommender, such as "T3 (in_order)"."""

@@ -19,6 +19,8 @@ from analysis.statistics.moments import Moments, Quantity
 
 RATIO = Quantity("numerator", "denominator")
 PAST = Quantity("past_numerator", "past_denominator")
+# of listeners' values, in parts of their mean; less is rounding
+_LEAST_VARIATION = 1e-7
 VALUES = ("numerator", "denominator", "past_numerator", "past_denominator")
 
 
@@ -114,6 +116,18 @@ def by_metric(
         if not row.segment:
             arranged.setdefault(row.metric, {})[row.arm] = row.moments
     return arranged
+
+
+def find_constant(
+    measurements: Mapping[str, Mapping[str, Moments]], metrics: Iterable[str]
+) -> tuple[str, str] | None:
+    """Find a metric and an arm all of whose listeners have the same value."""
+    for metric in metrics:
+        for arm, moments in measurements[metric].items():
+            least = (_LEAST_VARIATION * moments.mean(RATIO)) ** 2
+            if moments.count > 1 and moments.variance(RATIO) <= least:
+                return metric, arm
+    return None
 
 
 def largest_skewness(rows: Iterable[MetricMoments]) -> dict[str, float]:

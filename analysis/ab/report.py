@@ -6,12 +6,11 @@ as the effect on a control whose mean is 0, is NaN, and null in JSON. Everything
 control first.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import (
@@ -38,13 +37,21 @@ from analysis.ab.listeners import (
     open_values,
     read_histograms,
 )
-from analysis.ab.moments import RATIO, by_metric, largest_skewness, read_moments
+from analysis.ab.moments import (
+    RATIO,
+    by_metric,
+    find_constant,
+    largest_skewness,
+    read_moments,
+)
 from analysis.ab.table import Table, read_table
 from analysis.ab.verdict import ArmVerdict, Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.experiments import Experiment
+
+_OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +61,9 @@ class Report(Evidence):
     experiment: str  # its name
     control: str  # the arm that the others are compared with
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
-    min_listeners: int  # that every arm needs before anything is decided
+    # that every arm needs, and days that it runs, before anything is decided
+    min_listeners: int
+    min_days: int
     fixed_horizon: int | None  # planned listeners, by whose bounds is decided
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     verdict: Verdict  # what to do
@@ -79,12 +88,6 @@ class Report(Evidence):
         """The arm that is shipped or waited for."""
         arms = (arm for arm in self.verdict.arms if arm.outcome == "subject")
         return next(arms, None)
-
-    @property
-    def dates(self) -> tuple[str, ...]:
-        """ISO dates of the first and the last event; none where times are unknown."""
-        days = np.array(self.span_ms, "datetime64[ms]").astype("datetime64[D]")
-        return tuple(map(str, days)) if self.span_ms[1] else ()
 
 
 def build_report(
@@ -114,7 +117,8 @@ def build_report(
         progress, end_ms, left_out = 0.0, NO_END, 0
         if config.fixed_horizon:
             planned = config.fixed_horizon.listeners
-            progress, end_ms, left_out = find_end(read_arrivals(events), planned)
+            arrivals = read_arrivals(events)
+            progress, end_ms, left_out = find_end(arrivals, planned, config.min_days)
         start_ms = min(row["first_ms"] for row in logged.values())
         answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
         recommenders = answering | config.recommenders
@@ -142,6 +146,7 @@ def build_report(
             is_final=analysis.is_final,
             left_out=left_out,
             skewness=largest_skewness(moments),
+            constant=find_constant(measurements, config.primary),
             rejected=events.rejected,
             **summarize_quality(
                 events.connection.table("quality").to_arrow_table().to_pylist()
@@ -180,7 +185,7 @@ def report_on_table(
     Raises:
         AnalysisError: It cannot be read, or has nothing to compare.
     """
-    moments, span_ms = read_table(table, config.reported, config.primary)
+    moments, known = read_table(table, config)
     arms = {
         metric.name: {row.arm for row in moments if row.metric == metric.name}
         for metric in config.reported
@@ -193,7 +198,12 @@ def report_on_table(
         for arm, row in values.items():
             sizes[arm] = max(row.count, sizes[arm])
     total = sum(sizes.values())
-    planned = config.fixed_horizon.listeners if config.fixed_horizon else 1
+    planned = config.fixed_horizon.listeners if config.fixed_horizon else math.inf
+    can_be_cut = known.get("left_out") or any(known.get("span_ms", ()))
+    if total > _OVERSHOOT * planned and not can_be_cut:
+        problem = f"{total:,} listeners, and {planned:,} are planned"
+        advice = "leave out those who came after the day on which these were reached"
+        raise AnalysisError(f"{table.name}: {problem}; {advice}")
     analysis = InterimAnalysis(config, total / planned)
     evidence = Evidence(
         listeners=sizes,
@@ -203,8 +213,9 @@ def report_on_table(
         effects=metric_effects(measurements, analysis),
         beats=better_pairs(measurements, analysis),
         is_final=analysis.is_final,
-        span_ms=span_ms,
         skewness=largest_skewness(moments),
+        constant=find_constant(measurements, config.primary),
+        **known,
     )
     name = name or table.name
     return conclude(evidence, analysis, name, plan, (name,))
@@ -226,6 +237,7 @@ def conclude(
         control=config.control,
         alpha=config.alpha,
         min_listeners=config.min_listeners,
+        min_days=config.min_days,
         fixed_horizon=planned.listeners if planned else None,
         is_adjusted=config.cuped,
         verdict=decide(evidence, analysis),

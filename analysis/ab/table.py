@@ -5,20 +5,24 @@ or aggregates of them. Out: the same moments as of a log. The database sums up a
 comes here is a row an arm.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 
 from analysis import queries
+from analysis.ab.config import AbConfig
 from analysis.ab.metrics import ROWS, Metric
 from analysis.ab.moments import VALUES, MetricMoments, from_row, read_moments
 from analysis.errors import AnalysisError
 from analysis.queries import Column, Constant, Function, Star
 
+_SURELY_SOME = 20  # are expected: that none comes has a chance of e^-20
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
 
@@ -75,28 +79,28 @@ def open_table(
 
 
 def read_table(
-    table: Table, metrics: Sequence[Metric], skewed: Collection[str] = ()
-) -> tuple[list[MetricMoments], tuple[int, int]]:
-    """Read the moments of metrics by arm, and the first and last time in ms since the epoch.
+    table: Table, config: AbConfig
+) -> tuple[list[MetricMoments], dict[str, Any]]:
+    """Read the moments of metrics by arm, and what aggregates say of `Evidence` beside.
 
     A metric's numerator and denominator are columns of the table, or `ROWS`; aggregates have it by
-    its name. Times are 0 where they are unknown.
+    its name.
 
     Args:
         table: It.
-        metrics: What is read.
-        skewed: Names of those whose skewness is wanted; aggregates have none.
+        config: Of the metrics.
 
     Raises:
         AnalysisError: A column is missing, has gaps or holds no numbers; a listener is in two arms;
             or aggregates cannot be, as when a variance is negative or a count falls.
     """
     if set(_AGGREGATES) <= set(table.rows.columns):
-        return _read_aggregates(table, metrics)
+        return _read_aggregates(table, config)
     moments = []
-    for metric in metrics:
+    for metric in config.reported:
         values = select_values(table, metric)
-        moments += read_moments(values, metric, skewed=metric.name in skewed)
+        is_skewed = metric.name in config.primary
+        moments += read_moments(values, metric, skewed=is_skewed)
     rows = "listeners" if table.listener else "rows"
     for row in moments:
         lacking = row.listeners if row.arm is None else 0
@@ -106,7 +110,7 @@ def read_table(
                 f"{missing:,} {rows} have no {column}; leave them out, or fill them"
             )
             raise AnalysisError(f"{table.name}: {problem}")
-    return moments, (0, 0)
+    return moments, {}
 
 
 def select_values(table: Table, metric: Metric) -> queries.Rows:
@@ -139,19 +143,42 @@ def select_values(table: Table, metric: Metric) -> queries.Rows:
 
 
 def _read_aggregates(
-    table: Table, metrics: Sequence[Metric]
-) -> tuple[list[MetricMoments], tuple[int, int]]:
+    table: Table, config: AbConfig
+) -> tuple[list[MetricMoments], dict[str, Any]]:
     """Read the aggregates of metrics at the last time, if nothing is wrong with them."""
+    planned = config.fixed_horizon.listeners if config.fixed_horizon else None
     arm = table.column(table.arm).alias("arm")
     rest = Star(exclude=[table.arm])
-    names = [metric.name for metric in metrics]
+    names = [metric.name for metric in config.reported]
     with queries.connect(threads=1) as connection:
         connection.register("aggregates", table.rows.select(arm, rest).to_arrow_table())
         queries.materialize(connection, "timed", "ab/timed_aggregates", metrics=names)
         errors = queries.fetch_table(connection, "ab/aggregate_errors", metrics=names)
         for error in errors["error"].to_pylist():
             raise AnalysisError(f"{table.name}: {error}")
-        rows = queries.fetch_table(connection, "ab/last_aggregates").to_pylist()
-    first_ms, last_ms = ([row[key] for row in rows] for key in ("first_ms", "last_ms"))
-    span_ms = (min(first_ms, default=0), max(last_ms, default=0))
-    return [from_row(row["metric"], row) for row in rows], span_ms
+        rows = queries.fetch_table(
+            connection,
+            "ab/last_aggregates",
+            planned=planned,
+            min_days=config.min_days,
+        ).to_pylist()
+    first_ms, last_ms, left_out = (
+        [row[key] for row in rows] for key in ("first_ms", "last_ms", "left_out")
+    )
+    return [from_row(row["metric"], row) for row in rows], {
+        "span_ms": (min(first_ms), max(last_ms)),
+        "left_out": max(left_out),
+        "frozen": _find_frozen(rows),
+    }
+
+
+def _find_frozen(rows: Sequence[dict[str, Any]]) -> tuple[str, str] | None:
+    """Find an arm whose row equals the one before, though it must have had newcomers."""
+    for row, other in permutations(rows, 2):
+        if row["metric"] != other["metric"] or not row["earlier"]:
+            continue
+        is_still = np.allclose(row["latest"], row["earlier"], rtol=1e-9, atol=0)
+        newcomers = other["count"] - other["earlier"][0]
+        if is_still and newcomers * row["count"] >= _SURELY_SOME * other["count"]:
+            return row["metric"], row["arm"]
+    return None

@@ -5,7 +5,7 @@ intervals that decide, one *loses* if a guardrail is broken or a primary metric 
 worse; it *wins* if it does not lose, a primary metric is significantly better, and every guardrail
 is kept. `words` says a verdict in sentences. It is to wait
 
-- while an arm has fewer than `min_listeners`,
+- while an arm has fewer than `min_listeners`, or it has run for fewer than `min_days`,
 - while no arm wins and one neither wins nor loses, or
 - for an arm that is surely better than the best winner while a guardrail of it is unclear.
 """
@@ -26,6 +26,9 @@ Reason = Literal[
     "rejected lines",  # too many lines are not events
     "renamed arm",  # an arm begins after another has ended
     "changing listeners",  # too many were in several arms
+    "frozen row",  # an arm's row of aggregates stood still while another's moved
+    "no variance",  # all listeners of an arm have the same value
+    "few days",  # it has run for fewer than are asked for
     "few listeners",  # an arm has fewer than are asked for
     "gain",  # the arm wins
     "loss",  # every arm loses
@@ -100,6 +103,10 @@ def _decide(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
         missing = config.min_listeners - smallest
         more = math.ceil(missing * evidence.listener_count / max(1, smallest))
         return Verdict("wait", None, "few listeners", more)
+    if evidence.constant:
+        return Verdict("do not trust", None, "no variance")
+    if evidence.dates and evidence.calendar_days < config.min_days:
+        return Verdict("wait", None, "few days")
     return _decide_arms(evidence, analysis)
 
 
@@ -112,6 +119,7 @@ def _distrust(evidence: Evidence, config: AbConfig) -> Reason | None:
         "sample ratio": evidence.srm.mismatch,
         "rejected lines": lines.rejected > limits.most_rejected * lines.read,
         "renamed arm": evidence.renamed is not None,
+        "frozen row": evidence.frozen is not None,
         "changing listeners": changing > limits.most_changing * evidence.listener_count,
     }
     return next((reason for reason, applies in forbids.items() if applies), None)

@@ -88,12 +88,6 @@ class Effect:
         absolute = self.absolute.widened(factor)
         return replace(self, absolute=absolute, relative=relative, p_value=p_value)
 
-    @property
-    def pct_of_control(self) -> Interval:
-        """The absolute effect in % of the control's value, which counts as known exactly."""
-        value = self.control.value
-        return self.absolute.scaled(100 / value) if value else NO_INTERVAL
-
 
 def estimate(moments: Moments, quantity: Quantity) -> Estimate:
     """Estimate a metric in one arm, NaN without listeners.

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from scipy import special
 
 from analysis.errors import AnalysisError
 
 THRESHOLD = 0.001
+# listeners that each prior of the arms' true shares weighs as much as
+_CONCENTRATIONS = np.array([1e1, 1e3, 1e5])
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,7 @@ class SampleRatio:
 
     expected: dict[str, float]  # listeners by arm, from the configured shares
     observed: dict[str, int]  # listeners by arm
-    chi_square: float | None = None  # of the test; None where there is nothing to test
-    # of shares as configured; None where there is nothing to test
+    # of shares as configured, valid at any time; None where there is nothing to test
     p_value: float | None = None
     threshold: float = THRESHOLD  # below it the ratio counts as wrong
     # whether it is wrong, so that the experiment must not be trusted
@@ -27,12 +29,13 @@ class SampleRatio:
 def check_sample_ratio(
     listeners: Mapping[str, int], shares: Mapping[str, float] | None = None
 ) -> SampleRatio:
-    """Test the numbers of listeners against the arms' shares by Pearson's chi-square.
+    """Test the numbers of listeners against the arms' shares, however often that is done.
 
-    Fabijan et al., Diagnosing Sample Ratio Mismatch in Online Controlled Experiments, KDD 2019, for
-    the test and the threshold: it runs on every report, so that only what chance does once in a
-    thousand counts. Shares are positive, in any unit, equal by default; an arm with a share and no
-    listeners counts.
+    Lindon & Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS 2022: the Bayes
+    factor of Dirichlet priors around the shares, averaged over three widths, reaches 1 / level with
+    the probability level at most. The threshold is that of Fabijan et al., Diagnosing Sample Ratio
+    Mismatch in Online Controlled Experiments, KDD 2019. Shares are positive, in any unit, equal by
+    default; an arm with a share and no listeners counts.
 
     Raises:
         AnalysisError: An arm has listeners and no share.
@@ -55,8 +58,13 @@ def check_sample_ratio(
     expected = {arm: total * shares[arm] / whole for arm in observed}
     if not total:
         return SampleRatio(expected, observed)
-    chi_square = sum((observed[arm] - n) ** 2 / n for arm, n in expected.items())
-    p_value = float(special.chdtrc(len(expected) - 1, chi_square))
-    return SampleRatio(
-        expected, observed, chi_square, p_value, mismatch=p_value < THRESHOLD
-    )
+    counts = np.array([*observed.values()])
+    expected_shares = np.array([*expected.values()]) / total
+    priors = np.outer(_CONCENTRATIONS, expected_shares)
+    arms = special.gammaln(priors + counts) - special.gammaln(priors)
+    factors = arms.sum(axis=1) - special.xlogy(counts, expected_shares).sum()
+    factors += special.gammaln(_CONCENTRATIONS)
+    factors -= special.gammaln(_CONCENTRATIONS + total)
+    factor = float(special.logsumexp(factors) - np.log(len(factors)))
+    p_value = float(np.exp(-max(0.0, factor)))
+    return SampleRatio(expected, observed, p_value, mismatch=p_value < THRESHOLD)

@@ -17,10 +17,10 @@ import typer
 
 from benchmarks.harness import console, show, show_machine
 from benchmarks.real import deezer, halving, next_track, pairs, plays, unplayed
-from benchmarks.real.peers import Work, candidates
+from benchmarks.real.peers import Work
 from benchmarks.real.tables import Table, markdown
 
-FOUND = "real-data.md"  # the tables, in the folder of the run
+TABLES = "real-data.md"  # the tables, in the folder of the run
 
 
 @dataclass(frozen=True)
@@ -71,20 +71,19 @@ def main(
     ] = None,
     out: Annotated[
         Path,
-        typer.Option(help="Takes the tables; and, while it runs, stores and runs."),
+        typer.Option(help="Takes the tables, the peers' results, stores and runs."),
     ] = Path("out/real"),
     peers: Annotated[
-        bool, typer.Option(help="Fit other libraries' models too, which takes longest.")
+        bool, typer.Option(help="Measure the peers that have no result in the folder.")
     ] = True,
 ) -> None:
     """Measure the sets whose files are there."""
-    chosen = sets or list(SETS)
-    if unknown := [name for name in chosen if name not in SETS]:
+    names = sets or list(SETS)
+    if unknown := [name for name in names if name not in SETS]:
         raise typer.BadParameter(f"{unknown[0]}: the sets are {', '.join(SETS)}")
-    tried = candidates() if peers else {}
     out.mkdir(parents=True, exist_ok=True)
-    found = []
-    for name in chosen:
+    tables = []
+    for name in names:
         files = [data / file for file in SETS[name].files]
         missing = [file for file in files if not file.exists()]
         if missing:
@@ -93,12 +92,13 @@ def main(
             )
             continue
         with TemporaryDirectory(prefix=f"{name}-", dir=out) as folder:
-            table = SETS[name].measure(*files, Work(Path(folder), tried))
+            work = Work(Path(folder), out / f"peers-{name}.json", peers)
+            table = SETS[name].measure(*files, work)
         show(table.title, table.header, table.rows)
         console.print("\n".join(table.notes))
-        found.append(table)
-    (out / FOUND).write_text("\n".join(map(markdown, found)))
-    show_machine("numba", "numpy")
+        tables.append(table)
+    (out / TABLES).write_text("\n".join(map(markdown, tables)))
+    show_machine("implicit", "irspack", "numba", "numpy")
 
 
 if __name__ == "__main__":

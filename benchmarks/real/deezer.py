@@ -21,7 +21,7 @@ from analysis.offpolicy.estimate import MIN_ESS, estimate_policy
 from analysis.offpolicy.logged import LoggedSessions
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
-from benchmarks.real.pairs import read_columns
+from benchmarks.real.files import read_columns
 from benchmarks.real.peers import Work
 from benchmarks.real.tables import RESAMPLES, SEED, Table, text
 from benchmarks.real.unbiased_models import MODELS, Log

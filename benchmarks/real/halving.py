@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.real import pairs
+from benchmarks.real.files import read_columns, write_pairs
 from benchmarks.real.peers import Work
 from benchmarks.real.product import make_split
 from benchmarks.real.tables import Table
@@ -33,20 +34,22 @@ LFM2B: Space = {
 
 def measure_movielens(file: Path, work: Work) -> Table:
     """Search in what was liked in four of the folds."""
-    user, item, level, fold = pairs.read_columns(file, "user", "item", "level", "fold")
-    is_known = (level > 0) & (fold < fold.max())
-    return _search("MovieLens-1M", user[is_known], item[is_known], work, MOVIELENS)
+    user, item, level, fold = read_columns(file, "user", "item", "level", "fold")
+    is_training = (level > 0) & (fold < fold.max())
+    return _search(
+        "MovieLens-1M", user[is_training], item[is_training], work, MOVIELENS
+    )
 
 
 def measure_lfm2b(file: Path, work: Work) -> Table:
     """Search in all pairs."""
-    user, item = pairs.read_columns(file, "user_id:token", "item_id:token")
+    user, item = read_columns(file, "user_id:token", "item_id:token")
     return _search("LFM-2b sample", user, item, work, LFM2B)
 
 
 def measure_plays(file: Path, work: Work, title: str) -> Table:
     """Search in the pairs of a listener and a track that was played."""
-    user, item = pairs.read_columns(file, "listener", "track")
+    user, item = read_columns(file, "listener", "track")
     user, item = np.unique(np.stack((user, item)), axis=1)
     return _search(title, user, item, work, LFM2B)
 
@@ -56,13 +59,13 @@ def _search(
 ) -> Table:
     """Search by both strategies; the grid's leaderboard says what is tied with its winner."""
     file = work.folder / "pairs.tsv"
-    pairs.write_pairs(file, user, item)
+    write_pairs(file, user, item)
     rows, costs, boards = [], [], []
     for strategy in ("grid", "halving"):
         settings = {
             "run": strategy,
             "models": {"als": {**space, "alpha": 1.0, "nu": 1.0}},
-            "search": {"strategy": strategy},
+            "search": {**pairs.SEARCH, "strategy": strategy},
             "validation": {
                 "min_time": 1,
                 "select": SELECT,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.real.pairs import read_columns
+from benchmarks.real.files import read_columns
 from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED, Table, text

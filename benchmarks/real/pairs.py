@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 from scipy.sparse import csr_matrix
 
 from analysis.tables.columns import Columns, Reading
 from benchmarks.real import peers
-from benchmarks.real.peers import Lister, Peer, Work
+from benchmarks.real.files import read_columns, write_pairs
+from benchmarks.real.peers import Lister, Work
 from benchmarks.real.plays import heldout_tracks
 from benchmarks.real.product import baseline, make_split
 from benchmarks.real.tables import (
     Table,
-    compare,
+    differences,
     mean_interval,
     ndcg,
     precision,
@@ -38,7 +37,7 @@ SPACE = {
     "alpha": [1.0],
     "nu": [1.0],
     "regularization": [0.003, 0.01, 0.03],
-    "unobserved_weight": [0.1, 0.3, 1.0],
+    "unobserved_weight": [0.03, 0.1, 0.3],
 }
 OURS = ("als", "item_knn")
 RULE = "popular"
@@ -53,14 +52,16 @@ class Metric:
     title: str
     of: Callable[[Int32Array, csr_matrix], FloatArray]
 
-    def score(self, model: Lister, dataset: Dataset) -> FloatArray:
-        """Return what the lists of new items are worth to each listener, shape (listeners,)."""
-        return self.of(model.recommend(self.k, "new"), heldout_tracks(dataset))
+    def score(self, model: Lister, dataset: Dataset) -> dict[str, FloatArray]:
+        """Compute what lists of new items are worth to each listener, shape (listeners,)."""
+        lists = model.recommend(self.k, "new")
+        return {self.name: self.of(lists, heldout_tracks(dataset))}
 
 
 PRECISION = Metric(10, "precision@10", "P@10", precision)
 NDCG = Metric(30, "ndcg@30", "NDCG@30", ndcg)
-ChosenPeers = Mapping[str, Mapping[str, Peer]]
+BEST = "als (ours)"
+SEARCH: Mapping[str, Any] = {"strategy": "halving"}
 
 
 def measure_movielens(file: Path, work: Work) -> Table:
@@ -72,17 +73,16 @@ def measure_movielens(file: Path, work: Work) -> Table:
         is_relevant = (fold == number) & (level > 0)
         write_pairs(target, user[is_relevant], item[is_relevant])
     worth: dict[str, list[FloatArray]] = {}
-    chosen: ChosenPeers | None = None
     users = np.unique(user)
     for number, test in zip(folds, files, strict=True):
         training = [path for path in files if path != test]
-        found, listeners, chosen = score_split(training, test, work, PRECISION, chosen)
+        results, listeners = score_split(training, test, work, PRECISION)
         is_tested = np.isin(users, user[fold == number])
-        for name, values in found.items():
+        for name, values in results.items():
             # of whom all test ratings are low, nothing can be hit
             whole = np.where(is_tested, 0.0, np.nan)
-            is_known = is_tested[np.searchsorted(users, listeners)]
-            whole[np.searchsorted(users, listeners[is_known])] = values[is_known]
+            is_listed = is_tested[np.searchsorted(users, listeners)]
+            whole[np.searchsorted(users, listeners[is_listed])] = values[is_listed]
             worth.setdefault(name, []).append(whole)
     means = {name: np.nanmean(values, axis=0) for name, values in worth.items()}
     notes = [f"published best of 16 models: {PUBLISHED:.4f}"]
@@ -97,83 +97,56 @@ def measure_lfm2b(file: Path, work: Work) -> Table:
     training, test = work.folder / "training.tsv", work.folder / "test.tsv"
     write_pairs(training, user[~is_test], item[~is_test])
     write_pairs(test, user[is_test], item[is_test])
-    found, listeners, _ = score_split([training], test, work, NDCG, None)
-    return make_table(f"LFM-2b sample, {len(listeners):,} listeners", NDCG, found, [])
+    results, listeners = score_split([training], test, work, NDCG)
+    return make_table(f"LFM-2b sample, {len(listeners):,} listeners", NDCG, results, [])
 
 
 def score_split(
-    training: Sequence[Path],
-    test: Path,
-    work: Work,
-    metric: Metric,
-    chosen: ChosenPeers | None,
-) -> tuple[dict[str, FloatArray], IntArray, ChosenPeers]:
+    training: Sequence[Path], test: Path, work: Work, metric: Metric
+) -> tuple[dict[str, FloatArray], IntArray]:
     """Choose by some files, and score on another.
 
     Args:
         training: The files to learn from.
         test: The file that chooses nothing.
-        work: The peers, and where all files are ingested.
+        work: Where all files are ingested, and the results of peers.
         metric: What chooses and what is shown.
-        chosen: The peers' models, where they were chosen before.
 
     Returns:
-        What each system is worth to each listener, the listeners' ids, and the peers' models.
+        What each system is worth to each listener, and the listeners' ids.
     """
     split = {"kind": "files", "train": [path.name for path in training]}
     run = {"run": f"without-{test.stem}"}
     files, store = [*training, test], work.folder / "store"
-    chooser = make_split(
-        files, store, READING, {"split": split, **run, **_settings(metric)}
-    )
-    choices, validation = chooser.choose()
-    if chosen is None:
-        chosen = peers.choose(
-            work.tried,
-            validation,
-            lambda model: {
-                metric.name: float(np.nanmean(metric.score(model, validation)))
-            },
-        )
-    tested = {"split": {**split, "test": [test.name]}, **run, **_settings(metric)}
-    dataset = make_split(files, store, READING, tested).dataset()
-    found = {RULE: metric.score(baseline(RULE, dataset), dataset)}
-    for name, best in chosen.items():
-        found[name] = metric.score(best[metric.name](dataset), dataset)
+    settings = {"split": split, **run, **_settings(metric)}
+    chooser = make_split(files, store, READING, settings)
+    settings = {**settings, "split": {**split, "test": [test.name]}}
+    dataset = make_split(files, store, READING, settings).dataset()
+    results = {RULE: metric.score(baseline(RULE, dataset), dataset)}
+    both = (chooser.dataset(), dataset)
+    results |= peers.measure(work, test.stem, peers.PAIRS, both, metric.score)
+    choices, _ = chooser.choose()
     for kind in OURS:
-        found[f"{kind} (ours)"] = metric.score(choices[kind].fit(dataset), dataset)
-    return found, dataset.users, chosen
+        name = f"{kind} (ours): {choices[kind].models}"
+        results[name] = metric.score(choices[kind].fit(dataset), dataset)
+    values = {name: worth[metric.name] for name, worth in results.items()}
+    return values, dataset.users
 
 
 def make_table(
-    title: str, metric: Metric, found: Mapping[str, FloatArray], notes: Sequence[str]
+    title: str, metric: Metric, results: Mapping[str, FloatArray], notes: Sequence[str]
 ) -> Table:
-    """Lay out what the systems are worth, and the difference of ours from the rule."""
-    rows = [[name, text(mean_interval(values))] for name, values in found.items()]
-    best, better = compare(
-        found, "als (ours)", [name for name in found if "ours" not in name]
-    )
-    note = f"als (ours) less the best other system: {text(better)} ({best})"
-    return Table(title, ("", metric.title), rows, [note, *notes])
-
-
-def read_columns(file: Path, *names: str) -> list[IntArray]:
-    """Read columns of whole numbers from a table with a header."""
-    options = pyarrow.csv.ParseOptions(delimiter="\t")
-    table = pyarrow.csv.read_csv(file, parse_options=options)
-    return [table[name].to_numpy() for name in names]
-
-
-def write_pairs(target: Path, user: IntArray, item: IntArray) -> None:
-    """Write pairs as a table with a header."""
-    table = pa.table({"user": user, "item": item})
-    pyarrow.csv.write_csv(table, target, pyarrow.csv.WriteOptions(delimiter="\t"))
+    """Lay out what the systems are worth, and the differences of ours from the best others."""
+    rows = [[name, text(mean_interval(values))] for name, values in results.items()]
+    lines = differences(results, BEST, [RULE], metric.title)
+    header = ("best of so many models", metric.title)
+    return Table(title, header, rows, [*lines, *notes])
 
 
 def _settings(metric: Metric) -> dict[str, Any]:
     return {
         "models": {"als": SPACE, "item_knn": {"weighting": ["bm25", "cosine"]}},
-        "search": {"strategy": "halving"},
+        "search": SEARCH,
         "validation": {
             "ks": [metric.k],
             "min_time": 1,

@@ -4,33 +4,40 @@ The first 80 % of each listener's plays train; the distinct tracks of the rest a
 newest fifth of the training plays chooses all parameters.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from analysis.tables.columns import Columns, Reading
 from benchmarks.real import peers
+from benchmarks.real.files import read_table, write_table
 from benchmarks.real.peers import Lister, Work
 from benchmarks.real.product import baseline, make_split
-from benchmarks.real.tables import Table, compare, mean_interval, ndcg, text
-from looplib.arrays import BoolArray, FloatArray, IntArray
+from benchmarks.real.tables import Table, differences, mean_interval, ndcg, text
+from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import read_plays
+from recsys.dataset.layout import PLAYS_HELDOUT
 from recsys.models.factors import Pool
 
 K, HELD_OUT = 30, 0.2
-POOLS: Mapping[Pool, str] = {
-    "all": "all targets",
-    "repeat": "heard before",
-    "new": "new only",
+GAP = 20  # plays after which it is tomorrow
+# by figure: the column's title, and which lists are scored
+FIGURES: Mapping[str, tuple[str, Pool]] = {
+    "now": ("all targets, now", "all"),
+    "tomorrow": (f"after {GAP} plays", "all"),
+    "repeat": ("heard before", "repeat"),
+    "new": ("new only", "new"),
 }
 RULES = {"popular": "popular", "most_played": "most played", "latest": "latest"}
 OURS = ("als", "item_knn", "activation", "blend")
+BEST = "blend (ours)"
+SIMPLE = (*RULES.values(), "activation (ours)")
 READING = Reading(
     Columns("listener", "track", position="position", artist="artist"), delimiter="\t"
 )
@@ -61,49 +68,37 @@ def measure(file: Path, work: Work, title: str) -> Table:
     """Choose on the training plays, and score all systems on the rest."""
     folder = work.folder
     training = folder / "training.tsv"
-    write_training(file, training)
-    again = make_split([training], folder / "choose", READING, SETTINGS)
-    choices, validation = again.choose()
+    plays = read_table(file)
+    is_first = first_plays(plays["listener"].to_numpy(), plays["position"].to_numpy())
+    write_table(training, plays.filter(pa.array(is_first)))
+    repeats = make_split([training], folder / "choose", READING, SETTINGS)
     # what suits new tracks is chosen by a search that leaves out what was heard
-    anew = make_split([training], folder / "choose", READING, DISCOVERY)
-    discoveries = {**choices, **anew.choose()[0]}
-    chosen = peers.choose(
-        work.tried, validation, lambda model: _means(score(model, validation))
-    )
-    for kind in OURS:
-        own, anew_own = choices[kind].fit, discoveries[kind].fit
-        chosen[f"{kind} (ours)"] = {"all": own, "repeat": own, "new": anew_own}
+    discovery = make_split([training], folder / "choose", READING, DISCOVERY)
     dataset = make_split([file], folder / "test", READING, SETTINGS).dataset()
-    found = {
+    results = {
         name: score(baseline(kind, dataset), dataset) for kind, name in RULES.items()
     }
-    for name, best in chosen.items():
-        found[name] = {}
-        for fit in dict.fromkeys(best.values()):
-            pools = [pool for pool in POOLS if best[pool] == fit]
-            found[name] |= score(fit(dataset), dataset, pools)
+    both = (repeats.dataset(), dataset)
+    results |= peers.measure(work, title, peers.PLAYS, both, score)
+    choices, _ = repeats.choose()
+    new_choices, _ = discovery.choose()
+    for kind in OURS:
+        choice = choices[kind]
+        worth = score(choice.fit(dataset), dataset)
+        if (new_choice := new_choices.get(kind, choice)) != choice:
+            worth["new"] = score(new_choice.fit(dataset), dataset)["new"]
+        results[f"{kind} (ours): {choice.models}"] = worth
     rows = [
-        [name, *(text(mean_interval(worth[pool])) for pool in POOLS)]
-        for name, worth in found.items()
+        [name, *(text(mean_interval(worth[figure])) for figure in FIGURES)]
+        for name, worth in results.items()
     ]
-    return Table(
-        f"{title}: NDCG@{K}, {len(dataset.users):,} listeners",
-        ("", *POOLS.values()),
-        rows,
-        _notes(found),
-    )
-
-
-def write_training(file: Path, target: Path) -> None:
-    """Write the first plays of each listener in a file of plays."""
-    options = pyarrow.csv.ParseOptions(delimiter="\t")
-    table = pyarrow.csv.read_csv(file, parse_options=options)
-    is_first = first_plays(table["listener"].to_numpy(), table["position"].to_numpy())
-    pyarrow.csv.write_csv(
-        table.filter(pa.array(is_first)),
-        target,
-        pyarrow.csv.WriteOptions(delimiter="\t", quoting_style="none"),
-    )
+    notes, titles = [], [title for title, _ in FIGURES.values()]
+    for figure, column in zip(FIGURES, titles, strict=True):
+        values = {name: worth[figure] for name, worth in results.items()}
+        notes += differences(values, BEST, SIMPLE, column)
+    header = ("best of so many models", *titles)
+    title = f"{title}: NDCG@{K}, {len(dataset.users):,} listeners"
+    return Table(title, header, rows, notes)
 
 
 def first_plays(listener: IntArray, position: IntArray) -> BoolArray:
@@ -118,44 +113,43 @@ def first_plays(listener: IntArray, position: IntArray) -> BoolArray:
     return is_first
 
 
-def score(
-    model: Lister, dataset: Dataset, pools: Iterable[Pool] = POOLS
-) -> dict[Pool, FloatArray]:
-    """Return NDCG of each listener for all targets, those heard before and the new ones."""
-    targets = heldout_tracks(dataset)
+def score(model: Lister, dataset: Dataset) -> dict[str, FloatArray]:
+    """Compute NDCG of each listener for the targets of each figure."""
+    now = heldout_tracks(dataset)
     was_heard = dataset.matrix("training")
     was_heard.data[:] = 1
-    heard = csr_matrix(targets.multiply(was_heard))
-    of_pool = {"all": targets, "repeat": heard, "new": csr_matrix(targets - heard)}
-    found: dict[Pool, FloatArray] = {}
-    for pool in pools:
-        of_pool[pool].eliminate_zeros()
-        found[pool] = ndcg(model.recommend(K, pool), of_pool[pool])
-    return found
+    repeats = csr_matrix(now.multiply(was_heard))
+    new = csr_matrix(now - repeats)
+    new.eliminate_zeros()
+    targets = {"now": now, "tomorrow": later_tracks(dataset)}
+    targets |= {"repeat": repeats, "new": new}
+    pools = {pool for _, pool in FIGURES.values()}
+    lists = {pool: model.recommend(K, pool) for pool in pools}
+    return {
+        figure: ndcg(lists[pool], targets[figure])
+        for figure, (_, pool) in FIGURES.items()
+    }
 
 
 def heldout_tracks(dataset: Dataset) -> csr_matrix:
-    """Return 1 for each held-out track of a listener, shape (listeners, tracks)."""
+    """Arrange a listener's held-out tracks, 1 for each, shape (listeners, tracks)."""
     table = pq.read_table(dataset.heldout, columns=["user", "track"])
-    rows, columns = table["user"].to_numpy(), table["track"].to_numpy()
+    return flags(table["user"].to_numpy(), table["track"].to_numpy(), dataset)
+
+
+def later_tracks(dataset: Dataset) -> csr_matrix:
+    """Arrange what a listener plays after the first held-out plays; see `heldout_tracks`."""
+    is_heldout = np.load(dataset.path / PLAYS_HELDOUT)
+    plays = read_plays(dataset, "all").select(is_heldout)
+    is_later = np.repeat(plays.counts, plays.counts) - plays.age >= GAP
+    return flags(plays.listeners[is_later], plays.tracks[is_later], dataset)
+
+
+def flags(
+    rows: IntArray, columns: IntArray | Int32Array, dataset: Dataset
+) -> csr_matrix:
+    """Arrange places as 1, shape (listeners, tracks)."""
     shape = (len(dataset.users), len(dataset.tracks))
-    targets = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
-    targets.data[:] = 1
-    return targets
-
-
-def _means(values: Mapping[Pool, FloatArray]) -> dict[str, float]:
-    return {pool: float(np.nanmean(found)) for pool, found in values.items()}
-
-
-def _notes(found: Mapping[str, Mapping[Pool, FloatArray]]) -> list[str]:
-    ours = "blend (ours)"
-    rules = list(RULES.values())
-    notes = []
-    for pool, name in POOLS.items():
-        values = {system: worth[pool] for system, worth in found.items()}
-        best, better = compare(values, ours, rules)
-        notes.append(
-            f"{ours} less the best simple rule, {name}: {text(better)} ({best})"
-        )
-    return notes
+    matrix = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
+    matrix.data[:] = 1
+    return matrix

@@ -1,5 +1,6 @@
 """What this project makes of a set: its own search chooses, its own models make the lists."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Choice:
     kind: str
     params: Mapping[str, Any]
     iterations: int
+    models: int  # of its kind that were tried
 
     def fit(self, dataset: Dataset) -> Model:
         """Fit it to the training part of a dataset."""
@@ -60,15 +62,17 @@ class Split:
         with Path(f"{config.run}.txt").open("w") as log, redirect_stdout(log):
             winner = search(open_store(config.store), run, config)
         rows = pq.read_table(run.cached(LEADERBOARD)).to_pylist()
-        found: dict[str, Choice] = {}
+        trials = Counter(row["model"] for row in rows)
+        choices: dict[str, Choice] = {}
         for row in rows:  # best first
             kind = MODELS[row["model"]]
             if not kind.is_baseline and row["state"] != "failed":
                 names = kind.config_type().model_fields
                 params = {name: row[name] for name in names}
-                choice = Choice(kind.name, params, row["iteration"])
-                found.setdefault(kind.name, choice)
-        return found, open_dataset(f"{config.store}/cache/{winner.dataset}")
+                tried = trials[kind.name]
+                choice = Choice(kind.name, params, row["iteration"], tried)
+                choices.setdefault(kind.name, choice)
+        return choices, open_dataset(f"{config.store}/cache/{winner.dataset}")
 
     def dataset(self) -> Dataset:
         """Make the dataset, without a search."""
@@ -89,4 +93,4 @@ def make_split(
 
 def baseline(kind: str, dataset: Dataset) -> Model:
     """Return a baseline of the product."""
-    return Choice(kind, {}, 0).fit(dataset)
+    return Choice(kind, {}, 0, 1).fit(dataset)

@@ -14,6 +14,7 @@ from analysis.statistics.effects import Interval
 from looplib.arrays import NO_TRACK, FloatArray, Int32Array
 
 RESAMPLES, SEED = 1000, 42
+LIBRARIES = ("(implicit)", "(irspack)")
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,28 @@ def ratio_interval(parts: FloatArray, wholes: FloatArray) -> Interval:
     return bootstrap.ratio_intervals(resamples, *both)[0]
 
 
-def compare(
-    values: Mapping[str, FloatArray], ours: str, rules: Sequence[str]
-) -> tuple[str, Interval]:
-    """Return the best of some rules, and by how much ours is better, listener by listener."""
-    best = max(rules, key=lambda rule: float(np.nanmean(values[rule])))
-    return best, mean_interval(values[ours] - values[best])
+def differences(
+    values: Mapping[str, FloatArray], ours: str, rules: Sequence[str], column: str
+) -> list[str]:
+    """Describe by how much ours is better than the best rule and the best other library.
+
+    Listener by listener; where the interval contains 0, they are tied.
+
+    Args:
+        values: By system; what follows a colon is no part of its name.
+        ours: The system that is compared.
+        rules: The simple ones.
+        column: What the values are.
+    """
+    by_name = {system.partition(":")[0]: row for system, row in values.items()}
+    libraries = [name for name in by_name if name.endswith(LIBRARIES)]
+    notes = []
+    for names in filter(None, (rules, libraries)):
+        best = max(names, key=lambda name: float(np.nanmean(by_name[name])))
+        better = mean_interval(by_name[ours] - by_name[best])
+        tied = ", tied" if better.lower <= 0 <= better.upper else ""
+        notes.append(f"{column}: {ours} less {best} {text(better)}{tied}")
+    return notes
 
 
 def text(interval: Interval, digits: int = 4) -> str:

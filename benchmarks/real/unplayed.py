@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 from scipy.sparse import csr_matrix
 
 from analysis.tables.columns import Columns, Reading
+from benchmarks.real.files import read_table, write_table
 from benchmarks.real.peers import Work
-from benchmarks.real.plays import HELD_OUT, K, first_plays
+from benchmarks.real.plays import HELD_OUT, K, first_plays, flags
 from benchmarks.real.product import THREADS, make_split
-from benchmarks.real.tables import SEED, Table, compare, mean_interval, ndcg, text
+from benchmarks.real.tables import SEED, Table, differences, mean_interval, ndcg, text
 from looplib.arrays import NO_TRACK, BoolArray, Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import load_interactions, read_artists
@@ -36,17 +36,12 @@ _ITERATIONS = 8
 
 def measure(file: Path, work: Work, title: str) -> Table:
     """Rank hidden tracks by what is known of their artists."""
-    options = pyarrow.csv.ParseOptions(delimiter="\t")
-    plays = pyarrow.csv.read_csv(file, parse_options=options)
+    plays = read_table(file)
     listener, track = plays["listener"].to_numpy(), plays["track"].to_numpy()
     is_first = first_plays(listener, plays["position"].to_numpy())
     is_hidden = hide(track)
     training, catalogue = work.folder / "training.tsv", work.folder / "tracks.json"
-    pyarrow.csv.write_csv(
-        plays.filter(pa.array(is_first & ~is_hidden)),
-        training,
-        pyarrow.csv.WriteOptions(delimiter="\t", quoting_style="none"),
-    )
+    write_table(training, plays.filter(pa.array(is_first & ~is_hidden)))
     artists = dict(zip(track.tolist(), plays["artist"].to_pylist(), strict=True))
     records = [{"track": id_, "artist": str(by)} for id_, by in artists.items()]
     catalogue.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -61,9 +56,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
     is_target &= np.isin(track, dataset.tracks)  # the artist was played by somebody
     rows = np.searchsorted(dataset.users, listener[is_target])
     columns = np.searchsorted(dataset.tracks, track[is_target])
-    shape = (len(dataset.users), len(dataset.tracks))
-    targets = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
-    targets.data[:] = 1
+    targets = flags(rows, columns, dataset)
 
     train = load_interactions(dataset, "all", is_ordered=True)
     als = Als(factors=64)
@@ -74,13 +67,12 @@ def measure(file: Path, work: Work, title: str) -> Table:
         "als (ours)": rank_by_factors(als.factors, dataset),
         OURS: hidden_first(blend.recommend(LISTED, "new"), dataset),
     }
-    found = {name: ndcg(best, targets) for name, best in lists.items()}
-    _, better = compare(found, OURS, [RULE])
+    results = {name: ndcg(best, targets) for name, best in lists.items()}
     return Table(
         f"{title}: NDCG@{K} among hidden tracks",
         ("", "hidden"),
-        [[name, text(mean_interval(values))] for name, values in found.items()],
-        [f"{OURS} less {RULE}: {text(better)}"],
+        [[name, text(mean_interval(values))] for name, values in results.items()],
+        differences(results, OURS, [RULE], "hidden"),
     )
 
 

@@ -1,5 +1,6 @@
 """The replay of real experiments, on three streams of the same shape: no test needs the data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,20 +33,18 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_stops_are_in_parts_of_the_experiment_and_go_on_beyond_its_end(
+def test_a_call_counts_from_its_day_on_and_when_a_later_analysis_says_the_same(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     barely, fades, grows = asos.read_streams(file)
-    assert [s.is_significant for s in (barely, fades, grows)] == [True, False, True]
-    rules = asos.RULES
-    naive, default = (rules[name] for name in list(rules)[:2])
-    assert fades.stop(naive) == 0.1
-    assert barely.stop(naive) == 1
-    assert fades.stop(default) > 10
-    assert 0.7 < grows.stop(default) < 1
-    # three standard errors instead of two take nine quarters of the listeners, and some more
-    assert 2.2 < barely.stop(default) < 3
+    naive = asos.RULES["a single test at every analysis"]
+    assert fades.call(naive) == 0.1
+    assert barely.call(naive) == 1
+    assert barely.call(replace(naive, confirmed=True)) == np.inf
+    assert fades.call(replace(naive, confirmed=True)) == 0.2
+    assert fades.call(replace(naive, min_days=7)) == np.inf
+    assert 0.7 < grows.call(asos.RULES["always valid, by default"]) < 1
     asos.main(file)
     rows = capsys.readouterr().out
-    assert "3 streams, 2 significant at their last analysis" in rows
-    assert "100.0%" in rows
+    assert "3 streams of 3 experiments; 2 significant at their last analysis, 1" in rows
+    assert "100.0 (100-100)" in rows

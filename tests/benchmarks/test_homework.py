@@ -25,7 +25,7 @@ def test_lists_at_random_are_compared_with_random_and_fall_back_to_the_artist() 
 
 
 def test_the_experiment_is_played_before_it_is_reported(tmp_path: Path) -> None:
-    assert list(steps_of(tmp_path, 1, 1, [])) == [
+    assert list(steps_of(tmp_path, 1, 1)) == [
         "collect",
         "ingest",
         "search",

@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import sentinel
 
 import numpy as np
 import pytest
@@ -21,7 +22,10 @@ from benchmarks.real import (
     product,
     tables,
 )
-from looplib.arrays import NO_TRACK, IntArray
+from benchmarks.real.unbiased_models import MODELS
+from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray
+from recsys.dataset.interactions import Interactions
+from recsys.models.factors import Pool
 from tests.recsys.in_process import in_process, without_processes
 
 LISTENERS, TRACKS, PLAYS = 30, 60, 40
@@ -79,6 +83,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def one_of_each(kinds: peers.Kinds) -> peers.Kinds:
+    """Shorten the spaces of `implicit` to a model each."""
+    return {
+        name: (fit, {axis: values[:1] for axis, values in space.items()})
+        for name, (fit, space) in kinds.items()
+        if name.endswith("(implicit)")
+    }
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small spaces, one model of each peer, and no processes."""
@@ -87,11 +100,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(plays.SETTINGS, "models", models)
     monkeypatch.setitem(plays.SETTINGS, "search", {"iterations": 2})
     monkeypatch.setattr(pairs, "SPACE", als)
+    monkeypatch.setattr(pairs, "SEARCH", {**pairs.SEARCH, "iterations": 2})
+    few = {name: MODELS[name] for name in ("popular", "random", "als 8")}
+    monkeypatch.setattr(deezer, "MODELS", few)
     monkeypatch.setattr(halving, "LFM2B", {"factors": [2, 4]})
     monkeypatch.setattr(halving, "MOVIELENS", {"factors": [2, 4]})
-    whole = peers.candidates()
-    few = {name: models[:1] for name, models in whole.items()}
-    monkeypatch.setattr(real, "candidates", lambda: few)
+    for name in ("PAIRS", "PLAYS"):
+        monkeypatch.setattr(peers, name, one_of_each(getattr(peers, name)))
     monkeypatch.setattr(product, "open_cluster", lambda _: nullcontext(in_process()))
 
 
@@ -105,18 +120,20 @@ def test_every_set_has_a_table(data: Path, tmp_path: Path) -> None:
     sets = [name for name in sets if name not in ("lfm2b-halving", "lastfm-halving")]
     with without_processes():
         real.main(data, sets, tmp_path)
-    found = (tmp_path / real.FOUND).read_text()
+    found = (tmp_path / real.TABLES).read_text()
     for title in ("Last.fm", "30Music sessions", "MovieLens-1M", "LFM-2b"):
         assert f"### {title}" in found
     for system in (
         "most played",
-        "ALS (implicit)",
-        "blend (ours)",
+        "ALS (implicit): 1",
+        "blend (ours): 1",
         "next_track",
     ):
         assert f"| {system} | " in found
     assert "Spearman with the truth" in found
-    assert [path.name for path in tmp_path.iterdir()] == [real.FOUND]
+    files = {path.name for path in tmp_path.iterdir()}
+    results = {f"peers-{name}.json" for name in ("lastfm", "lfm2b", "movielens")}
+    assert files == {real.TABLES, *results}
 
 
 def test_a_set_whose_files_are_missing_is_left_out(
@@ -124,6 +141,59 @@ def test_a_set_whose_files_are_missing_is_left_out(
 ) -> None:
     real.main(tmp_path, ["lastfm"], tmp_path / "out")
     assert "lastfm: left out" in capsys.readouterr().out
+
+
+class Constant:
+    """A model whose lists are worth a constant."""
+
+    def __init__(self, worth: float) -> None:
+        self.worth = worth
+
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        return np.full((1, k), len(pool), np.int32)
+
+
+def constant(_train: Interactions, worth: list[float]) -> peers.Fits:
+    """Fit models of such worth after the epochs."""
+    return map(Constant, worth)
+
+
+def score_constant(model: peers.Lister) -> dict[str, FloatArray]:
+    assert isinstance(model, Constant)
+    return {"worth": np.array([model.worth, np.nan])}
+
+
+def test_the_best_third_goes_on_and_its_epochs_are_chosen() -> None:
+    train = Interactions(csr_matrix(np.ones((1, 1), np.float32)))
+    worth = [[0.1, 0.9, 0.9], [0.3, 0.5, 0.4], [0.2, 0.6, 0.6]]
+    models = peers.expand(constant, {"worth": worth})
+    assert peers.choose(models, train, score_constant) == {"worth": (1, 1)}
+    once = peers.expand(constant, {"worth": [[0.1], [0.3]]})
+    assert peers.choose(once, train, score_constant) == {"worth": (1, 0)}
+    assert peers.choose([], train, score_constant) == {}
+
+
+def test_peers_whose_results_are_kept_are_not_fitted_again(tmp_path: Path) -> None:
+    file = tmp_path / "peers.json"
+    file.write_text('{"fold-1, constant: 2": {"values": {"worth": [0.5, NaN]}}}')
+    kinds: peers.Kinds = {
+        "constant": (constant, {"worth": [[0.1], [0.2]]}),
+        "not measured": (constant, {"worth": [[0.1]]}),
+    }
+    work = peers.Work(tmp_path, file, fits_peers=False)
+    both = (sentinel.validation, sentinel.tested)
+    results = peers.measure(work, "fold-1", kinds, both, sentinel.score)
+    assert list(results) == ["constant: 2"]
+    np.testing.assert_array_equal(results["constant: 2"]["worth"], [0.5, np.nan])
+
+
+def test_a_difference_whose_interval_contains_0_is_tied() -> None:
+    noise = np.random.default_rng(0).normal(size=100)
+    values = {"ours: 3": noise, "rule": noise - 1, "ALS (irspack): 8": noise[::-1]}
+    rule, library = tables.differences(values, "ours", ["rule"], "all")
+    assert rule == "all: ours less rule 1.0000 (1.0000 … 1.0000)"
+    assert library.startswith("all: ours less ALS (irspack) ")
+    assert library.endswith(", tied")
 
 
 def test_training_plays_are_the_first_of_each_listener() -> None:

@@ -59,7 +59,6 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
         "srm": SampleRatio(
             expected=dict(arms),
             observed=arms,
-            chi_square=0.0,
             p_value=1.0,
             threshold=0.001,
             mismatch=False,
@@ -71,7 +70,7 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
 
 
 BAD_RATIO = SampleRatio(
-    {"C": 1000, "T1": 1000}, {"C": 1200, "T1": 800}, 80.0, 1e-18, 0.001, mismatch=True
+    {"C": 1000, "T1": 1000}, {"C": 1200, "T1": 800}, 1e-18, 0.001, mismatch=True
 )
 BROKEN = effect(
     role="guardrail", pct=9.0, margin=1.0, guardrail="broken", higher_is_better=False

@@ -96,6 +96,7 @@ def make_report(
         span_ms=(_BEGIN_MS, _BEGIN_MS + (days - 1) * DAY_MS),
         fixed_horizon=None,
         min_listeners=200,
+        min_days=7,
         is_final=False,
         is_adjusted=False,
         preferences=(
@@ -132,7 +133,7 @@ def make_report(
         sessions={arm: 14 * count for arm, count in counts.items()},
         lines=LineCounts(read=842_415, good=842_404, rejected=11),
         srm=SampleRatio(
-            dict.fromkeys(arms, sum(counts.values()) / len(arms)), counts, 0.0289, 0.865
+            dict.fromkeys(arms, sum(counts.values()) / len(arms)), counts, 0.865
         ),
         verdict=Verdict(
             "ship" if treated else "do not ship",

@@ -89,7 +89,13 @@ def test_the_shipped_configuration_is_the_default_one() -> None:
 def test_the_command_writes_the_report_and_prints_the_table(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ("power=0.9", "min_listeners=20", "smallest_experiment=60")
+    given = (
+        "power=0.9",
+        "min_listeners=20",
+        "min_days=1",
+        "smallest_experiment=60",
+        "guardrails=[]",
+    )
     argv = [
         str(log),
         "--experiment",

@@ -186,7 +186,6 @@ def test_an_experiment_of_one_arm_or_of_nobody_makes_a_page() -> None:
         report.srm,
         expected={"C": 0.0},
         observed={"C": 0},
-        chi_square=None,
         p_value=None,
     )
     alone = replace(report, listeners={"C": 0}, sessions={"C": 0}, srm=nobody)

@@ -15,11 +15,17 @@ from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
 from looplib.config import parse_config
-from looplib.experiments import Experiment
+from looplib.experiments import Experiment, Guardrail
 from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import DAY_MS, START_MS, event, experiment, write
 
-CONFIG = AbConfig(min_listeners=20, smallest_experiment=60)
+# everybody has a session a day, so `sessions` is no guardrail that could move
+CONFIG = AbConfig(
+    min_listeners=20,
+    min_days=1,
+    smallest_experiment=60,
+    guardrails=(Guardrail(metric="time", margin_pct=10),),
+)
 
 
 @pytest.fixture(scope="module")

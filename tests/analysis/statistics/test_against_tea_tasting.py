@@ -11,7 +11,6 @@ from tea_tasting.experiment import ExperimentResult
 from analysis.statistics import effects, multiplicity
 from analysis.statistics.effects import Effect, adjust
 from analysis.statistics.moments import Moments, Quantity
-from analysis.statistics.sample_ratio import check_sample_ratio
 from tests.analysis.statistics.arms import (
     SESSIONS,
     SESSIONS_BEFORE,
@@ -95,24 +94,6 @@ def test_cuped(
     ours = effects.compare(before, after)
     assert_same(
         ours, metric.analyze_aggregates(as_aggregates(left), as_aggregates(right))
-    )
-
-
-@given(
-    control=st.integers(1, 10**6),
-    arm=st.integers(1, 10**6),
-    share=st.floats(0.05, 20.0),
-)
-@settings(deadline=None)
-def test_sample_ratio_of_two_arms(control: int, arm: int, share: float) -> None:
-    ours = check_sample_ratio({"C": control, "T1": arm}, {"C": 1.0, "T1": share})
-    test = tt.SampleRatio(share, method="norm", correction=False)
-    counts = {
-        name: tt.aggr.Aggregates(count_=count)
-        for name, count in (("C", control), ("T1", arm))
-    }
-    assert ours.p_value == pytest.approx(
-        test.analyze(counts, "C", "T1").pvalue, rel=1e-9, abs=1e-12
     )
 
 

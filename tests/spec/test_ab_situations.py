@@ -1,0 +1,191 @@
+"""Situations that an experimenter meets, each with the verdict and its sentence."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import listening_loop as ll
+from analysis.ab import words
+from analysis.page import numbers
+from listening_loop.api.experiments import AbReport
+
+METRICS = ("minutes", "visits")
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def table(
+    days: int = 14,
+    daily: int = 500,
+    metric: str = "minutes",
+    **means: Any,  # noqa: ANN401  numbers
+) -> Any:  # noqa: ANN401  a data frame
+    """Aggregates of arms by day: means of values with a standard deviation of 10."""
+    rows = [
+        {
+            "arm": arm,
+            "metric": metric,
+            "time": f"2026-01-{day:02}",
+            "count": day * daily,
+            "mean": mean,
+            "variance": 100.0,
+        }
+        for day in range(1, days + 1)
+        for arm, mean in means.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def spoil(rows: pd.DataFrame, where: str, **values: float) -> pd.DataFrame:
+    """Set columns of the rows that a condition holds for."""
+    rows = rows.astype(dict.fromkeys(values, float)).reset_index(drop=True)
+    rows.loc[rows.query(where).index, list(values)] = list(values.values())
+    return rows
+
+
+def freeze(rows: pd.DataFrame, arm: str, day: int) -> pd.DataFrame:
+    """Repeat an arm's row of the day before."""
+    before, now = (f"2026-01-{number:02}" for number in (day - 1, day))
+    is_before = (rows["arm"] == arm) & (rows["time"] == before)
+    (row,) = rows[is_before].to_dict("records")
+    names = ("count", "mean", "variance")
+    return spoil(
+        rows, f"arm == '{arm}' and time == '{now}'", **{n: row[n] for n in names}
+    )
+
+
+def judge(rows: pd.DataFrame, **options: Any) -> AbReport:  # noqa: ANN401  of `ll.ab`
+    return ll.ab(rows, **{"metrics": ["minutes"], **options})
+
+
+WITH_VISITS = {"guardrails": {"visits": -10}}
+
+
+def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
+    """A gain of minutes, beside visits."""
+    return pd.concat([table(C=30, T1=33), table(metric="visits", **means)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "decision", "sentence"),
+    [
+        (table(C=30, T1=33), {}, "ship", "'Minutes' is 10.0 % higher than with C"),
+        (
+            table(C=30, T1=27),
+            {},
+            "do not ship",
+            "T1 is worse than C: 'Minutes' -10.0 %",
+        ),
+        (
+            table(days=3, daily=3000, C=30, T1=33),
+            {},
+            "wait",
+            "It has run for 3 days, and 7 are asked for.",
+        ),
+        (table(days=3, C=30, T1=33), {"min_days": 3}, "ship", "10.0 % higher"),
+        (table(daily=10, C=30, T1=33), {}, "wait", "C has 140 listeners, and 200 are"),
+        # negative means
+        (
+            table(C=-10, T1=-13),
+            {},
+            "do not ship",
+            "T1 is worse than C: 'Minutes' -30 %",
+        ),
+        (table(C=-10, T1=-8, T2=-9), {}, "ship", "T2 is better than C, worse than T1."),
+        (visits(C=-10, T1=-13), WITH_VISITS, "do not ship", "and is -30 %"),
+        # nothing varies
+        (
+            spoil(table(C=0, T1=3), "arm == 'C'", variance=0),
+            {},
+            "do not trust",
+            "'Minutes' is the same for all listeners of C: nothing can be compared.",
+        ),
+        (
+            spoil(table(C=30, T1=33), "count > 0", variance=0),
+            {},
+            "do not trust",
+            "'Minutes' is the same for all listeners of C: nothing can be compared.",
+        ),
+        # an arm's row stands still
+        (
+            freeze(table(C=30, T1=33), "T1", 14),
+            {},
+            "do not trust",
+            "The row of T1 for 'Minutes' stands still while another arm's moves; "
+            "wait for the next row.",
+        ),
+        (freeze(table(C=30, T1=33), "T1", 13), {}, "ship", "10.0 % higher"),
+        (
+            freeze(table(days=14, daily=18, C=30, T1=30), "T1", 14),
+            {},
+            "wait",
+            "which may be chance",
+        ),
+        # a fixed horizon
+        (
+            table(C=30, T1=30.1),
+            {"fixed_horizon": {"listeners": 14_000}},
+            "do not ship",
+            "the fixed horizon is reached",
+        ),
+        (
+            table(days=6, daily=3000, C=30, T1=33),
+            {"fixed_horizon": {"listeners": 10_000}},
+            "wait",
+            "It has run for 6 days, and 7 are asked for.",
+        ),
+        # a guardrail that cannot have moved, one that holds, one that is broken
+        (
+            spoil(visits(C=1, T1=1), "metric == 'visits'", variance=0.0),
+            WITH_VISITS,
+            "wait",
+            "'Visits' is not yet certain to stay above -10 %",
+        ),
+        (visits(C=30, T1=30), WITH_VISITS, "ship", "All safety limits hold."),
+        (visits(C=30, T1=21), WITH_VISITS, "do not ship", "T1 breaks a safety limit"),
+        # shares
+        (
+            spoil(table(C=30, T1=33), "arm == 'T1'", count=6000.0).tail(2),
+            {},
+            "do not trust",
+            "The arms do not have their shares of the listeners (p =",
+        ),
+    ],
+)
+def test_each_situation_has_its_verdict_and_sentence(
+    rows: pd.DataFrame, options: dict[str, Any], decision: str, sentence: str
+) -> None:
+    report = judge(rows, **options)
+    text = str(report).replace("\N{NARROW NO-BREAK SPACE}", " ")
+    text = text.replace(numbers.MINUS, "-")
+    assert report.verdict.decision == decision, text
+    assert sentence in text
+
+
+def test_a_table_beyond_its_fixed_horizon_is_cut_there_and_says_so() -> None:
+    planned = {"fixed_horizon": {"listeners": 8000}}
+    rows = table(C=30, T1=30)
+    later = spoil(rows, "time > '2026-01-08'", mean=40.0)
+    cut, whole = judge(later, **planned), judge(rows.query("time < '2026-01-09'"))
+    assert cut.report.listeners == whole.report.listeners
+    assert cut.verdict.decision == "do not ship"
+    warnings = words.warnings(cut.report)
+    assert warnings == [
+        "Events or rows after the fixed horizon, which are left out: 6."
+    ]
+
+
+def test_a_table_without_times_is_refused_far_beyond_its_fixed_horizon() -> None:
+    generator = np.random.default_rng(1)
+    rows = pd.DataFrame(
+        {"arm": ["C", "T1"] * 1000, "minutes": generator.normal(30, 10, 2000)}
+    )
+    report = partial(judge, rows)
+    assert report(fixed_horizon={"listeners": 1900}).report.is_final
+    with pytest.raises(
+        ll.Error, match=r"2,000 listeners, and 1,000 are planned; leave"
+    ):
+        report(fixed_horizon={"listeners": 1000})
