@@ -204,4 +204,5 @@ def _environ(scope: AsgiMessage, body: bytes) -> dict[str, Any]:
     for name, value in scope["headers"]:
         key = name.decode("latin-1").upper().replace("-", "_")
         environ[f"HTTP_{key}"] = value.decode("latin-1")
+    environ["CONTENT_TYPE"] = environ.get("HTTP_CONTENT_TYPE", "")
     return environ

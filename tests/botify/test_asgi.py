@@ -110,6 +110,9 @@ def test_requests_are_passed_on_as_they_came() -> None:
     asyncio.run(ask(buffered, whole, raw_path=path, header=(b"x-a", b"\xe9")))
     assert seen["PATH_INFO"].encode("latin-1").decode() == "/next/zo\u00eb/%"
     assert seen["HTTP_X_A"] == "\u00e9"
+    text = (b"content-type", b"text/plain")
+    asyncio.run(ask(buffered, part(b"", more=False), header=text))
+    assert seen["CONTENT_TYPE"] == "text/plain"
     # a body of known length is taken as soon as it is there
     length = (b"content-length", b"%d" % len(BODY))
     assert asyncio.run(ask(buffered, part(BODY), header=length)) == (200, {})

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -129,7 +130,9 @@ def test_without_a_store_answers_go_on_and_are_counted(
 def test_a_recommender_that_fails_is_counted_logged_once_and_done_without(
     client: FlaskClient, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service.versions.model = replace(service.versions.model, recommendations=None)  # type: ignore[arg-type]  damaged
+    damaged: Any = None
+    model = service.versions.model
+    service.versions.model = replace(model, recommendations=damaged)
     for _ in range(3):
         post(client, "/next/4", HEARD)
     counted = 'botify_recommender_failures_total{recommender="indexed"} 3.0'
