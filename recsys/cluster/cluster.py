@@ -273,7 +273,7 @@ def _check_workers(client: Client, wait_for_workers_s: float) -> None:
 
 
 def _without_workers(address: str | None, seconds: float) -> SearchError:
-    what = f"no worker for {seconds:g} s; start some (dask worker {address})"
+    what = f"no worker for {seconds:g} s; start some (dask worker {address} --host ADDRESS)"
     return _lost(address, what)
 
 
