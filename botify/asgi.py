@@ -29,7 +29,7 @@ _LEAST_OF_A_CHUNK = 512  # bytes that each chunk counts as: they cost time, too
 _LARGEST_BODIES = 8  # that fit into the memory for all bodies
 _MOST_WAITING = 64  # requests for the thread of long ones
 # requests of one listener or track
-_OF_ONE = ("/next/", "/last/", "/recommend/", "/similar/", "/track/")
+_OF_ONE = ("/next/", "/last/", "/rank", "/recommend/", "/similar/", "/track/")
 _LATER = "ask again in a second"
 _HOST = re.compile(rb"[^\s,/?#@]+")
 

@@ -102,7 +102,7 @@ def test_a_wrong_list_of_listeners(bodies: Bodies, body: bytes, message: str) ->
 def test_a_wrong_query(bodies: Bodies, query: str, message: str) -> None:
     name, value = query.split("=")
     with pytest.raises(BodyError) as caught:
-        bodies.query(MultiDict({name: value}))
+        bodies.recommend(MultiDict({name: value}))
     assert str(caught.value).startswith(message)
 
 
