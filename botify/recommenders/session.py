@@ -14,7 +14,7 @@ from botify.recommenders.base import (
     take_first,
 )
 from looplib.arrays import NO_TRACK
-from looplib.next_track_file import LATEST
+from looplib.next_track_file import LATEST, find_followers
 
 # Of `session_als`; chosen and not tuned.
 _RANK_WEIGHT = 0.25  # of a rank in the list against the session
@@ -72,12 +72,21 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     next_track = model.get(NEXT_TRACK)
     if next_track is None:
         return UNKNOWN
-    near, after_last, listened = next_track
+    near, after_last, listened, plays = next_track
     scores = np.zeros(len(model.catalogue))
-    for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1):
-        if track != NO_TRACK:
-            tracks, closeness = near.find(track)
-            scores[tracks] += closeness / ago
+    latest = [
+        (track, 1 / ago)
+        for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1)
+        if track != NO_TRACK
+    ]
+    for track, weight in latest:
+        tracks, closeness = near.find(track)
+        scores[tracks] += closeness * weight
+    tracks, values = plays.find(query.user)
+    if len(tracks):
+        scores += np.bincount(
+            tracks, find_followers(tracks, values, latest), len(scores)
+        )
     last = query.tracks[-1] if query.tracks else NO_TRACK
     for tracks, added in (after_last.find(last), listened.find(query.user)):
         scores[tracks] += added
