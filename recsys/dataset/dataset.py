@@ -101,11 +101,6 @@ class Dataset:
         """The held-out listening: user and track as rows and columns of the matrices, and time."""
         return self.path / "heldout.parquet"
 
-    @property
-    def logged(self) -> Path:
-        """The held-out sessions, with the columns of `offpolicy/session_events`, of events."""
-        return self.path / "logged.parquet"
-
     def popularity(self, split: SplitName) -> IntArray:
         """Count the listeners who heard each track; shape (tracks,)."""
         name = BY_TRACK.format(split)

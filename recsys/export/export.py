@@ -54,7 +54,6 @@ def export_run(
             store is not the one that the search read.
     """
     run = open_workspace(run_address)
-    out = open_workspace(out_address)
     config, winner = read_run(run)
     if (
         not winner.beats_baselines
@@ -83,21 +82,42 @@ def export_run(
             # held-out sessions lie among those to learn from
             config = config.model_copy(update={"next_track": None})
     export = Export(run, store, dataset, config, winner, options)
+
+    def write(folder: Path) -> None:
+        model = _refit(export, export.fitted, client)
+        factors = model.factors
+        if factors is None and winner.factors:
+            factors = _refit(export, winner.factors, client).factors
+        write_version(folder, export, model, factors)
+
+    return publish_version(out_address, export.model_id, write)
+
+
+def publish_version(
+    out_address: str | Path, name: str, write: Callable[[Path], None]
+) -> str:
+    """Publish a version, unless it is there, and make it the current one.
+
+    Args:
+        out_address: Of the published versions.
+        name: Of the version.
+        write: Writes its files into an empty folder.
+
+    Returns:
+        The address of the version, as `export_run` has it.
+    """
+    out = open_workspace(out_address)
     versions = out.sub("versions")
-    version = versions.sub(export.model_id)
+    version = versions.sub(name)
     versions.folder.mkdir(parents=True, exist_ok=True)
     # One process of a machine publishes at a time.
     with exclusive(out.folder / ".versions.lock"):
         if not version.download_all():
             remove_leftovers(versions.folder)
             with atomic_directory(version.folder) as folder:
-                model = _refit(export, export.fitted, client)
-                factors = model.factors
-                if factors is None and winner.factors:
-                    factors = _refit(export, winner.factors, client).factors
-                write_version(folder, export, model, factors)
+                write(folder)
             version.upload_all()
-        target = f"versions/{export.model_id}"
+        target = f"versions/{name}"
         if not out.is_remote:
             atomic_symlink(out.folder / CURRENT, target)
             return f"{out}/{CURRENT}"
