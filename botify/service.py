@@ -5,6 +5,7 @@ that, so a request whose event could not be written, and that is sent again, fin
 session twice and nothing else.
 """
 
+import logging
 import os
 import socket
 import time
@@ -19,12 +20,16 @@ from botify.errors import BodyError, EventLogError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
-from botify.model.model import SIMILAR, ServedModel, load_model
-from botify.model.versions import Versions
+from botify.model.model import SIMILAR, ServedModel
+from botify.model.versions import Versions, load_version
 from botify.recommenders.base import UNKNOWN, Drawn, Query
-from botify.recommenders.registry import recommend
+from botify.recommenders.registry import (
+    load_recommenders,
+    missing_artifacts,
+    recommend,
+)
 from botify.rules import Rules, RulesFile
-from botify.schemas import Bodies, Listening
+from botify.schemas import Bodies, Listening, Ranking
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
@@ -33,6 +38,8 @@ from looplib.randomness import make_generator
 
 # requests of a batch, between which the others have their turn in this process and at Redis
 _AT_ONCE = 400
+
+logger = logging.getLogger("botify")
 
 Arms = Mapping[str, str]
 """A listener's arm by experiment."""
@@ -50,8 +57,8 @@ def load_configured(settings: ServiceSettings) -> ServedModel:
     if settings.recommendations is None:  # the catalogue alone
         is_text = catalogue.is_text if text_users is None else text_users
         return ServedModel("none", datetime.now(UTC), catalogue, is_text)
-    return load_model(
-        settings.recommendations, catalogue, settings.artifacts, text_users=text_users
+    return load_version(
+        settings.recommendations, catalogue, settings, text_users=text_users
     )
 
 
@@ -74,6 +81,7 @@ class Service:
         )
         self.sessions = make_sessions(settings, model.catalogue.sha256)
         self._rng = np.random.default_rng()
+        self._failed: set[str] = set()  # recommenders
         self._arm_recommenders = {
             arm.name: arm.recommender for arm in settings.deciding.arms
         }
@@ -181,19 +189,57 @@ class Service:
         ]
         return events, lists
 
-    def list_for(self, user: Id, count: int, rules: Rules) -> list[Id]:
-        """Recommend tracks without a session: the listener's list, then popular ones."""
-        model = self.versions.model
-        tracks = model.recommendations.list_of(user_number(user))
-        return self._rank(model, [*tracks, *model.popular], count, rules)
+    def list_for(self, user: Id, request: Ranking) -> list[Id]:
+        """Recommend tracks without a session: those of a recommender, then popular ones.
 
-    def similar_to(self, track: Id, count: int, rules: Rules) -> list[Id] | None:
+        Without a name the listener's list comes first. Of candidates all are ranked, those that
+        neither knows at the end, as they came.
+
+        Raises:
+            BodyError: There is no such recommender, or it lacks what it reads.
+        """
+        model = self.versions.model
+        candidates = request.candidates
+        if not request.length:  # the catalogue has none of the candidates
+            return []
+        query = Query(
+            user_number(user),
+            request.session or (NO_TRACK,),
+            [1.0] * max(1, len(request.session)),
+            self.rules.current().exclude | request.rules.exclude,
+            request.length,
+            repeat_after=0,
+            candidates=None if candidates is None else np.array(candidates),
+        )
+        tracks = model.recommendations.list_of(query.user)
+        if request.recommender:
+            drawn = self._draw(model, query, request.recommender)
+            tracks = [drawn.track, *drawn.following]
+            if drawn.track == NO_TRACK:
+                tracks = []
+        ranked = [*filter(query.allows, [*tracks, *model.popular]), *(candidates or ())]
+        return self._rank(model, ranked, request.length, request.rules)
+
+    def _draw(self, model: ServedModel, query: Query, name: str) -> Drawn:
+        recommender = load_recommenders().get(name)
+        if recommender is None:
+            allowed = ", ".join(load_recommenders())
+            raise BodyError(f"recommender: {name} found; allowed: {allowed}")
+        if missing := missing_artifacts(name, model):
+            raise BodyError(
+                f"recommender: {name} needs {' and '.join(missing)}, which version "
+                f"{model.version} lacks or no arm reads"
+            )
+        return recommender.draw(model, query, self._find_rng(query))
+
+    def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""
         model = self.versions.model
         lists = model.get(SIMILAR)
         if lists is None:
             return None
-        return self._rank(model, lists.list_of(user_number(track)), count, rules)
+        similar = lists.list_of(user_number(track))
+        return self._rank(model, similar, request.length, request.rules)
 
     def _rank(
         self, model: ServedModel, tracks: Sequence[int], count: int, rules: Rules
@@ -239,12 +285,21 @@ class Service:
         decides = self.settings.deciding.name
         names = [self._arm_recommenders[assigned[decides]] for assigned in arms]
         fallback = self.settings.fallback
-        answers = recommend(model, queries, names, fallback, self._find_rng)
+        answers = recommend(
+            model, queries, names, fallback, self._find_rng, self._note_failure
+        )
         for name, count in Counter(name for name, _ in answers).items():
             self.metrics.recommendations.labels(name).inc(count)
         if None in sessions:
             self.metrics.without_memory.inc(sessions.count(None))
         return answers
+
+    def _note_failure(self, name: str, error: Exception) -> None:
+        """Count a recommender that failed; its first failure is logged."""
+        self.metrics.recommender_failures.labels(name).inc()
+        if name not in self._failed:
+            self._failed.add(name)
+            logger.error("%s failed, and fallbacks answer", name, exc_info=error)
 
     def _find_rng(self, query: Query) -> np.random.Generator:
         """Find the generator of a query's draws."""
@@ -267,7 +322,7 @@ def make_sessions(
     return RedisSessions(
         settings.redis_url.get_secret_value(),
         # catalogues that number their tracks differently are kept apart
-        f"botify:{catalogue_sha256[:12]}:",
+        f"{settings.redis_prefix}:{catalogue_sha256[:12]}:",
         silence_s=settings.session_silence_s,
         timeout_s=settings.redis_timeout_s,
     )

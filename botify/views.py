@@ -5,6 +5,7 @@
 
 import hmac
 import logging
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -26,6 +27,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from botify.errors import BotifyError
 from botify.event_log import Message
 from botify.model.catalogue import Id
+from botify.recommenders.registry import load_recommenders, missing_artifacts
 from botify.schemas import Listening
 from botify.service import Service
 from looplib.arrays import NO_TRACK
@@ -33,6 +35,16 @@ from looplib.arrays import NO_TRACK
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
 logger = logging.getLogger("botify")
+
+# nothing is fetched, nothing runs, and no other site shows the page in a frame
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+_LOCAL = ("", "localhost", "127.0.0.1", "[::1]")  # HTTP/1.0 may name none
+_JSON = re.compile(r"(application/json *(;.*)?)?$", re.IGNORECASE)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 views = Blueprint("views", __name__)
 admin = Blueprint("admin", __name__, url_prefix="/admin")
@@ -76,8 +88,16 @@ def recommended(user: str) -> ResponseReturnValue:
     """Answer with the best tracks for a listener, without a session; nothing is logged."""
     service = _service()
     listener = service.bodies.user(user)
-    tracks = service.list_for(listener, *service.bodies.query(request.args))
+    tracks = service.list_for(listener, service.bodies.recommend(request.args))
     return {"user": listener, "tracks": tracks}
+
+
+@views.post("/rank")
+def ranked() -> ResponseReturnValue:
+    """Rank the caller's candidates for a listener; nothing is logged."""
+    service = _service()
+    listener, ranking = service.bodies.ranking(request.get_data())
+    return {"user": listener, "tracks": service.list_for(listener, ranking)}
 
 
 @views.get("/similar/<id:track>")
@@ -85,7 +105,7 @@ def similar(track: str) -> ResponseReturnValue:
     """Answer with the tracks most similar to a track."""
     service = _service()
     track_id = service.bodies.catalogue.ids[_track_number(track)]
-    tracks = service.similar_to(track_id, *service.bodies.query(request.args))
+    tracks = service.similar_to(track_id, service.bodies.similar(request.args))
     if tracks is None:
         version = service.versions.model.version
         abort(
@@ -165,7 +185,8 @@ def page() -> ResponseReturnValue:
     bodies = _service().bodies
     track = bodies.catalogue.ids[0]
     user = "someone" if bodies.text_users else 7
-    return render_template("docs.html", user=user, track=track, **_document())
+    text = render_template("docs.html", user=user, track=track, **_document())
+    return text, HTTPStatus.OK, _PAGE_HEADERS
 
 
 @admin.before_request
@@ -192,6 +213,26 @@ def roll_back() -> ResponseReturnValue:
     service = _service()
     version = service.bodies.version(request.get_data())
     return {"version": service.versions.roll_back(version).version}
+
+
+@views.before_app_request
+def refuse_other_sites() -> None:
+    """Refuse what a page of another site may ask through a browser on this machine."""
+    environ = request.environ  # every request comes here, and headers cost more
+    host = environ.get("HTTP_HOST", "")
+    name = host.rsplit(":", 1)[0]
+    is_local = name in _LOCAL or environ["SERVER_NAME"] not in _LOOPBACK
+    if not is_local and name not in _service().settings.hosts:
+        abort(403, f"asked as {name}; if that is right, add it to hosts")
+    if environ["REQUEST_METHOD"] != "POST":
+        return
+    if not _JSON.match(environ.get("CONTENT_TYPE", "")):
+        abort(415, "send the header Content-Type: application/json")
+    origin = environ.get("HTTP_ORIGIN")
+    site = environ.get("HTTP_SEC_FETCH_SITE", "none")
+    is_foreign = origin and origin.partition("://")[2] != host
+    if is_foreign or site not in ("none", "same-origin"):
+        abort(403, f"asked by a page of another site: {origin}")
 
 
 @views.app_errorhandler(Exception)
@@ -244,10 +285,14 @@ def _status(status: str, *warnings: str) -> dict[str, Any]:
 
 
 def _document() -> dict[str, Any]:
-    """Read the OpenAPI document, and fill in the kinds of ids that the service has."""
+    """Read the OpenAPI document, and fill in the kinds of ids and the recommenders."""
     document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
     bodies = _service().bodies
+    model = _service().versions.model
     schemas = document["components"]["schemas"]
+    schemas["RecommenderName"]["enum"] = [
+        name for name in load_recommenders() if not missing_artifacts(name, model)
+    ]
     if bodies.text_users:
         schemas["UserId"] |= {"type": "string", "minLength": 1}
     if bodies.catalogue.is_text:

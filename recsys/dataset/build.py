@@ -20,7 +20,9 @@ from recsys.dataset.artists import number_tracks
 from recsys.dataset.dataset import Summary
 from recsys.dataset.layout import (
     ARTISTS,
+    LATEST,
     PIECES,
+    SPLITS,
     SUMMARY,
     TRACKS,
     USERS,
@@ -113,6 +115,9 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
         The sizes that a `Summary` has.
     """
     users = np.sort(_ids(folder, "users", "user"))
+    order = np.argsort(_ids(folder, "users", "user"))
+    for split in SPLITS:
+        save_array(folder / LATEST.format(split), _ids(folder, "users", split)[order])
     if len(users) < 2:
         raise SearchError(
             "all rows are of one listener; recommendations are learned from what many heard"

@@ -17,6 +17,7 @@ from looplib.checksums import unseal
 from looplib.files import sha256_file
 from recsys.dataset.layout import (
     BY_TRACK,
+    LATEST,
     SUMMARY,
     TRACKS,
     USERS,
@@ -89,6 +90,11 @@ class Dataset:
     def counts(self, split: SplitName) -> IntArray:
         """Count the tracks that each listener heard; shape (listeners,)."""
         return np.diff(self.array(split, "indptr"))
+
+    def latest(self, split: SplitName) -> IntArray:
+        """Read the latest timestamp or position of each listener; shape (listeners,)."""
+        latest: IntArray = np.load(self.path / LATEST.format(split))
+        return latest
 
     @property
     def heldout(self) -> Path:

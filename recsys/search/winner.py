@@ -11,6 +11,7 @@ from looplib.progress import progress, say
 from looplib.tables import output
 from recsys.cluster.cluster import Calls, Cluster
 from recsys.errors import SearchError
+from recsys.models.external import External
 from recsys.search.folder import (
     CONFIG,
     LEADERBOARD,
@@ -145,8 +146,12 @@ def _explain_search(
 
 
 def _find_factors(leaderboard: Leaderboard, best: Entry) -> Checkpoint | None:
-    """Find the best fit with factors, where the winner has none."""
-    if best.trial.model_type.has_factors:
+    """Find the best fit with factors, where the winner has none.
+
+    Beside a class of another package stand its own factors or none.
+    """
+    model = best.trial.model_type
+    if model.has_factors or issubclass(model, External):
         return None
     checkpoints = (
         entry.score.checkpoint
