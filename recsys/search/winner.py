@@ -70,8 +70,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         warnings.append(
             f"{WARNING} {NO_BETTER}, so only export.publish_anyway: true publishes it"
         )
-    for warning in warnings:
-        say(warning)
+    say("\n".join(warnings))
     winner = Winner(
         score.trial,
         score.iteration,
