@@ -56,6 +56,8 @@ class Rules:
         barred = self.exclude | request.exclude
         allowed = [track for track in tracks if track not in barred]
         boosts = {**self.boost, **request.boost}
+        if not boosts:
+            return allowed
         ranks = {
             track: rank / boosts.get(track, 1.0)
             for rank, track in enumerate(allowed, 1)

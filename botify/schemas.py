@@ -3,7 +3,7 @@
 `openapi.yaml` describes them, and the answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -43,6 +43,16 @@ class Listening(NamedTuple):
     logged: Mapping[str, Any] = {}  # fields of the event log, as the client sent them
 
 
+class Ranking(NamedTuple):
+    """A request for a ranked list, without a session."""
+
+    length: int  # tracks that are asked for
+    rules: Rules
+    recommender: str | None = None  # by default the listener's list
+    candidates: Sequence[int] | None = None  # numbers of tracks; None: any
+    session: Sequence[int] = ()  # heard just before, in order
+
+
 class Bodies:
     """Reads what requests to a service hold; raises `BodyError` for anything else."""
 
@@ -74,13 +84,16 @@ class Bodies:
         self._many = _make_object([("requests", Annotated[requests, batch])])
         self._users = _make_object([("users", Annotated[users, batch])])
         self._version = _make_object([("version", str | None, None)])
-        self._query = _make_object(
-            [
-                ("n", Annotated[int, Meta(ge=1, le=MOST_TRACKS)], 10),
-                ("exclude", tracks, ()),
-                ("boost", boosts, {}),
-            ]
-        )
+        ruled: list[Any] = [
+            ("n", Annotated[int, Meta(ge=1, le=MOST_TRACKS)], 10),
+            ("exclude", tracks, ()),
+            ("boost", boosts, {}),
+        ]
+        named = ("recommender", _TextId | None, None)
+        self._similar = _make_object(ruled)
+        self._recommend = _make_object([*ruled, named])
+        ranked = [("user", user), ("candidates", tracks), named]
+        self._ranking = _make_object([*ranked, ("session", tracks, ())])
 
     def user(self, text: str) -> Id:
         """Read a listener's id from a path, decoded."""
@@ -121,12 +134,18 @@ class Bodies:
         users: list[Id] = _read(self._users, body).users
         return users
 
-    def query(self, arguments: MultiDict[str, str]) -> tuple[int, Rules]:
-        """Read `n=10&exclude=17&boost=5:3`; the last two may be there several times.
+    def recommend(self, arguments: MultiDict[str, str]) -> Ranking:
+        """Read `n=10&recommender=new&exclude=17&boost=5:3`; the last two may be repeated."""
+        query = self._query(arguments, self._recommend)
+        rules = Rules.read(query.exclude, query.boost, self.catalogue)
+        return Ranking(query.n, rules, query.recommender)
 
-        Returns:
-            How long a list is asked for, and the rules that hold for it.
-        """
+    def similar(self, arguments: MultiDict[str, str]) -> Ranking:
+        """Read a query as `recommend` does, without a recommender."""
+        query = self._query(arguments, self._similar)
+        return Ranking(query.n, Rules.read(query.exclude, query.boost, self.catalogue))
+
+    def _query(self, arguments: MultiDict[str, str], kind: type[Struct]) -> Any:  # noqa: ANN401
         document: dict[str, Any] = dict(arguments)
         if "exclude" in document:
             document["exclude"] = arguments.getlist("exclude")
@@ -134,10 +153,23 @@ class Bodies:
             boosts = (text.rpartition(":") for text in arguments.getlist("boost"))
             document["boost"] = {track: by for track, _, by in boosts}
         try:
-            query: Any = msgspec.convert(document, self._query, strict=False)
+            return msgspec.convert(document, kind, strict=False)
         except msgspec.ValidationError as error:
             raise BodyError(f"query: {error}") from None
-        return query.n, Rules.read(query.exclude, query.boost, self.catalogue)
+
+    def ranking(self, body: bytes) -> tuple[Id, Ranking]:
+        """Read `{"user", "candidates"}`, perhaps with `recommender` and `session`.
+
+        Returns:
+            The listener, and what to rank: candidates that the catalogue lacks are left out.
+        """
+        asked = _read(self._ranking, body)
+        candidates = self.catalogue.find(dict.fromkeys(asked.candidates))
+        session = self.catalogue.find(asked.session)
+        count = len(candidates)
+        return asked.user, Ranking(
+            count, Rules(), asked.recommender, candidates, session
+        )
 
     def version(self, body: bytes) -> str | None:
         """Read `{"version"}`, which may be left out, or the whole body."""

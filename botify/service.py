@@ -23,9 +23,13 @@ from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
 from botify.model.versions import Versions, load_version
 from botify.recommenders.base import UNKNOWN, Drawn, Query
-from botify.recommenders.registry import recommend
+from botify.recommenders.registry import (
+    load_recommenders,
+    missing_artifacts,
+    recommend,
+)
 from botify.rules import Rules, RulesFile
-from botify.schemas import Bodies, Listening
+from botify.schemas import Bodies, Listening, Ranking
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
@@ -185,19 +189,61 @@ class Service:
         ]
         return events, lists
 
-    def list_for(self, user: Id, count: int, rules: Rules) -> list[Id]:
-        """Recommend tracks without a session: the listener's list, then popular ones."""
-        model = self.versions.model
-        tracks = model.recommendations.list_of(user_number(user))
-        return self._rank(model, [*tracks, *model.popular], count, rules)
+    def list_for(self, user: Id, request: Ranking) -> list[Id]:
+        """Recommend tracks without a session: those of a recommender, then popular ones.
 
-    def similar_to(self, track: Id, count: int, rules: Rules) -> list[Id] | None:
+        Without a name the listener's list comes first. Of candidates all are ranked, those that
+        neither knows at the end, as they came.
+
+        Raises:
+            BodyError: There is no such recommender, or it lacks what it reads.
+        """
+        model = self.versions.model
+        candidates = request.candidates
+        if not request.length:  # the catalogue has none of the candidates
+            return []
+        query = Query(
+            user_number(user),
+            request.session or (NO_TRACK,),
+            [1.0] * max(1, len(request.session)),
+            self.rules.current().exclude | request.rules.exclude,
+            request.length,
+            repeat_after=0,
+            candidates=None if candidates is None else np.array(candidates),
+        )
+        tracks = model.recommendations.list_of(query.user)
+        if request.recommender:
+            drawn = self._draw(model, query, request.recommender)
+            tracks = [drawn.track, *drawn.following]
+            if drawn.track == NO_TRACK:
+                tracks = []
+        ranked = [*filter(query.allows, [*tracks, *model.popular]), *(candidates or ())]
+        return self._rank(model, ranked, request.length, request.rules)
+
+    def _draw(self, model: ServedModel, query: Query, name: str) -> Drawn:
+        recommender = load_recommenders().get(name)
+        if recommender is None:
+            allowed = ", ".join(load_recommenders())
+            raise BodyError(f"recommender: {name} found; allowed: {allowed}")
+        if missing := missing_artifacts(name, model):
+            raise BodyError(
+                f"recommender: {name} needs {' and '.join(missing)}, which version "
+                f"{model.version} lacks or no arm reads"
+            )
+        try:
+            return recommender.draw(model, query, self._find_rng(query))
+        except Exception as error:  # noqa: BLE001  whatever a version makes it raise
+            self._note_failure(name, error)
+            return UNKNOWN
+
+    def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""
         model = self.versions.model
         lists = model.get(SIMILAR)
         if lists is None:
             return None
-        return self._rank(model, lists.list_of(user_number(track)), count, rules)
+        similar = lists.list_of(user_number(track))
+        return self._rank(model, similar, request.length, request.rules)
 
     def _rank(
         self, model: ServedModel, tracks: Sequence[int], count: int, rules: Rules
@@ -280,7 +326,7 @@ def make_sessions(
     return RedisSessions(
         settings.redis_url.get_secret_value(),
         # catalogues that number their tracks differently are kept apart
-        f"botify:{catalogue_sha256[:12]}:",
+        f"{settings.redis_prefix}:{catalogue_sha256[:12]}:",
         silence_s=settings.session_silence_s,
         timeout_s=settings.redis_timeout_s,
     )

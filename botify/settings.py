@@ -85,6 +85,7 @@ class ServiceSettings(Config):
     log_dir: Path  # folder of the event log
     # sessions in Redis; by default they are in the process
     redis_url: SecretStr | None = None
+    redis_prefix: str = "botify"  # of its keys
     redis_timeout_s: PositiveFloat = 0.075  # after which an answer goes on without it
     # allows reload and rollback; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)

@@ -27,6 +27,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from botify.errors import BotifyError
 from botify.event_log import Message
 from botify.model.catalogue import Id
+from botify.recommenders.registry import load_recommenders, missing_artifacts
 from botify.schemas import Listening
 from botify.service import Service
 from looplib.arrays import NO_TRACK
@@ -87,8 +88,16 @@ def recommended(user: str) -> ResponseReturnValue:
     """Answer with the best tracks for a listener, without a session; nothing is logged."""
     service = _service()
     listener = service.bodies.user(user)
-    tracks = service.list_for(listener, *service.bodies.query(request.args))
+    tracks = service.list_for(listener, service.bodies.recommend(request.args))
     return {"user": listener, "tracks": tracks}
+
+
+@views.post("/rank")
+def ranked() -> ResponseReturnValue:
+    """Rank the caller's candidates for a listener; nothing is logged."""
+    service = _service()
+    listener, ranking = service.bodies.ranking(request.get_data())
+    return {"user": listener, "tracks": service.list_for(listener, ranking)}
 
 
 @views.get("/similar/<id:track>")
@@ -96,7 +105,7 @@ def similar(track: str) -> ResponseReturnValue:
     """Answer with the tracks most similar to a track."""
     service = _service()
     track_id = service.bodies.catalogue.ids[_track_number(track)]
-    tracks = service.similar_to(track_id, *service.bodies.query(request.args))
+    tracks = service.similar_to(track_id, service.bodies.similar(request.args))
     if tracks is None:
         version = service.versions.model.version
         abort(
@@ -276,10 +285,14 @@ def _status(status: str, *warnings: str) -> dict[str, Any]:
 
 
 def _document() -> dict[str, Any]:
-    """Read the OpenAPI document, and fill in the kinds of ids that the service has."""
+    """Read the OpenAPI document, and fill in the kinds of ids and the recommenders."""
     document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
     bodies = _service().bodies
+    model = _service().versions.model
     schemas = document["components"]["schemas"]
+    schemas["RecommenderName"]["enum"] = [
+        name for name in load_recommenders() if not missing_artifacts(name, model)
+    ]
     if bodies.text_users:
         schemas["UserId"] |= {"type": "string", "minLength": 1}
     if bodies.catalogue.is_text:

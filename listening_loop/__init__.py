@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from listening_loop.als import AlternatingLeastSquares
     from listening_loop.api.experiments import ab
     from listening_loop.api.models import Model, fit
+    from listening_loop.api.publishing import publish
     from listening_loop.api.runs import Run, open_run, search
     from listening_loop.api.serving import serve
     from listening_loop.api.stores import ingest
@@ -39,6 +40,7 @@ __all__ = [
     "ingest",
     "open_run",
     "open_store",
+    "publish",
     "search",
     "serve",
 ]
@@ -51,6 +53,7 @@ _MODULES = {
     **dict.fromkeys(("Model", "fit"), "listening_loop.api.models"),
     **dict.fromkeys(("Run", "open_run", "search"), "listening_loop.api.runs"),
     "ingest": "listening_loop.api.stores",
+    "publish": "listening_loop.api.publishing",
     "open_store": "recsys.store.reader",
     "serve": "listening_loop.api.serving",
 }

@@ -196,7 +196,10 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
     @property
     def _threads(self) -> int:
-        return self.num_threads or len(os.sched_getaffinity(0))
+        cores = os.cpu_count() or 1
+        if hasattr(os, "sched_getaffinity"):  # on Linux
+            cores = len(os.sched_getaffinity(0))
+        return self.num_threads or cores
 
     def _config(self, regularization: float, cg_steps: int = 0) -> "AlsConfig":
         from looplib.als import AlsConfig

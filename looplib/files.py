@@ -1,6 +1,5 @@
 """Files and folders that appear whole or not at all, digests, and locks between processes."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -132,8 +131,12 @@ def lock(handle: int, *, wait: bool = False) -> bool:
     """Lock an open file or folder by its descriptor, until that is closed or the process dies.
 
     Returns:
-        Whether this process holds the lock now; always true with `wait`.
+        Whether this process holds the lock now; always true with `wait`, and on Windows.
     """
+    try:
+        import fcntl
+    except ImportError:  # on Windows, where only `AlternatingLeastSquares` runs
+        return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -148,7 +151,7 @@ def exclusive(path: Path, refusal: Exception | None = None) -> Iterator[None]:
     While another process holds it, raise the refusal, or without one wait.
     """
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
-    handle = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    handle = os.open(path, flags, 0o644)
     try:
         if not lock(handle, wait=refusal is None) and refusal is not None:
             raise refusal

@@ -1,7 +1,7 @@
 """The catalogue: each track's record and its artist, in compact arrays."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +64,13 @@ class Catalogue:
         if isinstance(track, int) and 0 <= track < len(self):
             return track
         return NO_TRACK
+
+    def find(self, tracks: Iterable[Any]) -> list[int]:
+        """Look up the numbers of ids of the right kind; those that it lacks are left out."""
+        if self.numbers:
+            return [self.numbers[track] for track in tracks if track in self.numbers]
+        size = len(self)
+        return [track for track in tracks if track < size]
 
     @cached_property
     def _by_artist(self) -> IntArray:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from botify.model.model import Artifact, ServedModel
-from looplib.arrays import NO_TRACK, AnyFloatArray
+from looplib.arrays import NO_TRACK, AnyFloatArray, IntArray
 
 
 @dataclass
@@ -26,6 +26,21 @@ class Query:
     repeat_after: int | None = (
         None  # tracks, after which one may come again; None: never
     )
+    candidates: IntArray | None = None  # what may be recommended; None: any track
+
+    @property
+    def pool(self) -> IntArray | slice:
+        """The rows of arrays of tracks that may be recommended."""
+        return slice(None) if self.candidates is None else self.candidates
+
+    @cached_property
+    def _candidate_set(self) -> frozenset[int] | None:
+        return None if self.candidates is None else frozenset(self.candidates.tolist())
+
+    def allows(self, track: int) -> bool:
+        """Check whether a track may be recommended."""
+        among = self._candidate_set
+        return track not in self.taken and (among is None or track in among)
 
     @cached_property
     def taken(self) -> frozenset[int]:
@@ -64,20 +79,37 @@ def take_first(tracks: Iterable[int], taken: Collection[int], count: int = 1) ->
     return Drawn(track, 1.0, following=tuple(free))
 
 
-def take_best(scores: AnyFloatArray, taken: Collection[int], count: int = 1) -> Drawn:
+def take_best(
+    scores: AnyFloatArray,
+    taken: Collection[int],
+    count: int = 1,
+    among: IntArray | None = None,
+) -> Drawn:
     """Take the tracks with the highest scores that are not taken.
 
-    Of equal scores the smaller track comes first. Scores are changed in place.
+    Of equal scores the earlier track comes first. Scores are changed in place.
+
+    >>> take_best(np.array([0.1, 0.3, 0.2]), taken={1}, count=2).following
+    (0,)
+
+    Args:
+        scores: Of all tracks, or of those that are named.
+        taken: Tracks.
+        count: How many are taken.
+        among: The tracks that the scores are of, shape (scores,), as a query's candidates.
     """
-    scores[list(taken)] = -np.inf
+    if among is None:
+        scores[list(taken)] = -np.inf
+    else:
+        scores[np.isin(among, list(taken))] = -np.inf
     if count == 1:
         best = [int(scores.argmax())]
     else:
         count = min(count, len(scores))
-        candidates = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
-        order = np.argsort(-scores[candidates], kind="stable")[:count]
-        best = candidates[order].tolist()
-    return take_first((track for track in best if scores[track] > -np.inf), (), count)
+        likely = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+        best = likely[np.argsort(-scores[likely], kind="stable")][:count].tolist()
+    rows = [row for row in best if scores[row] > -np.inf]
+    return take_first(rows if among is None else among[rows].tolist(), (), count)
 
 
 Draw = Callable[[ServedModel, Query, np.random.Generator], Drawn]

@@ -2,18 +2,20 @@
 
 A new recommender is a function like those of `lists`, a line in `RECOMMENDERS`, and a row in
 docs/service.md. If it ranks as another exported list does, as `new` does, the line is enough; what
-is read of another exported file becomes an `Artifact`.
+is read of another exported file becomes an `Artifact`. Other packages name theirs by entry points.
 """
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import numpy as np
 from numpy.random import Generator
 from pydantic import AfterValidator
 
-from botify.errors import ModelError
+from botify.errors import BotifyError, ModelError
 from botify.model.factors import FACTORS, HISTORY
 from botify.model.model import LISTS, ServedModel, lists_in
 from botify.model.next_track import NEXT_TRACK
@@ -49,15 +51,36 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "fold_in": Recommender(fold_in, reads=(FACTORS,), reads_for_arms=(HISTORY,)),
     "next_track": Recommender(follow_session, reads=(NEXT_TRACK,)),
 }
-_PROBES = (
-    8  # listeners and tracks, of which each recommender is asked when it is loaded
-)
+_PROBES = 8  # listeners and tracks that each recommender is asked for at loading
+GROUP = "listening_loop.recommenders"  # of entry points
 ANY_REPEAT = "any_repeat"  # in the log, where all tracks were heard in the session
+
+
+@cache
+def load_recommenders() -> Mapping[str, Recommender]:
+    """Load the recommenders, also those of other packages, by the names of their entry points.
+
+    Raises:
+        BotifyError: One cannot be loaded, is none, or has the name of another.
+    """
+    loaded = dict(RECOMMENDERS)
+    for point in entry_points(group=GROUP):
+        try:
+            recommender = point.load()
+        except Exception as error:  # of any kind, by the code of its module
+            raise BotifyError(f"{point.value}: cannot be loaded ({error})") from error
+        if point.name in loaded or not isinstance(recommender, Recommender):
+            raise BotifyError(
+                f"{point.value}: a Recommender under a name of its own is expected, found "
+                f"{type(recommender).__name__} {point.name}"
+            )
+        loaded[point.name] = recommender
+    return loaded
 
 
 def find_recommenders(name: str) -> list[Recommender]:
     """Look up the recommender of a name, or both of an interleaved one."""
-    return [RECOMMENDERS[member] for member in members(name)]
+    return [load_recommenders()[member] for member in members(name)]
 
 
 def missing_artifacts(name: str, model: ServedModel) -> list[str]:
@@ -78,8 +101,9 @@ def check_name(name: str) -> str:
     """
     names = members(name)
     distinct = set(names)
-    if not RECOMMENDERS.keys() >= distinct or len(distinct) < len(names):
-        allowed = ", ".join(RECOMMENDERS)
+    recommenders = load_recommenders()
+    if not recommenders.keys() >= distinct or len(distinct) < len(names):
+        allowed = ", ".join(recommenders)
         raise ValueError(
             f"{name}: no such recommender; allowed: {allowed}, "
             "and interleaved(a, b) of two of these"

@@ -34,7 +34,8 @@ def fold_in(model: ServedModel, query: Query, _: Generator) -> Drawn:
     taken = query.taken
     if factors.filter_seen:
         taken |= {track for track, value in values.items() if value > 0}
-    return take_best(factors.items @ factor.astype(np.float32), taken, query.count)
+    scores = factors.items[query.pool] @ factor.astype(np.float32)
+    return take_best(scores, taken, query.count, query.candidates)
 
 
 def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -45,10 +46,11 @@ def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
     factors = model.get(FACTORS)
     if factors is None:
         return UNKNOWN
-    closeness = factors.closeness(query.tracks, np.array(query.times))
+    times = np.array(query.times)
+    closeness = factors.closeness(query.tracks, times, query.pool)
     if not closeness.any():
         return UNKNOWN
-    return take_best(closeness, query.taken, query.count)
+    return take_best(closeness, query.taken, query.count, query.candidates)
 
 
 def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -61,10 +63,11 @@ def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
         return UNKNOWN
     ages = np.arange(len(query.tracks))[::-1]
     liking = (np.array(query.times) - _LIKED_TIME) * _FADING**ages
-    closeness = factors.closeness(query.tracks, liking)[tracks]
+    closeness = factors.closeness(query.tracks, liking, np.array(tracks))
     ranks = np.arange(len(tracks)) / len(tracks)
     order = np.argsort(_RANK_WEIGHT * ranks - closeness, kind="stable").tolist()
-    return take_first((tracks[i] for i in order), query.taken, query.count)
+    ranked = filter(query.allows, (tracks[i] for i in order))
+    return take_first(ranked, (), query.count)
 
 
 def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -72,15 +75,16 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     next_track = model.get(NEXT_TRACK)
     if next_track is None:
         return UNKNOWN
-    near, listened = next_track
-    scores = np.zeros(len(model.catalogue))
-    for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1):
-        if track != NO_TRACK:
-            tracks, closeness = near.find(track)
-            scores[tracks] += closeness / ago
-    tracks, added = listened.find(query.user)
-    scores[tracks] += added
-    if not scores.any():
-        return UNKNOWN
-    scores[scores == 0] = -np.inf
-    return take_best(scores, query.taken, query.count)
+    near, after_last, listened = next_track
+    latest = enumerate(reversed(query.tracks[-LATEST:]), start=1)
+    parts = [(near.find(track), ago) for ago, track in latest if track != NO_TRACK]
+    last = query.tracks[-1] if query.tracks else NO_TRACK
+    parts += [(after_last.find(last), 1), (listened.find(query.user), 1)]
+    tracks = np.concatenate([tracks for (tracks, _), _ in parts])
+    added = np.concatenate([scores / ago for (_, scores), ago in parts])
+    candidates, position = np.unique(tracks, return_inverse=True)
+    scores = np.bincount(position, added)
+    order = np.argsort(-scores, kind="stable")
+    best = candidates[order][scores[order] > 0].tolist()
+    ranked = filter(query.allows, best)
+    return take_first(ranked, (), query.count) if best else UNKNOWN

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 import pyarrow as pa
+from scipy.sparse import csr_matrix
 
 from analysis.store import Store
 from listening_loop.api.frames import Frame
@@ -36,7 +37,9 @@ from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
+from recsys.models.external import CLASS, select_params
 from recsys.models.factors import Factors
+from recsys.models.libraries import make
 from recsys.storage import Workspace, open_workspace
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
@@ -63,12 +66,33 @@ class FactorModel:
     items: AnyArray  # ids, shape (tracks,)
     user_factors: Float32Array  # shape (listeners, factors)
     item_factors: Float32Array  # shape (tracks, factors)
-    config: AlsConfig
+    # hyperparameters, or the path and those of a class of another package
+    config: AlsConfig | Mapping[str, Any]
 
     def __repr__(self) -> str:
         """Return the size and the hyperparameters."""
         size = f"{len(self.users):,} listeners, {len(self.items):,} tracks"
         return f"<Model of {size}: {self.config!r}>"
+
+    def to_implicit(self) -> Any:  # noqa: ANN401  a class without types
+        """Make a model of the library `implicit` with these factors, whose own `save` works.
+
+        Of ALS the matrix that its `recalculate_user` takes has confidences: `unobserved_weight +
+        alpha x weight`, divided by `unobserved_weight`.
+        """
+        if isinstance(self.config, AlsConfig):
+            weight = self.config.unobserved_weight
+            path = "implicit.cpu.als.AlternatingLeastSquares"
+            params = {
+                "factors": self.config.factors,
+                "regularization": self.config.regularization / weight,
+            }
+        else:
+            path, params = self.config[CLASS], select_params(self.config)
+        model = make(path, params, csr_matrix(np.zeros((1, 1), np.float32)))
+        model.user_factors = self.user_factors
+        model.item_factors = self.item_factors
+        return model
 
     def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
         """Recommend the n tracks with the largest product of factors to each listener.
@@ -107,8 +131,11 @@ class FactorModel:
             A frame with the columns rank (from 1), item, score, without the tracks of the history.
 
         Raises:
-            Error: The model knows no track of the history, or a weight is not positive.
+            Error: The model knows no track of the history, a weight is not positive, or the
+                factors are of a class of another package.
         """
+        if not isinstance(self.config, AlsConfig):
+            raise UserError(f"fold_in: {self.config[CLASS]} does not fold listeners in")
         items = self.items.tolist()
         rows = np.array([row for row, item in enumerate(items) if item in history])
         if not len(rows):
@@ -149,7 +176,10 @@ class FactorModel:
                 item_factors=self.item_factors,
             )
             files = {FACTORS: {"sha256": sha256_file(target / FACTORS)}}
-            manifest = {"parameters": self.config.model_dump(), "files": files}
+            parameters = {CLASS: self.config}
+            if isinstance(self.config, AlsConfig):
+                parameters = self.config.model_dump()
+            manifest = {"parameters": parameters, "files": files}
             atomic_write_json(target / MANIFEST, manifest)
 
     @classmethod
@@ -163,7 +193,8 @@ class FactorModel:
         workspace.download_all()
         try:
             manifest = orjson.loads((workspace.folder / MANIFEST).read_bytes())
-            config = AlsConfig.read(manifest.get("factors") or manifest["parameters"])
+            parameters = manifest.get("factors") or manifest["parameters"]
+            config = parameters.get(CLASS) or AlsConfig.read(parameters)
             sha256 = manifest["files"][FACTORS]["sha256"]
             file = open_untrusted(workspace.folder / FACTORS, sha256=sha256)
             with file, np.load(file, allow_pickle=False) as arrays:

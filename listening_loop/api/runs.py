@@ -24,6 +24,7 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.export.export import export_run
 from recsys.export.version import RECOMMENDATIONS
+from recsys.models.libraries import class_path
 from recsys.report.page import write_report
 from recsys.search.folder import (
     LEADERBOARD,
@@ -163,7 +164,7 @@ class Run:
 
 def search(
     store: Store | str | Path,
-    models: Mapping[str, Mapping[str, Any]] | None = None,
+    models: Mapping[str, Any] | None = None,
     *,
     metric: str = "ndcg@30",
     iterations: int = 15,
@@ -181,7 +182,7 @@ def search(
     >>> search("out/store", {"als": {"factors": [64, 128]}, "item_nn": {}})
     Traceback (most recent call last):
     looplib.errors.ConfigError: the arguments: models.item_nn: unknown model; the nearest is \
-item_knn, allowed are als, activation, item_knn, blend, function
+item_knn, allowed are als, activation, item_knn, blend
 
     A search that was interrupted, called again, continues where it was; one that is finished fits
     nothing again.
@@ -189,7 +190,8 @@ item_knn, allowed are als, activation, item_knn, blend, function
     Args:
         store: What to learn from.
         models: By the kind of model, the values of its hyperparameters: a list is an axis, all
-            axes of a kind are combined. By default ALS alone.
+            axes of a kind are combined; or by any name a class of another package, such as
+            `(implicit.bpr.BayesianPersonalizedRanking, {"factors": [64, 128]})`. By default ALS.
         metric: The metric that chooses, as name@k.
         iterations: How many each fit takes.
         strategy: Fit every trial to the end, or give up what cannot win.
@@ -225,7 +227,7 @@ item_knn, allowed are als, activation, item_knn, blend, function
         set_value(document, key, value, "settings")
     if lists:
         document["lists"] = {name: _to_file(frame) for name, frame in lists.items()}
-    plain = orjson.loads(orjson.dumps(document, default=str))
+    plain = orjson.loads(orjson.dumps(document, default=class_path))
     beside = f"{address.rstrip('/')}-run-{json_digest(plain)[:12]}"
     document["run"] = str(run or beside)
     config = parse_config(SearchConfig, document, "the arguments")

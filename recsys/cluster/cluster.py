@@ -80,10 +80,12 @@ class Cluster:
         """Run calls until none is ready and none runs; yield their outcomes as they end.
 
         `ready`, called again after outcomes, returns the calls that can run now, the most urgent
-        first, without those whose outcome has been yielded.
+        first, without those whose outcome has been yielded. A key may have the `resources` that a
+        worker needs to run its call.
 
         Raises:
-            SearchError: The scheduler is lost, or there has been no worker for a while.
+            SearchError: The scheduler is lost, there has been no worker for a while, or none has
+                the resources.
         """
         # calls of a caller that stopped early; Dask cancels what has no future left
         self._running.clear()
@@ -94,15 +96,35 @@ class Cluster:
             if waiting:
                 free = max(0, self.slots() - len(running))
                 for key in waiting[:free]:
-                    future = self._client.submit(function, *calls[key], pure=False)
+                    resources = getattr(key, "resources", {})
+                    self._check_resources(resources)
+                    future = self._client.submit(
+                        function, *calls[key], pure=False, resources=resources
+                    )
                     self._running[future] = key
             if not self._running:
                 return
             yield from self._wait()
 
+    def _check_resources(self, resources: Mapping[str, float]) -> None:
+        """Raise a `SearchError` if no worker has what a call needs."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        for name in resources:
+            if not any(worker["resources"].get(name) for worker in workers):
+                raise SearchError(
+                    f"no worker has a {name}; start one where there is one: "
+                    f"dask worker {self._address} --resources {name}=1"
+                )
+
     def slots(self) -> int:
         """Count the calls that can run at once now; 1 even while there is no worker."""
         return max(1, self._threads())
+
+    def threads_of(self, calls: int) -> int:
+        """Count the threads of each of so many calls: a few share the cores of this machine."""
+        if self.client or self.config.scheduler or not calls:
+            return self.threads
+        return max(1, self.slots() // calls) * self.threads
 
     def _wait(self) -> Sequence[Outcome[Any]]:
         while True:

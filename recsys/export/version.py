@@ -1,7 +1,8 @@
 """Write the files of a published version (docs/formats.md).
 
 Of a store with text ids the files have these in place of the numbers. Where the winner has no
-factors, those are of the best trial that has some; `factors.npz` is missing if there is none.
+factors, those are of the best trial that has some, but beside the lists of a class of another
+package: `factors.npz` is missing if there are none.
 """
 
 import shutil
@@ -24,6 +25,7 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.layout import SplitName
 from recsys.models.base import Model
+from recsys.models.external import External
 from recsys.models.factors import Factors
 from recsys.next_track.export import write_next_track
 from recsys.search.folder import Winner
@@ -38,9 +40,10 @@ SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
+LATEST = "latest.npz"  # the latest play of each listener that was learned from
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
-_SCHEMA = 1  # of the manifest
+SCHEMA = 1  # of the manifest
 
 
 @dataclass(frozen=True)
@@ -98,57 +101,98 @@ def write_version(
     if store.manifest.catalogue_size is None:
         titles = read_titles(config.catalogue, store)
     tracks = originals(store, "items", dataset.tracks, titles)
-    top = export.options.top
+    write_model(folder, model, factors, users, tracks, export.options)
+    _write_titles(folder, export, titles, tracks)
+    np.savez(
+        folder / LATEST,
+        allow_pickle=False,
+        users=users,
+        latest=dataset.latest(export.split),
+    )
+    next_track = None
+    if config.next_track:
+        anyway = export.options.publish_anyway
+        next_track = write_next_track(
+            folder,
+            store,
+            dataset,
+            config,
+            users,
+            tracks,
+            split=export.split,
+            anyway=anyway,
+        )
+    write_manifest(folder, {**_facts(export), "next_track": next_track})
+
+
+def write_model(
+    folder: Path,
+    model: Model,
+    factors: Factors | None,
+    users: Ids,
+    tracks: Ids,
+    options: ExportConfig,
+) -> None:
+    """Write the lists of a model, factors with what they were fitted to, and similar tracks.
+
+    Args:
+        folder: Of the version.
+        model: What ranks.
+        factors: Those that are published with it, if there are any.
+        users: Ids of the listeners, by row.
+        tracks: Their ids, by column.
+        options: How long lists are, and what they leave out.
+    """
+    top = options.top
     new = model.recommend(top, "new")
     lists = {
-        RECOMMENDATIONS: new if export.options.filter_seen else model.recommend(top),
+        RECOMMENDATIONS: new if options.filter_seen else model.recommend(top),
         REPEAT: model.recommend(top, "repeat"),
         NEW: new,
     }
     for name, best in lists.items():
         _write_lists(folder / name, users, tracks, best)
     if factors is not None:
-        _write_factors(folder, export, factors, users, tracks)
-    _write_titles(folder, export, titles, tracks)
-    next_track = None
-    if config.next_track:
-        anyway = export.options.publish_anyway
-        next_track = write_next_track(
-            folder, store, dataset, config, users, tracks, anyway=anyway
-        )
-    manifest = {
-        **_facts(export),
-        "next_track": next_track,
-        "files": {file.name: _describe(file) for file in sorted(folder.iterdir())},
-    }
-    atomic_write_json(folder / MANIFEST, seal(manifest))
+        ids = {"users": users, "tracks": tracks}
+        np.savez(folder / FACTORS, allow_pickle=False, **ids, **vars(factors))
+        fitted = model.train.matrix
+        arrays = {
+            "counts": np.diff(fitted.indptr),
+            "heard": fitted.indices,
+            "values": fitted.data,
+        }
+        np.savez(folder / HISTORY, allow_pickle=False, **ids, **arrays)
+    _write_similar(folder, model, factors, tracks, top)
 
 
-def _write_factors(
+def _write_similar(
     folder: Path,
-    export: Export,
-    factors: Factors,
-    users: Ids,
+    model: Model,
+    factors: Factors | None,
     tracks: Ids,
+    top: int,
 ) -> None:
-    """Write the factors, what they were fitted to, and which tracks are similar by them."""
-    ids = {"users": users, "tracks": tracks}
-    np.savez(folder / FACTORS, allow_pickle=False, **ids, **vars(factors))
-    fitted = export.dataset.matrix(export.split)
-    arrays = {
-        "counts": np.diff(fitted.indptr),
-        "heard": fitted.indices,
-        "values": fitted.data,
-    }
-    np.savez(folder / HISTORY, allow_pickle=False, **ids, **arrays)
-    fitted_tracks = np.flatnonzero(factors.item_factors.any(axis=1))
-    if not 0 < len(fitted_tracks) <= _MOST_SIMILAR:
+    """Write which tracks are similar, by the factors or else by what the model has."""
+    if factors is not None:
+        compared = np.flatnonzero(factors.item_factors.any(axis=1))
+    else:
+        compared = np.flatnonzero(model.train.popularity)
+    if not 0 < len(compared) <= _MOST_SIMILAR:
         return
-    compared = Factors(factors.user_factors, factors.item_factors[fitted_tracks])
-    rows = np.arange(len(fitted_tracks))
-    similar, _ = compared.similar(rows, export.options.top, usable_cores())
-    ids_of_rows = tracks[fitted_tracks]
-    _write_lists(folder / SIMILAR, ids_of_rows, ids_of_rows, similar, of="track")
+    ids = tracks[compared]
+    if factors is not None:
+        fitted = Factors(factors.user_factors, factors.item_factors[compared])
+        similar, _ = fitted.similar(np.arange(len(ids)), top, usable_cores())
+        _write_lists(folder / SIMILAR, ids, ids, similar, of="track")
+    elif isinstance(model, External) and model.has_similarity:
+        similar = model.similar(compared, top)
+        _write_lists(folder / SIMILAR, ids, tracks, similar, of="track")
+
+
+def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the manifest of a version, with what its files are."""
+    files = {file.name: _describe(file) for file in sorted(folder.iterdir())}
+    atomic_write_json(folder / MANIFEST, seal({**facts, "files": files}))
 
 
 def _write_titles(
@@ -161,14 +205,18 @@ def _write_titles(
     manifest = export.store.manifest
     config = export.config
     if manifest.columns != LOGGED:
-        records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
-        lines = msgspec.json.Encoder().encode_lines(records)
-        (folder / TRACKS).write_bytes(lines)
+        write_tracks(folder, tracks, titles)
         return
     file = config.catalogue
     digest = manifest.catalogue and manifest.catalogue.sha256
     if file and file.is_file() and digest in (None, sha256_file(file)):
         shutil.copyfile(file, folder / TRACKS)
+
+
+def write_tracks(folder: Path, tracks: Ids, titles: Mapping[str, Title]) -> None:
+    """Write the catalogue: a line for each track, with its title where it is known."""
+    records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
+    (folder / TRACKS).write_bytes(msgspec.json.Encoder().encode_lines(records))
 
 
 def _write_lists(
@@ -196,7 +244,12 @@ def _describe(file: Path) -> dict[str, Any]:
 
 def _parameters(fitted: Checkpoint) -> dict[str, Any]:
     trial = fitted.trial
-    return {"kind": trial.kind, **trial.params, "iterations": fitted.iteration}
+    facts = {"kind": trial.kind, "iterations": fitted.iteration}
+    if issubclass(
+        trial.model_type, External
+    ):  # its names are not those of `looplib.als`
+        return {**facts, "class": trial.params}
+    return {**facts, **trial.params}
 
 
 def _facts(export: Export) -> dict[str, Any]:
@@ -210,7 +263,7 @@ def _facts(export: Export) -> dict[str, Any]:
     if manifest.holds == "interactions":
         mean_weight = float(export.dataset.array(export.split, "values").mean())
     return {
-        "schema": _SCHEMA,
+        "schema": SCHEMA,
         "model": export.model_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "parameters": _parameters(export.fitted),
@@ -234,6 +287,7 @@ def _facts(export: Export) -> dict[str, Any]:
             "store": manifest.digest,
             "dataset": summary.digest,
             "learned_from": options.learn_from,
+            "columns": manifest.columns,
             "catalogue": asdict(manifest.catalogue) if manifest.catalogue else None,
             "mean_weight": mean_weight,
         },

@@ -1,6 +1,7 @@
 """The kinds of model that a search tries, and the values of their hyperparameters."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +14,10 @@ from recsys.models.als import Als
 from recsys.models.base import Model
 from recsys.models.baselines import Latest, MostPlayed, Popular
 from recsys.models.blend import Blend
+from recsys.models.external import CLASS, PARTS, External, ResumedExternal
 from recsys.models.item_knn import ItemKnn
-from recsys.models.lists import FixedLists, Function
+from recsys.models.libraries import class_path
+from recsys.models.lists import FixedLists
 
 Axes = Mapping[str, tuple[Any, ...]]  # the values of each hyperparameter
 MODELS: dict[str, type[Model]] = {
@@ -24,7 +27,6 @@ MODELS: dict[str, type[Model]] = {
         Activation,
         ItemKnn,
         Blend,
-        Function,
         FixedLists,
         Popular,
         MostPlayed,
@@ -42,10 +44,25 @@ def searched_models() -> dict[str, type[Model]]:
     }
 
 
+def find_kind(name: str, params: Mapping[str, Any]) -> type[Model]:
+    """Look up the class of a model by its name and parameters.
+
+    Raises:
+        ValueError: There is none of the name.
+    """
+    if CLASS in params:
+        return ResumedExternal if PARTS in params else External
+    if name not in MODELS:
+        raise ValueError(f"no kind of model is called {name}")
+    return MODELS[name]
+
+
 def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
     """Read the axes of kinds of model.
 
-    A value stands for an axis of one; a kind of null is left out.
+    A value stands for an axis of one; a kind of null is left out. With the key `class`, the path of
+    a class or the class itself, the name is free and the axes are those of the class; so is a pair
+    of a class and its axes.
 
     >>> axes = read_models({"item_knn": {"neighbours": [50, 200]}})["item_knn"]
     >>> axes["neighbours"], axes["weighting"]
@@ -61,6 +78,11 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
     axes = {}
     for name, values in _as_mapping(models).items():
         if values is None:
+            continue
+        if isinstance(values, tuple):
+            values = {CLASS: values[0], **dict(*values[1:])}
+        if isinstance(values, Mapping) and CLASS in values:
+            axes[name] = _read_class(str(name), values)
             continue
         if name not in kinds:
             nearest = difflib.get_close_matches(str(name), kinds, 1, cutoff=0)
@@ -83,16 +105,33 @@ def _as_mapping(value: object) -> Mapping[str, Any]:
     return value
 
 
+def _read_class(name: str, values: Mapping[str, Any]) -> Axes:
+    path = class_path(values[CLASS])
+    if "<locals>" in path or path.startswith("__main__."):
+        text = f"{path} cannot be imported by workers; put it into a module"
+        raise _refusal((name, CLASS), "class", text, path)
+    if name in MODELS or not re.fullmatch(r"[\w-]+", name):
+        text = "a class needs another name, of letters, digits, - and _"
+        raise _refusal((name,), "name", text, name)
+    axes = {axis: _as_axis((name, axis), values[axis]) for axis in values}
+    return {**axes, CLASS: (path,)}
+
+
+def _as_axis(loc: tuple[str, ...], value: object) -> tuple[Any, ...]:
+    axis = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if not axis:
+        raise _refusal(loc, "empty", "at least one value is needed", value)
+    if len({*map(repr, axis)}) < len(axis):
+        raise _refusal(loc, "twice", "a value stands twice", value)
+    return axis
+
+
 def _read_axes(config: type[Config], values: Mapping[str, Any]) -> Axes:
     axes = {name: (field.default,) for name, field in config.model_fields.items()}
     for name, value in values.items():
         axis = value if isinstance(value, (list, tuple)) else (value,)
         checked = [getattr(config.model_validate({name: item}), name) for item in axis]
-        if not checked:
-            raise _refusal((name,), "empty", "at least one value is needed", value)
-        if len(set(checked)) < len(checked):
-            raise _refusal((name,), "twice", "a value stands twice", value)
-        axes[name] = tuple(checked)
+        axes[name] = _as_axis((name,), checked)
     return axes
 
 

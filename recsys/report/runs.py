@@ -100,7 +100,8 @@ def read_folder(run: Workspace, name: str) -> RunFolder:
 
 def is_baseline(row: Row) -> bool:
     """Check whether a row is of a baseline, which never wins."""
-    return MODELS[row["model"]].is_baseline
+    kind = MODELS.get(row["model"])
+    return kind is not None and kind.is_baseline
 
 
 def interval_of(row: Row, metric: str) -> list[float | None]:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from analysis.page import numbers
 from looplib.tables import table
-from recsys.models.registry import MODELS
+from recsys.models.external import External, select_params
 from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score, Scores, failure_of
 from recsys.search.scorer import SEGMENTS
@@ -93,7 +93,6 @@ class Leaderboard:
         records = []
         for rank, entry in enumerate(self.entries, start=1):
             score = entry.score
-            warnings = [f"{key}: {why}" for key, why in score.warnings.items()]
             record: dict[str, Any] = {
                 "rank": rank,
                 "trial": entry.trial.id,
@@ -103,8 +102,8 @@ class Leaderboard:
                 "stopped_at": entry.stopped_at,
                 "iteration": score.iteration,
                 "fit_s": score.fit_s,
-                "warnings": "; ".join(warnings),
                 "ties": entry.ties if entry.behind else None,
+                "settings": _settings(entry.trial),
                 **entry.trial.params,
             }
             behind = entry.behind or (None, None, None)
@@ -187,12 +186,12 @@ def is_better(row: Row) -> bool:
 
 def describe(trial: Trial) -> str:
     """Describe a fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
-    return _join(trial.kind, _values(trial.kind, trial.params))
+    return _join(trial.kind, _settings(trial))
 
 
 def describe_row(row: Row) -> str:
     """Describe the model of a row of the leaderboard."""
-    return _join(row["model"], _values(row["model"], row))
+    return _join(row["model"], row["settings"])
 
 
 def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
@@ -203,7 +202,7 @@ def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
     """
     by_kind: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        by_kind.setdefault(row["model"], {})[row["trial"]] = _values(row["model"], row)
+        by_kind.setdefault(row["model"], {})[row["trial"]] = list(row["settings"])
     labels = {}
     constant = []
     for kind, trials in by_kind.items():
@@ -216,15 +215,22 @@ def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
     return labels, "; ".join(constant)
 
 
-def _values(kind: str, params: Mapping[str, Any]) -> list[str]:
+def _settings(trial: Trial) -> list[str]:
     """Write out, such as "reg 0.1", the main hyperparameters and those that are no default."""
-    main = MODELS[kind].main_params
+    model = trial.model_type
+    fields = model.config_type().model_fields
+    if issubclass(model, External):
+        shown = select_params(trial.params)
+    else:
+        shown = {
+            name: trial.params[name]
+            for name, field in fields.items()
+            if name in model.main_params or trial.params[name] != field.default
+        }
     texts = []
-    for name, field in MODELS[kind].config_type().model_fields.items():
-        value = params[name]
-        if name in main or value != field.default:
-            text = f"{value:g}" if isinstance(value, float) else str(value)
-            texts.append(f"{_SHORT.get(name, name)} {text}")
+    for name, value in shown.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        texts.append(f"{_SHORT.get(name, name)} {text}")
     return texts
 
 
@@ -257,11 +263,6 @@ def explain_winner(
             f"The winner's {metric} of {best.value(metric):.4f} is the highest of many, and so "
             "looks better than it is; on the listeners who chose nothing it is "
             f"{value:.4f} ({lower:.4f} … {upper:.4f})"
-        )
-    if metric in score.warnings:
-        texts.append(
-            f"{WARNING} {metric} chose, and should not be concluded from: "
-            f"{score.warnings[metric]}"
         )
     trials = [entry.trial for entry in leaderboard.entries]
     edges = plan_beyond(best.trial, trials, "")

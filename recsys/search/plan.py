@@ -8,6 +8,7 @@ from looplib.files import sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.errors import SearchError
+from recsys.models.external import CLASS, describe_class
 from recsys.next_track.sessions import check_sessions
 from recsys.search.trials import Trial, plan_baselines, plan_trials
 
@@ -24,16 +25,21 @@ class SearchPlan:
         """The trials that may win.
 
         Raises:
-            SearchError: A file of lists cannot be read.
+            SearchError: A file of lists, or a class, cannot be read.
         """
         config = self.config
+        iterations = config.search.iterations
+        models = {
+            name: describe_class(name, axes, iterations) if CLASS in axes else axes
+            for name, axes in config.models.items()
+        }
         try:
             lists = {
                 name: sha256_file(file)[:12] for name, file in config.lists.items()
             }
         except OSError as error:
             raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
-        facts = (config.models, lists, self.dataset.digest, config.seed)
+        facts = (models, lists, self.dataset.digest, config.seed)
         return plan_trials(*facts, is_ordered=self.dataset.rule.is_ordered)
 
     @property

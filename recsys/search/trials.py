@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from looplib.files import json_digest
 from recsys.models.base import IterativeModel, Model
+from recsys.models.external import CLASS
+from recsys.models.libraries import uses_gpu
 from recsys.models.lists import FixedLists
-from recsys.models.registry import MODELS, Axes
+from recsys.models.registry import MODELS, Axes, find_kind
 
 CHECKPOINTS = "checkpoints"  # the folder of a run
 
@@ -28,13 +30,12 @@ class Trial:
 
     def __post_init__(self) -> None:
         """Refuse a kind of another version."""
-        if self.kind not in MODELS:
-            raise ValueError(f"no kind of model is called {self.kind}")
+        find_kind(self.kind, self.params)
 
     @property
     def model_type(self) -> type[Model]:
         """The class of the model."""
-        return MODELS[self.kind]
+        return find_kind(self.kind, self.params)
 
     @property
     def is_baseline(self) -> bool:
@@ -64,6 +65,12 @@ class Checkpoint:
         """The file of the run that has the state of the fit."""
         return f"{CHECKPOINTS}/{self.trial.id}-{self.iteration}.npz"
 
+    @property
+    def resources(self) -> dict[str, float]:
+        """The Dask resources of a worker that can fit it."""
+        params = self.trial.params
+        return {"GPU": 1} if uses_gpu(params.get(CLASS, ""), params) else {}
+
 
 def plan_trials(
     models: Mapping[str, Axes],
@@ -88,7 +95,7 @@ def plan_trials(
     trials = [
         _plan_trial(kind, dict(zip(axes, values, strict=True)), dataset, seed)
         for kind, axes in models.items()
-        if is_ordered or not MODELS[kind].needs_order
+        if is_ordered or not find_kind(kind, axes).needs_order
         for values in itertools.product(*axes.values())
     ]
     trials.sort(key=lambda trial: -trial.params.get("factors", 0))
@@ -119,8 +126,8 @@ def plan_beyond(trial: Trial, tried: Iterable[Trial], dataset: str) -> dict[str,
     params = [other.params for other in tried if other.kind == trial.kind]
     beyond = {}
     for name, value in trial.params.items():
-        values = sorted({value, *(other[name] for other in params)})
-        if len(values) < 2 or isinstance(value, str):
+        values = sorted(filter(_is_number, {value, *(other[name] for other in params)}))
+        if len(values) < 2 or not _is_number(value):
             continue
         if value >= values[-1]:
             step = values[-1] / (values[-2] or values[-1] / 2)
@@ -136,6 +143,10 @@ def plan_beyond(trial: Trial, tried: Iterable[Trial], dataset: str) -> dict[str,
                 changed = config.model_dump()
                 beyond[name] = _plan_trial(trial.kind, changed, dataset, trial.seed)
     return beyond
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _plan_trial(kind: str, params: Mapping[str, Any], dataset: str, seed: int) -> Trial:

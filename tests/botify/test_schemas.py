@@ -103,7 +103,7 @@ def test_a_wrong_list_of_listeners(bodies: Bodies, body: bytes, message: str) ->
 def test_a_wrong_query(bodies: Bodies, query: str, message: str) -> None:
     pairs = [pair.partition("=")[::2] for pair in query.split("&")]
     with pytest.raises(BodyError) as caught:
-        bodies.query(MultiDict(pairs))
+        bodies.recommend(MultiDict(pairs))
     assert str(caught.value).startswith(message)
 
 

@@ -1,6 +1,8 @@
 """The class for users of `implicit`, against the library itself, factor by factor."""
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,3 +185,22 @@ def test_matrices_that_do_not_fit_are_refused_before_a_sweep() -> None:
     ours.nu = 1.0
     with pytest.raises(ValueError, match="explain: the library does it, without nu"):
         ours.explain(0, matrix(), 5)
+
+
+ELSEWHERE = """
+import os, sys
+sys.modules["fcntl"] = None
+for name in ("getuid", "sched_getaffinity", "O_CLOEXEC"):
+    delattr(os, name)
+from scipy.sparse import random
+from listening_loop import AlternatingLeastSquares
+items = random(150, 60, 0.2, "csr", "float32", random_state=1)
+model = AlternatingLeastSquares(8, iterations=1)
+model.fit(items, show_progress=False)
+assert model.recommend(range(150), items)[0].shape == (150, 10)
+"""
+
+
+@pytest.mark.slow
+def test_the_class_runs_where_python_has_no_calls_of_linux() -> None:
+    subprocess.run([sys.executable, "-c", ELSEWHERE], check=True)

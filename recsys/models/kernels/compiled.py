@@ -30,7 +30,8 @@ def cache_folder() -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
         # Compiled code is executed: it must not come from a folder or link of another user.
-        is_own = status.st_uid == os.getuid() and not status.st_mode & 0o022
+        user = os.getuid() if hasattr(os, "getuid") else status.st_uid  # on Windows
+        is_own = status.st_uid == user and not status.st_mode & 0o022
         if is_own and os.access(folder, os.W_OK):
             version = folder / digest[:12]
             version.mkdir(mode=0o700, exist_ok=True)

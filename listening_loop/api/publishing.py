@@ -1,0 +1,99 @@
+"""Publish a fitted model of another library, without a store and a search."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from looplib.config import parse_config
+from looplib.errors import UserError
+from recsys.cluster.processes import usable_cores
+from recsys.config import ExportConfig
+from recsys.dataset.interactions import Interactions
+from recsys.export.export import publish_version
+from recsys.export.version import (
+    SCHEMA,
+    write_manifest,
+    write_model,
+    write_tracks,
+)
+from recsys.models.external import CLASS, adopt_model
+from recsys.store.ids import Ids
+
+
+def publish(
+    model: object,
+    users: Sequence[Any],
+    tracks: Sequence[Any],
+    user_items: csr_matrix,
+    folder: str | Path,
+    **options: Any,  # noqa: ANN401  of `export` in a search's configuration
+) -> str:
+    """Publish a fitted model of another library, such as one of `implicit`; `serve` serves it.
+
+    Args:
+        model: Has factors, a matrix of similarities between tracks, or `recommend`.
+        users: Ids of the rows of the matrix: whole numbers, or texts.
+        tracks: Ids of its columns.
+        user_items: What the model was fitted to, shape (users, tracks).
+        folder: Of the published versions: a path or an address.
+        options: `top`, the length of lists, and `filter_seen`.
+
+    Returns:
+        The address of the version.
+
+    Raises:
+        Error: The ids or the matrix do not fit the model.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> heard = csr_matrix(np.array([[3, 1, 0], [0, 2, 5]], np.float32))
+        >>> factors = {"user_factors": np.eye(2), "item_factors": np.ones((3, 2))}
+        >>> fitted = SimpleNamespace(**factors)  # or a fitted model of implicit
+        >>> publish(fitted, ["ann", "bob"], [7, 8, 9], heard, "published")
+        'published/current'
+    """
+    export = parse_config(ExportConfig, options, "the options")
+    train = Interactions(csr_matrix(user_items, dtype=np.float32))
+    rows, columns = train.matrix.shape
+    user_ids = _as_ids("users", users, rows)
+    track_ids = _as_ids("tracks", tracks, columns)
+    adopted = adopt_model(model, train, usable_cores())
+    lists = adopted.recommend(export.top)
+    digest = sha256(lists.tobytes() + str((user_ids, track_ids)).encode()).hexdigest()
+    name = f"{type(model).__name__}-{digest[:12]}"
+
+    def write(version: Path) -> None:
+        write_model(version, adopted, adopted.factors, user_ids, track_ids, export)
+        write_tracks(version, track_ids, {})
+        facts = {
+            "schema": SCHEMA,
+            "model": name,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "parameters": {"kind": type(model).__name__, CLASS: {CLASS: adopted.path}},
+            "data": {"listeners": rows, "tracks": columns, "learned_from": "all"},
+            "lists": {"length": export.top, "filter_seen": export.filter_seen},
+        }
+        write_manifest(version, facts)
+
+    return publish_version(folder, name, write)
+
+
+def _as_ids(name: str, ids: Sequence[Any], count: int) -> Ids:
+    """Check ids.
+
+    Raises:
+        Error: They are too few or too many, of two kinds, or one is there twice.
+    """
+    values = np.asarray(ids).tolist()
+    distinct = len({*values})
+    if not len(values) == distinct == count:
+        text = f"{len(values)} ids, {distinct} of them distinct"
+        raise UserError(f"{name}: {text}; the matrix has {count}")
+    if len({isinstance(value, str) for value in ids}) > 1:
+        raise UserError(f"{name}: some ids are text; all or none may be")
+    return np.array(values)

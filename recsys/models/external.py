@@ -1,0 +1,277 @@
+"""Models of other libraries, and of the user's own package, by the path of their class.
+
+Lists are ranked here, from factors, similarities or scores: what a library filters or pads lists
+with is never seen. `libraries` makes and fits the objects.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from math import ceil
+from typing import Any, Self
+
+import numpy as np
+from scipy.sparse import csr_matrix, eye_array, issparse
+from threadpoolctl import threadpool_limits
+
+from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray
+from looplib.config import Config
+from recsys.dataset.interactions import Interactions
+from recsys.errors import TrialError
+from recsys.models.base import IterativeModel, Model, State
+from recsys.models.factors import Factors, Pool
+from recsys.models.libraries import (
+    Scores,
+    check_class,
+    class_path,
+    describe_code,
+    fit_object,
+    load_class,
+    make,
+    read_arrays,
+    score_tracks,
+    uses_gpu,
+)
+from recsys.models.similarity import SimilarityModel
+from recsys.models.sparse import rank_rows
+
+CLASS = "class"  # the key of the path
+_CODE = "code"  # the key of versions and digests
+PARTS = "parts"  # the key of the iterations of a search, of a class whose fit goes on
+_RESUMED = {
+    "implicit.cpu.als.AlternatingLeastSquares",
+    "implicit.cpu.bpr.BayesianPersonalizedRanking",
+}
+_ROWS = 256  # whose scores of all tracks are in memory at once
+
+
+def select_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the hyperparameters of a class among the parameters of its trial."""
+    facts = {CLASS, _CODE, PARTS}
+    return {name: value for name, value in params.items() if name not in facts}
+
+
+def describe_class(
+    name: str, axes: Mapping[str, tuple[Any, ...]], iterations: int
+) -> dict[str, tuple[Any, ...]]:
+    """Check a class before a search, and describe what its results follow from as further axes.
+
+    Args:
+        name: The model's, for errors.
+        axes: The path of the class, and values of hyperparameters.
+        iterations: Those of the search; a class whose fit goes on does a part of its own in each.
+
+    Raises:
+        SearchError: The class cannot be imported or made.
+    """
+    (path,) = axes[CLASS]
+    params = select_params({axis: values[0] for axis, values in axes.items()})
+    facts: dict[str, tuple[Any, ...]] = {}
+    if not uses_gpu(path, params):
+        made = check_class(name, path, params)
+        bases = inspect.getmro(type(made))
+        if _RESUMED & {f"{base.__module__}.{base.__qualname__}" for base in bases}:
+            facts[PARTS] = (iterations,)
+    return {**axes, _CODE: (describe_code(path),), **facts}
+
+
+class ExternalConfig(Config, extra="allow"):
+    """The path of a class, its code, and its hyperparameters, of any name."""
+
+
+class External(SimilarityModel):
+    """A class of another package, or of the user's own."""
+
+    name = "external"
+    config: ExternalConfig
+    similarity: Any  # of shape (tracks, tracks), sparse or dense
+    fitted: Any  # the object of the class
+    _factors: Factors | None = None
+    _scores: Scores | None = None
+
+    def __init__(self, **params: Any) -> None:  # noqa: ANN401  of any class
+        """Take the path, as `class`, and the hyperparameters."""
+        super().__init__(ExternalConfig(**params))
+        self.path: str = params[CLASS]
+        self._parts: int = params.get(PARTS, 1)
+        self._params = select_params(params)
+
+    def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
+        """Fit an object of the class; see `Model.fit`.
+
+        Raises:
+            ImportError: The class cannot be imported.
+            TrialError: It raises an error, or what it has learned does not fit the interactions.
+        """
+        load_class(self.path)
+        super().fit(train, seed=seed, threads=threads)
+        matrix = train.matrix
+        with self._library():
+            fitted = make(self.path, self._params, matrix, seed=seed, threads=threads)
+            scores = fit_object(fitted, matrix, seed, threads)
+            return self.adopt(fitted, scores)
+
+    def adopt(self, fitted: object, scores: Scores | None = None) -> Self:
+        """Take what an object has learned, or the function that has its scores."""
+        matrix = self.train.matrix
+        listeners, tracks = matrix.shape
+        users, items, similarity = read_arrays(fitted)
+        is_sparse: bool = issparse(similarity)
+        if users is not None and items is not None:
+            arrays = (_check(users, listeners), _check(items, tracks))
+            self._factors = Factors(*arrays)
+        elif is_sparse:
+            self.similarity = csr_matrix(similarity.astype(np.float32))
+            _check(self.similarity.data[:, np.newaxis], self.similarity.nnz)
+        elif similarity is not None:
+            weights = _check(similarity, tracks)
+            self.similarity = weights
+            scores = scores or (lambda rows: matrix[rows] @ weights)
+        elif scores is None:
+            scores = score_tracks(fitted, matrix)
+        self.fitted = fitted
+        self._scores = scores
+        return self
+
+    @property
+    def factors(self) -> Factors | None:
+        """The vectors of listeners and tracks; None of a class without."""
+        return self._factors
+
+    @property
+    def has_similarity(self) -> bool:
+        """Whether it has a matrix of similarities, for `similar`."""
+        return "similarity" in vars(self)
+
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend the tracks with the best scores."""
+        if self._scores:
+            return self._rank(self._scores, k, pool)
+        if self._factors:
+            return self._factors.recommend(self.train, k, self.threads, pool)
+        return super().recommend(k, pool)
+
+    def _rank(self, score: Scores, k: int, pool: Pool) -> Int32Array:
+        matrix = self.train.matrix
+        listeners = np.arange(matrix.shape[0])
+        lists = np.empty((len(listeners), min(k, matrix.shape[1])), np.int32)
+        for first in range(0, len(listeners), _ROWS):
+            rows = listeners[first : first + _ROWS]
+            with self._library():
+                scores = _check(score(rows), len(rows), is_finite=False).copy()
+            heard = matrix[rows].toarray() > 0
+            if pool != "all":
+                scores[heard == (pool == "new")] = -np.inf
+            scores[~heard.any(axis=1)] = -np.inf
+            lists[rows] = _take_best(scores, lists.shape[1])
+        return lists if pool == "repeat" else self.fill_up(lists)
+
+    def similar(self, tracks: IntArray, k: int) -> Int32Array:
+        """Rank the other tracks most similar to each of some, shape (tracks given, ≤ k)."""
+        if self._factors:
+            return self._factors.similar(tracks, k, self.threads)[0]
+        parts = []
+        for first in range(0, len(tracks), _ROWS):
+            rows = tracks[first : first + _ROWS]
+            itself = csr_matrix(eye_array(self.similarity.shape[0], format="csr"))[rows]
+            near = csr_matrix(self.similarity[rows])
+            near = csr_matrix(near - near.multiply(itself))
+            near.eliminate_zeros()
+            parts.append(rank_rows(near, k))
+        return np.concatenate(parts)
+
+    @contextmanager
+    def _library(self) -> Iterator[None]:
+        """Limit the threads of a library's code, hide its progress, name its class in errors."""
+        # implicit asks for one thread of BLAS
+        limits = {"blas": 1, "openmp": self.threads}
+        try:
+            with threadpool_limits(limits), redirect_stdout(StringIO()):
+                yield
+        except Exception as error:  # of any kind, by any library
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise TrialError(f"{self.path}: {reason}") from error
+
+
+def adopt_model(fitted: object, train: Interactions, threads: int) -> External:
+    """Make a model of an object that is fitted to the interactions already.
+
+    Raises:
+        TrialError: What it has learned does not fit the interactions.
+    """
+    model = External(**{CLASS: class_path(type(fitted))})
+    Model.fit(model, train, seed=0, threads=threads)
+    with model._library():
+        return model.adopt(fitted)
+
+
+class ResumedExternal(IterativeModel, External):
+    """A class whose fit goes on from its factors: each iteration is a part of the class's own."""
+
+    name = "external, resumed"
+
+    def first_state(self, train: Interactions, seed: int) -> State:  # noqa: ARG002
+        """Keep the seed: the class draws its first factors itself."""
+        return {"iterations": 0, "seed": seed}
+
+    def restore(self, train: Interactions, state: State, *, threads: int) -> Self:
+        """Take up a fit at a state."""
+        load_class(self.path)
+        Model.fit(self, train, seed=0, threads=threads)
+        self.state = state
+        if self.iterations:
+            with self._library():
+                self.adopt(self._make())
+        return self
+
+    def partial_fit(self, iterations: int) -> Self:
+        """Take the fit some parts further."""
+        for _ in range(iterations):
+            done = self.iterations
+            with self._library():
+                fitted = self._make()
+                bounds = [
+                    ceil(fitted.iterations * part / self._parts)
+                    for part in (done, done + 1)
+                ]
+                fitted.iterations = bounds[1] - bounds[0]
+                fit_object(fitted, self.train.matrix, 0, self.threads)
+                self.adopt(fitted)
+            self.state = {**self.state, "iterations": done + 1, **vars(self.factors)}
+        return self
+
+    def _make(self) -> Any:  # noqa: ANN401  of any class
+        """Make an object at the state; each part draws with another seed."""
+        seed = int(self.state["seed"]) + self.iterations
+        matrix, threads = self.train.matrix, self.threads
+        made = make(self.path, self._params, matrix, seed=seed, threads=threads)
+        for name in ("user_factors", "item_factors"):
+            if name in self.state:
+                setattr(made, name, np.array(self.state[name]))
+        return made
+
+
+def _check(array: Any, rows: int, *, is_finite: bool = True) -> Float32Array:  # noqa: ANN401
+    """Check that an array has the rows, and numbers; -inf is allowed unless it has to be finite.
+
+    Raises:
+        ValueError: It has not.
+    """
+    checked = np.asarray(array, np.float32)
+    if checked.ndim != 2 or len(checked) != rows:
+        raise ValueError(f"{rows} rows are expected, its array is {checked.shape}")
+    is_bad = ~np.isfinite(checked) if is_finite else np.isnan(checked)
+    if is_bad.any():
+        raise ValueError(f"{is_bad.sum()} of its numbers are NaN or infinite")
+    return checked
+
+
+def _take_best(scores: Float32Array, k: int) -> Int32Array:
+    """Rank the k best columns of each row; of equal ones mostly the smaller comes first."""
+    best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
+    values = np.take_along_axis(scores, best, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    ranked = np.where(values > -np.inf, best, NO_TRACK)
+    lists: Int32Array = np.take_along_axis(ranked, order, axis=1).astype(np.int32)
+    return lists

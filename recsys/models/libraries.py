@@ -1,0 +1,259 @@
+"""Make and fit objects of other libraries: implicit, irspack, RecTools, LensKit, or one's own.
+
+In: the path of a class, its hyperparameters and listening time. Out: a fitted object, and what it
+has learned: factors, similarities between tracks, or scores of all tracks. `external` ranks by it.
+"""
+
+import inspect
+import os
+import pkgutil
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from looplib.arrays import AnyArray, IntArray
+from looplib.files import sha256_file
+from recsys.errors import SearchError
+
+Scores = Callable[[IntArray], AnyArray]
+"""Scores all tracks for some rows of listeners, shape (rows, tracks); -inf of one it cannot."""
+# what libraries call a seed and a number of threads
+_SEEDS = ("random_state", "random_seed", "seed")
+_THREADS = ("num_threads", "n_threads")
+_PAIRS = ("user_id", "item_id")  # columns of RecTools and LensKit
+
+
+def load_class(path: str) -> Callable[..., Any]:
+    """Import a class, or a function that makes an object.
+
+    Raises:
+        ImportError: It cannot be imported here.
+    """
+    try:
+        made: Callable[..., Any] = pkgutil.resolve_name(path)
+    except Exception as error:  # of any kind, by the code of its module
+        raise ImportError(f"{path}: cannot be imported ({error})") from error
+    return made
+
+
+def class_path(made: object) -> str:
+    """Return the path by which a class is imported; of anything else its text."""
+    path = getattr(made, "__qualname__", None)
+    return f"{made.__module__}.{path}" if path else str(made)
+
+
+def uses_gpu(path: str, params: Mapping[str, Any]) -> bool:
+    """Check whether a class computes on a GPU, which a worker may lack."""
+    return bool(params.get("use_gpu")) or path.startswith("implicit.gpu.")
+
+
+def describe_code(path: str) -> str:
+    """Identify the code of a class, such as "implicit 0.7.3".
+
+    Of the user's own classes it has digests of their files, up to the first base of a package.
+    """
+    made = load_class(path)
+    installed = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    facts = []
+    for base in getattr(made, "__mro__", (made,)):
+        package = base.__module__.partition(".")[0]
+        file = getattr(sys.modules[base.__module__], "__file__", None)
+        if file is None or package in sys.stdlib_module_names:
+            continue
+        if file.startswith(installed):
+            names = sorted(packages_distributions().get(package, ()))
+            facts += [f"{name} {version(name)}" for name in names]
+            break
+        facts.append(f"{base.__module__} {sha256_file(Path(file))[:12]}")
+    return ", ".join(facts)
+
+
+def check_class(name: str, path: str, params: Mapping[str, Any]) -> object:
+    """Make an object of a class, with no data, before a search begins.
+
+    Raises:
+        SearchError: The class cannot be imported, lacks what a fit needs or does not take a
+            hyperparameter.
+    """
+    try:
+        made = make(path, params, csr_matrix(np.zeros((1, 1), np.float32)))
+    except ImportError as error:
+        raise SearchError(f"models.{name}.class: {error}") from None
+    except Exception as error:  # noqa: BLE001  of any kind, by any library
+        takes = ", ".join(sorted(_accepted(load_class(path))))
+        raise SearchError(f"models.{name}: {path}: {error}; it takes {takes}") from None
+    if not any(hasattr(made, method) for method in ("fit", "learn", "train")):
+        raise SearchError(f"models.{name}.class: {path} has no fit, learn or train")
+    return made
+
+
+def make(
+    path: str,
+    params: Mapping[str, Any],
+    matrix: csr_matrix,
+    *,
+    seed: int = 0,
+    threads: int = 1,
+) -> Any:  # noqa: ANN401  of any class
+    """Make an object of a class, with the worker's seed and threads where it takes them.
+
+    Args:
+        path: Of the class.
+        params: Hyperparameters; RecTools' may have dots.
+        matrix: Listening time, which irspack's classes are made with.
+        seed: Of all that is random.
+        threads: How many it may use.
+    """
+    made = load_class(path)
+    options: dict[str, Any] = dict.fromkeys(_SEEDS, seed)
+    options |= {**dict.fromkeys(_THREADS, threads), "use_gpu": False}
+    if hasattr(made, "from_params"):  # RecTools
+        names = made.from_params(params).get_params(simple_types=True)
+        last = {name: name.rpartition(".")[2] for name in names}
+        at_work = {name: options[key] for name, key in last.items() if key in options}
+        return made.from_params({**at_work, **params})
+    names = _accepted(made) & options.keys()
+    arguments = {**{name: options[name] for name in names}, **params}
+    data = [matrix] if hasattr(made, "learn") else []
+    return made(*data, **arguments)
+
+
+def _accepted(made: Callable[..., Any]) -> set[str]:
+    """List the names of the arguments of a class, also those it hands on to its bases."""
+    names = set[str]()
+    for base in getattr(made, "__mro__", (made,)):
+        parameters = inspect.signature(base).parameters.values()
+        names.update(parameter.name for parameter in parameters)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return names - {"self", "args", "kwargs", "options"}
+
+
+def fit_object(
+    fitted: Any,  # noqa: ANN401  of any class
+    matrix: csr_matrix,
+    seed: int,
+    threads: int,
+) -> Scores | None:
+    """Fit an object to listening time, in the form that its library has.
+
+    Returns:
+        What scores tracks, where the library does; None where the object has arrays.
+    """
+    if hasattr(fitted, "learn"):
+        fitted.learn()
+    elif hasattr(fitted, "from_params"):
+        return _fit_rectools(fitted, matrix)
+    elif hasattr(fitted, "fit"):
+        takes_progress = "show_progress" in inspect.signature(fitted.fit).parameters
+        fitted.fit(matrix, **({"show_progress": False} if takes_progress else {}))
+    else:
+        return _fit_lenskit(fitted, matrix, seed, threads)
+    return None
+
+
+def _fit_rectools(fitted: Any, matrix: csr_matrix) -> Scores | None:  # noqa: ANN401
+    import pandas as pd
+    from rectools.dataset import Dataset, IdMap, Interactions
+
+    pairs = matrix.tocoo()
+    frame = pd.DataFrame(dict(zip(_PAIRS, (pairs.row, pairs.col), strict=True)))
+    frame = frame.assign(weight=pairs.data, datetime=pd.Timestamp(0))
+    ids = [IdMap(np.arange(size)) for size in matrix.shape]
+    data = Dataset(*ids, Interactions(frame))
+    fitted.fit(data)
+    if hasattr(fitted, "get_vectors"):
+        return None
+
+    def scores(rows: IntArray) -> AnyArray:
+        best = fitted.recommend(rows, data, k=matrix.shape[1], filter_viewed=False)
+        row = np.searchsorted(rows, best["user_id"])
+        return _fill(len(rows), matrix, row, best["item_id"], best["score"])
+
+    return scores
+
+
+def _fit_lenskit(
+    fitted: Any,  # noqa: ANN401  of any class
+    matrix: csr_matrix,
+    seed: int,
+    threads: int,
+) -> Scores:
+    os.environ.setdefault("LK_NUM_THREADS", str(threads))
+    os.environ.setdefault("LK_NUM_BACKEND_THREADS", str(threads))
+    import pandas as pd
+    from lenskit.data import DatasetBuilder, ItemList, RecQuery
+    from lenskit.training import TrainingOptions
+
+    pairs = matrix.tocoo()
+    frame = pd.DataFrame(dict(zip(_PAIRS, (pairs.row, pairs.col), strict=True)))
+    builder = DatasetBuilder()
+    for kind, size in zip(("user", "item"), matrix.shape, strict=True):
+        builder.add_entities(kind, np.arange(size))
+    frame["count"] = pairs.data
+    builder.add_interactions("play", frame, entities=["user", "item"], default=True)
+    data = builder.build()
+    fitted.train(data, TrainingOptions(rng=seed))
+    tracks = ItemList(item_ids=np.arange(matrix.shape[1]))
+
+    def scores(rows: IntArray) -> AnyArray:
+        queries = [RecQuery(user_id=row, user_items=data.user_row(row)) for row in rows]
+        values = np.stack([fitted(query, tracks).scores() for query in queries])
+        return np.where(np.isnan(values), -np.inf, values)
+
+    return scores
+
+
+def read_arrays(fitted: object) -> tuple[Any, Any, Any]:
+    """Read the factors of users and items, and the similarities, of a fitted object.
+
+    Returns:
+        Arrays or sparse matrices, None of what it lacks.
+    """
+    if hasattr(fitted, "get_vectors"):  # RecTools
+        return (*fitted.get_vectors(), None)
+    users = _read(fitted, ("user_factors", "get_user_embedding", "user_embeddings"))
+    items = _read(fitted, ("item_factors", "get_item_embedding", "item_embeddings"))
+    similarity = _read(fitted, ("similarity", "W", "weight", "weights", "sim_matrix"))
+    return users, items, similarity
+
+
+def _read(fitted: object, names: Iterable[str]) -> Any:  # noqa: ANN401  of any library
+    for name in names:
+        value = getattr(fitted, name, None)
+        value = value() if callable(value) else value
+        if value is not None:
+            return value.to_numpy() if hasattr(value, "to_numpy") else value  # of a GPU
+    return None
+
+
+def score_tracks(fitted: Any, matrix: csr_matrix) -> Scores:  # noqa: ANN401  of any class
+    """Make the function that scores all tracks, of irspack's `get_score` or of `recommend`."""
+    if hasattr(fitted, "get_score"):
+        scores: Scores = fitted.get_score
+        return scores
+    options = {"N": matrix.shape[1], "filter_already_liked_items": False}
+
+    def recommend(rows: IntArray) -> AnyArray:
+        best, values = fitted.recommend(rows, matrix[rows], **options)
+        row = np.repeat(np.arange(len(best)), np.shape(best)[1])
+        return _fill(len(best), matrix, row, np.ravel(best), np.ravel(values))
+
+    return recommend
+
+
+def _fill(
+    rows: int, matrix: csr_matrix, row: AnyArray, track: AnyArray, value: AnyArray
+) -> AnyArray:
+    """Fill an array of scores, shape (rows, tracks); -inf where there is none."""
+    scores = np.full((rows, matrix.shape[1]), -np.inf, np.float32)
+    is_there = np.asarray(track) >= 0
+    places = (np.asarray(row)[is_there], np.asarray(track)[is_there])
+    scores[places] = np.asarray(value)[is_there]
+    return scores

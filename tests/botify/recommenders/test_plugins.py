@@ -1,0 +1,71 @@
+"""Recommenders of other packages, by the example of CONTRIBUTING.md."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from botify.errors import BotifyError
+from botify.recommenders.registry import load_recommenders
+from tests.botify.client import client_of, post
+from tests.botify.conftest import MakeService
+
+CONTRIBUTING = Path(__file__).parents[3] / "CONTRIBUTING.md"
+Install = Callable[[str], None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Put a package with the example's entry point into the path."""
+    text = CONTRIBUTING.read_text(encoding="utf-8")
+    (point,) = re.findall(r"```toml\n.*?\n(.*?)```", text, re.DOTALL)
+    group = re.findall(r"entry-points\.\"(.*?)\"", text)[0]
+    name, target = point.replace('"', "").split(" = ")
+
+    def install_code(code: str) -> None:
+        (tmp_path / f"{target.split(':')[0]}.py").write_text(code)
+        folder = tmp_path / "other-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: other\n")
+        entry = f"[{group}]\n{name} = {target}\n"
+        (folder / "entry_points.txt").write_text(entry)
+        monkeypatch.delitem(sys.modules, target.split(":")[0], raising=False)
+        monkeypatch.syspath_prepend(tmp_path)
+        load_recommenders.cache_clear()
+
+    yield install_code
+    monkeypatch.undo()
+    load_recommenders.cache_clear()
+
+
+def test_the_example_ranks_answers_and_is_logged(
+    install: Install, make_service: MakeService
+) -> None:
+    (example,) = re.findall(r"```py\n(.*?)```", CONTRIBUTING.read_text(), re.DOTALL)
+    assert len(example.splitlines()) <= 10
+    install(example)
+    service = make_service(
+        experiments=[{"name": "A", "arms": [{"recommender": "last"}]}]
+    )
+    client = client_of(service)
+    assert post(client, "/next/1", {"track": 39, "time": 1})["track"] == 38
+    asked = {"user": 1, "candidates": [3, 9, 5], "recommender": "last"}
+    assert post(client, "/rank", asked)["tracks"] == [9, 5, 3]
+
+
+def test_a_recommender_that_cannot_be_loaded_is_one_line(install: Install) -> None:
+    install("import no_such_module")
+    with pytest.raises(
+        BotifyError, match=r"my_package:last: cannot be loaded .No module"
+    ):
+        load_recommenders()
+
+
+def test_what_is_no_recommender_is_refused(install: Install) -> None:
+    install("last = 3")
+    with pytest.raises(
+        BotifyError, match=r"my_package:last: a Recommender .* found int"
+    ):
+        load_recommenders()

@@ -1,0 +1,296 @@
+"""Models of other libraries: the lists of each against its own `recommend`."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from looplib.arrays import NO_TRACK, AnyFloatArray
+from recsys.dataset.interactions import Interactions
+from recsys.errors import SearchError, TrialError
+from recsys.models.external import External, ResumedExternal, describe_class
+from recsys.models.factors import Pool
+from recsys.models.libraries import describe_code
+from recsys.models.registry import find_kind, read_models
+
+# libraries convert matrices of their own, and call what is deprecated
+pytestmark = pytest.mark.filterwarnings("ignore")
+LISTENERS, TRACKS = 1000, 200
+K = 15
+
+
+@pytest.fixture(scope="module")
+def plays() -> Interactions:
+    """Listeners of three tastes, some of whom have heard nothing."""
+    generator = np.random.default_rng(5)
+    taste = np.arange(LISTENERS)[:, None] % 3 == np.arange(TRACKS) % 3
+    is_heard = generator.random(taste.shape) < np.where(taste, 0.12, 0.02)
+    is_heard[::50] = False
+    values = generator.integers(1, 9, taste.shape) * is_heard
+    return Interactions(csr_matrix(values.astype(np.float32)))
+
+
+def to_rectools(matrix: csr_matrix) -> Any:  # noqa: ANN401  of a library without types
+    import pandas as pd
+    from rectools.dataset import Dataset, IdMap
+    from rectools.dataset import Interactions as Pairs
+
+    pairs = matrix.tocoo()
+    columns = {"user_id": pairs.row, "item_id": pairs.col, "weight": pairs.data}
+    frame = pd.DataFrame(columns).assign(datetime=pd.Timestamp(0))
+    return Dataset(*(IdMap(np.arange(size)) for size in matrix.shape), Pairs(frame))
+
+
+def fit(plays: Interactions, made: object, axes: Mapping[str, Any]) -> External:
+    """Fit a model as a search does: in the parts that it has."""
+    models = read_models({"mine": (made, axes)})
+    described = describe_class("mine", models["mine"], 3)
+    params = {name: values[0] for name, values in described.items()}
+    model = find_kind("mine", params)(**params)
+    assert isinstance(model, External)
+    if isinstance(model, ResumedExternal):
+        return model.fit(plays, seed=7, threads=1, iterations=3)
+    return model.fit(plays, seed=7, threads=1)
+
+
+BPR = "implicit.bpr.BayesianPersonalizedRanking"
+FACTORS = {"factors": 8, "iterations": 5}
+IMPLICIT: dict[str, Any] = {
+    "implicit.als.AlternatingLeastSquares": FACTORS,
+    BPR: FACTORS,
+    "implicit.lmf.LogisticMatrixFactorization": FACTORS,
+    "implicit.nearest_neighbours.BM25Recommender": {"K": 20, "B": 0.5},
+    "implicit.nearest_neighbours.TFIDFRecommender": {"K": 20},
+    "implicit.nearest_neighbours.CosineRecommender": {"K": 20},
+}
+IRSPACK: dict[str, Any] = {
+    "irspack.DenseSLIMRecommender": {"reg": 50.0},
+    "irspack.RP3betaRecommender": {"beta": 0.4, "top_k": 30},
+    "irspack.IALSRecommender": {"n_components": 8, "train_epochs": 2},
+    "irspack.TopPopRecommender": {},
+}
+
+
+def check_lists(plays: Interactions, model: External, scores: AnyFloatArray) -> None:
+    """Compare the scores of lists with the best of a library, which may be equal for many."""
+    heard = plays.matrix.toarray() > 0
+    pools: dict[Pool, Any] = {"all": heard | True, "new": ~heard, "repeat": heard}
+    for pool, is_in_pool in pools.items():
+        lists = model.recommend(K, pool)
+        best = -np.sort(-np.where(is_in_pool, scores, -np.inf), axis=1)[:, :K]
+        ours = np.where(
+            lists == NO_TRACK, -np.inf, np.take_along_axis(scores, lists, 1)
+        )
+        is_there = np.isfinite(best) & heard.any(axis=1, keepdims=True)
+        assert ours[is_there] == pytest.approx(best[is_there], rel=1e-4, abs=1e-5)
+        assert is_in_pool[np.nonzero(lists >= 0)[0], lists[lists >= 0]].all()
+        is_full = is_in_pool.sum(axis=1) >= K
+        assert (lists[is_full] >= 0).all()
+
+
+@pytest.mark.parametrize("path", IMPLICIT)
+def test_lists_of_implicit_are_those_of_its_recommend(
+    plays: Interactions, path: str
+) -> None:
+    model = fit(plays, path, IMPLICIT[path])
+    ids, values = model.fitted.recommend(
+        np.arange(LISTENERS), plays.matrix, N=TRACKS, filter_already_liked_items=False
+    )
+    scores = np.full((LISTENERS, TRACKS), -np.inf)
+    rows, ranks = np.nonzero((ids >= 0) & (values > -1e30))
+    scores[rows, ids[rows, ranks]] = values[rows, ranks]
+    check_lists(plays, model, scores)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", IRSPACK)
+def test_lists_of_irspack_are_those_of_its_scores(
+    plays: Interactions, path: str
+) -> None:
+    model = fit(plays, path, IRSPACK[path])
+    check_lists(plays, model, model.fitted.get_score(np.arange(LISTENERS)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("rectools.models.EASEModel", {"regularization": 50.0}),
+        ("rectools.models.ImplicitALSWrapperModel", {"model.factors": 8}),
+        ("rectools.models.PopularModel", {}),
+    ],
+)
+def test_lists_of_rectools_are_those_of_its_recommend(
+    plays: Interactions, path: str, params: dict[str, Any]
+) -> None:
+    pytest.importorskip("rectools")
+    model = fit(plays, path, params)
+    data = to_rectools(plays.matrix)
+    best = model.fitted.recommend(np.arange(LISTENERS), data, TRACKS, False)
+    scores = np.full((LISTENERS, TRACKS), -np.inf)
+    scores[best["user_id"], best["item_id"]] = best["score"]
+    check_lists(plays, model, scores)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("lenskit.als.ImplicitMFScorer", {"embedding_size": 8, "epochs": 2}),
+        ("lenskit.knn.EASEScorer", {"regularization": 50.0}),
+    ],
+)
+def test_lists_of_lenskit_are_those_of_its_scorer(
+    plays: Interactions, path: str, params: dict[str, Any]
+) -> None:
+    data = pytest.importorskip("lenskit.data")
+    model = fit(plays, path, params)
+    scores = np.full((LISTENERS, TRACKS), -np.inf)
+    for row in np.flatnonzero(plays.counts).tolist():
+        history = data.ItemList(item_ids=plays.matrix[row].indices)
+        query = data.RecQuery(user_id=row, user_items=history)
+        scores[row] = model.fitted(
+            query, data.ItemList(item_ids=np.arange(TRACKS))
+        ).scores()
+    check_lists(plays, model, scores)
+
+
+def test_parts_of_a_fit_make_the_factors_of_the_whole(plays: Interactions) -> None:
+    """Each iteration of a search is a share of the class's own; threads and state change none."""
+    path = "implicit.als.AlternatingLeastSquares"
+    model = fit(plays, path, FACTORS)
+    assert isinstance(model, ResumedExternal)
+    whole = resolve_name(path)(**FACTORS, random_state=7, num_threads=1)
+    with threadpool_limits(1):
+        whole.fit(plays.matrix, show_progress=False)
+    assert np.array_equal(model.fitted.item_factors, whole.item_factors)
+    again = fit(plays, path, FACTORS | {"num_threads": 1})
+    assert isinstance(again, ResumedExternal)
+    assert np.array_equal(again.fitted.item_factors, whole.item_factors)
+    taken_up = ResumedExternal(**again.config.model_dump())
+    taken_up.restore(plays, again.state, threads=1)
+    assert np.array_equal(taken_up.recommend(K), model.recommend(K))
+
+
+@pytest.mark.slow
+def test_similar_tracks_are_not_the_track_itself(plays: Interactions) -> None:
+    tracks = np.array([3, 50, 199])
+    for path in IMPLICIT | IRSPACK:
+        if path.endswith("TopPopRecommender"):
+            continue
+        lists = fit(plays, path, (IMPLICIT | IRSPACK)[path]).similar(tracks, 5)
+        assert lists.shape == (3, 5)
+        assert not (lists == tracks[:, None]).any()
+
+
+OWN = r"""
+import numpy as np
+
+class {name}:
+    def __init__(self, shift=0, rows=0, value=1.0):
+        self.shift, self.rows, self.value = shift, rows, value
+
+    def fit(self, user_items):
+        if self.shift > 9:
+            raise RuntimeError("shift is\ntoo large")
+        rows = self.rows or user_items.shape[0]
+        self.user_factors = np.full((rows, 1), self.value)
+        self.item_factors = np.roll(np.arange(user_items.shape[1]), self.shift)[:, None]
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module of the user's own, with the class `Own`."""
+    file = tmp_path / "own_models.py"
+    file.write_text(OWN.format(name="Own"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_models", raising=False)
+    return file
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"shift": 10}, "own_models.Own: RuntimeError: shift is too large"),
+        (
+            {"value": float("nan")},
+            "own_models.Own: ValueError: 1000 of its numbers are",
+        ),
+        (
+            {"rows": 5},
+            r"own_models.Own: ValueError: 1000 rows .*, its array is \(5, 1\)",
+        ),
+    ],
+)
+def test_a_fit_that_fails_names_the_class(
+    plays: Interactions, params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrialError, match=message) as failure:
+        fit(plays, "own_models.Own", params)
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"class": "own_models.Own", "shif": 1},
+            "own_models.Own: .*'shif'; it takes rows, sh",
+        ),
+        (
+            {"class": "own_models.None_"},
+            "models.mine.class: own_models.None_: cannot be imp",
+        ),
+        (
+            {"class": "no_such.Thing"},
+            "models.mine.class: no_such.Thing: cannot be imported",
+        ),
+        (
+            {"class": "pathlib.Path"},
+            "models.mine.class: pathlib.Path has no fit, learn or",
+        ),
+        ((BPR, {"factor": 8}), f"{BPR}: .*'factor'; it takes .*learning_rate"),
+    ],
+)
+def test_a_class_that_cannot_be_tried_is_one_line_before_the_search(
+    values: Any,  # noqa: ANN401  of a configuration
+    message: str,
+) -> None:
+    axes = read_models({"mine": values})["mine"]
+    with pytest.raises(SearchError, match=message) as refused:
+        describe_class("mine", axes, 3)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_class_without_a_path_or_with_a_taken_name_is_refused() -> None:
+    class Local:
+        pass
+
+    with pytest.raises(ValueError, match="Local cannot be imported by workers"):
+        read_models({"mine": (Local, {})})
+    with pytest.raises(ValueError, match="a class needs another name"):
+        read_models({"als": (BPR, {})})
+
+
+def test_another_source_or_version_is_another_code(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def code() -> str:
+        return str(describe_class("mine", {"class": ("own_models.Own",)}, 3)["code"])
+
+    first = code()
+    assert first == code()
+    own.write_text(OWN.format(name="Own") + "# edited\n")
+    assert code() != first
+    assert describe_code(BPR) == "implicit 0.7.3"
+    monkeypatch.setattr("recsys.models.libraries.version", lambda _: "0.8")
+    assert describe_code(BPR) == "implicit 0.8"
