@@ -51,8 +51,10 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "fold_in": Recommender(fold_in, reads=(FACTORS,), reads_for_arms=(HISTORY,)),
     "next_track": Recommender(follow_session, reads=(NEXT_TRACK,)),
 }
-_PROBES = 8  # listeners and tracks that each recommender is asked for at loading
 GROUP = "listening_loop.recommenders"  # of entry points
+_PROBES = (
+    8  # listeners and tracks, of which each recommender is asked when it is loaded
+)
 ANY_REPEAT = "any_repeat"  # in the log, where all tracks were heard in the session
 
 
