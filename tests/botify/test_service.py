@@ -9,6 +9,8 @@ from flask.testing import FlaskClient
 
 from botify.errors import ModelError
 from botify.model.factors import FACTORS
+from botify.recommenders.base import Drawn, Recommender
+from botify.recommenders.registry import load_recommenders
 from botify.schemas import Listening
 from botify.service import Service, load_configured
 from botify.sessions.local import Session
@@ -142,6 +144,17 @@ def test_a_recommender_that_fails_is_counted_logged_once_and_done_without(
     assert counted in client.get("/metrics").text
     assert caplog.messages == ["indexed failed, and fallbacks answer"]
     assert {event["recommender"] for event in events(service)} == {"top_pop"}
+
+
+def test_where_a_recommender_fails_its_list_is_of_popular_tracks(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Drawn:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(load_recommenders(), "random", Recommender(fail))
+    answer = client.get("/recommend/4?recommender=random&n=3")
+    assert (answer.status_code, len(answer.get_json()["tracks"])) == (200, 3)
 
 
 def test_assigned_arms_are_those_of_the_log_and_asking_for_them_logs_nothing(
