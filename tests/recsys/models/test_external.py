@@ -123,7 +123,6 @@ def test_lists_of_irspack_are_those_of_its_scores(
     [
         ("rectools.models.EASEModel", {"regularization": 50.0}),
         ("rectools.models.ImplicitALSWrapperModel", {"model.factors": 8}),
-        ("rectools.models.PopularModel", {}),
     ],
 )
 def test_lists_of_rectools_are_those_of_its_recommend(
