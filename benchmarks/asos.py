@@ -91,10 +91,10 @@ WEEK = AbConfig().min_days
 RULES = {
     "a single test at every analysis": Rule(single),
     "always valid, at once": Rule(ALWAYS),
-    "always valid, by default": Rule(ALWAYS, WEEK),
-    "the same, and a day later": Rule(ALWAYS, WEEK, confirmed=True),
+    "always valid, unconfirmed": Rule(ALWAYS, WEEK),
+    "the same, confirmed: the default": Rule(ALWAYS, WEEK, confirmed=True),
     "fixed horizon at the last analysis": Rule(HORIZON, WEEK),
-    "the same horizon, and a day later": Rule(HORIZON, WEEK, confirmed=True),
+    "the same horizon, confirmed": Rule(HORIZON, WEEK, confirmed=True),
 }
 
 

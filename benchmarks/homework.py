@@ -116,7 +116,7 @@ def steps_of(
 
 
 def play_experiment(out: Path, episodes: int) -> Measured:
-    """Serve both arms, and let the listeners listen, one a request, 64 at a time."""
+    """Serve both arms, and let the listeners listen, 64 requests at a time."""
     port = free_port()
     service = serve(CONFIGS / "botify.yaml", out, out / "service" / "log", port)
     cpu_before_s = children_cpu_s()
@@ -127,6 +127,7 @@ def play_experiment(out: Path, episodes: int) -> Measured:
             world=out / "world",
             episodes=episodes,
             seed=SEED,
+            batch=1,
             concurrency=64,
             url=f"http://127.0.0.1:{port}",
         )

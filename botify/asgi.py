@@ -1,8 +1,8 @@
 """Run a WSGI application under ASGI, so that slow clients hold no thread.
 
-A thread takes a request once its whole body has come, within a deadline and a limit. Requests of
-one listener or track have `threads`, health checks a thread of their own, and all others, of which
-one may take long, another one. ASGI reports the bodies that are cut short; granian's RSGI, which
+A thread takes a request once its whole body has come, within a deadline and a limit. The next track
+of one listener has `threads`, health checks a thread of their own, and all others, of which one may
+take long, another one. ASGI reports the bodies that are cut short; granian's RSGI, which
 costs as much, does not.
 """
 
@@ -20,6 +20,8 @@ import orjson
 from werkzeug import exceptions
 from werkzeug.exceptions import HTTPException
 
+from botify.limits import LATER, LimitedThreads
+
 AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
@@ -27,10 +29,10 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 """The status, the headers and the body."""
 _LEAST_OF_A_CHUNK = 512  # bytes that each chunk counts as: they cost time, too
 _LARGEST_BODIES = 8  # that fit into the memory for all bodies
-_MOST_WAITING = 64  # requests for the thread of long ones
-# requests of one listener or track
-_OF_ONE = ("/next/", "/last/", "/rank", "/recommend/", "/similar/", "/track/")
-_LATER = "ask again in a second"
+_MOST_LONG = 64  # requests that wait for the thread of long ones
+_MOST_SHORT = 16  # that may wait for the other threads, and longer than
+_MOST_WAIT_S = 1.0
+_SHORT = ("/next/", "/last/", "/rank", "/track/")
 _HOST = re.compile(rb"[^\s,/?#@]+")
 
 
@@ -56,10 +58,11 @@ class BufferedApp:
         self._refused = refused
         self._body_s = body_s
         self._body_limit = body_limit
-        self._threads = ThreadPoolExecutor(threads)
+        self._threads = LimitedThreads(
+            threads, most_waiting=_MOST_SHORT, most_wait_s=_MOST_WAIT_S
+        )
         self._health_thread = ThreadPoolExecutor(1)
-        self._long_thread = ThreadPoolExecutor(1)
-        self._long_waiting = 0
+        self._long_thread = LimitedThreads(1, most_waiting=_MOST_LONG)
         self._bodies = 0  # under way
         self._bodies_bytes = 0
 
@@ -126,7 +129,7 @@ class BufferedApp:
             self._bodies_bytes += len(part)
             if self._bodies_bytes > most_bytes < len(body) * self._bodies:
                 raise exceptions.ServiceUnavailable(
-                    f"too many large bodies at once; {_LATER}"
+                    f"too many large bodies at once; {LATER}"
                 )
             more = message.get("more_body", False)
         if counted > self._body_limit >= len(body):
@@ -141,20 +144,13 @@ class BufferedApp:
             HTTPException: Too many requests wait for it.
         """
         path = environ["PATH_INFO"]
-        loop = asyncio.get_running_loop()
         if path == "/" or path.startswith("/health/"):
+            loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._health_thread, self._ask, environ)
-        if path.startswith(_OF_ONE):
-            return await loop.run_in_executor(self._threads, self._ask, environ)
-        if self._long_waiting == _MOST_WAITING:
-            raise exceptions.ServiceUnavailable(
-                f"too many long requests at once; {_LATER}"
-            )
-        self._long_waiting += 1
-        try:
-            return await loop.run_in_executor(self._long_thread, self._ask, environ)
-        finally:
-            self._long_waiting -= 1
+        is_short = path.startswith(_SHORT)
+        threads = self._threads if is_short else self._long_thread
+        answer: Answer = await threads.run(self._ask, environ)
+        return answer
 
     def _ask(self, environ: dict[str, Any]) -> Answer:
         head: list[Any] = []
@@ -208,4 +204,5 @@ def _environ(scope: AsgiMessage, body: bytes) -> dict[str, Any]:
     for name, value in scope["headers"]:
         key = name.decode("latin-1").upper().replace("-", "_")
         environ[f"HTTP_{key}"] = value.decode("latin-1")
+    environ["CONTENT_TYPE"] = environ.get("HTTP_CONTENT_TYPE", "")
     return environ

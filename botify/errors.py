@@ -1,10 +1,9 @@
 """Errors of the service, and the HTTP status that answers each.
 
 To refuse requests for one more reason, add a class with its status and raise it where the reason
-is seen: a limit for each listener would be a `TooManyRequests` of status 429, raised in
-`botify.service.Service.answer`. `botify.views.refuse` turns it into the answer; describe the status
-in `openapi.yaml`. What a view alone decides is a Flask `abort(404, …)` there. `botify.asgi` refuses
-requests that do not come whole before any of this.
+is seen; those of too many requests are in `botify.limits`. `botify.views.refuse` turns it into the
+answer; describe the status in `openapi.yaml`. What a view alone decides is a Flask `abort(404, …)`
+there. `botify.asgi` refuses requests that do not come whole before any of this.
 """
 
 from http import HTTPStatus

@@ -144,7 +144,6 @@ class SegmentWriter:
             except OSError as error:
                 self._remember(error)
                 raise
-            self._remember(None)
 
     def close(self) -> None:
         """Close the segment; later appends are refused. Closing again does nothing."""
@@ -155,6 +154,7 @@ class SegmentWriter:
 
     def _open_segment(self) -> "_Segment":
         if self._segment is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._segment = _Segment(self._folder, self._process)
         return self._segment
 
@@ -167,7 +167,7 @@ class SegmentWriter:
         """Remember the failure to write events; log the first one, and its end."""
         if error and not self.failure:
             _logger.error(
-                "%s: events cannot be written, so requests are refused (%s)",
+                "%s: events cannot be written (%s)",
                 self._folder,
                 error,
             )
@@ -183,7 +183,11 @@ class SegmentWriter:
                 self._remember(error)
 
     def _tick(self) -> None:
-        """Try a disk that failed, close an old segment, and fsync as `everysec` promises."""
+        """Try a disk that failed, close an old segment, and fsync as `everysec` promises.
+
+        Raises:
+            OSError: The disk fails, or the open segment was removed; a new one begins.
+        """
         with self._lock:
             if self._stopped.is_set():
                 return
@@ -193,6 +197,9 @@ class SegmentWriter:
             segment = self._segment
             if segment is None:
                 return
+            if not segment.is_in_place():
+                self._close_segment()
+                raise FileNotFoundError("the open segment was removed, or moved")
             age_s = time.monotonic() - segment.started_s
             if age_s >= self._settings.segment_age_s:
                 self._close_segment()
@@ -239,12 +246,20 @@ class _Segment:
         self._write(_PROBE, sync=True)
         os.ftruncate(self.handle, self.size)
 
+    def is_in_place(self) -> bool:
+        """Check that readers find it where it began."""
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self.handle))
+        except FileNotFoundError:
+            return False
+
     def close(self, *, sync: bool) -> None:
         try:
             os.ftruncate(self.handle, self.size)
             if sync:
                 os.fsync(self.handle)
-            _publish(self._path, self.size, self.crc)
+            if self.is_in_place():
+                _publish(self._path, self.size, self.crc)
         finally:
             os.close(self.handle)
 

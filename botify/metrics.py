@@ -53,6 +53,11 @@ class Metrics:
         self.recommendations = self._counter(
             "botify_recommendations", "Tracks recommended.", "recommender"
         )
+        self.recommender_failures = self._counter(
+            "botify_recommender_failures",
+            "Recommenders that failed, so that fallbacks answered.",
+            "recommender",
+        )
         self.refusals = self._counter(
             "botify_refused_requests", "Requests refused.", "status"
         )

@@ -71,6 +71,8 @@ class Bodies:
                 optional = (field.name, value | None, None)
                 heard.append(optional if field.optional else (field.name, value))
         self._logged = [name for name, *_ in heard]
+        by = Annotated[float, Meta(gt=0, le=1e9)]
+        boosts = Annotated[dict[track, by], Meta(max_length=MOST_TRACKS)]
         count: Any = Annotated[int, Meta(ge=1, le=MOST_NEXT)]
         heard += [("exclude", tracks, ()), ("n", count | None, None)]
         request: Any = _make_object([("user", user), *heard])
@@ -85,7 +87,7 @@ class Bodies:
         ruled: list[Any] = [
             ("n", Annotated[int, Meta(ge=1, le=MOST_TRACKS)], 10),
             ("exclude", tracks, ()),
-            ("boost", dict[track, Annotated[float, Meta(gt=0, le=1e9)]], {}),
+            ("boost", boosts, {}),
         ]
         named = ("recommender", _TextId | None, None)
         self._similar = _make_object(ruled)

@@ -5,6 +5,7 @@ that, so a request whose event could not be written, and that is sent again, fin
 session twice and nothing else.
 """
 
+import logging
 import os
 import socket
 import time
@@ -19,8 +20,8 @@ from botify.errors import BodyError, EventLogError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
-from botify.model.model import SIMILAR, ServedModel, load_model
-from botify.model.versions import Versions
+from botify.model.model import SIMILAR, ServedModel
+from botify.model.versions import Versions, load_version
 from botify.recommenders.base import UNKNOWN, Drawn, Query
 from botify.recommenders.registry import (
     load_recommenders,
@@ -38,6 +39,8 @@ from looplib.randomness import make_generator
 # requests of a batch, between which the others have their turn in this process and at Redis
 _AT_ONCE = 400
 
+logger = logging.getLogger("botify")
+
 Arms = Mapping[str, str]
 """A listener's arm by experiment."""
 
@@ -54,8 +57,8 @@ def load_configured(settings: ServiceSettings) -> ServedModel:
     if settings.recommendations is None:  # the catalogue alone
         is_text = catalogue.is_text if text_users is None else text_users
         return ServedModel("none", datetime.now(UTC), catalogue, is_text)
-    return load_model(
-        settings.recommendations, catalogue, settings.artifacts, text_users=text_users
+    return load_version(
+        settings.recommendations, catalogue, settings, text_users=text_users
     )
 
 
@@ -78,6 +81,7 @@ class Service:
         )
         self.sessions = make_sessions(settings, model.catalogue.sha256)
         self._rng = np.random.default_rng()
+        self._failed: set[str] = set()  # recommenders
         self._arm_recommenders = {
             arm.name: arm.recommender for arm in settings.deciding.arms
         }
@@ -281,12 +285,21 @@ class Service:
         decides = self.settings.deciding.name
         names = [self._arm_recommenders[assigned[decides]] for assigned in arms]
         fallback = self.settings.fallback
-        answers = recommend(model, queries, names, fallback, self._find_rng)
+        answers = recommend(
+            model, queries, names, fallback, self._find_rng, self._note_failure
+        )
         for name, count in Counter(name for name, _ in answers).items():
             self.metrics.recommendations.labels(name).inc(count)
         if None in sessions:
             self.metrics.without_memory.inc(sessions.count(None))
         return answers
+
+    def _note_failure(self, name: str, error: Exception) -> None:
+        """Count a recommender that failed; its first failure is logged."""
+        self.metrics.recommender_failures.labels(name).inc()
+        if name not in self._failed:
+            self._failed.add(name)
+            logger.error("%s failed, and fallbacks answer", name, exc_info=error)
 
     def _find_rng(self, query: Query) -> np.random.Generator:
         """Find the generator of a query's draws."""
@@ -309,7 +322,7 @@ def make_sessions(
     return RedisSessions(
         settings.redis_url.get_secret_value(),
         # catalogues that number their tracks differently are kept apart
-        f"botify:{catalogue_sha256[:12]}:",
+        f"{settings.redis_prefix}:{catalogue_sha256[:12]}:",
         silence_s=settings.session_silence_s,
         timeout_s=settings.redis_timeout_s,
     )

@@ -85,6 +85,7 @@ class ServiceSettings(Config):
     log_dir: Path  # folder of the event log
     # sessions in Redis; by default they are in the process
     redis_url: SecretStr | None = None
+    redis_prefix: str = "botify"  # of its keys
     redis_timeout_s: PositiveFloat = 0.075  # after which an answer goes on without it
     # allows reload and rollback; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
@@ -108,6 +109,8 @@ class ServiceSettings(Config):
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
     host: str = "127.0.0.1"  # address to listen on
+    # names, beside local ones, under which a service on a loopback address may be asked
+    hosts: tuple[str, ...] = ()
     port: int = Field(default=5001, ge=0, le=65535)  # port to listen on
     processes: PositiveInt = 1  # worker processes; several need Redis
     # of each process; more than two only wait for one another
@@ -133,11 +136,17 @@ class ServiceSettings(Config):
         return self.experiments[0]
 
     @property
+    def recommenders(self) -> set[str]:
+        """Names of the recommenders of arms and fallbacks."""
+        arms = {arm.recommender for arm in self.deciding.arms}
+        return arms.union(self.fallback.exhausted, self.fallback.unknown)
+
+    @property
     def artifacts(self) -> Collection[Artifact[Any]]:
         """Artifacts of a version that its recommenders read."""
         arms = {arm.recommender for arm in self.deciding.arms}
         artifacts: set[Artifact[Any]] = {SIMILAR}
-        for name in arms.union(self.fallback.exhausted, self.fallback.unknown):
+        for name in self.recommenders:
             for recommender in find_recommenders(name):
                 artifacts.update(recommender.reads)
                 if name in arms:

@@ -5,6 +5,7 @@
 
 import hmac
 import logging
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -34,6 +35,16 @@ from looplib.arrays import NO_TRACK
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
 logger = logging.getLogger("botify")
+
+# nothing is fetched, nothing runs, and no other site shows the page in a frame
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+_LOCAL = ("", "localhost", "127.0.0.1", "[::1]")  # HTTP/1.0 may name none
+_JSON = re.compile(r"(application/json *(;.*)?)?$", re.IGNORECASE)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 views = Blueprint("views", __name__)
 admin = Blueprint("admin", __name__, url_prefix="/admin")
@@ -174,7 +185,8 @@ def page() -> ResponseReturnValue:
     bodies = _service().bodies
     track = bodies.catalogue.ids[0]
     user = "someone" if bodies.text_users else 7
-    return render_template("docs.html", user=user, track=track, **_document())
+    text = render_template("docs.html", user=user, track=track, **_document())
+    return text, HTTPStatus.OK, _PAGE_HEADERS
 
 
 @admin.before_request
@@ -201,6 +213,26 @@ def roll_back() -> ResponseReturnValue:
     service = _service()
     version = service.bodies.version(request.get_data())
     return {"version": service.versions.roll_back(version).version}
+
+
+@views.before_app_request
+def refuse_other_sites() -> None:
+    """Refuse what a page of another site may ask through a browser on this machine."""
+    environ = request.environ  # every request comes here, and headers cost more
+    host = environ.get("HTTP_HOST", "")
+    name = host.rsplit(":", 1)[0]
+    is_local = name in _LOCAL or environ["SERVER_NAME"] not in _LOOPBACK
+    if not is_local and name not in _service().settings.hosts:
+        abort(403, f"asked as {name}; if that is right, add it to hosts")
+    if environ["REQUEST_METHOD"] != "POST":
+        return
+    if not _JSON.match(environ.get("CONTENT_TYPE", "")):
+        abort(415, "send the header Content-Type: application/json")
+    origin = environ.get("HTTP_ORIGIN")
+    site = environ.get("HTTP_SEC_FETCH_SITE", "none")
+    is_foreign = origin and origin.partition("://")[2] != host
+    if is_foreign or site not in ("none", "same-origin"):
+        abort(403, f"asked by a page of another site: {origin}")
 
 
 @views.app_errorhandler(Exception)

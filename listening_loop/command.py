@@ -35,6 +35,10 @@ STEPS = {
         "Search for the best model, and publish its lists.",
     ),
     "export": ("recsys.export.__main__", "Publish the winner of a search."),
+    "replay": (
+        "listening_loop.replay.command",
+        "Send real plays through the service: which recommender predicts the next ones?",
+    ),
     "serve": (
         "botify.__main__",
         "Run the service that recommends, assigns arms and logs.",
@@ -53,10 +57,6 @@ STEPS = {
         "Show runs, reports and the live experiment in the browser.",
     ),
     "world": ("sim.world", "Invent listeners and the tracks of a catalogue."),
-    "rehearse": (
-        "listening_loop.rehearse",
-        "Send simulated listeners with your ids through a service.",
-    ),
     "simulate": (
         "sim.run",
         "Let invented listeners listen, to random tracks or to a service.",

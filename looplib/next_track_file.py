@@ -9,16 +9,16 @@ from collections.abc import Mapping
 FILE_NAME = "next_track.npz"
 LATEST = 10  # tracks of a session that count
 
+# What adds to scores, and by what: near tracks, those of the last track alone, and the listener's.
+PARTS: Mapping[str, str] = {"near": "tracks", "last": "tracks", "own": "users"}
+
 # The kind of each array's numbers, f or i, or of its ids, and its axes.
-ARRAYS: Mapping[str, str] = {
-    "tracks": "track tracks",
-    # how many near tracks each has; these, as positions in `tracks`, and their closeness
-    "near_counts": "i tracks",
-    "near_tracks": "i near",
-    "near_values": "f near",
-    "users": "user users",
-    # how many tracks of each listener's own plays count; these, and what they add
-    "own_counts": "i users",
-    "own_tracks": "i own",
-    "own_values": "f own",
+ARRAYS: Mapping[str, str] = {"tracks": "track tracks", "users": "user users"} | {
+    f"{part}_{array}": kind
+    for part, ids in PARTS.items()
+    for array, kind in {
+        "counts": f"i {ids}",  # tracks of each track or listener
+        "tracks": f"i {part}",  # these, as positions in `tracks`
+        "values": f"f {part}",  # what they add
+    }.items()
 }

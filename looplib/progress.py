@@ -21,7 +21,8 @@ def say(text: str) -> None:
 
 
 ProgressReport = Callable[..., None]
-"""Reports how much of a long job is done so far, and perhaps a note: `report(3, "ndcg 0.31")`."""
+"""Reports how much of a long job is done so far, perhaps with a note, `report(3, "ndcg 0.31")`, and
+another total."""
 
 
 def progress(
@@ -48,25 +49,25 @@ def _bar(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, note="")
 
-        def report(done: float, note: str = "") -> None:
-            bar.update(task, completed=done, note=note)
+        def report(done: float, note: str = "", total: float = total) -> None:
+            bar.update(task, completed=done, note=note, total=total)
 
         yield report
 
 
 @contextmanager
 def _plain_lines(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
-    latest: tuple[float, str] | None = None
+    latest: tuple[float, str, float] | None = None
     has_ended = threading.Event()
     began = time.monotonic()
 
-    def report(done: float, note: str = "") -> None:
+    def report(done: float, note: str = "", total: float = total) -> None:
         nonlocal latest
-        latest = (done, note)
+        latest = (done, note, total)
 
     def print_line() -> None:
-        done, note = latest or (0, "")
-        line = f"{title}: {done:,.0f}/{total:,.0f} {unit}"
+        done, note, size = latest or (0, "", total)
+        line = f"{title}: {done:,.0f}/{size:,.0f} {unit}"
         text = ", ".join(
             filter(None, (line, f"{time.monotonic() - began:.0f} s", note))
         )

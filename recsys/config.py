@@ -14,9 +14,6 @@ from looplib.config import Config, Count, Positive
 from recsys.cluster.config import ClusterConfig
 from recsys.models.registry import Axes, read_models
 
-# the off-policy estimate of the listening time of a recommended track
-OPE_TIME = "ope_time"
-
 
 def _as_list(value: object) -> object:
     return value if isinstance(value, (list, tuple)) else (value,)
@@ -79,11 +76,12 @@ class Search(Config):
     score_every: Count = 5
     """score after every so many iterations, more often by halving; the best scored one counts"""
     expand: bool = False
-    """go on beyond an edge of the axes at which the winner is, until it is inside or gains no more
-    than its interval"""
+    """go on beyond an edge of the axes at which the winner is, until it is inside, or gains less
+    than 1 % or no more than its interval"""
     expand_trials: Count = 16
-    """expand: how many trials are added at most; one of twice as many factors as any that was
-    planned counts twice, and so on"""
+    """expand: how many trials are added at most"""
+    minutes: Positive = 60.0
+    """expand: no added trial goes on after so many minutes of the search, over all its runs"""
 
     @property
     def scored_iterations(self) -> tuple[int, ...]:
@@ -118,14 +116,10 @@ class ValidationConfig(Config):
     filter_seen: bool = False
     """leave out of lists what the listener has in training"""
     select: str = "ndcg@30"
-    """the metric that chooses, as name@k, any but coverage; ope_time@k: what an experiment would
-    measure"""
+    """the metric that chooses, as name@k, any but coverage"""
     test_share: Annotated[float, Ge(0), Lt(1)] | None = None
     """share of the listeners whose held-out sessions choose nothing, and say what the winner is
     worth; none: a fifth, if these are at least 200"""
-    logging_policy: Literal["logged", "uniform"] = "logged"
-    """ope_time: how a recommendation without propensity was drawn; logged: unknown, it does not
-    count; uniform: from the catalogue"""
     resamples: Annotated[int, Ge(100)] = 1000
     """bootstrap resamples behind each interval"""
 
@@ -138,7 +132,7 @@ class ValidationConfig(Config):
     def _select_is_scored(self) -> "ValidationConfig":
         name, _, k = self.select.partition("@")
         # listeners do not add up to coverage, so fits cannot be compared in pairs by it
-        metrics = [*METRICS, OPE_TIME]
+        metrics = [*METRICS]
         metrics.remove("coverage")
         ks = [*map(str, self.ks)]
         if name not in metrics or k not in ks:
@@ -157,7 +151,10 @@ class ExportConfig(Config):
     filter_seen: bool = False
     """leave out what the listener has already heard"""
     learn_from: Literal["all", "training"] = "all"
-    """training: leave out the held-out sessions, to value the lists; no next-track model"""
+    """training: leave out the held-out sessions, to value the lists or to replay them; a next-track
+    model needs a split by order for it"""
+    split: Split | None = None
+    """training: another split than that of the search, such as {kind: time, holdout: 0.2}"""
     publish_anyway: bool = False
     """publish a model that is not significantly better than every baseline"""
 

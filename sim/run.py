@@ -47,7 +47,6 @@ Settings, as --key value over the file and --set:
 Examples:
   {PROG} --config configs/collect/demo.yaml --seed 2
   {PROG} --world out/demo/world --log out/log --episodes 1000 --seed 7
-  {PROG} --episodes 2000 --recommender remote --seed 1337
   {PROG} --recommender remote --episodes 100000 --batch 500
 """
 

@@ -79,6 +79,9 @@ class AbConfig(Config):
     # Days (UTC) that it runs before anything is decided, whole weeks at best; of a table without
     # dates they are not known
     min_days: Annotated[int, Field(ge=1)] = 7
+    # Whether a decision counts only when the analysis of a day before was the same, which a corrupt
+    # day hardly survives; of a table without dates it is not known
+    confirm: bool = True
     # when the experiment ends; without, it may be analysed and stopped at any time
     fixed_horizon: FixedHorizon | None = None
     # Listeners of two arms in a small experiment: from so many to ten thousand times as many the

@@ -277,7 +277,7 @@ def read_arrivals(events: Events) -> pa.Table:
     return queries.fetch_table(events.connection, "ab/arrivals")
 
 
-def find_end(arrivals: pa.Table, planned: int, min_days: int) -> tuple[float, int, int]:
+def find_end(arrivals: pa.Table, planned: int, min_days: int) -> tuple[int, int]:
     """Find the end of an experiment: that of the day by which the planned listeners had come.
 
     Args:
@@ -286,13 +286,11 @@ def find_end(arrivals: pa.Table, planned: int, min_days: int) -> tuple[float, in
         min_days: Days that it runs at least.
 
     Returns:
-        The share of the listeners that has come, the end in ms since the epoch, and how many events
-        are later.
+        The end in ms since the epoch, and how many events are later.
     """
     days, listeners, events = (column.to_numpy() for column in arrivals.columns)
     arrived = np.cumsum(listeners)
-    progress = float(arrived[-1] / planned)
-    if progress < 1:
-        return progress, NO_END, 0
+    if arrived[-1] < planned:
+        return NO_END, 0
     last = int(max(days[np.argmax(arrived >= planned)], days[0] + min_days - 1))
-    return progress, (last + 1) * DAY_MS, int(events[days > last].sum())
+    return (last + 1) * DAY_MS, int(events[days > last].sum())

@@ -7,20 +7,26 @@ control first.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import (
+    Measurements,
     MetricEffect,
     better_pairs,
     metric_effects,
     segment_effects,
 )
 from analysis.ab.events import (
+    DAY_MS,
     NO_END,
+    Events,
     assign_arms,
     find_end,
     find_experiment,
@@ -39,6 +45,7 @@ from analysis.ab.listeners import (
 )
 from analysis.ab.moments import (
     RATIO,
+    MetricMoments,
     by_metric,
     find_constant,
     largest_skewness,
@@ -48,6 +55,7 @@ from analysis.ab.table import Table, read_table
 from analysis.ab.verdict import ArmVerdict, Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
+from analysis.statistics.moments import Moments
 from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.experiments import Experiment
 
@@ -113,59 +121,76 @@ def build_report(
         name, names = find_experiment(events, experiment)
         logged = assign_arms(events, name, plan)
         where = f"experiment {name} (events name {', '.join(names) or 'no experiment'})"
-        arms = _order_arms(logged, config.control, where)
-        progress, end_ms, left_out = 0.0, NO_END, 0
+        _order_arms(logged, config.control, where)
+        end_ms, left_out = NO_END, 0
         if config.fixed_horizon:
             planned = config.fixed_horizon.listeners
             arrivals = read_arrivals(events)
-            progress, end_ms, left_out = find_end(arrivals, planned, config.min_days)
-        start_ms = min(row["first_ms"] for row in logged.values())
-        answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
-        recommenders = answering | config.recommenders
-        metrics = measure(events, config, recommenders, start_ms, end_ms)
-        moments = [
-            row
-            for metric in metrics
-            for row in read_moments(
-                open_values(events, metric),
-                metric,
-                skewed=metric.name in config.primary,
-            )
-        ]
-        measurements = by_metric(moments, arms)
-        sizes = {arm: row.count for arm, row in measurements["sessions"].items()}
-        histograms = read_histograms(events, config.reported, sizes)
-        analysis = InterimAnalysis(config, progress)
-        evidence = Evidence(
-            listeners=sizes,
-            recommenders={arm: recommenders.get(arm) for arm in arms},
-            lines=events.lines,
-            srm=check_sample_ratio(sizes, config.shares),
-            effects=metric_effects({**measurements, **histograms}, analysis),
-            beats=better_pairs(measurements, analysis),
-            is_final=analysis.is_final,
-            left_out=left_out,
-            skewness=largest_skewness(moments),
-            constant=find_constant(measurements, config.primary),
-            rejected=events.rejected,
-            **summarize_quality(
-                events.connection.table("quality").to_arrow_table().to_pylist()
-            ),
+            end_ms, left_out = find_end(arrivals, planned, config.min_days)
+        report = partial(
+            _report_on_events, name=name, plan=plan, logged=logged, left_out=left_out
         )
-        report = conclude(evidence, analysis, name, plan, events.sources)
-        return replace(
-            report,
-            sessions={
-                arm: round(row.count * row.mean(RATIO))
-                for arm, row in measurements["sessions"].items()
-            },
-            segments=segment_effects(moments, arms, analysis),
-            preferences=preferences(
-                open_table(events, "credited").to_arrow_table(),
-                evidence.recommenders,
-                analysis,
-            ),
+        latest = report(events, config, end_ms=end_ms)
+
+        def report_until(end_ms: int, config: AbConfig) -> Report:
+            with queries.connect(memory_limit=config.memory) as connection:
+                earlier = replace(events, connection=connection)
+                return report(earlier, config, end_ms=end_ms)
+
+        return _confirm(latest, config, report_until)
+
+
+def _report_on_events(
+    events: Events,
+    config: AbConfig,
+    *,
+    name: str,
+    plan: Experiment | None,
+    logged: Mapping[str, Mapping[str, Any]],
+    end_ms: int,
+    left_out: int,
+) -> Report:
+    """Report on the events in arms before an end."""
+    start_ms = min(row["first_ms"] for row in logged.values())
+    answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
+    recommenders = answering | config.recommenders
+    metrics = measure(events, config, recommenders, start_ms, end_ms)
+    moments = [
+        row
+        for metric in metrics
+        for row in read_moments(
+            open_values(events, metric), metric, skewed=metric.name in config.primary
         )
+    ]
+    arms = _order_arms(sorted({row.arm for row in moments}), config.control, name)
+    measurements = by_metric(moments, arms)
+    sizes = _sizes(measurements, arms)
+    histograms = read_histograms(events, config.reported, sizes)
+    quality = events.connection.table("quality").to_arrow_table().to_pylist()
+    evidence, analysis = _weigh(
+        moments,
+        {**measurements, **histograms},
+        sizes,
+        config,
+        recommenders={arm: recommenders.get(arm) for arm in arms},
+        lines=events.lines,
+        left_out=left_out,
+        rejected=events.rejected,
+        **summarize_quality(quality),
+    )
+    return replace(
+        conclude(evidence, analysis, name, plan, events.sources),
+        sessions={
+            arm: round(row.count * row.mean(RATIO))
+            for arm, row in measurements["sessions"].items()
+        },
+        segments=segment_effects(moments, arms, analysis),
+        preferences=preferences(
+            open_table(events, "credited").to_arrow_table(),
+            evidence.recommenders,
+            analysis,
+        ),
+    )
 
 
 def report_on_table(
@@ -185,30 +210,62 @@ def report_on_table(
     Raises:
         AnalysisError: It cannot be read, or has nothing to compare.
     """
-    moments, known = read_table(table, config)
-    arms = {
-        metric.name: {row.arm for row in moments if row.metric == metric.name}
-        for metric in config.reported
+
+    def report_until(end_ms: int, config: AbConfig) -> Report:
+        moments, known = read_table(table, config, end_ms)
+        for metric in config.reported:
+            arms = _order_arms(
+                sorted({row.arm for row in moments if row.metric == metric.name}),
+                config.control,
+                table.name,
+            )
+        measurements = by_metric(moments, arms)
+        sizes = _sizes(measurements, arms)
+        total = sum(sizes.values())
+        planned = config.fixed_horizon.listeners if config.fixed_horizon else math.inf
+        can_be_cut = known.get("left_out") or any(known.get("span_ms", ()))
+        if total > _OVERSHOOT * planned and not can_be_cut:
+            problem = f"{total:,} listeners, and {planned:,} are planned"
+            advice = (
+                "leave out those who came after the day on which these were reached"
+            )
+            raise AnalysisError(f"{table.name}: {problem}; {advice}")
+        evidence, analysis = _weigh(
+            moments,
+            measurements,
+            sizes,
+            config,
+            recommenders=dict.fromkeys(sizes) | config.recommenders,
+            lines=LineCounts(total, total),
+            **known,
+        )
+        source = name or table.name
+        return conclude(evidence, analysis, source, plan, (source,))
+
+    return _confirm(report_until(NO_END, config), config, report_until)
+
+
+def _sizes(
+    measurements: Mapping[str, Mapping[str, Moments]], arms: Iterable[str]
+) -> dict[str, int]:
+    """Count the listeners of each arm: those of the metric that has most."""
+    return {
+        arm: max(by_arm[arm].count for by_arm in measurements.values()) for arm in arms
     }
-    for names in arms.values():
-        ordered = _order_arms(sorted(names), config.control, table.name)
-    measurements = by_metric(moments, ordered)
-    sizes = dict.fromkeys(ordered, 0)
-    for values in measurements.values():
-        for arm, row in values.items():
-            sizes[arm] = max(row.count, sizes[arm])
-    total = sum(sizes.values())
+
+
+def _weigh(
+    moments: Sequence[MetricMoments],
+    measurements: Measurements,
+    sizes: Mapping[str, int],
+    config: AbConfig,
+    **known: Any,  # noqa: ANN401  of `Evidence`
+) -> tuple[Evidence, InterimAnalysis]:
+    """Estimate the effects, and check what speaks against them."""
     planned = config.fixed_horizon.listeners if config.fixed_horizon else math.inf
-    can_be_cut = known.get("left_out") or any(known.get("span_ms", ()))
-    if total > _OVERSHOOT * planned and not can_be_cut:
-        problem = f"{total:,} listeners, and {planned:,} are planned"
-        advice = "leave out those who came after the day on which these were reached"
-        raise AnalysisError(f"{table.name}: {problem}; {advice}")
-    analysis = InterimAnalysis(config, total / planned)
+    analysis = InterimAnalysis(config, sum(sizes.values()) / planned)
     evidence = Evidence(
         listeners=sizes,
-        recommenders=dict.fromkeys(sizes) | config.recommenders,
-        lines=LineCounts(total, total),
         srm=check_sample_ratio(sizes, config.shares),
         effects=metric_effects(measurements, analysis),
         beats=better_pairs(measurements, analysis),
@@ -217,8 +274,25 @@ def report_on_table(
         constant=find_constant(measurements, config.primary),
         **known,
     )
-    name = name or table.name
-    return conclude(evidence, analysis, name, plan, (name,))
+    return evidence, analysis
+
+
+def _confirm(
+    report: Report, config: AbConfig, report_until: Callable[[int, AbConfig], Report]
+) -> Report:
+    """Wait where the analysis a day before did not decide the same, for the same arm."""
+    verdict = report.verdict
+    is_due = config.confirm and report.dates and not report.is_final
+    if not is_due or verdict.reason not in {"gain", "loss"}:
+        return report
+    before_ms = report.span_ms[1] - DAY_MS
+    with suppress(AnalysisError):  # an arm had no listeners yet
+        before = config.model_copy(update={"min_days": 1})
+        earlier = report_until(before_ms, before).verdict
+        if (earlier.decision, earlier.arm) == (verdict.decision, verdict.arm):
+            return report
+    unconfirmed = replace(verdict, decision="wait", reason="unconfirmed")
+    return replace(report, verdict=unconfirmed)
 
 
 def conclude(

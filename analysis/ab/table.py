@@ -79,7 +79,7 @@ def open_table(
 
 
 def read_table(
-    table: Table, config: AbConfig
+    table: Table, config: AbConfig, end_ms: int
 ) -> tuple[list[MetricMoments], dict[str, Any]]:
     """Read the moments of metrics by arm, and what aggregates say of `Evidence` beside.
 
@@ -89,13 +89,14 @@ def read_table(
     Args:
         table: It.
         config: Of the metrics.
+        end_ms: Later dates of aggregates are left out.
 
     Raises:
         AnalysisError: A column is missing, has gaps or holds no numbers; a listener is in two arms;
             or aggregates cannot be, as when a variance is negative or a count falls.
     """
     if set(_AGGREGATES) <= set(table.rows.columns):
-        return _read_aggregates(table, config)
+        return _read_aggregates(table, config, end_ms)
     moments = []
     for metric in config.reported:
         values = select_values(table, metric)
@@ -143,7 +144,7 @@ def select_values(table: Table, metric: Metric) -> queries.Rows:
 
 
 def _read_aggregates(
-    table: Table, config: AbConfig
+    table: Table, config: AbConfig, end_ms: int
 ) -> tuple[list[MetricMoments], dict[str, Any]]:
     """Read the aggregates of metrics at the last time, if nothing is wrong with them."""
     planned = config.fixed_horizon.listeners if config.fixed_horizon else None
@@ -161,6 +162,7 @@ def _read_aggregates(
             "ab/last_aggregates",
             planned=planned,
             min_days=config.min_days,
+            end_ms=end_ms,
         ).to_pylist()
     first_ms, last_ms, left_out = (
         [row[key] for row in rows] for key in ("first_ms", "last_ms", "left_out")

@@ -32,6 +32,7 @@ Reason = Literal[
     "few listeners",  # an arm has fewer than are asked for
     "gain",  # the arm wins
     "loss",  # every arm loses
+    "unconfirmed",  # an arm wins, or every arm loses, and did not a day before
     "undecided",  # the arm neither wins nor loses
 ]
 ArmOutcome = Literal[

@@ -5,6 +5,7 @@ newest fifth of the training plays chooses all parameters.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ SETTINGS: Mapping[str, Any] = {
         },
         "activation": {"decay": [0.3, 0.4, 0.5, 0.7]},
         "item_knn": {},
-        "blend": {},
+        "blend": {"moment": "now"},
     },
     "search": {"strategy": "halving"},
     "validation": {"ks": [K], "select": f"ndcg@{K}", "test_share": 0.0},
@@ -87,6 +88,9 @@ def measure(file: Path, work: Work, title: str) -> Table:
         worth = score(choice.fit(dataset), dataset)
         if (new_choice := new_choices.get(kind, choice)) != choice:
             worth["new"] = score(new_choice.fit(dataset), dataset)["new"]
+        if kind == "blend":  # as in an export
+            export = replace(choice, params={**choice.params, "moment": "tomorrow"})
+            worth["tomorrow"] = score(export.fit(dataset), dataset)["tomorrow"]
         results[f"{kind} (ours): {choice.models}"] = worth
     rows = [
         [name, *(text(mean_interval(worth[figure])) for figure in FIGURES)]

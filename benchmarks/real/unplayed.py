@@ -28,7 +28,7 @@ from recsys.models.factors import Factors, keep_tracks
 from recsys.models.sparse import rank_rows
 
 HIDDEN = 10  # one track of so many
-LISTED = 450  # as many candidates as the blend has
+LISTED = 600  # as many candidates as the blend has
 READING = Reading(Columns("listener", "track", position="position"), delimiter="\t")
 RULE, OURS = "the listener's plays of the artist", "blend (ours)"
 _ITERATIONS = 8
@@ -61,7 +61,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
     train = load_interactions(dataset, "all", is_ordered=True)
     als = Als(factors=64)
     als.fit(train, seed=SEED, threads=THREADS, iterations=_ITERATIONS)
-    blend = Blend().fit(train, seed=SEED, threads=THREADS)
+    blend = Blend(moment="now").fit(train, seed=SEED, threads=THREADS)
     lists = {
         RULE: rank_by_artist(dataset),
         "als (ours)": rank_by_factors(als.factors, dataset),

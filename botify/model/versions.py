@@ -7,12 +7,32 @@ from pathlib import Path
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
+from botify.model.catalogue import Catalogue
 from botify.model.manifest import MANIFEST, read_manifest, version_folder
 from botify.model.model import ServedModel, load_model
+from botify.recommenders.registry import check_draws
 from botify.settings import ServiceSettings
 from looplib.files import atomic_symlink
 
 logger = logging.getLogger("botify")
+
+
+def load_version(
+    recommendations: Path,
+    catalogue: Catalogue,
+    settings: ServiceSettings,
+    *,
+    text_users: bool | None,
+) -> ServedModel:
+    """Load a version as `load_model` does, and ask its recommenders for some tracks.
+
+    Raises:
+        ModelError: It cannot be loaded, or a recommender fails.
+    """
+    artifacts = settings.artifacts
+    model = load_model(recommendations, catalogue, artifacts, text_users=text_users)
+    check_draws(model, settings.recommenders)
+    return model
 
 
 class Versions:
@@ -111,11 +131,9 @@ class Versions:
         return self._settings.recommendations
 
     def _load(self, folder: Path) -> ServedModel:
-        return load_model(
-            folder / self._configured().name,
-            self.model.catalogue,
-            self._settings.artifacts,
-            text_users=self.model.text_users,
+        file, served = folder / self._configured().name, self.model
+        return load_version(
+            file, served.catalogue, self._settings, text_users=served.text_users
         )
 
     def _serve(self, model: ServedModel) -> None:

@@ -5,19 +5,21 @@ docs/service.md. If it ranks as another exported list does, as `new` does, the l
 is read of another exported file becomes an `Artifact`. Other packages name theirs by entry points.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Annotated
 
+import numpy as np
 from numpy.random import Generator
 from pydantic import AfterValidator
 
-from botify.errors import BotifyError
+from botify.errors import BotifyError, ModelError
 from botify.model.factors import FACTORS, HISTORY
 from botify.model.model import LISTS, ServedModel, lists_in
 from botify.model.next_track import NEXT_TRACK
-from botify.recommenders.base import Drawn, Query, Recommender
+from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender
 from botify.recommenders.lists import (
     draw_any,
     draw_listed,
@@ -31,7 +33,7 @@ from botify.recommenders.session import (
     follow_session,
     session_als,
 )
-from looplib.arrays import NO_TRACK
+from looplib.arrays import NO_TRACK, IntArray
 from looplib.config import Config
 from looplib.experiments import members
 
@@ -50,6 +52,9 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "next_track": Recommender(follow_session, reads=(NEXT_TRACK,)),
 }
 GROUP = "listening_loop.recommenders"  # of entry points
+_PROBES = (
+    8  # listeners and tracks, of which each recommender is asked when it is loaded
+)
 ANY_REPEAT = "any_repeat"  # in the log, where all tracks were heard in the session
 
 
@@ -108,7 +113,40 @@ def check_name(name: str) -> str:
     return name
 
 
+Failed = Callable[[str, Exception], None]
+"""Hears of a recommender that failed, by its name."""
+
 RecommenderName = Annotated[str, AfterValidator(check_name)]
+
+
+def check_draws(model: ServedModel, names: Collection[str]) -> None:
+    """Ask recommenders for some listeners and tracks, known and unknown ones.
+
+    Raises:
+        ModelError: One of them fails, or computes what is not finite.
+    """
+
+    def refuse(name: str, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        message = f"version {model.version}: {name} fails ({reason})"
+        raise ModelError(message) from error
+
+    rng = np.random.default_rng(0)
+    listeners = [*_spread(model.recommendations.ids), -1]
+    tracks = [*_spread(range(len(model.catalogue))), NO_TRACK]
+    with np.errstate(all="raise", under="ignore"):
+        for name, listener in itertools.product(names, listeners):
+            for last, track in enumerate(tracks, 1):
+                alone = Query(int(listener), [track], [1.0])
+                session = Query(int(listener), tracks[:last], [0.5] * last, count=2)
+                for query in (alone, session):
+                    _draw(name, model, query, rng, refuse)
+
+
+def _spread(values: Sequence[int] | IntArray) -> list[int]:
+    """Take a few values, the first and the last among them."""
+    places = np.linspace(0, len(values) - 1, min(_PROBES, len(values)))
+    return [values[place] for place in places.astype(int)]
 
 
 class FallbackSettings(Config):
@@ -129,6 +167,7 @@ def recommend(
     names: Sequence[str],
     fallback: FallbackSettings,
     find_rng: Callable[[Query], Generator],
+    failed: Failed,
 ) -> list[tuple[str, Drawn]]:
     """Recommend a track for each query, by the recommender named for it, or by fallbacks.
 
@@ -138,30 +177,38 @@ def recommend(
     answers = []
     for query, name in zip(queries, names, strict=True):
         rng = find_rng(query)
-        credited, drawn = _draw(name, model, query, rng)
+        credited, drawn = _draw(name, model, query, rng, failed)
         if drawn.track == NO_TRACK:
             names_after = fallback.exhausted if drawn.is_exhausted else fallback.unknown
-            credited, drawn = _fall_back(model, query, names_after, rng)
+            credited, drawn = _fall_back(model, query, names_after, rng, failed)
         answers.append((credited, drawn))
     return answers
 
 
 def _draw(
-    name: str, model: ServedModel, query: Query, rng: Generator
+    name: str, model: ServedModel, query: Query, rng: Generator, failed: Failed
 ) -> tuple[str, Drawn]:
-    """Draw a track by a recommender, or by one of an interleaved pair."""
-    drawn = [member.draw(model, query, rng) for member in find_recommenders(name)]
+    """Draw a track by a recommender, or by one of an interleaved pair; none if it fails."""
+    try:
+        drawn = [member.draw(model, query, rng) for member in find_recommenders(name)]
+    except Exception as error:  # noqa: BLE001  whatever a version makes it raise
+        failed(name, error)
+        return name, UNKNOWN
     if len(drawn) == 1:
         return name, drawn[0]
     return interleave(name, drawn, rng.random())
 
 
 def _fall_back(
-    model: ServedModel, query: Query, names: Sequence[str], rng: Generator
+    model: ServedModel,
+    query: Query,
+    names: Sequence[str],
+    rng: Generator,
+    failed: Failed,
 ) -> tuple[str, Drawn]:
     """Draw a track by the first recommender that has one, else any track, else a repeat."""
     for name in (*names, "random"):
-        credited, drawn = _draw(name, model, query, rng)
+        credited, drawn = _draw(name, model, query, rng, failed)
         if drawn.track != NO_TRACK:
             return credited, drawn
     # All else was heard in this session: a repeat is all there is.

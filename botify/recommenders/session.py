@@ -75,15 +75,16 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     next_track = model.get(NEXT_TRACK)
     if next_track is None:
         return UNKNOWN
-    near, listened = next_track
-    scores = np.zeros(len(model.catalogue))
-    for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1):
-        if track != NO_TRACK:
-            tracks, closeness = near.find(track)
-            scores[tracks] += closeness / ago
-    tracks, added = listened.find(query.user)
-    scores[tracks] += added
-    if not scores.any():
-        return UNKNOWN
-    scores[scores == 0] = -np.inf
-    return take_best(scores[query.pool], query.taken, query.count, query.candidates)
+    near, after_last, listened = next_track
+    latest = enumerate(reversed(query.tracks[-LATEST:]), start=1)
+    parts = [(near.find(track), ago) for ago, track in latest if track != NO_TRACK]
+    last = query.tracks[-1] if query.tracks else NO_TRACK
+    parts += [(after_last.find(last), 1), (listened.find(query.user), 1)]
+    tracks = np.concatenate([tracks for (tracks, _), _ in parts])
+    added = np.concatenate([scores / ago for (_, scores), ago in parts])
+    candidates, position = np.unique(tracks, return_inverse=True)
+    scores = np.bincount(position, added)
+    order = np.argsort(-scores, kind="stable")
+    best = candidates[order][scores[order] > 0].tolist()
+    ranked = filter(query.allows, best)
+    return take_first(ranked, (), query.count) if best else UNKNOWN

@@ -120,6 +120,12 @@ class Cluster:
         """Count the calls that can run at once now; 1 even while there is no worker."""
         return max(1, self._threads())
 
+    def threads_of(self, calls: int) -> int:
+        """Count the threads of each of so many calls: a few share the cores of this machine."""
+        if self.client or self.config.scheduler or not calls:
+            return self.threads
+        return max(1, self.slots() // calls) * self.threads
+
     def _wait(self) -> Sequence[Outcome[Any]]:
         while True:
             try:
@@ -267,7 +273,7 @@ def _check_workers(client: Client, wait_for_workers_s: float) -> None:
 
 
 def _without_workers(address: str | None, seconds: float) -> SearchError:
-    what = f"no worker for {seconds:g} s; start some (dask worker {address})"
+    what = f"no worker for {seconds:g} s; start some (dask worker {address} --host ADDRESS)"
     return _lost(address, what)
 
 

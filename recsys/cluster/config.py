@@ -15,7 +15,7 @@ class ClusterConfig(Config):
     workers: Count | None = None
     """processes on this machine; none: cores / threads_per_fit"""
     threads_per_fit: Count = 1
-    """threads of one fit"""
+    """threads of one fit; where fewer fits are left than processes here, they share the cores"""
     fit: Literal["whole", "blocks"] = "whole"
     """a trial a worker, or one on all of them"""
     memory_limit: ByteSize | Literal["auto"] = "auto"

@@ -20,7 +20,9 @@ from recsys.dataset.artists import number_tracks
 from recsys.dataset.dataset import Summary
 from recsys.dataset.layout import (
     ARTISTS,
+    LATEST,
     PIECES,
+    SPLITS,
     SUMMARY,
     TRACKS,
     USERS,
@@ -113,6 +115,9 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
         The sizes that a `Summary` has.
     """
     users = np.sort(_ids(folder, "users", "user"))
+    order = np.argsort(_ids(folder, "users", "user"))
+    for split in SPLITS:
+        save_array(folder / LATEST.format(split), _ids(folder, "users", split)[order])
     if len(users) < 2:
         raise SearchError(
             "all rows are of one listener; recommendations are learned from what many heard"
@@ -120,8 +125,7 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
     heard = np.unique(_ids(folder, "tracks", "track"))
     tracks, artists = number_tracks(store, plan.catalogue, heard)
     counts = write_matrices(folder, users, tracks, plan.feedback)
-    for piece in ("heldout", "logged"):
-        _write_table(folder, piece, users, tracks)
+    _write_heldout(folder, users, tracks)
     if plan.rule.is_ordered:
         write_plays(folder, read_pieces(folder, "plays"), users, tracks)
     save_array(folder / ARTISTS, artists)
@@ -143,25 +147,17 @@ def _ids(folder: Path, piece: Piece, column: str) -> IntArray:
     return np.concatenate(ids) if ids else np.empty(0, np.int64)
 
 
-def _write_table(
-    folder: Path,
-    piece: Piece,
-    users: IntArray,
-    tracks: IntArray,
-) -> None:
-    """Write held-out listening, or held-out sessions, by row of the user."""
+def _write_heldout(folder: Path, users: IntArray, tracks: IntArray) -> None:
+    """Write held-out listening by row of the user."""
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has twice the page faults
-    tables = list(read_pieces(folder, piece))
-    if not tables:
-        return
-    table = pa.concat_tables(tables)
+    table = pa.concat_tables(read_pieces(folder, "heldout"))
     rows = user_rows(table, users)
     for name, array in (("user", rows), ("track", track_columns(table, tracks))):
         number = table.column_names.index(name)
         table = table.set_column(number, name, _arrow_column(array))
     # Each partition is in order, and has all of a listener.
     order = _arrow_column(np.argsort(rows, kind="stable"))
-    pq.write_table(table.take(order), folder / f"{piece}.parquet")
+    pq.write_table(table.take(order), folder / "heldout.parquet")
 
 
 def _arrow_column(values: IntArray) -> pa.Array:

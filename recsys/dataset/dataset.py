@@ -17,6 +17,7 @@ from looplib.checksums import unseal
 from looplib.files import sha256_file
 from recsys.dataset.layout import (
     BY_TRACK,
+    LATEST,
     SUMMARY,
     TRACKS,
     USERS,
@@ -90,15 +91,15 @@ class Dataset:
         """Count the tracks that each listener heard; shape (listeners,)."""
         return np.diff(self.array(split, "indptr"))
 
+    def latest(self, split: SplitName) -> IntArray:
+        """Read the latest timestamp or position of each listener; shape (listeners,)."""
+        latest: IntArray = np.load(self.path / LATEST.format(split))
+        return latest
+
     @property
     def heldout(self) -> Path:
         """The held-out listening: user and track as rows and columns of the matrices, and time."""
         return self.path / "heldout.parquet"
-
-    @property
-    def logged(self) -> Path:
-        """The held-out sessions, with the columns of `offpolicy/session_events`, of events."""
-        return self.path / "logged.parquet"
 
     def popularity(self, split: SplitName) -> IntArray:
         """Count the listeners who heard each track; shape (tracks,)."""

@@ -113,17 +113,28 @@ class Interactions:
             raise TrialError("the order of the plays is not known")
         return self.plays
 
+    def select(self, listeners: IntArray) -> "Interactions":
+        """Select the listening of some rows; tracks are as popular as before."""
+        return Interactions(
+            self.matrix[listeners],
+            by_track=self.by_track,
+            artists=self.artists,
+            unplayed=self.unplayed,
+        )
+
     def most_popular(self, k: int) -> Int32Array:
         """Rank tracks by the listening time of all listeners.
 
         Returns:
             The columns of the best k, shape (k,).
         """
-        matrix = self.matrix
-        times = np.zeros(matrix.shape[1])
+        matrix = self.by_track  # of all listeners, also where some were selected
+        times = np.zeros(matrix.shape[0])
         for first in range(0, matrix.nnz, _SUMMED):
-            part = slice(first, first + _SUMMED)
-            times += np.bincount(matrix.indices[part], matrix.data[part], len(times))
+            data = matrix.data[first : first + _SUMMED]
+            entries = np.arange(first, first + len(data))
+            tracks = np.searchsorted(matrix.indptr, entries, side="right") - 1
+            times += np.bincount(tracks, data, len(times))
         return np.argsort(-times, kind="stable")[:k].astype(np.int32)
 
 

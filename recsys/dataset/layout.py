@@ -9,11 +9,12 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyArray, AnyIntArray, Float32Array, IntArray, offsets
 
-SCHEMA = 1
+SCHEMA = 2
 SUMMARY = "dataset.json"
 USERS = "users.npy"
 TRACKS = "tracks.npy"
 ARTISTS = "artists.npy"
+LATEST = "latest-{}.npy"  # of each listener, in a split
 PLAYS_INDPTR = "plays-indptr.npy"
 PLAYS_TRACKS = "plays-tracks.npy"
 PLAYS_HELDOUT = "plays-heldout.npy"
@@ -26,7 +27,7 @@ SPLITS: tuple[SplitName, SplitName] = ("training", "all")
 
 # in a run's folder, what its workers hand over: tables `<piece>-<partition>.arrow`
 PIECES = "pieces"
-Piece = Literal["interactions", "plays", "heldout", "users", "tracks", "logged"]
+Piece = Literal["interactions", "plays", "heldout", "users", "tracks"]
 
 
 def new_array(

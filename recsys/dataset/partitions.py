@@ -150,5 +150,4 @@ def _statements(
         statements["interactions"] = ("interactions/weights", counted)
     else:
         statements["interactions"] = ("sessions/interactions", counted)
-        statements["logged"] = ("offpolicy/session_events", {})
     return statements

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from analysis.store import Store
 from looplib.files import json_digest, sha256_file
-from recsys.config import OPE_TIME, Feedback, SearchConfig
+from recsys.config import Feedback, SearchConfig
 from recsys.dataset.layout import SCHEMA
 from recsys.dataset.split import SplitRule, split_rule
-from recsys.errors import SearchError
 from recsys.store.ids import read_titles
 
 
@@ -26,16 +25,10 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
     """Plan the dataset of a search.
 
     Raises:
-        SearchError: A setting needs events, or the split something that the store lacks.
+        SearchError: The split needs something that the store lacks.
         StoreError: The catalogue cannot be read, or is of another store.
     """
     rule = split_rule(store, config.split, config.seed)
-    select = config.validation.select
-    if select.startswith(f"{OPE_TIME}@") and rule.is_weighted:
-        raise SearchError(
-            f"validation.select: {select} needs event logs, and "
-            f"{store} holds interactions"
-        )
     # who the artists are: the store's files of titles say so, or a catalogue
     id_files = store.manifest.id_files
     artists = sorted(file.path for file in id_files if file.of == "titles")

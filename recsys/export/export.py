@@ -8,23 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+from analysis.store import MANIFEST as STORE_MANIFEST
+from analysis.store import Store
 from looplib.files import atomic_directory, atomic_symlink, exclusive, remove_leftovers
 from looplib.progress import progress
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
-from recsys.config import ExportConfig
-from recsys.dataset.dataset import open_whole_dataset
+from recsys.config import ExportConfig, SearchConfig
+from recsys.dataset.cache import cached_dataset
+from recsys.dataset.dataset import Dataset, open_whole_dataset
 from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import SearchError
 from recsys.export.version import Export, write_version
 from recsys.models.als import Als
 from recsys.models.base import Model, State
-from recsys.search.folder import NO_BETTER, read_run
+from recsys.search.folder import CONFIG, NO_BETTER, read_run
 from recsys.search.step import fit_trial
 from recsys.search.trials import Checkpoint
-from recsys.storage import open_workspace
+from recsys.storage import Workspace, open_workspace
 from recsys.store.reader import open_store
 
 CURRENT = "current"
@@ -71,8 +74,13 @@ def export_run(
     if not cached.download_all():
         raise SearchError(f"{cached}: the dataset of {run} is gone; search again")
     dataset = open_whole_dataset(cached)
-    if options.learn_from == "training":  # these know no held-out sessions
-        config = config.model_copy(update={"next_track": None})
+    if options.learn_from == "training":
+        if options.split:
+            config = config.model_copy(update={"split": options.split})
+            dataset = _split_again(run, store, config, client)
+        if config.split.kind not in ("newest", "last_session", "time"):
+            # held-out sessions lie among those to learn from
+            config = config.model_copy(update={"next_track": None})
     export = Export(run, store, dataset, config, winner, options)
 
     def write(folder: Path) -> None:
@@ -116,6 +124,20 @@ def publish_version(
         with out.create(CURRENT) as file:
             file.write(f"{target}\n".encode())
         return f"{out}/{target}"
+
+
+def _split_again(
+    run: Workspace, store: Store, config: SearchConfig, client: Client | None
+) -> Dataset:
+    """Open the dataset of another split than that of the search."""
+    plan = plan_dataset(store, config)
+    seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
+    seen += [folder / CONFIG for folder in run.on_disk]
+    with (
+        open_cluster(config.cluster, seen, client) as cluster,
+        progress("Another split", 100, "%") as report,
+    ):
+        return cached_dataset(store, plan, run, cluster, report)
 
 
 def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:

@@ -40,6 +40,7 @@ SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
+LATEST = "latest.npz"  # the latest play of each listener that was learned from
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 SCHEMA = 1  # of the manifest
@@ -102,11 +103,24 @@ def write_version(
     tracks = originals(store, "items", dataset.tracks, titles)
     write_model(folder, model, factors, users, tracks, export.options)
     _write_titles(folder, export, titles, tracks)
+    np.savez(
+        folder / LATEST,
+        allow_pickle=False,
+        users=users,
+        latest=dataset.latest(export.split),
+    )
     next_track = None
     if config.next_track:
         anyway = export.options.publish_anyway
         next_track = write_next_track(
-            folder, store, dataset, config, users, tracks, anyway=anyway
+            folder,
+            store,
+            dataset,
+            config,
+            users,
+            tracks,
+            split=export.split,
+            anyway=anyway,
         )
     write_manifest(folder, {**_facts(export), "next_track": next_track})
 
@@ -273,6 +287,7 @@ def _facts(export: Export) -> dict[str, Any]:
             "store": manifest.digest,
             "dataset": summary.digest,
             "learned_from": options.learn_from,
+            "columns": manifest.columns,
             "catalogue": asdict(manifest.catalogue) if manifest.catalogue else None,
             "mean_weight": mean_weight,
         },

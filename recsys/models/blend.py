@@ -1,22 +1,21 @@
 """A blend of what is played again and of what is new, by the probability of being played.
 
-A logistic model scores candidates: the tracks that a listener has heard, and new ones that are
-near to these or by the same artists, also those of the catalogue that nobody has played. It learns
-which candidates are among the newest plays from the plays before them, all of training, so nothing
-that is held out is seen.
+LightGBM ranks candidates: the tracks that a listener has played, and new ones that are near to
+these, follow them, or are by the same artists, also those of the catalogue that nobody has played.
+It learns which candidates are among the newest plays from the plays before them, all of training,
+so nothing that is held out is seen. `looplib.ranker` has the candidates and their features.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from annotated_types import Ge
-from scipy import optimize, special
 from scipy.sparse import csr_matrix, vstack
 
 from looplib.arrays import (
-    NO_TRACK,
     BoolArray,
+    Float32Array,
     FloatArray,
     Int32Array,
     IntArray,
@@ -24,134 +23,56 @@ from looplib.arrays import (
 )
 from looplib.config import Config, Count
 from looplib.randomness import make_generator
+from looplib.ranker import Rows, TrackFacts, add_up, describe
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
-from recsys.models.activation import activation, sum_plays
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import products_at, rank_rows, top_neighbours, top_products
+from recsys.models.sparse import rank_rows, top_neighbours
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
 
 _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
-_DECAYS = (0.35, 0.8, 1.5)  # of the activations of a track
-_DECAY = 0.8  # of the activation of an artist
+_GAP = 20  # plays that are over tomorrow
 _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
 _LISTENERS = 1024  # whose candidates are in memory at once
-_RIDGE = 1.0
-_LEAST = 1e-4  # added to what may be 0 before its logarithm
+_NEGATIVES = 0.3  # share of the candidates not played that it learns from
+_TREES = 150  # for the odds
+_RANKING_TREES = 20  # for the order of a listener's candidates
+# Few leaves and half of the rows: what is played later is hardly predictable, and larger trees
+# learn noise. One thread is faster than two that wait for one another on a busy machine, and the
+# trees are the same on any.
+_PARAMETERS: Mapping[str, Any] = {
+    "num_leaves": 8,
+    "learning_rate": 0.05,
+    "feature_fraction": 0.4,
+    "bagging_fraction": 0.5,
+    "bagging_freq": 1,
+    "lambdarank_truncation_level": 40,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbose": -1,
+}
+_FEWEST = 100  # candidates that it learns from
+_LEAF = 200  # candidates in a leaf at least, where there are many
 
 
 class BlendConfig(Config):
     """The hyperparameters of `Blend`."""
 
+    moment: Literal["now", "tomorrow"] = "tomorrow"
+    """what it learns to predict: the next plays, or those after the next 20 (or half of what it
+    learns from), when the running session is over: lists that are made at night are asked for then
+    """
     window: Count = 10
     """tracks played at most so far apart are close"""
     candidates: Count = 150
     """new tracks that are considered, from each source"""
     learned_from: Annotated[int, Ge(100)] = 5000
     """listeners whose newest plays it learns from, at most"""
-
-
-class CandidateFinder:
-    """Finds tracks that may be recommended to listeners, by what was played."""
-
-    def __init__(
-        self,
-        plays: Plays,
-        artists: Int32Array,
-        unplayed: IntArray,
-        config: BlendConfig,
-        threads: int,
-    ) -> None:
-        """Count and compare.
-
-        Args:
-            plays: Of all listeners.
-            artists: The artist of each track, shape (tracks,).
-            unplayed: Tracks that nobody has played and that are candidates by their artist.
-            config: How far to look.
-            threads: They change no result.
-        """
-        tracks = len(artists)
-        self._config = config
-        self._threads = threads
-        self._activations = [
-            sum_plays(plays, activation(plays, decay), tracks) for decay in _DECAYS
-        ]
-        self._counts = plays.counts
-        self._track_plays = np.bincount(plays.tracks, minlength=tracks)
-        has_name = artists != UNKNOWN_ARTIST
-        shape = (int(artists.max(initial=0)) + 1, tracks)
-
-        def by_artist(columns: IntArray, values: FloatArray | IntArray) -> csr_matrix:
-            """Arrange values of tracks, shape (artists, tracks)."""
-            return csr_matrix((values, (artists[columns], columns)), shape)
-
-        named = np.flatnonzero(has_name)
-        self._is_by = by_artist(named, np.ones(len(named)))
-        self._by_artist = by_artist(named, self._track_plays[named])
-        self._unplayed = by_artist(unplayed, np.ones(len(unplayed)))
-        artist_plays = self._by_artist.sum(axis=1).A1
-        self._artist_plays = np.where(has_name, artist_plays[artists], 0)
-        has_artist = has_name[plays.tracks]
-        artist_plays_in_order = plays.select(has_artist)
-        self._artists = sum_plays(
-            Plays(artist_plays_in_order.indptr, artists[artist_plays_in_order.tracks]),
-            activation(plays, _DECAY)[has_artist],
-            shape[0],
-        )
-        self._near = top_neighbours(
-            plays.indptr,
-            plays.tracks,
-            tracks,
-            config.window,
-            _POWER,
-            _NEIGHBOURS,
-            threads,
-        )
-
-    def find(self, rows: IntArray) -> tuple[csr_matrix, FloatArray]:
-        """Find the candidates of some listeners, and describe each.
-
-        Returns:
-            1 where the track was heard, else 0, shape (listeners, tracks); and features, shape
-                (candidates, features).
-        """
-        activations = [matrix[rows] for matrix in self._activations]
-        heard = activations[0]
-        profile = activations[1]
-        artists = self._artists[rows]
-        near = self._near
-        threads = self._threads
-        count = self._config.candidates
-        new = [
-            top_products(profile, near, count, threads, heard)[0],
-            top_products(artists, self._by_artist, count, threads, heard)[0],
-            top_products(artists, self._unplayed, count, threads)[0],
-        ]
-        candidates = _unite(heard, np.concatenate(new, axis=1))
-        features = [np.zeros(candidates.nnz) for _ in activations]
-        is_heard = candidates.data > 0
-        for feature, matrix in zip(features, activations, strict=True):
-            feature[is_heard] = np.log(matrix.data)
-        track = candidates.indices
-        track_features = [
-            np.log(products_at(artists, self._is_by, candidates, threads) + _LEAST),
-            np.log(products_at(profile, near, candidates, threads) + _LEAST),
-            np.log1p(self._track_plays[track]),
-            np.log1p(self._artist_plays[track]),
-        ]
-        plays = np.maximum(self._counts[rows], 1)
-        listener_features = [np.diff(heard.indptr) / plays, np.log1p(plays)]
-        counts = np.diff(candidates.indptr)
-        features += track_features
-        features += [np.repeat(values, counts) for values in listener_features]
-        features.append(np.ones(candidates.nnz))
-        # each feature has another weight for new tracks than for those heard before
-        features += [
-            np.where(is_heard, 0, values) for values in features[len(_DECAYS) :]
-        ]
-        return candidates, np.stack(features, axis=1)
 
 
 class Blend(Model):
@@ -167,16 +88,18 @@ class Blend(Model):
         """Learn the odds, and score the candidates of all listeners; see `Model.fit`."""
         super().fit(train, seed=seed, threads=threads)
         plays = train.ordered_plays
-        odds = self._learn(plays, seed)
-        finder = self._finder(plays, train.unplayed)
+        ranker = self._learn(plays, seed)
+        facts = self._gather(plays, train.unplayed)
         scores = []
         heard = []
         listeners = np.arange(len(plays.counts))
         for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
-            candidates, features = finder.find(rows)
-            heard.append(candidates)
-            scores.append(candidates.copy())
-            scores[-1].data = odds.score(features)
+            is_heard, features = self._describe(plays, facts, rows)
+            predicted = ranker.predict(features, raw_score=True, num_threads=1)
+            odds = np.asarray(predicted, np.float32)
+            heard.append(is_heard)
+            arrays = (odds, is_heard.indices, is_heard.indptr)
+            scores.append(csr_matrix(arrays, is_heard.shape))
         self.scores = vstack(scores, "csr")
         self.heard = vstack(heard, "csr")
         return self
@@ -192,82 +115,127 @@ class Blend(Model):
         best = rank_rows(scores, k)
         return best if pool == "repeat" else self.fill_up(best)
 
-    def _learn(self, plays: Plays, seed: int) -> "Logistic":
+    def _learn(self, plays: Plays, seed: int) -> "Booster":
         """Fit the probability that a candidate is among a listener's newest plays."""
-        is_newest = plays.age <= _NEWEST * np.repeat(plays.counts, plays.counts)
+        newest = np.floor(_NEWEST * plays.counts).astype(np.int64)
+        is_newest = plays.age <= np.repeat(newest, plays.counts)
         before = plays.select(~is_newest)
-        newest = plays.select(is_newest)
-        listeners = np.flatnonzero((newest.counts > 0) & (before.counts > 0))
+        listeners = np.flatnonzero(newest)
         if not len(listeners):
             raise TrialError(
                 "no listener has five plays, of which the newest are predicted"
             )
+        if self.config.moment == "tomorrow":
+            newest -= np.minimum(_GAP, newest // 2)
+        targets = plays.select(plays.age <= np.repeat(newest, plays.counts))
         generator = make_generator(seed, "blend")
         count = min(len(listeners), self.config.learned_from)
         rows = np.sort(generator.choice(listeners, count, replace=False))
-        finder = self._finder(before, np.empty(0, np.int64))
-        candidates, features = finder.find(rows)
+        facts = self._gather(before, np.empty(0, np.int64))
+        candidates, features = self._describe(before, facts, rows)
         tracks = candidates.shape[1]
-        targets = sum_plays(newest, np.ones(len(newest.tracks)), tracks)
-        listener = np.repeat(rows, np.diff(candidates.indptr))
-        is_played = np.ravel(targets[listener, candidates.indices]) > 0
-        return fit_logistic(features, is_played)
+        candidate = np.repeat(rows, np.diff(candidates.indptr)) * tracks
+        is_played = np.isin(
+            candidate + candidates.indices, targets.listeners * tracks + targets.tracks
+        )
+        is_used = is_played | (generator.random(len(is_played)) < _NEGATIVES)
+        if is_used.sum() < _FEWEST or not is_played.any():
+            raise TrialError(
+                f"{is_used.sum()} candidates to learn from, {is_played.sum()} of them played; "
+                f"at least {_FEWEST} and 1 are needed: more listeners or longer histories"
+            )
+        used = np.bincount(candidates.tocoo().row[is_used], minlength=count)
+        return _boost(features[is_used], is_played[is_used], used, seed)
 
-    def _finder(self, plays: Plays, unplayed: IntArray) -> CandidateFinder:
+    def _describe(
+        self, plays: Plays, facts: TrackFacts, rows: IntArray
+    ) -> tuple[csr_matrix, Float32Array]:
+        """Describe the candidates of some listeners, one after the other.
+
+        Returns:
+            1 where the track was heard, else 0, shape (listeners, tracks); and features, shape
+                (candidates, features).
+        """
+        columns = []
+        features = []
+        is_heard = []
+        for row in rows:
+            history = plays.tracks[plays.indptr[row] : plays.indptr[row + 1]]
+            candidates, described, heard = describe(
+                history, facts, self.config.candidates
+            )
+            columns.append(candidates)
+            features.append(described)
+            is_heard.append(np.arange(len(candidates)) < heard)
+        indptr = offsets(np.array([len(candidates) for candidates in columns]))
+        arrays = (
+            np.concatenate(is_heard).astype(np.float32),
+            np.concatenate(columns).astype(np.int32),
+            indptr,
+        )
+        shape = (len(rows), len(facts.artists))
+        return csr_matrix(arrays, shape), np.concatenate(features)
+
+    def _gather(self, plays: Plays, unplayed: IntArray) -> TrackFacts:
+        """Gather what is known of the tracks from plays of all listeners."""
         artists = self.train.artists
-        return CandidateFinder(plays, artists, unplayed, self.config, self.threads)
+        tracks = len(artists)
+        # a track of no artist is alone
+        alone = artists.max(initial=-1) + 1 + np.arange(tracks, dtype=np.int32)
+        artists = np.where(artists == UNKNOWN_ARTIST, alone, artists)
+        counts = np.bincount(plays.tracks, minlength=tracks).astype(np.float64)
+
+        def by_artist(columns: IntArray, values: FloatArray) -> Rows:
+            """Arrange values of tracks, shape (artists, tracks)."""
+            shape = (int(artists.max(initial=0)) + 1, tracks)
+            matrix = csr_matrix((values, (artists[columns], columns)), shape)
+            return _rows(matrix)
+
+        def near(backward: float) -> Rows:
+            return _rows(
+                top_neighbours(
+                    plays.indptr,
+                    plays.tracks,
+                    tracks,
+                    self.config.window,
+                    _POWER,
+                    _NEIGHBOURS,
+                    self.threads,
+                    backward=backward,
+                )
+            )
+
+        return TrackFacts(
+            near(1.0),
+            near(0.0),
+            by_artist(np.arange(tracks), counts),
+            by_artist(unplayed, np.ones(len(unplayed))),
+            artists,
+            counts,
+            add_up(artists, counts, tracks)[artists],
+        )
 
 
-@dataclass(frozen=True)
-class Logistic:
-    """A logistic model of features, which it brings to mean 0 and standard deviation 1."""
-
-    means: FloatArray  # shape (features,)
-    deviations: FloatArray  # shape (features,)
-    weights: FloatArray  # shape (features + 1,), the intercept last
-
-    def score(self, features: FloatArray) -> FloatArray:
-        """Compute the log odds, shape (rows,)."""
-        scaled = (features - self.means) / self.deviations
-        odds: FloatArray = scaled @ self.weights[:-1] + self.weights[-1]
-        return odds
+def _rows(matrix: csr_matrix) -> Rows:
+    return Rows(matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
 
 
-def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
-    """Fit a logistic model with a small ridge on its weights.
+def _boost(
+    features: Float32Array, is_true: BoolArray, counts: IntArray, seed: int
+) -> "Booster":
+    """Fit trees to the odds, then some more to the order of each listener's candidates.
 
     Args:
-        features: Shape (rows, features).
-        is_true: What is predicted, shape (rows,).
+        features: Shape (candidates, features), one listener's after the other's.
+        is_true: What is predicted, shape (candidates,).
+        counts: Candidates of each listener.
+        seed: Decides which rows and features a tree sees.
     """
-    means = features.mean(axis=0)
-    deviations = features.std(axis=0)
-    deviations[deviations == 0] = 1
-    scaled = np.column_stack([(features - means) / deviations, np.ones(len(features))])
+    import lightgbm  # takes a second
 
-    def loss(weights: FloatArray) -> tuple[float, FloatArray]:
-        """Compute the loss and its gradient."""
-        odds = scaled @ weights
-        misfit = np.logaddexp(0, odds).sum() - odds[is_true].sum()
-        gradient = scaled.T @ (special.expit(odds) - is_true) + _RIDGE * weights
-        return misfit + _RIDGE / 2 * (weights @ weights), gradient
-
-    def curvature(weights: FloatArray) -> FloatArray:
-        chance = special.expit(scaled @ weights)
-        spread = (chance * (1 - chance))[:, np.newaxis]
-        return scaled.T @ (scaled * spread) + _RIDGE * np.eye(len(weights))
-
-    start = np.zeros(scaled.shape[1])
-    fitted = optimize.minimize(
-        loss, start, method="trust-exact", jac=True, hess=curvature
-    )
-    return Logistic(means, deviations, fitted.x)
-
-
-def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:
-    """Mark each track heard by 1 and each new one by 0, shape (listeners, tracks)."""
-    listener, rank = np.nonzero(new != NO_TRACK)
-    rows = np.concatenate([heard.tocoo(copy=False).row, listener])
-    columns = np.concatenate([heard.indices, new[listener, rank]])
-    values = np.concatenate([np.ones(heard.nnz), np.zeros(len(listener))])
-    return csr_matrix((values, (rows, columns)), heard.shape)
+    leaf = min(_LEAF, len(features) // 100)
+    parameters = {**_PARAMETERS, "seed": seed, "min_data_in_leaf": leaf}
+    data = lightgbm.Dataset(features, is_true, group=counts, free_raw_data=False)
+    odds = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
+    parameters["objective"] = "lambdarank"
+    return lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from analysis.store import Store
-from looplib.next_track_file import FILE_NAME
+from looplib.next_track_file import FILE_NAME, PARTS
 from looplib.progress import say
 from recsys.cluster.processes import usable_cores
 from recsys.config import NextTrackConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.layout import SplitName
 from recsys.errors import SearchError
 from recsys.next_track.model import NextTrackModel
 from recsys.next_track.score import (
@@ -33,9 +34,10 @@ def write_next_track(
     users: Ids,
     tracks: Ids,
     *,
+    split: SplitName,
     anyway: bool,
 ) -> Mapping[str, Any] | None:
-    """Compare the model with simple rules, fit it on all sessions, and write it to a folder.
+    """Compare the model with simple rules, fit it on those of a split, and write it to a folder.
 
     A model that is not significantly better than each rule is not written, unless `anyway`. Users
     and tracks are the ids that came in.
@@ -43,7 +45,7 @@ def write_next_track(
     Returns:
         The manifest's section about it; None where there are too few sessions.
     """
-    sessions = load_sessions(store, config, dataset)
+    sessions = load_sessions(store, config, dataset, split)
     section = config.next_track or NextTrackConfig()
     threads = usable_cores()
     older, newest = sessions.split(HELD_OUT)
@@ -55,17 +57,12 @@ def write_next_track(
     is_published = compared.is_better or anyway
     if is_published:
         model = NextTrackModel(section).fit(sessions, threads=threads)
-        near, listener = model.combine(compared.weights)
-        arrays = {
-            "tracks": tracks,
-            "near_counts": np.diff(near.indptr),
-            "near_tracks": near.indices,
-            "near_values": near.data.astype(np.float32),
-            "users": users,
-            "own_counts": np.diff(listener.indptr),
-            "own_tracks": listener.indices,
-            "own_values": listener.data.astype(np.float32),
-        }
+        arrays = {"tracks": tracks, "users": users}
+        parts = zip(PARTS, model.combine(compared.weights), strict=True)
+        for name, part in parts:
+            arrays[f"{name}_counts"] = np.diff(part.indptr)
+            arrays[f"{name}_tracks"] = part.indices
+            arrays[f"{name}_values"] = part.data.astype(np.float32)
         np.savez(folder / FILE_NAME, allow_pickle=False, **arrays)
     precision = compared.metrics[NAME][PRECISION].value
     value, lower, upper = compared.ratio

@@ -20,6 +20,7 @@ from recsys.models.sparse import nearest, top_neighbours, top_products
 from recsys.next_track.sessions import Sessions
 
 _BACKWARD = 0.5  # of a play before a track, against one after it
+_RIGHT_AFTER = 2  # plays
 _DECAY = 0.5  # of the activation of the listener's plays
 
 
@@ -46,6 +47,9 @@ class PartWeights:
 
     same: float = 1.0  # closeness once more, of tracks by one artist
     artist: float = 1.0
+    second: float = 0.0  # what is near to what is near
+    last_artist: float = 0.0  # the artist once more, of the last track alone
+    follows: float = 0.0  # right after the last track
     listener: float = 0.1
 
 
@@ -54,6 +58,8 @@ class NextTrackModel:
 
     near: csr_matrix  # closeness in sessions, shape (tracks, tracks)
     same: csr_matrix  # its values of tracks by one artist, shape (tracks, tracks)
+    second: csr_matrix  # closeness to what is near, shape (tracks, tracks)
+    follows: csr_matrix  # one or two plays later, shape (tracks, tracks)
     artist: csr_matrix  # the artist's other tracks, by their listeners, shape (tracks, tracks)
     listener: (
         csr_matrix  # activation of the listener's plays, shape (listeners, tracks)
@@ -74,17 +80,22 @@ class NextTrackModel:
         alone = artists.max(initial=0) + 1 + np.arange(tracks, dtype=np.int32)
         artists = np.where(artists == UNKNOWN_ARTIST, alone, artists)
 
-        near = top_neighbours(
-            sessions.indptr,
-            sessions.tracks,
-            tracks,
-            self.config.window,
-            0.0,
-            keep,
-            threads,
-            backward=_BACKWARD,
-        )
-        self.near = near = _add_to_one(near)
+        def neighbours(window: int, backward: float) -> csr_matrix:
+            near = top_neighbours(
+                sessions.indptr,
+                sessions.tracks,
+                tracks,
+                window,
+                0.0,
+                keep,
+                threads,
+                backward=backward,
+            )
+            return _add_to_one(near)
+
+        self.near = near = neighbours(self.config.window, _BACKWARD)
+        self.second = _add_to_one(nearest(near, near, keep, threads, itself))
+        self.follows = neighbours(_RIGHT_AFTER, 0.0)
         row = near.tocoo(copy=False).row
         same = near.data * (artists[row] == artists[near.indices])
         self.same = csr_matrix((same, near.indices, near.indptr), near.shape)
@@ -100,25 +111,31 @@ class NextTrackModel:
         self.artist = _add_to_one(artist)
         return self
 
-    def combine(self, weights: PartWeights) -> tuple[csr_matrix, csr_matrix]:
+    def combine(
+        self, weights: PartWeights
+    ) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
         """Add up the parts with their weights.
 
         Returns:
-            The scores by each of the latest tracks, shape (tracks, tracks), and by the listener,
-                shape (listeners, tracks).
+            The scores by each of the latest tracks, and what the last one adds, both of shape
+                (tracks, tracks); and by the listener, shape (listeners, tracks).
         """
         near = self.near + weights.same * self.same + weights.artist * self.artist
-        return csr_matrix(near), csr_matrix(weights.listener * self.listener)
+        near += weights.second * self.second
+        last = weights.last_artist * self.artist + weights.follows * self.follows
+        parts = (near, last, weights.listener * self.listener)
+        near, last, listener = map(_without_zeros, parts)
+        return near, last, listener
 
     def recommend(self, prefixes: Prefixes, k: int, weights: PartWeights) -> Int32Array:
         """Recommend what each session has not heard, shape (prefixes, k)."""
-        near, listener = self.combine(weights)
+        near, last, listener = self.combine(weights)
         rows = np.arange(len(prefixes.target))
         positions = (rows, prefixes.listeners)
         shape = (len(rows), listener.shape[0])
         is_of = csr_matrix((np.ones(len(rows)), positions), shape)
-        left = hstack([prefixes.latest, is_of], "csr")
-        right = vstack([near, listener], "csr")
+        left = hstack([prefixes.latest, prefixes.last, is_of], "csr")
+        right = vstack([near, last, listener], "csr")
         return top_products(left, right, k, self.threads, prefixes.heard)[0]
 
 
@@ -147,6 +164,13 @@ def _count_up(counts: IntArray) -> IntArray:
     """Count 0, 1, … for each count, one after the other."""
     starts = counts.cumsum() - counts
     return np.arange(counts.sum()) - np.repeat(starts, counts)
+
+
+def _without_zeros(matrix: csr_matrix) -> csr_matrix:
+    """Leave out values that are 0, as of parts that weigh nothing."""
+    matrix = csr_matrix(matrix)
+    matrix.eliminate_zeros()
+    return matrix
 
 
 def _add_to_one(matrix: csr_matrix) -> csr_matrix:

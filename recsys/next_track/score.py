@@ -28,6 +28,7 @@ MRR = f"mrr@{K}"
 NAME = "next_track"
 HELD_OUT = 0.2  # share of the sessions, the newest
 _SCORED = 5_000  # sessions at most
+_CHOOSING = 2_000  # sessions at most that choose weights
 _LONGEST = 100  # of a session, the next tracks up to this one are predicted
 _POPULAR = 2 * _LONGEST  # tracks that lists are filled up with
 _TRIED = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # weights of a part
@@ -65,9 +66,9 @@ def compare(
     Raises:
         SearchError: There are too few sessions of two and more tracks.
     """
-    asked, sessions = _ask(train, later, seed)
+    asked, sessions = _ask(train, later, seed, _SCORED)
     older, newest = train.split(HELD_OUT)
-    asked_newest, _ = _ask(older, newest, seed)
+    asked_newest, _ = _ask(older, newest, seed, _CHOOSING)
     validated = NextTrackModel(config).fit(older, threads=threads)
     weights = _choose_weights(validated, asked_newest)
     model = NextTrackModel(config).fit(train, threads=threads)
@@ -77,7 +78,9 @@ def compare(
     return Comparison(weights, sessions, len(asked.target), metrics, best_rule, ratio)
 
 
-def _ask(train: Sessions, later: Sessions, seed: int) -> tuple[Prefixes, int]:
+def _ask(
+    train: Sessions, later: Sessions, seed: int, most: int
+) -> tuple[Prefixes, int]:
     """Cut later sessions, at most so many, into prefixes; return their number, too."""
     scored = np.flatnonzero(later.counts > 1)
     if not len(scored) or not len(train):
@@ -85,9 +88,9 @@ def _ask(train: Sessions, later: Sessions, seed: int) -> tuple[Prefixes, int]:
             "there are too few sessions of two and more tracks to predict the newest from those "
             "before"
         )
-    if len(scored) > _SCORED:
+    if len(scored) > most:
         generator = make_generator(seed, "next track")
-        scored = np.sort(generator.choice(scored, _SCORED, replace=False))
+        scored = np.sort(generator.choice(scored, most, replace=False))
     is_scored = np.isin(np.arange(len(later)), scored)
     return cut_prefixes(later.select(is_scored), _LONGEST), len(scored)
 

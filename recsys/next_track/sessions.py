@@ -11,6 +11,7 @@ from looplib.arrays import BoolArray, Int32Array, IntArray, column_values, offse
 from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Plays, read_artists
+from recsys.dataset.layout import SplitName
 from recsys.dataset.partitions import attach_events
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SearchError
@@ -71,22 +72,26 @@ def check_sessions(store: Store, rule: SplitRule) -> None:
     Raises:
         SearchError: Its rows have neither timestamps nor sessions in an order.
     """
-    columns = set(store.manifest.columns)
-    if rule.is_weighted and not (
-        rule.has_moments or {"session", "position"} <= columns
-    ):
+    if not rule.is_ordered:
         raise SearchError(
-            f"next_track learns from sessions, and the rows of {store} have neither "
-            "timestamps nor sessions with positions; leave it out: --set next_track=null"
+            f"next_track learns from what follows, and the rows of {store} have neither "
+            "timestamps nor positions; leave it out: --set next_track=null"
         )
 
 
-def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessions:
-    """Read all sessions of a store; plays that weigh less than `feedback.min_time` are left out."""
+def load_sessions(
+    store: Store, config: SearchConfig, dataset: Dataset, split: SplitName = "all"
+) -> Sessions:
+    """Read the sessions of a store up to each listener's latest play of a split.
+
+    Plays that weigh less than `feedback.min_time` are left out.
+    """
     rule = split_rule(store, config.split, config.seed)
-    # all sessions, whatever the split is
+    # all sessions, whatever the split is; where only the order is known, one a listener
     both = (*rule.train, *rule.test)
-    whole = replace(rule, split=Split(), train=both, test=())
+    whole = replace(
+        rule, split=Split(), has_moments=rule.is_ordered, train=both, test=()
+    )
     tables = []
     for files in partition_files(store):
         with queries.connect(threads=1) as connection:
@@ -99,6 +104,9 @@ def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessi
         tables.append(table)
     # number listeners and tracks as the dataset does, and put sessions in their order
     table = pa.concat_tables(tables)
+    listener = np.searchsorted(dataset.users, column_values(table["user"]))
+    latest = dataset.latest(split)[listener]
+    table = table.filter(pa.array(column_values(table["timestamp"]) <= latest))
     listener = np.searchsorted(dataset.users, column_values(table["user"]))
     order = np.argsort(listener, kind="stable")
     opens = column_values(table["opens"])[order] > 0

@@ -93,7 +93,6 @@ class Leaderboard:
         records = []
         for rank, entry in enumerate(self.entries, start=1):
             score = entry.score
-            warnings = [f"{key}: {why}" for key, why in score.warnings.items()]
             record: dict[str, Any] = {
                 "rank": rank,
                 "trial": entry.trial.id,
@@ -103,7 +102,6 @@ class Leaderboard:
                 "stopped_at": entry.stopped_at,
                 "iteration": score.iteration,
                 "fit_s": score.fit_s,
-                "warnings": "; ".join(warnings),
                 "ties": entry.ties if entry.behind else None,
                 "settings": _settings(entry.trial),
                 **entry.trial.params,
@@ -265,11 +263,6 @@ def explain_winner(
             f"The winner's {metric} of {best.value(metric):.4f} is the highest of many, and so "
             "looks better than it is; on the listeners who chose nothing it is "
             f"{value:.4f} ({lower:.4f} … {upper:.4f})"
-        )
-    if metric in score.warnings:
-        texts.append(
-            f"{WARNING} {metric} chose, and should not be concluded from: "
-            f"{score.warnings[metric]}"
         )
     trials = [entry.trial for entry in leaderboard.entries]
     edges = plan_beyond(best.trial, trials, "")

@@ -36,13 +36,14 @@ class Score:
     # by key, such as "ndcg@30"; none of a failure
     metrics: dict[str, MetricValue] = field(default_factory=dict)
     fit_s: float = 0.0  # CPU seconds of the fit, in blocks those of the wall
-    # by metric, why nothing should be concluded from it
-    warnings: dict[str, str] = field(default_factory=dict)
     # where it has every metric, on the listeners who chose nothing
     test: dict[str, MetricValue] = field(default_factory=dict)
     error: str | None = None  # why the trial failed on the way to this iteration
     # a failure follows from data and hyperparameters; if not, the next run tries again
     is_final: bool = True
+    at_s: float = (
+        0.0  # seconds since the search began, in all its runs, when it was recorded
+    )
 
     @property
     def checkpoint(self) -> Checkpoint:

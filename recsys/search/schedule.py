@@ -11,7 +11,7 @@ that still learns fast enough to catch up.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,7 +33,8 @@ _CATCHES_UP_MORE = 2.0
 # popular for some iterations before it learns.
 _FALLEN = 0.99
 # Of its best score: what a fit that is tied with the best has to gain in the iterations that are
-# left, at its present pace, and by how much it has to be better then.
+# left, at its present pace, and by how much it has to be better then; and what a step beyond the
+# edges has to gain for another.
 _GAINS = 0.01
 # How far the metric at each checkpoint is behind that of the best one, with the interval.
 Compare = Callable[[tuple[Checkpoint, ...]], Sequence[MetricValue]]
@@ -92,10 +93,13 @@ def expand(
     metric: str,
     compare: Compare,
     dataset: str,
+    *,
+    is_late: bool = False,
 ) -> Schedule:
     """Schedule what was planned, and then trials beyond the edges at which the best is.
 
-    They are added while the best gains and is allowed to. `dataset` is the digest of the data.
+    They are added while the best gains. `dataset` is the digest of the data; where `is_late`, the
+    time for added trials is over, and what they scored counts.
     """
     schedule = decide(search, planned, scores, metric, compare)
     trials = [*planned]
@@ -106,67 +110,52 @@ def expand(
             break
         best = candidates[0].trial
         beyond = plan_beyond(best, trials, dataset)
-        further = _affordable(search.expand_trials, planned, trials, beyond.values())
+        left = search.expand_trials - len(trials) + len(planned)
+        further = [*beyond.values()][:left]
+        if is_late:
+            further = [trial for trial in further if scores[trial.id]]
+        setting = "minutes" if is_late else "expand_trials"
+        limit = (
+            f"the winner is at the edge of {name_axes(best, beyond)}, and "
+            f"search.{setting} allows no more"
+        )
         if not beyond:
             ended = "the winner is inside of what was tried"
         elif not further:
-            ended = (
-                f"the winner is at the edge of {name_axes(best, beyond)}, and "
-                "search.expand_trials allows no more"
-            )
+            ended = limit
         else:
             trials += further
             more = decide(search, [best, *further], scores, metric, compare)
+            steps = () if is_late else more.steps
             stopped = {**schedule.stopped, **more.stopped}
-            schedule = Schedule(more.steps, stopped, schedule.done | more.done)
-            if not more.steps:
-                ended = _describe_tie(best, trials, scores, metric, compare)
+            schedule = Schedule(steps, stopped, schedule.done | more.done)
+            if is_late and more.steps:
+                ended = limit
+            elif not steps:
+                ended = _describe_gain(best, trials, scores, metric, compare)
     return replace(schedule, added=tuple(trials[len(planned) :]), ended=ended)
 
 
-def _affordable(
-    allowed: int,
-    planned: Sequence[Trial],
-    trials: Sequence[Trial],
-    beyond: Iterable[Trial],
-) -> list[Trial]:
-    """Choose which trials may be added; of more factors than planned they count more."""
-    largest = max(map(_factors, planned))
-
-    def cost(trial: Trial) -> float:
-        return max(1, _factors(trial) / largest)
-
-    left = allowed - sum(map(cost, trials[len(planned) :]))
-    affordable = []
-    for trial in beyond:
-        if cost(trial) <= left:
-            affordable.append(trial)
-            left -= cost(trial)
-    return affordable
-
-
-def _factors(trial: Trial) -> int:
-    return int(trial.params.get("factors", 1))
-
-
-def _describe_tie(
+def _describe_gain(
     earlier: Trial,
     trials: Sequence[Trial],
     scores: Scores,
     metric: str,
     compare: Compare,
 ) -> str:
-    """Say that an earlier best trial is tied with the best now, if so."""
+    """Say that the best now gains too little on an earlier best trial, if so."""
     entries = rank(trials, {}, scores, metric).candidates
     ranked = [entry.trial for entry in entries]
     if ranked[0] == earlier:
         return ""
     steps = tuple(entry.score.checkpoint for entry in entries)
     behind, lower, upper = compare(steps)[ranked.index(earlier)]
-    if upper < 0:
-        return ""
     gain = f"{-behind:.4f} ({-upper:.4f} … {-lower:.4f})"
-    return f"the last step gained {gain} in {metric}, within its interval"
+    if upper >= 0:
+        return f"the last step gained {gain} in {metric}, within its interval"
+    if -behind < _GAINS * entries[0].value(metric):
+        return f"the last step gained {gain} in {metric}, less than 1 %"
+    return ""
 
 
 def _race(

@@ -5,32 +5,23 @@ is known by its key alone ("ndcg@30").
 
 Repeats and new tracks have metrics of their own: `repeat_ndcg@30` is that of the best 30 of the
 tracks heard before, on the held-out tracks that were heard before; `new_ndcg@30` of the others.
-
-`ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all
-equally likely: the self-normalised estimate of `analysis.offpolicy` on the held-out sessions, a
-ratio of sums over listeners. It is what an experiment measures; ranking metrics reward predicting
-the tracks that listeners would have chosen themselves.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.errors import AnalysisError
-from analysis.offpolicy.estimate import estimate_policy
-from analysis.offpolicy.logged import LoggedSessions, logged_sessions
-from analysis.offpolicy.policies import match_lists, serve_lists
 from analysis.validation import METRICS, Validator
 from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
-from recsys.config import OPE_TIME, ValidationConfig
+from recsys.config import ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError, StorageError
 from recsys.models.factors import Pool
@@ -45,19 +36,6 @@ _FEWEST_IN_TEST = 200
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
 _SEGMENT_METRICS = {*METRICS} - {"novelty", "coverage"}
 LISTENERS = "listeners"  # the folder of a run
-
-
-@dataclass(frozen=True)
-class ListMetrics:
-    """Metrics of lists, by their keys, such as "ndcg@30".
-
-    Fits are compared in pairs by what each listener adds to the choosing metric: its numerators and
-    denominators, shape (2, listeners).
-    """
-
-    metrics: dict[str, MetricValue]
-    warnings: dict[str, str]  # why nothing should be concluded from a metric
-    listeners: dict[str, FloatArray]  # of the choosing metric
 
 
 @dataclass(frozen=True)
@@ -128,46 +106,34 @@ class Scorer:
         return False
 
 
-def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMetrics:
+def score_lists(
+    scorer: Scorer,
+    lists: Int32Array,
+    *,
+    is_whole: bool,
+    listeners: IntArray | None = None,
+) -> tuple[dict[str, MetricValue], FloatArray]:
     """Score lists by every metric, or by the choosing one alone.
 
-    A list for each listener, best track first; shape (listeners, ≤ largest k).
+    Args:
+        scorer: Has the held-out listening.
+        lists: Best track first, shape (lists, ≤ largest k).
+        is_whole: Compute every metric.
+        listeners: The row of the listener of each list; by default there is one for each.
+
+    Returns:
+        The metrics by their keys, and what each listener adds to the choosing one, by which fits
+            are compared in pairs: its numerators and denominators, shape (2, listeners).
     """
-    ks = scorer.validation.ks
+    rows = np.arange(len(lists)) if listeners is None else listeners
     select = scorer.validation.select
-    by_time = select.startswith(f"{OPE_TIME}@")
-    padded = _pad(lists, max(ks))
-    rows = np.arange(len(lists))
-    scored = ListMetrics({}, {}, {})
-    if is_whole or not by_time:
-        metric = None if is_whole else select
-        validation = validator_for(scorer).score(rows, padded, metric)
-        for key, value in validation.metrics.items():
-            scored.metrics[key] = (value.value, value.lower, value.upper)
-        if select in validation.ratios:
-            scored.listeners[select] = validation.ratios[select]
-    sessions = _sessions_for(scorer) if is_whole or by_time else None
-    if sessions is None:
-        return scored
-    matched, rank = match_lists(sessions, rows, padded)
-    for k in ks:
-        key = f"{OPE_TIME}@{k}"
-        if not is_whole and key != select:
-            continue
-        estimate = estimate_policy(
-            sessions,
-            *serve_lists(sessions, matched[:, :k], rank, "random"),
-            resamples=scorer.validation.resamples,
-            seed=scorer.seed,
-        )
-        snips = estimate.snips
-        scored.metrics[key] = (snips.value, snips.lower, snips.upper)
-        if estimate.reasons:
-            scored.warnings[key] = "; ".join(estimate.reasons)
-        if key == select:
-            _, weights, times = estimate.sums
-            scored.listeners[key] = np.stack([times, weights])
-    return scored
+    padded = _pad(lists, max(scorer.validation.ks))
+    validation = validator_for(scorer).score(rows, padded, None if is_whole else select)
+    metrics = {
+        key: (value.value, value.lower, value.upper)
+        for key, value in validation.metrics.items()
+    }
+    return metrics, validation.ratios[select]
 
 
 def score_segment(
@@ -196,22 +162,13 @@ def _pad(lists: Int32Array, k: int) -> IntArray:
     return np.pad(lists.astype(np.int64), widths, constant_values=NO_TRACK)
 
 
-def resolve_split(scorer: Scorer, catalogue: int | None) -> Scorer:
-    """Resolve the test part where the configuration leaves it open; check the choosing metric.
-
-    The number of tracks of the catalogue may be unknown.
+def resolve_split(scorer: Scorer) -> Scorer:
+    """Resolve the test part where the configuration leaves it open.
 
     Raises:
-        SearchError: The number of tracks is not known and matters, or the metric cannot choose.
         AnalysisError: Nothing can be scored in the test part.
     """
     validation = scorer.validation
-    if validation.logging_policy != "logged" and catalogue is None:
-        raise SearchError(
-            f"validation.logging_policy is {validation.logging_policy}, and the store does not "
-            "know how many tracks there are: none of its logs came with a collection.json; "
-            "ingest with one, or use logging_policy: logged"
-        )
     share = validation.test_share
     if share is None:
         heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
@@ -222,39 +179,7 @@ def resolve_split(scorer: Scorer, catalogue: int | None) -> Scorer:
     if share:
         # refuses a test part in which nothing can be scored
         validator_for(replace(scorer, is_test=True))
-    is_estimated = validation.select.startswith(f"{OPE_TIME}@")
-    if is_estimated and _sessions_for(scorer) is None:
-        raise SearchError(
-            f"validation.select is {validation.select}, and no held-out recommendation has a known "
-            "propensity; log propensities, or state with validation.logging_policy: uniform that "
-            "any track of the catalogue was equally likely"
-        )
     return scorer
-
-
-def _read_part(scorer: Scorer, file: Path) -> pa.Table:
-    """Read the rows of the listeners who choose, or of those who choose nothing."""
-    table = pq.read_table(file)
-    listeners = len(open_dataset(scorer.dataset).users)
-    generator = make_generator(scorer.seed, "test part")
-    is_in_test = generator.random(listeners) < (scorer.validation.test_share or 0)
-    is_kept = is_in_test == scorer.is_test
-    return table.filter(pa.array(is_kept[table["user"].to_numpy()]))
-
-
-@lru_cache(maxsize=3)
-def _sessions_for(scorer: Scorer) -> LoggedSessions | None:
-    """Prepare the process's logged sessions; None where no propensity is known."""
-    dataset = open_dataset(scorer.dataset)
-    validation = scorer.validation
-    if not dataset.logged.exists():
-        return None
-    events = _read_part(scorer, dataset.logged)
-    if not events:
-        return None
-    is_uniform = validation.logging_policy == "uniform"
-    sessions = logged_sessions(events, dataset.summary.tracks if is_uniform else None)
-    return sessions if sessions.counted.any() else None
 
 
 @lru_cache(maxsize=8)
@@ -265,7 +190,12 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
         AnalysisError: Nothing that was held out is in the pool.
     """
     dataset = open_dataset(scorer.dataset)
-    heldout = _read_part(scorer, dataset.heldout)
+    heldout = pq.read_table(dataset.heldout)
+    generator = make_generator(scorer.seed, "test part")
+    share = scorer.validation.test_share or 0
+    is_in_test = generator.random(len(dataset.users)) < share
+    is_kept = is_in_test == scorer.is_test
+    heldout = heldout.filter(pa.array(is_kept[heldout["user"].to_numpy()]))
     if pool != "all":
         rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
         is_repeat = np.ravel(dataset.matrix("training")[rows, columns]) > 0

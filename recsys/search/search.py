@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from analysis.store import Store
@@ -27,6 +28,7 @@ from recsys.storage import Workspace, open_workspace
 
 # what every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
+_NAMED = 3  # trials that the progress names where no more are left
 
 
 def search(
@@ -100,12 +102,13 @@ def _prepare_data(
             file = config.lists[trial.params["name"]]
             say(take_lists(file, trial.params["digest"], store, dataset))
     scorer = Scorer(dataset.address, config.validation, config.seed, cluster.threads)
-    return resolve_split(scorer, store.manifest.catalogue_size)
+    return resolve_split(scorer)
 
 
 def _run_steps(cluster: Cluster, state: SearchState) -> None:
     """Run all steps, each recorded before the next decision."""
     done, total = state.count_steps()
+    ready = partial(state.ready, cluster)
     # halving leaves out some
     unit = "scores at most" if state.search.strategy == "halving" else "scores"
     with progress("Trials", total, unit) as report:
@@ -113,22 +116,25 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
         if state.plan.config.cluster.fit == "blocks":
             outcomes = _run_in_blocks(cluster, state)
         else:
-            outcomes = cluster.run_ready(run_step, state.ready)
+            outcomes = cluster.run_ready(run_step, ready)
         for outcome in outcomes:
             state.record(outcome)
-            # trials beyond the edges of the axes come on top of the total
-            done = min(state.count_steps()[0], total - bool(state.schedule.steps))
+            # trials beyond the edges of the axes come on top
+            done, total = state.count_steps()
             note = ""
             if candidates := state.rank().candidates:
                 best = candidates[0]
                 value = best.value(state.metric)
                 note = f"best {state.metric} {value:.4f} ({describe(best.trial)})"
-            report(done, note)
+            trials = [describe(step.trial) for step in state.schedule.steps]
+            if 0 < len(trials) <= _NAMED:
+                note += f"; left: {', '.join(trials)}"
+            report(done, note, total)
 
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
     """Run one step after the other; the fits of ALS run across all workers."""
-    while calls := state.ready():
+    while calls := state.ready(cluster):
         step, arguments = next(iter(calls.items()))
         try:
             if issubclass(step.trial.model_type, Als):

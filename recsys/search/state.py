@@ -1,10 +1,13 @@
 """The state of a search: its scores, and what is left to do."""
 
+import itertools
+import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from looplib.errors import UserError
-from recsys.cluster.cluster import Calls, Outcome
+from recsys.cluster.cluster import Calls, Cluster, Outcome
 from recsys.errors import TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.search.comparison import MetricValue
@@ -35,6 +38,8 @@ class SearchState:
         self.metric = scorer.validation.select
         is_kept = partial(scorer.has_listeners, self.run)
         self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
+        lines = itertools.chain(*self.ledger.scores.values())
+        self._began = time.monotonic() - max((line.at_s for line in lines), default=0)
         self._compared: dict[tuple[Checkpoint, ...], list[MetricValue]] = {}
         self.schedule = self._decide()
 
@@ -53,7 +58,7 @@ class SearchState:
             total += steps
         return done, total
 
-    def ready(self) -> Calls:
+    def ready(self, cluster: Cluster) -> Calls:
         """List the steps that can run now as calls of `run_step`, the most urgent first."""
         # What has no iterations is scored by every metric at once, as its fit is not kept, and so
         # is the end of a fit: few that come there are not left at the end of the search.
@@ -64,16 +69,20 @@ class SearchState:
             for trial in self.plan.baselines
             if not self.ledger.scores[trial.id]
         ]
+        threads = cluster.threads_of(len(steps))
         return {
-            step: self.arguments(step, is_whole=step.iteration in (0, last))
+            step: self.arguments(step, threads, is_whole=step.iteration in (0, last))
             for step in steps
         }
 
-    def arguments(self, step: Checkpoint, *, is_whole: bool) -> tuple[Any, ...]:
-        """List the arguments of `run_step`."""
+    def arguments(
+        self, step: Checkpoint, threads: int, *, is_whole: bool
+    ) -> tuple[Any, ...]:
+        """List the arguments of `run_step` on so many threads."""
         earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
         start = max((done for done in earlier if done <= step.iteration), default=0)
-        return (step, self.scorer, self.run.address, start, is_whole)
+        scorer = replace(self.scorer, threads=threads)
+        return (step, scorer, self.run.address, start, is_whole)
 
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and schedule anew.
@@ -97,7 +106,7 @@ class SearchState:
                 error=f"{type(error).__name__}: {error}",
                 is_final=isinstance(error, TrialError),
             )
-        self.ledger.add(score)
+        self.ledger.add(replace(score, at_s=round(self._seconds(), 3)))
         self._lock.check()
         self.run.upload(LEDGER)
         before = self.schedule
@@ -131,9 +140,15 @@ class SearchState:
 
     def _decide(self) -> Schedule:
         facts = (self.search, self.plan.candidates, self.ledger.scores, self.metric)
-        if self.search.expand:
-            return expand(*facts, self._compare, self.scorer.dataset_digest)
-        return decide(*facts, self._compare)
+        if not self.search.expand:
+            return decide(*facts, self._compare)
+        is_late = self._seconds() > 60 * self.search.minutes
+        digest = self.scorer.dataset_digest
+        return expand(*facts, self._compare, digest, is_late=is_late)
+
+    def _seconds(self) -> float:
+        """Measure how long the search has taken, over all its runs."""
+        return time.monotonic() - self._began
 
     def _compare(self, steps: tuple[Checkpoint, ...]) -> list[MetricValue]:
         """Estimate how far each step is behind the best of them."""

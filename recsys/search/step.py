@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from looplib.arrays import Int32Array, IntArray
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Dataset, open_dataset
@@ -26,9 +27,17 @@ from recsys.dataset.interactions import load_interactions
 from recsys.dataset.layout import SplitName
 from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
+from recsys.models.factors import Pool
 from recsys.models.solver import load_kernels
+from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score
-from recsys.search.scorer import SEGMENTS, Scorer, score_lists, score_segment
+from recsys.search.scorer import (
+    SEGMENTS,
+    Scorer,
+    score_lists,
+    score_segment,
+    validator_for,
+)
 from recsys.search.trials import Checkpoint
 from recsys.storage import Workspace, open_workspace
 
@@ -49,28 +58,41 @@ def run_step(
     model, fit_s = _fit(checkpoint, scorer, run, start)
     k = max(scorer.validation.ks)
     pool = scorer.validation.pool
-    lists = model.recommend(k, pool)
-    scored = score_lists(scorer, lists, is_whole=is_whole)
-    _write(scored.listeners, run, scorer.listeners_file(checkpoint))
-    metrics = scored.metrics
-    test = {}
+    select = scorer.validation.select
+    listeners = None if is_whole else validator_for(scorer).users
+    lists = _recommend(model, k, pool, listeners)
+    metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
+    _write({select: added}, run, scorer.listeners_file(checkpoint))
+    test: dict[str, MetricValue] = {}
     if is_whole and pool == "all":
         for segment in SEGMENTS:
             metrics |= score_segment(scorer, segment, model.recommend(k, segment))
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
-        tested = score_lists(on_test, lists, is_whole=True)
-        _write(tested.listeners, run, on_test.listeners_file(checkpoint))
-        test = tested.metrics
+        test, added = score_lists(on_test, lists, is_whole=True)
+        _write({select: added}, run, on_test.listeners_file(checkpoint))
     return Score(
         checkpoint.trial,
         checkpoint.iteration,
         scorer.digest,
         metrics,
         round(fit_s, 3),
-        scored.warnings,
         test,
     )
+
+
+def _recommend(
+    model: Model, k: int, pool: Pool, listeners: IntArray | None
+) -> Int32Array:
+    """Recommend to the listeners in some rows; ALS, whose ranking takes long, to no other."""
+    if listeners is None:
+        return model.recommend(k, pool)
+    if not isinstance(model, Als):
+        return model.recommend(k, pool)[listeners]
+    state = {**model.state, "user_factors": model.state["user_factors"][listeners]}
+    train = model.train.select(listeners)
+    part = Als(model.config).restore(train, state, threads=model.threads)
+    return part.recommend(k, pool)
 
 
 def _fit(

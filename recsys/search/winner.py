@@ -112,12 +112,10 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
     """Score the finalists by every metric; a fit that fails then makes way for others."""
 
     def ready() -> Calls:
-        scores = (entry.score for entry in _finalists(state))
-        return {
-            score.checkpoint: state.arguments(score.checkpoint, is_whole=True)
-            for score in scores
-            if not score.is_whole
-        }
+        scores = [entry.score for entry in _finalists(state)]
+        steps = [score.checkpoint for score in scores if not score.is_whole]
+        threads = cluster.threads_of(len(steps))
+        return {step: state.arguments(step, threads, is_whole=True) for step in steps}
 
     calls = ready()
     if not calls:
@@ -133,8 +131,8 @@ def _explain_search(
 ) -> list[str]:
     """Describe what was tried beyond the space, and the lead over the baselines."""
     texts = []
-    if state.schedule.added:
-        tried = "; ".join(map(describe, state.schedule.added))
+    if state.schedule.ended:
+        tried = "; ".join(map(describe, state.schedule.added)) or "nothing"
         texts.append(
             f"Beyond the edges of the axes, search.expand tried {tried}: {state.schedule.ended}"
         )

@@ -1,8 +1,6 @@
 """Send requests to the service, each again until it is answered.
 
-One listener a request: `POST /next/<user>` and `/last/<user>` with `{"track", "time", "request"}`,
-the number of the request beside what the original course service has. Many: `POST /next` and
-`/last` with `{"requests": [{"user", "track", "time", "request"}…]}`, answered with
+`POST /next` and `/last` with `{"requests": [{"user", "track", "time", "request"}…]}`, answered with
 `{"responses": […]}` in the same order.
 
 A request without a good answer, whether it was lost, refused with a 5xx or never left, is sent
@@ -37,7 +35,6 @@ class RecommendationClient:
         self.retries = 0  # requests sent again
         self._address = str(config.url).rstrip("/")
         self._tracks = tracks
-        self._has_batches = config.batch > 0
         # no other run of the same listeners, earlier or later, has these numbers
         self._numbers = itertools.count(time.time_ns() // 1000)
         self._http = aiohttp.ClientSession(
@@ -63,8 +60,7 @@ class RecommendationClient:
         """
         content = await self.report("next", users, tracks, hundredths)
         try:
-            answer = orjson.loads(content)
-            responses = answer["responses"] if self._has_batches else [answer]
+            responses = orjson.loads(content)["responses"]
             answers = [(response["user"], response["track"]) for response in responses]
         except (orjson.JSONDecodeError, TypeError, KeyError):
             answers = []
@@ -104,11 +100,7 @@ class RecommendationClient:
             {"user": user, "track": track, "time": share, "request": number}
             for user, track, share, number in columns
         ]
-        if self._has_batches:
-            return await self._post(f"/{message}", {"requests": requests})
-        (request,) = requests
-        user = request.pop("user")
-        return await self._post(f"/{message}/{user}", request)
+        return await self._post(f"/{message}", {"requests": requests})
 
     async def _post(self, path: str, document: object) -> bytes:
         """Send a request until it is answered.

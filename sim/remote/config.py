@@ -25,10 +25,7 @@ class RemoteConfig(Config):
         default=16, ge=1, le=10_000, description="requests at a time"
     )
     batch: int = Field(
-        default=0,
-        ge=0,
-        le=100_000,
-        description="sessions in a request; 0: one, as the original has it",
+        default=100, ge=1, le=100_000, description="sessions in a request"
     )
     summary: Path | None = Field(
         default=None, description="file for means and counts in JSON"

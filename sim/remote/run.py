@@ -82,7 +82,7 @@ async def play_sessions(
         Each round reports what all of them heard. The pool that ends a listener's session opens
         the next one.
         """
-        batch = SessionBatch(world, config.batch or 1)
+        batch = SessionBatch(world, config.batch)
         number = np.zeros(len(batch.budget), dtype=np.int64)
         while True:
             free = np.flatnonzero(batch.budget <= 0)

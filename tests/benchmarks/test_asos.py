@@ -43,7 +43,7 @@ def test_a_call_counts_from_its_day_on_and_when_a_later_analysis_says_the_same(
     assert barely.call(replace(naive, confirmed=True)) == np.inf
     assert fades.call(replace(naive, confirmed=True)) == 0.2
     assert fades.call(replace(naive, min_days=7)) == np.inf
-    assert 0.7 < grows.call(asos.RULES["always valid, by default"]) < 1
+    assert 0.7 < grows.call(asos.RULES["always valid, unconfirmed"]) < 1
     asos.main(file)
     rows = capsys.readouterr().out
     assert "3 streams of 3 experiments; 2 significant at their last analysis, 1" in rows

@@ -80,7 +80,7 @@ def test_only_a_whole_body_is_answered_and_logged(
     status: int,
     error: str | None,
 ) -> None:
-    service = make_service(body_limit_bytes=2000)
+    service = make_service(body_limit_bytes=2000, hosts=["botify"])
     flask = make_app(service)
     app = BufferedApp(
         flask,
@@ -110,6 +110,9 @@ def test_requests_are_passed_on_as_they_came() -> None:
     asyncio.run(ask(buffered, whole, raw_path=path, header=(b"x-a", b"\xe9")))
     assert seen["PATH_INFO"].encode("latin-1").decode() == "/next/zo\u00eb/%"
     assert seen["HTTP_X_A"] == "\u00e9"
+    text = (b"content-type", b"text/plain")
+    asyncio.run(ask(buffered, part(b"", more=False), header=text))
+    assert seen["CONTENT_TYPE"] == "text/plain"
     # a body of known length is taken as soon as it is there
     length = (b"content-length", b"%d" % len(BODY))
     assert asyncio.run(ask(buffered, part(BODY), header=length)) == (200, {})
@@ -156,4 +159,4 @@ def test_of_too_many_long_requests_the_last_are_refused_and_short_ones_pass() ->
 
     answers = asyncio.run(flood())
     assert [status for status, _ in answers] == [200] * 64 + [503] * 6
-    assert "too many long requests" in answers[-1][1]["error"]
+    assert "too many requests" in answers[-1][1]["error"]

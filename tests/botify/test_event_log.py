@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +172,33 @@ def test_a_disk_that_fails_raises_and_leaves_no_torn_line(
     log.append(b"after\n")
     log.close()
     assert final(tmp_path) == [b"before\nafter\n"]
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_removed_segment_is_a_failure_until_a_new_one_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_moved: bool
+) -> None:
+    monkeypatch.setattr(event_log, "TICK_S", 3600)  # the test ticks
+    folder = tmp_path / "log"
+    log = SegmentWriter(folder, EventLogSettings(), "test")
+    log.append(b"before\n")
+    if is_moved:
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        shutil.rmtree(folder)
+    with pytest.raises(OSError, match="removed, or moved") as caught:
+        log._tick()
+    log._remember(caught.value)
+    log.append(b"after\n")
+    failures = [log.failure]
+    log._tick()
+    failures.append(log.failure)
+    assert failures == [str(caught.value), None]
+    log.close()
+    assert final(folder) == [b"after\n"]
+    if is_moved:
+        adopt_segments(tmp_path / "elsewhere")
+        assert final(tmp_path / "elsewhere") == [b"before\n"]
 
 
 def test_threads_lose_nothing_and_mix_no_lines(tmp_path: Path, open_log: Open) -> None:

@@ -51,7 +51,9 @@ def test_the_document_has_each_field_of_the_log_that_clients_send(
 def test_the_page_of_the_document_names_every_endpoint_and_model_and_needs_no_other_host(
     client: FlaskClient,
 ) -> None:
-    document, page = client.get("/openapi.json").get_json(), client.get("/docs").text
+    document, answer = client.get("/openapi.json").get_json(), client.get("/docs")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    page = answer.text
     for path, operations in document["paths"].items():
         for method in operations.keys() - {"parameters"}:
             assert re.search(rf">{method.upper()} {re.escape(path)}<", page)

@@ -96,13 +96,14 @@ def test_a_wrong_list_of_listeners(bodies: Bodies, body: bytes, message: str) ->
         ("exclude=x", "query: Expected `int`, got `str` - at `$.exclude[0]`"),
         ("boost=5", "query: "),
         ("boost=5:nan", "query: "),
+        ("&".join(f"boost={n}:2" for n in range(1001)), "query: "),
         ("m=3", "query: Object contains unknown field `m`"),
     ],
 )
 def test_a_wrong_query(bodies: Bodies, query: str, message: str) -> None:
-    name, value = query.split("=")
+    pairs = [pair.partition("=")[::2] for pair in query.split("&")]
     with pytest.raises(BodyError) as caught:
-        bodies.recommend(MultiDict({name: value}))
+        bodies.recommend(MultiDict(pairs))
     assert str(caught.value).startswith(message)
 
 

@@ -1,5 +1,7 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +128,20 @@ def test_without_a_store_answers_go_on_and_are_counted(
     counted = "botify_requests_without_session_store_total 3.0"
     assert counted in client.get("/metrics").text
     assert [event["session"] for event in events(service)] == [None] * 3
+
+
+def test_a_recommender_that_fails_is_counted_logged_once_and_done_without(
+    client: FlaskClient, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged: Any = None
+    model = service.versions.model
+    service.versions.model = replace(model, recommendations=damaged)
+    for _ in range(3):
+        post(client, "/next/4", HEARD)
+    counted = 'botify_recommender_failures_total{recommender="indexed"} 3.0'
+    assert counted in client.get("/metrics").text
+    assert caplog.messages == ["indexed failed, and fallbacks answer"]
+    assert {event["recommender"] for event in events(service)} == {"top_pop"}
 
 
 def test_assigned_arms_are_those_of_the_log_and_asking_for_them_logs_nothing(

@@ -2,6 +2,7 @@ import errno
 from pathlib import Path
 from typing import NoReturn
 
+import orjson
 import pytest
 from flask.testing import FlaskClient
 
@@ -50,6 +51,38 @@ def test_a_wrong_request_is_refused_with_a_message_counted_and_not_logged(
     counted = f'botify_refused_requests_total{{status="{status}"}} 1.0'
     assert counted in client.get("/metrics").text
     assert events(service) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Content-Type": "application/json; charset=utf-8"}, 200),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://localhost:3000"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Host": "127.0.0.1:5001"}, 200),
+        ({"Host": "[::1]:5001"}, 200),
+        ({"Host": "music.example"}, 200),
+        ({"Host": "evil.example:5001"}, 403),
+    ],
+    ids=str,
+)
+def test_a_page_of_another_site_neither_writes_nor_reads(
+    make_service: MakeService, headers: dict[str, str], status: int
+) -> None:
+    service = make_service(hosts=["music.example"])
+    client = client_of(service)
+    body = orjson.dumps(HEARD)
+    assert client.post("/next/4", data=body, headers=headers).status_code == status
+    if "Host" in headers:
+        assert client.get("/experiments", headers=headers).status_code == status
+    assert len(events(service)) == (status == 200)
 
 
 def test_an_event_that_cannot_be_written_is_not_acknowledged(

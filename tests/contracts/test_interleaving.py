@@ -66,7 +66,9 @@ def preference_of(report: Report) -> tuple[str | None, float]:
 def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     tmp_path: Path,
 ) -> None:
-    config = AbConfig(min_listeners=20, min_days=1, smallest_experiment=150)
+    config = AbConfig(
+        min_listeners=20, min_days=1, confirm=False, smallest_experiment=150
+    )
     log = serve(tmp_path / "liked", 0.3)
     report = build_report([log], "MIX", config)
     preferred, effect_pct = preference_of(report)
@@ -88,7 +90,11 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     )
     # chance prefers one in 1 of 1,000 runs
     strict = AbConfig(
-        min_listeners=20, min_days=1, smallest_experiment=150, alpha=0.001
+        min_listeners=20,
+        min_days=1,
+        confirm=False,
+        smallest_experiment=150,
+        alpha=0.001,
     )
     unliked = build_report([serve(tmp_path / "unliked", 0.0)], "MIX", strict)
     assert preference_of(unliked)[0] is None

@@ -79,14 +79,26 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def near_by_hand(sessions: Iterable[list[str]], track: str) -> dict[str, float]:
-    """Count what was played within three plays of a track, half of what was played before it."""
+def near_by_hand(
+    sessions: Iterable[list[str]], track: str, window: int = 3, backward: float = 0.5
+) -> dict[str, float]:
+    """Count what was played near a track, what was played before it for a part."""
     near: dict[str, float] = defaultdict(float)
     for heard in sessions:
         for (at, one), (to, other) in product(enumerate(heard), enumerate(heard)):
-            if one == track != other and abs(to - at) <= 3:
-                near[other] += (1 if to > at else 0.5) / abs(to - at)
+            if one == track != other and abs(to - at) <= window:
+                near[other] += (1 if to > at else backward) / abs(to - at)
     return near
+
+
+def second_by_hand(sessions: Iterable[list[str]], track: str) -> dict[str, float]:
+    """Add up what is near to what is near."""
+    second: dict[str, float] = defaultdict(float)
+    for between, share in shares(near_by_hand(sessions, track)).items():
+        for other, nearness in shares(near_by_hand(sessions, between)).items():
+            if other != track:
+                second[other] += share * nearness
+    return second
 
 
 def own_by_hand(plays: pd.DataFrame, user: str) -> dict[str, float]:
@@ -118,7 +130,14 @@ def score_by_hand(
             (1 / ago, near),
             (weights["same"] / ago, near_same),
             (weights["artist"] / ago, shares(fans[same].to_dict())),
+            (weights["second"] / ago, shares(second_by_hand(sessions, track))),
         ]
+        if ago == 1:
+            follows = near_by_hand(sessions, track, window=2, backward=0)
+            parts += [
+                (weights["last_artist"], shares(fans[same].to_dict())),
+                (weights["follows"], shares(follows)),
+            ]
     scores: dict[str, float] = defaultdict(float)
     for weight, part in parts:
         for other, score in part.items():
@@ -198,7 +217,7 @@ def test_a_store_without_sessions_is_refused_before_any_fit(
         f"store: {tmp_path / 'store'}\nrun: {tmp_path / 'run'}\nnext_track: {{}}\n"
     )
     assert run(search.app, search.PROG, ["--config", str(config)]) == 2
-    assert "next_track learns from sessions" in error_line(capsys)
+    assert "next_track learns from what follows" in error_line(capsys)
 
 
 def test_sessions_of_one_track_each_leave_it_out_in_one_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The commands of docs/clusters.md do what the page says."""
 
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ def block_of_the_page(section: str, number: int) -> list[str]:
 def words(command: str, host: str, port: int) -> list[str]:
     """Return a command's words, for this scheduler, with the programs of this environment."""
     program, *options = shlex.split(
-        command.replace("HOST", host).replace("8786", str(port))
+        re.sub("HOST|WORKER", host, command).replace("8786", str(port))
     )
     return [str(Path(sys.executable).with_name(program)), *options]
 

@@ -159,6 +159,13 @@ def _exists(model: type[BaseModel], key: str) -> bool:
     return not rest or any(_exists(section, rest) for section in sections)
 
 
+@every_page
+def test_dask_listens_where_it_is_told_to(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("listening-loop worker", "")
+    started = re.findall(r"dask (?:scheduler|worker) [^`\n]*", text)
+    assert [command for command in started if "--host " not in command] == []
+
+
 def test_the_page_of_metrics_has_every_metric() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     names = [*validation.METRICS, *metrics.METRICS]

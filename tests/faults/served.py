@@ -92,6 +92,7 @@ class Served:
             "recommendations": str(published.recommendations),
             "log_dir": str(log),
             "port": self.port,
+            "hosts": ["botify", "x"],
             "admin_token": "secret",
             "experiments": [{"name": "ALL", "arms": arms}],
             "redis_timeout_s": 30,

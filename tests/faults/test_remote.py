@@ -37,10 +37,9 @@ def assert_nothing_heard_twice(service: FakeService) -> None:
 @pytest.mark.parametrize(
     ("what", "batch"),
     [
-        (CLOSE_AFTER, 0),
+        (CLOSE_AFTER, 1),
         (CLOSE_AFTER, 40),
-        (CLOSE_BEFORE, 0),
-        ("500", 0),
+        (CLOSE_BEFORE, 1),
         ("502", 40),
     ],
 )
@@ -67,7 +66,9 @@ def test_an_answer_that_does_not_come_is_asked_for_again(
         return HANG if number == 5 else None
 
     with fake_service(TRACKS, mishap=mishap) as service:
-        totals = play(demo_world, service.url, concurrency=1, timeout_s=1, episodes=20)
+        totals = play(
+            demo_world, service.url, batch=1, concurrency=1, timeout_s=1, episodes=20
+        )
     assert totals["retries"] >= 1
     assert totals["sessions"] == len(service.sessions) == 20
 
@@ -75,13 +76,13 @@ def test_an_answer_that_does_not_come_is_asked_for_again(
 @pytest.mark.parametrize(
     ("what", "batch", "message"),
     [
-        (TEXT, 0, "the answer has no track of this world"),
-        (UNKNOWN_TRACK, 0, "the answer has no track of this world"),
+        (TEXT, 1, "the answer has no track of this world"),
+        (UNKNOWN_TRACK, 1, "the answer has no track of this world"),
         (WRONG_USER, 40, "the answer has no track of this world"),
         (SHORT, 40, "the answer has no track of this world"),
-        ("500", 0, "with 500.*running"),
-        (CLOSE_AFTER, 0, "no answer"),
-        ("400", 0, "with 400"),
+        ("500", 1, "with 500.*running"),
+        (CLOSE_AFTER, 1, "no answer"),
+        ("400", 1, "with 400"),
     ],
 )
 def test_a_service_without_good_answers_ends_the_run(

@@ -67,7 +67,16 @@ def test_a_data_class_becomes_an_object_whose_keys_are_sorted_for_its_checksum()
 
 @pytest.mark.parametrize(
     "content",
-    [b"123", b"[]", b"", b"{", b"[" * 10_000, b'{"crc32": "0"}', b'{"crc32": null}'],
+    [
+        b"123",
+        b"[]",
+        b"",
+        b"{",
+        b"[" * 10_000,
+        b'{"a":' + b"[" * 500 + b"]" * 500 + b"}",
+        b'{"crc32": "0"}',
+        b'{"crc32": null}',
+    ],
 )
 def test_other_content_is_no_sealed_object(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

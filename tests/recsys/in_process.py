@@ -21,6 +21,9 @@ class InProcess:
     def slots(self) -> int:
         return self._slots
 
+    def threads_of(self, _calls: int) -> int:
+        return self.threads
+
     def run(
         self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
     ) -> Iterator[Outcome[Any]]:

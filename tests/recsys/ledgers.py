@@ -18,7 +18,7 @@ def rows_of(content: bytes) -> list[dict[str, Any]]:
 
 def untimed(rows: list[dict[str, Any]]) -> list[str]:
     """Return rows without their timings, in an order of their own."""
-    return sorted(json.dumps({**row, "fit_s": 0}) for row in rows)
+    return sorted(json.dumps({**row, "fit_s": 0, "at_s": 0}) for row in rows)
 
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:

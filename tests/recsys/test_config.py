@@ -22,7 +22,7 @@ PLACES = ["store=s", "run=r"]
             ["split.train=a.csv", "split.test=b.csv"],
             "kind: files needs train, and takes test too; other kinds take neither",
         ),
-        (["validation.select=coverage@30"], "one of ndcg, .*, novelty, ope_time"),
+        (["validation.select=coverage@30"], "one of ndcg, .*, novelty and"),
         (["validation.select=ndcg@20"], "k one of 10, 30"),
         (["search.expand_trials=0"], "search.expand_trials: Input should be greater"),
         (["cluster.memory_limit=huge"], "cluster.memory_limit"),

@@ -86,6 +86,25 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             "It has run for 3 days, and 7 are asked for.",
         ),
         (table(days=3, C=30, T1=33), {"min_days": 3}, "ship", "10.0 % higher"),
+        # a call of one day
+        (
+            spoil(table(C=30, T1=30), "arm == 'T1' and time == '2026-01-14'", mean=33),
+            {},
+            "wait",
+            "Wait for T1: +10.0 %. The gain is certain for the first day, and counts when",
+        ),
+        (
+            spoil(table(C=30, T1=30), "arm == 'T1' and time == '2026-01-14'", mean=27),
+            {},
+            "wait",
+            "The loss is certain for the first day",
+        ),
+        (
+            spoil(table(C=30, T1=30), "arm == 'T1' and time == '2026-01-14'", mean=33),
+            {"confirm": False},
+            "ship",
+            "10.0 % higher",
+        ),
         (table(daily=10, C=30, T1=33), {}, "wait", "C has 140 listeners, and 200 are"),
         # negative means
         (
@@ -117,7 +136,8 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             "The row of T1 for 'Minutes' stands still while another arm's moves; "
             "wait for the next row.",
         ),
-        (freeze(table(C=30, T1=33), "T1", 13), {}, "ship", "10.0 % higher"),
+        (freeze(table(C=30, T1=33), "T1", 13), {}, "wait", "counts when it still is"),
+        (freeze(table(C=30, T1=33), "T1", 12), {}, "ship", "10.0 % higher"),
         (
             freeze(table(days=14, daily=18, C=30, T1=30), "T1", 14),
             {},

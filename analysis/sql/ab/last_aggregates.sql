@@ -1,6 +1,7 @@
 -- One row per metric and arm: its aggregates at the last time, which is no later than the experiment's end.
 -- $planned   BIGINT, listeners of all arms at which it ends; NULL for no end
 -- $min_days  BIGINT, days that it runs at least, where times are dates
+-- $end_ms    BIGINT, later dates are left out
 -- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, is_date BOOLEAN)
 -- Columns:
 --   metric, arm
@@ -39,6 +40,6 @@ SELECT
     CAST(if(bool_and(is_date), max(moment) * 86400000, 0) AS BIGINT) AS last_ms,
     (SELECT count(*) FROM totals, ending WHERE totals.moment > ending.moment) AS left_out
 FROM timed
-WHERE moment <= (SELECT moment FROM ending)
+WHERE moment <= (SELECT moment FROM ending) AND NOT (is_date AND moment * 86400000 > $end_ms)
 GROUP BY metric, arm
 ORDER BY metric, arm

@@ -2,7 +2,7 @@
 -- $min_time  DOUBLE, plays heard or weighing less are left out
 -- FROM named_events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
 -- Columns:
---   user, track
+--   user, track, timestamp
 --   start_ms  BIGINT, the session's first millisecond since the epoch, UTC
 --   opens     UTINYINT, 1 of a session's first play, else 0
 WITH placed AS (
@@ -13,7 +13,7 @@ WITH placed AS (
     WHERE time > 0 AND time >= $min_time
 )
 SELECT
-    user, track, start_ms,
+    user, track, timestamp, start_ms,
     CAST(row_number() OVER (PARTITION BY user, session ORDER BY timestamp, message DESC, track) = 1 AS UTINYINT) AS opens
 FROM placed
 ORDER BY user, start_ms, session, timestamp, message DESC, track

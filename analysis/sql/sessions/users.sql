@@ -1,7 +1,12 @@
 -- One row per listener, in order.
--- FROM split_events(user BIGINT)
+-- FROM split_events(user BIGINT, timestamp BIGINT, heldout BOOLEAN)
 -- Columns:
 --   user
-SELECT DISTINCT user
+--   training, all  BIGINT, the latest timestamp, or position, in the training sessions, -1 without one; in all
+SELECT
+    user,
+    coalesce(max(timestamp) FILTER (WHERE NOT heldout), -1) AS training,
+    max(timestamp) AS "all"
 FROM split_events
+GROUP BY user
 ORDER BY user

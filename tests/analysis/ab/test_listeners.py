@@ -40,6 +40,7 @@ def settings(folder: Path, **changes: Any) -> AbConfig:  # noqa: ANN401  any val
         "guardrails": [{"metric": "late_skips", "margin": 0.5}],
         "min_listeners": 20,
         "min_days": 1,
+        "confirm": False,
     }
     return AbConfig.model_validate(given | changes)
 

@@ -23,6 +23,7 @@ from tests.analysis.ab.logs import DAY_MS, START_MS, event, experiment, write
 CONFIG = AbConfig(
     min_listeners=20,
     min_days=1,
+    confirm=False,
     smallest_experiment=60,
     guardrails=(Guardrail(metric="time", margin_pct=10),),
 )
@@ -75,6 +76,24 @@ def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -
     )
     found = build_report([log], "ALS", config)
     assert found.listeners == {"C": 32, "T1": 30}
+
+
+def test_a_decision_on_a_log_counts_when_that_of_a_day_before_was_the_same(
+    tmp_path: Path,
+) -> None:
+    config = CONFIG.model_copy(update={"confirm": True, "min_days": 7})
+    steady = experiment(120, effect=0.2, days=8)
+    sudden = [
+        one | {"time": float(one["experiments"]["ALS"] == "T1")}
+        if one["timestamp"] >= START_MS + 7 * DAY_MS
+        else one
+        for one in experiment(120, days=8)
+    ]
+    for events, decision in ((steady, "ship"), (sudden, "wait")):
+        log = write(tmp_path / decision / "a.jsonl", events)
+        verdict = build_report([log], "ALS", config).verdict
+        assert (verdict.decision, verdict.arm) == (decision, "T1")
+    assert verdict.reason == "unconfirmed"
 
 
 def without_source(report: Report) -> bytes:

@@ -7,12 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botify.errors import ModelError
 from botify.model.model import ServedModel
-from botify.recommenders.base import EXHAUSTED, UNKNOWN, Drawn, Query
+from botify.recommenders.base import (
+    EXHAUSTED,
+    UNKNOWN,
+    Drawn,
+    Query,
+    Recommender,
+)
 from botify.recommenders.registry import (
     ANY_REPEAT,
     RECOMMENDERS,
     FallbackSettings,
+    check_draws,
     interleave,
     recommend,
 )
@@ -32,7 +40,7 @@ def answer(
     fallback: FallbackSettings = FALLBACK,
 ) -> list[tuple[str, Drawn]]:
     rng = np.random.default_rng(4)
-    return recommend(model, queries, names, fallback, lambda _: rng)
+    return recommend(model, queries, names, fallback, lambda _: rng, lambda *_: None)
 
 
 @given(
@@ -152,3 +160,28 @@ def test_an_interleaved_recommender_of_others_than_two_known_ones_is_refused(
     message = r"no such recommender; allowed: .*, and interleaved\(a, b\) of two of"
     with pytest.raises(ConfigError, match=message):
         make_settings(tmp_path, tmp_path / "tracks.json", f"interleaved({pair})")
+
+
+@pytest.mark.parametrize("value", [np.inf, 3e38])
+def test_a_version_whose_recommender_overflows_is_refused(
+    als: ServedModel, value: float
+) -> None:
+    check_draws(als, ["fold_in", "contextual", "interleaved(random, session_als)"])
+    (name,) = als.artifacts.keys() - {"lists"}
+    items = als.artifacts[name].items.copy()
+    items[5] = value
+    with np.errstate(all="ignore"):
+        broken = {name: replace(als.artifacts[name], items=items)}
+    with pytest.raises(ModelError, match="version one: contextual fails"):
+        check_draws(replace(als, artifacts=broken), ["contextual"])
+
+
+def test_where_a_recommender_fails_fallbacks_answer(
+    model: ServedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Drawn:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(RECOMMENDERS, "indexed", Recommender(fail))
+    name, drawn = answer(model, ["interleaved(in_order, indexed)"], [heard(0, 6)])[0]
+    assert (name, drawn.track != NO_TRACK) == ("top_pop", True)

@@ -48,6 +48,14 @@ def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(
     assert hear(store, 1, 3).tracks == (3,)
 
 
+def test_a_redis_that_takes_no_writes_is_not_ready(own_redis: RedisServer) -> None:
+    store = connect(own_redis.url)
+    assert store.is_ready()
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.config_set("min-replicas-to-write", 1)
+    assert not store.is_ready()
+
+
 def count_calls(store: RedisSessions, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note each command to Redis."""
     command = store._command

@@ -1,5 +1,6 @@
 """`listening-loop init`: the commands that it prints, and the configurations that it writes."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -31,14 +32,20 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
     text, words = FILES[name]
     Path(name).write_text(text)
     assert main(["init", name]) == 0
-    ingest, search, serve, ask, rehearse, report = steps_of(capsys.readouterr().out)
+    steps = steps_of(capsys.readouterr().out)
+    (ingest, search), (serve, ask, report) = steps[:2], steps[-3:]
     stem = Path(name).stem
     assert ingest[2:] == [name, "--store", f"out/{stem}/store", *shlex.split(words)]
     assert (search[3], serve[3]) == (f"{stem}.yaml", f"{stem}-service.yaml")
     assert ask[0] == "curl"
-    assert rehearse[1:] == ["rehearse", f"out/{stem}/run/export"]
-    assert serve[4:] == ["--set", f"log_dir=out/{stem}/rehearsal"]
-    assert report[1:3] == ["ab", f"out/{stem}/rehearsal"]
+    assert report[1:3] == ["ab", f"out/{stem}/log"]
+    if len(steps) > 5:
+        export, replay = steps[2:4]
+        assert export[1:4] == ["export", "--run", f"out/{stem}/run"]
+        assert replay[1:5] == ["replay", name, "--published", f"out/{stem}/older"]
+        assert replay[replay.index(ingest[5]) + 1] == ingest[6]
+    is_ordered = {"timestamp=", "position="}.intersection(re.findall(r"\w+=", words))
+    assert bool(is_ordered or "--preset" in words) == (len(steps) > 5)
     load_config(SearchConfig, Path(search[3]))
     service = load_config(ServiceSettings, Path(serve[3]))
     assert len(service.deciding.arms) == 3

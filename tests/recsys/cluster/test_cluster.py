@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ from distributed import Client, LocalCluster
 from looplib.config import load_config
 from looplib.errors import ConfigError
 from recsys.cluster import cluster as module
-from recsys.cluster.cluster import open_cluster
+from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 from tests.programs import free_port
@@ -40,6 +41,17 @@ def refusal(config: ClusterConfig) -> str:
     with open_cluster(config) as cluster, pytest.raises(SearchError) as refused:
         list(cluster.run(max, [(1, 2)]))
     return str(refused.value)
+
+
+def test_a_few_calls_share_the_cores_of_this_machine_and_of_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Cluster, "slots", lambda _: 4)
+    with ExitStack() as stack:
+        here = Cluster(ClusterConfig(threads_per_fit=2), stack)
+        assert [here.threads_of(calls) for calls in (0, 1, 2, 3, 9)] == [2, 8, 4, 2, 2]
+        elsewhere = Cluster(ClusterConfig(scheduler="tcp://host:8786"), stack)
+        assert elsewhere.threads_of(1) == 1
 
 
 @pytest.mark.dask

@@ -142,10 +142,6 @@ def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
         ),
         ({"split": Split(kind="time")}, "split.kind time needs timestamps"),
         ({"split": Split(kind="last_session")}, "split.kind last_session needs times"),
-        (
-            {"validation": ValidationConfig(select="ope_time@30")},
-            "validation.select: ope_time@30 needs event logs",
-        ),
     ],
 )
 def test_what_interactions_cannot_give_is_refused(

@@ -188,7 +188,7 @@ def test_the_parts_of_a_partition_may_come_in_any_number_and_order(
         [file.read_bytes() for file in sorted((tmp_path / name).glob("*-000.arrow"))]
         for name in ("one", "many")
     )
-    assert len(one) == 6
+    assert len(one) == 5
     assert one == many
 
 

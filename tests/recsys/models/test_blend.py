@@ -1,12 +1,14 @@
-"""The blend against popular tracks, and its logistic fit against odds that are known."""
+"""The blend against popular tracks, and what it learns of each moment."""
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.interactions import Interactions
+from recsys.dataset.interactions import Interactions, Plays
+from recsys.errors import TrialError
 from recsys.models.baselines import Popular
-from recsys.models.blend import Blend, fit_logistic
+from recsys.models.blend import Blend
 
 
 @pytest.mark.slow
@@ -25,20 +27,53 @@ def test_the_blend_predicts_better_than_what_is_popular(
     assert hits(blend.recommend(8, "new")) > 1.5 * new
 
 
-def test_a_logistic_fit_finds_the_odds() -> None:
+def draw_sessions(listeners: int, sessions: int) -> Interactions:
+    """Draw sessions of 40 plays among ten tracks; each session has other tracks."""
     generator = np.random.default_rng(1)
-    features = generator.normal(3, 2, size=(20_000, 2))
-    odds = 0.5 * features[:, 0] - features[:, 1] - 1
-    is_true = generator.random(20_000) < 1 / (1 + np.exp(-odds))
-    fitted = fit_logistic(features, is_true)
-    assert np.corrcoef(fitted.score(features), odds)[0, 1] > 0.999
-    assert (fitted.weights[:2] / fitted.deviations).tolist() == pytest.approx(
-        [0.5, -1.0], abs=0.06
+    tracks = np.concatenate(
+        [
+            10 * session + generator.integers(10, size=40)
+            for _ in range(listeners)
+            for session in range(sessions)
+        ]
+    ).astype(np.int32)
+    indptr = np.arange(listeners + 1) * 40 * sessions
+    matrix = csr_matrix(
+        (np.ones(len(tracks), np.float32), tracks, indptr), (listeners, 10 * sessions)
     )
+    matrix.sum_duplicates()
+    return Interactions(matrix, plays=Plays(indptr, tracks))
 
 
-def test_a_constant_feature_and_one_that_separates_do_no_harm() -> None:
-    features = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 5.0], [1.0, 5.0]])
-    scores = fit_logistic(features, features[:, 1] > 1).score(features)
-    assert np.isfinite(scores).all()
-    assert scores[2] > scores[0]
+@pytest.mark.slow
+def test_what_is_learned_of_a_moment_is_the_same_for_any_number_of_threads() -> None:
+    train = draw_sessions(60, 3)
+    lists = {}
+    for moment in ("now", "tomorrow"):
+        first = Blend(moment=moment).fit(train, seed=1, threads=1)
+        second = Blend(moment=moment).fit(train, seed=1, threads=3)
+        assert np.array_equal(first.scores.data, second.scores.data)
+        lists[moment] = first.recommend(10)
+    assert not np.array_equal(lists["now"], lists["tomorrow"])
+
+
+def test_listeners_of_four_plays_each_are_too_little_to_learn_from() -> None:
+    plays = Plays(np.array([0, 4, 8]), np.array([0, 1, 2, 3, 3, 2, 1, 0], np.int32))
+    train = Interactions(csr_matrix(np.ones((2, 4), np.float32)), plays=plays)
+    with pytest.raises(TrialError, match="no listener has five plays"):
+        Blend().fit(train, seed=1, threads=1)
+
+
+def test_a_few_plays_of_one_listener_are_too_little_too() -> None:
+    plays = Plays(np.array([0, 6]), np.array([0, 1, 0, 2, 0, 1], np.int32))
+    train = Interactions(csr_matrix(np.array([[3, 2, 1, 0]], np.float32)), plays=plays)
+    with pytest.raises(TrialError, match="at least 100 and 1 are needed"):
+        Blend().fit(train, seed=1, threads=1)
+
+
+@pytest.mark.slow
+def test_one_listener_without_artists_gets_a_full_list() -> None:
+    train = draw_sessions(1, 60)
+    (best,) = Blend().fit(train, seed=1, threads=1).recommend(20)
+    assert best.min() >= 0
+    assert len(set(best.tolist())) == 20

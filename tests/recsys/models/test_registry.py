@@ -25,7 +25,6 @@ from tests.recsys.plays import (
     make_plays_store,
     plays_of,
     random_plays,
-    training_plays,
 )
 from tests.recsys.tables import Row
 
@@ -71,10 +70,9 @@ def test_data_that_say_little_give_lists_or_one_line(
 ) -> None:
     dataset = dataset_of_plays(tmp_path, rows)
     train = load_interactions(dataset, "training", is_ordered=True)
-    longest = max(map(len, training_plays(rows).values()))
     for name, kind in KINDS.items():
-        if name == "blend" and longest < 5:
-            with pytest.raises(TrialError, match="no listener has five plays"):
+        if name == "blend":
+            with pytest.raises(TrialError, match=r"has five plays|are needed"):
                 fit(kind, train)
             continue
         model = fit(kind, train)

@@ -32,7 +32,6 @@ SETTINGS = [
     "search.iterations=4",
     "validation.resamples=100",
     "validation.ks=[5, 30]",
-    "validation.logging_policy=uniform",
 ]
 
 

@@ -13,8 +13,6 @@ from recsys.models.registry import read_models
 from recsys.search.comparison import MetricValue, differences
 from recsys.search.leaderboard import (
     BEHIND,
-    WARNING,
-    Entry,
     Leaderboard,
     explain_winner,
     print_rows,
@@ -207,15 +205,3 @@ def test_a_winner_at_the_edge_of_an_axis_is_reported(
     board = compared(ranked(candidates, scores_of(candidates, shares)), shares)
     assert ("go beyond models.als.factors" in " ".join(explain(board))) == is_edge
     assert "models.als.factors" not in " ".join(explain(board, may_expand=True))
-
-
-def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
-    metric = "ope_time@30"
-    trial = Trial("a", "als", {"factors": 8}, 1)
-    metrics = {metric: (0.3, 0.2, 0.4)}
-    score = Score(trial, 5, "scorer", metrics, warnings={metric: "too few"})
-    entry = Entry(score)
-    board = Leaderboard(metric, (entry,))
-    assert explain_winner(board, entry, may_expand=False) == [
-        f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
-    ]

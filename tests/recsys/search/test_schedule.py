@@ -2,7 +2,9 @@
 out."""
 
 import itertools
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from recsys.config import Search
 from recsys.models.registry import read_models
 from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score
-from recsys.search.schedule import Schedule, decide
+from recsys.search.schedule import Schedule, decide, expand
 from recsys.search.trials import Checkpoint, Trial, plan_trials
 
 METRIC = "ndcg@30"
@@ -39,16 +41,16 @@ class Played:
         self.search = search
         self.candidates = plan(models)
         self.values = values
-        self.scores: dict[str, tuple[Score, ...]] = {
-            trial.id: () for trial in self.candidates
-        }
+        self.scores: dict[str, tuple[Score, ...]] = defaultdict(tuple)
         self.taken: list[Checkpoint] = []
 
     @property
     def schedule(self) -> Schedule:
         return decide(self.search, self.candidates, self.scores, METRIC, self.compare)
 
-    def compare(self, steps: Sequence[Checkpoint]) -> list[MetricValue]:
+    def compare(
+        self, steps: Sequence[Checkpoint], margin: float = MARGIN
+    ) -> list[MetricValue]:
         values = [
             next(
                 score.metrics[METRIC][0]
@@ -58,12 +60,14 @@ class Played:
             for step in steps
         ]
         behind = [value - max(values) for value in values]
-        return [(value, value - MARGIN, value + MARGIN) for value in behind]
+        return [(value, value - margin, value + margin) for value in behind]
 
     def take(self, step: Checkpoint) -> None:
         self.taken.append(step)
+        self.add(step, self.values[self.number(step.trial), step.iteration])
+
+    def add(self, step: Checkpoint, value: float | None) -> None:
         trial, iteration = step.trial, step.iteration
-        value = self.values[self.number(trial), iteration]
         metrics = {} if value is None else {METRIC: (value, value, value)}
         error = "broken" if value is None else None
         score = Score(trial, iteration, "scorer", metrics, error=error)
@@ -231,3 +235,41 @@ def test_failed_candidates_never_push_out_a_sound_one() -> None:
     played = Played(search, values).play(2, np.random.default_rng(0))
     assert played.schedule.stopped == {}
     assert len(played.scores[played.candidates[0].id]) >= 3
+
+
+def expand_to_the_end(
+    gains: Mapping[int, float], *, limit: int = 16, steps: int = 99
+) -> Schedule:
+    """Search from 4 and 8 factors on, whose scores do not depend on the iteration; after some steps
+    the time is over."""
+    search = Search(iterations=2, score_every=1, expand=True, expand_trials=limit)
+    played = Played(search, {}, {"als": {"factors": [4, 8]}})
+    facts = (search, played.candidates, played.scores, METRIC)
+    while True:
+        compare = partial(played.compare, margin=0.001)
+        schedule = expand(*facts, compare, "data", is_late=steps <= 0)
+        if not schedule.steps:
+            return schedule
+        step = schedule.steps[0]
+        value = gains[step.trial.params["factors"]]
+        played.add(step, value)
+        steps -= 1
+
+
+@pytest.mark.parametrize(
+    ("gains", "limits", "tried", "ended"),
+    [
+        ({4: 0.1, 8: 0.3, 16: 0.2}, {}, [16], "inside"),
+        ({4: 0.1, 8: 0.3, 16: 0.4, 32: 0.403}, {}, [16, 32], "less than 1 %"),
+        ({4: 0.1, 8: 0.3, 16: 0.3005}, {}, [16], "within its interval"),
+        ({4: 0.1, 8: 0.3, 16: 0.4}, {"limit": 1}, [16], "expand_trials"),
+        ({4: 0.1, 8: 0.3, 16: 0.4}, {"steps": 5}, [16], "minutes"),
+        ({4: 0.1, 8: 0.3}, {"steps": 4}, [], "minutes"),
+    ],
+)
+def test_a_search_goes_beyond_an_edge_while_it_gains_and_may(
+    gains: dict[int, float], limits: dict[str, int], tried: list[int], ended: str
+) -> None:
+    schedule = expand_to_the_end(gains, **limits)
+    assert [trial.params["factors"] for trial in schedule.added] == tried
+    assert ended in schedule.ended

@@ -147,6 +147,14 @@ def test_a_search_goes_on_beyond_the_edges_of_its_axes(
     assert sorted(results(run)) == sorted(found)
     search_ok(store, run, "--no-export", settings=[*expand, "search.expand_trials=1"])
     assert beyond(run).count("als factors") == 1
+    # the time counts from the first run on
+    settings = [
+        *expand,
+        "models.als.alpha=2",
+        f"search.minutes={ledger(run)[-1]['at_s'] / 60}",
+    ]
+    search_ok(store, run, "--no-export", settings=settings)
+    assert beyond(run).endswith("search.minutes allows no more")
 
 
 @pytest.fixture

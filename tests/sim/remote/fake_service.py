@@ -30,7 +30,6 @@ class FakeService:
 
     tracks: int
     mishap: Mishap = lambda _: None
-    has_batches: bool = True
     port: int = 0
     open: dict[int, list[Event]] = field(default_factory=dict)
     sessions: list[tuple[int, tuple[Event, ...]]] = field(default_factory=list)
@@ -60,12 +59,8 @@ class FakeService:
         return web.Response(body=_spoil(document, mishap))
 
     def _answer(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
-        name, user = request.match_info["name"], request.match_info.get("user")
-        self.paths[f"/{name}/" if user else f"/{name}"] += 1
-        if user:
-            return self._hear(name, {"user": int(user), **body})
-        if not self.has_batches:
-            raise web.HTTPNotFound(text="no such address")
+        name = request.match_info["name"]
+        self.paths[f"/{name}"] += 1
         return {"responses": [self._hear(name, event) for event in body["requests"]]}
 
     def _hear(self, name: str, request: dict[str, Any]) -> dict[str, int]:
@@ -88,7 +83,7 @@ class FakeService:
 def _spoil(document: dict[str, Any], mishap: str | None) -> bytes:
     if mishap == TEXT:
         return b"<html>it works!</html>"
-    answers = document.get("responses", [document])
+    answers = document.get("responses", [])
     if mishap == UNKNOWN_TRACK:
         answers[0]["track"] = 10**6
     if mishap == WRONG_USER:
@@ -105,7 +100,6 @@ def fake_service(tracks: int, port: int = 0, **options: Any) -> Iterator[FakeSer
     loop = asyncio.new_event_loop()
     app = web.Application(client_max_size=2**24)
     app.add_routes([web.post("/{name:next|last}", service.handle)])
-    app.add_routes([web.post("/{name:next|last}/{user}", service.handle)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     loop.run_until_complete(runner.setup())
     loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", port).start())

@@ -9,7 +9,6 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from sim.errors import SimError
 from sim.listening.sessions import SessionBatch
 from sim.remote.config import RemoteConfig
 from sim.remote.run import Totals, play_sessions
@@ -57,7 +56,7 @@ def expected(demo_world: World) -> Counter[Any]:
     return sessions
 
 
-@pytest.mark.parametrize(("pools", "batch"), [(40, 0), (2, 50)])
+@pytest.mark.parametrize(("pools", "batch"), [(40, 1), (2, 50)])
 def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
     demo_world: World, expected: Counter[Any], pools: int, batch: int
 ) -> None:
@@ -68,7 +67,7 @@ def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
     assert (totals["sessions"], totals["retries"]) == (EPISODES, 0)
 
 
-@pytest.mark.parametrize("batch", [0, 5])
+@pytest.mark.parametrize("batch", [1, 5])
 def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path, batch: int) -> None:
     """Three listeners and many pools: a second open session would join the first."""
     world = load_world(write_world(tmp_path / "world"))
@@ -87,15 +86,6 @@ def test_batches_hold_different_listeners_of_the_size_asked_for(
     events = sum(len(events) for _, events in service.sessions)
     assert set(service.paths) == {"/next", "/last"}
     assert service.paths["/next"] < events / 30
-
-
-def test_a_service_without_batches_is_said(demo_world: World) -> None:
-    with (
-        fake_service(TRACKS, has_batches=False) as service,
-        pytest.raises(SimError, match=r"/next: refused with 404: .*no such address"),
-    ):
-        play(demo_world, service.url, batch=10, episodes=20)
-    assert not service.sessions
 
 
 def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> None:

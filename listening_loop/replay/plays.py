@@ -1,0 +1,169 @@
+"""Read the plays of a file that an export has not learned from."""
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from analysis import queries
+from analysis.tables.columns import Columns, Reading
+from analysis.tables.reader import check_file, find_tables
+from botify.model.catalogue import load_catalogue
+from botify.model.manifest import read_manifest
+from listening_loop.errors import LoopError
+from listening_loop.init.look import look_at
+from looplib.arrays import NO_TRACK, AnyArray, BoolArray, IntArray, column_values
+from looplib.files import json_digest
+from recsys.export.version import LATEST, TRACKS
+from recsys.ingest.pipeline import DEFAULT_MEMORY
+
+# how the plays of an event log are read
+_EVENTS = Reading(Columns("user", "track", share="time", timestamp="timestamp"))
+_MOST_LOST = 0.5  # of the plays that are new, by the split at one moment
+
+
+@dataclass(frozen=True)
+class NewestPlays:
+    """NewestPlays by listener, each in order; arrays and lists have shape (plays,)."""
+
+    listener: IntArray  # from 0
+    users: list[Any]  # ids
+    tracks: list[Any]  # ids
+    times: list[float]  # share that was heard, 0..1
+    opens: BoolArray  # a session
+    is_repeat: BoolArray  # the listener has played the track before
+    is_known: BoolArray  # the export has learned from plays of the listener
+    facts: dict[str, Any]  # for the report
+
+    @property
+    def listeners(self) -> int:
+        """The number of listeners."""
+        return int(self.listener[-1]) + 1
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether it is known which plays are of a session."""
+        return self.facts["sessions"] is not None
+
+    @property
+    def has_next(self) -> BoolArray:
+        """Whether the next play is of the same session."""
+        return ~np.append(self.opens[1:], True)
+
+    def sessions(self) -> list[list[range]]:
+        """List the positions of the plays of each session, by listener."""
+        sessions: list[list[range]] = [[] for _ in range(self.listeners)]
+        starts = np.flatnonzero(self.opens)
+        ends = np.append(starts[1:], len(self.opens))
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            sessions[self.listener[start]].append(range(start, end))
+        return sessions
+
+
+def read_plays(
+    path: Path, version: Path, columns: dict[str, str], preset: str | None
+) -> NewestPlays:
+    """Read the plays of a file, or of the files of a folder, that a version has not learned from.
+
+    Args:
+        path: The file or folder.
+        version: The folder of a published version.
+        columns: The columns that the owner names, by what they hold; the rest is guessed.
+        preset: The published data set that it is, where it is one.
+
+    Raises:
+        LoopError: The version has learned from the plays, or they have no order.
+        UserError: The file or the version cannot be read.
+    """
+    reading = look_at(path, columns, preset).reading or _EVENTS
+    order = "timestamp" if reading.columns.timestamp else "position"
+    if order == "position" and not reading.columns.orders_by_position:
+        raise LoopError(
+            f"{path}: a replay needs the order of plays, and its columns name neither timestamp= "
+            "nor position=; say it with --columns"
+        )
+    manifest = read_manifest(version)
+    if order not in manifest.data.get("columns", ()):
+        raise LoopError(
+            f"{version}: learned from plays without {order}s, so nothing says which plays "
+            f"of {path} it has seen"
+        )
+    with np.load(version / LATEST) as arrays:
+        learned_users, latest = arrays["users"], arrays["latest"]
+    rows, counts = _select_newest(path, reading, learned_users, latest)
+    if len(rows) <= _MOST_LOST * counts["later"]:
+        share = counts["learned"] / max(counts["learned"] + counts["later"], 1)
+        split = " --set export.split.kind=time" if order == "timestamp" else ""
+        raise LoopError(
+            f"{version} has learned from {share:.1%} of the plays of {path}, and {len(rows):,} "
+            "are later than all that it has learned from; leave the newest out: listening-loop "
+            f"export --run RUN --out OLDER --set export.learn_from=training{split}"
+        )
+    catalogue = load_catalogue(version / TRACKS)
+    try:
+        users, tracks = (
+            ids if is_text else list(map(int, ids))
+            for ids, is_text in (
+                (rows["user"].to_pylist(), learned_users.dtype.kind == "U"),
+                (rows["track"].to_pylist(), catalogue.is_text),
+            )
+        )
+    except ValueError as error:
+        raise LoopError(
+            f"{path}: ids are of another kind than those of {version} ({error})"
+        ) from None
+    opens, is_repeat, is_known = (
+        column_values(rows[name]) > 0 for name in ("opens", "is_repeat", "is_known")
+    )
+    if opens.all():
+        raise LoopError(f"{path}: no play is followed by another one in its session")
+    split = "each listener's newest, by position"
+    if order == "timestamp":
+        moment = datetime.fromtimestamp(latest.max() / 1000, UTC)
+        split = f"after {moment:%Y-%m-%d %H:%M:%S} UTC"
+    has_sessions = order == "timestamp" or reading.columns.session
+    numbers = map(catalogue.number, tracks)
+    facts = {
+        "plays": json_digest([users, tracks, opens.tolist()]),
+        "version": manifest.model,
+        "is_chosen": manifest.data.get("learned_from") == "training",
+        "rejected": counts["rejected"],
+        "split": split,
+        "sessions": int(opens.sum()) if has_sessions else None,
+        "catalogue": len(catalogue),
+        "lacking": sum(number == NO_TRACK for number in numbers),
+    }
+    listener, times = column_values(rows["listener"]), rows["time"].to_pylist()
+    return NewestPlays(
+        listener, users, tracks, times, opens, is_repeat, is_known, facts
+    )
+
+
+def _select_newest(
+    path: Path, reading: Reading, users: AnyArray, latest: IntArray
+) -> tuple[pa.Table, dict[str, int]]:
+    """Select the plays later than the latest ones of some users.
+
+    Returns:
+        The rows of `sql/replay/newest_plays.sql`, and the counts of `learned_plays.sql`.
+    """
+    with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
+        checked: list[Path] = []
+        for file in find_tables([path]):
+            checked.append(Path(folder, f"{len(checked)}.parquet"))
+            check_file(file, reading, file.name, checked[-1], DEFAULT_MEMORY)
+        queries.attach_parquet(connection, "checked", checked)
+        learned = pa.table({"user": list(map(str, users)), "latest": latest})
+        connection.register("learned", learned)
+        (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()
+        rows = queries.fetch_table(
+            connection,
+            "replay/newest_plays",
+            has_moments=reading.columns.timestamp is not None,
+            has_share=reading.columns.has_share,
+        )
+    return rows, counts

@@ -1,0 +1,119 @@
+"""Report on a replay: in the terminal, in JSON, and as a page."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.text import Text
+
+from analysis.page import numbers
+from analysis.page.forest import Forest, IntervalRow, arm_colour
+from analysis.page.render import render
+from listening_loop.replay.plays import NewestPlays
+from listening_loop.replay.score import Rows, score
+from listening_loop.replay.traffic import COMPARED, SECONDS, read_answers
+from looplib.files import atomic_write_json, atomic_write_text
+from looplib.tables import output, table
+
+TITLE = "A prediction of what people played without us, not a lift"
+
+
+def write_report(plays: NewestPlays, answers: Mapping[str, Path], out: Path) -> None:
+    """Score the files of recommenders' answers; write and print a report.
+
+    The same plays give the same bytes of `report.json` and `report.html`; how long the answers took
+    stands in `latency.json`.
+    """
+    values, coverage, latencies = {}, {}, {}
+    for name, file in answers.items():
+        values[name], recommended = read_answers(file)
+        coverage[name] = round(recommended / plays.facts["catalogue"], 6)
+        p50, p99 = np.quantile(1000 * values[name][SECONDS], [0.5, 0.99]).tolist()
+        latencies[name] = {"p50_ms": round(p50, 3), "p99_ms": round(p99, 3)}
+    scores, comparisons = score(plays, values)
+    sentences = [*describe(plays, scores), *map(compare, comparisons)]
+    shown: dict[str, Any] = {
+        "title": TITLE,
+        "sentences": sentences,
+        "coverage": coverage,
+        "scores": scores,
+    }
+    document = {"replay": plays.facts, **shown, "comparisons": comparisons}
+    atomic_write_json(out / "report.json", document)
+    atomic_write_json(out / "latency.json", latencies)
+    folders = [Path(__file__).parent]
+    page = render(folders, "page.html.jinja", figure=_draw(scores), **shown)
+    atomic_write_text(out / "report.html", page)
+    cells: dict[tuple[str, str], list[str]] = {}
+    for row in scores:
+        key = row["recommender"], row["group"]
+        cells.setdefault(key, []).append(numbers.number(row["value"]))
+    metrics = dict.fromkeys(row["metric"] for row in scores)
+    rows = [[*key, *texts] for key, texts in cells.items()]
+    console = output()
+    names = ["recommender", "plays", *metrics]
+    console.print(table(names, rows, needed=4, numbers_from=2))
+    for name, latency in latencies.items():
+        p50, p99 = map(numbers.number, latency.values())
+        share = numbers.percent(100 * coverage[name])
+        sentences.append(f"{name}: answers in {p50} ms, p99 {p99} ms; coverage {share}")
+    for text in sentences:
+        console.print(Text(text))
+    console.print(Text(f"{TITLE}.", style="bold"))
+
+
+def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
+    """Describe what was replayed, a sentence each."""
+    facts = plays.facts
+    familiar = len(np.unique(plays.listener[plays.is_known]))
+    sessions = "sessions unknown, as the plays have no times"
+    if plays.has_sessions:
+        sessions = f"{facts['sessions']:,} sessions"
+    yield (
+        f"{len(plays.tracks):,} plays, {facts['split']}, {sessions}; {familiar:,} listeners whom "
+        f"version {facts['version']} has learned from, {plays.listeners - familiar:,} new ones."
+    )
+    predictions = scores[0]["predictions"]
+    yield (
+        f"{predictions:,} predictions of the next play; {plays.has_next.sum() - predictions:,} "
+        "plays of the same track at once again are none."
+    )
+    barred = facts["repeat_after"]
+    latest = "all" if barred is None else f"the latest {barred}"
+    yield f"Barred from a ranking: {latest} of the session's tracks so far."
+    if facts["lacking"]:
+        yield f"Plays of tracks that the catalogue lacks, and no ranking has: {facts['lacking']:,}."
+    if facts["rejected"]:
+        yield f"Rows of the file that are no plays: {facts['rejected']:,}."
+    if facts["is_chosen"]:
+        yield "The model was chosen by what these listeners played, which flatters it a little."
+
+
+def compare(row: Mapping[str, Any]) -> str:
+    """Write the outcome of a comparison in a sentence."""
+    first, second, ratio = row["first"], row["second"], row["ratio"]
+    word = "better" if row["better"] == first else "worse"
+    outcome = f"is {word} than" if row["better"] else "is tied with"
+    limits = f"{ratio.lower:.2f} … {ratio.upper:.2f}"
+    return (
+        f"{first} {outcome} {second}: {row['metric']} {ratio.value:.2f} x ({limits})."
+    )
+
+
+def _draw(scores: Rows) -> Forest:
+    """Draw the metric that compares, by group."""
+    colours: dict[str, str] = {}
+    groups: dict[str, list[IntervalRow]] = {}
+    for row in scores:
+        if row["metric"] == COMPARED:
+            name, ends = row["recommender"], (row["lower"], row["upper"])
+            colour = colours.setdefault(name, arm_colour(len(colours)))
+            title = f"{numbers.capitalized(row['group'])}, {row['predictions']:,} predictions"
+            text = f"{numbers.number(row['value'])} ({numbers.limits(*ends)})"
+            interval = IntervalRow(name, text, row["value"], *ends, colour)
+            groups.setdefault(title, []).append(interval)
+    note = (
+        "With 95 % intervals over listeners, which are wider than those of differences."
+    )
+    return Forest(COMPARED, note, COMPARED, groups)

@@ -1,0 +1,106 @@
+"""Score rankings by what listeners played next, and compare recommenders in pairs.
+
+All metrics are sums over predictions, divided by their number; intervals are those of a bootstrap
+over listeners, the same resamples for all, so that a difference is one over the same plays:
+
+* `precision@1`, `precision@20`: the share of next plays that are the first, or among 20 tracks;
+* `mrr`: 1 / the rank of the next track, 0 where it is not among them;
+* `rest@20`: tracks of the ranking that are played in the rest of the session, divided by 20.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+
+from analysis.statistics import bootstrap
+from analysis.statistics.bootstrap import Resamples
+from analysis.statistics.effects import CONFIDENCE, Interval
+from listening_loop.replay.plays import NewestPlays
+from listening_loop.replay.traffic import METRICS
+from looplib.arrays import BoolArray, FloatArray
+
+_PLACES = (1, 2, 3, 6, 11, 21)  # in a session, from which a group begins
+_RESAMPLES = 1000
+_DIGITS = 6  # of values; later ones may differ between machines
+
+
+Rows = list[dict[str, Any]]
+"""Rows of a report's table."""
+
+
+def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
+    """Group the plays that a ranking is scored on, by what is played next and by whom.
+
+    A track that is played again at once is no prediction.
+
+    Returns:
+        A flag for each play with a next one, by the group's name; shape (plays with a next one,).
+    """
+    rows = np.flatnonzero(plays.has_next)
+    same = [plays.tracks[row] == plays.tracks[row + 1] for row in rows.tolist()]
+    is_scored = ~np.array(same, np.bool_)
+    is_repeat, is_known = plays.is_repeat[rows + 1], plays.is_known[rows]
+    groups = {
+        "all": is_scored,
+        "repeat": is_scored & is_repeat,
+        "new": is_scored & ~is_repeat,
+        "known listeners": is_scored & is_known,
+        "new listeners": is_scored & ~is_known,
+    }
+    if plays.has_sessions:
+        order = np.arange(len(plays.opens))
+        opening = np.maximum.accumulate(np.where(plays.opens, order, 0))
+        place = np.digitize((order - opening + 1)[rows], _PLACES)
+        for number, first in enumerate(_PLACES, start=1):
+            name = f"from play {first} of a session"
+            groups[name] = is_scored & (place == number)
+    return {name: flags for name, flags in groups.items() if flags.any()}
+
+
+def score(
+    plays: NewestPlays, answers: Mapping[str, Mapping[str, FloatArray]]
+) -> tuple[Rows, Rows]:
+    """Score the answers of recommenders by group, and compare them in pairs.
+
+    Returns:
+        The value of each recommender, group and metric; the differences of each pair.
+    """
+    groups = group_plays(plays)
+    metrics = METRICS if plays.has_sessions else METRICS[:-1]
+    listener = plays.listener[plays.has_next]
+    columns = list(product(answers, groups, metrics))
+    sums, counts = np.zeros((2, plays.listeners, len(columns)))
+    for column, (name, group, metric) in enumerate(columns):
+        flags = groups[group]
+        weights = answers[name][metric][flags]
+        sums[:, column] = np.bincount(listener[flags], weights, plays.listeners)
+        counts[:, column] = np.bincount(listener[flags], minlength=plays.listeners)
+    whole = bootstrap.divide(sums.sum(axis=0), counts.sum(axis=0))
+    resamples = Resamples(plays.listeners, _RESAMPLES, seed=0)
+    drawn = bootstrap.estimate(resamples, sums, counts)
+    estimates = dict(zip(columns, np.vstack([whole, drawn]).T, strict=True))
+    scores = []
+    for (name, group, metric), values_drawn in estimates.items():
+        row: dict[str, Any] = {"recommender": name, "group": group, "metric": metric}
+        row["predictions"] = int(groups[group].sum())
+        scores.append(row | vars(_interval(values_drawn)))
+    differences = []
+    for (first, second), metric in product(combinations(answers, 2), metrics):
+        a, b = estimates[first, "all", metric], estimates[second, "all", metric]
+        difference = _interval(a - b)
+        row = {"first": first, "second": second, "metric": metric}
+        row["better"] = None  # they are tied
+        if difference.excludes_zero:
+            row["better"] = first if difference.value > 0 else second
+        ratio = _interval(bootstrap.divide(a, b))
+        differences.append(row | {"difference": difference, "ratio": ratio})
+    return scores, differences
+
+
+def _interval(estimates: FloatArray) -> Interval:
+    """Make the interval of an estimate, which comes before those of the resamples."""
+    tail = (1 - CONFIDENCE) / 2
+    ends = np.quantile(estimates[1:], [tail, 1 - tail])
+    return Interval(*np.round([estimates[0], *ends], _DIGITS).tolist())

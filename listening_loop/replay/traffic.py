@@ -1,0 +1,167 @@
+"""Send plays through the service, and keep what its rankings predicted.
+
+Each listener's plays go in their order, one after the other; listeners side by side. The service
+is begun anew for each recommender, so every one of them answers the same plays. A listener's
+answers are a line of a file, written once all are there: a replay that was interrupted goes on
+with the listeners who have none.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import numpy as np
+import orjson
+from yarl import URL  # which aiohttp brings
+
+from listening_loop.errors import LoopError
+from listening_loop.replay.plays import NewestPlays
+from looplib.arrays import FloatArray
+
+LENGTH = 20  # of the rankings
+_TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # seconds, after which an answer is lost
+
+
+COMPARED = "precision@20"
+REST = "rest@20"  # unknown where sessions are
+METRICS = ("precision@1", COMPARED, "mrr", REST)
+SECONDS = "seconds"  # until the answer
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """Read the answers of each listener who has them, in the order of the listeners."""
+    whole, _, _ = file.read_bytes().rpartition(b"\n")
+    lines = map(orjson.loads, whole.splitlines())
+    return sorted(lines, key=lambda line: line["listener"])
+
+
+def read_answers(file: Path) -> tuple[dict[str, FloatArray], int]:
+    """Read the answers of all listeners from a file.
+
+    Returns:
+        The metrics and the seconds of each play with a next one; how many distinct tracks were
+        recommended.
+    """
+    lines = read_lines(file)
+    values = {
+        name: np.concatenate([np.array(line[name], float) for line in lines])
+        for name in (*METRICS, SECONDS)
+    }
+    return values, len(set().union(*(line["tracks"] for line in lines)))
+
+
+def send_plays(
+    plays: NewestPlays,
+    url: str,
+    file: Path,
+    connections: int,
+    report: Callable[[int], None],
+) -> None:
+    """Send the plays of all listeners whose answers are not in a file yet, and add them to it.
+
+    Args:
+        plays: What is sent.
+        url: Address of the service.
+        file: Takes a line for each listener.
+        connections: Requests at a time.
+        report: Is called with the number of plays that were answered.
+
+    Raises:
+        LoopError: The service does not answer, or refuses.
+    """
+    lines = read_lines(file)
+    file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    done = {line["listener"] for line in lines}
+    try:
+        asyncio.run(_send(plays, url, file, done, connections, report))
+    except* LoopError as errors:
+        raise errors.exceptions[0] from None
+
+
+async def _send(
+    plays: NewestPlays,
+    url: str,
+    file: Path,
+    done: set[int],
+    connections: int,
+    report: Callable[[int], None],
+) -> None:
+    sessions = plays.sessions()
+    queue = deque(number for number in range(len(sessions)) if number not in done)
+    sent = sum(len(session) for number in done for session in sessions[number])
+
+    async def work() -> None:
+        nonlocal sent
+        while queue:
+            listener = queue.popleft()
+            answers = await _send_listener(http, url, plays, sessions[listener])
+            with file.open("ab", buffering=0) as target:
+                target.write(orjson.dumps({"listener": listener, **answers}) + b"\n")
+            sent += sum(map(len, sessions[listener]))
+            report(sent)
+
+    async with (
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections),
+            timeout=_TIMEOUT,
+            headers={"Content-Type": "application/json"},
+        ) as http,
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(connections):
+            group.create_task(work())
+
+
+async def _send_listener(
+    http: aiohttp.ClientSession, url: str, plays: NewestPlays, sessions: list[range]
+) -> dict[str, Any]:
+    """Send the plays of a listener; the last one of a session is the `last` of the service."""
+    user = quote(str(plays.users[sessions[0].start]), safe="")
+    to_next = URL(f"{url}/next/{user}", encoded=True)
+    to_last = URL(f"{url}/last/{user}", encoded=True)
+    values: dict[str, list[float]] = {name: [] for name in (*METRICS, SECONDS)}
+    recommended: set[Any] = set()
+    for session in sessions:
+        for play in session:
+            request = {"track": plays.tracks[play], "time": plays.times[play]}
+            request["request"] = play
+            if play == session[-1]:
+                await _post(http, to_last, request)
+                continue
+            began = time.perf_counter()
+            answer = await _post(http, to_next, request | {"n": LENGTH})
+            seconds = round(time.perf_counter() - began, 6)
+            ranking = answer["tracks"]
+            following = plays.tracks[play + 1 : session.stop]
+            rank = 0
+            if following[0] in ranking:
+                rank = ranking.index(following[0]) + 1
+            rest = len(set(following).intersection(ranking)) / LENGTH
+            scored = (rank == 1, rank > 0, 1 / rank if rank else 0, rest, seconds)
+            for column, value in zip(values.values(), scored, strict=True):
+                column.append(value)
+            recommended.update(ranking)
+    return {**values, "tracks": list(recommended)}
+
+
+async def _post(
+    http: aiohttp.ClientSession, url: URL, request: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        async with http.post(url, data=orjson.dumps(request)) as response:
+            content = await response.read()
+    except (aiohttp.ClientError, OSError) as error:
+        raise LoopError(
+            f"the service stopped ({error or type(error).__name__}); the same command goes on"
+        ) from None
+    if response.status != HTTPStatus.OK:
+        reason = content.decode(errors="replace")[:200]
+        raise LoopError(f"the service refuses ({response.status}): {reason}")
+    answer: dict[str, Any] = orjson.loads(content)
+    return answer

@@ -1,0 +1,72 @@
+"""Plays of listeners who follow their own orders, and an export of the older ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.tables.columns import Reading, parse_columns
+from recsys.config import ExportConfig, NextTrackConfig, Split
+from recsys.export.export import export_run
+from recsys.ingest.pipeline import ingest
+from tests.recsys.finished import finish_run
+
+LISTENERS, TRACKS = 30, 50
+COLUMNS = "user=u,item=i,artist=a,"
+DAY = 86_400
+
+
+def write_plays(file: Path, order: str) -> Path:
+    """Write plays: sessions of a few tracks, most of which follow the one before."""
+    generator = np.random.default_rng(4)
+    rows = []
+    for session in range(12):
+        for user in range(LISTENERS):
+            track = int(generator.integers(TRACKS))
+            for place in range(int(generator.integers(1, 8))):
+                position = 100 * session + place
+                seconds = DAY * session + 200 * user + 60 * place
+                stamp = position if order == "position" else seconds
+                rows.append(f"u{user},t{track},{track % 7},{stamp}")
+                follows = generator.random() < 0.8
+                step = 3 if follows else int(generator.integers(TRACKS))
+                track = (track + step) % TRACKS
+    file.write_text("\n".join([f"u,i,a,{order}", *rows, ""]))
+    return file
+
+
+def publish(folder: Path, order: str, **options: object) -> tuple[Path, Path]:
+    """Export what was learned of plays.
+
+    Returns:
+        The file of all plays, and the folder of the export.
+    """
+    file = write_plays(folder / "plays.csv", order)
+    reading = Reading(parse_columns(f"{COLUMNS}{order}={order}"))
+    ingest([file], folder / "store", reading)
+    run = finish_run(
+        folder,
+        next_track=NextTrackConfig(),
+        split=Split(kind="newest", holdout=0.25),
+    )
+    config = ExportConfig(publish_anyway=True, **options)
+    export_run(run, folder / "export", config)
+    return file, folder / "export"
+
+
+@pytest.fixture(scope="session")
+def older(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], tuple[Path, Path]]:
+    """Publish what the older plays teach, once for each order."""
+    made: dict[str, tuple[Path, Path]] = {}
+
+    def make(order: str) -> tuple[Path, Path]:
+        if order not in made:
+            folder = tmp_path_factory.mktemp(order)
+            split = Split(kind="time", holdout=0.25) if order == "timestamp" else None
+            made[order] = publish(folder, order, learn_from="training", split=split)
+        return made[order]
+
+    return make

@@ -1,0 +1,182 @@
+"""`listening-loop replay`: what it sends, scores and refuses."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from listening_loop.command import main
+from tests.botify.exports import edit_manifest
+from tests.botify.redis_server import shared_server
+from tests.listening_loop.replay.conftest import COLUMNS, publish, write_plays
+from tests.waiting import wait_until
+
+Older = Callable[[str], tuple[Path, Path]]
+RECOMMENDERS = ("in_order", "next_track", "sticky_artist")
+
+
+def words(
+    order: str,
+    file: Path,
+    export: Path,
+    out: Path,
+    *more: str,
+    names: Sequence[str] = RECOMMENDERS,
+) -> list[str]:
+    asked = [word for name in names for word in ("--recommender", name)]
+    paths = ["replay", str(file), "--published", str(export), "--out", str(out)]
+    columns = ["--columns", f"{COLUMNS}{order}={order}"]
+    return [*paths, *columns, *asked, "--set", "repeat_after=1", *more]
+
+
+def report_of(out: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return report
+
+
+def sessions_by_hand(file: Path, latest: dict[str, int]) -> dict[str, list[list[str]]]:
+    """Split the plays after a moment into sessions, by listener."""
+    sessions: dict[str, list[list[str]]] = defaultdict(list)
+    before: dict[str, int] = {}
+    after = max(latest.values()) / 1000
+    table = csv.DictReader(file.read_text().splitlines())
+    rows = sorted(table, key=lambda row: int(row["timestamp"]))
+    for row in rows:
+        user, stamp = row["u"], int(row["timestamp"])
+        if stamp > after:
+            if stamp - before.get(user, 0) > 1800:
+                sessions[user].append([])
+            before[user] = stamp
+            sessions[user][-1].append(row["i"])
+    return sessions
+
+
+@pytest.mark.dask
+def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
+    older: Older, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, export = older("timestamp")
+    assert main(words("timestamp", file, export, tmp_path)) == 0
+    assert "A prediction of what people played without us, not a lift" in (
+        capsys.readouterr().out
+    )
+    lines = (export / "current/recommendations.jsonl").read_text().splitlines()
+    lists = {line["user"]: line["tracks"] for line in map(json.loads, lines)}
+    with np.load(export / "current/latest.npz") as arrays:
+        latest = dict(zip(arrays["users"], arrays["latest"].tolist(), strict=True))
+    ranks, rest = [], []
+    for user, sessions in sessions_by_hand(file, latest).items():
+        for session in sessions:
+            for place, (heard, following) in enumerate(pairwise(session)):
+                ranking = [track for track in lists[user] if track != heard][:20]
+                if heard != following:
+                    is_hit = following in ranking
+                    ranks.append(ranking.index(following) + 1 if is_hit else np.inf)
+                    rest.append(len(set(session[place + 1 :]).intersection(ranking)))
+    report = report_of(tmp_path)
+    scored = [
+        row
+        for row in report["scores"]
+        if (row["recommender"], row["group"]) == ("in_order", "all")
+    ]
+    values = {row["metric"]: row["value"] for row in scored}
+    inverse = 1 / np.array(ranks)
+    assert scored[0]["predictions"] == len(ranks)
+    assert values == pytest.approx(
+        {
+            "precision@1": np.mean(inverse == 1),
+            "precision@20": np.mean(inverse > 0),
+            "mrr": inverse.mean(),
+            "rest@20": np.mean(rest) / 20,
+        },
+        abs=1e-6,
+    )
+    compared = report["comparisons"][:4]
+    assert {row["better"] for row in compared} == {"next_track"}
+
+
+@pytest.mark.slow
+@pytest.mark.dask
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("order", ["timestamp", "position"])
+def test_the_same_plays_give_the_same_bytes_after_a_kill_and_on_redis(
+    older: Older, tmp_path: Path, order: str
+) -> None:
+    file, export = older(order)
+    one, killed, shared = (tmp_path / name for name in ("one", "killed", "shared"))
+    assert main(words(order, file, export, one, "--connections", "1")) == 0
+    redis = ("--set", f"redis_url={shared_server().url}", "--set", "processes=2")
+    assert main(words(order, file, export, shared, *redis)) == 0
+    argv = [sys.executable, "-m", "listening_loop.command"]
+    argv += words(order, file, export, killed, "--connections", "2")
+    with subprocess.Popen(argv) as process:
+        pattern = "answers/*/next_track.jsonl"
+        wait_until(
+            lambda: any(file.stat().st_size for file in killed.glob(pattern)),
+            "answers",
+            [process],
+        )
+        process.kill()
+    (answers,) = killed.glob(pattern)
+    with answers.open("ab") as file_of_answers:
+        file_of_answers.write(b'{"listener": 3, "ra')  # torn
+    assert main(words(order, file, export, killed)) == 0
+    for name in ("report.json", "report.html"):
+        expected = (one / name).read_bytes()
+        assert (killed / name).read_bytes() == expected
+        assert (shared / name).read_bytes() == expected
+    report = report_of(one)
+    assert (report["replay"]["sessions"] is None) == (order == "position")
+
+
+def test_what_cannot_be_replayed_is_refused(
+    older: Older, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, export = older("position")
+    out = tmp_path / "out"
+
+    def refusal(arguments: list[str]) -> str:
+        assert main(arguments) == 2
+        return capsys.readouterr().err
+
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("u,i\nu1,t1\nu1,t2\nu2,t1\n")
+    unordered = ["replay", str(pairs), "--published", str(export)]
+    unordered += ["--columns", "user=u,item=i", "--recommender", "in_order"]
+    problem = refusal(unordered)
+    assert "neither timestamp= nor position=" in problem
+    nobody = words("position", file, export, out, names=["in_order", "nobody"])
+    assert "no such recommender" in refusal(nobody)
+    everything, learned = publish(tmp_path, "position")
+    assert "has learned from 100.0% of the plays" in refusal(
+        words("position", everything, learned, out)
+    )
+    of_times = write_plays(tmp_path / "times.csv", "timestamp")
+    problem = refusal(words("timestamp", of_times, export, out))
+    assert "without timestamps" in problem
+    edit_manifest(learned / "current", files={})
+    problem = refusal(words("position", file, learned, out, names=["next_track"]))
+    assert "--recommender next_track reads next_track.npz, which" in problem
+
+
+def test_new_listeners_are_told_apart_and_tracks_that_are_not_there_counted(
+    older: Older, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, export = older("position")
+    grown = tmp_path / "grown.csv"
+    rows = "u1,unheard,0,5000\nu1,t3,0,5001\nnobody,t1,0,1\nnobody,t4,0,2\n"
+    grown.write_text(file.read_text() + rows)
+    out = tmp_path / "out"
+    assert main(words("position", grown, export, out, names=["in_order"])) == 0
+    printed = capsys.readouterr().out
+    assert "that the catalogue lacks, and no ranking has: 1." in printed
+    assert "1 new ones" in printed
+    assert "new listeners" in {row["group"] for row in report_of(out)["scores"]}
