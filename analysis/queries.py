@@ -174,12 +174,6 @@ def materialize(
     connection.execute(made, values)
 
 
-def replace(connection: Connection, table: str, rows: Rows) -> None:
-    """Keep rows as a table, instead of one of that name."""
-    connection.execute(f"DROP TABLE IF EXISTS {table}")
-    rows.create(table)
-
-
 def use_one_thread(connection: Connection) -> None:
     """Let sums of floats be in the order of their rows from now on."""
     connection.execute("SET threads = 1")

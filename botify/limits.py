@@ -36,7 +36,7 @@ class LimitedThreads:
         self._waiting = 0
         self._mean_s = 0.0  # that a request takes
 
-    async def run(self, answer: Callable[[Any], Any], request: object) -> Any:  # noqa: ANN401  an answer
+    async def run(self, answer: Callable[[Any], Any], request: object) -> Any:  # noqa: ANN401
         """Have a thread answer a request.
 
         Raises:
@@ -56,7 +56,7 @@ class LimitedThreads:
         """Wait for the requests under way; none may come after."""
         self._pool.shutdown()
 
-    def _time(self, answer: Callable[[Any], Any], request: object) -> Any:  # noqa: ANN401  an answer
+    def _time(self, answer: Callable[[Any], Any], request: object) -> Any:  # noqa: ANN401
         start_s = time.perf_counter()
         try:
             return answer(request)

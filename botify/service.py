@@ -230,7 +230,11 @@ class Service:
                 f"recommender: {name} needs {' and '.join(missing)}, which version "
                 f"{model.version} lacks or no arm reads"
             )
-        return recommender.draw(model, query, self._find_rng(query))
+        try:
+            return recommender.draw(model, query, self._find_rng(query))
+        except Exception as error:  # noqa: BLE001  whatever a version makes it raise
+            self._note_failure(name, error)
+            return UNKNOWN
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""

@@ -13,8 +13,8 @@ from botify.recommenders.base import (
     take_best,
     take_first,
 )
-from looplib.arrays import NO_TRACK
-from looplib.next_track_file import LATEST
+from looplib.arrays import NO_TRACK, AnyFloatArray, AnyIntArray
+from looplib.next_track_file import LATEST, find_followers
 
 # Of `session_als`; chosen and not tuned.
 _RANK_WEIGHT = 0.25  # of a rank in the list against the session
@@ -75,13 +75,20 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     next_track = model.get(NEXT_TRACK)
     if next_track is None:
         return UNKNOWN
-    near, after_last, listened = next_track
-    latest = enumerate(reversed(query.tracks[-LATEST:]), start=1)
-    parts = [(near.find(track), ago) for ago, track in latest if track != NO_TRACK]
+    near, after_last, listened, plays = next_track
+    latest = [
+        (track, 1 / ago)
+        for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1)
+        if track != NO_TRACK
+    ]
+    parts: list[tuple[tuple[AnyIntArray, AnyFloatArray], float]]
+    parts = [(near.find(track), weight) for track, weight in latest]
+    played, values = plays.find(query.user)
+    parts.append(((played, find_followers(played, values, latest)), 1.0))
     last = query.tracks[-1] if query.tracks else NO_TRACK
-    parts += [(after_last.find(last), 1), (listened.find(query.user), 1)]
+    parts += [(after_last.find(last), 1.0), (listened.find(query.user), 1.0)]
     tracks = np.concatenate([tracks for (tracks, _), _ in parts])
-    added = np.concatenate([scores / ago for (_, scores), ago in parts])
+    added = np.concatenate([scores * weight for (_, scores), weight in parts])
     candidates, position = np.unique(tracks, return_inverse=True)
     scores = np.bincount(position, added)
     order = np.argsort(-scores, kind="stable")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from analysis.store import Store
 from looplib.next_track_file import FILE_NAME, PARTS
@@ -58,8 +59,14 @@ def write_next_track(
     if is_published:
         model = NextTrackModel(section).fit(sessions, threads=threads)
         arrays = {"tracks": tracks, "users": users}
-        parts = zip(PARTS, model.combine(compared.weights), strict=True)
-        for name, part in parts:
+        weight = compared.weights.followed
+        plays = model.plays.select(np.full(len(model.is_later), weight > 0))
+        values = weight * model.is_later[: len(plays.tracks)]
+        in_order = csr_matrix(
+            (values, plays.tracks, plays.indptr), model.listener.shape
+        )
+        parts = (*model.combine(compared.weights), in_order)
+        for name, part in zip(PARTS, parts, strict=True):
             arrays[f"{name}_counts"] = np.diff(part.indptr)
             arrays[f"{name}_tracks"] = part.indices
             arrays[f"{name}_values"] = part.data.astype(np.float32)

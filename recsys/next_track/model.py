@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
 
 from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
-from looplib.next_track_file import LATEST
+from looplib.next_track_file import LATEST, find_followers
 from recsys.config import NextTrackConfig
 from recsys.dataset.interactions import UNKNOWN_ARTIST
 from recsys.models.activation import activation, sum_plays
@@ -50,6 +50,7 @@ class PartWeights:
     second: float = 0.0  # what is near to what is near
     last_artist: float = 0.0  # the artist once more, of the last track alone
     follows: float = 0.0  # right after the last track
+    followed: float = 0.0  # in the listener's earlier sessions
     listener: float = 0.1
 
 
@@ -100,7 +101,9 @@ class NextTrackModel:
         same = near.data * (artists[row] == artists[near.indices])
         self.same = csr_matrix((same, near.indices, near.indptr), near.shape)
 
-        plays = sessions.plays
+        self.plays = plays = sessions.plays
+        self.is_later = np.ones(len(plays.tracks), np.float32)
+        self.is_later[sessions.indptr[:-1]] = 0
         activations = sum_plays(plays, activation(plays, _DECAY), tracks)
         self.listener = _add_to_one(nearest(activations, itself, keep, threads))
 
@@ -114,7 +117,7 @@ class NextTrackModel:
     def combine(
         self, weights: PartWeights
     ) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
-        """Add up the parts with their weights.
+        """Add up the parts with their weights, but for what followed.
 
         Returns:
             The scores by each of the latest tracks, and what the last one adds, both of shape
@@ -127,15 +130,45 @@ class NextTrackModel:
         near, last, listener = map(_without_zeros, parts)
         return near, last, listener
 
-    def recommend(self, prefixes: Prefixes, k: int, weights: PartWeights) -> Int32Array:
-        """Recommend what each session has not heard, shape (prefixes, k)."""
+    def follow(self, prefixes: Prefixes) -> csr_matrix:
+        """Score what followed the latest tracks before, shape (prefixes, tracks)."""
+        latest = prefixes.latest
+        plays = self.plays
+        rows = []
+        columns = []
+        scores = []
+        for row, listener in enumerate(prefixes.listeners):
+            span = slice(plays.indptr[listener], plays.indptr[listener + 1])
+            cues = slice(latest.indptr[row], latest.indptr[row + 1])
+            pairs = zip(latest.indices[cues], latest.data[cues], strict=True)
+            tracks = plays.tracks[span]
+            added = find_followers(tracks, self.is_later[span], pairs)
+            is_added = added > 0
+            columns.append(tracks[is_added])
+            scores.append(added[is_added])
+            rows.append(np.full(is_added.sum(), row))
+        positions = (np.concatenate(rows), np.concatenate(columns))
+        return csr_matrix((np.concatenate(scores), positions), latest.shape)
+
+    def recommend(
+        self, prefixes: Prefixes, k: int, weights: PartWeights, followed: csr_matrix
+    ) -> Int32Array:
+        """Recommend what each session has not heard, shape (prefixes, k).
+
+        Args:
+            prefixes: The sessions.
+            k: Tracks of a list.
+            weights: Of the parts.
+            followed: What `follow` returns of the prefixes.
+        """
         near, last, listener = self.combine(weights)
         rows = np.arange(len(prefixes.target))
         positions = (rows, prefixes.listeners)
         shape = (len(rows), listener.shape[0])
         is_of = csr_matrix((np.ones(len(rows)), positions), shape)
-        left = hstack([prefixes.latest, prefixes.last, is_of], "csr")
-        right = vstack([near, last, listener], "csr")
+        itself = identity(len(rows), format="csr")
+        left = hstack([prefixes.latest, prefixes.last, is_of, itself], "csr")
+        right = vstack([near, last, listener, weights.followed * followed], "csr")
         return top_products(left, right, k, self.threads, prefixes.heard)[0]
 
 

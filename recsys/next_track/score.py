@@ -72,7 +72,7 @@ def compare(
     validated = NextTrackModel(config).fit(older, threads=threads)
     weights = _choose_weights(validated, asked_newest)
     model = NextTrackModel(config).fit(train, threads=threads)
-    lists = {NAME: model.recommend(asked, K, weights)}
+    lists = {NAME: model.recommend(asked, K, weights, model.follow(asked))}
     lists |= _simple_rules(train, asked, model)
     metrics, best_rule, ratio = _summarise(asked, lists, seed)
     return Comparison(weights, sessions, len(asked.target), metrics, best_rule, ratio)
@@ -98,10 +98,12 @@ def _ask(
 def _choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
     """Choose one weight after the other by the sum of both metrics."""
     best = PartWeights()
+    followed = model.follow(asked)
 
     @cache
     def worth(weights: PartWeights) -> float:
-        is_hit, reciprocal = asked.find_hits(model.recommend(asked, K, weights))
+        lists = model.recommend(asked, K, weights, followed)
+        is_hit, reciprocal = asked.find_hits(lists)
         return float(is_hit.sum() + reciprocal.sum())
 
     for _ in range(_ROUNDS):

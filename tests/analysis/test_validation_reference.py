@@ -134,7 +134,7 @@ popularities = st.dictionaries(track_ids, st.integers(0, TRAINING_LISTENERS))
 
 
 @given(heldouts, lists_of_users, popularities)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_sql_equals_the_definitions_in_plain_python(
     heldout: Heldout, lists: Lists, popularity: dict[int, int]
 ) -> None:

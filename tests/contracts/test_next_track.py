@@ -110,6 +110,18 @@ def own_by_hand(plays: pd.DataFrame, user: str) -> dict[str, float]:
     return own
 
 
+def followed_by_hand(plays: pd.DataFrame, user: str, track: str) -> dict[str, float]:
+    """Count what the listener played up to five plays after a track, in a session."""
+    followed: dict[str, float] = defaultdict(float)
+    sessions = plays[plays["u"] == user].sort_values("ts").groupby("s")["i"].agg(list)
+    for heard in sessions:
+        for at in range(len(heard)):
+            if heard[at] == track:
+                for distance, other in enumerate(heard[at + 1 : at + 6], start=1):
+                    followed[other] += 1 / distance
+    return followed
+
+
 def shares(parts: Mapping[Any, float]) -> dict[str, float]:
     return {name: part / sum(parts.values()) for name, part in parts.items()}
 
@@ -131,6 +143,10 @@ def score_by_hand(
             (weights["same"] / ago, near_same),
             (weights["artist"] / ago, shares(fans[same].to_dict())),
             (weights["second"] / ago, shares(second_by_hand(sessions, track))),
+            (
+                weights["followed"] / ago,
+                shares(followed_by_hand(plays, user, track)),
+            ),
         ]
         if ago == 1:
             follows = near_by_hand(sessions, track, window=2, backward=0)

@@ -156,7 +156,6 @@ def test_no_track_is_heard_again_and_every_acknowledged_event_is_logged() -> Non
         settings=settings(
             max_examples=15,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -22,7 +22,7 @@ def test_a_window_has_a_day_for_each_session_of_a_listener(
     assert window_ms(sessions, listeners) == days * DAY_MS
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 10**6),
     listeners=st.integers(1, 8),

@@ -78,7 +78,7 @@ def _world(seed: int) -> World:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), sessions=st.integers(1, 12))
 def test_sessions_side_by_side_go_as_the_reference_says(
     seed: int, sessions: int

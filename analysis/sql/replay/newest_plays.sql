@@ -1,5 +1,6 @@
 -- One row per play that an export has not learned from, by listener, who began earliest first, each in the order of the plays.
 -- Where plays have times, these are later than all that the export has learned from, else later than all of their listener.
+-- A copy of a play, at the same moment and in the same session, counts once.
 -- Sessions are those of the file, or else end after more than half an hour of silence; where only positions are known, one a listener.
 -- $has_moments  BOOLEAN, timestamps are moments, else positions
 -- $has_share    BOOLEAN, the weight is the share of the track that was heard
@@ -12,14 +13,19 @@
 --   opens      UTINYINT, 1 where it begins a session
 --   is_repeat  UTINYINT, 1 where the file has an earlier play of the track by the listener
 --   is_known   UTINYINT, 1 where the export has learned from plays of the listener
-WITH ordered AS (
+WITH plays AS (
+    SELECT DISTINCT ON (user, track, timestamp, session) *
+    FROM checked
+    WHERE reason IS NULL
+    ORDER BY user, track, timestamp, session, position, source, row
+),
+ordered AS (
     SELECT
         user, track, weight, timestamp, session, latest,
         row_number() OVER (PARTITION BY user ORDER BY timestamp, session, position, source, row) AS ordinal,
         row_number() OVER (PARTITION BY user, track ORDER BY timestamp, session, position, source, row) > 1 AS is_repeat
-    FROM checked
+    FROM plays
     LEFT JOIN learned USING (user)
-    WHERE reason IS NULL
 ),
 newest AS (
     SELECT *, min(timestamp) OVER (PARTITION BY user) AS began

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
@@ -36,7 +36,6 @@ def columns_of(row: np.ndarray) -> list[int]:
     return [int(column) for column in row if column != NO_TRACK]
 
 
-@settings(deadline=None)  # the first example compiles
 @given(seed=st.integers(0, 500), k=st.integers(1, 12), threads=st.integers(1, 2))
 def test_the_best_of_a_product_are_those_of_the_dense_one(
     seed: int, k: int, threads: int

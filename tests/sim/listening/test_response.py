@@ -7,7 +7,7 @@ from looplib.randomness import make_generator
 from sim.listening.response import dot_rows
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), dimensions=st.integers(1, 70))
 def test_a_product_is_the_same_whatever_is_beside_it(
     seed: int, dimensions: int

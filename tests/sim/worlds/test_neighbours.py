@@ -7,7 +7,7 @@ from looplib.randomness import make_generator
 from sim.worlds.neighbours import nearest_tracks
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6), tracks=st.integers(1, 3000), count=st.integers(1, 12)
 )
