@@ -79,6 +79,9 @@ class FactorModel:
 
         Of ALS the matrix that its `recalculate_user` takes has confidences: `unobserved_weight +
         alpha x weight`, divided by `unobserved_weight`.
+
+        Raises:
+            Error: The factors are of a class of another library.
         """
         if isinstance(self.config, AlsConfig):
             weight = self.config.unobserved_weight
@@ -89,6 +92,8 @@ class FactorModel:
             }
         else:
             path, params = self.config[CLASS], select_params(self.config)
+            if not path.startswith("implicit."):
+                raise UserError(f"to_implicit: {path} is no class of implicit")
         model = make(path, params, csr_matrix(np.zeros((1, 1), np.float32)))
         model.user_factors = self.user_factors
         model.item_factors = self.item_factors

@@ -150,7 +150,10 @@ def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:
             state = _refit_in_blocks(export, fitted, client, report)
         threads = usable_cores()
         split = export.split
-        return fit_trial(fitted, export.dataset, split, threads, state, report)
+        try:
+            return fit_trial(fitted, export.dataset, split, threads, state, report)
+        except ImportError as error:  # of a class of another package
+            raise SearchError(str(error)) from None
 
 
 def _refit_in_blocks(

@@ -106,7 +106,7 @@ class External(SimilarityModel):
         """
         load_class(self.path)
         super().fit(train, seed=seed, threads=threads)
-        matrix = train.matrix
+        matrix = train.matrix.copy()  # that is mapped from the disk
         with self._library():
             fitted = make(self.path, self._params, matrix, seed=seed, threads=threads)
             scores = fit_object(fitted, matrix, seed, threads)
@@ -158,12 +158,12 @@ class External(SimilarityModel):
         lists = np.empty((len(listeners), min(k, matrix.shape[1])), np.int32)
         for first in range(0, len(listeners), _ROWS):
             rows = listeners[first : first + _ROWS]
+            heard = matrix[rows].toarray() > 0
             with self._library():
                 scores = _check(score(rows), len(rows), is_finite=False).copy()
-            heard = matrix[rows].toarray() > 0
-            if pool != "all":
-                scores[heard == (pool == "new")] = -np.inf
-            scores[~heard.any(axis=1)] = -np.inf
+                if pool != "all":
+                    scores[heard == (pool == "new")] = -np.inf
+                scores[~heard.any(axis=1)] = -np.inf
             lists[rows] = _take_best(scores, lists.shape[1])
         return lists if pool == "repeat" else self.fill_up(lists)
 
@@ -236,7 +236,7 @@ class ResumedExternal(IterativeModel, External):
                     for part in (done, done + 1)
                 ]
                 fitted.iterations = bounds[1] - bounds[0]
-                fit_object(fitted, self.train.matrix, 0, self.threads)
+                fit_object(fitted, self.train.matrix.copy(), 0, self.threads)
                 self.adopt(fitted)
             self.state = {**self.state, "iterations": done + 1, **vars(self.factors)}
         return self

@@ -26,7 +26,6 @@ Scores = Callable[[IntArray], AnyArray]
 # what libraries call a seed and a number of threads
 _SEEDS = ("random_state", "random_seed", "seed")
 _THREADS = ("num_threads", "n_threads")
-_PAIRS = ("user_id", "item_id")  # columns of RecTools and LensKit
 
 
 def load_class(path: str) -> Callable[..., Any]:
@@ -86,8 +85,11 @@ def check_class(name: str, path: str, params: Mapping[str, Any]) -> object:
     except ImportError as error:
         raise SearchError(f"models.{name}.class: {error}") from None
     except Exception as error:  # noqa: BLE001  of any kind, by any library
+        reason = " ".join(str(error).split())
         takes = ", ".join(sorted(_accepted(load_class(path))))
-        raise SearchError(f"models.{name}: {path}: {error}; it takes {takes}") from None
+        raise SearchError(
+            f"models.{name}: {path}: {reason}; it takes {takes}"
+        ) from None
     if not any(hasattr(made, method) for method in ("fit", "learn", "train")):
         raise SearchError(f"models.{name}.class: {path} has no fit, learn or train")
     return made
@@ -149,7 +151,7 @@ def fit_object(
     if hasattr(fitted, "learn"):
         fitted.learn()
     elif hasattr(fitted, "from_params"):
-        return _fit_rectools(fitted, matrix)
+        _fit_rectools(fitted, matrix)
     elif hasattr(fitted, "fit"):
         takes_progress = "show_progress" in inspect.signature(fitted.fit).parameters
         fitted.fit(matrix, **({"show_progress": False} if takes_progress else {}))
@@ -158,25 +160,20 @@ def fit_object(
     return None
 
 
-def _fit_rectools(fitted: Any, matrix: csr_matrix) -> Scores | None:  # noqa: ANN401
-    import pandas as pd
+def _fit_rectools(fitted: Any, matrix: csr_matrix) -> None:  # noqa: ANN401
     from rectools.dataset import Dataset, IdMap, Interactions
 
-    pairs = matrix.tocoo()
-    frame = pd.DataFrame(dict(zip(_PAIRS, (pairs.row, pairs.col), strict=True)))
-    frame = frame.assign(weight=pairs.data, datetime=pd.Timestamp(0))
+    frame = _to_frame(matrix).assign(datetime=0)
     ids = [IdMap(np.arange(size)) for size in matrix.shape]
-    data = Dataset(*ids, Interactions(frame))
-    fitted.fit(data)
-    if hasattr(fitted, "get_vectors"):
-        return None
+    fitted.fit(Dataset(*ids, Interactions(frame)))
 
-    def scores(rows: IntArray) -> AnyArray:
-        best = fitted.recommend(rows, data, k=matrix.shape[1], filter_viewed=False)
-        row = np.searchsorted(rows, best["user_id"])
-        return _fill(len(rows), matrix, row, best["item_id"], best["score"])
 
-    return scores
+def _to_frame(matrix: csr_matrix) -> Any:  # noqa: ANN401  a data frame
+    import pandas as pd
+
+    pairs = matrix.tocoo()
+    columns = {"user_id": pairs.row, "item_id": pairs.col, "weight": pairs.data}
+    return pd.DataFrame(columns)
 
 
 def _fit_lenskit(
@@ -187,16 +184,13 @@ def _fit_lenskit(
 ) -> Scores:
     os.environ.setdefault("LK_NUM_THREADS", str(threads))
     os.environ.setdefault("LK_NUM_BACKEND_THREADS", str(threads))
-    import pandas as pd
     from lenskit.data import DatasetBuilder, ItemList, RecQuery
     from lenskit.training import TrainingOptions
 
-    pairs = matrix.tocoo()
-    frame = pd.DataFrame(dict(zip(_PAIRS, (pairs.row, pairs.col), strict=True)))
     builder = DatasetBuilder()
     for kind, size in zip(("user", "item"), matrix.shape, strict=True):
         builder.add_entities(kind, np.arange(size))
-    frame["count"] = pairs.data
+    frame = _to_frame(matrix).rename(columns={"weight": "count"})
     builder.add_interactions("play", frame, entities=["user", "item"], default=True)
     data = builder.build()
     fitted.train(data, TrainingOptions(rng=seed))
@@ -220,7 +214,9 @@ def read_arrays(fitted: object) -> tuple[Any, Any, Any]:
         return (*fitted.get_vectors(), None)
     users = _read(fitted, ("user_factors", "get_user_embedding", "user_embeddings"))
     items = _read(fitted, ("item_factors", "get_item_embedding", "item_embeddings"))
-    similarity = _read(fitted, ("similarity", "W", "weight", "weights", "sim_matrix"))
+    similarity = _read(fitted, ("similarity", "W", "weights"))
+    if hasattr(fitted, "weight"):  # RecTools' EASE: a row for each track that is scored
+        similarity = fitted.weight.T
     return users, items, similarity
 
 
@@ -241,19 +237,10 @@ def score_tracks(fitted: Any, matrix: csr_matrix) -> Scores:  # noqa: ANN401  of
     options = {"N": matrix.shape[1], "filter_already_liked_items": False}
 
     def recommend(rows: IntArray) -> AnyArray:
-        best, values = fitted.recommend(rows, matrix[rows], **options)
-        row = np.repeat(np.arange(len(best)), np.shape(best)[1])
-        return _fill(len(best), matrix, row, np.ravel(best), np.ravel(values))
+        best, values = map(np.asarray, fitted.recommend(rows, matrix[rows], **options))
+        scores = np.full((len(rows), matrix.shape[1]), -np.inf, np.float32)
+        row, rank = np.nonzero(best >= 0)
+        scores[row, best[row, rank]] = values[row, rank]
+        return scores
 
     return recommend
-
-
-def _fill(
-    rows: int, matrix: csr_matrix, row: AnyArray, track: AnyArray, value: AnyArray
-) -> AnyArray:
-    """Fill an array of scores, shape (rows, tracks); -inf where there is none."""
-    scores = np.full((rows, matrix.shape[1]), -np.inf, np.float32)
-    is_there = np.asarray(track) >= 0
-    places = (np.asarray(row)[is_there], np.asarray(track)[is_there])
-    scores[places] = np.asarray(value)[is_there]
-    return scores

@@ -1,9 +1,12 @@
 """A fitted model of `implicit`, published without a store, and one that a search found."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import implicit
+import implicit.als
+import implicit.bpr
+import implicit.lmf
 import numpy as np
 import orjson
 import pytest
@@ -82,11 +85,21 @@ def test_ids_that_do_not_fit_are_refused(
 @pytest.mark.slow
 def test_a_class_is_searched_exported_and_taken_away(tmp_path: Path) -> None:
     store = make_plays_store(tmp_path, random_plays(3))
-    models = {
+    models: dict[str, Any] = {
         "bpr": (implicit.bpr.BayesianPersonalizedRanking, {"factors": [4, 8]}),
         "ease": ("irspack.DenseSLIMRecommender", {"reg": [1.0, 50.0]}),
+        "rp3": ("irspack.RP3betaRecommender", {"top_k": 9}),
+        "their_als": (implicit.als.AlternatingLeastSquares, {"factors": 4}),
+        "lmf": (implicit.lmf.LogisticMatrixFactorization, {"factors": 4}),
         "als": {"factors": 4},
     }
+    for name in ("BM25", "TFIDF", "Cosine"):
+        path = f"implicit.nearest_neighbours.{name}Recommender"
+        models[name] = {"class": path, "K": [5, 20]}
+    if find_spec("rectools"):
+        models["rectools"] = ("rectools.models.EASEModel", {"regularization": 9.0})
+    if find_spec("lenskit"):
+        models["lenskit"] = ("lenskit.knn.EASEScorer", {"regularization": 9.0})
     with without_processes():
         run = ll.search(
             store,
@@ -98,7 +111,8 @@ def test_a_class_is_searched_exported_and_taken_away(tmp_path: Path) -> None:
             run=tmp_path / "run",
         )
         board = run.leaderboard
-        assert {"bpr", "ease", "als"} <= {*board["model"]}
+        assert {*models} <= {*board["model"]}
+        assert not board["state"].eq("failed").any()
         assert {*board.loc[board["model"] == "ease", "iteration"]} == {0}
         only = ll.search(
             store,

@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,15 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from looplib.arrays import NO_TRACK, AnyFloatArray
+from recsys.cluster.cluster import Cluster
+from recsys.cluster.config import ClusterConfig
 from recsys.dataset.interactions import Interactions
 from recsys.errors import SearchError, TrialError
 from recsys.models.external import External, ResumedExternal, describe_class
 from recsys.models.factors import Pool
 from recsys.models.libraries import describe_code
 from recsys.models.registry import find_kind, read_models
+from recsys.search.trials import Checkpoint, plan_trials
 
 # libraries convert matrices of their own, and call what is deprecated
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -123,7 +128,6 @@ def test_lists_of_irspack_are_those_of_its_scores(
     [
         ("rectools.models.EASEModel", {"regularization": 50.0}),
         ("rectools.models.ImplicitALSWrapperModel", {"model.factors": 8}),
-        ("rectools.models.PopularModel", {}),
     ],
 )
 def test_lists_of_rectools_are_those_of_its_recommend(
@@ -294,3 +298,20 @@ def test_another_source_or_version_is_another_code(
     assert describe_code(BPR) == "implicit 0.7.3"
     monkeypatch.setattr("recsys.models.libraries.version", lambda _: "0.8")
     assert describe_code(BPR) == "implicit 0.8"
+
+
+def test_a_fit_on_a_gpu_needs_a_worker_that_has_one() -> None:
+    axes = read_models({"mine": {"class": BPR, "use_gpu": True}})
+    described = {"mine": describe_class("mine", axes["mine"], 3)}
+    (trial,) = plan_trials(described, {}, "data", seed=1)
+    step = Checkpoint(trial, 0)
+    assert step.resources == {"GPU": 1}
+    cluster = Cluster(ClusterConfig(), ExitStack())
+    workers: dict[str, Any] = {"tcp://a": {"resources": {}}}
+    vars(cluster)["_client"] = SimpleNamespace(
+        nthreads=lambda: {"tcp://a": 1},
+        scheduler=None,
+        scheduler_info=lambda n_workers: {"workers": workers},  # noqa: ARG005  Dask's
+    )
+    with pytest.raises(SearchError, match="no worker has a GPU; start one where there"):
+        list(cluster.run_ready(print, lambda: {step: ()}))
