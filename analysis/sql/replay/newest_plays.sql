@@ -44,7 +44,7 @@ SELECT
         ) AS UTINYINT
     ) AS opens,
     CAST(is_repeat AS UTINYINT) AS is_repeat,
-    CAST(latest IS NOT NULL AS UTINYINT) AS is_known
+    CAST(coalesce(latest, -1) >= 0 AS UTINYINT) AS is_known
 FROM newest
 WINDOW in_order AS (PARTITION BY user ORDER BY ordinal)
 ORDER BY began, user, ordinal
