@@ -22,7 +22,7 @@ from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
 from botify.model.versions import Versions, load_version
-from botify.recommenders.base import UNKNOWN, Drawn, Query
+from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender
 from botify.recommenders.registry import (
     load_recommenders,
     missing_artifacts,
@@ -199,7 +199,8 @@ class Service:
             BodyError: There is no such recommender, or it lacks what it reads.
         """
         model = self.versions.model
-        candidates = request.candidates
+        candidates, name = request.candidates, request.recommender
+        recommender = self._find_recommender(model, name) if name else None
         if not request.length:  # the catalogue has none of the candidates
             return []
         query = Query(
@@ -212,15 +213,17 @@ class Service:
             candidates=None if candidates is None else np.array(candidates),
         )
         tracks = model.recommendations.list_of(query.user)
-        if request.recommender:
-            drawn = self._draw(model, query, request.recommender)
-            tracks = [drawn.track, *drawn.following]
-            if drawn.track == NO_TRACK:
-                tracks = []
+        if recommender:
+            try:
+                drawn = recommender.draw(model, query, self._find_rng(query))
+            except Exception as error:  # noqa: BLE001  whatever a version makes it raise
+                self._note_failure(str(name), error)
+                drawn = UNKNOWN
+            tracks = [t for t in (drawn.track, *drawn.following) if t != NO_TRACK]
         ranked = [*filter(query.allows, [*tracks, *model.popular]), *(candidates or ())]
         return self._rank(model, ranked, request.length, request.rules)
 
-    def _draw(self, model: ServedModel, query: Query, name: str) -> Drawn:
+    def _find_recommender(self, model: ServedModel, name: str) -> Recommender:
         recommender = load_recommenders().get(name)
         if recommender is None:
             allowed = ", ".join(load_recommenders())
@@ -230,11 +233,7 @@ class Service:
                 f"recommender: {name} needs {' and '.join(missing)}, which version "
                 f"{model.version} lacks or no arm reads"
             )
-        try:
-            return recommender.draw(model, query, self._find_rng(query))
-        except Exception as error:  # noqa: BLE001  whatever a version makes it raise
-            self._note_failure(name, error)
-            return UNKNOWN
+        return recommender
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""

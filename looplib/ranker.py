@@ -1,6 +1,6 @@
 """Describe the tracks that a listener may play next, by the listener's plays so far.
 
-The ranker learns from these features, and whoever scores with it computes them here too, so that
+The ranker learns from these features, and the service that scores with it computes them here too, so that
 training and service cannot differ. Activation is that of `recsys.models.activation`.
 """
 
@@ -60,7 +60,7 @@ class Rows(NamedTuple):
 
 
 class TrackFacts(NamedTuple):
-    """What is known of the tracks, whoever listens."""
+    """What is known of the tracks, for all listeners."""
 
     near: Rows  # closeness to other tracks, shape (tracks, tracks)
     follows: Rows  # the same, of those played later

@@ -212,7 +212,7 @@ def report_on_table(
     """
 
     def report_until(end_ms: int, config: AbConfig) -> Report:
-        moments, known = read_table(table, config, end_ms)
+        moments, facts = read_table(table, config, end_ms)
         for metric in config.reported:
             arms = _order_arms(
                 sorted({row.arm for row in moments if row.metric == metric.name}),
@@ -223,7 +223,7 @@ def report_on_table(
         sizes = _sizes(measurements, arms)
         total = sum(sizes.values())
         planned = config.fixed_horizon.listeners if config.fixed_horizon else math.inf
-        can_be_cut = known.get("left_out") or any(known.get("span_ms", ()))
+        can_be_cut = facts.get("left_out") or any(facts.get("span_ms", ()))
         if total > _OVERSHOOT * planned and not can_be_cut:
             problem = f"{total:,} listeners, and {planned:,} are planned"
             advice = (
@@ -237,7 +237,7 @@ def report_on_table(
             config,
             recommenders=dict.fromkeys(sizes) | config.recommenders,
             lines=LineCounts(total, total),
-            **known,
+            **facts,
         )
         source = name or table.name
         return conclude(evidence, analysis, source, plan, (source,))
@@ -259,7 +259,7 @@ def _weigh(
     measurements: Measurements,
     sizes: Mapping[str, int],
     config: AbConfig,
-    **known: Any,  # noqa: ANN401  of `Evidence`
+    **facts: Any,  # noqa: ANN401  of `Evidence`
 ) -> tuple[Evidence, InterimAnalysis]:
     """Estimate the effects, and check what speaks against them."""
     planned = config.fixed_horizon.listeners if config.fixed_horizon else math.inf
@@ -272,7 +272,7 @@ def _weigh(
         is_final=analysis.is_final,
         skewness=largest_skewness(moments),
         constant=find_constant(measurements, config.primary),
-        **known,
+        **facts,
     )
     return evidence, analysis
 
