@@ -1,7 +1,7 @@
 """Describe the tracks that a listener may play next, by the listener's plays so far.
 
-The ranker learns from these features, and the service that scores with it computes them here too, so that
-training and service cannot differ. Activation is that of `recsys.models.activation`.
+Training computes the features here, and so does what answers requests, so that they cannot differ.
+Activation is that of `recsys.models.activation`.
 """
 
 from collections.abc import Sequence

@@ -60,7 +60,7 @@ def _sessions(log: Path) -> dict[str, list[Any]]:
     return dict(sessions)
 
 
-@pytest.mark.parametrize(("concurrency", "batch"), [(1, 0), (3, 15)])
+@pytest.mark.parametrize(("concurrency", "batch"), [(1, 1), (3, 15)])
 @pytest.mark.slow
 def test_the_services_log_holds_the_sessions_that_were_played_and_ingests_without_a_reject(
     published: Published,
@@ -69,7 +69,7 @@ def test_the_services_log_holds_the_sessions_that_were_played_and_ingests_withou
     concurrency: int,
     batch: int,
 ) -> None:
-    """Without concurrency and batches it is the original client's way: a request at a time."""
+    """Without concurrency and batches it is the original client's way: one request at a time."""
     with serve(published, tmp_path / "log") as served:
         totals = _play(world, served, concurrency=concurrency, batch=batch)
         assert served.stop() == 0

@@ -112,17 +112,17 @@ def test_a_search_whose_machine_is_lost_goes_on_from_another_one(
 # Reads and writes a file; again when it is told that the server is silent, with bounds of a second.
 ASK = """
 import sys
-from recsys import workspace
+from recsys import storage
 from recsys.errors import StorageError
 
-there = workspace.open_workspace("s3://music/silent")
+there = storage.open_workspace("s3://music/silent")
 there.folder.mkdir(parents=True)
 (there.folder / "file").write_text("content")
 there.upload("file")
 print(there.read("file"), flush=True)
 sys.stdin.readline()
-workspace._S3_TIMEOUTS |= {"connect_timeout": 1, "read_timeout": 1}
-workspace._SEND_S = 1.0
+storage._S3_TIMEOUTS |= {"connect_timeout": 1, "read_timeout": 1}
+storage._SEND_S = 1.0
 for ask in (there.read, there.upload):
     try:
         ask("file")

@@ -30,7 +30,10 @@ rows = [
     {{
         "rank": rank, "trial": str(rank), "model": "als", "state": "pruned", "why": "worse",
         "stopped_at": 3, "iteration": 3, "fit_s": 1.5, "ties": True,
-        "settings": [f"factors {{64 * rank}}", f"regularization {{rank / 1000}}"],
+        "settings": [
+            f"factors {{64 * rank}}", f"reg {{rank / 1000}}", f"unobserved {{rank / 100}}",
+            "alpha 1.0",
+        ],
         "ndcg@30": 0.2, "ndcg@30 lower": 0.1, "ndcg@30 upper": 0.3,
         **{{f"{{segment}}_ndcg@30": 0.1 for segment in {SEGMENTS!r}}},
     }}

@@ -22,7 +22,6 @@ from botify.recommenders.registry import (
     FallbackSettings,
     check_draws,
     interleave,
-    load_recommenders,
     recommend,
 )
 from botify.service import load_configured
@@ -183,6 +182,6 @@ def test_where_a_recommender_fails_fallbacks_answer(
     def fail(*_: object) -> Drawn:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(load_recommenders(), "indexed", Recommender(fail))
+    monkeypatch.setitem(RECOMMENDERS, "indexed", Recommender(fail))
     name, drawn = answer(model, ["interleaved(in_order, indexed)"], [heard(0, 6)])[0]
     assert (name, drawn.track != NO_TRACK) == ("top_pop", True)

@@ -122,6 +122,7 @@ def test_lists_of_irspack_are_those_of_its_scores(
     check_lists(plays, model, model.fitted.get_score(np.arange(LISTENERS)))
 
 
+@pytest.mark.peers
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "params"),
@@ -133,7 +134,6 @@ def test_lists_of_irspack_are_those_of_its_scores(
 def test_lists_of_rectools_are_those_of_its_recommend(
     plays: Interactions, path: str, params: dict[str, Any]
 ) -> None:
-    pytest.importorskip("rectools")
     model = fit(plays, path, params)
     data = to_rectools(plays.matrix)
     best = model.fitted.recommend(np.arange(LISTENERS), data, TRACKS, False)
@@ -142,6 +142,7 @@ def test_lists_of_rectools_are_those_of_its_recommend(
     check_lists(plays, model, scores)
 
 
+@pytest.mark.peers
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "params"),
@@ -153,7 +154,8 @@ def test_lists_of_rectools_are_those_of_its_recommend(
 def test_lists_of_lenskit_are_those_of_its_scorer(
     plays: Interactions, path: str, params: dict[str, Any]
 ) -> None:
-    data = pytest.importorskip("lenskit.data")
+    from lenskit import data
+
     model = fit(plays, path, params)
     scores = np.full((LISTENERS, TRACKS), -np.inf)
     for row in np.flatnonzero(plays.counts).tolist():
