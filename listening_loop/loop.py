@@ -67,7 +67,8 @@ def run_loop(config: LoopConfig) -> None:
                 run_day(config, number, day)
     content = (day / "report" / "report.json").read_bytes()
     words = orjson.loads(content)["words"]
-    typer.echo(f"\n{words['headline']}. {words['reason']}\n")
+    typer.echo(f"\n{words['headline']}. {words['reason']}")
+    typer.echo("These listeners are simulated: nothing is said about people.\n")
     typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
@@ -75,6 +76,7 @@ def run_loop(config: LoopConfig) -> None:
     typer.echo(f"serve it    {shell_text(service)}")
     lab = command("lab", root=folder, log=folder / "service")
     typer.echo(f"look at it  {shell_text(lab)}")
+    typer.echo(f"your plays  {shell_text(command('init', 'plays.csv'))}")
 
 
 def begin(config: LoopConfig) -> None:

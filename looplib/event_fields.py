@@ -6,8 +6,8 @@ To add a field, add it here and describe it in docs/formats.md: it is then read,
 stored. One that clients send (`from_client`) is accepted in requests and logged as it came, once
 `botify/openapi.yaml` describes it; any other has its value from `botify.service.Service`, and is
 null until then. What a type is to the service says `botify.schemas`, to readers `analysis.logs`.
-Metrics of an A/B report read it as a column of `events`; a search sees what
-`sql/sessions/split_events.sql` passes on.
+A metric of an A/B report sees what `sql/ab/session_events.sql` passes on, and a search what
+`sql/sessions/split_events.sql` does.
 """
 
 from typing import Literal, NamedTuple

@@ -76,6 +76,8 @@ class AbConfig(Config):
     # Listeners that every arm needs before anything is decided: with fewer the intervals of a
     # metric that a few listeners dominate contain the true effect less often than they say
     min_listeners: Annotated[int, Field(ge=2)] = 200
+    # The listeners are no people, which the report says
+    is_simulated: bool = False
     # Days (UTC) that it runs before anything is decided, whole weeks at best; of a table without
     # dates they are not known
     min_days: Annotated[int, Field(ge=1)] = 7

@@ -72,6 +72,7 @@ class Report(Evidence):
     # that every arm needs, and days that it runs, before anything is decided
     min_listeners: int
     min_days: int
+    is_simulated: bool = False  # the listeners are no people
     fixed_horizon: int | None  # planned listeners, by whose bounds is decided
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     verdict: Verdict  # what to do
@@ -312,6 +313,7 @@ def conclude(
         alpha=config.alpha,
         min_listeners=config.min_listeners,
         min_days=config.min_days,
+        is_simulated=config.is_simulated,
         fixed_horizon=planned.listeners if planned else None,
         is_adjusted=config.cuped,
         verdict=decide(evidence, analysis),

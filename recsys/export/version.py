@@ -27,6 +27,7 @@ from recsys.dataset.layout import SplitName
 from recsys.models.base import Model
 from recsys.models.external import External
 from recsys.models.factors import Factors
+from recsys.models.similarity import SimilarityModel
 from recsys.next_track.export import write_next_track
 from recsys.search.folder import Winner
 from recsys.search.trials import Checkpoint
@@ -184,7 +185,7 @@ def _write_similar(
         fitted = Factors(factors.user_factors, factors.item_factors[compared])
         similar, _ = fitted.similar(np.arange(len(ids)), top, usable_cores())
         _write_lists(folder / SIMILAR, ids, ids, similar, of="track")
-    elif isinstance(model, External) and model.has_similarity:
+    elif isinstance(model, SimilarityModel) and model.has_similarity:
         similar = model.similar(compared, top)
         _write_lists(folder / SIMILAR, ids, tracks, similar, of="track")
 

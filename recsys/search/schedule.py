@@ -25,7 +25,7 @@ from recsys.search.trials import Checkpoint, Trial, plan_beyond
 _FAILED = -math.inf
 _RANKED = 3  # scores of a fit from which on its learning curve is known
 # What a fit may still come nearer to the best, in gains of its last iteration; and in what it
-# gained more than the best. Gains shrink from iteration to iteration: on six real sets, no fit of
+# gained more than the best. Gains shrink from iteration to iteration: on four real sets, no fit of
 # another grid that came near to the best made up for more.
 _CATCHES_UP = 0.75
 _CATCHES_UP_MORE = 2.0
