@@ -40,6 +40,15 @@ FEATURES = (
     "tracks per play",
     "plays of the listener",
 )
+# Columns that are 0 of tracks that nobody has played.
+OF_PLAYED = [
+    FEATURES.index(name)
+    for name in (
+        "near to the plays",
+        "follows the latest plays",
+        "plays of the track by all",
+    )
+]
 
 
 class Rows(NamedTuple):

@@ -23,7 +23,7 @@ from looplib.arrays import (
 )
 from looplib.config import Config, Count
 from looplib.randomness import make_generator
-from looplib.ranker import Rows, TrackFacts, add_up, describe
+from looplib.ranker import OF_PLAYED, Rows, TrackFacts, add_up, describe
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
@@ -38,6 +38,7 @@ _GAP = 20  # plays that are over tomorrow
 _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
 _LISTENERS = 1024  # whose candidates are in memory at once
+_HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
 _TREES = 150  # for the odds
 _RANKING_TREES = 20  # for the order of a listener's candidates
@@ -131,9 +132,12 @@ class Blend(Model):
         generator = make_generator(seed, "blend")
         count = min(len(listeners), self.config.learned_from)
         rows = np.sort(generator.choice(listeners, count, replace=False))
-        facts = self._gather(before, np.empty(0, np.int64))
+        tracks = len(self.train.artists)
+        is_hidden = generator.random(tracks) < _HIDDEN
+        facts = self._gather(before, np.flatnonzero(is_hidden))
         candidates, features = self._describe(before, facts, rows)
-        tracks = candidates.shape[1]
+        is_masked = is_hidden[candidates.indices] & (candidates.data == 0)
+        features[np.ix_(is_masked, OF_PLAYED)] = 0
         candidate = np.repeat(rows, np.diff(candidates.indptr)) * tracks
         is_played = np.isin(
             candidate + candidates.indices, targets.listeners * tracks + targets.tracks
