@@ -97,7 +97,9 @@ def test_commands_have_the_options_that_are_shown(page: Path) -> None:
         for command in block.commands
     ]
     for written in (*commands, *inline_code(page)):
-        assert not re.search(r"python -m (recsys(?!\.search)|analysis|botify|sim)\b", written)
+        assert not re.search(
+            r"python -m (recsys(?!\.search)|analysis|botify|sim)\b", written
+        )
         if match := re.search(r"listening-loop ([a-z]+)(.*)", written):
             name, rest = match.groups()
             assert name in STEPS, f"{written}: no such command"
