@@ -22,8 +22,9 @@ from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
 from botify.model.versions import Versions, load_version
-from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender
+from botify.recommenders.base import UNKNOWN, Drawn, Query
 from botify.recommenders.registry import (
+    draw,
     load_recommenders,
     missing_artifacts,
     recommend,
@@ -200,7 +201,8 @@ class Service:
         """
         model = self.versions.model
         candidates, name = request.candidates, request.recommender
-        recommender = self._find_recommender(model, name) if name else None
+        if name:
+            _check_recommender(model, name)
         if not request.length:  # the catalogue has none of the candidates
             return []
         query = Query(
@@ -213,27 +215,12 @@ class Service:
             candidates=None if candidates is None else np.array(candidates),
         )
         tracks = model.recommendations.list_of(query.user)
-        if recommender:
-            try:
-                drawn = recommender.draw(model, query, self._find_rng(query))
-            except Exception as error:  # noqa: BLE001  whatever a version makes it raise
-                self._note_failure(str(name), error)
-                drawn = UNKNOWN
+        if name:
+            rng = self._find_rng(query)
+            _, drawn = draw(name, model, query, rng, self._note_failure)
             tracks = [t for t in (drawn.track, *drawn.following) if t != NO_TRACK]
         ranked = [*filter(query.allows, [*tracks, *model.popular]), *(candidates or ())]
         return self._rank(model, ranked, request.length, request.rules)
-
-    def _find_recommender(self, model: ServedModel, name: str) -> Recommender:
-        recommender = load_recommenders().get(name)
-        if recommender is None:
-            allowed = ", ".join(load_recommenders())
-            raise BodyError(f"recommender: {name} found; allowed: {allowed}")
-        if missing := missing_artifacts(name, model):
-            raise BodyError(
-                f"recommender: {name} needs {' and '.join(missing)}, which version "
-                f"{model.version} lacks or no arm reads"
-            )
-        return recommender
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""
@@ -329,3 +316,15 @@ def make_sessions(
         silence_s=settings.session_silence_s,
         timeout_s=settings.redis_timeout_s,
     )
+
+
+def _check_recommender(model: ServedModel, name: str) -> None:
+    """Refuse a recommender that a request names, and that is none or lacks what it reads."""
+    if name not in load_recommenders():
+        allowed = ", ".join(load_recommenders())
+        raise BodyError(f"recommender: {name} found; allowed: {allowed}")
+    if missing := missing_artifacts(name, model):
+        raise BodyError(
+            f"recommender: {name} needs {' and '.join(missing)}, which version "
+            f"{model.version} lacks or no arm reads"
+        )

@@ -144,7 +144,7 @@ def _plain(value: object) -> str:
 
 
 def _comments(model: type[BaseModel]) -> dict[str, str]:
-    """Return what the comments beside or above the fields of a model say, by field."""
+    """Collect what the comments beside or above the fields of a model say, by field."""
     found: dict[str, str] = {}
     above: list[str] = []
     name = ""  # of the field whose lines these are

@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 def is_open(port: int) -> bool:
-    """Return whether somebody listens on a port."""
+    """Check that somebody listens on a port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

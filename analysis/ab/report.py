@@ -214,12 +214,11 @@ def report_on_table(
 
     def report_until(end_ms: int, config: AbConfig) -> Report:
         moments, facts = read_table(table, config, end_ms)
-        for metric in config.reported:
-            arms = _order_arms(
-                sorted({row.arm for row in moments if row.metric == metric.name}),
-                config.control,
-                table.name,
-            )
+        for metric in config.reported:  # each has the control and another arm
+            compared = {row.arm for row in moments if row.metric == metric.name}
+            _order_arms(compared, config.control, table.name)
+        all_arms = sorted({row.arm for row in moments})
+        arms = _order_arms(all_arms, config.control, table.name)
         measurements = by_metric(moments, arms)
         sizes = _sizes(measurements, arms)
         total = sum(sizes.values())

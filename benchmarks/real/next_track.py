@@ -23,13 +23,13 @@ def measure(file: Path, _work: Work) -> Table:
     """Predict every next track of the tested sessions."""
     sessions = read_sessions(file)
     known, tested = sessions.split(HELD_OUT)
-    found = compare(known, tested, NextTrackConfig(), SEED, THREADS)
+    scored = compare(known, tested, NextTrackConfig(), SEED, THREADS)
     rows = [
-        [name, *map(text, metrics.values())] for name, metrics in found.metrics.items()
+        [name, *map(text, metrics.values())] for name, metrics in scored.metrics.items()
     ]
     notes = [
-        f"precision of {NAME} over that of {found.best_rule}: {text(found.ratio, 2)}",
-        f"{found.predictions:,} next tracks of the newest {found.sessions:,} sessions, "
+        f"precision of {NAME} over that of {scored.best_rule}: {text(scored.ratio, 2)}",
+        f"{scored.predictions:,} next tracks of the newest {scored.sessions:,} sessions, "
         f"after {len(known):,}",
     ]
     return Table("30Music sessions: the next track", ("", PRECISION, MRR), rows, notes)

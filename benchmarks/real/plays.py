@@ -106,14 +106,14 @@ def measure(file: Path, work: Work, title: str) -> Table:
 
 
 def first_plays(listener: IntArray, position: IntArray) -> BoolArray:
-    """Return whether a play is among its listener's first 80 %, rounded up; shape (plays,)."""
+    """Mark the first 80 % of each listener's plays, rounded up; shape (plays,)."""
     _, row, counts = np.unique(listener, return_inverse=True, return_counts=True)
     order = np.lexsort((position, row))
     starts = np.concatenate([[0], counts.cumsum()[:-1]])
     rank = np.empty(len(row), np.int64)
     rank[order] = np.arange(len(row)) - starts[row[order]]
-    kept = np.ceil(counts * (1 - HELD_OUT) - 1e-9)
-    is_first: BoolArray = rank < kept[row]
+    first = np.ceil(counts * (1 - HELD_OUT) - 1e-9)
+    is_first: BoolArray = rank < first[row]
     return is_first
 
 

@@ -50,8 +50,8 @@ def precision(lists: Int32Array, targets: csr_matrix) -> FloatArray:
 def hits(lists: Int32Array, targets: csr_matrix) -> FloatArray:
     """Return 1 where a listed track is a target and else 0, shape (listeners, k)."""
     listener = np.arange(len(lists))[:, np.newaxis]
-    found = csr_matrix(targets[listener, np.maximum(lists, 0)]).toarray()
-    return np.where(lists == NO_TRACK, 0.0, found)
+    is_target = csr_matrix(targets[listener, np.maximum(lists, 0)]).toarray()
+    return np.where(lists == NO_TRACK, 0.0, is_target)
 
 
 def mean_interval(values: FloatArray) -> Interval:

@@ -77,7 +77,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
 
 
 def hide(tracks: np.ndarray) -> BoolArray:
-    """Return whether tracks are hidden, by a hash of their ids, shape (n,)."""
+    """Mark the hidden tracks, by a hash of their ids, shape (n,)."""
     ids, position = np.unique(tracks, return_inverse=True)
     hashes = [zlib.crc32(f"hidden {id_}".encode()) for id_ in ids.tolist()]
     is_hidden: BoolArray = (np.array(hashes) % HIDDEN == 0)[position]
@@ -102,13 +102,13 @@ def rank_by_factors(factors: Factors, dataset: Dataset) -> Int32Array:
 def rank_by_artist(dataset: Dataset) -> Int32Array:
     """Return the hidden tracks whose artists a listener has played most, shape (listeners, K)."""
     artists = read_artists(dataset)
-    known = np.flatnonzero(artists >= 0)
+    signed = np.flatnonzero(artists >= 0)
     shape = (len(artists), int(artists.max()) + 1)
-    artist_of = csr_matrix((np.ones(len(known)), (known, artists[known])), shape)
+    artist_of = csr_matrix((np.ones(len(signed)), (signed, artists[signed])), shape)
     by_artist = dataset.matrix("all") @ artist_of
-    is_hidden = hide(dataset.tracks)[known]
+    is_hidden = hide(dataset.tracks)[signed]
     hidden_by = csr_matrix(
-        (np.ones(is_hidden.sum()), (artists[known[is_hidden]], known[is_hidden])),
+        (np.ones(is_hidden.sum()), (artists[signed[is_hidden]], signed[is_hidden])),
         shape[::-1],
     )
     return rank_rows(csr_matrix(by_artist @ hidden_by), K)

@@ -146,7 +146,7 @@ def check_draws(model: ServedModel, names: Collection[str]) -> None:
                 alone = Query(int(listener), [track], [1.0])
                 session = Query(int(listener), tracks[:last], [0.5] * last, count=2)
                 for query in (alone, session):
-                    _draw(name, model, query, rng, refuse)
+                    draw(name, model, query, rng, refuse)
 
 
 def _spread(values: Sequence[int] | IntArray) -> list[int]:
@@ -183,7 +183,7 @@ def recommend(
     answers = []
     for query, name in zip(queries, names, strict=True):
         rng = find_rng(query)
-        credited, drawn = _draw(name, model, query, rng, failed)
+        credited, drawn = draw(name, model, query, rng, failed)
         if drawn.track == NO_TRACK:
             names_after = fallback.exhausted if drawn.is_exhausted else fallback.unknown
             credited, drawn = _fall_back(model, query, names_after, rng, failed)
@@ -191,7 +191,7 @@ def recommend(
     return answers
 
 
-def _draw(
+def draw(
     name: str, model: ServedModel, query: Query, rng: Generator, failed: Failed
 ) -> tuple[str, Drawn]:
     """Draw a track by a recommender, or by one of an interleaved pair; none if it fails."""
@@ -214,7 +214,7 @@ def _fall_back(
 ) -> tuple[str, Drawn]:
     """Draw a track by the first recommender that has one, else any track, else a repeat."""
     for name in (*names, "random"):
-        credited, drawn = _draw(name, model, query, rng, failed)
+        credited, drawn = draw(name, model, query, rng, failed)
         if drawn.track != NO_TRACK:
             return credited, drawn
     # All else was heard in this session: a repeat is all there is.

@@ -168,7 +168,8 @@ def _guess(
         plan = _plan(connection, log, start, named, places)
     if plan.reading is None:
         return plan
-    reading = replace(plan.reading, **options)
+    decided = {name: value for name, value in options.items() if name != "where"}
+    reading = replace(plan.reading, **decided)  # the plan has the condition
     guess = _read(logs, reading, plan.names)
     roles = reading.columns
     if guess.titles > guess.tracks and "item" not in named:
@@ -227,20 +228,13 @@ def _plan(
         for column in columns
     ]
     roles = {**places, **guess_roles(columns, named, has_names=reading.header)}
-    if missing := [role for role in ("user", "item") if role not in roles]:
-        guessed = ",".join(map("=".join, roles.items()))
-        raise AnalysisError(
-            f"{log.name}: which column is the {' and which the '.join(missing)}? Found are "
-            f"{', '.join(names)[:200]}; say it with --columns {'=…,'.join(missing)}=…; an item "
-            "may be of several, item=artist+track, and a user be the file or its folder, "
-            f"user=@file; guessed so far: {guessed or 'nothing'}"
-        )
+    _check_roles(log, names, roles)
     date_forms = forms.get(roles.get("timestamp", ""), [])
     weight = next((c for c in columns if c.name == roles.get("weight")), None)
     if weight and weight.is_rating and "weight" not in named:
         del roles["weight"]
         liked = f'CAST("{weight.name}" AS DOUBLE) >= {weight.liked_from:g}'
-        where = f"{where} AND {liked}" if where else liked
+        where = f"({where}) AND {liked}" if where else liked
     amounts = [c for c in columns if c.name in {roles.get(role) for role in AMOUNTS}]
     reading = replace(
         reading,
@@ -255,6 +249,18 @@ def _plan(
     )
     other_dates = date_forms[1] if date_forms[1:] else None
     return Guess(reading, names, other_dates=other_dates)
+
+
+def _check_roles(log: LogFile, names: Sequence[str], roles: Mapping[str, str]) -> None:
+    """Refuse a file of which no column is that of the listeners, or of the tracks."""
+    if missing := [role for role in ("user", "item") if role not in roles]:
+        guessed = ",".join(map("=".join, roles.items()))
+        raise AnalysisError(
+            f"{log.name}: which column is the {' and which the '.join(missing)}? Found are "
+            f"{', '.join(names)[:200]}; say it with --columns {'=…,'.join(missing)}=…; an item "
+            "may be of several, item=artist+track, and a user be the file or its folder, "
+            f"user=@file; guessed so far: {guessed or 'nothing'}"
+        )
 
 
 def _find_date_forms(

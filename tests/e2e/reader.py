@@ -54,7 +54,7 @@ RUN_BY_ANOTHER_TEST = {
 
 
 def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
-    """Return what is different in each configuration.
+    """Collect what is different in each configuration.
 
     All searches share one cluster, which takes longer to start than they run.
     """

@@ -84,7 +84,7 @@ def scheduler(
 
 
 def _is_connected(process: subprocess.Popen[bytes]) -> bool:
-    """Return whether it has a connection in its own network, where psutil does not look."""
+    """Check that it has a connection in its own network, where psutil does not look."""
     facts = Path(f"/proc/{process.pid}")
     rows = [
         line.split() for line in (facts / "net" / "tcp").read_text().splitlines()[1:]

@@ -67,7 +67,7 @@ class S3:
         assert self._ask("PUT", f"/{BUCKET}")[0] == 200
 
     def answers(self) -> bool:
-        """Return whether the server runs."""
+        """Check that the server runs."""
         try:
             return self._ask("GET", "/")[0] == 200
         except OSError:

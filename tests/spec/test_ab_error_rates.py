@@ -48,7 +48,7 @@ def simulate(arms: int) -> FloatArray:
 
 
 def better(errors: FloatArray, limits: FloatArray) -> BoolArray:
-    """Return whether any arm is better and significant by Holm, the arms on the last axis.
+    """Mark where any arm is better and significant by Holm, the arms on the last axis.
 
     The limits are those of the largest effect, the second, and so on, in standard errors.
     """
@@ -59,7 +59,7 @@ def better(errors: FloatArray, limits: FloatArray) -> BoolArray:
 
 
 def limits_of(config: AbConfig, days: int, arms: int) -> FloatArray:
-    """Return what effects must reach at each day of so many, shape (days, 1, arms)."""
+    """Compute the bounds that effects must reach at each day of so many, shape (days, 1, arms)."""
     levels = config.alpha / np.arange(arms, 0, -1)
     found = [
         [

@@ -153,6 +153,17 @@ def test_a_listener_may_be_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert "user=@file" in capsys.readouterr().err
 
 
+def test_a_condition_of_the_owner_joins_that_of_liked_stars(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = table("user,item,rating,kind", lambda u, n: (u, n, 1 + n % 5, "ab"[n % 2]))
+    Path("rated.csv").write_text(rows)
+    condition = "kind = 'a' OR kind = 'b'"
+    assert main(["init", "rated.csv", "--where", condition]) == 0
+    ingest = steps_of(capsys.readouterr().out)[0]
+    assert ingest[-1] == f'({condition}) AND CAST("rating" AS DOUBLE) >= 4'
+
+
 def test_dates_that_may_be_either_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     text = table("user,track,date", lambda u, n: (u, n, f"{1 + n % 9}/5/2025"))
     Path("plays.csv").write_text(text)
