@@ -12,6 +12,7 @@ import numpy as np
 
 from looplib.arrays import (
     AnyArray,
+    AnyFloatArray,
     AnyIntArray,
     Float32Array,
     FloatArray,
@@ -144,7 +145,7 @@ class Ranker(NamedTuple):
     facts: Facts
     trees: Ensemble
 
-    def rank(self, plays: Int32Array, taken: Collection[int] = ()) -> IntArray:
+    def rank(self, plays: Int32Array, taken: Collection[int] = ()) -> AnyIntArray:
         """Rank candidates for the play after some, at least one, the newest last.
 
         Args:
@@ -160,7 +161,7 @@ class Ranker(NamedTuple):
 
 def describe(
     plays: Int32Array, facts: Facts, taken: Collection[int] = ()
-) -> tuple[IntArray, Float32Array]:
+) -> tuple[AnyIntArray, Float32Array]:
     """Describe the candidates for the play after a listener's plays.
 
     Args:
@@ -173,14 +174,14 @@ def describe(
     """
     newest = plays[::-1]
     ago = np.arange(1.0, len(plays) + 1)
-    near, closeness, cue = facts.near.gather(newest[:_NEAR])
-    after, following, followed = facts.follows.gather(newest[:_FOLLOWED])
-    tracks, number = facts.number(np.concatenate([newest, near, after]))
-    own, near, after = np.split(number, [len(newest), len(newest) + len(near)])
+    listed, closeness, cue = facts.near.gather(newest[:_NEAR])
+    followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
+    tracks, number = facts.number(np.concatenate([newest, listed, followers]))
+    own, near, after = np.split(number, [len(newest), len(newest) + len(listed)])
     size = len(tracks)
 
-    def add_up(places: IntArray, values: FloatArray) -> FloatArray:
-        return np.bincount(places, values, size)
+    def add_up(places: IntArray, values: AnyFloatArray) -> FloatArray:
+        return np.bincount(places, values, size).astype(np.float64, copy=False)
 
     activation = add_up(own, ago**-0.5)
     near_latest = add_up(near, closeness / ago[cue])
@@ -232,7 +233,7 @@ def describe(
     return candidates, features
 
 
-def _follow_own(own: IntArray, size: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _follow_own(own: IntArray, size: int) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Find what followed earlier plays of the track just heard.
 
     Args:
@@ -266,7 +267,7 @@ def _describe_artists(
     heard: AnyIntArray,
     candidates: AnyIntArray,
     artists: AnyIntArray,
-) -> Iterator[AnyArray]:
+) -> Iterator[AnyArray | int]:
     """Describe what the listener has played of the candidates' artists.
 
     Args:
@@ -293,4 +294,4 @@ def _describe_artists(
         yield is_known * values[place]
     yield described == played[0]
     changes = np.flatnonzero(played != played[0])
-    yield changes[0] if len(changes) else len(played)
+    yield int(changes[0]) if len(changes) else len(played)

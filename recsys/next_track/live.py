@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix, identity
 
-from looplib.arrays import Float32Array, IntArray, offsets
+from looplib.arrays import Float32Array, Int32Array, offsets
 from looplib.memory import MOST_PLAYS
 from looplib.next_play import FILE_NAME, LISTS, Facts, Lists, Ranker, describe
 from looplib.progress import say
@@ -25,7 +25,7 @@ from recsys.next_track.sessions import Sessions
 from recsys.store.ids import Ids
 
 _BEFORE = 0.8  # share of a listener's plays before those that are predicted
-_PREDICTED = 6000  # plays, at most
+_PREDICTED = 20_000  # plays, at most
 _FEWEST = 100
 _NEW = 0.25  # share of them that are predicted as of a new listener
 _NEW_PLAYS = 20  # plays of such a listener, at most
@@ -123,7 +123,7 @@ def _learn(sessions: Sessions, facts: Facts, seed: int) -> Trees | None:
 
 def _sample(
     sessions: Sessions, generator: np.random.Generator
-) -> Iterator[tuple[IntArray, int]]:
+) -> Iterator[tuple[Int32Array, int]]:
     """Sample newest plays that continue a session: the plays before, and the track."""
     plays = sessions.plays
     is_next = plays.age <= np.repeat((1 - _BEFORE) * plays.counts, plays.counts)
