@@ -56,9 +56,9 @@ _OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _NO_BUCKET = "bucket does not exist"  # in the words of S3
 _PACKAGE = (
     "an address is a path, or one such as s3://bucket/folder after pip install s3fs, "
-    "gs://bucket/folder after pip install gcsfs"
+    "gs:// after pip install gcsfs"
 )
-# what else says which server's bucket an address names
+# what else says whose server an address is on
 _SERVERS = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",

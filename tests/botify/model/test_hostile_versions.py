@@ -36,7 +36,19 @@ LISTS = ("recommendations.jsonl", "repeat.jsonl", "new.jsonl", "similar.jsonl")
 FILES = (*LISTS, "factors.npz", "history.npz", FILE_NAME)
 NUMBERS = (np.nan, np.inf, -np.inf, 1e308, -1e308, 1e38, 1e-300, 0, -1, 1, TRACKS)
 LARGE = (2**31, 2**63 - 1, -(2**63), 2**64, 10**400)
-VALUES = (*NUMBERS, *LARGE, "", "\ud800", "x" * 9999, None, True, [], {}, [[]], "log")
+VALUES: tuple[Any, ...] = (
+    *NUMBERS,
+    *LARGE,
+    "",
+    "\ud800",
+    "x" * 9999,
+    None,
+    True,
+    [],
+    {},
+    [[]],
+    "log",
+)
 KEYS = {
     (): "model created_at schema files data parameters factors feedback lists",
     ("data",): "catalogue fitted_tracks mean_weight",
@@ -46,6 +58,10 @@ KEYS = {
     ("lists",): "filter_seen",
     ("factors",): "alpha",
 }
+
+
+def save(file: Path, **arrays: Any) -> None:  # noqa: ANN401  whatever NumPy saves
+    np.savez(file, **arrays)
 
 
 def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
@@ -59,16 +75,19 @@ def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
     users, tracks = np.arange(LISTENERS), np.array(ids)
     factors = np.random.default_rng(3).normal(size=(TRACKS, 8)).astype(np.float32)
     np.savez(folder / "factors.npz", tracks=tracks, item_factors=factors)
-    pairs = {"counts": np.full(LISTENERS, 3), "heard": np.arange(LISTENERS * 3)}
-    pairs = {**pairs, "heard": pairs["heard"] % TRACKS, "values": np.ones(60)}
-    np.savez(folder / "history.npz", users=users, tracks=tracks, **pairs)
-    arrays = {}
-    for part, ids in PARTS.items():
-        counts = np.full(LISTENERS if ids == "users" else TRACKS, 2)
+    pairs = {
+        "counts": np.full(LISTENERS, 3),
+        "heard": np.arange(60),
+        "values": np.ones(60),
+    }
+    save(folder / "history.npz", users=users, tracks=tracks, **pairs)
+    arrays: dict[str, Any] = {}
+    for part, owners in PARTS.items():
+        counts = np.full(LISTENERS if owners == "users" else TRACKS, 2)
         arrays[f"{part}_counts"] = counts
         arrays[f"{part}_tracks"] = np.arange(2 * len(counts)) % TRACKS
         arrays[f"{part}_values"] = np.ones(2 * len(counts), np.float32)
-    np.savez(folder / FILE_NAME, users=users, tracks=tracks, **arrays)
+    save(folder / FILE_NAME, users=users, tracks=tracks, **arrays)
     for file in FILES:
         update_manifest(folder, file)
     digest = {"sha256": sha256_file(catalogue), "tracks": TRACKS, "own_ids": True}
