@@ -8,20 +8,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from looplib.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 INTERRUPTED = "interrupted; nothing half-written is left"
-# The base of the errors of a wrong option, a missing one and a value of the wrong type; typer
-# exports its children only.
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable."),
-]
 
 
 @contextmanager
@@ -41,6 +32,18 @@ def importing() -> Iterator[None]:
         advice = "pip install '.[all]' in the clone brings it"
         sys.stderr.write(f"error: {library} is not installed; {advice}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
+
+
+with importing():
+    import typer
+
+# The base of the errors of a wrong option, a missing one and a value of the wrong type; typer
+# exports its children only.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable."),
+]
 
 
 def program() -> str:
