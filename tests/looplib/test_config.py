@@ -106,21 +106,6 @@ def test_a_bad_override_is_named(tmp_path: Path, override: str, message: str) ->
     assert message in str(refused.value)
 
 
-def test_a_wrong_override_is_named_beside_the_errors_of_the_file(
-    tmp_path: Path,
-) -> None:
-    overrides = ["search.iteration=1", "share=0.1"]
-    with pytest.raises(ConfigError) as refused:
-        load_config(Outer, write(tmp_path, "share: 2\nkind: grids"), overrides)
-    message = str(refused.value)
-    assert message.startswith(str(tmp_path / "config.yaml"))
-    assert (
-        "search.iteration: unknown key; the nearest known key is iterations" in message
-    )
-    assert "kind: Input should be" in message
-    assert "share" not in message
-
-
 def test_options_win_over_all(tmp_path: Path) -> None:
     file = write(tmp_path, "seed: 1")
     options = {"seed": 3, "search.iterations": None}

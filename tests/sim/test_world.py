@@ -69,18 +69,6 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_world_that_cannot_be_written_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def save(*_: object) -> None:
-        raise OSError("1000 requested and 0 written")
-
-    monkeypatch.setattr(np, "save", save)
-    with pytest.raises(SimError, match="cannot be written"):
-        make_world(_small(), tmp_path / "w")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

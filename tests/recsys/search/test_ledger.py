@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.search.ledger import Ledger, Score, read_ledger
+from recsys.search.ledger import Ledger, Score
 from recsys.search.trials import Trial
 
 TRIAL = Trial("abc", "als", {"factors": 8}, 1)
@@ -40,13 +40,6 @@ def file(tmp_path: Path) -> Path:
         "popular": (OF_POPULAR,),
     }
     return tmp_path / "ledger.jsonl"
-
-
-def test_what_is_read_is_what_was_written(file: Path) -> None:
-    assert read(file).scores == {
-        "abc": (score(5), score(10)),
-        "popular": (OF_POPULAR,),
-    }
 
 
 @pytest.mark.parametrize("cut", range(1, 200, 7))
@@ -85,15 +78,6 @@ def test_a_damaged_line_before_others_costs_its_own_step_which_is_run_again(
     ledger.add(score(5))
     assert ledger.scores["abc"] == (score(5), score(10))
     assert read(file).scores["abc"] == (score(5), score(10))
-
-
-def test_no_changed_byte_changes_a_score(file: Path) -> None:
-    whole, rows = file.read_bytes(), read_ledger(file)[0]
-    for position in range(len(whole)):
-        file.write_bytes(
-            whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :]
-        )
-        assert all(row in rows for row in read_ledger(file)[0]), position
 
 
 def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:

@@ -4,7 +4,6 @@ One search runs on a real cluster of processes; the others, which must find the 
 calls in the test's.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
-from tests.recsys.logs import Session, make_store, random_sessions
+from tests.recsys.logs import make_store
 from tests.recsys.search.quick import (
     QUICK,
     TRACKS,
@@ -222,19 +221,6 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
     )
     assert not (interrupted / "winner.json").exists()
     assert not (interrupted / "leaderboard.parquet").exists()
-
-
-def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
-    tmp_path: Path,
-) -> None:
-    sessions = random_sessions(6, listeners=20, tracks=60, sessions=300)
-    newcomer = Session(999, sessions[-1].start_ms, [(1, 0.0), (2, 0.0)], "newcomer")
-    store = make_store(tmp_path, [*sessions, newcomer], tracks=60)
-    search_ok(store, tmp_path / "run")
-    lists = tmp_path / "run/export/current/recommendations.jsonl"
-    text = lists.read_text()
-    users = [json.loads(line)["user"] for line in text.splitlines()]
-    assert users == [*range(20), 999]
 
 
 def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:
