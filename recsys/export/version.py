@@ -185,7 +185,7 @@ def _write_similar(
         fitted = Factors(factors.user_factors, factors.item_factors[compared])
         similar, _ = fitted.similar(np.arange(len(ids)), top, usable_cores())
         _write_lists(folder / SIMILAR, ids, ids, similar, of="track")
-    elif isinstance(model, SimilarityModel) and model.has_similarity:
+    elif isinstance(model, SimilarityModel) and hasattr(model, "similarity"):
         similar = model.similar(compared, top)
         _write_lists(folder / SIMILAR, ids, tracks, similar, of="track")
 

@@ -139,11 +139,6 @@ class External(SimilarityModel):
         """The vectors of listeners and tracks; None of a class without."""
         return self._factors
 
-    @property
-    def has_similarity(self) -> bool:
-        """Whether it has a matrix of similarities, for `similar`."""
-        return "similarity" in vars(self)
-
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Recommend the tracks with the best scores."""
         if self._scores:
