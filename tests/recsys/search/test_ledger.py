@@ -26,8 +26,8 @@ def failure(iteration: int, trial: Trial, error: str, *, is_final: bool) -> Scor
 OF_POPULAR = score(0, trial=POPULAR)
 
 
-def read(file: Path, scorer: str = "scorer") -> Ledger:
-    return Ledger(file, scorer)
+def read(file: Path) -> Ledger:
+    return Ledger(file, "scorer")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:
 
 
 def test_lines_scored_otherwise_count_for_nothing(file: Path) -> None:
-    assert read(file, "other data").scores["popular"] == ()
+    assert Ledger(file, "other data").scores["popular"] == ()
 
 
 def test_of_an_iteration_that_stands_twice_the_last_score_counts(file: Path) -> None:

@@ -23,7 +23,7 @@ from recsys.search.ledger import Score
 from recsys.search.plan import SearchPlan
 from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
-from recsys.search.trials import CHECKPOINTS, Checkpoint
+from recsys.search.trials import CHECKPOINTS, Checkpoint, plan_trials
 from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
@@ -106,6 +106,17 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_iteration_and_the_baseli
         assert row["error"] is None
         for value, lower, upper in row["metrics"].values():
             assert lower <= value <= upper
+
+
+def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(finished: Path) -> None:
+    winner = winner_of(finished)
+    tested = {row["trial"] for row in ledger(finished) if row["test"]}
+    assert tested > {winner.trial.id, *BASELINES}
+    value, lower, upper = winner.test["ndcg@30"]
+    assert lower < value < upper
+    assert value != winner.metrics["ndcg@30"][0]
+    said = f"on the listeners who chose nothing it is {value:.4f}"
+    assert said in " ".join(winner.warnings)
 
 
 def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions(
@@ -228,8 +239,9 @@ def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> Non
     search = {"iterations": 3, "score_every": 1}
     config = SearchConfig(store="store", run="run", search=search)
     rule = SplitRule(config.split, config.seed)
-    plan = SearchPlan(config, DatasetPlan(rule, config.feedback, None, "data"))
-    (trial,) = plan.candidates
+    (trial,) = plan_trials(config.models, {}, "data", config.seed)
+    dataset = DatasetPlan(rule, config.feedback, None, "data")
+    plan = SearchPlan(config, dataset, [trial], [])
     validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:
         state = SearchState(plan, Scorer("data", validation, 1, 1), lock)
