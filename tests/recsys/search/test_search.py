@@ -96,10 +96,10 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_iteration_and_the_baseli
         if row["model"] == "als"
     }
     assert curves == {
-        (factors, alpha, sweep)
+        (factors, alpha, iteration)
         for factors in (4, 8)
         for alpha in (1.0, 10.0)
-        for sweep in (2, 4)
+        for iteration in (2, 4)
     }
     assert {row["model"] for row in rows} == {"als", *BASELINES}
     for row in rows:
@@ -215,7 +215,7 @@ def test_a_changed_grid_fits_only_what_is_new(
         for row in new
     } == {
         *((8, alpha, 6) for alpha in (1.0, 10.0)),
-        *((12, a, sweep) for a in (1.0, 10.0) for sweep in (2, 4, 6)),
+        *((12, a, iteration) for a in (1.0, 10.0) for iteration in (2, 4, 6)),
     }
 
 
