@@ -4,7 +4,6 @@ Lists are ranked here, from factors, similarities or scores: what a library filt
 with is never seen. `libraries` makes and fits the objects.
 """
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -70,8 +69,7 @@ def describe_class(
     facts: dict[str, tuple[Any, ...]] = {}
     if not uses_gpu(path, params):
         made = check_class(name, path, params)
-        bases = inspect.getmro(type(made))
-        if _RESUMED & {f"{base.__module__}.{base.__qualname__}" for base in bases}:
+        if _RESUMED.intersection(map(class_path, type(made).__mro__)):
             facts[PARTS] = (iterations,)
     return {**axes, _CODE: (describe_code(path),), **facts}
 

@@ -14,10 +14,9 @@ from recsys.search.comparison import MetricValue
 from recsys.search.folder import LEDGER
 from recsys.search.leaderboard import Leaderboard, rank
 from recsys.search.ledger import Ledger, Score, best_score, failure_of
-from recsys.search.plan import SearchPlan
 from recsys.search.schedule import Schedule, decide, expand
 from recsys.search.scorer import Scorer
-from recsys.search.trials import Checkpoint, Trial
+from recsys.search.trials import Checkpoint, SearchPlan, Trial
 
 
 class SearchState:

@@ -20,10 +20,9 @@ from recsys.dataset.split import SplitRule
 from recsys.search import __main__ as search
 from recsys.search.folder import Winner, locked_run, read_winner
 from recsys.search.ledger import Score
-from recsys.search.plan import SearchPlan
 from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
-from recsys.search.trials import CHECKPOINTS, Checkpoint, plan_trials
+from recsys.search.trials import CHECKPOINTS, Checkpoint, SearchPlan, plan_trials
 from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
