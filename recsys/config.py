@@ -14,7 +14,6 @@ from looplib.config import Config, Count, Positive, as_tuple
 from recsys.cluster.config import ClusterConfig
 from recsys.models.registry import Axes, read_models
 
-
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 # A folder: a path, or an address such as s3://bucket/folder; `recsys.storage` opens it.
 Address = Annotated[
