@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
@@ -83,38 +84,51 @@ class SearchPlan:
 
     config: SearchConfig
     dataset: DatasetPlan
-    candidates: list[Trial]  # that may win
-    baselines: list[Trial]  # rules without training, scored beside them
+
+    @cached_property
+    def candidates(self) -> list[Trial]:
+        """The trials that may win.
+
+        Raises:
+            SearchError: A file of lists, or a class, cannot be read.
+        """
+        config = self.config
+        iterations = config.search.iterations
+        models = {
+            name: describe_class(name, axes, iterations) if CLASS in axes else axes
+            for name, axes in config.models.items()
+        }
+        try:
+            lists = {
+                name: sha256_file(file)[:12] for name, file in config.lists.items()
+            }
+        except OSError as error:
+            raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
+        facts = (models, lists, self.dataset.digest, config.seed)
+        return plan_trials(*facts, is_ordered=self.dataset.rule.is_ordered)
+
+    @property
+    def baselines(self) -> list[Trial]:
+        """The rules without training that are scored beside them."""
+        is_ordered = self.dataset.rule.is_ordered
+        return plan_baselines(self.config.seed, is_ordered=is_ordered)
 
 
 def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
     """Plan a search.
 
     Raises:
-        UserError: The store, the split or the models do not allow it, or a file of lists cannot be
-            read.
+        UserError: The store, the split or the models do not allow it.
     """
-    dataset = plan_dataset(store, config)
+    plan = SearchPlan(config, plan_dataset(store, config))
     if config.next_track:
-        check_sessions(store, dataset.rule)
-    iterations = config.search.iterations
-    models = {
-        name: describe_class(name, axes, iterations) if CLASS in axes else axes
-        for name, axes in config.models.items()
-    }
-    try:
-        lists = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
-    except OSError as error:
-        raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
-    seed, is_ordered = config.seed, dataset.rule.is_ordered
-    candidates = plan_trials(models, lists, dataset.digest, seed, is_ordered=is_ordered)
-    if not candidates:
+        check_sessions(store, plan.dataset.rule)
+    if not plan.candidates:
         raise SearchError(
-            f"models: {', '.join(models) or 'none'}; at least one that the store allows, or a "
-            "file of lists, is needed"
+            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
+            "or a file of lists, is needed"
         )
-    baselines = plan_baselines(seed, is_ordered=is_ordered)
-    return SearchPlan(config, dataset, candidates, baselines)
+    return plan
 
 
 def plan_trials(

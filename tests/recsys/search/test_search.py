@@ -22,7 +22,7 @@ from recsys.search.folder import Winner, locked_run, read_winner
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
-from recsys.search.trials import CHECKPOINTS, Checkpoint, SearchPlan, plan_trials
+from recsys.search.trials import CHECKPOINTS, Checkpoint, SearchPlan
 from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
@@ -238,9 +238,8 @@ def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> Non
     search = {"iterations": 3, "score_every": 1}
     config = SearchConfig(store="store", run="run", search=search)
     rule = SplitRule(config.split, config.seed)
-    (trial,) = plan_trials(config.models, {}, "data", config.seed)
-    dataset = DatasetPlan(rule, config.feedback, None, "data")
-    plan = SearchPlan(config, dataset, [trial], [])
+    plan = SearchPlan(config, DatasetPlan(rule, config.feedback, None, "data"))
+    (trial,) = plan.candidates
     validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:
         state = SearchState(plan, Scorer("data", validation, 1, 1), lock)
