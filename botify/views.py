@@ -26,6 +26,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from botify.errors import BotifyError
 from botify.event_log import Message
+from botify.limits import RETRY_AFTER
 from botify.model.catalogue import Id
 from botify.recommenders.registry import load_recommenders, missing_artifacts
 from botify.schemas import Listening
@@ -261,6 +262,8 @@ def refuse(error: Exception) -> ResponseReturnValue:
             logger.exception("unexpected error", exc_info=error)
             status = 500
             message = "unexpected error; the details are in the service's log"
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        headers["Retry-After"] = RETRY_AFTER
     _service().metrics.refusals.labels(str(status)).inc()
     return {"error": message}, status, headers
 

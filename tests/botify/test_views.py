@@ -94,8 +94,9 @@ def test_an_event_that_cannot_be_written_is_not_acknowledged(
     monkeypatch.setattr(service.log, "append", full)
     batch = {"requests": [{"user": 1, **HEARD}]}
     for path, body in (("/next/4", HEARD), ("/last/4", HEARD), ("/next", batch)):
-        answer = post(client, path, body, 503)
-        assert "No space left on device" in answer["error"]
+        answer = client.post(path, json=body)
+        assert "No space left on device" in answer.text
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     monkeypatch.undo()
     post(client, "/next/4", HEARD)
 
