@@ -177,30 +177,30 @@ def describe(
     listed, closeness, cue = facts.near.gather(newest[:_NEAR])
     followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
     tracks, number = facts.number(np.concatenate([newest, listed, followers]))
-    own, near, after = np.split(number, [len(newest), len(newest) + len(listed)])
+    heard, near, after = np.split(number, [len(newest), len(newest) + len(listed)])
     size = len(tracks)
 
     def add_up(places: IntArray, values: AnyFloatArray) -> FloatArray:
         return np.bincount(places, values, size).astype(np.float64, copy=False)
 
-    activation = add_up(own, ago**-0.5)
+    activation = add_up(heard, ago**-0.5)
     near_latest = add_up(near, closeness / ago[cue])
     near_three = add_up(near, closeness * (cue < _FOLLOWED))
     follows = add_up(after, following / ago[followed])
-    before, directly, passage = _follow_own(own, size)
+    before, directly, passage = _follow_own(heard, size)
 
     parts = (near_latest, near_three, follows, activation, before)
     relative = [part / max(part.max(), 1e-9) for part in parts]
     rough = np.add.reduce(relative)
     rough[np.isin(tracks, [*taken])] = -1
-    chosen = np.flatnonzero(rough >= 0)
-    if len(chosen) > CANDIDATES:
-        chosen = np.sort(np.argpartition(-rough, CANDIDATES)[:CANDIDATES])
+    rows = np.flatnonzero(rough >= 0)
+    if len(rows) > CANDIDATES:
+        rows = np.sort(np.argpartition(-rough, CANDIDATES)[:CANDIDATES])
 
     since = np.zeros(size)
-    since[own[::-1]] = ago[::-1]
-    counts = np.bincount(own, minlength=size)
-    recent = own[:_RECENT]
+    since[heard[::-1]] = ago[::-1]
+    counts = np.bincount(heard, minlength=size)
+    recent = heard[:_RECENT]
     columns = [
         near_latest,
         add_up(near, closeness / np.sqrt(ago)[cue]),
@@ -212,19 +212,19 @@ def describe(
         directly,
         passage,
         activation,
-        add_up(own, 1 / ago),
+        add_up(heard, 1 / ago),
         counts,
         since,
         rough,
         *relative[:4],
     ]
-    candidates = tracks[chosen]
+    candidates = tracks[rows]
     described = [
-        *(column[chosen] for column in columns),
+        *(column[rows] for column in columns),
         *_describe_artists(newest, tracks[counts > 0], candidates, facts.artists),
         facts.plays[candidates],
-        len(own),
-        np.count_nonzero(counts) / len(own),
+        len(heard),
+        np.count_nonzero(counts) / len(heard),
         np.count_nonzero(np.bincount(recent)) / len(recent),
     ]
     features = np.empty((len(candidates), len(FEATURES)), np.float32)
@@ -233,30 +233,30 @@ def describe(
     return candidates, features
 
 
-def _follow_own(own: IntArray, size: int) -> tuple[AnyArray, AnyArray, AnyArray]:
+def _follow_own(heard: IntArray, size: int) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Find what followed earlier plays of the track just heard.
 
     Args:
-        own: The listener's tracks by number, the newest first.
+        heard: The listener's tracks by number, the newest first.
         size: How many numbers there are.
 
     Returns:
         Of each track 1 / distance of its plays after these, how many came directly, and the most
             plays before one of them that are those before now.
     """
-    earlier = np.flatnonzero(own[1:] == own[0])[:_CUES] + 1
+    earlier = np.flatnonzero(heard[1:] == heard[0])[:_CUES] + 1
     before = np.zeros(size)
     for distance in range(1, _DISTANCE + 1):
-        followers = own[earlier[earlier > distance] - distance]
+        followers = heard[earlier[earlier > distance] - distance]
         before += np.bincount(followers, minlength=size) / distance
     earlier = earlier[earlier > 1]
     length = np.ones(len(earlier))
     is_same = np.ones(len(earlier), np.bool_)
-    for back in range(1, min(_PASSAGE, len(own))):
-        compared = np.minimum(earlier + back, len(own) - 1)
-        is_same &= (own[compared] == own[back]) & (earlier + back < len(own))
+    for back in range(1, min(_PASSAGE, len(heard))):
+        compared = np.minimum(earlier + back, len(heard) - 1)
+        is_same &= (heard[compared] == heard[back]) & (earlier + back < len(heard))
         length += is_same
-    followers = own[earlier - 1]
+    followers = heard[earlier - 1]
     passage = np.zeros(size)
     np.maximum.at(passage, followers, length)
     return before, np.bincount(followers, minlength=size), passage
@@ -278,13 +278,13 @@ def _describe_artists(
     """
     ago = np.arange(1.0, len(newest) + 1)
     played = artists[newest]
-    known, artist = np.unique(played, return_inverse=True)
-    since = np.empty(len(known))
+    distinct, artist = np.unique(played, return_inverse=True)
+    since = np.empty(len(distinct))
     since[artist[::-1]] = ago[::-1]
-    tracks = np.bincount(np.searchsorted(known, artists[heard]))
+    tracks = np.bincount(np.searchsorted(distinct, artists[heard]))
     described = artists[candidates]
-    place = np.searchsorted(known, described).clip(max=len(known) - 1)
-    is_known = known[place] == described
+    place = np.searchsorted(distinct, described).clip(max=len(distinct) - 1)
+    is_known = distinct[place] == described
     for values in (
         np.bincount(artist, ago**-0.8),
         since,
