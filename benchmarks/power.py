@@ -7,6 +7,7 @@ each share is its standard error.
 """
 
 from collections.abc import Sequence
+from itertools import product
 from math import ceil
 
 import numpy as np
@@ -56,11 +57,11 @@ def simulate(
         ratio = value / session
         variances = squares - 2 * ratio * products + ratio**2 * session_squares
         variances /= session**2
-        own, control = variances / total, (variances / total)[:, :1]
-        common = (variances * total)[:, :1] + variances * total
-        common *= 1 / total[0] + 1 / total
-        common /= total[0] + total
-        error = np.sqrt(np.maximum(own + control, common))
+        weighted = variances * total
+        common = weighted[:, :1] + weighted
+        common *= (1 / total[0] + 1 / total) / (total[0] + total)
+        variances /= total
+        error = np.sqrt(np.maximum(variances + variances[:, :1], common))
         errors.append(((ratio - ratio[:, :1]) / error)[:, 1:])
     return np.array(errors)
 
@@ -69,43 +70,45 @@ def draw(
     generator: np.random.Generator, shape: tuple[int, ...], sigma: float = 1.0
 ) -> tuple[FloatArray, FloatArray]:
     """Draw listeners' values and sessions."""
-    sessions = 1.0 + generator.poisson(1.0, shape)
-    return sessions * np.exp(sigma * generator.standard_normal(shape)), sessions
-
-
-def bounds(config: AbConfig, days: int, arms: int, daily: int) -> FloatArray:
-    """Compute what the largest effect, the second and so on must reach, shape (days, 1, arms)."""
-    config = expect(config, config.min_days * daily)
-    planned = config.expected_listeners or days * daily
-    analyses = [
-        InterimAnalysis(config, day * daily / planned, arms + 1)
-        for day in range(1, days + 1)
-    ]
-    levels = config.alpha / np.arange(arms, 0, -1)
-    in_two = 2 * daily / (arms + 1)
-    rows = [
-        [analysis.errors(level, in_two * day) for level in levels.tolist()]
-        for day, analysis in enumerate(analyses, 1)
-    ]
-    return np.array(rows)[:, np.newaxis]
+    sessions = 1.0 + generator.poisson(1.0, shape).astype(np.float64)
+    return sessions * generator.lognormal(0.0, sigma, shape), sessions
 
 
 def called(
-    errors: FloatArray, limits: FloatArray, sign: int, *, is_final: bool
-) -> BoolArray:
-    """Mark the experiments with an arm that is called better (1) or worse (-1).
+    errors: FloatArray, config: AbConfig, listeners: float
+) -> tuple[BoolArray, BoolArray]:
+    """Mark the experiments with an arm that is called better, and those with one called worse.
 
-    The last analysis of a fixed horizon needs no confirmation.
+    Args:
+        errors: Of `simulate`.
+        config: Of a report.
+        listeners: Of all arms at the end.
     """
+    days, _, arms = errors.shape
+    config = expect(config, int(listeners * config.min_days / days))
+    size = config.expected_listeners or listeners
+    levels = config.alpha / np.arange(arms, 0, -1)
+    limits = np.empty((days, 1, arms))
+    for day in range(days):
+        so_far = listeners * (day + 1) / days
+        analysis = InterimAnalysis(config, so_far / size, arms + 1)
+        limits[day] = [
+            analysis.errors(level, 2 * so_far / (arms + 1)) for level in levels.tolist()
+        ]
     order = np.argsort(-np.abs(errors), axis=-1)
-    exceeds = np.take_along_axis(np.abs(errors), order, -1) >= limits
-    passed = np.logical_and.accumulate(exceeds, axis=-1)
-    passed &= np.take_along_axis(np.sign(errors), order, -1) == sign
-    found = np.zeros_like(passed)
-    np.put_along_axis(found, order, passed, -1)
-    found = found[DEFAULT.min_days - 1 :]
-    confirmed = (found[1:] & found[:-1]).any(axis=0)
-    return np.asarray((confirmed | found[-1] & is_final).any(axis=1))
+    ordered = np.take_along_axis(errors, order, -1)
+    passed = np.logical_and.accumulate(np.abs(ordered) >= limits, axis=-1)
+    better, worse = (
+        (passed & (np.sign(ordered) == sign)).any(axis=-1)[config.min_days - 1 :]
+        for sign in (1, -1)
+    )
+    is_final = (
+        config.fixed_horizon is not None
+    )  # the last analysis needs no confirmation
+    return tuple(
+        (calls[1:] & calls[:-1]).any(axis=0) | calls[-1] & is_final
+        for calls in (better, worse)
+    )
 
 
 def percent(hits: BoolArray) -> str:
@@ -117,45 +120,31 @@ def percent(hits: BoolArray) -> str:
 def main() -> None:
     """Simulate experiments without an effect, and with one at the planned size."""
     rows = []
-    for days in (30, 90):
-        for name, shares, sigma in (
-            ("2 arms", (0.5, 0.5), 1.0),
-            ("5 arms", (0.2,) * 5, 1.0),
-            ("90 : 10, sigma 2", (0.9, 0.1), 2.0),
-            ("10 : 90, sigma 2", (0.1, 0.9), 2.0),
-        ):
-            errors = simulate(days, shares, sigma=sigma)
-            for rule, config in (
-                ("any time", DEFAULT),
-                ("horizon", with_horizon(days * DAILY)),
-            ):
-                limits = bounds(config, days, len(shares) - 1, DAILY)
-                cells = [
-                    percent(called(errors, limits, sign, is_final=rule == "horizon"))
-                    for sign in (1, -1)
-                ]
-                rows.append([f"{name}, {days} days", rule, *cells])
+    designs = {"2 arms": (0.5, 0.5), "5 arms": (0.2,) * 5}
+    skewed = {"90 : 10": (0.9, 0.1), "10 : 90": (0.1, 0.9)}
+    for days, (name, weights) in product((30, 90), {**designs, **skewed}.items()):
+        errors = simulate(days, weights, sigma=2.0 if name in skewed else 1.0)
+        for rule, config in (("any time", DEFAULT), ("horizon", planned(days * DAILY))):
+            calls = called(errors, config, days * DAILY)
+            rows.append([f"{name}, {days} days", rule, *map(percent, calls)])
     show("without an effect, %", ("experiment", "rule", "better", "worse"), rows)
 
     past = np.array([draw(make_generator(4, "power"), (200_000,))])
     log = PastLog([METRICS["time_per_session"]], past, np.full(WEEKS4, 300.0))
     rows = []
-    for name, rule in (("horizon", "fixed-horizon"), ("any time", "any-time")):
-        size = plan(log, LIFT, DEFAULT, rule=rule).listeners
-        daily = ceil(size / WEEKS4)
-        errors = simulate(WEEKS4, daily=daily, lift=LIFT)
-        is_final = rule == "fixed-horizon"
-        limits = bounds(with_horizon(size) if is_final else DEFAULT, WEEKS4, 1, daily)
-        found = called(errors, limits, 1, is_final=is_final)
-        rows.append([name, f"{size:,}", percent(found)])
+    for config in (DEFAULT, planned(1)):
+        size = plan(log, LIFT, config).listeners
+        errors = simulate(WEEKS4, daily=ceil(size / WEEKS4), lift=LIFT)
+        rule = "horizon" if config.fixed_horizon else "any time"
+        better, _ = called(errors, config, size)
+        rows.append([rule, f"{size:,}", percent(better)])
     show(f"{100 * LIFT:g} % better", ("rule", "planned listeners", "found, %"), rows)
 
 
-def with_horizon(listeners: int) -> AbConfig:
+def planned(listeners: int) -> AbConfig:
     """Configure a fixed horizon."""
-    return DEFAULT.model_copy(
-        update={"fixed_horizon": FixedHorizon(listeners=listeners)}
-    )
+    horizon = FixedHorizon(listeners=listeners)
+    return DEFAULT.model_copy(update={"fixed_horizon": horizon})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import permutations
+from math import sqrt
 from pathlib import Path
 from typing import Any, cast
 
@@ -212,7 +213,8 @@ def jumps(
     Of an effect in standard errors, as many as the root of the old values' share are expected now
     where there is none, and as many over it where there is one.
     """
-    errors, squares = [], []
+    errors: list[float] = []
+    squares: list[float] = []
     for arms in ((control_before, arm_before), (control, arm)):
         effect = effects.compare_moments(*arms, RATIO)
         if not effect.standard_error > 0:
@@ -220,6 +222,6 @@ def jumps(
         errors.append(effect.absolute.value / effect.standard_error)
         squares.append(sum(moments.sum_of_squares(RATIO.numerator) for moments in arms))
     share = min(1.0, squares[0] / squares[1])
-    low, high = sorted((errors[0] * share**0.5, errors[0] / share**0.5))
+    low, high = sorted((errors[0] * sqrt(share), errors[0] / sqrt(share)))
     distance = max(low - errors[1], errors[1] - high)
-    return distance > max(_LEAST_JUMP, _MOST_DEVIATIONS * (1 - share) ** 0.5)
+    return distance > max(_LEAST_JUMP, _MOST_DEVIATIONS * sqrt(1 - share))
