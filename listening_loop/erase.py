@@ -149,9 +149,9 @@ def erase_from_store(address: str, user: str, logs: Sequence[LogFile]) -> str:
         rows = sum(part.rows for part in parts)
         partitioner = Partitioner(scratch, manifest.holds, manifest.partitions)
         left = 0
-        others = [("user", "!=", number)]
+        filters = [("user", "!=", number)]
         for file in download_files(address, parts):
-            table = pq.read_table(file, partitioning=None, filters=others)
+            table = pq.read_table(file, partitioning=None, filters=filters)
             partitioner.add(table)
             left += len(table)
         read = NewFiles([], scratch, manifest.sources)
@@ -181,7 +181,7 @@ def erase_from_store(address: str, user: str, logs: Sequence[LogFile]) -> str:
         workspace.delete("cache", REJECTS)
         sorted_parts = partitioner.finish({})
         commit(lock, manifest, scratch, sorted_parts, {"users": texts} if ids else {})
-        workspace.delete(*(file.path for file in (*parts, *ids)))
+        workspace.delete(*(part.path for part in parts), *(file.path for file in ids))
     removed = f"{rows - left:,} rows, rejected lines and cached datasets"
     return f"{address}: removed {removed}"
 

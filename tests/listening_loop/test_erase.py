@@ -20,7 +20,8 @@ from recsys.ingest.pipeline import ingest
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
 from tests.botify.exports import make_settings, write_catalogue
-from tests.botify.model.test_hostile_versions import TRACKS, publish_whole
+from tests.botify.model.conftest import TRACKS
+from tests.botify.model.test_hostile_versions import publish_whole
 from tests.recsys.events import event, read_rows
 from tests.recsys.ingest.test_sources import LINES, WAYS, write
 
