@@ -198,6 +198,14 @@ def test_a_refused_version_is_reported(client: FlaskClient, tmp_path: Path) -> N
     assert "recommendations.jsonl" in described["refused"]
 
 
+def test_a_listener_is_erased_by_the_token(client: FlaskClient) -> None:
+    post(client, "/next/7", {"track": 1, "time": 0.5})
+    assert client.delete("/listeners/7").status_code == 401
+    answer = client.delete("/listeners/7", headers=TOKEN)
+    assert (answer.status_code, answer.json) == (200, {"user": 7})
+    assert client.delete("/listeners/x", headers=TOKEN).status_code == 400
+
+
 def test_without_a_configured_token_nobody_administers(
     make_service: MakeService,
 ) -> None:

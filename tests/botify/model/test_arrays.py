@@ -85,7 +85,7 @@ def claim(*shape: int) -> Damage:
             factors(tracks=np.array([{}], object), item_factors=np.ones((1, 2))),
             "factors.npz: cannot be read",
         ),
-        (factors(tracks=np.arange(3)), "factors.npz: cannot be read"),
+        (factors(tracks=np.arange(3)), "factors.npz: lacks item_factors.npy"),
         (pack, "tracks.npy is compressed"),
         (claim(10**6, 10**6), "factors.npz: cannot be read"),
         (claim(2**40, 2**40), "factors.npz: cannot be read"),
