@@ -36,6 +36,7 @@ from benchmarks.harness import (
     show_machine,
     take_turns,
 )
+from botify.model.arrays import Arrays
 from looplib.memory import MOST_PLAYS
 from looplib.next_play import FEATURES
 from looplib.trees import read_model
@@ -177,18 +178,20 @@ def publish_live(root: Path, tracks: int) -> None:
     data = lightgbm.Dataset(noise, noise[:, 0] > generator.random(len(noise)))
     parameters = {"objective": "binary", "num_leaves": 31, "verbose": -1}
     trees = read_model(lightgbm.train(parameters, data, TREES).dump_model())
-    ids = {"users": np.arange(LISTENERS), "tracks": np.arange(tracks)}
-    arrays = {"artists": ids["tracks"] // 10, "plays": generator.random(tracks)}
+    ids: Arrays = {"users": np.arange(LISTENERS), "tracks": np.arange(tracks)}
+    arrays: Arrays = {"artists": ids["tracks"] // 10, "plays": generator.random(tracks)}
     for name, length in (("near", 150), ("follows", 100)):
         size = tracks * length
         arrays[f"{name}_counts"] = np.full(tracks, length)
         arrays[f"{name}_tracks"] = generator.integers(tracks, size=size, dtype=np.int32)
         arrays[f"{name}_values"] = generator.random(size, dtype=np.float32)
-    np.savez(version / "live.npz", tracks=ids["tracks"], **arrays, **trees._asdict())
+    arrays |= {"tracks": ids["tracks"], **trees._asdict()}
+    np.savez(version / "live.npz", allow_pickle=False, **arrays)
     plays = generator.integers(tracks, size=LISTENERS * MOST_PLAYS)
     counts = np.full(LISTENERS, MOST_PLAYS)
     latest = np.zeros(LISTENERS, np.int64)
-    np.savez(version / "latest.npz", **ids, latest=latest, counts=counts, plays=plays)
+    arrays = {**ids, "latest": latest, "counts": counts, "plays": plays}
+    np.savez(version / "latest.npz", allow_pickle=False, **arrays)
     for name in ("live.npz", "latest.npz"):
         update_manifest(version, name)
 
