@@ -4,7 +4,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -83,11 +82,6 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
         return _complain(prog, str(error))
     except _UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
-        option = getattr(error, "option_name", None)
-        if option and hasattr(error, "possibilities"):  # there is no such option
-            names = [name for parameter in command.params for name in parameter.opts]
-            nearest = get_close_matches(option, names, n=1, cutoff=0)
-            message = f"no option {option}; the nearest is {''.join(nearest)}"
         return _complain(prog, f"{message} (see {prog} --help)")
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""

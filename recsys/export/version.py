@@ -182,7 +182,7 @@ def _write_similar(
         fitted = Factors(factors.user_factors, factors.item_factors[compared])
         similar, _ = fitted.similar(np.arange(len(ids)), top, usable_cores())
         _write_lists(folder / SIMILAR, ids, ids, similar, of="track")
-    elif isinstance(model, SimilarityModel) and model.has_similarity:
+    elif isinstance(model, SimilarityModel) and hasattr(model, "similarity"):
         similar = model.similar(compared, top)
         _write_lists(folder / SIMILAR, ids, tracks, similar, of="track")
 
@@ -208,8 +208,15 @@ def _write_plays(
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest of a version, with what its files are."""
-    files = {file.name: _describe(file) for file in sorted(folder.iterdir())}
+    """Write the manifest of a version, with what its files are; those of lists have rows."""
+    files = {}
+    for file in sorted(folder.iterdir()):
+        rows = None
+        if file.suffix == ".jsonl":
+            with file.open("rb") as lines:
+                rows = sum(1 for _ in lines)
+        size = file.stat().st_size
+        files[file.name] = {"sha256": sha256_file(file), "bytes": size, "rows": rows}
     atomic_write_json(folder / MANIFEST, seal({**facts, "files": files}))
 
 
@@ -249,15 +256,6 @@ def _write_lists(
         for owner, columns in zip(ids.tolist(), lists, strict=True):
             best = tracks[columns[columns != NO_TRACK]].tolist()
             lines.write(orjson.dumps({of: owner, "tracks": best}) + b"\n")
-
-
-def _describe(file: Path) -> dict[str, Any]:
-    """Describe a file for the manifest; the rows are those of lists."""
-    rows = None
-    if file.suffix == ".jsonl":
-        with file.open("rb") as lines:
-            rows = sum(1 for _ in lines)
-    return {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": rows}
 
 
 def _parameters(fitted: Checkpoint) -> dict[str, Any]:

@@ -211,14 +211,6 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
     return shown
 
 
-def test_a_run_without_a_winner_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    line = refusal(capsys, "--run", tmp_path / "absent", "--out", tmp_path / "out")
-    assert "no finished run here (winner.json is missing)" in line
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_store_that_has_grown_since_is_refused(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
