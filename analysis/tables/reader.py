@@ -130,16 +130,16 @@ def decoded(file: LogFile, reading: Reading, folder: Path) -> Iterator[LogFile]:
     Raises:
         AnalysisError: It is not written in the encoding, or there is no such table.
     """
-    is_database = file.suffix in DATABASES
-    if not (is_database or reading.encoding) or file.suffix in PARQUET:
+    if file.suffix in DATABASES:
+        copy = copy_table(file.path, file.name, reading.table, folder)
+        yield replace(file, path=copy)
+        copy.unlink()
+        return
+    if not reading.encoding or file.suffix in PARQUET:
         yield file
         return
     copy = folder / f"decoded{file.suffix}"
     try:
-        if is_database:
-            copy = copy_table(file.path, file.name, reading.table, folder)
-            yield replace(file, path=copy)
-            return
         with (
             file.open() as packed,
             copy.open("w", encoding="utf-8", newline="") as text,
@@ -252,7 +252,8 @@ def _open_documents(connection: queries.Connection, reading: Reading) -> queries
     keys: list[str] = []
     if sql:
         every_key = queries.fetch_table(connection, "interactions/json_keys")
-        keys = every_key["key"].to_pylist()
+        listed = {name.replace("[]", ""): name for name in names}
+        keys = [listed.get(key, key) for key in every_key["key"].to_pylist()]
     # one that no object of the file has is NULL
     keys += [*sorted(names), *re.findall('"([^"]+)"', sql)]
     return queries.open_json(typed, list(dict.fromkeys(keys)))

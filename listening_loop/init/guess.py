@@ -11,11 +11,12 @@ import yaml
 from analysis.tables.columns import Decimal, Reading
 
 # names of columns by what they hold, in the order in which they are looked for
-NAMES: dict[str, list[str]] = yaml.safe_load(
+NAMES: Mapping[str, list[str]]
+# weights of events that are no plays, by a word of their names
+ACTIONS: Mapping[str, float]
+NAMES, ACTIONS = yaml.safe_load_all(
     Path(__file__).with_name("names.yaml").read_text(encoding="utf-8")
 )
-# weights of events that are no plays, by a word of their names
-ACTIONS: Mapping[str, float] = dict(NAMES.pop("actions"))
 PLAYS, EVENT, SKIPPED = "plays", "event", "skipped"  # entries that are no roles
 # what a column that is not used may look like, and the roles that it could have
 _LOOKS = {

@@ -186,8 +186,11 @@ def _guess(
             plan = _plan(connection, logs, log, reading, named)
         else:
             reading = make_reading(preset, None, options, log.name) or reading
-            roles = columns_by_name({**reading.columns.by_role, **named})
-            reading = replace(reading, columns=roles)
+            roles = {**reading.columns.by_role, **named}
+            user = find("user", columns)
+            if user and roles["user"].startswith("@"):
+                roles["user"] = user.name
+            reading = replace(reading, columns=columns_by_name(roles))
             unused = explain_unused(names, columns, reading)
             plan = Guess(reading, names, preset, unused)
     if plan.reading is None:
@@ -247,13 +250,15 @@ def _plan(
     names, columns = _profile(connection, log, reading)
     if not named and set(names) >= _EVENT:
         return Guess(None, names)
-    if not find("item", columns) and (lists := [n for n in names if "[]" in n]):
+    item = find("item", columns)
+    lists = [name for name in names if "[]" in name]
+    if lists and (item is None or item.name in lists):
         # an item of each list is a row
         listed = replace(_NO_COLUMNS, session="+".join(lists))
         reading = replace(reading, columns=listed)
         names, columns = _profile(connection, log, reading)
     where = None if start.where == "true" else start.where
-    event = {}
+    event: dict[str, str] = {}
     if not where and "event" not in named:
         where, event = _find_plays(connection, log, reading, columns)
     if where:
@@ -271,20 +276,20 @@ def _plan(
     _check_roles(log, names, roles)
     date_forms = forms.get(roles.get("timestamp", ""), [])
     weight = next((c for c in columns if c.name == roles.get("weight")), None)
-    conditions = [where] if where else []
-    if weight and "weight" not in named and start.where == "true":
-        if weight.is_rating:
-            del roles["weight"]
-            liked = f'CAST("{weight.name}" AS DOUBLE) >= {weight.liked_from:g}'
-            conditions.append(liked)
-        elif is_time_heard(weight.name) and not weight.decimal:
-            least = f"{_LISTENED / weight.scale:g}"
-            conditions.append(f'TRY_CAST("{weight.name}" AS DOUBLE) >= {least}')
+    condition = None
+    if weight and weight.is_rating and "weight" not in named:
+        del roles["weight"]
+        condition = f'CAST("{weight.name}" AS DOUBLE) >= {weight.liked_from:g}'
+    elif weight and is_time_heard(weight.name) and not {"weight", "played"} & {*named}:
+        least = f"{_LISTENED / weight.scale:g}"
+        condition = f'TRY_CAST("{weight.name}" AS DOUBLE) >= {least}'
+    if condition:
+        where = f"({where}) AND {condition}" if where else condition
     amounts = [c for c in columns if c.name in {roles.get(role) for role in AMOUNTS}]
     reading = replace(
         reading,
         columns=columns_by_name(roles),
-        where=" AND ".join(conditions) or None,
+        where=where,
         percent=any(
             c.name == roles.get("share") and (c.largest or 0) > 1 for c in amounts
         ),

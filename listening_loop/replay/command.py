@@ -85,10 +85,11 @@ def main(
     options = {"where": where, "delimiter": delimiter, "table": table}
     how = load_config(ReadingSettings, None, read or (), options).options()
     named = parse_roles(columns) if columns else {}
-    if bool(file) == bool(sql):
-        raise LoopError("name a file or folder, or --sql")
     with copied_query(sql) as query:
-        plays = read_plays((query or [file])[0], version, named, preset, **how)
+        paths = [file] if file else query
+        if len(paths) != 1:
+            raise LoopError("name a file or folder, or --sql")
+        plays = read_plays(paths[0], version, named, preset, **how)
     plays.facts.update(settings.model_dump(mode="json", include=_DECIDING))
     folder = out or published / "replay"
     # answers to other plays, or of another version, are others
