@@ -32,7 +32,12 @@ def test_a_folder_of_json_arrays_is_read_as_one_table(tmp_path: Path) -> None:
     guess = look_at(folder, {})
     assert guess.reading is not None
     assert guess.reading.columns.title == "master_metadata_track_name"
-    assert (guess.rows, guess.left_out, guess.listeners, guess.tracks) == (60, 180, 6, 9)
+    assert (guess.rows, guess.left_out, guess.listeners, guess.tracks) == (
+        60,
+        180,
+        6,
+        9,
+    )
     ids = "user=username,item=master_metadata_album_artist_name+spotify_track_uri"
     store = str(tmp_path / "store")
     assert main(["ingest", str(folder), "--store", store, "--columns", ids]) == 0

@@ -1,5 +1,6 @@
 """Published data sets are read as their presets say; a file of each, as it is published."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ COLUMNS = (
     "propensity",
     "timestamp",
 )
+SPOTIFY = {
+    "master_metadata_track_name": "A song",
+    "master_metadata_album_artist_name": "Nina",
+}
 PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
     "lastfm-1k": (
         "userid-timestamp-artid-artname-traid-traname.tsv",
@@ -99,7 +104,12 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         "ann/Streaming_History_Audio_2025_0.json",
         json.dumps(
             [
-                {"ts": "2025-01-02T10:00:00Z", "ms_played": ms, **SPOTIFY, "spotify_track_uri": uri}
+                {
+                    "ts": "2025-01-02T10:00:00Z",
+                    "ms_played": ms,
+                    **SPOTIFY,
+                    "spotify_track_uri": uri,
+                }
                 for ms, uri in ((31_000, "t:1"), (29_000, "t:1"), (90_000, None))
             ],
             indent=2,
@@ -110,7 +120,12 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         "ann/StreamingHistory_music_0.json",
         json.dumps(
             [
-                {"endTime": "2025-01-02 10:00", "artistName": "Nina", "trackName": "A", "msPlayed": ms}
+                {
+                    "endTime": "2025-01-02 10:00",
+                    "artistName": "Nina",
+                    "trackName": "A",
+                    "msPlayed": ms,
+                }
                 for ms in (31_000, 2_000)
             ]
         ),
@@ -123,7 +138,11 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
                 "user_name": "ann",
                 "timestamp": 1_735_812_000,
                 "recording_msid": "m",
-                "track_metadata": {"artist_name": "Nina", "track_name": "A", "tags": ["x"]},
+                "track_metadata": {
+                    "artist_name": "Nina",
+                    "track_name": "A",
+                    "tags": ["x"],
+                },
             }
         ),
         [("ann", "Nina - A", 1.0)],
