@@ -336,6 +336,8 @@ def _attach_rows(
         if column in types:
             kind = _kind(file, column, str(types[column]))
             values[role] = queries.Constant(kind)
+        elif column in reading.computed:
+            values[role] = queries.Constant("untyped")
         elif column not in names and {"+", "@"} & set(column):
             values[role] = queries.Constant("text")
         else:

@@ -90,6 +90,13 @@ class Column:
         scales = [seconds for unit, seconds in _SECONDS.items() if unit in words]
         return scales[0] if scales and is_time_heard(self.name) else 1.0
 
+    @property
+    def plain_number(self) -> str:
+        """The values in SQL, with a point for decimals."""
+        swaps = {None: "", "comma": ", ',.', '.'", "point": ", ',', ''"}
+        name = f'"{self.name}"'
+        return f"translate({name}{swaps[self.decimal]})" if self.decimal else name
+
     def misfit(self, role: str, least: float = _FILLED) -> str | None:
         """Explain why the values cannot be what a role says, of so large a share of the rows."""
         example = self.example[:20]

@@ -186,11 +186,11 @@ def _guess(
             plan = _plan(connection, logs, log, reading, named)
         else:
             reading = make_reading(preset, None, options, log.name) or reading
-            roles = {**reading.columns.by_role, **named}
+            names_by_role = {**reading.columns.by_role, **named}
             user = find("user", columns)
-            if user and roles["user"].startswith("@"):
-                roles["user"] = user.name
-            reading = replace(reading, columns=columns_by_name(roles))
+            if user and names_by_role["user"].startswith("@"):
+                names_by_role["user"] = user.name
+            reading = replace(reading, columns=columns_by_name(names_by_role))
             unused = explain_unused(names, columns, reading)
             plan = Guess(reading, names, preset, unused)
     if plan.reading is None:
@@ -282,7 +282,7 @@ def _plan(
         condition = f'CAST("{weight.name}" AS DOUBLE) >= {weight.liked_from:g}'
     elif weight and is_time_heard(weight.name) and not {"weight", "played"} & {*named}:
         least = f"{_LISTENED / weight.scale:g}"
-        condition = f'TRY_CAST("{weight.name}" AS DOUBLE) >= {least}'
+        condition = f"TRY_CAST({weight.plain_number} AS DOUBLE) >= {least}"
     if condition:
         where = f"({where}) AND {condition}" if where else condition
     amounts = [c for c in columns if c.name in {roles.get(role) for role in AMOUNTS}]

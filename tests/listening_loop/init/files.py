@@ -119,7 +119,9 @@ FILES: dict[str, tuple[str, str]] = {
             lambda u, n: (f"u{u};t{n % 9};{1 + n % 28}.1.2025;1.0{n:02},5",),
         ),
         "--columns 'user=user,item=track,weight=minutes_played,timestamp=gespielt am,"
-        "title=track' --set decimal=comma --set date_format=%d.%m.%Y --set weight_scale=60.0",
+        "title=track' --where 'TRY_CAST(translate(\"minutes_played\", '\"'\"',.'\"'\"', "
+        "'\"'\"'.'\"'\"') AS DOUBLE) >= 0.5' --set decimal=comma --set date_format=%d.%m.%Y "
+        "--set weight_scale=60.0",
     ),
     "stars.inter": (
         table(
@@ -135,7 +137,8 @@ FILES: dict[str, tuple[str, str]] = {
             lambda u, n: (u, n % 9, 20250101 + n % 28, n * 1000),
         ),
         "--columns user=uid,item=song,weight=ms_played,timestamp=date "
-        "--where 'TRY_CAST(\"ms_played\" AS DOUBLE) >= 30000' --set date_format=%Y%m%d --set weight_scale=0.001",
+        "--where 'TRY_CAST(\"ms_played\" AS DOUBLE) >= 30000' "
+        "--set date_format=%Y%m%d --set weight_scale=0.001",
     ),
     "nanos.csv": (
         table(

@@ -27,6 +27,7 @@ SPOTIFY = {
     "master_metadata_track_name": "A song",
     "master_metadata_album_artist_name": "Nina",
 }
+YEAR = {"artistName": "Nina", "trackName": "A"}
 PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
     "lastfm-1k": (
         "userid-timestamp-artid-artname-traid-traname.tsv",
@@ -91,8 +92,8 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
     ),
     "lastfm": (
         "ann.csv",
-        "Nina,Album,A song,03 Mar 2022 18:25\nNina,Album,,03 Mar 2022 18:21\n",
-        [("ann", "Nina - A song", 1.0)],
+        "Nina,Album,A song,03 Mar 2022 18:25\nNina,,A song,03 Mar 2022 18:21\n",
+        [("ann", "Nina - A song", 1.0)] * 2,
     ),
     "deezer": (
         "ann.csv",
