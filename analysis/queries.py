@@ -323,8 +323,8 @@ def open_json(rows: Rows, keys: Sequence[str]) -> Rows:
     texts = []
     for key in keys:
         pointers = Constant(json_pointers(key))
-        found = Function("json_extract_string", Column("(document)"), pointers)
-        texts.append(Function("list_any_value", found).alias(key))
+        values = Function("json_extract_string", Column("(document)"), pointers)
+        texts.append(Function("list_any_value", values).alias(key))
     return rows.select(Star(), *texts)
 
 

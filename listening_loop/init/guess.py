@@ -114,6 +114,8 @@ class Column:
             return None
         if not self.is_number:
             return f"{example} is no number"
+        if role == "weight" and self.kinds == 1:
+            return f"always {example}"
         if (self.smallest or 0) < 0 or (role == "share" and (self.largest or 0) > 100):
             return f"{self.smallest:g} to {self.largest:g}"
         return None
@@ -155,6 +157,7 @@ def find(role: str, columns: Iterable[Column], *, check: bool = True) -> Column 
     plain = {column.letters: column for column in columns}
     for letters, column in list(plain.items()):
         plain.setdefault(_UNIT.sub("", letters), column)
+        plain.setdefault(column.name.lower().rpartition(".")[2], column)
     for least in (_FILLED, _HALF) if role in ("user", "item") else (_FILLED,):
         for name in NAMES[role]:
             for letters, column in plain.items():

@@ -155,7 +155,10 @@ def look_at(
         reason = queries.one_line(error)
         raise AnalysisError(f"{log.name}: {_UNREADABLE} ({reason})") from None
     if guess.reading and guess.rejected == guess.rows:
-        why = guess.why or f"none of {guess.left_out:,} is one with {guess.taken}"
+        why = guess.why or (
+            f"none of {guess.left_out:,} rows is one with {guess.taken}; "
+            "name the column of weights for all, as in --columns weight=seconds"
+        )
         raise AnalysisError(f"{log.name}: no good row; {why}")
     return guess
 
