@@ -38,8 +38,8 @@ def copy_table(database: Path, name: str, table: str | None, folder: Path) -> Pa
         else:
             with queries.open_database(database) as connection:
                 listed = connection.execute("SHOW TABLES").fetchall()
-                one = _find_table(listed, table, name)
-                connection.table(one).to_parquet(str(target))
+                quoted = _find_table(listed, table, name)
+                connection.table(quoted).to_parquet(str(target))
     except (queries.DatabaseError, sqlite3.Error) as error:
         raise AnalysisError(f"{name}: {queries.one_line(error)}") from None
     return target
@@ -52,8 +52,8 @@ def _write_lines(
     listed = connection.execute(
         "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
     )
-    one = _find_table(listed.fetchall(), table, name)
-    rows = connection.execute(f"SELECT * FROM {one}")  # noqa: S608  quoted, and listed
+    quoted = _find_table(listed.fetchall(), table, name)
+    rows = connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608  quoted, and listed
     columns = [column[0] for column in rows.description]
     encode = msgspec.json.Encoder().encode_lines
     with target.open("wb") as lines:
