@@ -61,7 +61,9 @@ class NextTrackModel:
     same: csr_matrix  # its values of tracks by one artist, shape (tracks, tracks)
     second: csr_matrix  # closeness to what is near, shape (tracks, tracks)
     follows: csr_matrix  # the next play, shape (tracks, tracks)
-    follows_same: csr_matrix  # its values of tracks by one artist, shape (tracks, tracks)
+    follows_same: (
+        csr_matrix  # its values of tracks by one artist, shape (tracks, tracks)
+    )
     # the artist's other tracks, by the root of their listeners, shape (tracks, tracks)
     artist: csr_matrix
     listener: (
