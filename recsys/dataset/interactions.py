@@ -115,12 +115,7 @@ class Interactions:
 
     def select(self, listeners: IntArray) -> "Interactions":
         """Select the listening of some rows; tracks are as popular as before."""
-        return Interactions(
-            self.matrix[listeners],
-            by_track=self.by_track,
-            artists=self.artists,
-            unplayed=self.unplayed,
-        )
+        return Interactions(self.matrix[listeners], by_track=self.by_track)
 
     def most_popular(self, k: int) -> Int32Array:
         """Rank tracks by the listening time of all listeners.

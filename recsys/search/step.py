@@ -27,7 +27,7 @@ from recsys.dataset.interactions import load_interactions
 from recsys.dataset.layout import SplitName
 from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
-from recsys.models.factors import Pool
+from recsys.models.factors import Factors, Pool
 from recsys.models.solver import load_kernels
 from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score
@@ -89,10 +89,10 @@ def _recommend(
         return model.recommend(k, pool)
     if not isinstance(model, Als):
         return model.recommend(k, pool)[listeners]
-    state = {**model.state, "user_factors": model.state["user_factors"][listeners]}
+    factors = model.factors
+    part = Factors(factors.user_factors[listeners], factors.item_factors)
     train = model.train.select(listeners)
-    part = Als(model.config).restore(train, state, threads=model.threads)
-    return part.recommend(k, pool)
+    return part.recommend(train, k, model.threads, pool)
 
 
 def _fit(
