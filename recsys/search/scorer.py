@@ -127,8 +127,7 @@ def score_lists(
     """
     rows = np.arange(len(lists)) if listeners is None else listeners
     select = scorer.validation.select
-    padded = _pad(lists, max(scorer.validation.ks))
-    validation = validator_for(scorer).score(rows, padded, None if is_whole else select)
+    validation = validator_for(scorer).score(rows, lists, None if is_whole else select)
     metrics = {
         key: (value.value, value.lower, value.upper)
         for key, value in validation.metrics.items()
@@ -147,8 +146,7 @@ def score_segment(
         validator = validator_for(scorer, pool)
     except AnalysisError:
         return {}
-    padded = _pad(lists, max(scorer.validation.ks))
-    scored = validator.score(np.arange(len(padded)), padded).metrics
+    scored = validator.score(np.arange(len(lists)), lists).metrics
     return {
         f"{pool}_{key}": (value.value, value.lower, value.upper)
         for key, value in scored.items()
@@ -156,13 +154,7 @@ def score_segment(
     }
 
 
-def _pad(lists: Int32Array, k: int) -> IntArray:
-    """Lengthen lists to k tracks: a catalogue may be smaller."""
-    widths = ((0, 0), (0, max(0, k - lists.shape[1])))
-    return np.pad(lists.astype(np.int64), widths, constant_values=NO_TRACK)
-
-
-def resolve_split(scorer: Scorer) -> Scorer:
+from looplib.arrays import NO_TRACK, FloatArraydef resolve_split(scorer: Scorer) -> Scorer:
     """Resolve the test part where the configuration leaves it open.
 
     Raises:
