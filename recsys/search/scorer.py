@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from analysis.errors import AnalysisError
 from analysis.validation import METRICS, Validator
-from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray
+from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
 from recsys.config import ValidationConfig
@@ -154,7 +154,7 @@ def score_segment(
     }
 
 
-from looplib.arrays import NO_TRACK, FloatArraydef resolve_split(scorer: Scorer) -> Scorer:
+def resolve_split(scorer: Scorer) -> Scorer:
     """Resolve the test part where the configuration leaves it open.
 
     Raises:
