@@ -7,20 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from looplib.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 INTERRUPTED = "interrupted; nothing half-written is left"
-# The base of the errors of a wrong option, a missing one and a value of the wrong type; typer
-# exports its children only.
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable."),
-]
 
 
 @contextmanager
@@ -40,6 +31,18 @@ def importing() -> Iterator[None]:
         advice = "pip install '.[all]' in the clone brings it"
         sys.stderr.write(f"error: {library} is not installed; {advice}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
+
+
+with importing():
+    import typer
+
+# The base of the errors of a wrong option, a missing one and a value of the wrong type; typer
+# exports its children only.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable."),
+]
 
 
 def program() -> str:

@@ -19,7 +19,8 @@ from listening_loop.errors import LoopError
 from listening_loop.init.look import look_at
 from looplib.arrays import NO_TRACK, AnyArray, BoolArray, IntArray, column_values
 from looplib.files import json_digest
-from recsys.export.version import LATEST, TRACKS
+from looplib.memory import FILE_NAME as LATEST
+from recsys.export.version import TRACKS
 from recsys.ingest.pipeline import DEFAULT_MEMORY
 
 # how the plays of an event log are read

@@ -20,9 +20,12 @@ from analysis.store import LOGGED, Store
 from looplib.arrays import NO_TRACK, Int32Array
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
+from looplib.memory import FILE_NAME as PLAYS
+from looplib.memory import MOST_PLAYS
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import Plays, read_plays
 from recsys.dataset.layout import SplitName
 from recsys.models.base import Model
 from recsys.models.external import External
@@ -41,7 +44,6 @@ SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
-LATEST = "latest.npz"  # the latest play of each listener that was learned from
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 SCHEMA = 1  # of the manifest
@@ -110,12 +112,7 @@ def write_version(
         write_tracks(folder, tracks, titles)
     elif file and file.is_file() and digest in (None, sha256_file(file)):
         shutil.copyfile(file, folder / TRACKS)
-    np.savez(
-        folder / LATEST,
-        allow_pickle=False,
-        users=users,
-        latest=dataset.latest(export.split),
-    )
+    _write_plays(folder / PLAYS, dataset, export.split, users, tracks)
     next_track = None
     if config.next_track:
         anyway = export.options.publish_anyway
@@ -194,6 +191,26 @@ def _write_similar(
     elif isinstance(model, SimilarityModel) and hasattr(model, "similarity"):
         similar = model.similar(compared, top)
         _write_lists(folder / SIMILAR, ids, tracks, similar, of="track")
+
+
+def _write_plays(
+    file: Path, dataset: Dataset, split: SplitName, users: Ids, tracks: Ids
+) -> None:
+    """Write the latest plays of each listener that were learned from, where they have an order."""
+    try:
+        plays = read_plays(dataset, split)
+    except FileNotFoundError:
+        plays = Plays(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32))
+    newest = plays.select(plays.age <= MOST_PLAYS)
+    np.savez(
+        file,
+        allow_pickle=False,
+        users=users,
+        latest=dataset.latest(split),
+        tracks=tracks,
+        counts=newest.counts,
+        plays=newest.tracks,
+    )
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:

@@ -38,7 +38,7 @@ def assert_nothing_heard_twice(service: FakeService) -> None:
         (CLOSE_AFTER, 1),
         (CLOSE_AFTER, 40),
         (CLOSE_BEFORE, 1),
-        ("502", 40),
+        ("429", 40),
     ],
 )
 def test_a_request_without_an_answer_is_sent_again_under_its_number(
