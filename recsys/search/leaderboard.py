@@ -72,7 +72,7 @@ class Leaderboard:
     def compare(
         self,
         best: Entry,
-        compare: Callable[[Sequence[Checkpoint], int], Sequence[MetricValue]],
+        compare: Callable[[tuple[Checkpoint, ...], int], Sequence[MetricValue]],
     ) -> "Leaderboard":
         """Estimate how far each entry that has a score is behind the best, one of them.
 
@@ -81,7 +81,7 @@ class Leaderboard:
         steps = [
             entry.score.checkpoint for entry in self.entries if entry.score.metrics
         ]
-        behind = iter(compare(steps, steps.index(best.score.checkpoint)))
+        behind = iter(compare(tuple(steps), steps.index(best.score.checkpoint)))
         entries = [
             replace(entry, behind=next(behind)) if entry.score.metrics else entry
             for entry in self.entries

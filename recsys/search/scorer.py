@@ -7,10 +7,9 @@ Repeats and new tracks have metrics of their own: `repeat_ndcg@30` is that of th
 tracks heard before, on the held-out tracks that were heard before; `new_ndcg@30` of the others.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -88,22 +87,27 @@ class Scorer:
                 f"{run}/{name}: damaged ({error}); search again, which runs this step again"
             ) from None
 
-    def compare(
-        self, run: Workspace, steps: Sequence[Checkpoint], best: int | None = None
-    ) -> list[MetricValue]:
-        """Estimate how far each step is behind the best, or behind that of a position."""
-        parts = np.stack([self.read_listeners(run, step) for step in steps])
-        if best is None:
-            sums = parts.sum(axis=2)
-            best = int(np.argmax(sums[:, 0] / sums[:, 1]))
-        return differences(parts, best, self.validation.resamples, self.seed)
-
     def has_listeners(self, run: Workspace, checkpoint: Checkpoint) -> bool:
         """Check that `read_listeners` can read them."""
         with suppress(SearchError):
             self.read_listeners(run, checkpoint)
             return True
         return False
+
+
+@cache
+def compare_steps(
+    scorer: Scorer,
+    run: Workspace,
+    steps: tuple[Checkpoint, ...],
+    best: int | None = None,
+) -> list[MetricValue]:
+    """Estimate how far each step is behind the best, or behind that of a position."""
+    parts = np.stack([scorer.read_listeners(run, step) for step in steps])
+    if best is None:
+        sums = parts.sum(axis=2)
+        best = int(np.argmax(sums[:, 0] / sums[:, 1]))
+    return differences(parts, best, scorer.validation.resamples, scorer.seed)
 
 
 def score_lists(

@@ -30,6 +30,7 @@ from recsys.search.leaderboard import (
     explain_winner,
     print_rows,
 )
+from recsys.search.scorer import compare_steps
 from recsys.search.state import SearchState
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
@@ -47,13 +48,13 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     scorer = state.scorer
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
-    leaderboard = state.rank().compare(best, partial(scorer.compare, run))
+    leaderboard = state.rank().compare(best, partial(compare_steps, scorer, run))
     # the intervals hold for all pairs at once: the winner was chosen by the same listeners
     baselines = leaderboard.baselines
     if scorer.validation.test_share:
         pair = replace(leaderboard, entries=(best, *baselines))
         on_test = replace(scorer, is_test=True)
-        baselines = pair.compare(best, partial(on_test.compare, run)).baselines
+        baselines = pair.compare(best, partial(compare_steps, on_test, run)).baselines
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
