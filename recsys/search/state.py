@@ -13,7 +13,7 @@ from recsys.lock import Lock
 from recsys.search.folder import LEDGER
 from recsys.search.leaderboard import Leaderboard, rank
 from recsys.search.ledger import Ledger, Score, best_score, failure_of
-from recsys.search.schedule import Schedule, decide, expand
+from recsys.search.schedule import Schedule, expand
 from recsys.search.scorer import Scorer, compare_steps
 from recsys.search.trials import Checkpoint, SearchPlan, Trial
 
@@ -133,13 +133,15 @@ class SearchState:
         return rank(self.trials, stopped, self.ledger.scores, self.metric)
 
     def _decide(self) -> Schedule:
-        facts = (self.search, self.plan.candidates, self.ledger.scores, self.metric)
-        compare = partial(compare_steps, self.scorer, self.run)
-        if not self.search.expand:
-            return decide(*facts, compare)
-        is_late = self._seconds() > 60 * self.search.minutes
-        digest = self.scorer.dataset_digest
-        return expand(*facts, compare, digest, is_late=is_late)
+        return expand(
+            self.search,
+            self.plan.candidates,
+            self.ledger.scores,
+            self.metric,
+            partial(compare_steps, self.scorer, self.run),
+            self.scorer.dataset_digest,
+            is_late=self._seconds() > 60 * self.search.minutes,
+        )
 
     def _seconds(self) -> float:
         """Measure how long the search has taken, over all its runs."""
