@@ -98,8 +98,8 @@ def expand(
 ) -> Schedule:
     """Schedule what was planned, and then trials beyond the edges at which the best is.
 
-    They are added while the best gains, if the search expands. `dataset` is the digest of the data; where `is_late`, the
-    time for added trials is over, and what they scored counts.
+    They are added while the best gains, if the search expands. `dataset` is the digest of the data;
+    where `is_late`, the time for added trials is over, and what they scored counts.
     """
     schedule = decide(search, planned, scores, metric, compare)
     trials = [*planned]
