@@ -67,12 +67,15 @@ class Cluster:
 
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
-    ) -> Iterator[Outcome[T]]:
-        """Run a function once for each tuple of arguments; outcomes are keyed by position."""
+    ) -> Iterator[T]:
+        """Run a function once for each tuple of arguments; yield what the calls return as they end.
+
+        The error of a call, such as that its worker died, ends it.
+        """
         left = dict(enumerate(calls))
         for outcome in self.run_ready(function, lambda: left):
             del left[outcome.key]
-            yield outcome
+            yield outcome.result()
 
     def run_ready(
         self, function: Callable[..., T], ready: Callable[[], Calls]

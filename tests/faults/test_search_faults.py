@@ -181,11 +181,11 @@ def test_without_workers_calls_are_given_up(tmp_path: Path) -> None:
         worker = start_worker()
         config = ClusterConfig(scheduler=address, wait_for_workers_s=1)
         with open_cluster(config) as cluster:
-            outcomes = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
-            assert next(outcomes).result() in (2, 4, 6)
+            results = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
+            assert next(results) in (2, 4, 6)
             worker.kill()
             with pytest.raises(SearchError, match="no worker for 1 s; start some"):
-                list(outcomes)
+                list(results)
 
 
 def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
