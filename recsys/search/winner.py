@@ -18,8 +18,6 @@ from recsys.search.folder import (
     LEDGER,
     NO_BETTER,
     Winner,
-    digest_config,
-    read_config,
     write_winner,
 )
 from recsys.search.leaderboard import (
@@ -81,10 +79,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         beats_baselines,
         score.test,
         _find_factors(leaderboard, best),
-        {
-            CONFIG: digest_config(read_config(run)),
-            LEADERBOARD: sha256_file(run.folder / LEADERBOARD),
-        },
+        {name: sha256_file(run.folder / name) for name in (CONFIG, LEADERBOARD)},
     )
     write_winner(run, winner)
     return winner
