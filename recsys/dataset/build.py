@@ -127,7 +127,7 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
     counts = write_matrices(folder, users, tracks, plan.feedback)
     _write_heldout(folder, users, tracks)
     if plan.rule.is_ordered:
-        write_plays(folder, read_pieces(folder, "plays"), users, tracks)
+        write_plays(folder, users, tracks)
     save_array(folder / ARTISTS, artists)
     save_array(folder / USERS, users)
     save_array(folder / TRACKS, tracks)
