@@ -47,7 +47,7 @@ def in_process(slots: int = 1) -> Cluster:
 
 
 @contextmanager
-def without_processes(slots: int = 1) -> Iterator[None]:
+def without_processes() -> Iterator[None]:
     """Run the calls of searches and exports in this process, which is faster, for the block.
 
     What differs on real workers is tested of the cluster, and of one search on it.
@@ -55,7 +55,7 @@ def without_processes(slots: int = 1) -> Iterator[None]:
 
     @contextmanager
     def open_cluster(*_: object) -> Iterator[Cluster]:
-        yield in_process(slots)
+        yield in_process()
 
     with pytest.MonkeyPatch.context() as patch:
         for module in ("recsys.search.search", "recsys.export.export"):
