@@ -15,8 +15,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.layout import PIECES
 from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
-from recsys.search.comparison import MetricValue
-from recsys.search.scorer import LISTENERS
+from recsys.search.scorer import LISTENERS, MetricValue
 from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
 from recsys.storage import Workspace
 

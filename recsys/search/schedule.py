@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsys.config import Search
-from recsys.search.comparison import MetricValue
 from recsys.search.leaderboard import name_axes, rank
 from recsys.search.ledger import Score, Scores, failure_of
+from recsys.search.scorer import MetricValue
 from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
 _FAILED = -math.inf

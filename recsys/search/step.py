@@ -28,10 +28,10 @@ from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
 from recsys.models.factors import Factors
 from recsys.models.solver import load_kernels
-from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score
 from recsys.search.scorer import (
     SEGMENTS,
+    MetricValue,
     Scorer,
     score_lists,
     score_segment,

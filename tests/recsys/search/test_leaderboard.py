@@ -10,7 +10,6 @@ from scipy import stats
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.models.registry import read_models
-from recsys.search.comparison import MetricValue, differences
 from recsys.search.leaderboard import (
     BEHIND,
     Leaderboard,
@@ -19,6 +18,7 @@ from recsys.search.leaderboard import (
     rank,
 )
 from recsys.search.ledger import Score, Scores
+from recsys.search.scorer import MetricValue, differences
 from recsys.search.trials import Checkpoint, Trial, plan_baselines, plan_trials
 
 METRIC = "hit_time@30"
