@@ -46,13 +46,13 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     scorer = state.scorer
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
-    leaderboard = state.rank().compare(best, partial(compare_steps, scorer, run))
+    leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
     # the intervals hold for all pairs at once: the winner was chosen by the same listeners
     baselines = leaderboard.baselines
     if scorer.validation.test_share:
         pair = replace(leaderboard, entries=(best, *baselines))
         on_test = replace(scorer, is_test=True)
-        baselines = pair.compare(best, partial(compare_steps, on_test, run)).baselines
+        baselines = pair.compare(partial(compare_steps, on_test, run)).baselines
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
@@ -62,7 +62,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     beats_baselines = listeners >= _FEWEST and all(
         entry.behind and entry.behind[2] < 0 for entry in baselines
     )
-    warnings = explain_winner(leaderboard, best, may_expand=state.search.expand)
+    warnings = explain_winner(leaderboard, may_expand=state.search.expand)
     warnings += _explain_search(state, baselines, listeners)
     if not beats_baselines:
         warnings.append(
