@@ -112,7 +112,7 @@ def fit_trial(
     dataset: Dataset,
     split: SplitName,
     threads: int,
-    state: State | None = None,
+    state: State | None,
     report: Callable[[float], None] | None = None,
 ) -> Model:
     """Fit a trial up to a checkpoint, from a state of the fit if there is one.
