@@ -274,15 +274,15 @@ def explain_winner(
     return texts
 
 
-def explain_baselines(baselines: Sequence[Entry], metric: str, *, on_test: bool) -> str:
+def explain_baselines(baselines: Sequence[Entry], metric: str) -> str:
     """Describe the lead of the winner over the best simple rule."""
     behind = {entry.trial.id: entry.behind for entry in baselines if entry.behind}
     if not behind:
         return f"{WARNING} no baseline could be scored"
     best = max(behind, key=lambda name: behind[name][0])
     value, lower, upper = behind[best]
-    listeners = " on the listeners who chose nothing" if on_test else ""
     return (
         f"The best simple rule is {best}; the winner's {metric} less that of the rule: "
-        f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}){listeners}"
+        f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}), each listener's by a model that others "
+        "chose"
     )

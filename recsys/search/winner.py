@@ -1,17 +1,21 @@
 """Choose the winner of a search: score the finalists by every metric, rank, compare, explain."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from looplib.arrays import FloatArray
 from looplib.files import sha256_file
 from looplib.progress import progress, say
 from looplib.tables import output
 from recsys.cluster.cluster import Calls, Cluster
 from recsys.errors import SearchError
 from recsys.models.external import External
+from recsys.search.comparison import cross_fit, leads
 from recsys.search.folder import (
     CONFIG,
     LEADERBOARD,
@@ -31,11 +35,13 @@ from recsys.search.leaderboard import (
     explain_winner,
     print_rows,
 )
+from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
 
 _FEWEST = 10  # listeners of whom a comparison says something
+_FOLDS = 2  # of the listeners who choose; with more, their scores depend on each other
 
 
 def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
@@ -50,11 +56,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     best = _finalists(state)[0]
     leaderboard = state.rank().compare(best, partial(scorer.compare, run))
     # the intervals hold for all pairs at once: the winner was chosen by the same listeners
-    baselines = leaderboard.baselines
-    if scorer.validation.test_share:
-        pair = replace(leaderboard, entries=(best, *baselines))
-        on_test = replace(scorer, is_test=True)
-        baselines = pair.compare(best, partial(on_test.compare, run)).baselines
+    baselines = _compare_baselines(state, leaderboard, best)
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
@@ -88,6 +90,36 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     )
     write_winner(run, winner)
     return winner
+
+
+def _compare_baselines(
+    state: SearchState, leaderboard: Leaderboard, best: Entry
+) -> list[Entry]:
+    """Estimate how far the baselines are behind what listeners choose for others, cross-fitted.
+
+    The test part, which chose nothing, scores the winner.
+    """
+    scorer = state.scorer
+    scored = [entry for entry in leaderboard.baselines if entry.score.metrics]
+
+    def read(entries: Sequence[Entry], scorer: Scorer) -> FloatArray:
+        steps = (entry.score.checkpoint for entry in entries)
+        return np.stack([scorer.read_listeners(state.run, step) for step in steps])
+
+    choices = read(leaderboard.candidates, scorer)
+    parts = np.stack(
+        [cross_fit(choices, _FOLDS, scorer.seed), *read(scored, scorer)]
+        if scored
+        else [choices[0]]
+    )
+    if scorer.validation.test_share:
+        on_test = read([best, *scored], replace(scorer, is_test=True))
+        parts = np.concatenate([parts, on_test], axis=2)
+    behind = iter(leads(parts))
+    return [
+        replace(entry, behind=next(behind) if entry in scored else None)
+        for entry in leaderboard.baselines
+    ]
 
 
 def _finalists(state: SearchState) -> list[Entry]:
@@ -135,8 +167,7 @@ def _explain_search(
         texts.append(
             f"Beyond the edges of the axes, search.expand tried {tried}: {state.schedule.ended}"
         )
-    has_test = bool(state.scorer.validation.test_share)
-    texts.append(explain_baselines(baselines, state.metric, on_test=has_test))
+    texts.append(explain_baselines(baselines, state.metric))
     if listeners < _FEWEST:
         texts.append(
             f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "
