@@ -49,9 +49,12 @@ app = make_app(
 def main(
     logs: Logs,
     effect: Annotated[
-        str,
+        str | None,
         typer.Option(help="The relative effect that must not be missed, such as 5%."),
-    ],
+    ] = None,
+    listeners: Annotated[
+        int | None, typer.Option(min=2, help="Or how many come: what can they find?")
+    ] = None,
     arms: Annotated[
         int, typer.Option(min=2, help="Arms with the control, where shares name none.")
     ] = 2,
@@ -70,13 +73,15 @@ def main(
     out: OutFile = None,
 ) -> None:
     """Plan an experiment that ends in a verdict by the configuration."""
-    relative = parse_effect(effect)
+    if (effect is None) == (listeners is None):
+        raise AnalysisError("name either --effect, such as 5%, or --listeners")
+    relative = parse_effect(effect) if effect else None
     document = plan_document(
         load_config(Experiment, experiment) if experiment else None
     )
     settings = load_config(AbConfig, config, overrides or [], above=document)
     log = read_log(logs, settings)
-    planned = plan(log, relative, settings, arms=arms, rule=rule)
+    planned = plan(log, relative, settings, arms=arms, rule=rule, listeners=listeners)
     if out:
         atomic_write_json(out, planned)
     typer.echo(describe(planned))
@@ -177,13 +182,16 @@ class Plan:
 
 def plan(
     log: PastLog,
-    effect: float,
+    effect: float | None,
     config: AbConfig,
     *,
     arms: int = 2,
     rule: Rule | None = None,
+    listeners: int | None = None,
 ) -> Plan:
     """Plan an experiment on the metrics of a log; the rest is as in `Plan`.
+
+    Without an effect, it is the smallest one that so many listeners find.
 
     Raises:
         AnalysisError: A metric does not vary or has no mean.
@@ -201,8 +209,13 @@ def plan(
     # analyses are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
         analyses = min(days or 1, _MOST_ANALYSES)
-        needed = ceil(decision.needed(effect, config.power, analyses))
+        needed = listeners or ceil(
+            decision.needed(effect or 0.0, config.power, analyses)
+        )
         days = log.days_until(needed)
+    if effect is None:
+        analyses = min(days or 1, _MOST_ANALYSES)
+        effect = decision.detected(needed, config.power, analyses)
     first = shares(log.values)[0]
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(

@@ -41,6 +41,9 @@ def importing() -> Iterator[None]:
         advice = "pip install '.[all]' in the clone brings it"
         sys.stderr.write(f"error: {library} is not installed; {advice}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
+    except UserError as error:  # in a file that is read at once
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(EXIT_USER_ERROR) from None
 
 
 def program() -> str:

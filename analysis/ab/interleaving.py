@@ -26,8 +26,6 @@ class Preference:
     first: str  # the recommender that the second is compared with
     second: str
     listeners: int  # with a credited track
-    first_tracks: int  # tracks credited to the first
-    second_tracks: int
     first_time: float  # mean share heard of one
     second_time: float
     # of the second's tracks on the first's, in %, by the interval that decides
@@ -94,15 +92,11 @@ def compare_pair(
     )
     effect = analysis.widen(effect, count)
     better = pair[1] if log_ratio > 0 else pair[0]
-    tracks = (Quantity("first_tracks"), Quantity("second_tracks"))
-    first_tracks, second_tracks = (round(count * moments.mean(row)) for row in tracks)
     return Preference(
         arm=arm,
         first=pair[0],
         second=pair[1],
         listeners=count,
-        first_tracks=first_tracks,
-        second_tracks=second_tracks,
         first_time=before,
         second_time=after,
         effect=relative_effect(effect),

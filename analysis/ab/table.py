@@ -188,7 +188,8 @@ def _find_frozen(steps: Sequence[Sequence[MetricMoments]]) -> tuple[str, str] | 
             continue
         newcomers = other.listeners - other_before.listeners
         is_due = newcomers * row.listeners >= _SURELY_SOME * other.listeners
-        if is_due and row.moments.is_close(before.moments):
+        is_still = (row.moments.means == before.moments.means).all()
+        if is_due and is_still and row.listeners == before.listeners:
             return row.metric, row.arm
     return None
 

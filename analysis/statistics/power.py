@@ -83,13 +83,19 @@ class Decision:
                 raise AnalysisError(
                     f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
                 )
-        while high - low > 0.002 * high:
-            middle = (low + high) / 2
-            if self.power(effect, middle, analyses) >= power:
-                high = middle
-            else:
-                low = middle
-        return high
+        return _bisect(
+            low, high, lambda middle: self.power(effect, middle, analyses) >= power
+        )
+
+    def detected(self, listeners: float, power: float, analyses: int) -> float:
+        """Search for the smallest relative effect that so many listeners find with a chance.
+
+        Returns:
+            The effect; 1 where they find none below it.
+        """
+        return _bisect(
+            0.0, 1.0, lambda middle: self.power(middle, listeners, analyses) >= power
+        )
 
     def _noise(self, analyses: int) -> FloatArray:
         """Simulate differences without an effect, in standard errors.
@@ -101,6 +107,17 @@ class Decision:
         # with a trace of independence, so that equal metrics have a root too
         root = np.linalg.cholesky(self.correlations + 1e-9 * np.eye(metrics))
         return np.asarray(_paths(analyses, metrics) @ root.T)
+
+
+def _bisect(low: float, high: float, is_enough: Callable[[float], bool]) -> float:
+    """Search for the least value that is enough, as the highest is."""
+    while high - low > 0.002 * high:
+        middle = (low + high) / 2
+        if is_enough(middle):
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 @lru_cache(maxsize=1)
