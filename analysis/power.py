@@ -7,7 +7,6 @@ log as long as the experiment plans best; they arrive as they did in it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import ceil, log1p
 from pathlib import Path
 from typing import Annotated, Literal
@@ -268,18 +267,13 @@ def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
         comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,
         alpha=config.alpha,
-        errors=partial(_errors, config),
+        # where any time is planned for, the size that is planned is the one that is expected
+        errors=lambda progress, level: InterimAnalysis(
+            config.model_copy(update={"expected_listeners": 1}), progress
+        ).errors(level, progress),
         least=config.min_listeners,
         confirms=config.confirm and not config.fixed_horizon,
     )
-
-
-def _errors(config: AbConfig, progress: float, listeners: float, level: float) -> float:
-    """Compute the standard errors to reach on the way to the planned size."""
-    if not config.expected_listeners:
-        expected = ceil(listeners / progress)
-        config = config.model_copy(update={"expected_listeners": expected})
-    return InterimAnalysis(config, progress).errors(level, listeners)
 
 
 def describe(planned: Plan) -> str:

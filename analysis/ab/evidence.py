@@ -67,12 +67,6 @@ class Evidence:
         return sum(self.listeners.values())
 
     @property
-    def days(self) -> float:
-        """Days from the experiment's first event to its last; 0 where times are unknown."""
-        first_ms, last_ms = self.span_ms
-        return (last_ms - first_ms) / DAY_MS
-
-    @property
     def calendar_days(self) -> int:
         """Days (UTC) from that of the first event to that of the last, with both."""
         first_ms, last_ms = self.span_ms

@@ -26,11 +26,8 @@ class Preference:
     first: str  # the recommender that the second is compared with
     second: str
     listeners: int  # with a credited track
-    first_time: float  # mean share heard of one
-    second_time: float
     # of the second's tracks on the first's, in %, by the interval that decides
     effect: Interval
-    p_value: float
     preferred: str | None  # the one whose tracks are surely heard for longer
 
 
@@ -97,9 +94,6 @@ def compare_pair(
         first=pair[0],
         second=pair[1],
         listeners=count,
-        first_time=before,
-        second_time=after,
         effect=relative_effect(effect),
-        p_value=effect.p_value,
         preferred=better if effect.relative.excludes_zero else None,
     )

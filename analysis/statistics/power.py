@@ -20,9 +20,8 @@ from looplib.randomness import make_generator
 _RUNS = 10_000
 _MOST = 1e12  # listeners
 
-# The standard errors to reach at a share of the experiment, with so many listeners in two arms, at
-# a level
-Errors = Callable[[float, float, float], float]
+# The standard errors to reach at a share of the experiment, at a level
+Errors = Callable[[float, float], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +55,9 @@ class Decision:
         # of each analysis and metric: what is true, in standard errors, and what is to be reached
         precision = np.sqrt(so_far)[:, np.newaxis] / (self.deviations * scale)
         true = np.concatenate([[abs(effect)], self.margins]) * precision
-        in_two = so_far * self.weights[:2].sum()
         levels = [self.alpha / self.comparisons] + [self.alpha] * len(self.margins)
         limits = [
-            [self.errors(share, count, level) for level in levels]
-            for share, count in zip(shares.tolist(), in_two.tolist(), strict=True)
+            [self.errors(share, level) for level in levels] for share in shares.tolist()
         ]
         reached = (self._noise(analyses) + true >= np.array(limits)).all(axis=2)
         is_ready = self.weights.min() * so_far >= self.least
