@@ -62,7 +62,7 @@ def differences(
 def cross_fit(parts: FloatArray, folds: int, seed: int) -> FloatArray:
     """Score each fold of the listeners under the model that the other folds choose.
 
-    So no listener scores what was chosen by his own listening, and all of them score.
+    So no listener scores what his own listening chose, and all of them score.
 
     Args:
         parts: Of the models to choose from, as of `differences`.
@@ -73,13 +73,13 @@ def cross_fit(parts: FloatArray, folds: int, seed: int) -> FloatArray:
         Numerators and denominators of the listeners, shape (2, listeners).
     """
     fold_of = make_generator(seed, "folds").integers(folds, size=parts.shape[2])
-    chosen = np.empty(parts.shape[1:])
+    scored = np.empty(parts.shape[1:])
     for fold in range(folds):
         is_inside = fold_of == fold
         sums = parts[:, :, ~is_inside].sum(axis=2)
         best = np.argmax(bootstrap.divide(sums[:, 0], sums[:, 1]))
-        chosen[:, is_inside] = parts[best][:, is_inside]
-    return chosen
+        scored[:, is_inside] = parts[best][:, is_inside]
+    return scored
 
 
 def leads(parts: FloatArray) -> list[MetricValue]:
