@@ -15,15 +15,12 @@ from looplib.tables import output
 from recsys.cluster.cluster import Calls, Cluster
 from recsys.errors import SearchError
 from recsys.models.external import External
-from recsys.search.comparison import cross_fit, leads
 from recsys.search.folder import (
     CONFIG,
     LEADERBOARD,
     LEDGER,
     NO_BETTER,
     Winner,
-    digest_config,
-    read_config,
     write_winner,
 )
 from recsys.search.leaderboard import (
@@ -34,7 +31,7 @@ from recsys.search.leaderboard import (
     explain_winner,
     print_rows,
 )
-from recsys.search.scorer import Scorer
+from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads
 from recsys.search.state import SearchState
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
@@ -53,7 +50,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     scorer = state.scorer
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
-    leaderboard = state.rank().compare(best, partial(scorer.compare, run))
+    leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
     # the intervals hold for all pairs at once: the winner was chosen by the same listeners
     baselines = _compare_baselines(state, leaderboard, best)
     rows = leaderboard.rows()
@@ -65,7 +62,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     beats_baselines = listeners >= _FEWEST and all(
         entry.behind and entry.behind[2] < 0 for entry in baselines
     )
-    warnings = explain_winner(leaderboard, best, may_expand=state.search.expand)
+    warnings = explain_winner(leaderboard, may_expand=state.search.expand)
     warnings += _explain_search(state, baselines, listeners)
     if not beats_baselines:
         warnings.append(
@@ -82,10 +79,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         beats_baselines,
         score.test,
         _find_factors(leaderboard, best),
-        {
-            CONFIG: digest_config(read_config(run)),
-            LEADERBOARD: sha256_file(run.folder / LEADERBOARD),
-        },
+        {name: sha256_file(run.folder / name) for name in (CONFIG, LEADERBOARD)},
     )
     write_winner(run, winner)
     return winner
