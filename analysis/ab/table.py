@@ -43,6 +43,12 @@ class Table:
         columns = ", ".join(self.rows.columns)[:200]
         raise AnalysisError(f"{self.name}: no column {name}; found are {columns}")
 
+    def find_control(self) -> str:
+        """Find the control by its usual names: control, in any case, or C."""
+        arms = self.rows.select(self.column(self.arm).cast("VARCHAR")).distinct()
+        names = [str(name) for (name,) in arms.fetchall()]
+        return next((name for name in names if name.lower() == "control"), "C")
+
 
 @contextmanager
 def open_table(

@@ -37,6 +37,7 @@ from recsys.store.ids import Ids, Title, originals, read_titles
 RECOMMENDATIONS = "recommendations.jsonl"
 REPEAT = "repeat.jsonl"
 NEW = "new.jsonl"
+SCORES = "scores.npy"  # of the tracks of `RECOMMENDATIONS`, by line and rank
 SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
@@ -134,7 +135,7 @@ def write_model(
     tracks: Ids,
     options: ExportConfig,
 ) -> None:
-    """Write the lists of a model, factors with what they were fitted to, and similar tracks.
+    """Write lists and scores of a model, factors and what they were fitted to, and similar tracks.
 
     Args:
         folder: Of the version.
@@ -153,6 +154,7 @@ def write_model(
     }
     for name, best in lists.items():
         _write_lists(folder / name, users, tracks, best)
+    np.save(folder / SCORES, model.score(lists[RECOMMENDATIONS]))
     if factors is not None:
         ids = {"users": users, "tracks": tracks}
         np.savez(folder / FACTORS, allow_pickle=False, **ids, **vars(factors))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 
-from looplib.arrays import Int32Array
+from looplib.arrays import Float32Array, Int32Array
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors, Pool, fill_up
@@ -76,6 +76,22 @@ class Model(ABC):
         Returns:
             Columns, best first, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.
         """
+
+    def score(self, lists: Int32Array) -> Float32Array:
+        """Score the tracks of each listener's list; NaN where the model has no score.
+
+        Args:
+            lists: Columns, or `NO_TRACK`, shape (listeners, k).
+
+        Returns:
+            Scores, shape (listeners, k).
+        """
+        scores = np.full(lists.shape, np.nan, np.float32)
+        if factors := self.factors:
+            for row, tracks in enumerate(lists):
+                vectors = factors.item_factors[tracks]
+                scores[row] = vectors @ factors.user_factors[row]
+        return scores
 
     @property
     def factors(self) -> Factors | None:

@@ -28,7 +28,7 @@ from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows, top_neighbours
+from recsys.models.sparse import rank_rows, top_neighbours, values_at
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -115,6 +115,10 @@ class Blend(Model):
             scores = csr_matrix(arrays, scores.shape)
         best = rank_rows(scores, k)
         return best if pool == "repeat" else self.fill_up(best)
+
+    def score(self, lists: Int32Array) -> Float32Array:
+        """Look up the log odds of the tracks of lists; see `Model.score`."""
+        return values_at(self.scores, lists)
 
     def _learn(self, plays: Plays, seed: int) -> "Booster":
         """Fit the probability that a candidate is among a listener's newest plays."""

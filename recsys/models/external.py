@@ -152,6 +152,11 @@ class External(SimilarityModel):
             return self._factors.recommend(self.train, k, self.threads, pool)
         return super().recommend(k, pool)
 
+    def score(self, lists: Int32Array) -> Float32Array:
+        """Score the tracks of lists by factors or sparse similarities; see `Model.score`."""
+        by_similarity = not self._scores and not self._factors
+        return super().score(lists) if by_similarity else Model.score(self, lists)
+
     def _rank(self, score: Scores, k: int, pool: Pool) -> Int32Array:
         matrix = self.train.matrix
         listeners = np.arange(matrix.shape[0])

@@ -1,11 +1,12 @@
 """Score tracks by a matrix of similarities between tracks."""
 
+import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Int32Array, IntArray
+from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import products_at, rank_rows, top_products
+from recsys.models.sparse import products_at, rank_rows, top_products, values_at
 
 
 class SimilarityModel(Model):
@@ -33,6 +34,16 @@ class SimilarityModel(Model):
         left_out = heard if pool == "new" else None
         best, _ = top_products(heard, self.similarity, k, threads, left_out)
         return self.fill_up(best)
+
+    def score(self, lists: Int32Array) -> Float32Array:
+        """Score the tracks of lists; see `Model.score`."""
+        rows, ranks = np.nonzero(lists != NO_TRACK)
+        heard = self.train.matrix
+        places = csr_matrix(
+            (np.ones(len(rows)), (rows, lists[rows, ranks])), heard.shape
+        )
+        places.data = products_at(heard, self.similarity, places, self.threads)
+        return values_at(places, lists)
 
     def similar(self, tracks: IntArray, k: int) -> Int32Array:
         """Rank the tracks most similar to each of some, shape (tracks given, k)."""

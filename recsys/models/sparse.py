@@ -151,6 +151,26 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
     return best
 
 
+def values_at(scores: csr_matrix, lists: Int32Array) -> Float32Array:
+    """Look up the values of the columns of lists, NaN where a row has none.
+
+    Args:
+        scores: Shape (rows, columns).
+        lists: Columns, or `NO_TRACK`, shape (rows, k).
+
+    Returns:
+        Values, shape (rows, k).
+    """
+    numbers = np.arange(1, scores.nnz + 1)
+    places = csr_matrix((numbers, scores.indices, scores.indptr), scores.shape)
+    rows = np.arange(len(lists))[:, np.newaxis]
+    place = csr_matrix(places[rows, lists]).toarray()
+    is_there = (place > 0) & (lists != NO_TRACK)
+    values = np.full(lists.shape, np.nan, np.float32)
+    values[is_there] = scores.data[place[is_there] - 1]
+    return values
+
+
 def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matrix:
     is_kept = best != NO_TRACK
     indptr = offsets(is_kept.sum(axis=1))
