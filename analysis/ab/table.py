@@ -44,10 +44,9 @@ class Table:
         raise AnalysisError(f"{self.name}: no column {name}; found are {columns}")
 
     def find_control(self) -> str:
-        """Find the control by its usual names: control, in any case, or C."""
+        """Find the control by its name, control or C."""
         arms = self.rows.select(self.column(self.arm).cast("VARCHAR")).distinct()
-        names = [str(name) for (name,) in arms.fetchall()]
-        return next((name for name in names if name.lower() == "control"), "C")
+        return "control" if ("control",) in arms.fetchall() else "C"
 
 
 @contextmanager

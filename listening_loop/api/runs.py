@@ -1,7 +1,7 @@
 """Search for the best model of a store, look at what came out, publish it."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -124,12 +124,13 @@ class Run:
             Error: A user is unknown, n is below 1 or more than the lists have, or the catalogue is
                 not there.
         """
-        columns = self._select(self._recommended, "user", users, n, skip_unknown)
-        row_of = {user: row for row, user in enumerate(self._recommended)}
-        rows = np.array([row_of[user] for user in columns["user"]], int)
+        frame = self._select(RECOMMENDATIONS, "user", users, n, skip_unknown)
         scores = np.load(open_workspace(self._version).cached(SCORES), mmap_mode="r")
-        columns["score"] = scores[rows, np.array(columns["rank"], int) - 1]
-        return self._to_frame(columns)
+        row_of = {user: row for row, user in enumerate(self._lists[RECOMMENDATIONS])}
+        rows = [row_of[user] for user in frame["user"]]
+        ranks = [rank - 1 for rank in frame["rank"]]
+        frame.insert(3, "score", scores[rows, ranks])
+        return frame
 
     def similar(
         self, items: Sequence[Any], n: int = 10, *, skip_unknown: bool = False
@@ -145,8 +146,7 @@ class Run:
         Raises:
             Error: A track is unknown or unplayed, or n is below 1 or more than the lists have.
         """
-        columns = self._select(self._similar, "of", items, n, skip_unknown)
-        return self._to_frame(columns)
+        return self._select(SIMILAR, "of", items, n, skip_unknown)
 
     def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401
         """Publish the winner's recommendations; earlier versions stay for a rollback.
@@ -175,63 +175,46 @@ class Run:
         return export_run(self.address, folder, options, client=self.client)
 
     @cached_property
-    def _recommended(self) -> dict[Any, list[Any]]:
-        return self._read_lists(RECOMMENDATIONS, "user")
-
-    @cached_property
-    def _similar(self) -> dict[Any, list[Any]]:
-        return self._read_lists(SIMILAR, "track")
+    def _lists(self) -> dict[str, dict[Any, list[Any]]]:
+        """The published lists, by file, then by listener or track."""
+        version = open_workspace(self._version)
+        return {
+            name: dict(map(_read_line, version.cached(name).open("rb")))
+            for name in {RECOMMENDATIONS, SIMILAR} & version.names()
+        }
 
     @cached_property
     def _titles(self) -> Mapping[str, Title]:
         return read_titles(self.config.catalogue, open_store(self.config.store))
 
-    def _read_lists(self, name: str, key: str) -> dict[Any, list[Any]]:
-        version = open_workspace(self._version)
-        if name not in version.names():
-            raise LoopError(f"{version}: {name} is not published of this winner")
-        lines = map(orjson.loads, version.cached(name).read_bytes().splitlines())
-        return {line[key]: line["tracks"] for line in lines}
-
     def _select(
-        self,
-        lists: Mapping[Any, list[Any]],
-        key: str,
-        asked: Sequence[Any],
-        n: int,
-        skip_unknown: bool,
-    ) -> dict[str, Any]:
-        """Select the columns `key`, rank and item of some lists.
+        self, file: str, key: str, asked: Sequence[Any], n: int, skip_unknown: bool
+    ) -> Frame:
+        """Read some lists of a file into a frame, with titles where there are some.
 
         Raises:
             Error: One is unknown, or n is not allowed.
         """
-        noun = {"user": "listener", "of": "track"}[key]
         check_count(n)
-        check_list(asked, noun)
+        check_list(asked, "id")
         top = self.config.export.top
         if n > top:
             advice = f"search with settings={{'export.top': {n}}}"
             raise UserError(f"n is {n}; lists have {top}: {advice}")
-        columns: dict[str, Any] = {key: [], "rank": [], "item": []}
+        lists = self._lists.get(file, {})
+        columns: dict[str, list[Any]] = {key: [], "rank": [], "item": []}
         for name in asked:
             if name not in lists and not skip_unknown:
                 advice = "skip_unknown=True leaves out what is unknown"
-                raise LoopError(f"{noun} {name!r}: unknown to the run; {advice}")
+                raise LoopError(f"{name!r}: not in the run's {file}; {advice}")
             items = lists.get(name, [])[:n]
             columns[key] += [name] * len(items)
             columns["rank"] += range(1, len(items) + 1)
             columns["item"] += items
-        return columns
-
-    def _to_frame(self, columns: dict[str, Any]) -> Frame:
-        """Make a frame, with titles where there are some."""
         if self._titles:
-            titles = [
-                self._titles.get(str(item), Title(item)) for item in columns["item"]
-            ]
-            columns["title"] = [title.title for title in titles]
-            columns["artist"] = [title.artist for title in titles]
+            titles = [self._titles.get(str(item)) for item in columns["item"]]
+            for field in ("title", "artist"):
+                columns[field] = [getattr(title, field, "") for title in titles]
         return pa.table(columns).to_pandas()
 
     def __repr__(self) -> str:
@@ -321,6 +304,11 @@ item_knn, allowed are als, activation, item_knn, blend
     winner = run_search(open_store(config.store), folder, config, client=client)
     write_report(config.run)
     return Run(config.run, config, winner, client)
+
+
+def _read_line(line: bytes) -> Iterable[Any]:
+    """Read the id and the tracks of a line of lists."""
+    return orjson.loads(line).values()
 
 
 def _to_file(lists: Frame | str | Path) -> Path:

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import orjson
+from scipy.sparse import csr_matrix
 
 from analysis.store import LOGGED, Store
-from looplib.arrays import NO_TRACK, Int32Array
+from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
 from recsys.cluster.processes import usable_cores
@@ -37,7 +38,7 @@ from recsys.store.ids import Ids, Title, originals, read_titles
 RECOMMENDATIONS = "recommendations.jsonl"
 REPEAT = "repeat.jsonl"
 NEW = "new.jsonl"
-SCORES = "scores.npy"  # of the tracks of `RECOMMENDATIONS`, by line and rank
+SCORES = "scores.npy"  # of `RECOMMENDATIONS`, by line and rank; NaN where there is none
 SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
@@ -154,7 +155,13 @@ def write_model(
     }
     for name, best in lists.items():
         _write_lists(folder / name, users, tracks, best)
-    np.save(folder / SCORES, model.score(lists[RECOMMENDATIONS]))
+    best = lists[RECOMMENDATIONS]
+    is_there = best != NO_TRACK
+    indptr = offsets(is_there.sum(axis=1))
+    arrays = (is_there[is_there], best[is_there], indptr)
+    scores = np.full(best.shape, np.nan, np.float32)
+    scores[is_there] = model.score(csr_matrix(arrays, model.train.matrix.shape))
+    np.save(folder / SCORES, np.where(scores, scores, np.nan))
     if factors is not None:
         ids = {"users": users, "tracks": tracks}
         np.savez(folder / FACTORS, allow_pickle=False, **ids, **vars(factors))

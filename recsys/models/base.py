@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array
+from looplib.arrays import AnyFloatArray, Int32Array
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors, Pool, fill_up
@@ -77,21 +78,17 @@ class Model(ABC):
             Columns, best first, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.
         """
 
-    def score(self, lists: Int32Array) -> Float32Array:
-        """Score the tracks of each listener's list; NaN where the model has no score.
+    def score(self, places: csr_matrix) -> AnyFloatArray:
+        """Score tracks for listeners, by factors or as the kind does.
 
         Args:
-            lists: Columns, or `NO_TRACK`, shape (listeners, k).
+            places: Which, by its values' places, shape (listeners, tracks).
 
         Returns:
-            Scores, shape (listeners, k).
+            Scores in the order of the places, 0 where the model has none.
         """
-        scores = np.full(lists.shape, np.nan, np.float32)
-        if factors := self.factors:
-            for row, tracks in enumerate(lists):
-                vectors = factors.item_factors[tracks]
-                scores[row] = vectors @ factors.user_factors[row]
-        return scores
+        factors = self.factors
+        return factors.score(places) if factors else np.zeros(places.nnz)
 
     @property
     def factors(self) -> Factors | None:

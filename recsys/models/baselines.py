@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array, offsets
+from looplib.arrays import AnyFloatArray, Int32Array, offsets
 from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import rank_rows, values_at
@@ -37,9 +37,9 @@ class Repetition(Model):
         heard = rank_rows(self.scores(), k)
         return heard if pool == "repeat" else self.fill_up(heard)
 
-    def score(self, lists: Int32Array) -> Float32Array:
+    def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score the tracks that the listener has heard; see `Model.score`."""
-        return values_at(self.scores(), lists)
+        return values_at(self.scores(), places, self.threads)
 
 
 class MostPlayed(Repetition):

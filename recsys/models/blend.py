@@ -14,6 +14,7 @@ from annotated_types import Ge
 from scipy.sparse import csr_matrix, vstack
 
 from looplib.arrays import (
+    AnyFloatArray,
     BoolArray,
     Float32Array,
     FloatArray,
@@ -116,9 +117,9 @@ class Blend(Model):
         best = rank_rows(scores, k)
         return best if pool == "repeat" else self.fill_up(best)
 
-    def score(self, lists: Int32Array) -> Float32Array:
-        """Look up the log odds of the tracks of lists; see `Model.score`."""
-        return values_at(self.scores, lists)
+    def score(self, places: csr_matrix) -> AnyFloatArray:
+        """Look up the log odds of candidates; see `Model.score`."""
+        return values_at(self.scores, places, self.threads)
 
     def _learn(self, plays: Plays, seed: int) -> "Booster":
         """Fit the probability that a candidate is among a listener's newest plays."""

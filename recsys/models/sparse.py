@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, eye_array
 
 from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray, offsets
 
@@ -76,6 +76,12 @@ def products_at(
     arrays = map(_arrays, (left, right, places))
     _share_out(kernels.rows_at, places.shape[0], threads, *arrays, products)
     return products
+
+
+def values_at(matrix: csr_matrix, places: csr_matrix, threads: int) -> Float32Array:
+    """Look up a sparse matrix where another of its shape has values, in the order of these."""
+    itself = csr_matrix(eye_array(matrix.shape[0], format="csr"))
+    return products_at(itself, matrix, places, threads)
 
 
 def top_neighbours(
@@ -149,26 +155,6 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
         order = np.lexsort((columns, -scores.data[start:end]))[:k]
         best[row, : len(order)] = columns[order]
     return best
-
-
-def values_at(scores: csr_matrix, lists: Int32Array) -> Float32Array:
-    """Look up the values of the columns of lists, NaN where a row has none.
-
-    Args:
-        scores: Shape (rows, columns).
-        lists: Columns, or `NO_TRACK`, shape (rows, k).
-
-    Returns:
-        Values, shape (rows, k).
-    """
-    numbers = np.arange(1, scores.nnz + 1)
-    places = csr_matrix((numbers, scores.indices, scores.indptr), scores.shape)
-    rows = np.arange(len(lists))[:, np.newaxis]
-    place = csr_matrix(places[rows, lists]).toarray()
-    is_there = (place > 0) & (lists != NO_TRACK)
-    values = np.full(lists.shape, np.nan, np.float32)
-    values[is_there] = scores.data[place[is_there] - 1]
-    return values
 
 
 def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matrix:

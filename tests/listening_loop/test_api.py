@@ -222,11 +222,11 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
 
 def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
     calls: Sequence[tuple[Callable[[], object], str]] = (
-        (lambda: found.recommend(["nobody"]), "listener 'nobody': unknown"),
+        (lambda: found.recommend(["nobody"]), "'nobody': not in the run's recommend"),
         (lambda: found.recommend(["u1"], n=99), "lists have 30"),
         (lambda: found.recommend(["u1"], n=0), "n is 0; at least 1 is expected"),
-        (lambda: found.similar("t1"), "a list of tracks is expected"),
-        (lambda: found.similar(["x"]), "track 'x': unknown to the run"),
+        (lambda: found.similar("t1"), "a list of ids is expected"),
+        (lambda: found.similar(["x"]), "'x': not in the run's similar.jsonl"),
         (lambda: found.model.similar(["t1"], -1), "n is -1; at least 1 is expected"),
         (lambda: found.model.recommend("u1"), "a list of listeners is expected"),
         (lambda: found.model.similar(["t1", "x"]), "track 'x': unknown to the model"),
