@@ -32,7 +32,10 @@ class IntervalRow:
 
 @dataclass(frozen=True)
 class Forest:
-    """Rows by heading, on one axis; a heading without rows is one of several."""
+    """Rows by heading, on one axis; a heading without rows is one of several.
+
+    Drawn as curves, a heading is one, and its rows are points from left to right.
+    """
 
     title: str  # what is shown
     note: str  # how to read it
@@ -67,6 +70,13 @@ class Forest:
                 f"{number * step:,.{decimals}f}".replace("-", numbers.MINUS),
             )
             for number in range(first, last + 1)
+        ]
+
+    @property
+    def labels(self) -> list[str]:
+        """The distinct labels: where the points of curves are, from left to right."""
+        return [
+            *dict.fromkeys(row.label for rows in self.groups.values() for row in rows)
         ]
 
     def place(self, value: float | None) -> float | None:

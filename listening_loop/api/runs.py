@@ -1,7 +1,7 @@
 """Search for the best model of a store, look at what came out, publish it."""
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -306,9 +306,10 @@ item_knn, allowed are als, activation, item_knn, blend
     return Run(config.run, config, winner, client)
 
 
-def _read_line(line: bytes) -> Iterable[Any]:
+def _read_line(line: bytes) -> tuple[Any, list[Any]]:
     """Read the id and the tracks of a line of lists."""
-    return orjson.loads(line).values()
+    owner, tracks = orjson.loads(line).values()
+    return owner, tracks
 
 
 def _to_file(lists: Frame | str | Path) -> Path:

@@ -158,9 +158,10 @@ def write_model(
     best = lists[RECOMMENDATIONS]
     is_there = best != NO_TRACK
     indptr = offsets(is_there.sum(axis=1))
-    arrays = (is_there[is_there], best[is_there], indptr)
+    values = (is_there[is_there], best[is_there], indptr)
+    places = csr_matrix(values, model.train.matrix.shape)
     scores = np.full(best.shape, np.nan, np.float32)
-    scores[is_there] = model.score(csr_matrix(arrays, model.train.matrix.shape))
+    scores[is_there] = model.score(places)
     np.save(folder / SCORES, np.where(scores, scores, np.nan))
     if factors is not None:
         ids = {"users": users, "tracks": tracks}

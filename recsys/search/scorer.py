@@ -26,6 +26,7 @@ from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError, StorageError
 from recsys.models.factors import Pool
 from recsys.search.comparison import MetricValue, differences
+from recsys.search.ledger import Score
 from recsys.search.trials import Checkpoint
 from recsys.storage import Workspace
 
@@ -36,6 +37,7 @@ _FEWEST_IN_TEST = 200
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
 _SEGMENT_METRICS = {*METRICS} - {"novelty", "coverage"}
 LISTENERS = "listeners"  # the folder of a run
+EXAMPLES = "examples"  # the lists of a few listeners, in a file of that folder
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,23 @@ class Scorer:
             self.read_listeners(run, checkpoint)
             return True
         return False
+
+
+def choose_examples(scorer: Scorer, lists: Int32Array) -> IntArray:
+    """Choose three scored listeners; their rows and lists, shape (3, 1 + k)."""
+    listeners = validator_for(scorer).users
+    rows = listeners[np.arange(1, 4) * len(listeners) // 4]
+    return np.column_stack([rows, lists[rows]])
+
+
+def read_examples(
+    run: Workspace, scores: Sequence[Score], iteration: int
+) -> list[list[int]]:
+    """Read the examples of a trial: the row of a listener, and the columns of its list."""
+    name = f"{LISTENERS}/{scores[-1].scorer}/{scores[-1].trial.id}-{iteration}.npz"
+    with np.load(run.cached(name)) as arrays:
+        lists: list[list[int]] = arrays[EXAMPLES].tolist()
+    return [[track for track in example if track != NO_TRACK] for example in lists]
 
 
 def score_lists(

@@ -206,7 +206,7 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     ]
     assert list(recommended["title"]) == titles
     ranked = found.model.recommend(["u17"], 5)
-    assert ranked.equals(recommended[:5][ranked.columns])  # with the same scores
+    pd.testing.assert_frame_equal(ranked, recommended[:5][ranked.columns])
     columns = ["user", "rank", "item", "score", "title", "artist"]
     nobody = found.recommend(["nobody"], skip_unknown=True)
     assert ([*nobody.columns], len(nobody)) == (columns, 0)
