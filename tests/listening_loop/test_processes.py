@@ -110,6 +110,13 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 """
 
 
+def fail(server: "subprocess.Popen[bytes]", port: int) -> int:
+    """Let the server fail."""
+    with suppress(LoopError):
+        ServiceClient(f"http://127.0.0.1:{port}").ask("GET", "/")
+    return server.wait(60)
+
+
 def test_a_service_that_fails_meanwhile_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,9 +130,7 @@ def test_a_service_that_fails_meanwhile_is_said(
         ),
         serving(step, port) as process,
     ):
-        with suppress(LoopError):
-            ServiceClient(f"http://127.0.0.1:{port}").ask("GET", "/")
-        ended.append(process.wait(60))
+        ended.append(fail(process, port))
     assert ended == [7]
 
 
