@@ -13,6 +13,7 @@ Int32Array = npt.NDArray[np.int32]
 AnyIntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
+UInt32Array = npt.NDArray[np.uint32]
 WordArray = npt.NDArray[np.uint64]
 AnyArray = npt.NDArray[Any]
 

@@ -7,7 +7,7 @@ so nothing that is held out is seen. `looplib.ranker` has the candidates and the
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from annotated_types import Ge
@@ -25,14 +25,12 @@ from looplib.arrays import (
 from looplib.config import Config, Count
 from looplib.randomness import make_generator
 from looplib.ranker import OF_PLAYED, Rows, TrackFacts, add_up, describe
+from looplib.trees import Ensemble, read_model
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import rank_rows, top_neighbours, values_at
-
-if TYPE_CHECKING:
-    from lightgbm import Booster
 
 _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 _GAP = 20  # plays that are over tomorrow
@@ -97,8 +95,7 @@ class Blend(Model):
         listeners = np.arange(len(plays.counts))
         for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
             is_heard, features = self._describe(plays, facts, rows)
-            predicted = ranker.predict(features, raw_score=True, num_threads=1)
-            odds = np.asarray(predicted, np.float32)
+            odds = ranker.predict(features).astype(np.float32)
             heard.append(is_heard)
             arrays = (odds, is_heard.indices, is_heard.indptr)
             scores.append(csr_matrix(arrays, is_heard.shape))
@@ -121,7 +118,7 @@ class Blend(Model):
         """Look up the log odds of candidates; see `Model.score`."""
         return values_at(self.scores, places, self.threads)
 
-    def _learn(self, plays: Plays, seed: int) -> "Booster":
+    def _learn(self, plays: Plays, seed: int) -> Ensemble:
         """Fit the probability that a candidate is among a listener's newest plays."""
         newest = np.floor(_NEWEST * plays.counts).astype(np.int64)
         is_newest = plays.age <= np.repeat(newest, plays.counts)
@@ -231,7 +228,7 @@ def _rows(matrix: csr_matrix) -> Rows:
 
 def _boost(
     features: Float32Array, is_true: BoolArray, counts: IntArray, seed: int
-) -> "Booster":
+) -> Ensemble:
     """Fit trees to the odds, then some more to the order of each listener's candidates.
 
     Args:
@@ -247,4 +244,5 @@ def _boost(
     data = lightgbm.Dataset(features, is_true, group=counts, free_raw_data=False)
     odds = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
     parameters["objective"] = "lambdarank"
-    return lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)
+    both = lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)
+    return Ensemble(read_model(both.dump_model()))
