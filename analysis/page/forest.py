@@ -72,12 +72,11 @@ class Forest:
             for number in range(first, last + 1)
         ]
 
-    @property
-    def labels(self) -> list[str]:
-        """The distinct labels: where the points of curves are, from left to right."""
-        return [
-            *dict.fromkeys(row.label for rows in self.groups.values() for row in rows)
-        ]
+    def line(self, rows: Sequence[IntervalRow]) -> str:
+        """Place points of a curve, left and top in % of the figure, as SVG has them."""
+        width = max(map(len, self.groups.values())) - 1
+        tops = [100 - (self.place(row.value) or 0) for row in rows]
+        return " ".join(f"{100 * i / width:g},{top:g}" for i, top in enumerate(tops))
 
     def place(self, value: float | None) -> float | None:
         """Place a value on the axis, in % of its width; None without one."""

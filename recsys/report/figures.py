@@ -46,9 +46,12 @@ def draw_curves(run: RunFolder) -> Forest | None:
         ]
         for position, trial in enumerate(trials[:_CURVES], start=1)
     }
-    title = f"{run.select} by iteration"
-    note = f"A curve that still rises at its end asks for more. The best {len(groups)}."
-    return Forest(title, note, "Iteration", groups) if groups else None
+    if not groups:
+        return None
+    note = f"The best {len(groups)}. A curve that still rises at its end asks for more."
+    first, *_, last = max(groups.values(), key=len)
+    axis = f"iterations {first.label} to {last.label}, from left to right"
+    return Forest(f"{run.select} by iteration", note, axis, groups)
 
 
 def _point(score: Score, metric: str, colour: str) -> IntervalRow:
