@@ -34,20 +34,18 @@ def find_entries(root: Path, file: str) -> list[dict[str, Any]]:
     """Find all runs (`LEDGER`), or all A/B reports (`AB_REPORT`), below a folder, the newest first.
 
     Returns:
-        For each its name, when its file was last written to, its damage, and the texts of the
-            overview.
+        For each its name, when its file was last written to, and the texts of the overview, or its
+            damage.
     """
     describe = _describe_run if file == LEDGER else _describe_report
     entries = []
     for name, folder in find_folders(root, file).items():
         changed = datetime.fromtimestamp((folder / file).lstat().st_mtime, UTC)
-        problem = ""
         try:
             texts = describe(root, folder)
         except Exception as error:  # noqa: BLE001  damaged files make their readers raise any kind
-            texts = [problem := describe_damage(name, error)]
-        entry = {"name": name, "changed": changed, "problem": problem, "texts": texts}
-        entries.append(entry)
+            texts = [describe_damage(name, error)]
+        entries.append({"name": name, "changed": changed, "texts": texts})
     return sorted(entries, key=lambda entry: entry["changed"], reverse=True)
 
 
@@ -80,7 +78,7 @@ def _describe_run(root: Path, folder: Path) -> list[str]:
         value, lower, upper = interval_of(run.winner, run.select)
         winner = describe_row(run.winner)
         score = f"{run.select} {numbers.number(value)} ({numbers.limits(lower, upper)})"
-    return [winner, score, run.state, numbers.count(len(run.rows))]
+    return [winner, score, f"{len(run.rows):,} trials", run.state]
 
 
 def _describe_report(root: Path, folder: Path) -> list[str]:

@@ -206,7 +206,8 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     ]
     assert list(recommended["title"]) == titles
     ranked = found.model.recommend(["u17"], 5)
-    pd.testing.assert_frame_equal(ranked, recommended[:5][ranked.columns])
+    first = recommended[:5][ranked.columns]
+    pd.testing.assert_frame_equal(ranked, first, check_dtype=False)
     columns = ["user", "rank", "item", "score", "title", "artist"]
     nobody = found.recommend(["nobody"], skip_unknown=True)
     assert ([*nobody.columns], len(nobody)) == (columns, 0)
@@ -288,12 +289,14 @@ def test_lists_of_another_model_are_searched_beside_those_of_the_fits(
     run = ll.search(store, models, iterations=2, lists={"thirds": lists}, **options)
     assert run.winner.trial.kind == "lists"
     board = run.leaderboard.set_index("model")
-    assert board.loc["lists", "settings"] == "name thirds"
+    assert board.loc["lists", "settings"].startswith("name thirds, ")
     assert set(board.index) >= {"als", "lists", "popular", "most_played"}
     recommended = run.recommend(["u4"], n=3)
     assert recommended["item"].tolist() == ["t1", "t4", "t7"]
     assert recommended["score"].isna().all()
-    with pytest.raises(ll.Error, match="the winner, lists name thirds, has no factors"):
+    with pytest.raises(
+        ll.Error, match="the winner, lists name thirds, .* has no factors"
+    ):
         _ = run.model
 
 
