@@ -179,7 +179,7 @@ class Run:
         """The published lists, by file, then by listener or track."""
         version = open_workspace(self._version)
         return {
-            name: dict(map(_read_line, version.cached(name).open("rb")))
+            name: dict(map(_read_line, version.cached(name).read_bytes().splitlines()))
             for name in {RECOMMENDATIONS, SIMILAR} & version.names()
         }
 

@@ -295,7 +295,7 @@ def test_lists_of_another_model_are_searched_beside_those_of_the_fits(
     assert recommended["item"].tolist() == ["t1", "t4", "t7"]
     assert recommended["score"].isna().all()
     with pytest.raises(
-        ll.Error, match="the winner, lists name thirds, .* has no factors"
+        ll.Error, match=r"the winner, lists name thirds, .* has no factors"
     ):
         _ = run.model
 
