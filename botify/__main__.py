@@ -6,11 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from looplib.cli import Overrides, importing, make_app, run
 
-from botify.errors import BotifyError
-from botify.settings import load_settings
-from looplib.cli import Overrides, make_app, run
+with importing():
+    import typer
+
+    from botify.errors import BotifyError
+    from botify.settings import load_settings
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PROG = "listening-loop serve"
@@ -68,7 +70,8 @@ def main(
     ) as folder:
         # prometheus_client looks for its folder when it is imported
         os.environ[METRICS_VARIABLE] = folder
-        from botify.serving import serve
+        with importing():
+            from botify.serving import serve
 
         try:
             serve(settings)

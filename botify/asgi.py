@@ -20,7 +20,7 @@ import orjson
 from werkzeug import exceptions
 from werkzeug.exceptions import HTTPException
 
-from botify.limits import LATER, LimitedThreads
+from botify.limits import LATER, RETRY_AFTER, LimitedThreads
 
 AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
@@ -104,6 +104,8 @@ class BufferedApp:
         status = refusal.code or 500
         self._refused(status)
         headers = [(b"content-type", b"application/json")]
+        if isinstance(refusal, exceptions.ServiceUnavailable):
+            headers.append((b"retry-after", RETRY_AFTER.encode()))
         return status, headers, orjson.dumps({"error": refusal.description})
 
     async def _read_body(

@@ -30,6 +30,12 @@ class BodyError(BotifyError):
     status = HTTPStatus.BAD_REQUEST
 
 
+class SessionError(BotifyError):
+    """A session store that cannot be reached, and without which there is no answer."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 class EventLogError(BotifyError):
     """An event that could not be written, so that it is not acknowledged."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from werkzeug.exceptions import ServiceUnavailable
 
 LATER = "ask again in a second"
+RETRY_AFTER = "1"  # seconds, the header of answers with status 429 or 503
 _KEPT = 0.9  # of the mean time of a request, when the next one is counted in
 
 

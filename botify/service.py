@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from botify.errors import BodyError, EventLogError
+from botify.errors import BodyError, EventLogError, SessionError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
@@ -35,6 +35,7 @@ from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
 from looplib.arrays import NO_TRACK
+from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
 
 # requests of a batch, between which the others have their turn in this process and at Redis
@@ -156,13 +157,14 @@ class Service:
             for request, session in zip(requests, sessions, strict=True):
                 # without a session, the track just heard
                 alone = Session("", (request.track,), (request.time,))
-                _, tracks, times = session or alone
+                _, tracks, times, plays = session or alone
                 user, excluded = user_number(request.user), barred | request.exclude
                 count, repeat_after = (
                     request.list_length or 1,
                     self.settings.repeat_after,
                 )
                 query = Query(user, tracks, times, excluded, count, repeat_after)
+                query.plays = plays
                 queries.append(query)
             answers = self._recommend(model, queries, sessions, arms)
         unknown = sum(request.track == NO_TRACK for request in requests)
@@ -214,6 +216,10 @@ class Service:
             repeat_after=0,
             candidates=None if candidates is None else np.array(candidates),
         )
+        remembered = self.sessions.plays_of(user)
+        if remembered is not None:
+            played = pack_plays(request.session, int(time.time()))
+            query.plays = add_plays(remembered, played)
         tracks = model.recommendations.list_of(query.user)
         if name:
             rng = self._find_rng(query)
@@ -236,6 +242,15 @@ class Service:
     ) -> list[Id]:
         ranked = self.rules.current().rank(dict.fromkeys(tracks), rules)
         return [model.catalogue.ids[track] for track in ranked[:count]]
+
+    def erase(self, user: Id) -> None:
+        """Delete what is kept of a listener, but for the event log and the version.
+
+        Raises:
+            SessionError: Redis is down.
+        """
+        if not self.sessions.erase(user):
+            raise SessionError("the session store cannot be reached; ask again")
 
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:
         """Assign each listener to arms, as the event log has them; nothing is logged."""
@@ -308,13 +323,16 @@ def make_sessions(
         ConfigError: `redis_url` is no URL of a Redis.
     """
     if settings.redis_url is None:
-        return LocalSessions(settings.session_silence_s)
+        remembered = settings.memory_listeners if settings.remembers else 0
+        return LocalSessions(settings.session_silence_s, remembered=remembered)
+    days = settings.memory_days if settings.remembers else 0
     return RedisSessions(
         settings.redis_url.get_secret_value(),
-        # catalogues that number their tracks differently are kept apart
-        f"{settings.redis_prefix}:{catalogue_sha256[:12]}:",
+        settings.redis_prefix,
+        catalogue_sha256=catalogue_sha256,
         silence_s=settings.session_silence_s,
         timeout_s=settings.redis_timeout_s,
+        remembered_s=days * 24 * 60 * 60,
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from botify.model.model import SIMILAR, Artifact, ServedModel
+from botify.model.plays import PLAYS
 from botify.recommenders.registry import (
     FallbackSettings,
     check_name,
@@ -87,6 +88,10 @@ class ServiceSettings(Config):
     redis_url: SecretStr | None = None
     redis_prefix: str = "botify"  # of its keys
     redis_timeout_s: PositiveFloat = 0.075  # after which an answer goes on without it
+    # Where a recommender reads a listener's latest plays: how many listeners a process remembers,
+    # or for how many days after the latest play Redis does
+    memory_listeners: PositiveInt = 100_000
+    memory_days: PositiveFloat = 90.0
     # allows reload and rollback; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
     # all that run: each its keys, or the path of its file; the arm of the first picks the
@@ -152,6 +157,11 @@ class ServiceSettings(Config):
                 if name in arms:
                     artifacts.update(recommender.reads_for_arms)
         return artifacts
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a recommender reads the latest plays of listeners."""
+        return PLAYS in self.artifacts
 
     def warnings(self, model: ServedModel) -> list[str]:
         """List the arms for which fallbacks answer, as the version lacks artifacts."""

@@ -27,6 +27,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from botify.errors import BotifyError
 from botify.event_log import Message
+from botify.limits import RETRY_AFTER
 from botify.model.catalogue import Id
 from botify.recommenders.registry import load_recommenders, missing_artifacts
 from botify.schemas import Listening, Ranking
@@ -48,7 +49,7 @@ _JSON = re.compile(r"(application/json *(;.*)?)?$", re.IGNORECASE)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 views = Blueprint("views", __name__)
-admin = Blueprint("admin", __name__, url_prefix="/admin")
+admin = Blueprint("admin", __name__)
 
 
 @views.post("/next/<id:user>", defaults={"message": "next"})
@@ -204,18 +205,27 @@ def check_token() -> None:
         abort(401, "send the header Authorization: Bearer <admin_token>")
 
 
-@admin.post("/reload")
+@admin.post("/admin/reload")
 def reload() -> ResponseReturnValue:
     """Serve the current version."""
     return {"version": _service().versions.reload().version}
 
 
-@admin.post("/rollback")
+@admin.post("/admin/rollback")
 def roll_back() -> ResponseReturnValue:
     """Go back to an earlier version."""
     service = _service()
     version = service.bodies.version(request.get_data())
     return {"version": service.versions.roll_back(version).version}
+
+
+@admin.delete("/listeners/<id:user>")
+def erase(user: str) -> ResponseReturnValue:
+    """Delete what is kept of a listener."""
+    service = _service()
+    listener = service.bodies.user(user)
+    service.erase(listener)
+    return {"user": listener}
 
 
 @views.before_app_request
@@ -255,6 +265,8 @@ def refuse(error: Exception) -> ResponseReturnValue:
             logger.exception("unexpected error", exc_info=error)
             status = 500
             message = "unexpected error; the details are in the service's log"
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        headers["Retry-After"] = RETRY_AFTER
     _service().metrics.refusals.labels(str(status)).inc()
     return {"error": message}, status, headers
 

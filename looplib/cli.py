@@ -4,24 +4,14 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
-
-import typer
 
 from looplib.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 INTERRUPTED = "interrupted; nothing half-written is left"
-# The base of the errors of a wrong option, a missing one and a value of the wrong type; typer
-# exports its children only.
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable."),
-]
 
 
 @contextmanager
@@ -41,6 +31,18 @@ def importing() -> Iterator[None]:
         advice = "pip install '.[all]' in the clone brings it"
         sys.stderr.write(f"error: {library} is not installed; {advice}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
+
+
+with importing():
+    import typer
+
+# The base of the errors of a wrong option, a missing one and a value of the wrong type; typer
+# exports its children only.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable."),
+]
 
 
 def program() -> str:
@@ -80,11 +82,6 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
         return _complain(prog, str(error))
     except _UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
-        option = getattr(error, "option_name", None)
-        if option and hasattr(error, "possibilities"):  # there is no such option
-            names = [name for parameter in command.params for name in parameter.opts]
-            nearest = get_close_matches(option, names, n=1, cutoff=0)
-            message = f"no option {option}; the nearest is {''.join(nearest)}"
         return _complain(prog, f"{message} (see {prog} --help)")
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""

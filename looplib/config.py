@@ -27,6 +27,11 @@ Memory = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")]
 UNKNOWN_KEY = "unknown_key"
 
 
+def as_tuple(value: object) -> tuple[Any, ...]:
+    """Make a tuple of the values of a list, or of a single one."""
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
 class Config(BaseModel):
     """Base of every configuration section: immutable, unknown keys refused, numbers finite.
 

@@ -183,7 +183,11 @@ def solve_block(
         TrialError: A factor is not finite.
     """
     workspace = open_workspace(fit)
-    _evict_stale(workspace, iteration)
+    if workspace.is_remote:  # factors of earlier iterations and of earlier fits
+        for file in workspace.folder.parent.glob("*/*.npy"):
+            is_old = int(file.name.split("-")[1]) < iteration - 1
+            if file.parent != workspace.folder or is_old:
+                file.unlink(missing_ok=True)
     rows: Float32Array = np.concatenate(
         _load(workspace, before, block.first, block.last)
     )
@@ -233,13 +237,3 @@ def _find_newest(
     names = {file.name for files in newest.values() for file in files}
     workspace.delete(*(workspace.names() - names - {_NEWEST}))
     return newest
-
-
-def _evict_stale(fit: Workspace, iteration: int) -> None:
-    """Remove this machine's copies of factors of earlier iterations and of earlier fits."""
-    if not fit.is_remote:
-        return
-    for file in fit.folder.parent.glob("*/*.npy"):
-        is_old = int(file.name.split("-")[1]) < iteration - 1
-        if file.parent != fit.folder or is_old:
-            file.unlink(missing_ok=True)

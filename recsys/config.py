@@ -10,16 +10,11 @@ from pydantic import BeforeValidator, model_validator
 
 from analysis.validation import METRICS
 from looplib.als import NonNegative
-from looplib.config import Config, Count, Positive
+from looplib.config import Config, Count, Positive, as_tuple
 from recsys.cluster.config import ClusterConfig
 from recsys.models.registry import Axes, read_models
 
-
-def _as_list(value: object) -> object:
-    return value if isinstance(value, (list, tuple)) else (value,)
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 # A folder: a path, or an address such as s3://bucket/folder; `recsys.storage` opens it.
 Address = Annotated[
     str,

@@ -4,7 +4,8 @@ At a path it is the kernel's lock of a file, which ends with its process; the fi
 sign of life. At an address it is the object `.lock`, made only where there is none, that names the
 holder in its first line and is written again as a sign of life. It is taken over from a process
 that has been silent for `EXPIRY_S`, by the clocks of the server and of this machine; should that
-process live after all, its next `check` fails, and it writes no more.
+process live after all, its next `check` fails, and it writes no more. So does that of the first
+where a file system other than S3's lets a second process make the object again.
 """
 
 import math

@@ -55,7 +55,16 @@ _ATTEMPTS = 3
 _OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _NO_BUCKET = "bucket does not exist"  # in the words of S3
 _PACKAGE = (
-    "an address is a path, or one such as s3://bucket/folder after pip install s3fs"
+    "an address is a path, or one such as s3://bucket/folder after pip install s3fs, "
+    "gs:// after pip install gcsfs"
+)
+# what else says whose server an address is on
+_SERVERS = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_PROFILE",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "STORAGE_EMULATOR_HOST",
 )
 _SERVER = (
     "does its server run, and are address and credentials right (for S3: AWS_ENDPOINT_URL, "
@@ -233,13 +242,9 @@ def open_workspace(address: str | Path) -> Workspace:
         raise StorageError(
             f"{address}: not the address of a folder, such as s3://bucket/folder"
         )
-    endpoint = (
-        os.environ.get("AWS_ENDPOINT_URL_S3")
-        or os.environ.get("AWS_ENDPOINT_URL")
-        or ""
-    )
+    server = [*map(os.environ.get, _SERVERS), fsspec.config.conf.get(scheme)]
     scratch = Path(os.environ.get(SCRATCH) or user_cache()).absolute()
-    folder = scratch.joinpath(f"{scheme}-{json_digest(endpoint)[:8]}", *names)
+    folder = scratch.joinpath(f"{scheme}-{json_digest(repr(server))[:8]}", *names)
     return Workspace(f"{scheme}://{'/'.join(names)}", folder, is_remote=True)
 
 

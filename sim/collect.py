@@ -8,10 +8,10 @@ once, which follows from (seed, segment) alone.
 from calendar import timegm
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge
 
 from looplib.arrays import NO_TRACK
 from looplib.checksums import seal, unseal
@@ -40,16 +40,18 @@ START = date(2026, 1, 1)  # of the simulated clock
 class CollectConfig(Config):
     """A collection: from which world, how many sessions, and where to."""
 
-    world: Path = Field(description="folder of the world")
-    log: Path = Field(description="folder of the log")
-    episodes: Count = Field(description="number of sessions")
-    recommender: Literal["random"] = Field(
-        default="random", description="random or remote"
-    )
-    seed: int = Field(default=0, ge=0, description="decides all randomness")
-    segment_sessions: Count = Field(
-        default=20_000, description="sessions a segment; simulated side by side"
-    )
+    world: Path
+    """folder of the world"""
+    log: Path
+    """folder of the log"""
+    episodes: Count
+    """number of sessions"""
+    recommender: Literal["random"] = "random"
+    """random or remote"""
+    seed: Annotated[int, Ge(0)] = 0
+    """decides all randomness"""
+    segment_sessions: Count = 20_000
+    """sessions a segment; simulated side by side"""
 
     @property
     def segments(self) -> int:

@@ -26,7 +26,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.error import InvalidAction
 
 from sim.listening.sessions import LONGEST_SESSION, SessionBatch, draw_starts
 from sim.worlds.files import World, load_world
@@ -71,11 +71,8 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         """Play the recommended track; see the module.
 
         Raises:
-            ResetNeeded: The session is over.
             InvalidAction: There is no such track.
         """
-        if not len(self._batch.under_way()):
-            raise ResetNeeded("the session is over; call reset")
         if not self.action_space.contains(action):
             raise InvalidAction(f"{action} found; {self.action_space} is due")
         track = np.full(1, action, dtype=np.int64)

@@ -52,7 +52,8 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
         False if the folder holds a world of this very configuration already, and nothing was done.
 
     Raises:
-        SimError: The folder exists and holds something else, or cannot be written.
+        SimError: The folder exists and holds something else.
+        OSError: The folder cannot be written.
     """
     if folder.exists():
         settings = folder / CONFIG_FILE
@@ -68,16 +69,12 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
         return False
     tracks, embeddings, popularity = generate_catalogue(config)
     listeners = generate_listeners(config, popularity)
-    try:
-        with atomic_directory(folder) as new:
-            for name, records in ((TRACKS_FILE, tracks), (USERS_FILE, listeners)):
-                lines = [orjson.dumps(record) + b"\n" for record in records]
-                (new / name).write_bytes(b"".join(lines))
-            np.save(new / EMBEDDINGS_FILE, embeddings)
-            (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
-    except OSError as error:
-        reason = error.strerror or error
-        raise SimError(f"{folder}: cannot be written ({reason})") from None
+    with atomic_directory(folder) as new:
+        for name, records in ((TRACKS_FILE, tracks), (USERS_FILE, listeners)):
+            lines = [orjson.dumps(record) + b"\n" for record in records]
+            (new / name).write_bytes(b"".join(lines))
+        np.save(new / EMBEDDINGS_FILE, embeddings)
+        (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
     return True
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from botify.errors import ModelError
 from botify.model.catalogue import user_number
 from botify.model.manifest import Version
 from botify.model.tracklists import TrackLists, group_tracks
@@ -52,11 +53,17 @@ def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Array
             ids, and the names of its axes: `"f tracks factors"`. Axes of one name have one length.
 
     Raises:
-        ModelError: The file is not what the manifest says.
-        Exception: It is damaged, or lacks an array, or an array is something else, or of an unknown
-            track: NumPy and `zipfile` raise any kind.
+        ModelError: The file is not what the manifest says, or lacks an array.
+        Exception: It is damaged, or an array is something else, or of an unknown track: NumPy and
+            `zipfile` raise any kind.
     """
     with version.open(name) as file, zipfile.ZipFile(file) as archive:
+        lacking = {f"{name}.npy" for name in shapes} - set(archive.namelist())
+        if lacking:
+            raise ModelError(
+                f"{version.folder / name}: lacks {', '.join(sorted(lacking))}, as exports of "
+                "earlier versions of this package do; export the run again"
+            )
         arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes}
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
@@ -83,29 +90,36 @@ def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Array
     return arrays
 
 
-def read_weighted_lists(
-    arrays: Arrays, ids: str, names: Sequence[str]
-) -> WeightedLists:
+def read_lists(arrays: Arrays, ids: str, counts: str, listed: str) -> TrackLists:
     """Put lists together from the arrays of a file.
 
     Args:
         arrays: With `tracks`, the numbers of the tracks.
         ids: The name of the array of ids.
-        names: The names of the counts of each id, of the positions in `tracks`, and of the values.
+        counts: The name of the array of how many tracks each id has.
+        listed: The name of the array of these, as positions in `tracks`.
 
     Raises:
         ValueError: The arrays do not fit one another.
     """
-    counts, positions, values = (arrays[name] for name in names)
+    lengths, positions = arrays[counts], arrays[listed]
     numbers = arrays["tracks"].astype(np.int32)
-    _check_range(names[1], positions, len(numbers))
-    _check_range(names[0], counts, len(positions) + 1)
-    if counts.sum() != len(positions):
+    _check_range(listed, positions, len(numbers))
+    _check_range(counts, lengths, len(positions) + 1)
+    if lengths.sum() != len(positions):
         raise ValueError(
-            f"{names[0]} add up to {counts.sum()}, not {len(positions)} tracks"
+            f"{counts} add up to {lengths.sum()}, not {len(positions)} tracks"
         )
-    grouped = group_tracks(arrays[ids], counts.astype(np.int64), numbers[positions])
-    return WeightedLists(**vars(grouped), values=values)
+    return group_tracks(arrays[ids], lengths.astype(np.int64), numbers[positions])
+
+
+def read_weighted_lists(
+    arrays: Arrays, ids: str, names: Sequence[str]
+) -> WeightedLists:
+    """Put lists together as `read_lists` does; the last name is that of the values."""
+    counts, listed, values = names
+    lists = read_lists(arrays, ids, counts, listed)
+    return WeightedLists(**vars(lists), values=arrays[values])
 
 
 def _check_range(name: str, numbers: AnyArray, limit: int) -> None:

@@ -13,6 +13,8 @@ from botify.model.model import Artifact
 from looplib.als import AlsConfig, solve_row
 from looplib.arrays import NO_TRACK, Float32Array, FloatArray, IntArray
 
+_MOST_FACTORS = 4096  # the memory grows with their square
+
 
 @dataclass
 class ItemFactors:
@@ -100,6 +102,10 @@ def _load_factors(version: Version) -> ItemFactors | None:
     shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
     arrays = read_arrays(version, FACTORS.file, shapes)
     tracks, factors = arrays["tracks"], arrays["item_factors"]
+    if factors.shape[1] > _MOST_FACTORS:
+        raise ValueError(
+            f"item_factors has {factors.shape[1]} columns; allowed are {_MOST_FACTORS}"
+        )
     is_in_catalogue = tracks != NO_TRACK
     items = np.zeros((len(version.catalogue), factors.shape[1]), np.float32)
     items[tracks[is_in_catalogue]] = factors[is_in_catalogue]

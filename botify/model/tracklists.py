@@ -23,12 +23,16 @@ class TrackLists:
     tracks: Int32Array  # of all lists
     is_text: bool = False  # ids in the file are text
 
+    def row(self, number: int) -> int | None:
+        """Find the row of a listener or track; None of an unknown one."""
+        row = int(self.ids.searchsorted(number))
+        is_there = row < len(self.ids) and self.ids[row] == number
+        return row if is_there else None
+
     def span(self, number: int) -> slice:
         """Find the list of a listener or track in `tracks`; that of an unknown one is empty."""
-        row = int(self.ids.searchsorted(number))
-        if row == len(self.ids) or self.ids[row] != number:
-            return slice(0)
-        return slice(self.starts[row], self.ends[row])
+        row = self.row(number)
+        return slice(0) if row is None else slice(self.starts[row], self.ends[row])
 
     def list_of(self, number: int) -> list[int]:
         """Look up the list of a listener or track; that of an unknown one is empty."""

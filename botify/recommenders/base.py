@@ -27,6 +27,7 @@ class Query:
         None  # tracks, after which one may come again; None: never
     )
     candidates: IntArray | None = None  # what may be recommended; None: any track
+    plays: bytes | None = None  # the listener's latest, see `Session`
 
     @property
     def pool(self) -> IntArray | slice:

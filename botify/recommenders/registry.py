@@ -27,6 +27,7 @@ from botify.recommenders.lists import (
     draw_same_artist,
     in_order,
 )
+from botify.recommenders.memory import activation, latest, most_played
 from botify.recommenders.session import (
     contextual,
     fold_in,
@@ -46,6 +47,9 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "blend": in_order(LISTS),
     "repeat": in_order(lists_in("repeat.jsonl")),
     "new": in_order(lists_in("new.jsonl")),
+    "most_played": most_played,
+    "latest": latest,
+    "activation": activation,
     "contextual": Recommender(contextual, reads=(FACTORS,)),
     "session_als": Recommender(session_als, reads=(LISTS, FACTORS)),
     "fold_in": Recommender(fold_in, reads=(FACTORS,), reads_for_arms=(HISTORY,)),

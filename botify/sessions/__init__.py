@@ -1,5 +1,5 @@
 """Keep the open session of each listener.
 
-In: a listener, the track heard. Out: the session so far. `local` keeps it in the memory of one
-process, `redis` shares it between processes.
+In: a listener, the track heard. Out: the session so far, and the listener's latest plays, where a
+recommender reads them. `local` keeps both in one process, `redis` shares them between processes.
 """

@@ -1,4 +1,4 @@
-"""The open session of each listener: what was heard in it, and for how long.
+"""The open session of each listener, what was heard in it and for how long, and latest plays.
 
 `LocalSessions` serves one process; `botify.sessions.redis` several.
 """
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from botify.model.catalogue import Id
 from botify.schemas import Listening
+from looplib.memory import add_plays, pack_plays
 
 LONGEST_SESSION = 1000  # tracks; after them a new session begins
 MOST_SESSIONS = 1_000_000
@@ -25,15 +26,27 @@ class Session(NamedTuple):
     # heard, in order, the last one by the request; `NO_TRACK` of one that the catalogue lacks
     tracks: tuple[int, ...]
     times: tuple[float, ...]  # share that was heard of each, 0..1
+    # the listener's latest in all sessions, see `looplib.memory`; None: not remembered
+    plays: bytes | None = None
 
 
 class LocalSessions:
     """Sessions in the memory of one process; safe for several threads."""
 
-    def __init__(self, silence_s: float, most: int = MOST_SESSIONS) -> None:
-        """Make an empty store; over `most` sessions, those silent for longest are deleted."""
+    def __init__(
+        self, silence_s: float, most: int = MOST_SESSIONS, remembered: int = 0
+    ) -> None:
+        """Make an empty store.
+
+        Args:
+            silence_s: After which a session is over.
+            most: Sessions; over these, those silent for longest are deleted.
+            remembered: Listeners whose latest plays are remembered, those heard last.
+        """
         self._silence_s = silence_s
         self._most = most
+        self._remembered = remembered
+        self._plays: OrderedDict[Id, bytes] = OrderedDict()
         self._ids = count(secrets.randbits(63))
         # with the time of its last request; the one silent for longest comes first
         self._sessions: OrderedDict[Id, tuple[Session, float]] = OrderedDict()
@@ -54,6 +67,17 @@ class LocalSessions:
             self._delete_silent(now_s)
             return [self._add(request, now_s, is_last=is_last) for request in requests]
 
+    def plays_of(self, user: Id) -> bytes | None:
+        """Look up the latest plays of a listener; None where they are not remembered."""
+        return self._plays.get(user)
+
+    def erase(self, user: Id) -> bool:
+        """Delete a listener's session and latest plays; False where the store is down."""
+        with self._lock:
+            self._sessions.pop(user, None)
+            self._plays.pop(user, None)
+        return True
+
     def is_ready(self) -> bool:
         """Check that the store can be reached now."""
         return True
@@ -66,10 +90,21 @@ class LocalSessions:
             session.id,
             (*session.tracks, request.track),
             (*session.times, request.time),
+            self._remember(request),
         )
         if not is_last:
             self._sessions[request.user] = (session, now_s)
         return session
+
+    def _remember(self, request: Listening) -> bytes | None:
+        if not self._remembered:
+            return None
+        played = pack_plays([request.track], int(time.time()))
+        plays = add_plays(self._plays.pop(request.user, b""), played)
+        self._plays[request.user] = plays
+        if len(self._plays) > self._remembered:
+            self._plays.popitem(last=False)
+        return plays
 
     def _delete_silent(self, now_s: float) -> None:
         while self._sessions:

@@ -1,9 +1,10 @@
 """Sessions in Redis, for several processes or replicas; the only module that knows Redis.
 
 A session is one string: a head of 16 bytes, which is `session:` and the session's id, then the
-records of 16 bytes of what was heard (track, share). One script appends a record and returns the
-string, so each request of a listener sees all that was acknowledged before it. Any other value is
-replaced.
+records of 16 bytes of what was heard (track, share). The latest plays are one string, too: 8 bytes
+that name the catalogue, then the records of `looplib.memory`. One script appends to both and
+returns them, so each request of a listener sees all that was acknowledged before it. Any other
+value is replaced.
 
 A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` tries it again.
 """
@@ -20,37 +21,53 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from botify.model.catalogue import Id
 from botify.schemas import Listening
 from botify.sessions.local import LONGEST_SESSION, Session
 from looplib.errors import ConfigError
+from looplib.memory import MOST_PLAYS, pack_plays
 
 PAUSE_S = 0.5
 _MARK = b"session:"
 _HEAD = struct.Struct(">8sQ")
 _RECORD = struct.Struct("<qd")
 _LONGEST_VALUE = _HEAD.size + LONGEST_SESSION * _RECORD.size
+_LONGEST_PLAYS = MOST_PLAYS * len(pack_plays([0], 0))
 
-# KEYS: the sessions. ARGV: the silence in ms after which a session is over, 0 if what was heard is
-# the last; the length that a session may have; then for each the head of a new session and the
-# record to append.
+# KEYS: the sessions, then the plays, if they are remembered. ARGV: the silence in ms after which a
+# session is over, 0 if what was heard is the last; the length that a session may have; the ms that
+# plays are kept, the length that they may have, and their head; then for each session the head of
+# a new one, the record to append, and that of the play.
 _APPEND_AND_READ = b"""
-local sessions = {}
-for i, key in ipairs(KEYS) do
+local answers = {}
+local count = (#ARGV - 5) / 3
+for i = 1, count do
+  local key = KEYS[i]
   local session = redis.pcall('GET', key)
   local is_ours = type(session) == 'string' and #session % 16 == 0
     and string.sub(session, 1, 8) == 'session:'
   if not is_ours or #session >= tonumber(ARGV[2]) then
-    session = ARGV[2 * i + 1]
+    session = ARGV[3 * i + 3]
   end
-  session = session .. ARGV[2 * i + 2]
+  session = session .. ARGV[3 * i + 4]
   if ARGV[1] == '0' then
     redis.call('UNLINK', key)
   else
     redis.call('SET', key, session, 'PX', ARGV[1])
   end
-  sessions[i] = session
+  answers[i] = session
 end
-return sessions
+for i = 1, #KEYS - count do
+  local key = KEYS[count + i]
+  local plays = redis.pcall('GET', key)
+  local is_ours = type(plays) == 'string' and #plays % 8 == 0
+    and string.sub(plays, 1, 8) == ARGV[5]
+  plays = (is_ours and string.sub(plays, 9) or '') .. ARGV[3 * i + 5]
+  plays = string.sub(plays, -tonumber(ARGV[4]))
+  redis.call('SET', key, ARGV[5] .. plays, 'PX', ARGV[3])
+  answers[count + i] = plays
+end
+return answers
 """
 
 
@@ -58,11 +75,26 @@ class RedisSessions:
     """Sessions in Redis. Make it in the process that uses it, not before a fork."""
 
     def __init__(
-        self, url: str, prefix: str, *, silence_s: float, timeout_s: float
+        self,
+        url: str,
+        prefix: str,
+        *,
+        catalogue_sha256: str,
+        silence_s: float,
+        timeout_s: float,
+        remembered_s: float = 0,
     ) -> None:
         """Prepare connections to a URL such as `redis://localhost:6379/0`.
 
-        The first request makes one. Keys begin with the prefix.
+        The first request makes one.
+
+        Args:
+            url: Of the Redis.
+            prefix: Of the keys.
+            catalogue_sha256: Catalogues that number their tracks differently are kept apart.
+            silence_s: After which a session is over.
+            timeout_s: After which an answer goes on without it.
+            remembered_s: How long latest plays are remembered after the last one; 0: they are not.
 
         Raises:
             ConfigError: This is no URL of a Redis.
@@ -79,8 +111,11 @@ class RedisSessions:
         except ValueError as error:
             raise ConfigError(f"redis_url: {error}") from None
         self._local = threading.local()  # each thread's connection
-        self._prefix = f"{prefix}session:"
+        self._prefix = f"{prefix}:{catalogue_sha256[:12]}:session:"
+        self._plays_prefix = f"{prefix}:plays:"
+        self._plays_head = bytes.fromhex(catalogue_sha256[:16])
         self._silence_ms = round(silence_s * 1000)
+        self._remembered_ms = round(remembered_s * 1000)
         self._ids = count(secrets.randbits(63))
         self._lock = threading.Lock()
         self._down_until_s = 0.0  # 0 while Redis answers
@@ -90,18 +125,40 @@ class RedisSessions:
     ) -> list[Session | None]:
         """Add the tracks just heard to the sessions, as `LocalSessions` does, in one round trip."""
         keys = [f"{self._prefix}{request.user}" for request in requests]
+        if self._remembered_ms:
+            keys += [f"{self._plays_prefix}{request.user}" for request in requests]
         values: list[int | bytes] = [
             0 if is_last else self._silence_ms,
             _LONGEST_VALUE,
+            self._remembered_ms,
+            _LONGEST_PLAYS,
+            self._plays_head,
         ]
+        now_s = int(time.time())
         for request in requests:
             values.append(_HEAD.pack(_MARK, next(self._ids)))
             values.append(_RECORD.pack(request.track, request.time))
+            values.append(pack_plays([request.track], now_s))
         words = ("EVAL", _APPEND_AND_READ, len(keys), *keys, *values)
-        sessions: list[bytes] | None = self._ask(*words)
-        if sessions is None:
+        answers: list[bytes] | None = self._ask(*words)
+        if answers is None:
             return [None] * len(requests)
-        return [_read_session(session) for session in sessions]
+        count = len(requests)
+        plays: list[bytes | None] = [*answers[count:]] or [None] * count
+        return [*map(_read_session, answers[:count], plays)]
+
+    def plays_of(self, user: Id) -> bytes | None:
+        """Look up the latest plays of a listener; None where they are not remembered."""
+        value: bytes | None = None
+        if self._remembered_ms:
+            value = self._ask("GET", f"{self._plays_prefix}{user}")
+        is_ours = value is not None and value.startswith(self._plays_head)
+        return value[8:] if value and is_ours else None
+
+    def erase(self, user: Id) -> bool:
+        """Delete a listener's session and latest plays; False while Redis is down."""
+        keys = (f"{self._prefix}{user}", f"{self._plays_prefix}{user}")
+        return self._ask("UNLINK", *keys) is not None
 
     def is_ready(self) -> bool:
         """Check that Redis takes a value; during a pause it is not asked."""
@@ -141,7 +198,7 @@ class RedisSessions:
         return reply
 
 
-def _read_session(value: bytes) -> Session:
+def _read_session(value: bytes, plays: bytes | None) -> Session:
     _, number = _HEAD.unpack_from(value)
     tracks, times = zip(*_RECORD.iter_unpack(value[_HEAD.size :]), strict=True)
-    return Session(f"{number:016x}", tracks, times)
+    return Session(f"{number:016x}", tracks, times, plays)

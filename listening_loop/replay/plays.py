@@ -1,6 +1,7 @@
 """Read the plays of a file that an export has not learned from."""
 
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,8 @@ from listening_loop.errors import LoopError
 from listening_loop.init.look import look_at
 from looplib.arrays import NO_TRACK, AnyArray, BoolArray, IntArray, column_values
 from looplib.files import json_digest
-from recsys.export.version import LATEST, TRACKS
+from looplib.memory import FILE_NAME as LATEST
+from recsys.export.version import TRACKS
 from recsys.ingest.pipeline import DEFAULT_MEMORY
 
 # how the plays of an event log are read
@@ -80,18 +82,8 @@ def read_plays(
         UserError: The file or the version cannot be read.
     """
     reading = look_at(path, columns, preset).reading or _EVENTS
-    order = "timestamp" if reading.columns.timestamp else "position"
-    if order == "position" and not reading.columns.orders_by_position:
-        raise LoopError(
-            f"{path}: a replay needs the order of plays, and its columns name neither timestamp= "
-            "nor position=; say it with --columns"
-        )
     manifest = read_manifest(version)
-    if order not in manifest.data.get("columns", ()):
-        raise LoopError(
-            f"{version}: learned from plays without {order}s, so nothing says which plays "
-            f"of {path} it has seen"
-        )
+    order = _find_order(path, reading, version, manifest.data.get("columns", ()))
     with np.load(version / LATEST) as arrays:
         learned_users, latest = arrays["users"], arrays["latest"]
     rows, counts = _select_newest(path, reading, learned_users, latest)
@@ -105,13 +97,8 @@ def read_plays(
         )
     catalogue = load_catalogue(version / TRACKS)
     try:
-        users, tracks = (
-            ids if is_text else list(map(int, ids))
-            for ids, is_text in (
-                (rows["user"].to_pylist(), learned_users.dtype.kind == "U"),
-                (rows["track"].to_pylist(), catalogue.is_text),
-            )
-        )
+        users = _to_ids(rows["user"], is_text=learned_users.dtype.kind == "U")
+        tracks = _to_ids(rows["track"], is_text=catalogue.is_text)
     except ValueError as error:
         raise LoopError(
             f"{path}: ids are of another kind than those of {version} ({error})"
@@ -141,6 +128,30 @@ def read_plays(
     return NewestPlays(
         listener, users, tracks, times, opens, is_repeat, is_known, facts
     )
+
+
+def _find_order(
+    path: Path, reading: Reading, version: Path, learned: Collection[str]
+) -> str:
+    """Find the column that orders plays, which those that a version learned from have, too."""
+    order = "timestamp" if reading.columns.timestamp else "position"
+    if order == "position" and not reading.columns.orders_by_position:
+        raise LoopError(
+            f"{path}: a replay needs the order of plays, and its columns name neither timestamp= "
+            "nor position=; say it with --columns"
+        )
+    if order not in learned:
+        raise LoopError(
+            f"{version}: learned from plays without {order}s, so nothing says which plays "
+            f"of {path} it has seen"
+        )
+    return order
+
+
+def _to_ids(column: pa.ChunkedArray, *, is_text: bool) -> list[Any]:
+    """Convert a column of texts to ids."""
+    ids = column.to_pylist()
+    return ids if is_text else list(map(int, ids))
 
 
 def _select_newest(

@@ -1,6 +1,5 @@
 """Number the tracks of a dataset, and their artists."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from analysis.store import Store, number_of
 from looplib.arrays import Int32Array, IntArray
 from recsys.dataset.interactions import UNKNOWN_ARTIST
 from recsys.errors import StoreError
-from recsys.store.ids import Title, originals, read_titles
+from recsys.store.ids import originals, read_titles
 
 
 def number_tracks(
@@ -38,8 +37,19 @@ def number_tracks(
     size = store.manifest.catalogue_size
     tracks = heard if size is None else np.arange(size)
     if catalogue and size is None:
-        unplayed = _find_unplayed(titles, heard, is_text=store.manifest.text_items)
-        tracks = np.union1d(heard, unplayed)
+        is_text = store.manifest.text_items
+        artist_of = {
+            number_of(track) if is_text else int(track): title.artist
+            for track, title in titles.items()
+            if title.artist and (is_text or track.isdecimal())
+        }
+        played = {artist_of[track] for track in heard.tolist() if track in artist_of}
+        unplayed = [
+            track
+            for track, artist in artist_of.items()
+            if artist in played and track <= LARGEST_ID
+        ]
+        tracks = np.union1d(heard, np.array(unplayed, np.int64))
     ids = originals(store, "items", tracks, titles).tolist()
     named = sum(str(track) in titles for track in ids)
     if catalogue and 2 * named < len(ids) and size is None:
@@ -51,24 +61,3 @@ def number_tracks(
     numbers = {name: number for number, name in enumerate(sorted({*names} - {""}))}
     artists = [numbers.get(name, UNKNOWN_ARTIST) for name in names]
     return tracks, np.array(artists, np.int32)
-
-
-def _find_unplayed(
-    titles: Mapping[str, Title],
-    heard: IntArray,
-    *,
-    is_text: bool,
-) -> IntArray:
-    """Find the tracks that are by the artist of one that was heard."""
-    artist_of = {
-        number_of(track) if is_text else int(track): title.artist
-        for track, title in titles.items()
-        if title.artist and (is_text or track.isdecimal())
-    }
-    artists = {artist_of[track] for track in heard.tolist() if track in artist_of}
-    tracks = [
-        track
-        for track, artist in artist_of.items()
-        if artist in artists and track <= LARGEST_ID
-    ]
-    return np.array(tracks, np.int64)

@@ -152,12 +152,14 @@ def _write_heldout(folder: Path, users: IntArray, tracks: IntArray) -> None:
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has twice the page faults
     table = pa.concat_tables(read_pieces(folder, "heldout"))
     rows = user_rows(table, users)
-    for name, array in (("user", rows), ("track", track_columns(table, tracks))):
-        number = table.column_names.index(name)
-        table = table.set_column(number, name, _arrow_column(array))
+    columns = {
+        "user": _arrow_column(rows),
+        "track": _arrow_column(track_columns(table, tracks)),
+        "time": table["time"],
+    }
     # Each partition is in order, and has all of a listener.
     order = _arrow_column(np.argsort(rows, kind="stable"))
-    pq.write_table(table.take(order), folder / "heldout.parquet")
+    pq.write_table(pa.table(columns).take(order), folder / "heldout.parquet")
 
 
 def _arrow_column(values: IntArray) -> pa.Array:

@@ -82,9 +82,9 @@ class Dataset:
         name = BY_TRACK.format(split)
         return load_matrix(self.path, name, len(self.users), first, last)
 
-    def array(self, split: SplitName, name: str) -> AnyArray:
-        """Map one of the three arrays of all interactions of a split."""
-        array: AnyArray = np.load(self.path / f"{split}-{name}.npy", mmap_mode="r")
+    def array(self, matrix: str, name: str) -> AnyArray:
+        """Map one of the three arrays of a matrix: of a split, or of one by track."""
+        array: AnyArray = np.load(self.path / f"{matrix}-{name}.npy", mmap_mode="r")
         return array
 
     def counts(self, split: SplitName) -> IntArray:
@@ -103,9 +103,7 @@ class Dataset:
 
     def popularity(self, split: SplitName) -> IntArray:
         """Count the listeners who heard each track; shape (tracks,)."""
-        name = BY_TRACK.format(split)
-        indptr: IntArray = np.load(self.path / f"{name}-indptr.npy")
-        return np.diff(indptr)
+        return np.diff(self.array(BY_TRACK.format(split), "indptr"))
 
 
 @lru_cache(maxsize=2)

@@ -21,9 +21,12 @@ from analysis.store import LOGGED, Store
 from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
+from looplib.memory import FILE_NAME as PLAYS
+from looplib.memory import MOST_PLAYS
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import Plays, read_plays
 from recsys.dataset.layout import SplitName
 from recsys.models.base import Model
 from recsys.models.external import External
@@ -43,7 +46,6 @@ SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
-LATEST = "latest.npz"  # the latest play of each listener that was learned from
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 SCHEMA = 1  # of the manifest
@@ -106,12 +108,7 @@ def write_version(
     tracks = originals(store, "items", dataset.tracks, titles)
     write_model(folder, model, factors, users, tracks, export.options)
     _write_titles(folder, export, titles, tracks)
-    np.savez(
-        folder / LATEST,
-        allow_pickle=False,
-        users=users,
-        latest=dataset.latest(export.split),
-    )
+    _write_plays(folder / PLAYS, dataset, export.split, users, tracks)
     next_track = None
     if config.next_track:
         anyway = export.options.publish_anyway
@@ -195,14 +192,41 @@ def _write_similar(
         fitted = Factors(factors.user_factors, factors.item_factors[compared])
         similar, _ = fitted.similar(np.arange(len(ids)), top, usable_cores())
         _write_lists(folder / SIMILAR, ids, ids, similar, of="track")
-    elif isinstance(model, SimilarityModel) and model.has_similarity:
+    elif isinstance(model, SimilarityModel) and hasattr(model, "similarity"):
         similar = model.similar(compared, top)
         _write_lists(folder / SIMILAR, ids, tracks, similar, of="track")
 
 
+def _write_plays(
+    file: Path, dataset: Dataset, split: SplitName, users: Ids, tracks: Ids
+) -> None:
+    """Write the latest plays of each listener that were learned from, where they have an order."""
+    try:
+        plays = read_plays(dataset, split)
+    except FileNotFoundError:
+        plays = Plays(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32))
+    newest = plays.select(plays.age <= MOST_PLAYS)
+    np.savez(
+        file,
+        allow_pickle=False,
+        users=users,
+        latest=dataset.latest(split),
+        tracks=tracks,
+        counts=newest.counts,
+        plays=newest.tracks,
+    )
+
+
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest of a version, with what its files are."""
-    files = {file.name: _describe(file) for file in sorted(folder.iterdir())}
+    """Write the manifest of a version, with what its files are; those of lists have rows."""
+    files = {}
+    for file in sorted(folder.iterdir()):
+        rows = None
+        if file.suffix == ".jsonl":
+            with file.open("rb") as lines:
+                rows = sum(1 for _ in lines)
+        size = file.stat().st_size
+        files[file.name] = {"sha256": sha256_file(file), "bytes": size, "rows": rows}
     atomic_write_json(folder / MANIFEST, seal({**facts, "files": files}))
 
 
@@ -242,15 +266,6 @@ def _write_lists(
         for owner, columns in zip(ids.tolist(), lists, strict=True):
             best = tracks[columns[columns != NO_TRACK]].tolist()
             lines.write(orjson.dumps({of: owner, "tracks": best}) + b"\n")
-
-
-def _describe(file: Path) -> dict[str, Any]:
-    """Describe a file for the manifest; the rows are those of lists."""
-    rows = None
-    if file.suffix == ".jsonl":
-        with file.open("rb") as lines:
-            rows = sum(1 for _ in lines)
-    return {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": rows}
 
 
 def _parameters(fitted: Checkpoint) -> dict[str, Any]:

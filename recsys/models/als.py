@@ -34,9 +34,22 @@ class Als(IterativeModel):
 
     @property
     def factors(self) -> Factors:
-        """The vectors, also of tracks that nobody has played."""
-        factors = Factors(self.state["user_factors"], self.state["item_factors"])
-        return place_unplayed(factors, self.train)
+        """The vectors; of tracks that nobody has played, the mean of their artists' tracks."""
+        user_factors = self.state["user_factors"]
+        item_factors = self.state["item_factors"]
+        train = self.train
+        if not len(train.unplayed):
+            return Factors(user_factors, item_factors)
+        artists = train.artists
+        played = np.flatnonzero((artists != UNKNOWN_ARTIST) & (train.popularity > 0))
+        shape = (int(artists.max()) + 1, len(artists))
+        ones = np.ones(len(played), np.float32)
+        is_by = csr_matrix((ones, (artists[played], played)), shape)
+        tracks = np.maximum(is_by.getnnz(axis=1), 1)
+        means = is_by @ item_factors / tracks[:, np.newaxis]
+        item_factors = item_factors.copy()
+        item_factors[train.unplayed] = means[artists[train.unplayed]]
+        return Factors(user_factors, item_factors)
 
     def first_state(self, train: Interactions, seed: int) -> State:
         """Draw small positive factors."""
@@ -76,20 +89,3 @@ class Als(IterativeModel):
             Columns, best first, shape (tracks given, ≤ k).
         """
         return self.factors.similar(tracks, k, self.threads)[0]
-
-
-def place_unplayed(factors: Factors, train: Interactions) -> Factors:
-    """Give tracks that nobody has played the mean factors of their artists' tracks."""
-    unplayed = train.unplayed
-    if not len(unplayed):
-        return factors
-    artists = train.artists
-    played = np.flatnonzero((artists != UNKNOWN_ARTIST) & (train.popularity > 0))
-    positions = (artists[played], played)
-    shape = (int(artists.max()) + 1, len(artists))
-    is_by = csr_matrix((np.ones(len(played), np.float32), positions), shape)
-    tracks = np.maximum(is_by.getnnz(axis=1), 1)
-    means = is_by @ factors.item_factors / tracks[:, np.newaxis]
-    item_factors = factors.item_factors.copy()
-    item_factors[unplayed] = means[artists[unplayed]]
-    return Factors(factors.user_factors, item_factors)

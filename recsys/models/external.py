@@ -4,7 +4,6 @@ Lists are ranked here, from factors, similarities or scores: what a library filt
 with is never seen. `libraries` makes and fits the objects.
 """
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -70,8 +69,7 @@ def describe_class(
     facts: dict[str, tuple[Any, ...]] = {}
     if not uses_gpu(path, params):
         made = check_class(name, path, params)
-        bases = inspect.getmro(type(made))
-        if _RESUMED & {f"{base.__module__}.{base.__qualname__}" for base in bases}:
+        if _RESUMED.intersection(map(class_path, type(made).__mro__)):
             facts[PARTS] = (iterations,)
     return {**axes, _CODE: (describe_code(path),), **facts}
 
@@ -138,11 +136,6 @@ class External(SimilarityModel):
     def factors(self) -> Factors | None:
         """The vectors of listeners and tracks; None of a class without."""
         return self._factors
-
-    @property
-    def has_similarity(self) -> bool:
-        """Whether it has a matrix of similarities, for `similar`."""
-        return "similarity" in vars(self)
 
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Recommend the tracks with the best scores."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from looplib.config import UNKNOWN_KEY, Config
+from looplib.config import UNKNOWN_KEY, Config, as_tuple
 from recsys.models.activation import Activation
 from recsys.models.als import Als
 from recsys.models.base import Model
@@ -118,7 +118,7 @@ def _read_class(name: str, values: Mapping[str, Any]) -> Axes:
 
 
 def _as_axis(loc: tuple[str, ...], value: object) -> tuple[Any, ...]:
-    axis = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    axis = as_tuple(value)
     if not axis:
         raise _refusal(loc, "empty", "at least one value is needed", value)
     if len({*map(repr, axis)}) < len(axis):
@@ -129,8 +129,10 @@ def _as_axis(loc: tuple[str, ...], value: object) -> tuple[Any, ...]:
 def _read_axes(config: type[Config], values: Mapping[str, Any]) -> Axes:
     axes = {name: (field.default,) for name, field in config.model_fields.items()}
     for name, value in values.items():
-        axis = value if isinstance(value, (list, tuple)) else (value,)
-        checked = [getattr(config.model_validate({name: item}), name) for item in axis]
+        checked = [
+            getattr(config.model_validate({name: item}), name)
+            for item in as_tuple(value)
+        ]
         axes[name] = _as_axis((name,), checked)
     return axes
 

@@ -17,11 +17,6 @@ class SimilarityModel(Model):
 
     similarity: csr_matrix  # shape (tracks, tracks), may have negative values
 
-    @property
-    def has_similarity(self) -> bool:
-        """Whether it has a matrix of similarities, for `similar`."""
-        return True
-
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Recommend the tracks that are nearest to what the listener heard."""
         heard = self.train.matrix

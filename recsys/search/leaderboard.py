@@ -11,7 +11,7 @@ from analysis.page import numbers
 from looplib.tables import table
 from recsys.models.external import External, select_params
 from recsys.search.comparison import MetricValue
-from recsys.search.ledger import Score, Scores, failure_of
+from recsys.search.ledger import Score, Scores, best_score, failure_of
 from recsys.search.scorer import SEGMENTS
 from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
@@ -126,29 +126,18 @@ def rank(
         scores: Those of each trial, by its id.
         metric: The metric that chooses.
     """
-    entries = [
-        _best_entry(trial, stopped.get(trial.id), scores[trial.id], metric)
-        for trial in trials
-    ]
+    entries = []
+    for trial in trials:
+        best = best_score(scores[trial.id], metric) or Score(trial, 0, "")
+        entry = Entry(best)
+        if failure := failure_of(scores[trial.id]):
+            without = Score(trial, 0, "")
+            entry = Entry(without, "failed", failure.iteration, failure.error)
+        elif trial.id in stopped:
+            entry = Entry(best, "pruned", stopped[trial.id], BEHIND)
+        entries.append(entry)
     entries.sort(key=lambda entry: (-entry.value(metric), entry.state, entry.trial.id))
     return Leaderboard(metric, tuple(entries))
-
-
-def _best_entry(
-    trial: Trial, stopped_at: int | None, scores: Sequence[Score], metric: str
-) -> Entry:
-    without = Score(trial, 0, "")
-    if failure := failure_of(scores):
-        return Entry(without, "failed", failure.iteration, failure.error)
-    scored = [score for score in scores if metric in score.metrics]
-    best = max(
-        scored,
-        key=lambda score: (score.metrics[metric][0], -score.iteration),
-        default=without,
-    )
-    if stopped_at is None:
-        return Entry(best)
-    return Entry(best, "pruned", stopped_at, BEHIND)
 
 
 def print_rows(rows: Sequence[Row], select: str) -> Table:
@@ -272,17 +261,3 @@ def explain_winner(
             f"{name_axes(best.trial, edges)}, or set search.expand: true"
         )
     return texts
-
-
-def explain_baselines(baselines: Sequence[Entry], metric: str, *, on_test: bool) -> str:
-    """Describe the lead of the winner over the best simple rule."""
-    behind = {entry.trial.id: entry.behind for entry in baselines if entry.behind}
-    if not behind:
-        return f"{WARNING} no baseline could be scored"
-    best = max(behind, key=lambda name: behind[name][0])
-    value, lower, upper = behind[best]
-    listeners = " on the listeners who chose nothing" if on_test else ""
-    return (
-        f"The best simple rule is {best}; the winner's {metric} less that of the rule: "
-        f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}){listeners}"
-    )

@@ -65,6 +65,15 @@ def failure_of(scores: Sequence[Score]) -> Score | None:
     return scores[-1] if scores and scores[-1].error is not None else None
 
 
+def best_score(scores: Sequence[Score], metric: str) -> Score | None:
+    """Find the score with the largest value of a metric, the earliest of equals."""
+    return max(
+        (score for score in scores if metric in score.metrics),
+        key=lambda score: (score.metrics[metric][0], -score.iteration),
+        default=None,
+    )
+
+
 class Ledger:
     """The scores of trials, in memory and in a file."""
 

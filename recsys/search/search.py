@@ -18,11 +18,10 @@ from recsys.models.registry import MODELS
 from recsys.search.folder import CONFIG, LEDGER, Winner, locked_run
 from recsys.search.leaderboard import WARNING, describe
 from recsys.search.ledger import Score
-from recsys.search.plan import SearchPlan, plan_search
 from recsys.search.scorer import Scorer, resolve_split
 from recsys.search.state import SearchState
 from recsys.search.step import fit_in_blocks, run_step
-from recsys.search.trials import CHECKPOINTS
+from recsys.search.trials import CHECKPOINTS, SearchPlan, plan_search
 from recsys.search.winner import choose_winner
 from recsys.storage import Workspace, open_workspace
 

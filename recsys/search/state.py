@@ -13,11 +13,10 @@ from recsys.lock import Lock
 from recsys.search.comparison import MetricValue
 from recsys.search.folder import LEDGER
 from recsys.search.leaderboard import Leaderboard, rank
-from recsys.search.ledger import Ledger, Score, failure_of
-from recsys.search.plan import SearchPlan
+from recsys.search.ledger import Ledger, Score, best_score, failure_of
 from recsys.search.schedule import Schedule, decide, expand
 from recsys.search.scorer import Scorer
-from recsys.search.trials import Checkpoint, Trial
+from recsys.search.trials import Checkpoint, SearchPlan, Trial
 
 
 class SearchState:
@@ -119,12 +118,9 @@ class SearchState:
     def _clear(self, trial: Trial) -> None:
         """Delete the checkpoints of a trial that are not needed any more."""
         scores = self.ledger.scores[trial.id]
+        best = best_score(scores, self.metric)
         needed = set()
-        if trial.id not in self.schedule.stopped and not failure_of(scores):
-            best = max(
-                scores,
-                key=lambda score: (score.metrics[self.metric][0], -score.iteration),
-            )
+        if best and trial.id not in self.schedule.stopped and not failure_of(scores):
             needed = {best.iteration, scores[-1].iteration}
         names = [
             score.checkpoint.file for score in scores if score.iteration not in needed

@@ -1,19 +1,25 @@
-"""Plan the trials of a search: every combination of the values of each kind of model."""
+"""Plan a search: its dataset, what may win, and the baselines."""
 
 import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
 
-from looplib.files import json_digest
+from analysis.store import Store
+from looplib.files import json_digest, sha256_file
+from recsys.config import SearchConfig
+from recsys.dataset.plan import DatasetPlan, plan_dataset
+from recsys.errors import SearchError
 from recsys.models.base import IterativeModel, Model
-from recsys.models.external import CLASS
+from recsys.models.external import CLASS, describe_class
 from recsys.models.libraries import uses_gpu
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS, Axes, find_kind
+from recsys.next_track.sessions import check_sessions
 
 CHECKPOINTS = "checkpoints"  # the folder of a run
 
@@ -70,6 +76,59 @@ class Checkpoint:
         """The Dask resources of a worker that can fit it."""
         params = self.trial.params
         return {"GPU": 1} if uses_gpu(params.get(CLASS, ""), params) else {}
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """All that is decided before the work of a search begins."""
+
+    config: SearchConfig
+    dataset: DatasetPlan
+
+    @cached_property
+    def candidates(self) -> list[Trial]:
+        """The trials that may win.
+
+        Raises:
+            SearchError: A file of lists, or a class, cannot be read.
+        """
+        config = self.config
+        iterations = config.search.iterations
+        models = {
+            name: describe_class(name, axes, iterations) if CLASS in axes else axes
+            for name, axes in config.models.items()
+        }
+        try:
+            lists = {
+                name: sha256_file(file)[:12] for name, file in config.lists.items()
+            }
+        except OSError as error:
+            raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
+        facts = (models, lists, self.dataset.digest, config.seed)
+        return plan_trials(*facts, is_ordered=self.dataset.rule.is_ordered)
+
+    @property
+    def baselines(self) -> list[Trial]:
+        """The rules without training that are scored beside them."""
+        is_ordered = self.dataset.rule.is_ordered
+        return plan_baselines(self.config.seed, is_ordered=is_ordered)
+
+
+def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
+    """Plan a search.
+
+    Raises:
+        UserError: The store, the split or the models do not allow it.
+    """
+    plan = SearchPlan(config, plan_dataset(store, config))
+    if config.next_track:
+        check_sessions(store, plan.dataset.rule)
+    if not plan.candidates:
+        raise SearchError(
+            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
+            "or a file of lists, is needed"
+        )
+    return plan
 
 
 def plan_trials(

@@ -27,7 +27,6 @@ from recsys.search.leaderboard import (
     Entry,
     Leaderboard,
     describe,
-    explain_baselines,
     explain_winner,
     print_rows,
 )
@@ -135,8 +134,18 @@ def _explain_search(
         texts.append(
             f"Beyond the edges of the axes, search.expand tried {tried}: {state.schedule.ended}"
         )
-    has_test = bool(state.scorer.validation.test_share)
-    texts.append(explain_baselines(baselines, state.metric, on_test=has_test))
+    behind = {entry.trial.id: entry.behind for entry in baselines if entry.behind}
+    if behind:
+        best = max(behind, key=lambda name: behind[name][0])
+        value, lower, upper = behind[best]
+        has_test = state.scorer.validation.test_share
+        where = " on the listeners who chose nothing" if has_test else ""
+        texts.append(
+            f"The best simple rule is {best}; the winner's {state.metric} less that of the rule: "
+            f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}){where}"
+        )
+    else:
+        texts.append(f"{WARNING} no baseline could be scored")
     if listeners < _FEWEST:
         texts.append(
             f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "

@@ -136,15 +136,6 @@ def originals(
         ) from None
 
 
-def read_catalogue(file: Path) -> bytes:
-    """Read the bytes of a catalogue.
-
-    Raises:
-        StoreError: It cannot be read.
-    """
-    return read_untrusted(file, _LONGEST, error=StoreError)
-
-
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     """Read the titles of a catalogue, or else those in the store, by track id as text.
 
@@ -155,7 +146,7 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     """
     if file is None:
         return _read_stored_titles(store)
-    content = read_catalogue(file)
+    content = read_untrusted(file, _LONGEST, error=StoreError)
     catalogue = store.manifest.catalogue
     digest = hashlib.sha256(content).hexdigest()
     if catalogue and digest != catalogue.sha256:

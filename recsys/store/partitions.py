@@ -4,7 +4,6 @@ A run is the share of one partition in some rows, by user. Neither step needs mo
 rows: rows are written as they come, and what DuckDB sorts spills to the disk.
 """
 
-import itertools
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
 from analysis.store import RowKind
-from looplib.arrays import IntArray
+from looplib.arrays import IntArray, offsets
 from looplib.progress import progress
 
 ROWS_AT_ONCE = 100_000
@@ -64,9 +63,16 @@ class Partitioner:
         rows = with_all_columns(rows, SCHEMAS[self._kind])
         file = self._folder / f"rows-{self._files:06}.arrow"
         self._files += 1
-        batches = list(_by_partition(rows.combine_chunks(), self._partitions))
+        rows = rows.combine_chunks()
+        users = rows["user"].to_numpy()
+        partitions = partition_of(users, self._partitions)
+        order = np.lexsort((users, partitions.astype(np.uint16)))
+        rows = rows.take(pa.array(order))
+        sizes = np.bincount(partitions)
+        starts = offsets(sizes)
         with file.open("wb") as sink, pa.ipc.new_file(sink, rows.schema) as written:
-            for position, (partition, batch) in enumerate(batches):
+            for position, partition in enumerate(np.flatnonzero(sizes).tolist()):
+                batch = rows.slice(starts[partition], sizes[partition])
                 written.write_table(batch, max_chunksize=len(batch))
                 self._runs[partition].append((file, position))
                 if self._kind == "events" and batch["request"].null_count < len(batch):
@@ -82,27 +88,38 @@ class Partitioner:
         Returns:
             The parts by partition, in order.
         """
-        parts = {
-            partition: self._folder / f"partition-{partition:03}.parquet"
-            for partition in sorted(self._runs)
-        }
-
-        def write(partition: int) -> None:
-            _write_sorted(
-                self._runs[partition],
-                self._kind,
-                parts[partition],
-                earlier.get(partition),
-            )
-
+        partitions = sorted(self._runs)
+        parts = {}
         workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
         with (
-            progress("sort", len(parts), "partitions") as report,
+            progress("sort", len(partitions), "partitions") as report,
             ThreadPoolExecutor(workers) as pool,
         ):
-            for done, _ in enumerate(pool.map(write, parts), start=1):
-                report(done)
+            written = pool.map(self._write, partitions, map(earlier.get, partitions))
+            for partition, part in zip(partitions, written, strict=True):
+                parts[partition] = part
+                report(len(parts))
         return parts
+
+    def _write(self, partition: int, earlier: Sequence[Path] | None) -> Path:
+        """Write the rows of a partition in order; with earlier parts, what was sent again once."""
+        part = self._folder / f"partition-{partition:03}.parquet"
+        with queries.connect(
+            threads=1, memory_limit=_MEMORY, temp_directory=part.with_suffix(".spilled")
+        ) as connection:
+            rows = pa.Table.from_batches(list(_read(self._runs[partition])))
+            connection.register("unsorted", rows)
+            if earlier is not None:
+                requests = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
+                requests += [
+                    pq.read_table(file, columns=_REQUEST_KEYS, partitioning=None)
+                    for file in earlier
+                ]
+                connection.register("earlier", pa.concat_tables(requests))
+                rows = queries.fetch_table(connection, "store/counted_once")
+                connection.register("unsorted", rows)
+            queries.copy_to_parquet(connection, _SORTED[self._kind], part)
+        return part
 
 
 def partition_of(users: IntArray, partitions: int) -> IntArray:
@@ -118,41 +135,6 @@ def partition_of(users: IntArray, partitions: int) -> IntArray:
     mixed = (mixed * 1_640_531_527) & _MASK
     mixed = ((mixed ^ (mixed >> 15)) * 1_597_334_677) & _MASK
     return (mixed * partitions) >> 32
-
-
-def _by_partition(rows: pa.Table, partitions: int) -> Iterator[tuple[int, pa.Table]]:
-    """Yield rows partition by partition, each by user; partitions without rows are left out."""
-    users = rows["user"].to_numpy()
-    partition = partition_of(users, partitions)
-    ordered = rows.take(pa.array(np.lexsort((users, partition.astype(np.uint16)))))
-    ends = np.cumsum(np.bincount(partition, minlength=partitions)).tolist()
-    for number, (start, end) in enumerate(itertools.pairwise([0, *ends])):
-        if end > start:
-            yield number, ordered.slice(start, end - start)
-
-
-def _write_sorted(
-    runs: Sequence[Run],
-    kind: RowKind,
-    target: Path,
-    earlier: Sequence[Path] | None,
-) -> None:
-    """Write the rows of some runs in order; with earlier parts, what was sent again but once."""
-    with queries.connect(
-        threads=1, memory_limit=_MEMORY, temp_directory=target.with_suffix(".spilled")
-    ) as connection:
-        rows = pa.Table.from_batches(list(_read(runs)))
-        connection.register("unsorted", rows)
-        if earlier is not None:
-            requests = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
-            requests += [
-                pq.read_table(part, columns=_REQUEST_KEYS, partitioning=None)
-                for part in earlier
-            ]
-            connection.register("earlier", pa.concat_tables(requests))
-            rows = queries.fetch_table(connection, "store/counted_once")
-            connection.register("unsorted", rows)
-        queries.copy_to_parquet(connection, _SORTED[kind], target)
 
 
 def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:

@@ -22,11 +22,6 @@ import numpy as np
 from looplib.arrays import BoolArray, Float32Array, FloatArray, IntArray
 
 
-def expit(x: FloatArray) -> FloatArray:
-    """Compute the logistic function 1 / (1 + exp(-x)) of any finite x."""
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
-
-
 def dot_rows(
     embeddings: Float32Array, tracks: IntArray, interests: IntArray
 ) -> FloatArray:
@@ -48,10 +43,6 @@ def heard_hundredths(
     is_repeat: BoolArray,
 ) -> IntArray:
     """Compute the shares heard, in hundredths (0..100); 0 of tracks played before."""
-    share = expit(logit) * artist_wear * session_wear
+    expit = 0.5 * (1.0 + np.tanh(0.5 * logit))
+    share = expit * artist_wear * session_wear
     return np.rint(np.where(is_repeat, 0.0, share) * 100.0).astype(np.int64)
-
-
-def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
-    """Decide whether each track costs a point of the session budget, by a draw from [0, 1)."""
-    return uniform < 1.0 - hundredths / 100.0

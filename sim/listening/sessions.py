@@ -5,7 +5,7 @@ from numpy.random import Generator
 
 from looplib.arrays import NO_TRACK, BoolArray, FloatArray, IntArray
 from sim.listening import draws
-from sim.listening.response import dot_rows, heard_hundredths, is_bored
+from sim.listening.response import dot_rows, heard_hundredths
 from sim.worlds.files import World
 
 # recommended tracks; a world where nobody is ever bored would fill the memory
@@ -91,7 +91,8 @@ class SessionBatch:
             is_repeat=(history == tracks).any(axis=0),
         )
         self._append(rows, tracks, hundredths)
-        self.budget[rows] -= is_bored(hundredths, uniform)
+        is_bored = uniform < 1.0 - hundredths / 100.0
+        self.budget[rows] -= is_bored
         return hundredths
 
     def _append(self, rows: IntArray, tracks: IntArray, hundredths: IntArray) -> None:

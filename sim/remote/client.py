@@ -3,9 +3,10 @@
 `POST /next` and `/last` with `{"requests": [{"user", "track", "time", "request"}…]}`, answered with
 `{"responses": […]}` in the same order.
 
-A request without a good answer, whether it was lost, refused with a 5xx or never left, is sent
-again under its number, with growing pauses. The service may log it twice, and answer with another
-track: who reads the log counts a listener's number once.
+A request without a good answer, whether it was lost, refused with 429 or a 5xx or never left, is
+sent again under its number, with growing pauses, or after the one that `Retry-After` names. The
+service may log it twice, and answer with another track: who reads the log counts a listener's
+number once.
 """
 
 import asyncio
@@ -122,9 +123,12 @@ class RecommendationClient:
             else:
                 if response.status == HTTPStatus.OK:
                     return content
-                reason = f"refused with {response.status}: {_shorten(content)}"
-                if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                status = response.status
+                reason = f"refused with {status}: {_shorten(content)}"
+                if status != HTTPStatus.TOO_MANY_REQUESTS and status < 500:
                     raise SimError(f"{url}: {reason}")
+                asked = response.headers.get("Retry-After", "")
+                pause_s = max(pause_s, int(asked) if asked.isdecimal() else 0)
             now = time.monotonic()
             give_up_at = min(give_up_at, now + PATIENCE_S)
             if now >= give_up_at:

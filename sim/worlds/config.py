@@ -1,8 +1,9 @@
 """What a world is made from: the sections of `configs/world/*.yaml`."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from annotated_types import Ge, Le
+from pydantic import model_validator
 
 from looplib.config import Config, Count, Positive, Share
 
@@ -16,21 +17,24 @@ class CatalogueConfig(Config):
     say how much of its expected squared length comes from each; the track has what is left of 1.
     """
 
-    tracks: int = Field(ge=MOST_INTERESTS, le=10_000_000)  # how many
-    artists: Count  # how many
-    genres: Count  # how many
-    dimensions: int = Field(ge=1, le=4096)  # of the embeddings
-    squared_length: Positive = Field(
-        description="expected squared length of a track's embedding"
-    )
-    genre_share: Share  # share of the squared length that comes from the genre
-    artist_share: Share  # share that comes from the artist; the rest is the track's own
-    length_spread: float = Field(
-        ge=0, le=2, description="sigma of the log of an artist's lengths"
-    )
-    common: float = Field(
-        ge=0, le=100, description="length of what all tracks have in common, on axis 1"
-    )
+    tracks: Annotated[int, Ge(MOST_INTERESTS), Le(10_000_000)]
+    """how many"""
+    artists: Count
+    """how many"""
+    genres: Count
+    """how many"""
+    dimensions: Annotated[Count, Le(4096)]
+    """of the embeddings"""
+    squared_length: Positive
+    """expected squared length of a track's embedding"""
+    genre_share: Share
+    """share of the squared length that comes from the genre"""
+    artist_share: Share
+    """share that comes from the artist; the rest is the track's own"""
+    length_spread: Annotated[float, Ge(0), Le(2)]
+    """sigma of the log of an artist's lengths"""
+    common: Annotated[float, Ge(0), Le(100)]
+    """length of what all tracks have in common, on axis 1"""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -50,30 +54,22 @@ class ResponseConfig(Config):
     `sim.listening.response` has the formula.
     """
 
-    tiredness: Share = Field(
-        default=0.0,
-        description="share of the listening lost with each recommended track before",
-    )
-    idiosyncrasy: float = Field(
-        default=0.0,
-        ge=0,
-        le=100,
-        description="sigma of each pair's own part of the logit",
-    )
-    organic_metric: Literal["euclidean", "inner_product"] = Field(
-        default="euclidean",
-        description="what makes tracks near to an interest; ten of them can open a session",
-    )
-    repeats: Share = Field(
-        default=0.0,
-        description="share of sessions opened by the first interest's nearest track",
-    )
+    tiredness: Share = 0.0
+    """share of the listening lost with each recommended track before"""
+    idiosyncrasy: Annotated[float, Ge(0), Le(100)] = 0.0
+    """sigma of each pair's own part of the logit"""
+    organic_metric: Literal["euclidean", "inner_product"] = "euclidean"
+    """what makes tracks near to an interest; ten of them can open a session"""
+    repeats: Share = 0.0
+    """share of sessions opened by the first interest's nearest track"""
 
 
 class WorldConfig(Config):
     """A whole world."""
 
-    seed: int = Field(ge=0)  # of all randomness
-    listeners: int = Field(ge=1, le=100_000_000)  # how many
+    seed: Annotated[int, Ge(0)]
+    """of all randomness"""
+    listeners: Annotated[Count, Le(100_000_000)]
+    """how many"""
     catalogue: CatalogueConfig
     response: ResponseConfig = ResponseConfig()

@@ -37,7 +37,14 @@ def generate_catalogue(
     genre = rng.choice(
         section.genres, size=section.artists, p=genre_weights / genre_weights.sum()
     )
-    artist = _draw_artists(section, rng)
+    weights = rng.exponential(size=section.artists)
+    # every artist has one track at least
+    more = rng.choice(
+        section.artists,
+        size=section.tracks - section.artists,
+        p=weights / weights.sum(),
+    )
+    artist = rng.permutation(np.concatenate([np.arange(section.artists), more]))
     embeddings = _draw_embeddings(section, genre, artist, rng)
     popularity = _draw_popularity(section, embeddings, rng)
     relative_popularity = np.round(popularity * section.tracks, 4).tolist()
@@ -75,17 +82,6 @@ def generate_listeners(
         }
         for user in range(config.listeners)
     ]
-
-
-def _draw_artists(section: CatalogueConfig, rng: Generator) -> IntArray:
-    """Draw the artist of each track; every artist has one track at least."""
-    weights = rng.exponential(size=section.artists)
-    rest = rng.choice(
-        section.artists,
-        size=section.tracks - section.artists,
-        p=weights / weights.sum(),
-    )
-    return rng.permutation(np.concatenate([np.arange(section.artists), rest]))
 
 
 def _draw_embeddings(

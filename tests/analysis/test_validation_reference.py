@@ -150,7 +150,7 @@ def random_data() -> tuple[FloatArray, FloatArray]:
     """Listening times, 0 where not heard, and scores; both of shape (60 users, 40 tracks)."""
     rng = np.random.default_rng(11)
     times = np.where(rng.random((60, 40)) < 0.3, rng.random((60, 40)), 0)
-    # everybody has something relevant: scikit-learn knows no listener without
+    # every listener has something relevant: scikit-learn knows no listener without
     times[:, 0] = 0.9
     return times, rng.random((60, 40)) + 0.3 * times
 

@@ -49,6 +49,7 @@ async def ask(
     start, body = sent
     names = {(name.lower(), value) for name, value in start["headers"]}
     assert (b"content-type", b"application/json") in names
+    assert ((b"retry-after", b"1") in names) == (start["status"] == 503)
     return start["status"], orjson.loads(body["body"])
 
 

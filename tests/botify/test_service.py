@@ -241,3 +241,26 @@ def test_candidates_are_ranked_by_any_recommender_and_the_rest_comes_as_it_came(
     assert tracks == model.popular[:3]  # nothing was heard that they could be near to
     best = client.get("/recommend/3?n=40&recommender=fold_in").get_json()["tracks"]
     assert len(set(best)) == 40
+
+
+def test_what_a_listener_played_is_remembered_across_sessions_until_it_is_erased(
+    make_service: MakeService,
+) -> None:
+    arms = [{"recommender": "latest"}]
+    service = make_service(experiments=[{"name": "A", "arms": arms}], repeat_after=1)
+    client = client_of(service)
+
+    def latest() -> list[int]:
+        answer = client.get("/recommend/4?n=2&recommender=latest")
+        return list(answer.get_json()["tracks"])
+
+    for track in (5, 9):
+        post(client, "/last/4", {"track": track, "time": 1})
+    answer = post(client, "/next/4", {"track": 7, "time": 1, "n": 2})
+    assert answer["tracks"] == [9, 5]
+    assert latest() == [7, 9]
+    ranked = {"user": 4, "candidates": [9, 3, 7], "session": [3, 9]}
+    ranking = post(client, "/rank", {**ranked, "recommender": "latest"})
+    assert ranking["tracks"] == [9, 3, 7]
+    service.erase(4)
+    assert latest() == service.versions.model.popular[:2]

@@ -94,8 +94,9 @@ def test_an_event_that_cannot_be_written_is_not_acknowledged(
     monkeypatch.setattr(service.log, "append", full)
     batch = {"requests": [{"user": 1, **HEARD}]}
     for path, body in (("/next/4", HEARD), ("/last/4", HEARD), ("/next", batch)):
-        answer = post(client, path, body, 503)
-        assert "No space left on device" in answer["error"]
+        answer = client.post(path, json=body)
+        assert "No space left on device" in answer.text
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     monkeypatch.undo()
     post(client, "/next/4", HEARD)
 
@@ -195,6 +196,14 @@ def test_a_refused_version_is_reported(client: FlaskClient, tmp_path: Path) -> N
     described = client.get("/experiments").get_json()
     assert described["version"] == "one"
     assert "recommendations.jsonl" in described["refused"]
+
+
+def test_a_listener_is_erased_by_the_token(client: FlaskClient) -> None:
+    post(client, "/next/7", {"track": 1, "time": 0.5})
+    assert client.delete("/listeners/7").status_code == 401
+    answer = client.delete("/listeners/7", headers=TOKEN)
+    assert (answer.status_code, answer.json) == (200, {"user": 7})
+    assert client.delete("/listeners/x", headers=TOKEN).status_code == 400
 
 
 def test_without_a_configured_token_nobody_administers(

@@ -203,7 +203,7 @@ def test_a_new_track_is_logged_and_learned_and_recommended_once_the_catalogue_na
     log, store = tmp_path / "log", tmp_path / "store"
     service = serve(first, log, "in_order", "random")
     events = listen(service, 30, seed=1)
-    users = [*range(USERS)] * 5  # often enough to be in everybody's list
+    users = [*range(USERS)] * 5  # often enough to be in every list
     for user in users:
         request = {"track": "new", "time": 1}
         status, answer = post(service, target_of(f"u/{user}"), request)

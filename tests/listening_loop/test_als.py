@@ -78,8 +78,10 @@ def test_a_generator_a_callback_and_a_loss_are_the_library_s() -> None:
                 show_progress=False,
                 callback=lambda *told, calls=calls: calls.append(told),
             )
-    for (sweep, _, loss), (their_sweep, _, their_loss) in zip(*seen, strict=True):
-        assert sweep == their_sweep
+    for (iteration, _, loss), (their_iteration, _, their_loss) in zip(
+        *seen, strict=True
+    ):
+        assert iteration == their_iteration
         assert loss == pytest.approx(their_loss, rel=1e-4)
 
 

@@ -13,7 +13,6 @@ from listening_loop import demo
 from listening_loop.command import STEPS, main
 from listening_loop.config import LoopConfig
 
-COMMAND = [sys.executable, "-m", "listening_loop.command"]
 pytestmark = pytest.mark.dask
 
 
@@ -50,9 +49,9 @@ def test_an_error_names_the_command_that_was_typed(
     )
 
 
-def with_own_dask(tmp_path: Path, text: str) -> dict[str, str]:
-    """Return the environment of a command that imports this text as Dask."""
-    (tmp_path / "dask.py").write_text(text)
+def with_own(tmp_path: Path, module: str, text: str) -> dict[str, str]:
+    """Return the environment of a command that imports this text as a module."""
+    (tmp_path / f"{module}.py").write_text(text)
     path = [str(tmp_path), *filter(None, sys.path)]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
@@ -63,7 +62,7 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
     text = "raise ModuleNotFoundError('No module named dask', name='dask')"
     done = subprocess.run(
         [sys.executable, "-m", "recsys.search", "--help"],
-        env=with_own_dask(tmp_path, text),
+        env=with_own(tmp_path, "dask", text),
         capture_output=True,
         text=True,
         timeout=120,
@@ -73,11 +72,21 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
     assert done.stderr == f"error: dask is not installed; {advice}\n"
 
 
-def test_ctrl_c_during_imports_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("dask", ["listening_loop.command", "search", "--help"]),
+        ("typer", ["botify"]),
+        ("pydantic", ["botify"]),
+    ],
+)
+def test_ctrl_c_during_imports_is_one_line(
+    tmp_path: Path, module: str, command: list[str]
+) -> None:
     text = "import time\nprint('imports', flush=True)\ntime.sleep(600)"
     with subprocess.Popen(
-        [*COMMAND, "search", "--help"],
-        env=with_own_dask(tmp_path, text),
+        [sys.executable, "-m", *command],
+        env=with_own(tmp_path, module, text),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

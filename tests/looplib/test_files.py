@@ -1,4 +1,3 @@
-import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +12,7 @@ from looplib.files import (
     atomic_directory,
     atomic_write,
     exclusive,
-    json_digest,
     remove_leftovers,
-    sha256_file,
 )
 
 
@@ -62,19 +59,6 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(
     (tmp_path / "kept").write_text("x")
     remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / "kept"]
-
-
-def test_a_digest_is_that_of_the_content_or_of_facts_in_any_order(
-    tmp_path: Path,
-) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"content" * 100_000)
-    assert sha256_file(file) == hashlib.sha256(b"content" * 100_000).hexdigest()
-    assert (
-        json_digest({"a": 1, "b": [2]})
-        == json_digest({"b": [2], "a": 1})
-        != json_digest({"a": 1, "b": [3]})
-    )
 
 
 HOLD = """

@@ -13,14 +13,6 @@ def test_a_log_gets_plain_lines_with_what_is_done_and_the_note(
     assert line.startswith("Trials: 4/4 done, 0 s, best 0.3")
 
 
-def test_a_job_that_fails_before_it_begins_has_no_line(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(ZeroDivisionError), progress("Trials", 4, "done"):
-        _ = 1 / 0
-    assert not capsys.readouterr().err
-
-
 def test_a_log_gets_the_line_again_while_nothing_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

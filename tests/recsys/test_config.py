@@ -18,10 +18,6 @@ PLACES = ["store=s", "run=r"]
             ["split.kind=files"],
             "kind: files needs train, and takes test too; other kinds take neither",
         ),
-        (
-            ["split.train=a.csv", "split.test=b.csv"],
-            "kind: files needs train, and takes test too; other kinds take neither",
-        ),
         (["validation.select=coverage@30"], "one of ndcg, .*, novelty and"),
         (["validation.select=ndcg@20"], "k one of 10, 30"),
         (["search.expand_trials=0"], "search.expand_trials: Input should be greater"),

@@ -85,12 +85,3 @@ def test_a_process_that_was_taken_for_dead_writes_no_more(there: Workspace) -> N
         with pytest.raises(StorageError, match="on node2 took over"):
             held.check()
     assert there.names() == {LOCK}  # the other's stays
-
-
-def test_a_lock_that_holds_anything_is_one_line(there: Workspace) -> None:
-    hold_elsewhere(there, b"\xff{")
-    with (
-        pytest.raises(StorageError, match="another search"),
-        hold_lock(there, "search"),
-    ):
-        pytest.fail("held")

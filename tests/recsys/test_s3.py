@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.programs import free_port
-from tests.recsys.s3 import BUCKET, S3, refusal, server
+from tests.recsys.s3 import S3, server
 
 pytestmark = pytest.mark.slow
 # Asks for a file in one environment after the other, in one process: importing s3fs is slow.
@@ -49,13 +49,6 @@ for error in (ConnectionResetError("lost"), ValueError("a bug")):
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     with server(tmp_path_factory.mktemp("s3")) as there:
         yield there
-
-
-def test_a_store_that_is_not_there_is_one_line(s3: S3) -> None:
-    config = s3.folder / "empty.yaml"
-    config.write_text(f"store: s3://{BUCKET}/none\nrun: s3://{BUCKET}/run\n")
-    line = refusal(s3.run("recsys.search", "--config", str(config)))
-    assert f"s3://{BUCKET}/none: no session store here" in line
 
 
 class Refusing(BaseHTTPRequestHandler):

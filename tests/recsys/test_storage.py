@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+import fsspec
 import pytest
 
 from recsys.errors import StorageError
@@ -71,9 +72,12 @@ def test_an_address_without_a_bucket_is_refused(address: str) -> None:
 
 
 def test_endpoints_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = open_workspace("s3://bucket/store")
+    folders = {open_workspace("s3://bucket/store").folder}
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")
-    assert open_workspace("s3://bucket/store").folder != there.folder
+    folders.add(open_workspace("s3://bucket/store").folder)
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": "http://other"})
+    folders.add(open_workspace("s3://bucket/store").folder)
+    assert len(folders) == 3
 
 
 def test_the_same_steps_do_the_same_at_a_path_and_at_an_address(

@@ -144,12 +144,6 @@ def test_a_rerun_with_other_parameters_is_refused(log: Path, demo_folder: Path) 
         collect(config)
 
 
-def test_a_rerun_from_another_world_is_refused(log: Path, tmp_path: Path) -> None:
-    message = r"collection\.json: another collection is in this folder: catalogue"
-    with pytest.raises(SimError, match=message):
-        collect(_config(write_world(tmp_path / "world"), log))
-
-
 def test_a_folder_of_something_else_is_refused(
     demo_folder: Path, tmp_path: Path
 ) -> None:

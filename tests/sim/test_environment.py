@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.error import InvalidAction
 from gymnasium.utils.env_checker import check_env
 
 from looplib.randomness import make_generator
@@ -54,16 +54,6 @@ def test_an_episode_is_a_session_of_the_listening_model(
             assert reward == batch.hundredths[step + 1, 0] / 100
             assert terminated == (batch.budget[0] == 0)
             assert not truncated
-
-
-def test_a_session_that_is_over_takes_no_step(env: ListeningEnv) -> None:
-    with pytest.raises(ResetNeeded):
-        env.step(np.int64(0))
-    env.reset(seed=1)
-    while not env.step(np.int64(0))[2]:
-        pass
-    with pytest.raises(ResetNeeded):
-        env.step(np.int64(0))
 
 
 @pytest.mark.parametrize("action", [-1, 5000, 0.5, [1, 2]])

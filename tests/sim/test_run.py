@@ -39,14 +39,12 @@ def test_flags_win_over_set_and_set_over_the_file(world: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--set epsiodes=3", "epsiodes: unknown key; the nearest known key is episode"),
         ("--epsiodes 3", "epsiodes: unknown key; the nearest known key is episodes"),
         ("--episodes many", "episodes: Input should be a valid integer"),
         ("--seed", "--seed: a value is expected after it"),
         ("out", "out found; --key value is expected"),
         ("--recommender best", "recommender: best found; random or remote is due"),
         ("--world nowhere", "nowhere/tracks.json: cannot be read (No such file or"),
-        ("--config nowhere.yaml", "nowhere.yaml: cannot be read"),
         ("--recommender remote", "log: unknown key"),
     ],
 )

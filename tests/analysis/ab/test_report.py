@@ -19,12 +19,12 @@ from looplib.experiments import Experiment, Guardrail
 from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import DAY_MS, START_MS, event, experiment, write
 
-# everybody has a session a day, so `sessions` is no guardrail that could move
+# every listener has a session a day, so `sessions` is no guardrail that could move
 CONFIG = AbConfig(
     min_listeners=20,
     min_days=1,
     confirm=False,
-    smallest_experiment=60,
+    expected_listeners=60,
     guardrails=(Guardrail(metric="time", margin_pct=10),),
 )
 

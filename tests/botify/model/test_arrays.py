@@ -74,6 +74,10 @@ def claim(*shape: int) -> Damage:
         ),
         (factors(tracks=np.arange(60), item_factors=np.full((60, 2), np.nan)), "NaN"),
         (
+            factors(tracks=np.arange(60), item_factors=np.ones((60, 4097), "f4")),
+            "item_factors has 4097 columns; allowed are 4096",
+        ),
+        (
             factors(tracks=np.array([60]), item_factors=np.ones((1, 2))),
             "tracks has 60..60; allowed is 0..59",
         ),
@@ -81,7 +85,7 @@ def claim(*shape: int) -> Damage:
             factors(tracks=np.array([{}], object), item_factors=np.ones((1, 2))),
             "factors.npz: cannot be read",
         ),
-        (factors(tracks=np.arange(3)), "factors.npz: cannot be read"),
+        (factors(tracks=np.arange(3)), "factors.npz: lacks item_factors.npy"),
         (pack, "tracks.npy is compressed"),
         (claim(10**6, 10**6), "factors.npz: cannot be read"),
         (claim(2**40, 2**40), "factors.npz: cannot be read"),

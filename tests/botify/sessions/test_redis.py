@@ -13,7 +13,15 @@ from botify.sessions.redis import RedisSessions
 from looplib.arrays import NO_TRACK
 from looplib.errors import ConfigError
 from tests.botify.redis_server import RedisServer
-from tests.botify.sessions.stores import PREFIX, connect, end, hear, new_listener
+from tests.botify.sessions.stores import (
+    CATALOGUE,
+    PREFIX,
+    connect,
+    end,
+    hear,
+    new_listener,
+    plays_of,
+)
 from tests.waiting import wait_until
 
 
@@ -24,7 +32,7 @@ def batch(*users: int, track: int = 1) -> list[Listening]:
 def test_replicas_share_sessions(redis_url: str) -> None:
     user = new_listener()
     first = hear(connect(redis_url), user, 1)
-    assert hear(connect(redis_url), user, 3) == (first.id, (1, 3), (1.0, 1.0))
+    assert hear(connect(redis_url), user, 3)[:3] == (first.id, (1, 3), (1.0, 1.0))
     unknown = hear(connect(redis_url), user, NO_TRACK)
     assert unknown.tracks == (1, 3, NO_TRACK)
 
@@ -39,6 +47,7 @@ def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(
     own_redis.stop()
     assert store.hear(batch(1, 2)) == [None, None]
     assert store.hear(batch(1), is_last=True) == [None]
+    assert not store.erase(1)
     assert not store.is_ready()
     own_redis.start()
     wait_until(store.is_ready, "Redis")
@@ -138,7 +147,7 @@ def test_what_is_no_session_is_replaced_and_nothing_heard_after_it_is_lost(
     users = [new_listener() for _ in range(listeners)]
     before = store.hear(batch(*users))
     command, content = value
-    key = f"{PREFIX}session:{users[0]}"
+    key = f"{PREFIX}:{CATALOGUE[:12]}:session:{users[0]}"
     with redis.Redis.from_url(redis_url) as client:
         client.delete(key)
         client.execute_command(command, key, content)
@@ -151,3 +160,22 @@ def test_what_is_no_session_is_replaced_and_nothing_heard_after_it_is_lost(
 
 def tracks_of(sessions: list[Session | None]) -> list[tuple[int, ...] | None]:
     return [session and session.tracks for session in sessions]
+
+
+@pytest.mark.parametrize("value", FOREIGN, ids=str)
+def test_plays_of_another_catalogue_and_foreign_values_are_replaced(
+    redis_url: str, value: tuple[str, bytes]
+) -> None:
+    user = new_listener()
+    other = connect(redis_url, remembered_s=60, catalogue_sha256="d" * 64)
+    hear(other, user, 7)
+    store = connect(redis_url, remembered_s=60)
+    assert store.plays_of(user) is None
+    assert plays_of(hear(store, user, 5)) == [5]
+    command, content = value
+    key = f"{PREFIX}:plays:{user}"
+    with redis.Redis.from_url(redis_url) as client:
+        assert 0 < client.pttl(key) <= 60_000
+        client.delete(key)
+        client.execute_command(command, key, content)
+    assert plays_of(hear(store, user, 3)) == [3]

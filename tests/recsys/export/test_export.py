@@ -14,8 +14,10 @@ from looplib.cli import run
 from looplib.files import sha256_file
 from recsys.config import ExportConfig
 from recsys.dataset.dataset import open_dataset
+from recsys.dataset.interactions import read_plays
 from recsys.export import __main__ as export_command
 from recsys.export import export
+from recsys.export import version as export_version
 from recsys.ingest.pipeline import ingest
 from recsys.search import __main__ as search
 from recsys.search.folder import read_winner, write_winner
@@ -209,14 +211,6 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
     return shown
 
 
-def test_a_run_without_a_winner_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    line = refusal(capsys, "--run", tmp_path / "absent", "--out", tmp_path / "out")
-    assert "no finished run here (winner.json is missing)" in line
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_store_that_has_grown_since_is_refused(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,3 +225,23 @@ def test_a_store_that_has_grown_since_is_refused(
     out = tmp_path / "out"
     line = refusal(capsys, "--run", finished, "--store", store, "--out", out)
     assert "it has grown since; search again" in line
+
+
+def test_the_latest_plays_are_exported_in_their_order(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_version, "MOST_PLAYS", 3)
+    folder = publish(finished, tmp_path)
+    with np.load(folder / "latest.npz") as arrays:
+        ends = arrays["counts"].cumsum()
+        plays = np.split(arrays["tracks"][arrays["plays"]], ends[:-1])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    dataset = open_dataset(
+        finished.parent / "store" / "cache" / manifest["data"]["dataset"]
+    )
+    tracks, indptr = (
+        read_plays(dataset, "all").tracks,
+        read_plays(dataset, "all").indptr,
+    )
+    newest = [tracks[:end][-3:].tolist() for end in indptr[1:]]
+    assert [some.tolist() for some in plays] == newest

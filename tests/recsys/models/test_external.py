@@ -257,10 +257,6 @@ def test_a_fit_that_fails_names_the_class(
             "models.mine.class: own_models.None_: cannot be imp",
         ),
         (
-            {"class": "no_such.Thing"},
-            "models.mine.class: no_such.Thing: cannot be imported",
-        ),
-        (
             {"class": "pathlib.Path"},
             "models.mine.class: pathlib.Path has no fit, learn or",
         ),

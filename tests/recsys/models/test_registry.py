@@ -151,7 +151,6 @@ def test_one_class_and_a_line_in_the_registry_make_a_kind(
             r"models.item_nn: unknown model; the nearest is item_knn, al",
         ),
         ({"popular": {}}, "allowed are als, activation, item_knn, blend"),
-        ({"lists": {}}, "models.lists: unknown model"),
         (
             {"als": {"factor": 3}},
             "models.als.factor: unknown key; the nearest known key",
@@ -164,7 +163,6 @@ def test_one_class_and_a_line_in_the_registry_make_a_kind(
         ({"als": {"factors": []}}, "models.als.factors: at least one value is needed"),
         ({"item_knn": {"weighting": "bm"}}, "should be 'bm25' or 'cosine'"),
         ({"als": {"regularization": np.nan}}, "regularization: .* be a finite number"),
-        (["als"], "models: "),
         ({"als": [1]}, "models"),
     ],
 )

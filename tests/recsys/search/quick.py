@@ -20,6 +20,7 @@ QUICK = [
     "search.score_every=2",
     "validation.resamples=100",
     "validation.ks=[5, 30]",
+    "validation.test_share=0.3",
     "export.publish_anyway=true",
 ]
 

@@ -4,7 +4,6 @@ One search runs on a real cluster of processes; the others, which must find the 
 calls in the test's.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,14 @@ from recsys.dataset.split import SplitRule
 from recsys.search import __main__ as search
 from recsys.search.folder import Winner, locked_run, read_winner
 from recsys.search.ledger import Score
-from recsys.search.plan import SearchPlan
 from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
-from recsys.search.trials import CHECKPOINTS, Checkpoint
+from recsys.search.trials import CHECKPOINTS, Checkpoint, SearchPlan
 from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
-from tests.recsys.logs import Session, make_store, random_sessions
+from tests.recsys.logs import make_store
 from tests.recsys.search.quick import (
     QUICK,
     TRACKS,
@@ -97,16 +95,27 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_iteration_and_the_baseli
         if row["model"] == "als"
     }
     assert curves == {
-        (factors, alpha, sweep)
+        (factors, alpha, iteration)
         for factors in (4, 8)
         for alpha in (1.0, 10.0)
-        for sweep in (2, 4)
+        for iteration in (2, 4)
     }
     assert {row["model"] for row in rows} == {"als", *BASELINES}
     for row in rows:
         assert row["error"] is None
         for value, lower, upper in row["metrics"].values():
             assert lower <= value <= upper
+
+
+def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(finished: Path) -> None:
+    winner = winner_of(finished)
+    tested = {row["trial"] for row in ledger(finished) if row["test"]}
+    assert tested > {winner.trial.id, *BASELINES}
+    value, lower, upper = winner.test["ndcg@30"]
+    assert lower < value < upper
+    assert value != winner.metrics["ndcg@30"][0]
+    said = f"on the listeners who chose nothing it is {value:.4f}"
+    assert said in " ".join(winner.warnings)
 
 
 def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions(
@@ -205,7 +214,7 @@ def test_a_changed_grid_fits_only_what_is_new(
         for row in new
     } == {
         *((8, alpha, 6) for alpha in (1.0, 10.0)),
-        *((12, a, sweep) for a in (1.0, 10.0) for sweep in (2, 4, 6)),
+        *((12, a, iteration) for a in (1.0, 10.0) for iteration in (2, 4, 6)),
     }
 
 
@@ -222,19 +231,6 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
     )
     assert not (interrupted / "winner.json").exists()
     assert not (interrupted / "leaderboard.parquet").exists()
-
-
-def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
-    tmp_path: Path,
-) -> None:
-    sessions = random_sessions(6, listeners=20, tracks=60, sessions=300)
-    newcomer = Session(999, sessions[-1].start_ms, [(1, 0.0), (2, 0.0)], "newcomer")
-    store = make_store(tmp_path, [*sessions, newcomer], tracks=60)
-    search_ok(store, tmp_path / "run")
-    lists = tmp_path / "run/export/current/recommendations.jsonl"
-    text = lists.read_text()
-    users = [json.loads(line)["user"] for line in text.splitlines()]
-    assert users == [*range(20), 999]
 
 
 def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:

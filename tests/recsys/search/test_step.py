@@ -11,7 +11,6 @@ import pytest
 from looplib.als import AlsConfig
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
-from recsys.errors import SearchError, TrialError
 from recsys.models.als import Als
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, score_lists, validator_for
@@ -135,24 +134,6 @@ def test_what_listeners_add_makes_up_the_metric(scorer: Scorer, tmp_path: Path) 
     assert numerators.sum() / denominators.sum() == pytest.approx(
         score.metrics["ndcg@30"][0], abs=1e-12
     )
-
-
-def test_a_score_whose_listeners_are_gone_is_one_line(
-    scorer: Scorer, tmp_path: Path
-) -> None:
-    with pytest.raises(
-        SearchError, match=r"npz: damaged .*; search again, which runs this step again"
-    ):
-        scorer.read_listeners(open_workspace(tmp_path), Checkpoint(TRIAL, 2))
-
-
-def test_factors_that_are_not_finite_leave_no_checkpoint(
-    scorer: Scorer, tmp_path: Path
-) -> None:
-    checkpoint = Checkpoint(Trial("nan", "als", {**PARAMS, "alpha": 1e39}, 7), 2)
-    with pytest.raises(TrialError, match="not finite after iteration 1"):
-        run_step(checkpoint, scorer, str(tmp_path))
-    assert not (tmp_path / checkpoint.file).exists()
 
 
 def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(

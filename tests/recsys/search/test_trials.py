@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import pytest
-
-from recsys.config import Search
 from recsys.models.registry import read_models
 from recsys.search.leaderboard import describe
 from recsys.search.trials import Trial, plan_baselines, plan_beyond, plan_trials
@@ -60,29 +57,6 @@ def test_a_trial_s_id_follows_from_data_hyperparameters_and_seed() -> None:
         for factors, data, seed in facts
     }
     assert len(ids) == 4
-
-
-@pytest.mark.parametrize(
-    ("iterations", "score_every", "scored"),
-    [(15, 5, (5, 10, 15)), (7, 3, (3, 6, 7)), (4, 9, (4,))],
-)
-def test_the_last_iteration_is_always_scored(
-    iterations: int, score_every: int, scored: tuple[int, ...]
-) -> None:
-    assert (
-        Search(iterations=iterations, score_every=score_every).scored_iterations
-        == scored
-    )
-
-
-@pytest.mark.parametrize(
-    ("iterations", "scored"),
-    [(15, (1, 2, 3, 4, 6, 9, 13, 15)), (1, (1,))],
-)
-def test_halving_scores_after_half_as_many_iterations_again(
-    iterations: int, scored: tuple[int, ...]
-) -> None:
-    assert Search(strategy="halving", iterations=iterations).scored_iterations == scored
 
 
 def beyond(models: dict[str, Any], **params: float) -> dict[str, float]:

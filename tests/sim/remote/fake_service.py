@@ -47,9 +47,8 @@ class FakeService:
         self.requests += 1
         mishap = self.mishap(self.requests)
         if mishap and mishap.isdecimal():
-            return web.json_response(
-                {"error": f"asked for {mishap}"}, status=int(mishap)
-            )
+            error, wait = {"error": f"asked for {mishap}"}, {"Retry-After": "1"}
+            return web.json_response(error, status=int(mishap), headers=wait)
         document = {} if mishap == CLOSE_BEFORE else self._answer(request, body)
         if mishap == HANG:
             await asyncio.sleep(3600)

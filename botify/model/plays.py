@@ -1,0 +1,41 @@
+"""The plays of each listener that a version has learned from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from botify.model.arrays import read_arrays, read_lists
+from botify.model.manifest import Version
+from botify.model.model import Artifact
+from botify.model.tracklists import TrackLists
+from looplib.arrays import NO_TRACK, Int32Array, IntArray
+from looplib.memory import ARRAYS, FILE_NAME, MOST_PLAYS, unpack_plays
+
+
+@dataclass(frozen=True)
+class LearnedPlays:
+    """The plays of each listener up to a moment."""
+
+    lists: TrackLists  # the newest last
+    latest_ms: IntArray  # moment of each listener's latest, like `lists.ids`
+
+    def extend(self, user: int, records: bytes) -> Int32Array:
+        """Extend the plays of a listener by the newer ones of some records, the newest last."""
+        newer = unpack_plays(records)
+        row = self.lists.row(user)
+        if row is None:
+            return newer["track"]
+        tracks = self.lists.tracks[self.lists.span(user)]
+        newer = newer[newer["at_s"] > self.latest_ms[row] // 1000]
+        plays = np.concatenate([tracks[tracks != NO_TRACK], newer["track"]])
+        return plays[-MOST_PLAYS:]
+
+
+def _load(version: Version) -> LearnedPlays:
+    arrays = read_arrays(version, FILE_NAME, ARRAYS)
+    lists = read_lists(arrays, "users", "counts", "plays")
+    order = np.argsort(arrays["users"], kind="stable")
+    return LearnedPlays(lists, arrays["latest"][order])
+
+
+PLAYS = Artifact(FILE_NAME, FILE_NAME, _load)

@@ -1,0 +1,52 @@
+"""Rank what a listener has played, by all plays up to this moment."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import Generator
+
+from botify.model.model import ServedModel
+from botify.model.plays import PLAYS
+from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender, take_first
+from looplib.arrays import FloatArray, Int32Array
+from looplib.memory import pack_plays, unpack_plays
+
+
+def plays_until_now(model: ServedModel, query: Query) -> Int32Array:
+    """Find the latest plays of a listener in all sessions, the newest last."""
+    records = query.plays
+    if records is None:  # the session alone is known, as without Redis
+        records = pack_plays(query.tracks, 2**32 - 1)
+    learned = model.get(PLAYS)
+    if learned is None:
+        return unpack_plays(records)["track"]
+    return learned.extend(query.user, records)
+
+
+def by_plays(weigh: Callable[[FloatArray], FloatArray]) -> Recommender:
+    """Make the recommender of the tracks whose plays weigh most.
+
+    Args:
+        weigh: Computes the weights of plays from how many plays ago they were.
+    """
+
+    def draw(model: ServedModel, query: Query, _: Generator) -> Drawn:
+        newest_first = plays_until_now(model, query)[::-1]
+        if not len(newest_first):
+            return UNKNOWN
+        weights = weigh(np.arange(1.0, len(newest_first) + 1))
+        heard, newest, track = np.unique(
+            newest_first, return_index=True, return_inverse=True
+        )
+        order = np.lexsort((newest, -np.bincount(track, weights)))
+        ranked = filter(query.allows, heard[order].tolist())
+        return take_first(ranked, (), query.count)
+
+    return Recommender(draw, reads_for_arms=(PLAYS,))
+
+
+most_played = by_plays(np.ones_like)
+# each play weighs as much as all before it
+latest = by_plays(lambda age: np.exp2(-age))
+# as `recsys.models.activation` at its default decay
+activation = by_plays(lambda age: age**-0.5)

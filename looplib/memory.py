@@ -1,0 +1,45 @@
+"""The latest plays of each listener: what the export writes, and the service goes on with.
+
+An export's file has the plays that it has learned from. The service remembers those that reach it
+as records, and counts the ones that are newer than the export's.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from looplib.arrays import NO_TRACK, AnyArray
+
+FILE_NAME = "latest.npz"
+MOST_PLAYS = 300  # of a listener
+# The kind of each array's numbers, f or i, or of its ids, and its axes.
+ARRAYS: Mapping[str, str] = {
+    "users": "user users",
+    "latest": "i users",  # moment of the latest play, in ms, or its position
+    "tracks": "track tracks",
+    "counts": "i users",  # plays of each listener
+    "plays": "i plays",  # positions in `tracks`, the newest last
+}
+_RECORD = np.dtype([("track", "<i4"), ("at_s", "<u4")])
+
+
+def pack_plays(tracks: Iterable[int], at_s: int) -> bytes:
+    """Pack plays of one moment, in seconds since the epoch, into records.
+
+    Tracks that the catalogue lacks are left out.
+
+    >>> unpack_plays(pack_plays([5, -1, 3], 1000) + pack_plays([5], 1001))["track"].tolist()
+    [5, 3, 5]
+    """
+    records = [(track, at_s) for track in tracks if track != NO_TRACK]
+    return np.array(records, _RECORD).tobytes()
+
+
+def add_plays(records: bytes, newer: bytes) -> bytes:
+    """Append records of newer plays to those of a listener, and cut off the oldest."""
+    return (records + newer)[-MOST_PLAYS * _RECORD.itemsize :]
+
+
+def unpack_plays(records: bytes) -> AnyArray:
+    """Unpack the fields `track` and `at_s` of records, shape (plays,)."""
+    return np.frombuffer(records, _RECORD)

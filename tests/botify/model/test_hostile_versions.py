@@ -1,0 +1,282 @@
+"""Versions made to do harm, whose manifests fit their files: refused, or served without a 500."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from botify.errors import ModelError
+from botify.model.manifest import MANIFEST
+from botify.recommenders.registry import RECOMMENDERS
+from botify.service import Service
+from looplib.files import sha256_file
+from looplib.next_track_file import FILE_NAME, PARTS
+from tests.botify.client import client_of
+from tests.botify.conftest import start_service
+from tests.botify.exports import (
+    edit_manifest,
+    publish,
+    random_lists,
+    update_manifest,
+    write_lists,
+)
+from tests.botify.model.conftest import ALS, TRACKS
+
+VERSIONS = 60
+LISTENERS = 20
+ARMS = (*RECOMMENDERS, "interleaved(in_order, fold_in)")
+USERS = (*range(LISTENERS), 777, 2**63 - 1)
+LISTS = ("recommendations.jsonl", "repeat.jsonl", "new.jsonl", "similar.jsonl")
+FILES = (*LISTS, "factors.npz", "history.npz", FILE_NAME)
+NUMBERS = (np.nan, np.inf, -np.inf, 1e308, -1e308, 1e38, 1e-300, 0, -1, 1, TRACKS)
+LARGE = (2**31, 2**63 - 1, -(2**63), 2**64, 10**400)
+VALUES: tuple[Any, ...] = (
+    *NUMBERS,
+    *LARGE,
+    "",
+    "\ud800",
+    "x" * 9999,
+    None,
+    True,
+    [],
+    {},
+    [[]],
+    "log",
+)
+KEYS = {
+    (): "model created_at schema files data parameters factors feedback lists",
+    ("data",): "catalogue fitted_tracks mean_weight",
+    ("data", "catalogue"): "sha256 own_ids",
+    ("parameters",): "factors regularization alpha nu unobserved_weight cg_steps",
+    ("feedback",): "min_time scale",
+    ("lists",): "filter_seen",
+    ("factors",): "alpha",
+}
+
+
+def save(file: Path, **arrays: Any) -> None:  # noqa: ANN401  whatever NumPy saves
+    np.savez(file, **arrays)
+
+
+def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
+    """Publish a version with all that recommenders read, and which nothing is wrong with."""
+    ids = [orjson.loads(line)["track"] for line in catalogue.read_bytes().splitlines()]
+    rows = random_lists(LISTENERS, TRACKS)
+    lists = {user: [ids[track] for track in row] for user, row in rows.items()}
+    folder = publish(root, name, lists, catalogue=catalogue)
+    for file in LISTS[1:]:
+        write_lists(folder / file, lists, "track" if "similar" in file else "user")
+    users, tracks = np.arange(LISTENERS), np.array(ids)
+    factors = np.random.default_rng(3).normal(size=(TRACKS, 8)).astype(np.float32)
+    np.savez(folder / "factors.npz", tracks=tracks, item_factors=factors)
+    pairs = {
+        "counts": np.full(LISTENERS, 3),
+        "heard": np.arange(60),
+        "values": np.ones(60),
+    }
+    save(folder / "history.npz", users=users, tracks=tracks, **pairs)
+    arrays: dict[str, Any] = {}
+    for part, owners in PARTS.items():
+        counts = np.full(LISTENERS if owners == "users" else TRACKS, 2)
+        arrays[f"{part}_counts"] = counts
+        arrays[f"{part}_tracks"] = np.arange(2 * len(counts)) % TRACKS
+        arrays[f"{part}_values"] = np.ones(2 * len(counts), np.float32)
+    save(folder / FILE_NAME, users=users, tracks=tracks, **arrays)
+    for file in FILES:
+        update_manifest(folder, file)
+    digest = {"sha256": sha256_file(catalogue), "tracks": TRACKS, "own_ids": True}
+    edit_manifest(folder, parameters=ALS, data={"catalogue": digest})
+    return folder
+
+
+class Attacker:
+    """Makes versions hostile, each in one to three ways."""
+
+    def __init__(self, seed: int) -> None:
+        """Begin a series of attacks."""
+        self.rng = np.random.default_rng(seed)
+
+    def pick(self, values: Any) -> Any:  # noqa: ANN401  of any kind
+        return values[self.rng.integers(len(values))]
+
+    def attack(self, folder: Path) -> str:
+        """Change a version; returns how."""
+        ways = (
+            self.change_array,
+            self.change_array,
+            self.change_lists,
+            self.change_key,
+        )
+        picked = [self.pick(ways) for _ in range(self.pick((1, 1, 2)))]
+        picked.sort(key=lambda way: way == self.change_key)  # the manifest at last
+        return "; ".join(way(folder) for way in picked)
+
+    def change_key(self, folder: Path) -> str:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        above = self.pick([*KEYS])
+        last = self.pick(KEYS[above].split())
+        owner = manifest
+        for key in above:
+            if not isinstance(owner.get(key), dict):
+                owner[key] = {}
+            owner = owner[key]
+        owner[last] = self.pick(VALUES)
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+        return f"{'.'.join((*above, last))} = {owner[last]!r:.40}"
+
+    def change_lists(self, folder: Path) -> str:
+        file = folder / self.pick(LISTS)
+        lines = file.read_bytes().splitlines() or [b"{}"]
+        owner = "track" if "similar" in file.name else "user"
+        values = [*VALUES, TRACKS - 1, 2**62, "7", 7.0]
+        line = {owner: self.pick(values), "tracks": [1, 2]}
+        if self.rng.random() < 0.5:
+            length = self.pick((0, 1, 1, 30, 5000))
+            tracks = [self.pick((self.pick(values), 1)) for _ in range(length)]
+            line = {owner: int(self.rng.integers(TRACKS)), "tracks": tracks}
+        hostile = json.dumps(line).encode()
+        raw = (b"", b"\xff", b"[" * 5000, b"null", b"{}", hostile[:-2], b"\0")
+        where = self.pick(("one", "one", "first", "all", "no line", "raw"))
+        number = int(self.rng.integers(len(lines)))
+        match where:
+            case "one" | "raw":
+                lines[number] = hostile if where == "one" else self.pick(raw)
+            case "first":
+                lines.insert(0, hostile)
+            case "all":
+                lines = [hostile] * len(lines)
+            case _:
+                lines = []
+        file.write_bytes(b"".join(line + b"\n" for line in lines))
+        update_manifest(folder, file.name)
+        return f"{file.name}: {where} {hostile[:40]!r}"
+
+    def change_array(self, folder: Path) -> str:
+        file = folder / self.pick(FILES[len(LISTS) :])
+        with zipfile.ZipFile(file) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        name = self.pick([*members])
+        way = self.pick(("value", "value", "values", "type", "shape", "bytes"))
+        try:
+            array = np.load(io.BytesIO(members[name]))
+        except (ValueError, EOFError):
+            way = "bytes"  # as it was attacked before
+        if way == "bytes":
+            content = members[name]
+            cut = int(self.rng.integers(len(content)))
+            wrong = (content[:cut], content + b"\0" * 99, b"", content[:cut] + b"\xff")
+            members[name] = self.pick(wrong)
+        else:
+            with np.errstate(all="ignore"):
+                array = self.change(array, way)
+            saved = io.BytesIO()
+            np.save(saved, array)
+            members[name] = saved.getvalue()
+        with zipfile.ZipFile(file, "w") as archive:
+            for member, content in members.items():
+                archive.writestr(member, content)
+        update_manifest(folder, file.name)
+        return f"{file.name}: {name} {way}"
+
+    def change(self, array: Any, way: str) -> Any:  # noqa: ANN401  an array of any kind
+        kinds = (np.int8, np.int16, np.uint64, np.float16, np.float64, np.longdouble)
+        others = (np.dtype(">i8"), np.dtype(">f4"), np.complex64, bool, "U3", "S2")
+        match way:
+            case "type":
+                return array.astype(self.pick((*kinds, *others)))
+            case "shape":
+                shapes = (array[:-1], array[:0], array[None], array.ravel()[0])
+                columns = (array[..., :0], np.repeat(array, 2, axis=0), array.T)
+                return self.pick((*shapes, *columns))
+        values = [*NUMBERS, 1e39, TRACKS - 1, -TRACKS]
+        if array.dtype.kind == "i":
+            limits = np.iinfo(array.dtype)
+            values = [limits.min, limits.max, -1, 0, 1, TRACKS - 1, TRACKS, -TRACKS]
+        elif array.dtype.kind == "f":
+            array = array.astype(self.pick((array.dtype, np.float64)))
+        if array.size:
+            count = array.size if way == "values" else 1
+            at = self.rng.choice(array.size, count, replace=False)
+            array.ravel()[at] = np.array(self.pick(values)).astype(array.dtype)
+        return array
+
+
+def ask(service: Service, users: Iterable[int] = USERS) -> Iterator[tuple[str, int]]:
+    """Ask all of a service for listeners of all arms; yields the statuses."""
+    client = client_of(service)
+    ending = "?n=1000&boost=1:3&exclude=2"
+    for user in users:
+        for track in (0, 2 * (user % 25), 10**9):
+            heard = {"track": track, "time": 0.7, "n": 5}
+            path = f"/next/{user}"
+            yield path, client.post(path, json=heard).status_code
+        asked = {"user": user, "candidates": [1, 5, 10**9, 59], "session": [3, 4]}
+        recommender = ARMS[user % (len(ARMS) - 1)]
+        for named in ({}, {"recommender": recommender}):
+            answer = client.post("/rank", json={**asked, **named})
+            yield f"/rank {user} {named}", answer.status_code
+        paths = [f"/recommend/{user}", f"/recommend/{user}{ending}"]
+        paths += [f"/recommend/{user}{ending}&recommender={recommender}"]
+        if user < TRACKS:
+            paths += [f"/similar/{user}", f"/similar/{user}{ending}"]
+        for path in paths:
+            yield path, client.get(path).status_code
+        client.post(f"/last/{user}", json={"track": 1, "time": 0.1})
+    for path in ("/experiments", "/openapi.json", "/docs", "/health/ready", "/metrics"):
+        yield path, client.get(path).status_code
+
+
+def fail(
+    root: Path, catalogue: Path, count: int, seed: int
+) -> tuple[list[str], int, int]:
+    """Serve hostile versions one after the other.
+
+    Returns:
+        What answered with 500 or was served wrongly, and how many were refused and served.
+    """
+    publish_whole(root, catalogue, "whole")
+    overrides = {user: f"T{user}" if user else "C" for user in range(len(ARMS))}
+    arms = [{"recommender": name} for name in ARMS]
+    experiment = {"name": "ALL", "arms": arms, "overrides": overrides}
+    service = start_service(
+        root, catalogue, experiments=[experiment], watch_s=1e6, text_users=False
+    )
+    failures, refused, served = [], 0, 0
+    try:
+        failures += [f"whole: {p} {s}" for p, s in ask(service) if s != 200]
+        for number in range(count):
+            before = service.versions.model
+            folder = publish_whole(root, catalogue, f"hostile-{number}")
+            how = Attacker(seed + number).attack(folder)
+            users = USERS
+            try:
+                service.versions.reload()
+                served += 1
+            except ModelError as error:
+                refused += 1
+                users = USERS[:1]
+                if service.versions.model is not before or "\n" in str(error):
+                    failures.append(f"{number}: {how}: {error}")
+            failures += [
+                f"{number}: {how}: {path} {status}"
+                for path, status in ask(service, users)
+                if status >= 500
+            ]
+    finally:
+        service.close()
+    return failures, refused, served
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of huge numbers
+def test_no_hostile_version_makes_the_service_fail(
+    tmp_path: Path, catalogue_file: Path
+) -> None:
+    failures, refused, served = fail(tmp_path, catalogue_file, VERSIONS, seed=1)
+    assert not failures
+    assert refused > 10 < served
