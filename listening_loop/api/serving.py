@@ -18,7 +18,7 @@ from listening_loop.processes import command, free_port, serving
 class LocalService(ServiceClient):
     """A service on this machine, which `close`, or the end of a `with` block, ends."""
 
-    _process: ExitStack = field(repr=False)
+    _process: ExitStack = field(default_factory=ExitStack, repr=False)
 
     def close(self) -> None:
         """End the service; a second time does nothing."""
@@ -73,4 +73,4 @@ def serve(
     process = ExitStack()
     process.enter_context(serving(server, port))
     atexit.register(process.close)
-    return LocalService(f"http://127.0.0.1:{port}", process)
+    return LocalService(f"http://127.0.0.1:{port}", _process=process)
