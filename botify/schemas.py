@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -51,7 +51,7 @@ class Ranking(NamedTuple):
     recommender: str | None = None  # by default the listener's list
     candidates: Sequence[int] | None = None  # numbers of tracks; None: any
     session: Sequence[int] = ()  # heard just before, in order
-    titles: bool = False  # whether the tracks' records are asked for
+    titles: int = 0  # whether the tracks' records are asked for
 
 
 class Bodies:
@@ -89,7 +89,7 @@ class Bodies:
             ("n", Annotated[int, Meta(ge=1, le=MOST_TRACKS)], 10),
             ("exclude", tracks, ()),
             ("boost", boosts, {}),
-            ("titles", bool, False),
+            ("titles", Literal[0, 1], 0),
         ]
         named = ("recommender", _TextId | None, None)
         self._similar = _make_object(ruled)
