@@ -299,7 +299,7 @@ def _titles(ranking: Ranking, tracks: Sequence[Id]) -> dict[str, Any]:
     if not ranking.titles:
         return {}
     catalogue = _service().bodies.catalogue
-    records = [catalogue.records[catalogue.number(track)] for track in tracks]
+    records = [catalogue.record(catalogue.number(track)) for track in tracks]
     return {"titles": [*map(msgspec.json.decode, records)]}
 
 
