@@ -20,7 +20,6 @@ from recsys.models.sparse import nearest, top_neighbours, top_products
 from recsys.next_track.sessions import Sessions
 
 _BACKWARD = 0.5  # of a play before a track, against one after it
-_RIGHT_AFTER = 2  # plays
 _DECAY = 0.5  # of the activation of the listener's plays
 
 
@@ -50,6 +49,7 @@ class PartWeights:
     second: float = 0.0  # what is near to what is near
     last_artist: float = 0.0  # the artist once more, of the last track alone
     follows: float = 0.0  # right after the last track
+    follows_same: float = 0.0  # once more, by the same artist: an album goes on
     followed: float = 0.0  # in the listener's earlier sessions
     listener: float = 0.1
 
@@ -60,8 +60,12 @@ class NextTrackModel:
     near: csr_matrix  # closeness in sessions, shape (tracks, tracks)
     same: csr_matrix  # its values of tracks by one artist, shape (tracks, tracks)
     second: csr_matrix  # closeness to what is near, shape (tracks, tracks)
-    follows: csr_matrix  # one or two plays later, shape (tracks, tracks)
-    artist: csr_matrix  # the artist's other tracks, by their listeners, shape (tracks, tracks)
+    follows: csr_matrix  # the next play, shape (tracks, tracks)
+    follows_same: (
+        csr_matrix  # its values of tracks by one artist, shape (tracks, tracks)
+    )
+    # the artist's other tracks, by the root of their listeners, shape (tracks, tracks)
+    artist: csr_matrix
     listener: (
         csr_matrix  # activation of the listener's plays, shape (listeners, tracks)
     )
@@ -96,10 +100,15 @@ class NextTrackModel:
 
         self.near = near = neighbours(self.config.window, _BACKWARD)
         self.second = _add_to_one(nearest(near, near, keep, threads, itself))
-        self.follows = neighbours(_RIGHT_AFTER, 0.0)
-        row = near.tocoo(copy=False).row
-        same = near.data * (artists[row] == artists[near.indices])
-        self.same = csr_matrix((same, near.indices, near.indptr), near.shape)
+        self.follows = follows = neighbours(1, 0.0)
+
+        def by_one_artist(matrix: csr_matrix) -> csr_matrix:
+            row = matrix.tocoo(copy=False).row
+            same = matrix.data * (artists[row] == artists[matrix.indices])
+            return csr_matrix((same, matrix.indices, matrix.indptr), matrix.shape)
+
+        self.same = by_one_artist(near)
+        self.follows_same = by_one_artist(follows)
 
         self.plays = plays = sessions.plays
         self.is_later = np.ones(len(plays.tracks), np.float32)
@@ -109,7 +118,7 @@ class NextTrackModel:
 
         positions = (np.arange(tracks), artists)
         is_by = csr_matrix((np.ones(tracks), positions))
-        fans = csr_matrix((activations.getnnz(axis=0), positions))
+        fans = csr_matrix((np.sqrt(activations.getnnz(axis=0)), positions))
         artist = nearest(is_by, csr_matrix(fans.T), keep, threads, itself)
         self.artist = _add_to_one(artist)
         return self
@@ -126,6 +135,7 @@ class NextTrackModel:
         near = self.near + weights.same * self.same + weights.artist * self.artist
         near += weights.second * self.second
         last = weights.last_artist * self.artist + weights.follows * self.follows
+        last += weights.follows_same * self.follows_same
         parts = (near, last, weights.listener * self.listener)
         near, last, listener = map(_without_zeros, parts)
         return near, last, listener

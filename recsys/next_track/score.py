@@ -31,7 +31,7 @@ _SCORED = 5_000  # sessions at most
 _CHOOSING = 2_000  # sessions at most that choose weights
 _LONGEST = 100  # of a session, the next tracks up to this one are predicted
 _POPULAR = 2 * _LONGEST  # tracks that lists are filled up with
-_TRIED = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # weights of a part
+_TRIED = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # weights of a part
 _ROUNDS = 2  # of choosing one weight after the other
 _RESAMPLES = 1000
 

@@ -132,7 +132,7 @@ def score_by_hand(
     """Score the next track as the docs say it, part by part."""
     sessions = plays.sort_values("ts").groupby("s")["i"].agg(list)
     artists = plays.drop_duplicates("i").set_index("i")["a"].dropna()
-    fans = plays.groupby("i")["u"].nunique()
+    fans = plays.groupby("i")["u"].nunique() ** 0.5
     parts = [(weights["listener"], shares(own_by_hand(plays, user)))]
     for ago, track in enumerate(session[:-11:-1], start=1):
         same = artists.index[artists == artists.get(track)].difference([track])
@@ -149,10 +149,13 @@ def score_by_hand(
             ),
         ]
         if ago == 1:
-            follows = near_by_hand(sessions, track, window=2, backward=0)
+            follows = near_by_hand(sessions, track, window=1, backward=0)
+            follows = shares(follows)
+            album = {other: share for other, share in follows.items() if other in same}
             parts += [
                 (weights["last_artist"], shares(fans[same].to_dict())),
-                (weights["follows"], shares(follows)),
+                (weights["follows"], follows),
+                (weights["follows_same"], album),
             ]
     scores: dict[str, float] = defaultdict(float)
     for weight, part in parts:

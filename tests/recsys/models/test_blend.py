@@ -28,20 +28,19 @@ def test_the_blend_predicts_better_than_what_is_popular(
 
 
 def draw_sessions(listeners: int, sessions: int) -> Interactions:
-    """Draw sessions of 40 plays among ten tracks; each session has other tracks."""
+    """Draw sessions of 40 plays among ten tracks, which come again 20 sessions later."""
     generator = np.random.default_rng(1)
     tracks = np.concatenate(
         [
-            10 * session + generator.integers(10, size=40)
+            10 * (session % 20) + generator.integers(10, size=40)
             for _ in range(listeners)
             for session in range(sessions)
         ]
     ).astype(np.int32)
     indptr = np.arange(listeners + 1) * 40 * sessions
-    matrix = csr_matrix(
-        (np.ones(len(tracks), np.float32), tracks, indptr), (listeners, 10 * sessions)
-    )
-    matrix.sum_duplicates()
+    counts = (np.ones(len(tracks), np.float32), tracks, indptr)
+    matrix = csr_matrix(counts, (listeners, 200), copy=True)
+    matrix.sum_duplicates()  # sorts its tracks
     return Interactions(matrix, plays=Plays(indptr, tracks))
 
 
