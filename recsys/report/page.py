@@ -14,10 +14,9 @@ from looplib.cli import program
 from looplib.files import sha256_file
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.report.figures import TEMPLATES, draw_curves, draw_leaderboard
-from recsys.report.runs import RunFolder, is_baseline, read_folder
+from recsys.report.runs import RunFolder, is_baseline, read_examples, read_folder
 from recsys.search.folder import REPORT, read_run, write_winner
 from recsys.search.leaderboard import WARNING, describe_row, is_better
-from recsys.search.scorer import read_examples
 from recsys.storage import open_workspace
 from recsys.store.ids import Title, originals, read_titles
 from recsys.store.reader import open_store

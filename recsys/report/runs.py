@@ -1,12 +1,15 @@
 """Read the run folder of a search, finished or not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
+from looplib.arrays import NO_TRACK
 from recsys.config import SearchConfig
 from recsys.lock import EXPIRY_S, LOCK
 from recsys.models.registry import MODELS
@@ -19,7 +22,8 @@ from recsys.search.folder import (
     read_run,
 )
 from recsys.search.leaderboard import Row, is_better, rank
-from recsys.search.ledger import Scores, read_ledger, scores_of
+from recsys.search.ledger import Score, Scores, read_ledger, scores_of
+from recsys.search.scorer import EXAMPLES, LISTENERS
 from recsys.storage import Workspace
 
 
@@ -97,6 +101,16 @@ def read_folder(run: Workspace, name: str) -> RunFolder:
     trials = {line.trial.id: line.trial for line in lines}
     leaderboard = rank(trials.values(), {}, scores, config.validation.select)
     return RunFolder(name, run.folder, config, tuple(leaderboard.rows()), scores, None)
+
+
+def read_examples(
+    run: Workspace, scores: Sequence[Score], iteration: int
+) -> list[list[int]]:
+    """Read the examples of a trial: the row of a listener, and the columns of its list."""
+    name = f"{LISTENERS}/{scores[-1].scorer}/{scores[-1].trial.id}-{iteration}.npz"
+    with np.load(run.cached(name)) as arrays:
+        lists: list[list[int]] = arrays[EXAMPLES].tolist()
+    return [[track for track in example if track != NO_TRACK] for example in lists]
 
 
 def is_baseline(row: Row) -> bool:
