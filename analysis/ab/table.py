@@ -48,6 +48,11 @@ class Table:
         columns = ", ".join(self.rows.columns)[:200]
         raise AnalysisError(f"{self.name}: no column {name}; found are {columns}")
 
+    def find_control(self) -> str:
+        """Find the control by its name, control or C."""
+        arms = self.rows.select(self.column(self.arm).cast("VARCHAR")).distinct()
+        return "control" if ("control",) in arms.fetchall() else "C"
+
 
 @contextmanager
 def open_table(

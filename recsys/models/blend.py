@@ -14,6 +14,7 @@ from annotated_types import Ge
 from scipy.sparse import csr_matrix, vstack
 
 from looplib.arrays import (
+    AnyFloatArray,
     BoolArray,
     Float32Array,
     FloatArray,
@@ -29,7 +30,7 @@ from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows, top_neighbours
+from recsys.models.sparse import rank_rows, top_neighbours, values_at
 
 _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 _GAP = 20  # plays that are over tomorrow
@@ -112,6 +113,10 @@ class Blend(Model):
             scores = csr_matrix(arrays, scores.shape)
         best = rank_rows(scores, k)
         return best if pool == "repeat" else self.fill_up(best)
+
+    def score(self, places: csr_matrix) -> AnyFloatArray:
+        """Look up the log odds of candidates; see `Model.score`."""
+        return values_at(self.scores, places, self.threads)
 
     def _learn(self, plays: Plays, seed: int) -> Ensemble:
         """Fit the probability that a candidate is among a listener's newest plays."""

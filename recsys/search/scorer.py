@@ -46,6 +46,7 @@ _FEWEST_IN_TEST = 200
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
 _SEGMENT_METRICS = {*METRICS} - {"novelty", "coverage"}
 LISTENERS = "listeners"  # the folder of a run
+EXAMPLES = "examples"  # the lists of a few listeners, in a file of that folder
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,13 @@ class Scorer:
             self.read_listeners(run, checkpoint)
             return True
         return False
+
+
+def choose_examples(scorer: Scorer, lists: Int32Array) -> IntArray:
+    """Choose three scored listeners; their rows and lists, shape (3, 1 + k)."""
+    listeners = validator_for(scorer).users
+    rows = listeners[np.arange(1, 4) * len(listeners) // 4]
+    return np.column_stack([rows, lists[rows]])
 
 
 @cache
