@@ -7,6 +7,7 @@ log as long as the experiment plans best; they arrive as they did in it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, log1p
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,14 +23,12 @@ with importing():
 
     from analysis.ab.config import AbConfig, FixedHorizon, plan_document
     from analysis.ab.events import assign_arms, read_arrivals, read_events
-    from analysis.ab.evidence import enough_listeners
     from analysis.ab.interim import InterimAnalysis
     from analysis.ab.listeners import measure, open_values
     from analysis.ab.metrics import Metric
     from analysis.ab.moments import VALUES
     from analysis.errors import AnalysisError
     from analysis.planning import Logs, OutFile, parse_effect
-    from analysis.statistics.moments import skewness
     from analysis.statistics.power import Decision
     from looplib.config import load_config
     from looplib.experiments import Experiment
@@ -163,7 +162,6 @@ class Plan:
     metric: str  # the first primary metric, which has the effect
     mean: float  # its mean in the log
     deviation: float  # standard deviation of one listener's share in it
-    skewness: float  # of these shares
     effect: float  # the relative effect to be found
     power: float  # the wanted chance that it is shipped
     rule: Rule  # analysed at any time without an end, or on the way to a fixed horizon
@@ -172,8 +170,6 @@ class Plan:
     # guardrails that are quantiles, whose noise is not known
     not_planned: tuple[str, ...]
     listeners: int  # listeners needed, all arms
-    # With fewer the report warns, as arms are unequal and few listeners have most; else 0
-    least: int
     days: int | None  # days until they have come; None where they never do
     log_listeners: int  # in the experiment at the end of the log
     log_days: int  # its length; later days follow from the arrivals of its latter half
@@ -208,14 +204,11 @@ def plan(
         needed = ceil(decision.needed(effect, config.power, analyses))
         days = log.days_until(needed)
     first = shares(log.values)[0]
-    skewed = skewness(first)
-    enough = enough_listeners(skewed, weights.tolist())
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(
         metric=metric.name,
         mean=float(_means(log.values)[0]),
         deviation=float(first.std(ddof=1)),
-        skewness=skewed,
         effect=effect,
         power=config.power,
         rule=rule,
@@ -223,7 +216,6 @@ def plan(
         guardrails=tuple(metric.name for metric in log.metrics[1:]),
         not_planned=tuple(quantiles),
         listeners=needed,
-        least=ceil(enough / min(weights) * sum(weights)),
         days=days,
         log_listeners=int(log.arrivals.sum()),
         log_days=len(log.arrivals),
@@ -263,18 +255,28 @@ def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
         comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,
         alpha=config.alpha,
-        errors=lambda progress, listeners, level: InterimAnalysis(
-            config, progress
-        ).errors(level, listeners),
+        errors=partial(_errors, config),
         least=config.min_listeners,
+        confirms=config.confirm and not config.fixed_horizon,
     )
+
+
+def _errors(config: AbConfig, progress: float, listeners: float, level: float) -> float:
+    """Compute the standard errors to reach on the way to the planned size."""
+    if not config.expected_listeners:
+        expected = ceil(listeners / progress)
+        config = config.model_copy(update={"expected_listeners": expected})
+    return InterimAnalysis(config, progress).errors(level, listeners)
 
 
 def describe(planned: Plan) -> str:
     """Describe the plan in lines for the terminal."""
     rule = "a fixed horizon, interim analyses on the way"
     if planned.rule == "any-time":
-        rule = "no fixed horizon, analyses at any time"
+        rule = (
+            f"analyses at any time, with expected_listeners: {planned.listeners} "
+            "in the report's configuration"
+        )
     guardrails = ""
     if planned.guardrails:
         guardrails = f", guardrails {', '.join(planned.guardrails)}"
@@ -290,11 +292,9 @@ def describe(planned: Plan) -> str:
         takes += f", {planned.days:,} days"
         if planned.days > planned.log_days:
             takes += ", extrapolated from the arrivals so far"
-    if planned.least > planned.listeners:
-        takes += f"; {planned.least:,} for unequal arms of such skewed values"
     return (
         f"{planned.metric}: mean {planned.mean:.4g}, standard deviation "
-        f"{planned.deviation:.4g}, skewness {planned.skewness:.3g} over listeners\n"
+        f"{planned.deviation:.4g} over listeners\n"
         f"planned: {planned.arms} arms, {rule}{guardrails}\n"
         f"this log: {planned.log_listeners:,} listeners in {planned.log_days} days\n"
         f"with power {planned.power:g}, {takes}"

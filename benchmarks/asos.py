@@ -7,12 +7,12 @@ The data set (Liu, Cardoso, Couturier & McCoy, Datasets for Online Controlled Ex
 twice a day. A stream is a metric of an arm of an experiment. Whether it has an effect is what a
 test at its last analysis says: a single one at the 5 % level, or one at 5 % false discoveries over
 all streams. Streams of an experiment share its control, so intervals are by bootstrap over
-experiments.
+experiments. The data are taken as they are, and cleaned: without the analyses at which an effect
+jumps.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,31 +20,22 @@ import numpy as np
 import pyarrow.parquet as pq
 import typer
 
-from analysis.ab.config import AbConfig
+from analysis.ab.config import AbConfig, expect
 from analysis.ab.interim import InterimAnalysis
-from analysis.statistics.effects import Effect, Estimate, compare
+from analysis.ab.moments import RATIO, VALUES
+from analysis.ab.table import jumps
+from analysis.statistics.effects import compare_moments
+from analysis.statistics.moments import Moments
 from analysis.statistics.multiplicity import benjamini_hochberg
 from benchmarks.harness import console, show
 from looplib.arrays import BoolArray, FloatArray
 from looplib.randomness import make_generator
 
 STREAM = ("experiment_id", "variant_id", "metric_id")
-MOMENTS = ("count", "mean", "variance")
 LEVEL = 0.05
 RESAMPLES = 2000
-
-# the standard errors that a rule asks for, by the listeners so far and those at the last analysis
-Bound = Callable[[float, float], float]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """When a stream is called an effect."""
-
-    bound: Bound
-    min_days: float = 0.0  # before which nothing is
-    # whether an analysis a day later or more must say the same, the first there is
-    confirmed: bool = False
+CONFIG = AbConfig()
+HORIZON = AbConfig.model_validate({"fixed_horizon": {"listeners": 1}})
 
 
 @dataclass(frozen=True)
@@ -55,74 +46,126 @@ class Stream:
     days: FloatArray  # of its analyses, ascending, shape (analyses,)
     listeners: FloatArray
     errors: FloatArray  # of the effect, in standard errors
+    jumps: BoolArray  # whether the effect is too far from that of the analysis before
     p_value: float  # of a single test at the last analysis
 
-    def call(self, rule: Rule) -> float:
-        """Find when a rule calls it, in parts of the experiment; infinite if never."""
-        last = float(self.listeners[-1])
-        bounds = np.array([rule.bound(float(n), last) for n in self.listeners])
-        exceeds = (np.abs(self.errors) >= bounds) & (self.days >= rule.min_days)
-        signs = np.where(exceeds, np.sign(self.errors), 0)
+    @property
+    def expected(self) -> AbConfig:
+        """The default configuration, with the listeners that are expected."""
+        first = self.listeners[self.days <= max(CONFIG.min_days, self.days[0])]
+        return expect(CONFIG, int(first[-1]))
+
+
+# the standard errors that a rule asks for at each analysis
+Bound = Callable[[Stream], FloatArray]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a stream is called an effect."""
+
+    bound: Bound
+    min_days: float = 0.0  # before which nothing is
+    # whether an analysis a day later or more must say the same, the first there is
+    confirmed: bool = False
+    gated: bool = False  # whether an analysis at which the effect jumps is not trusted
+
+    def call(self, stream: Stream) -> float:
+        """Find when a stream is called, in parts of the experiment; infinite if never."""
+        exceeds = np.abs(stream.errors) >= self.bound(stream)
+        exceeds &= stream.days >= self.min_days
+        if self.gated:
+            exceeds &= ~stream.jumps
+        signs = np.where(exceeds, np.sign(stream.errors), 0)
         for i in signs.nonzero()[0].tolist():
             later = i
-            if rule.confirmed:
-                later = int(np.searchsorted(self.days, self.days[i] + 1))
+            if self.confirmed:
+                later = int(np.searchsorted(stream.days, stream.days[i] + 1))
             if later < len(signs) and signs[later] == signs[i]:
-                return float(self.days[later] / self.days[-1])
+                return float(stream.days[later] / stream.days[-1])
         return np.inf
 
 
-def required_errors(config: AbConfig, listeners: float, last: float) -> float:
-    """Compute the standard errors that a configuration asks for."""
-    progress = listeners / last if config.fixed_horizon else 0.0
-    return InterimAnalysis(config, progress).errors(LEVEL, listeners)
-
-
-def single(_listeners: float, _last: float) -> float:
+def single(_stream: Stream) -> FloatArray:
     """Return the standard errors of a single test."""
-    return 1.96
+    return np.array(1.96)
 
 
-ALWAYS = partial(required_errors, AbConfig())
-HORIZON = partial(
-    required_errors, AbConfig.model_validate({"fixed_horizon": {"listeners": 1}})
-)
-WEEK = AbConfig().min_days
+def always(stream: Stream) -> FloatArray:
+    """Compute the standard errors that the default rule asks for."""
+    config = stream.expected
+    return required_errors(stream, config, float(config.expected_listeners or 1))
+
+
+def horizon(stream: Stream) -> FloatArray:
+    """Compute the standard errors with a fixed horizon at the last analysis."""
+    return required_errors(stream, HORIZON, float(stream.listeners[-1]))
+
+
+def required_errors(stream: Stream, config: AbConfig, planned: float) -> FloatArray:
+    """Compute the standard errors that a configuration asks for at each analysis."""
+    listeners = stream.listeners.tolist()
+    analyses = [InterimAnalysis(config, count / planned) for count in listeners]
+    return np.array(
+        [
+            row.errors(LEVEL, count)
+            for row, count in zip(analyses, listeners, strict=True)
+        ]
+    )
+
+
+WEEK = CONFIG.min_days
 RULES = {
     "a single test at every analysis": Rule(single),
-    "always valid, at once": Rule(ALWAYS),
-    "always valid, unconfirmed": Rule(ALWAYS, WEEK),
-    "the same, confirmed: the default": Rule(ALWAYS, WEEK, confirmed=True),
-    "fixed horizon at the last analysis": Rule(HORIZON, WEEK),
-    "the same horizon, confirmed": Rule(HORIZON, WEEK, confirmed=True),
+    "the default, at once": Rule(always, WEEK, gated=True),
+    "the default": Rule(always, WEEK, confirmed=True, gated=True),
+    "the default, jumps trusted": Rule(always, WEEK, confirmed=True),
+    "fixed horizon at the last analysis, confirmed": Rule(
+        horizon, WEEK, confirmed=True, gated=True
+    ),
 }
 
 
-def read_streams(file: Path) -> Iterator[Stream]:
-    """Yield the streams of the data set, each analysis with both arms known."""
+def read_streams(file: Path, *, cleaned: bool = False) -> Iterator[Stream]:
+    """Yield the streams of the data set, each analysis with both arms known.
+
+    Args:
+        file: The data set.
+        cleaned: Whether analyses are left out whose effect jumps from the one left in before.
+    """
     rows = pq.read_table(file).to_pandas().dropna()
     ordered = rows.sort_values("time_since_start").groupby(list(STREAM))
     for (experiment, *_), analyses in ordered:
-        effects = [compare_arms(row) for row in analyses.to_dict("records")]
-        errors = [row.absolute.value / row.standard_error for row in effects]
+        arms: list[tuple[Moments, Moments]] = []
+        days, jumped = [], []
+        for row in analyses.to_dict("records"):
+            pair = (read_arm(row, "c"), read_arm(row, "t"))
+            is_jump = bool(arms) and jumps(*arms[-1], *pair)
+            if not (cleaned and is_jump):
+                arms.append(pair)
+                days.append(row["time_since_start"])
+                jumped.append(is_jump)
+        effects = [compare_moments(*pair, RATIO, 1 - LEVEL) for pair in arms]
+        errors = [
+            row.absolute.value / (row.standard_error or np.inf) for row in effects
+        ]
         yield Stream(
             experiment,
-            analyses["time_since_start"].to_numpy(float),
+            np.array(days),
             np.array([row.listeners for row in effects], float),
             np.nan_to_num(np.array(errors)),
+            np.array(jumped),
             effects[-1].p_value,
         )
 
 
-def compare_arms(row: dict[str, float]) -> Effect:
-    """Compare the arms at an interim analysis."""
-    control, arm = (
-        Estimate(mean, variance, int(count))
-        for count, mean, variance in (
-            (row[f"{name}_{arm}"] for name in MOMENTS) for arm in ("c", "t")
-        )
+def read_arm(row: dict[str, float], arm: str) -> Moments:
+    """Read an arm at an interim analysis."""
+    count, mean, variance = (
+        row[f"{key}_{arm}"] for key in ("count", "mean", "variance")
     )
-    return compare(control, arm, 1 - LEVEL)
+    covariances = np.diag([variance, 0.0])
+    return Moments(VALUES[:2], int(count), np.array([mean, 1.0]), covariances)
 
 
 def share(values: BoolArray, among: BoolArray, experiments: list[str]) -> str:
@@ -143,14 +186,20 @@ def main(
     file: Annotated[Path, typer.Argument(help="The data set's Parquet file.")],
 ) -> None:
     """Replay every stream by every rule."""
-    streams = list(read_streams(file))
+    for cleaned in (False, True):
+        streams = list(read_streams(file, cleaned=cleaned))
+        show_calls(streams, "cleaned" if cleaned else "as it is")
+
+
+def show_calls(streams: list[Stream], data: str) -> None:
+    """Print the shares of streams that each rule calls."""
     experiments = [stream.experiment for stream in streams]
     p_values = [stream.p_value for stream in streams]
     significant = np.array(p_values) < LEVEL
     discovered = np.array(benjamini_hochberg(p_values)) < LEVEL
     rows = []
     for name, rule in RULES.items():
-        calls = np.array([stream.call(rule) for stream in streams])
+        calls = np.array([rule.call(stream) for stream in streams])
         cells = [
             share(calls <= 1, among, experiments)
             for has_effect in (significant, discovered)
@@ -158,7 +207,8 @@ def main(
         ]
         rows.append([name, *cells, share(calls <= 0.5, discovered, experiments)])
     console.print(
-        f"{len(streams)} streams of {len(set(experiments))} experiments; "
+        f"data {data}: {len(streams)} streams of {len(set(experiments))} experiments, "
+        f"{sum(stream.jumps.sum() for stream in streams)} jumps; "
         f"{significant.sum()} significant at their last analysis, "
         f"{discovered.sum()} by false discoveries"
     )

@@ -20,6 +20,7 @@ class ServiceClient:
     """A running service."""
 
     url: str
+    token: str | None = None  # of its administrator
 
     def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401
         """Log the share of a track that a listener heard, 0..1, and return the track to play next.
@@ -44,6 +45,8 @@ class ServiceClient:
             Error: The service does not answer, or refuses.
         """
         headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         content = None
         if body is not None:
             content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)

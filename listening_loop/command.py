@@ -52,6 +52,10 @@ STEPS = {
         "analysis.offpolicy.__main__",
         "Estimate what lists that were never served would be worth.",
     ),
+    "erase": (
+        "listening_loop.erase",
+        "Remove a listener from logs, stores, runs, exports and a service.",
+    ),
     "lab": (
         "listening_loop.lab.command",
         "Show runs, reports and the live experiment in the browser.",

@@ -14,6 +14,7 @@ from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
 
 Role = Literal["primary", "guardrail", "secondary"]
+_LENGTH = 4  # of an experiment, in its first `min_days`: by default four weeks
 
 
 class FixedHorizon(Config):
@@ -86,10 +87,10 @@ class AbConfig(Config):
     confirm: bool = True
     # when the experiment ends; without, it may be analysed and stopped at any time
     fixed_horizon: FixedHorizon | None = None
-    # Listeners of two arms in a small experiment: from so many to ten thousand times as many the
-    # sequential intervals are narrow, 3.3 to 3.6 standard errors to each side; not to be
-    # chosen after the data were seen
-    smallest_experiment: Annotated[int, Field(ge=2)] = 2000
+    # Listeners of all arms with which intervals are narrow where there is no fixed horizon, as
+    # `listening-loop power` plans them; by default four times those of the first `min_days`. Not to
+    # be chosen after the data were seen
+    expected_listeners: Annotated[int, Field(ge=2)] | None = None
     # a recommended track that is heard for less was skipped, share of the track
     skip_below: Share = 0.1
     # what DuckDB may use before it spills to the disk
@@ -158,6 +159,19 @@ class AbConfig(Config):
     def reported(self) -> list[Metric]:
         """The metrics that a report has, those that decide first."""
         return [self.all_metrics[name] for name in self.roles]
+
+
+def expect(config: AbConfig, first_listeners: int) -> AbConfig:
+    """Plan for a number of listeners where none is configured.
+
+    Args:
+        config: Of the report.
+        first_listeners: Those of the first `min_days`; 0 where days are unknown.
+    """
+    if config.fixed_horizon:
+        return config
+    expected = config.expected_listeners or _LENGTH * first_listeners or None
+    return config.model_copy(update={"expected_listeners": expected})
 
 
 def plan_document(plan: Experiment | None) -> dict[str, Any]:

@@ -277,6 +277,17 @@ def read_arrivals(events: Events) -> pa.Table:
     return queries.fetch_table(events.connection, "ab/arrivals")
 
 
+def count_first(arrivals: pa.Table, days: int) -> int:
+    """Count the listeners of the first days.
+
+    Args:
+        arrivals: Of `read_arrivals`.
+        days: How many.
+    """
+    numbers, listeners, _ = (column.to_numpy() for column in arrivals.columns)
+    return int(listeners[numbers < numbers[0] + days].sum())
+
+
 def find_end(arrivals: pa.Table, planned: int, min_days: int) -> tuple[int, int]:
     """Find the end of an experiment: that of the day by which the planned listeners had come.
 

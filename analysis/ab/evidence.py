@@ -12,12 +12,6 @@ from analysis.ab.events import DAY_MS
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.sample_ratio import SampleRatio
 
-# Listeners by squared skewness from which on Student's interval holds: Kohavi, Deng, Longbotham &
-# Xu, Seven Rules of Thumb for Web Site Experimenters, KDD 2014, rule 7. The skewness of equal arms
-# cancels out.
-_ENOUGH_BY_SKEWNESS = 355
-_UNEQUAL = 1.25  # times as many listeners in the largest arm as in the smallest
-
 
 @dataclass(frozen=True)
 class Quality:
@@ -57,10 +51,12 @@ class Evidence:
     renamed: tuple[str, int, str, int] | None = None
     # a metric and an arm: whose row of aggregates stood still while another arm's moved
     frozen: tuple[str, str] | None = None
+    # a metric and an arm: whose effect is far from that of the row before
+    jumped: tuple[str, str] | None = None
+    # with which always-valid intervals are narrow; None for any number
+    expected_listeners: int | None = None
     # a primary metric and an arm all of whose listeners have the same value
     constant: tuple[str, str] | None = None
-    # of the listeners' shares in it, the largest of an arm, by primary metric; none where unknown
-    skewness: Mapping[str, float] = field(default_factory=dict)
     quality: Quality = Quality()  # of the events
     rejected: tuple[Reject, ...] = ()  # the first lines that are not events
 
@@ -133,14 +129,3 @@ def summarize_quality(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "span_ms": (min(first_ms), max(last_ms)),
         "renamed": min(renamed, default=None),
     }
-
-
-def enough_listeners(skewness: float, sizes: Collection[float]) -> float:
-    """Compute the listeners of the smallest arm with which intervals hold; 0 of equal arms.
-
-    Args:
-        skewness: Of the listeners' shares in a metric.
-        sizes: Listeners of each arm, in any unit.
-    """
-    is_unequal = max(sizes) > _UNEQUAL * min(sizes)
-    return _ENOUGH_BY_SKEWNESS * skewness**2 if is_unequal else 0.0

@@ -1,12 +1,20 @@
-"""What an interim analysis may conclude: always valid, or on the way to a fixed horizon."""
+"""What an interim analysis may conclude: always valid, or on the way to a fixed horizon.
+
+Without a fixed horizon a quarter of the error rate goes to a group-sequential test that ends at the
+expected size, and the rest to an always-valid one that is narrow there and goes on. Two tests that
+share a level hold together (Bonferroni).
+"""
 
 from dataclasses import dataclass
 
 from scipy import special
 
-from analysis.ab.config import AbConfig
+from analysis.ab.config import AbConfig, FixedHorizon
 from analysis.statistics import always_valid, fixed_horizon
 from analysis.statistics.effects import Effect
+
+_SHARE = 0.25  # of the error rate, for the test that ends at the expected size
+_ANALYSES = FixedHorizon(listeners=1).interim_analyses
 
 
 @dataclass(frozen=True)
@@ -14,7 +22,9 @@ class InterimAnalysis:
     """An analysis of an experiment that may go on after it."""
 
     config: AbConfig
-    progress: float = 0.0  # the share of the fixed horizon that is reached
+    # the share of the fixed horizon that is reached, else of the expected listeners
+    progress: float = 0.0
+    arms: int = 2  # with the control
 
     @property
     def is_final(self) -> bool:
@@ -30,20 +40,13 @@ class InterimAnalysis:
         """
         if not effect.standard_error > 0:
             return effect
-        config = self.config
         listeners = listeners or effect.listeners
-        single = -float(special.ndtri(config.alpha / 2))
-        factor = self.errors(config.alpha, listeners) / single
+        alpha = self.config.alpha
+        single = -float(special.ndtri(alpha / 2))
+        factor = effect.caution * self.errors(alpha, listeners) / single
         # as many as are as rare by chance as the effect is at a single analysis
-        errors = -float(special.ndtri(effect.p_value / 2))
-        if config.fixed_horizon:
-            analyses = config.fixed_horizon.interim_analyses
-            p_value = fixed_horizon.p_value_at(errors, self.progress, analyses)
-        else:
-            p_value = always_valid.p_value_at(
-                errors, listeners, config.smallest_experiment, config.alpha
-            )
-        return effect.widened(factor, p_value)
+        errors = -float(special.ndtri(effect.p_value / 2)) / effect.caution
+        return effect.widened(factor, self._p_value(errors, listeners))
 
     def errors(self, level: float, listeners: float) -> float:
         """Compute the standard errors that an effect must reach to be significant at a level.
@@ -56,6 +59,36 @@ class InterimAnalysis:
         if config.fixed_horizon:
             analyses = config.fixed_horizon.interim_analyses
             return fixed_horizon.bound(self.progress, analyses, level)
-        return always_valid.widening(
-            listeners, config.smallest_experiment, level, config.alpha
+        rest = (1 - self._share) * level
+        errors = always_valid.widening(listeners, self._planned, rest, config.alpha)
+        if self._share and self.progress <= 1:
+            level *= self._share
+            bound = fixed_horizon.bound(self.progress, _ANALYSES, level)
+            errors = min(errors, bound)
+        return errors
+
+    def _p_value(self, errors: float, listeners: float) -> float:
+        """Compute the level at which so many standard errors would just be significant."""
+        config = self.config
+        if config.fixed_horizon:
+            analyses = config.fixed_horizon.interim_analyses
+            return fixed_horizon.p_value_at(errors, self.progress, analyses)
+        p_value = always_valid.p_value_at(
+            errors, listeners, self._planned, config.alpha
         )
+        p_value /= 1 - self._share
+        if self._share and self.progress <= 1:
+            ending = fixed_horizon.p_value_at(errors, self.progress, _ANALYSES)
+            p_value = min(p_value, ending / self._share)
+        return min(1.0, p_value)
+
+    @property
+    def _share(self) -> float:
+        """The share of the error rate for the test that ends at the expected size."""
+        return _SHARE if self.config.expected_listeners else 0.0
+
+    @property
+    def _planned(self) -> tuple[float, ...]:
+        """Listeners of two arms with which always-valid intervals are narrow."""
+        expected = self.config.expected_listeners
+        return (2 * expected / self.arms,) if expected else always_valid.ANY_SIZE

@@ -4,7 +4,6 @@ A row is a listener in a segment, with the columns `arm`, `segment` and those of
 past, the first two. They are NULL where the metric has no value.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -33,19 +32,14 @@ class MetricMoments:
     segment: str  # "" for the whole experiment
     listeners: int  # with and without a value
     moments: Moments  # of `RATIO` and `PAST`
-    # of the listeners' shares in the metric; NaN where not asked for
-    skewness: float = math.nan
 
 
-def read_moments(
-    rows: queries.Rows, metric: Metric, *, skewed: bool = False
-) -> list[MetricMoments]:
+def read_moments(rows: queries.Rows, metric: Metric) -> list[MetricMoments]:
     """Compute counts, means and covariances by arm and segment.
 
     Args:
         rows: As above.
         metric: But for quantiles.
-        skewed: Whether the skewness is wanted, too.
     """
     columns = [name for name in VALUES if name in rows.columns]
     values = [Column(name) for name in columns[: 4 if metric.has_past else 2]]
@@ -58,11 +52,6 @@ def read_moments(
             for pair in combinations_with_replacement(values, 2)
         ),
     }
-    if skewed:
-        selected["third_powers"] = _list(
-            Function("avg", first * second * third)
-            for first, second, third in combinations_with_replacement(values[:2], 3)
-        )
     aggregates = [value.alias(name) for name, value in selected.items()]
     keys = [Column("arm"), Column("segment")]
     computed = rows.aggregate([*keys, *aggregates], "arm, segment")
@@ -83,28 +72,7 @@ def from_row(metric: str, row: Mapping[str, Any]) -> MetricMoments:
         upper = np.triu_indices(len(means))
         covariances[upper] = covariances.T[upper] = row["covariances"]
     moments = Moments(VALUES[: len(means)], row["count"], means, covariances)
-    skewness = math.nan
-    if "third_powers" in row and row["count"]:
-        skewness = _skewness(moments, row["third_powers"], row["listeners"])
-    return MetricMoments(
-        metric, row["arm"], row["segment"], row["listeners"], moments, skewness
-    )
-
-
-def _skewness(moments: Moments, thirds: Sequence[float], listeners: int) -> float:
-    """Compute the skewness of shares in a ratio; listeners without a value have a share of 0.
-
-    A share is in proportion to numerator - ratio * denominator, whose mean is 0.
-    """
-    ratio = moments.mean(RATIO)
-    signs = (1, -3 * ratio, 3 * ratio**2, -(ratio**3))
-    third = sum(sign * value for sign, value in zip(signs, thirds, strict=True))
-    count = moments.count
-    variance = moments.variance(RATIO) * moments.mean(Quantity("denominator")) ** 2
-    if not variance > 0:
-        return 0.0
-    spread = math.sqrt(variance * (count - 1) / count)
-    return third / spread**3 * math.sqrt(listeners / count)
+    return MetricMoments(metric, row["arm"], row["segment"], row["listeners"], moments)
 
 
 def by_metric(
@@ -128,13 +96,3 @@ def find_constant(
             if moments.count > 1 and moments.variance(RATIO) <= least:
                 return metric, arm
     return None
-
-
-def largest_skewness(rows: Iterable[MetricMoments]) -> dict[str, float]:
-    """Find the largest skewness of an arm by metric, where it is known."""
-    largest: dict[str, float] = {}
-    for row in rows:
-        if not (row.segment or math.isnan(row.skewness)):
-            so_far = largest.get(row.metric, 0.0)
-            largest[row.metric] = max(so_far, abs(row.skewness))
-    return largest

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import queries
-from analysis.ab.config import AbConfig
+from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
     Measurements,
     MetricEffect,
@@ -28,6 +28,7 @@ from analysis.ab.events import (
     NO_END,
     Events,
     assign_arms,
+    count_first,
     find_end,
     find_experiment,
     read_arrivals,
@@ -45,10 +46,8 @@ from analysis.ab.listeners import (
 )
 from analysis.ab.moments import (
     RATIO,
-    MetricMoments,
     by_metric,
     find_constant,
-    largest_skewness,
     read_moments,
 )
 from analysis.ab.table import Table, read_table
@@ -123,11 +122,12 @@ def build_report(
         logged = assign_arms(events, name, plan)
         where = f"experiment {name} (events name {', '.join(names) or 'no experiment'})"
         _order_arms(logged, config.control, where)
+        arrivals = read_arrivals(events)
         end_ms, left_out = NO_END, 0
         if config.fixed_horizon:
             planned = config.fixed_horizon.listeners
-            arrivals = read_arrivals(events)
             end_ms, left_out = find_end(arrivals, planned, config.min_days)
+        config = expect(config, count_first(arrivals, config.min_days))
         report = partial(
             _report_on_events, name=name, plan=plan, logged=logged, left_out=left_out
         )
@@ -159,9 +159,7 @@ def _report_on_events(
     moments = [
         row
         for metric in metrics
-        for row in read_moments(
-            open_values(events, metric), metric, skewed=metric.name in config.primary
-        )
+        for row in read_moments(open_values(events, metric), metric)
     ]
     arms = _order_arms(sorted({row.arm for row in moments}), config.control, name)
     measurements = by_metric(moments, arms)
@@ -169,7 +167,6 @@ def _report_on_events(
     histograms = read_histograms(events, config.reported, sizes)
     quality = events.connection.table("quality").to_arrow_table().to_pylist()
     evidence, analysis = _weigh(
-        moments,
         {**measurements, **histograms},
         sizes,
         config,
@@ -214,6 +211,7 @@ def report_on_table(
 
     def report_until(end_ms: int, config: AbConfig) -> Report:
         moments, facts = read_table(table, config, end_ms)
+        config = expect(config, facts.pop("first_listeners", 0))
         for metric in config.reported:  # each has the control and another arm
             compared = {row.arm for row in moments if row.metric == metric.name}
             _order_arms(compared, config.control, table.name)
@@ -231,7 +229,6 @@ def report_on_table(
             )
             raise AnalysisError(f"{table.name}: {problem}; {advice}")
         evidence, analysis = _weigh(
-            moments,
             measurements,
             sizes,
             config,
@@ -255,22 +252,23 @@ def _sizes(
 
 
 def _weigh(
-    moments: Sequence[MetricMoments],
     measurements: Measurements,
     sizes: Mapping[str, int],
     config: AbConfig,
     **facts: Any,  # noqa: ANN401  of `Evidence`
 ) -> tuple[Evidence, InterimAnalysis]:
     """Estimate the effects, and check what speaks against them."""
-    planned = config.fixed_horizon.listeners if config.fixed_horizon else math.inf
-    analysis = InterimAnalysis(config, sum(sizes.values()) / planned)
+    planned = config.expected_listeners or math.inf
+    if config.fixed_horizon:
+        planned = config.fixed_horizon.listeners
+    analysis = InterimAnalysis(config, sum(sizes.values()) / planned, len(sizes))
     evidence = Evidence(
         listeners=sizes,
         srm=check_sample_ratio(sizes, config.shares),
         effects=metric_effects(measurements, analysis),
         beats=better_pairs(measurements, analysis),
         is_final=analysis.is_final,
-        skewness=largest_skewness(moments),
+        expected_listeners=config.expected_listeners,
         constant=find_constant(measurements, config.primary),
         **facts,
     )
@@ -287,7 +285,9 @@ def _confirm(
         return report
     before_ms = report.span_ms[1] - DAY_MS
     with suppress(AnalysisError):  # an arm had no listeners yet
-        before = config.model_copy(update={"min_days": 1})
+        expected = report.expected_listeners
+        update = {"min_days": 1, "expected_listeners": expected}
+        before = config.model_copy(update=update)
         earlier = report_until(before_ms, before).verdict
         if (earlier.decision, earlier.arm) == (verdict.decision, verdict.arm):
             return report

@@ -9,20 +9,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import permutations
+from math import sqrt
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import ROWS, Metric
-from analysis.ab.moments import VALUES, MetricMoments, from_row, read_moments
+from analysis.ab.moments import RATIO, VALUES, MetricMoments, from_row, read_moments
 from analysis.errors import AnalysisError
 from analysis.queries import Column, Constant, Function, Star
+from analysis.statistics import effects
+from analysis.statistics.moments import Moments
 
 _SURELY_SOME = 20  # are expected: that none comes has a chance of e^-20
+# standard errors, and standard deviations of what new values change, that are no chance
+_LEAST_JUMP = 2.0
+_MOST_DEVIATIONS = 6.0
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
 
@@ -99,9 +104,7 @@ def read_table(
         return _read_aggregates(table, config, end_ms)
     moments = []
     for metric in config.reported:
-        values = select_values(table, metric)
-        is_skewed = metric.name in config.primary
-        moments += read_moments(values, metric, skewed=is_skewed)
+        moments += read_moments(select_values(table, metric), metric)
     rows = "listeners" if table.listener else "rows"
     for row in moments:
         lacking = row.listeners if row.arm is None else 0
@@ -164,23 +167,61 @@ def _read_aggregates(
             min_days=config.min_days,
             end_ms=end_ms,
         ).to_pylist()
-    first_ms, last_ms, left_out = (
-        [row[key] for row in rows] for key in ("first_ms", "last_ms", "left_out")
-    )
-    return [from_row(row["metric"], row) for row in rows], {
-        "span_ms": (min(first_ms), max(last_ms)),
-        "left_out": max(left_out),
-        "frozen": _find_frozen(rows),
+    by_time = [[from_row(row["metric"], at) for at in row["latest"]] for row in rows]
+    steps = [times for times in by_time if len(times) == 2]
+    return [latest for latest, *_ in by_time], {
+        "span_ms": (
+            min(row["first_ms"] for row in rows),
+            max(row["last_ms"] for row in rows),
+        ),
+        "left_out": max(row["left_out"] for row in rows),
+        "first_listeners": rows[0]["first_listeners"],
+        "frozen": _find_frozen(steps),
+        "jumped": _find_jump(steps, config.control),
     }
 
 
-def _find_frozen(rows: Sequence[dict[str, Any]]) -> tuple[str, str] | None:
+def _find_frozen(steps: Sequence[Sequence[MetricMoments]]) -> tuple[str, str] | None:
     """Find an arm whose row equals the one before, though it must have had newcomers."""
-    for row, other in permutations(rows, 2):
-        if row["metric"] != other["metric"] or not row["earlier"]:
+    for (row, before), (other, other_before) in permutations(steps, 2):
+        if row.metric != other.metric:
             continue
-        is_still = np.allclose(row["latest"], row["earlier"], rtol=1e-9, atol=0)
-        newcomers = other["count"] - other["earlier"][0]
-        if is_still and newcomers * row["count"] >= _SURELY_SOME * other["count"]:
-            return row["metric"], row["arm"]
+        newcomers = other.listeners - other_before.listeners
+        is_due = newcomers * row.listeners >= _SURELY_SOME * other.listeners
+        if is_due and row.moments.is_close(before.moments):
+            return row.metric, row.arm
     return None
+
+
+def _find_jump(
+    steps: Sequence[Sequence[MetricMoments]], control: str
+) -> tuple[str, str] | None:
+    """Find an arm whose effect jumps between the last two rows."""
+    for (other, other_before), (row, before) in permutations(steps, 2):
+        is_compared = other.arm == control and row.metric == other.metric
+        arms = (other_before.moments, before.moments, other.moments, row.moments)
+        if is_compared and jumps(*arms):
+            return row.metric, row.arm
+    return None
+
+
+def jumps(
+    control_before: Moments, arm_before: Moments, control: Moments, arm: Moments
+) -> bool:
+    """Check for an effect too far from that of the analysis before, which new values explain.
+
+    Of an effect in standard errors, as many as the root of the old values' share are expected now
+    where there is none, and as many over it where there is one.
+    """
+    errors: list[float] = []
+    squares: list[float] = []
+    for arms in ((control_before, arm_before), (control, arm)):
+        effect = effects.compare_moments(*arms, RATIO)
+        if not effect.standard_error > 0:
+            return False
+        errors.append(effect.absolute.value / effect.standard_error)
+        squares.append(sum(moments.sum_of_squares(RATIO.numerator) for moments in arms))
+    share = min(1.0, squares[0] / squares[1])
+    low, high = sorted((errors[0] * sqrt(share), errors[0] / sqrt(share)))
+    distance = max(low - errors[1], errors[1] - high)
+    return distance > max(_LEAST_JUMP, _MOST_DEVIATIONS * sqrt(1 - share))

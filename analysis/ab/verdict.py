@@ -17,7 +17,7 @@ from typing import Literal
 
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect
-from analysis.ab.evidence import Evidence, enough_listeners
+from analysis.ab.evidence import Evidence
 from analysis.ab.interim import InterimAnalysis
 
 Decision = Literal["ship", "do not ship", "wait", "do not trust"]
@@ -27,6 +27,7 @@ Reason = Literal[
     "renamed arm",  # an arm begins after another has ended
     "changing listeners",  # too many were in several arms
     "frozen row",  # an arm's row of aggregates stood still while another's moved
+    "jump",  # an effect is far from that of the row before
     "no variance",  # all listeners of an arm have the same value
     "few days",  # it has run for fewer than are asked for
     "few listeners",  # an arm has fewer than are asked for
@@ -78,9 +79,6 @@ class Verdict:
     # how many more listeners decide, if the effects stay as they are; None if unknown
     more_listeners: int | None = None
     arms: tuple[ArmVerdict, ...] = ()  # where the effects decide; the best first
-    # listeners of the smallest arm with which the intervals of a metric would hold, where the arms
-    # are unequal and it has fewer
-    least_listeners: Mapping[str, float] = field(default_factory=dict)
     # guardrails that some arms have no value of
     not_compared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -88,11 +86,8 @@ class Verdict:
 def decide(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
     """Decide by the module's rules."""
     config = analysis.config
-    return replace(
-        _decide(evidence, analysis),
-        least_listeners=_least_listeners(evidence),
-        not_compared=_not_compared(evidence, config),
-    )
+    verdict = _decide(evidence, analysis)
+    return replace(verdict, not_compared=_not_compared(evidence, config))
 
 
 def _decide(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
@@ -121,6 +116,7 @@ def _distrust(evidence: Evidence, config: AbConfig) -> Reason | None:
         "rejected lines": lines.rejected > limits.most_rejected * lines.read,
         "renamed arm": evidence.renamed is not None,
         "frozen row": evidence.frozen is not None,
+        "jump": evidence.jumped is not None,
         "changing listeners": changing > limits.most_changing * evidence.listener_count,
     }
     return next((reason for reason, applies in forbids.items() if applies), None)
@@ -245,16 +241,6 @@ def _more_listeners(
     if factor > _LONGEST:
         return None
     return max(1, math.ceil((factor - 1) * evidence.listener_count))
-
-
-def _least_listeners(evidence: Evidence) -> dict[str, float]:
-    """Find the primary metrics whose intervals hold less often than they say."""
-    sizes = evidence.listeners.values()
-    least = {
-        metric: enough_listeners(skewness, sizes)
-        for metric, skewness in evidence.skewness.items()
-    }
-    return {metric: enough for metric, enough in least.items() if min(sizes) < enough}
 
 
 def _not_compared(evidence: Evidence, config: AbConfig) -> dict[str, tuple[str, ...]]:

@@ -8,9 +8,9 @@ of Johari, Koomen, Pekelis & Walsh, Always Valid Inference, 2022.
 With t the listeners so far in the mixture's own unit (t ρ² of the paper), the mixture has grown to
 exp(z² t / (1 + t) / 2) / sqrt(1 + t) at an effect of z standard errors. Without an effect it ever
 reaches 1 / level with the probability level at most (Ville). Each unit is narrow around one number
-of listeners. Experiments have hundreds or millions, so three units are averaged: the average of
-e-processes is one again (Ramdas, Grünwald, Vovk & Shafer, Game-theoretic Statistics and Safe
-Anytime-valid Inference, Statistical Science 38(4), 2023), and none costs more than its weight.
+of listeners. Where it is not known how many an experiment will have, several units are averaged:
+the average of e-processes is one again (Ramdas, Grünwald, Vovk & Shafer, Game-theoretic Statistics
+and Safe Anytime-valid Inference, Statistical Science 38(4), 2023).
 """
 
 import math
@@ -21,30 +21,31 @@ from scipy import optimize, special
 
 from looplib.arrays import FloatArray
 
-# times the planned listeners, and the weights of their units
-_SCALES = np.array([1.0, 1e2, 1e4])
-_WEIGHTS = np.array([0.5, 0.25, 0.25])
+# listeners of small, medium and large experiments
+ANY_SIZE = (2e3, 2e5, 2e7)
 
 
 @lru_cache(maxsize=4096)
-def widening(listeners: float, planned: float, level: float, tuned: float) -> float:
+def widening(
+    listeners: float, planned: tuple[float, ...], level: float, tuned: float
+) -> float:
     """Compute half the width of an always-valid interval, in standard errors.
 
     Args:
         listeners: So far, of the control and the arm together.
-        planned: Those of a small experiment. It must not depend on the data; the intervals hold
-            whatever it is.
+        planned: Those with which the interval is to be narrow, one or several. They must not depend
+            on an effect; the intervals hold whatever they are.
         level: Chance that any interval, however many there are, misses the true effect.
         tuned: The level at which the intervals are to be narrow.
 
-    >>> round(widening(2000, planned=2000, level=0.05, tuned=0.05), 2)
-    3.27
+    >>> round(widening(2000, planned=(2000,), level=0.05, tuned=0.05), 2)
+    3.04
     """
     if listeners <= 0:
         return math.inf
     times = _times(listeners, planned, tuned)
     # one unit alone, with its weight, reaches the level no sooner; and a little for rounding
-    alone = np.log1p(times) - 2 * np.log(level * _WEIGHTS)
+    alone = np.log1p(times) - 2 * math.log(level / len(planned))
     farthest = 1.001 * float(np.min((1 + 1 / times) * alone))
 
     def missing(square: float) -> float:
@@ -53,7 +54,9 @@ def widening(listeners: float, planned: float, level: float, tuned: float) -> fl
     return math.sqrt(optimize.brentq(missing, 0.0, farthest, xtol=1e-12))
 
 
-def p_value_at(errors: float, listeners: float, planned: float, tuned: float) -> float:
+def p_value_at(
+    errors: float, listeners: float, planned: tuple[float, ...], tuned: float
+) -> float:
     """Compute the p-value of an effect, valid at any time.
 
     It is the level at which the interval would just touch 0.
@@ -64,7 +67,7 @@ def p_value_at(errors: float, listeners: float, planned: float, tuned: float) ->
         planned: As of `widening`.
         tuned: As of `widening`.
 
-    >>> round(p_value_at(3.3, listeners=2000, planned=2000, tuned=0.05), 2)
+    >>> round(p_value_at(3.04, listeners=2000, planned=(2000,), tuned=0.05), 2)
     0.05
     """
     grown = _log_mixture(errors**2, _times(listeners, planned, tuned))
@@ -74,14 +77,14 @@ def p_value_at(errors: float, listeners: float, planned: float, tuned: float) ->
 def _log_mixture(square: float, times: FloatArray) -> float:
     """Compute the logarithm of the mixture at a squared number of standard errors."""
     exponents = square * times / (1 + times) / 2 - np.log1p(times) / 2
-    return float(special.logsumexp(exponents, b=_WEIGHTS))
+    return float(special.logsumexp(exponents)) - math.log(len(times))
 
 
-def _times(listeners: float, planned: float, tuned: float) -> FloatArray:
+def _times(listeners: float, planned: tuple[float, ...], tuned: float) -> FloatArray:
     """Convert listeners to each unit, shape (units,).
 
     A unit's own interval is to be narrowest at its listeners: setting the derivative of its squared
     width to 0 gives the lower branch of Lambert's W (appendix B.2 there).
     """
     lambert_w = float(special.lambertw(-(tuned**2) / math.e, k=-1).real)
-    return np.asarray((-lambert_w - 1) * listeners / (planned * _SCALES))
+    return np.asarray((-lambert_w - 1) * listeners / np.array(planned))

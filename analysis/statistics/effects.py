@@ -79,6 +79,18 @@ class Effect:
         """Listeners in the control and the arm together."""
         return self.control.count + self.arm.count
 
+    @property
+    def caution(self) -> float:
+        """How many times Welch's standard error that of a common variance is; 1 at least.
+
+        In the smaller of two unequal arms a skewed metric has a low mean and a low variance at
+        once, for want of the few who have much. Then it is the common variance that holds.
+        """
+        arms = (self.control, self.arm)
+        weighted = sum(arm.count * arm.variance for arm in arms) / self.listeners
+        common = weighted * sum(1 / arm.count for arm in arms)
+        return max(1.0, math.sqrt(common) / self.standard_error)
+
     def widened(self, factor: float, p_value: float) -> "Effect":
         """Return the effect with intervals so many times as wide, and another p-value."""
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):

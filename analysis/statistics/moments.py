@@ -68,6 +68,22 @@ class Moments:
         means = self.means + share * difference
         return Moments(self.names, count, means, products / max(1, count - 1))
 
+    def is_close(self, other: "Moments") -> bool:
+        """Check that all numbers are the same but for rounding."""
+        return self.count == other.count and all(
+            np.allclose(mine, theirs, rtol=1e-9, atol=0)
+            for mine, theirs in (
+                (self.means, other.means),
+                (self.covariances, other.covariances),
+            )
+        )
+
+    def sum_of_squares(self, name: str) -> float:
+        """Sum up the squares of a column."""
+        column = self.names.index(name)
+        mean = float(self.means[column])
+        return float(self._products[column, column]) + self.count * mean**2
+
     def mean(self, quantity: Quantity) -> float:
         """Return the mean, or ratio of means; NaN when the denominator's mean is 0."""
         numerator = self._column_mean(quantity.numerator)
@@ -110,14 +126,3 @@ class Moments:
     def _products(self) -> FloatArray:
         """Sums of products of deviations."""
         return self.covariances * max(0, self.count - 1)
-
-
-def skewness(values: FloatArray) -> float:
-    """Compute the skewness of values, 0 where all are equal.
-
-    >>> round(skewness(np.array([1.0, 1.0, 4.0])), 3)
-    0.707
-    """
-    deviations = values - values.mean()
-    spread = float(deviations.std())
-    return float((deviations**3).mean()) / spread**3 if spread else 0.0

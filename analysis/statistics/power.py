@@ -38,6 +38,7 @@ class Decision:
     alpha: float
     errors: Errors
     least: int  # listeners that every arm needs before anything is decided
+    confirms: bool  # whether the next analysis must say the same
 
     def power(self, effect: float, listeners: float, analyses: int) -> float:
         """Simulate the chance that a relative effect is shipped at any interim analysis.
@@ -63,7 +64,10 @@ class Decision:
         ]
         reached = (self._noise(analyses) + true >= np.array(limits)).all(axis=2)
         is_ready = self.weights.min() * so_far >= self.least
-        return float((reached & is_ready).any(axis=1).mean())
+        reached &= is_ready
+        if self.confirms and analyses > 1:
+            reached = reached[:, 1:] & reached[:, :-1]
+        return float(reached.any(axis=1).mean())
 
     def needed(self, effect: float, power: float, analyses: int) -> float:
         """Search for the listeners in all arms with which an effect is shipped with a chance.

@@ -31,6 +31,8 @@ from recsys.storage import Workspace, open_workspace
 from recsys.store.reader import open_store
 
 CURRENT = "current"
+VERSIONS = "versions"
+VERSIONS_LOCK = ".versions.lock"
 
 
 def export_run(
@@ -107,17 +109,17 @@ def publish_version(
         The address of the version, as `export_run` has it.
     """
     out = open_workspace(out_address)
-    versions = out.sub("versions")
+    versions = out.sub(VERSIONS)
     version = versions.sub(name)
     versions.folder.mkdir(parents=True, exist_ok=True)
     # One process of a machine publishes at a time.
-    with exclusive(out.folder / ".versions.lock"):
+    with exclusive(out.folder / VERSIONS_LOCK):
         if not version.download_all():
             remove_leftovers(versions.folder)
             with atomic_directory(version.folder) as folder:
                 write(folder)
             version.upload_all()
-        target = f"versions/{name}"
+        target = f"{VERSIONS}/{name}"
         if not out.is_remote:
             atomic_symlink(out.folder / CURRENT, target)
             return f"{out}/{CURRENT}"

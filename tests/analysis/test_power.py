@@ -77,6 +77,7 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
     """Against the rules of the verdict at the end of four days, on listeners drawn anew."""
     lift, days = 0.1, 4
     config = AbConfig(
+        confirm=False,
         primary=("time",),
         guardrails=(Guardrail(metric="sessions", margin_pct=10),),
         secondary=(),
@@ -95,6 +96,8 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
     if rule == "fixed-horizon":
         horizon = FixedHorizon(listeners=planned.listeners // arms * arms)
         config = config.model_copy(update={"fixed_horizon": horizon})
+    else:
+        config = config.model_copy(update={"expected_listeners": planned.listeners})
     shipped = 0
     for _ in range(RUNS):
         drawn = {
@@ -123,8 +126,10 @@ def analyse(
             by_arm[arm] = Moments.of({"numerator": now, "denominator": np.ones(count)})
     counts = {arm: row.count for arm, row in moments["time"].items()}
     total = sum(counts.values())
-    planned = config.fixed_horizon.listeners if config.fixed_horizon else 1
-    analysis = InterimAnalysis(config, total / planned)
+    planned = config.expected_listeners or 1
+    if config.fixed_horizon:
+        planned = config.fixed_horizon.listeners
+    analysis = InterimAnalysis(config, total / planned, len(counts))
     evidence = Evidence(
         listeners=counts,
         lines=LineCounts(total, total),

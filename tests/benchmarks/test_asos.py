@@ -38,13 +38,19 @@ def test_a_call_counts_from_its_day_on_and_when_a_later_analysis_says_the_same(
 ) -> None:
     barely, fades, grows = asos.read_streams(file)
     naive = asos.RULES["a single test at every analysis"]
-    assert fades.call(naive) == 0.1
-    assert barely.call(naive) == 1
-    assert barely.call(replace(naive, confirmed=True)) == np.inf
-    assert fades.call(replace(naive, confirmed=True)) == 0.2
-    assert fades.call(replace(naive, min_days=7)) == np.inf
-    assert 0.7 < grows.call(asos.RULES["always valid, unconfirmed"]) < 1
+    confirmed = replace(naive, confirmed=True)
+    assert naive.call(fades) == 0.1
+    assert naive.call(barely) == 1
+    assert confirmed.call(barely) == np.inf
+    assert confirmed.call(fades) == 0.2
+    assert replace(naive, min_days=7).call(fades) == np.inf
+    at_once = asos.RULES["the default, at once"]
+    assert 0.7 < at_once.call(grows) < 1
+    jumped = replace(grows, jumps=np.ones(LOOKS, bool))
+    assert at_once.call(jumped) == np.inf
     asos.main(file)
     rows = capsys.readouterr().out
-    assert "3 streams of 3 experiments; 2 significant at their last analysis, 1" in rows
+    assert (
+        "data as it is: 3 streams of 3 experiments, 0 jumps; 2 significant at" in rows
+    )
     assert "100.0 (100-100)" in rows

@@ -67,7 +67,7 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     tmp_path: Path,
 ) -> None:
     config = AbConfig(
-        min_listeners=20, min_days=1, confirm=False, smallest_experiment=150
+        min_listeners=20, min_days=1, confirm=False, expected_listeners=150
     )
     log = serve(tmp_path / "liked", 0.3)
     report = build_report([log], "MIX", config)
@@ -93,7 +93,7 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
         min_listeners=20,
         min_days=1,
         confirm=False,
-        smallest_experiment=150,
+        expected_listeners=150,
         alpha=0.001,
     )
     unliked = build_report([serve(tmp_path / "unliked", 0.0)], "MIX", strict)

@@ -1,7 +1,8 @@
 """Listeners ask while workers, the service and Redis are killed: nothing acknowledged is lost.
 
 One of each is killed, unless `SOAK_S` and `SOAK_KILLS` ask for a soak: `tox -e soak` has ten
-minutes and 100 kills at random, in which memory and descriptors stay flat.
+minutes and 100 kills at random, in which memory and descriptors stay flat. Meanwhile the log is
+ingested with its open segments.
 """
 
 import os
@@ -61,7 +62,8 @@ def assert_flat(samples: Sequence[Sample]) -> None:
 def test_kills_lose_nothing_that_was_acknowledged(
     published: Published, tmp_path: Path, own_redis: RedisServer
 ) -> None:
-    log, chance = tmp_path / "log", np.random.default_rng(1)
+    log, store = tmp_path / "log", tmp_path / "store"
+    chance = np.random.default_rng(1)
     served = Served(published, log, processes=2, redis_url=own_redis.url)
     samples: list[Sample] = []
     try:
@@ -70,6 +72,7 @@ def test_kills_lose_nothing_that_was_acknowledged(
             for victim in [*KINDS, *chance.choice(KINDS, KILLS, p=[0.5, 0.25, 0.25])]:
                 load.wait_for(200)
                 kill(victim, served, own_redis)
+                ingest([log], store)
                 pause_ends = time.monotonic() + SECONDS / max(KILLS, 1)
                 while time.monotonic() < pause_ends:
                     samples += sample(served)
@@ -80,7 +83,7 @@ def test_kills_lose_nothing_that_was_acknowledged(
     finally:
         served.kill()
     assert_all_logged(load, log)
-    report = ingest([log], tmp_path / "store")
+    report = ingest([log], store)
     assert report.store.manifest.events == len(load.answers) + asked
     assert Counter(load.answers).most_common(1)[0][1] == 1
     if SECONDS:

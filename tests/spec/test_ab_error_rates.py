@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.ab.config import AbConfig, FixedHorizon
+from analysis.ab.config import AbConfig, FixedHorizon, expect
 from analysis.ab.interim import InterimAnalysis
 from analysis.statistics.effects import Estimate, compare
 from looplib.arrays import BoolArray, FloatArray
@@ -18,8 +18,12 @@ from looplib.randomness import make_generator
 
 EXPERIMENTS, DAYS, DAILY = 2000, 90, 50
 CONFIG = AbConfig()
-PLANNED = AbConfig(fixed_horizon=FixedHorizon(listeners=1))
-FIRST = CONFIG.min_listeners // DAILY  # days before which nothing is decided
+RULES = {
+    "any time": expect(CONFIG, CONFIG.min_days * 2 * DAILY),
+    "any size": CONFIG,
+    "fixed horizon": AbConfig(fixed_horizon=FixedHorizon(listeners=1)),
+}
+FIRST = CONFIG.min_days - 1  # days before which nothing is decided
 
 
 @cache
@@ -61,9 +65,13 @@ def better(errors: FloatArray, limits: FloatArray) -> BoolArray:
 def limits_of(config: AbConfig, days: int, arms: int) -> FloatArray:
     """Compute the bounds that effects must reach at each day of so many, shape (days, 1, arms)."""
     levels = config.alpha / np.arange(arms, 0, -1)
+    daily = (arms + 1) * DAILY
+    planned = config.expected_listeners or days * daily
     found = [
         [
-            InterimAnalysis(config, day / days).errors(level, 2 * DAILY * day)
+            InterimAnalysis(config, day * daily / planned, arms + 1).errors(
+                level, 2 * DAILY * day
+            )
             for level in levels
         ]
         for day in range(1, days + 1)
@@ -71,7 +79,7 @@ def limits_of(config: AbConfig, days: int, arms: int) -> FloatArray:
     return np.array(found)[:, np.newaxis]
 
 
-@pytest.mark.parametrize("config", [CONFIG, PLANNED], ids=["any time", "horizon"])
+@pytest.mark.parametrize("config", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("arms", [1, 4])
 @pytest.mark.parametrize("days", [30, 90])
 def test_without_an_effect_a_look_a_day_ships_in_about_one_of_forty_at_most(
@@ -85,7 +93,7 @@ def test_without_an_effect_a_look_a_day_ships_in_about_one_of_forty_at_most(
     assert peeking.any(axis=0).mean() > 0.07  # what the rules are for
 
 
-@pytest.mark.parametrize("config", [CONFIG, PLANNED], ids=["any time", "horizon"])
+@pytest.mark.parametrize("config", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("days", [30, 90])
 def test_a_guardrail_that_worsens_by_its_margin_is_kept_in_one_of_twenty_at_most(
     days: int, config: AbConfig

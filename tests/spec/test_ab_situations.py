@@ -14,6 +14,7 @@ from analysis.page import numbers
 from listening_loop.api.experiments import AbReport
 
 METRICS = ("minutes", "visits")
+LAST_OF_T1 = "arm == 'T1' and time == '2026-01-14'"
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -88,23 +89,38 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
         (table(days=3, C=30, T1=33), {"min_days": 3}, "ship", "10.0 % higher"),
         # a call of one day
         (
-            spoil(table(C=30, T1=30), "arm == 'T1' and time == '2026-01-14'", mean=33),
+            spoil(table(C=30, T1=30.3), LAST_OF_T1, mean=30.58),
             {},
             "wait",
-            "Wait for T1: +10.0 %. The gain is certain for the first day, and counts when",
+            "Wait for T1: +1.9 %. The gain is certain for the first day, and counts when",
         ),
         (
-            spoil(table(C=30, T1=30), "arm == 'T1' and time == '2026-01-14'", mean=27),
+            spoil(table(C=30, T1=29.7), LAST_OF_T1, mean=29.42),
             {},
             "wait",
             "The loss is certain for the first day",
         ),
         (
-            spoil(table(C=30, T1=30), "arm == 'T1' and time == '2026-01-14'", mean=33),
+            spoil(table(C=30, T1=30.3), LAST_OF_T1, mean=30.58),
             {"confirm": False},
             "ship",
-            "10.0 % higher",
+            "1.9 % higher",
         ),
+        # a jump, the day after it, and a steady effect of any size
+        (
+            spoil(table(C=30, T1=30), LAST_OF_T1, mean=33),
+            {"confirm": False},
+            "do not trust",
+            "The effect of T1 on 'Minutes' is further from that of the row before than new "
+            "listeners explain; check both rows",
+        ),
+        (
+            spoil(table(C=30, T1=30), "arm == 'T1' and time >= '2026-01-13'", mean=33),
+            {},
+            "wait",
+            "counts when it still is",
+        ),
+        (table(daily=9000, C=30, T1=60), {}, "ship", "100 % higher"),
         (table(daily=10, C=30, T1=33), {}, "wait", "C has 140 listeners, and 200 are"),
         # negative means
         (

@@ -244,17 +244,3 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
     assert warning == (
         "'99th percentile of latency' is not compared for T1: no request was answered by itself."
     )
-
-
-def test_unequal_arms_of_few_listeners_are_doubted_where_few_have_most() -> None:
-    def noted(control: int, skewness: float) -> bool:
-        listeners = {"C": control, "T1": 1000}
-        case = evidence(
-            effect(), listeners=listeners, skewness={"mean_time_per_session": skewness}
-        )
-        report = conclude(case, InterimAnalysis(CONFIG), "ALS", None, ())
-        return any("skewness" in warning for warning in words.warnings(report))
-
-    assert noted(9000, 2.0)  # 355 * 4 > 1,000
-    assert not noted(9000, 1.5)
-    assert not noted(1100, 2.0)

@@ -5,10 +5,11 @@
 -- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, is_date BOOLEAN)
 -- Columns:
 --   metric, arm
---   segment             '', the whole experiment
---   count, listeners    BIGINT, the listeners
---   means, covariances  DOUBLE[], of numerator and denominator, and the upper triangle; of a mean the latter are 1, 0 and 0
---   latest, earlier     DOUBLE[], count, mean and variance at that time and at the one before; the latter NULL where there is none
+--   latest              STRUCT[], at that time and, where there is one, at the time before:
+--     arm; segment        '', the whole experiment
+--     count, listeners    BIGINT, the listeners
+--     means, covariances  DOUBLE[], of numerator and denominator, and the upper triangle; of a mean the latter are 1, 0 and 0
+--   first_listeners     BIGINT, of all arms, in the first $min_days days; 0 where times are no dates
 --   first_ms, last_ms   BIGINT, the first time and the last since the epoch; 0 where they are no dates
 --   left_out            BIGINT, later times
 WITH sizes AS (
@@ -21,6 +22,11 @@ totals AS (
     FROM sizes
     GROUP BY moment
 ),
+beginning AS (
+    SELECT CAST(coalesce(max(listeners), 0) AS BIGINT) AS listeners
+    FROM totals
+    WHERE moment < (SELECT if(bool_and(is_date), floor(min(moment)) + $min_days, 0) FROM timed)
+),
 ending AS (
     SELECT coalesce(min(moment), 'infinity') AS moment
     FROM totals
@@ -29,13 +35,19 @@ ending AS (
 )
 SELECT
     metric, arm,
-    '' AS segment,
-    CAST(arg_max(count, moment) AS BIGINT) AS count,
-    CAST(max(count) AS BIGINT) AS listeners,
-    arg_max([mean, coalesce(denominator_mean, 1)], moment) AS means,
-    arg_max([variance, coalesce(covariance, 0), coalesce(denominator_variance, 0)], moment) AS covariances,
-    arg_max([count, mean, variance], moment) AS latest,
-    arg_max([count, mean, variance], moment, 2)[2] AS earlier,
+    arg_max(
+        {
+            'arm': arm,
+            'segment': '',
+            'count': CAST(count AS BIGINT),
+            'listeners': CAST(count AS BIGINT),
+            'means': [mean, coalesce(denominator_mean, 1)],
+            'covariances': [variance, coalesce(covariance, 0), coalesce(denominator_variance, 0)]
+        },
+        moment,
+        2
+    ) AS latest,
+    (SELECT listeners FROM beginning) AS first_listeners,
     CAST(if(bool_and(is_date), min(moment) * 86400000, 0) AS BIGINT) AS first_ms,
     CAST(if(bool_and(is_date), max(moment) * 86400000, 0) AS BIGINT) AS last_ms,
     (SELECT count(*) FROM totals, ending WHERE totals.moment > ending.moment) AS left_out

@@ -1,9 +1,11 @@
 """Solve one side of an ALS fit in compiled loops; importing this takes half a second.
 
 In: interactions and the other side's factors. Out: the side's factors, written in place. Read
-`solve` first, then `solve_rows`. The vectors that a row's interactions need are copied into one
-buffer, and every step runs on that, with the loops of `vectors`. A row's operations have one order,
-whatever rows stand beside it, so that no number of threads or blocks changes a bit.
+`solve` first, then `solve_rows`. Conjugate gradients do not see a rotation: on the axes of the Gram
+matrix its product with a vector is one number for each factor. The vectors that a row's
+interactions need are copied into one buffer, and every step runs on that, with the loops of
+`vectors`. A row's operations have one order, whatever rows stand beside it, so that no number of
+threads or blocks changes a bit.
 """
 
 from collections.abc import Sequence
@@ -21,9 +23,9 @@ from recsys.models.kernels.vectors import (
     aligned,
     copy,
     multiply,
+    multiply_rows,
 )
 
-_CHUNK = 32  # vectors that are copied and then used while they are in the fastest cache
 _AHEAD = 16  # a vector is asked for this many vectors before it is copied; memory takes that long
 _SOLVED = np.float32(1e-20)  # squared residual at which conjugate gradients end
 BLAS = ThreadpoolController()
@@ -58,20 +60,30 @@ def solve(
     """
     factors = rows.shape[1]
     width = -(-factors // LANES) * LANES
-    padded = aligned(sum(map(len, across)), width)
-    gram = aligned(width, width)
-    copied = padded[:, :factors]
-    np.concatenate(across, out=copied)
-    np.fill_diagonal(gram, 1)  # what pads a solution is zero
+    rotated = aligned(sum(map(len, across)), width)
+    np.concatenate(across, out=rotated[:, :factors])
+    axes = aligned(2 * width, width)
+    to_axes, from_axes = axes[:width], axes[width:]
     # With threads of its own, BLAS would add in another order.
     with BLAS.limit(limits=1, user_api="blas"):
-        gram[:factors, :factors] = weights[1] * (copied.T @ copied)
+        gram = weights[1] * (rotated.T @ rotated)
+        if not np.isfinite(gram).all():
+            rows[:] = np.nan
+            return
+        eigenvalues, to_axes[:] = np.linalg.eigh(gram)
+    from_axes[:] = to_axes.T
+
+    def rotate_part(first: int, last: int) -> None:
+        part = rotated[first:last]
+        rotate(part, to_axes, part)
 
     def solve_part(first: int, last: int) -> None:
+        part = aligned(last - first, width)
+        rotate(rows[first:last], to_axes, part)
         solve_rows(
-            rows[first:last],
-            padded,
-            gram,
+            part,
+            rotated,
+            eigenvalues,
             indptr[first : last + 1],
             columns,
             values,
@@ -79,31 +91,49 @@ def solve(
             weights,
             cg_steps,
         )
+        rotate(part, from_axes, rows[first:last])
 
-    # A row costs its interactions, and the products with the Gram matrix.
+    # A row costs its interactions, and its rotations.
     interactions = indptr - indptr[0]
-    work = interactions + np.arange(len(interactions)) * (width // 2)
-    shares = np.linspace(0, work[-1], 4 * threads + 1)
-    edges = np.unique(np.searchsorted(work, shares))
+    work = interactions + np.arange(len(interactions)) * (width // 8)
+    shares = np.linspace(0, 1, 4 * threads + 1)
+    edges = np.unique(np.searchsorted(work, work[-1] * shares)).tolist()
+    across_edges = (len(rotated) * shares).astype(np.int64).tolist()
     with compiling(solve_rows):
         solve_part(0, 0)
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(solve_part, edges[:-1].tolist(), edges[1:].tolist()))
+        list(pool.map(rotate_part, across_edges[:-1], across_edges[1:]))
+        list(pool.map(solve_part, edges[:-1], edges[1:]))
 
 
 @compiled
-def _weigh(
-    values: Float32Array,
-    weights: Weights,
-    left: Float32Array,
-    right: Float32Array,
-) -> None:
+def rotate(rows: Float32Array, axes: Float32Array, out: Float32Array) -> None:
+    """Write the product of each row with a square matrix."""
+    width = len(axes)
+    tile = aligned(TOGETHER, width)
+    products = aligned(TOGETHER, width)
+    for first in range(0, len(rows), TOGETHER):
+        count = min(TOGETHER, len(rows) - first)
+        for n in range(count):
+            for k in range(rows.shape[1]):
+                tile[n, k] = rows[first + n, k]
+        for column in range(0, width, LANES):
+            multiply_rows(tile, axes, column, products)
+        for n in range(count):
+            for k in range(out.shape[1]):
+                out[first + n, k] = products[n, k]
+
+
+@compiled
+def _weigh(values: Float32Array, weights: Weights, pairs: Float32Array) -> None:
     """Write the weights of a row's interactions, and the zeros that fill the last step.
 
     What an interaction adds to the left side of the row's equations is left_j y_j y_jᵀ, where left
     is c_ui - w; to the right side right_j y_j, where right is c_ui if it was heard, else 0.
     """
     alpha, unobserved, added = weights
+    left = pairs[0]
+    right = pairs[1]
     count = values.size
     for j in range(count):
         value = values[j]
@@ -118,57 +148,48 @@ def _weigh(
 def _gather(
     across: Float32Array,
     columns: Int32Array,
-    at: int,
-    vectors: Float32Array,
     first: int,
     last: int,
+    vectors: Float32Array,
 ) -> None:
-    """Copy the vectors of a row's interactions, from `first` to `last`.
-
-    The row's first one is at `at`.
-    """
+    """Copy the vectors of a row's interactions, and zeros that fill the last step."""
     end = columns.size - 1
-    for j in range(first, last):
-        ahead = min(at + j + _AHEAD, end)
-        copy(across, columns[at + j], columns[ahead], vectors, j)
+    count = last - first
+    for j in range(count):
+        ahead = min(first + j + _AHEAD, end)
+        copy(across, columns[first + j], columns[ahead], vectors, j)
+    vectors[count : count + TOGETHER - 1] = 0
 
 
 @compiled
-def _add_pairs(
+def _multiply(
     vectors: Float32Array,
-    left: Float32Array,
-    right: Float32Array,
-    products: Float32Array,
-    first: int,
-    last: int,
+    pairs: Float32Array,
+    count: int,
+    diagonal: Float32Array,
     direction: Float32Array,
     out: Float32Array,
     add: bool,
 ) -> np.float32:
-    """Return Σ_j left_j p_j², where p_j = y_j · direction.
+    """Multiply the left side of a row's equations with a direction, and add the right side.
 
-    If `add`, add Σ_j (right_j + left_j p_j) y_j to `out`, by way of `products`.
+    The left side is diag(diagonal) + Σ_j left_j y_j y_jᵀ. The last step needs no residual: unless
+    `add`, `out` lacks the sums.
+
+    Returns:
+        The product of the direction with that of the left side.
     """
-    total = np.float32(0)
-    for j in range(first, last, TOGETHER):
+    left = pairs[0]
+    right = pairs[1]
+    products = pairs[2]
+    for k in range(direction.size):
+        out[k] = diagonal[k] * direction[k]
+    total = _dot(direction, out)
+    for j in range(0, count, TOGETHER):
         total += multiply(vectors, j, direction, left, right, products)
         if add:
             add_multiples(vectors, j, products, out)
     return total
-
-
-@compiled
-def _multiply_gram(
-    gram: Float32Array,
-    diagonal: float,
-    direction: Float32Array,
-    out: Float32Array,
-) -> None:
-    """Write (gram + diagonal I) direction; the matrix is symmetric."""
-    for k in range(direction.size):
-        out[k] = diagonal * direction[k]
-    for j in range(0, direction.size, TOGETHER):
-        add_multiples(gram, j, direction, out)
 
 
 @compiled
@@ -183,7 +204,7 @@ def _dot(left: Float32Array, right: Float32Array) -> np.float32:
 def solve_rows(
     rows: Float32Array,
     across: Float32Array,
-    gram: Float32Array,
+    eigenvalues: Float32Array,
     indptr: IntArray,
     columns: Int32Array,
     values: Float32Array,
@@ -192,58 +213,34 @@ def solve_rows(
     steps: int,
 ) -> None:
     """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
-    factors = rows.shape[1]
-    width = len(gram)
+    width = rows.shape[1]
     longest = np.max(np.append(np.diff(indptr), 0)) + TOGETHER - 1
     vectors = aligned(longest, width)
-    weighed = aligned(4, longest)
-    left = weighed[0]
-    right = weighed[1]
-    products = weighed[2]
-    nothing = weighed[3]
+    pairs = aligned(3, longest)
     state = aligned(4, width)
-    solution = state[0]
-    residual = state[1]
-    direction = state[2]
-    image = state[3]
+    diagonal, residual, direction, image = state[0], state[1], state[2], state[3]
     for row in range(len(rows)):
-        at = indptr[row]
-        count = indptr[row + 1] - at
-        diagonal = regularization[row]
+        solution = rows[row]
+        first = indptr[row]
+        last = indptr[row + 1]
+        count = last - first
         if not count:
-            rows[row] = 0
+            solution[:] = 0
             continue
-        for k in range(factors):
-            solution[k] = rows[row, k]
+        for k in range(width):
+            diagonal[k] = eigenvalues[k] + regularization[row]
             direction[k] = -solution[k]
-        _multiply_gram(gram, diagonal, direction, residual)
-        _weigh(values[at : at + count], weights, left, right)
-        vectors[count : count + TOGETHER - 1] = 0
-        for first in range(0, count, _CHUNK):
-            last = min(first + _CHUNK, count)
-            _gather(across, columns, at, vectors, first, last)
-            _add_pairs(
-                vectors, left, right, products, first, last, direction, residual, True
-            )
+        _weigh(values[first:last], weights, pairs)
+        _gather(across, columns, first, last, vectors)
+        _multiply(vectors, pairs, count, diagonal, direction, residual, True)
+        pairs[1, :count] = 0  # steps have no right side
         direction[:] = residual
         norm = _dot(residual, residual)
         for step in range(steps):
             if norm < _SOLVED:
                 break
-            _multiply_gram(gram, diagonal, direction, image)
-            curvature = _dot(direction, image)
-            is_last = step + 1 == steps  # it needs no new residual
-            # the right side has no part in it
-            curvature += _add_pairs(
-                vectors,
-                left,
-                nothing,
-                products,
-                0,
-                count,
-                direction,
-                image,
-                not is_last,
+            curvature = _multiply(
+                vectors, pairs, count, diagonal, direction, image, step + 1 < steps
             )
             length = norm / curvature
             before = norm
@@ -254,5 +251,3 @@ def solve_rows(
             ratio = norm / before
             for k in range(width):
                 direction[k] = residual[k] + ratio * direction[k]
-        for k in range(factors):
-            rows[row, k] = solution[k]

@@ -107,11 +107,10 @@ def _multiply_add(
 
 
 @contextmanager
-def _steps(builder, end):
-    """Loop over the positions from 0 to `end`, `LANES` at a time."""
+def _steps(builder, end, step=LANES):
+    """Loop over the positions from 0 to `end`, `step` at a time."""
     number = end.type
-    step = number(LANES)
-    with cgutils.for_range_slice(builder, number(0), end, step, number) as loop:
+    with cgutils.for_range_slice(builder, number(0), end, number(step), number) as loop:
         yield loop[0]
 
 
@@ -248,3 +247,39 @@ def add_multiples(
         return context.get_dummy_value()
 
     return numba.types.void(vectors, _INDEX, weights, out), generate
+
+
+@intrinsic
+def multiply_rows(
+    _context,
+    rows,
+    matrix,
+    _column,
+    out,
+):
+    """Write columns of the product of eight rows with a matrix: `LANES` from the one given."""
+
+    def generate(
+        context,
+        builder,
+        signature,
+        values,
+    ):
+        pointer, shape = _open_arrays(context, builder, signature, values)
+        column = values[2]
+        rows = [column.type(n) for n in range(TOGETHER)]
+        totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in rows]
+        with _steps(builder, shape(1)[0], 1) as k:
+            address = pointer(_FLOATS, 1, k, column)
+            for row, total in zip(rows, totals, strict=True):
+                factor = builder.load(pointer(_FLOAT, 0, row, k))
+                before = builder.load(total)
+                spread = _spread(builder, factor)
+                after = _multiply_add(builder, address, spread, before)
+                builder.store(after, total)
+        for row, total in zip(rows, totals, strict=True):
+            address = pointer(_FLOATS, 3, row, column)
+            builder.store(builder.load(total), address, align=4)
+        return context.get_dummy_value()
+
+    return numba.types.void(rows, matrix, _INDEX, out), generate

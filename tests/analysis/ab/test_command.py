@@ -93,7 +93,7 @@ def test_the_command_writes_the_report_and_prints_the_table(
         "power=0.9",
         "min_listeners=20",
         "min_days=1",
-        "smallest_experiment=60",
+        "expected_listeners=60",
         "guardrails=[]",
     )
     argv = [

@@ -24,7 +24,7 @@ CONFIG = AbConfig(
     min_listeners=20,
     min_days=1,
     confirm=False,
-    smallest_experiment=60,
+    expected_listeners=60,
     guardrails=(Guardrail(metric="time", margin_pct=10),),
 )
 

@@ -61,7 +61,7 @@ def aggregates(listeners: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def flat(report: Report) -> dict[str, object]:
-    """What a report says, value by value, but for its source and times."""
+    """What a report says, value by value, but for its source and the times of aggregates."""
     found = {}
 
     def walk(name: str, value: object) -> None:
@@ -73,8 +73,7 @@ def flat(report: Report) -> dict[str, object]:
         else:
             found[name] = value
         for key, child in children:
-            # aggregates know times, and no skewness
-            if key not in ("sources", "experiment", "span_ms", "skewness"):
+            if key not in ("sources", "experiment", "span_ms"):
                 walk(f"{name}.{key}", child)
 
     walk("", json.loads(orjson.dumps(report)))

@@ -9,7 +9,7 @@ from scipy import special
 from analysis.ab.config import AbConfig
 from analysis.ab.interim import InterimAnalysis
 from analysis.statistics import always_valid
-from analysis.statistics.always_valid import p_value_at, widening
+from analysis.statistics.always_valid import ANY_SIZE, p_value_at, widening
 from analysis.statistics.effects import Estimate, compare
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
@@ -35,7 +35,7 @@ def count_ever_significant(
 
 def margins_of(counts: FloatArray) -> FloatArray:
     return np.array(
-        [widening(2 * count, 2 * float(counts[-1]), 0.05, 0.05) for count in counts]
+        [widening(2 * count, (2 * float(counts[-1]),), 0.05, 0.05) for count in counts]
     )
 
 
@@ -76,13 +76,9 @@ def test_daily_looks_at_the_same_listeners_are_allowed_too() -> None:
     assert found <= 0.05 * EXPERIMENTS
 
 
-def test_one_unit_alone_is_the_published_boundary(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(always_valid, "_SCALES", np.array([1.0]))
-    monkeypatch.setattr(always_valid, "_WEIGHTS", np.array([1.0]))
+def test_one_unit_alone_is_the_published_boundary() -> None:
     at = {
-        listeners: widening(listeners, 10_000, 0.05, 0.05)
+        listeners: widening(listeners, (10_000,), 0.05, 0.05)
         for listeners in (100, 9_000, 10_000, 11_000, 10**6)
     }
     assert min(at, key=lambda listeners: at[listeners]) == 10_000
@@ -96,23 +92,23 @@ def test_one_unit_alone_is_the_published_boundary(
 
 
 def test_the_mixture_is_narrow_from_small_experiments_to_large_ones() -> None:
-    widths = [widening(n, 2000, 0.05, 0.05) for n in (2e3, 2e4, 2e5, 2e6, 2e7)]
+    widths = [widening(n, ANY_SIZE, 0.05, 0.05) for n in (2e3, 2e4, 2e5, 2e6, 2e7)]
     assert max(widths) < 3.7
-    assert widening(0, 2000, 0.05, 0.05) == math.inf
+    assert widening(0, ANY_SIZE, 0.05, 0.05) == math.inf
     # without an effect its expectation is 1 at any time
     z = np.linspace(-5000, 5000, 100_001)
     for n in (50, 5e4, 3e7):
-        times = always_valid._times(n, 2000, 0.05)[:, np.newaxis]
+        times = always_valid._times(n, ANY_SIZE, 0.05)[:, np.newaxis]
         units = np.exp(z**2 / 2 * times / (1 + times) - z**2 / 2) / np.sqrt(1 + times)
-        density = always_valid._WEIGHTS @ units / math.sqrt(2 * math.pi)
+        density = units.mean(axis=0) / math.sqrt(2 * math.pi)
         assert np.trapezoid(density, z) == pytest.approx(1, rel=1e-6)
 
 
 def test_the_interval_is_the_effect_and_a_widened_error() -> None:
-    look = InterimAnalysis(AbConfig(smallest_experiment=1000))
-    effect = compare(Estimate(4.0, 1.0, 400_000), Estimate(5.0, 3.0, 600_000))
+    look = InterimAnalysis(AbConfig())
+    effect = compare(Estimate(4.0, 3.0, 400_000), Estimate(5.0, 1.0, 600_000))
     interval = look.widen(effect).absolute
-    margin = math.sqrt(1 / 400_000 + 3 / 600_000) * look.errors(0.05, 1_000_000)
+    margin = math.sqrt(3 / 400_000 + 1 / 600_000) * look.errors(0.05, 1_000_000)
     assert (interval.lower, interval.upper) == pytest.approx(
         (1 - margin, 1 + margin), rel=1e-5
     )
@@ -122,13 +118,40 @@ def test_the_interval_is_the_effect_and_a_widened_error() -> None:
 def test_the_p_value_is_the_level_at_which_the_interval_touches_zero(
     level: float,
 ) -> None:
-    errors = widening(1_000, 2_000, level, 0.05)
-    assert p_value_at(errors, 1_000, 2_000, 0.05) == pytest.approx(level, rel=1e-9)
-    assert p_value_at(0.0, 1_000, 2_000, 0.05) == 1
+    errors = widening(1_000, ANY_SIZE, level, 0.05)
+    assert p_value_at(errors, 1_000, ANY_SIZE, 0.05) == pytest.approx(level, rel=1e-9)
+    assert p_value_at(0.0, 1_000, ANY_SIZE, 0.05) == 1
+
+
+@pytest.mark.parametrize("progress", [0.25, 0.9, 1.0, 1.2, 9])
+def test_the_default_rule_keeps_its_level_by_two_tests_that_share_it(
+    progress: float,
+) -> None:
+    config = AbConfig(expected_listeners=8000)
+    look = InterimAnalysis(config, progress)
+    listeners = 8000 * progress
+    alone = widening(listeners, (8000,), 0.75 * 0.05, 0.05)
+    errors = look.errors(0.05, listeners)
+    if progress > 1:
+        assert errors == alone
+    else:
+        assert errors <= alone
+    effect = compare(Estimate(0.0, 1.0, 10**9), Estimate(errors, 1e9, 10**9))
+    assert look.widen(effect, listeners).p_value == pytest.approx(0.05, rel=1e-3)
+
+
+def test_a_smaller_arm_has_at_least_the_variance_of_both() -> None:
+    look = InterimAnalysis(AbConfig())
+    lucky = compare(Estimate(5.0, 90.0, 9000), Estimate(4.0, 10.0, 1000))
+    alike = compare(Estimate(5.0, 82.0, 9000), Estimate(4.0, 82.0, 1000))
+    intervals = [look.widen(effect).absolute for effect in (lucky, alike)]
+    assert intervals[0].lower == pytest.approx(intervals[1].lower, rel=1e-3)
+    assert lucky.caution > 2
+    assert alike.caution == pytest.approx(1, abs=1e-12)
 
 
 def test_without_an_error_there_is_no_sequence() -> None:
-    look = InterimAnalysis(AbConfig(smallest_experiment=10))
+    look = InterimAnalysis(AbConfig())
     none, sure = (
         compare(Estimate(1.0, 0.0, 10), Estimate(2.0, 0.0, count)) for count in (1, 10)
     )

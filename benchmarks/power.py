@@ -1,0 +1,151 @@
+"""How often the verdict's rules err and find, by simulated experiments with an analysis a day.
+
+    python -m benchmarks.power
+
+A call counts as in a report: after `min_days`, by Holm over the arms, and a day later still. Beside
+each share is its standard error.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from math import ceil
+
+import numpy as np
+import typer
+
+from analysis.ab.config import AbConfig, FixedHorizon, expect
+from analysis.ab.interim import InterimAnalysis
+from analysis.ab.metrics import METRICS
+from analysis.power import PastLog, plan
+from benchmarks.harness import show
+from looplib.arrays import BoolArray, FloatArray
+from looplib.randomness import make_generator
+
+EXPERIMENTS = 1000
+DAILY = 100  # listeners of all arms
+DEFAULT = AbConfig(guardrails=(), secondary=())
+LIFT = 0.1
+WEEKS4 = 28  # days in which the planned listeners come
+
+
+def simulate(
+    days: int,
+    shares: Sequence[float] = (0.5, 0.5),
+    *,
+    sigma: float = 1.0,
+    daily: int = DAILY,
+    lift: float = 0.0,
+) -> FloatArray:
+    """Compare a ratio of lognormal values to sessions of every arm with the control's each day.
+
+    Returns:
+        Effects in standard errors, shape (days, experiments, arms less the control).
+    """
+    generator = make_generator(3, "power", days, len(shares))
+    sums = np.zeros((5, EXPERIMENTS, len(shares)))
+    counts = np.round(daily * np.array(shares)).astype(int)
+    errors = []
+    for day in range(1, days + 1):
+        for arm, count in enumerate(counts):
+            values, sessions = draw(generator, (EXPERIMENTS, count), sigma)
+            values *= 1 + lift * (arm == 1)
+            pairs = (values * values, values * sessions, sessions * sessions)
+            for total, part in zip(sums, (values, sessions, *pairs), strict=True):
+                total[:, arm] += part.sum(axis=1)
+        total = counts * day
+        value, session, squares, products, session_squares = sums / total
+        ratio = value / session
+        variances = squares - 2 * ratio * products + ratio**2 * session_squares
+        variances /= session**2
+        weighted = variances * total
+        common = weighted[:, :1] + weighted
+        common *= (1 / total[0] + 1 / total) / (total[0] + total)
+        variances /= total
+        error = np.sqrt(np.maximum(variances + variances[:, :1], common))
+        errors.append(((ratio - ratio[:, :1]) / error)[:, 1:])
+    return np.array(errors)
+
+
+def draw(
+    generator: np.random.Generator, shape: tuple[int, ...], sigma: float = 1.0
+) -> tuple[FloatArray, FloatArray]:
+    """Draw listeners' values and sessions."""
+    sessions = 1.0 + generator.poisson(1.0, shape).astype(np.float64)
+    return sessions * generator.lognormal(0.0, sigma, shape), sessions
+
+
+def called(
+    errors: FloatArray, config: AbConfig, listeners: float
+) -> tuple[BoolArray, BoolArray]:
+    """Mark the experiments with an arm that is called better, and those with one called worse.
+
+    Args:
+        errors: Of `simulate`.
+        config: Of a report.
+        listeners: Of all arms at the end.
+    """
+    days, _, arms = errors.shape
+    config = expect(config, int(listeners * config.min_days / days))
+    size = config.expected_listeners or listeners
+    levels = config.alpha / np.arange(arms, 0, -1)
+    limits = np.empty((days, 1, arms))
+    for day in range(days):
+        so_far = listeners * (day + 1) / days
+        analysis = InterimAnalysis(config, so_far / size, arms + 1)
+        limits[day] = [
+            analysis.errors(level, 2 * so_far / (arms + 1)) for level in levels.tolist()
+        ]
+    order = np.argsort(-np.abs(errors), axis=-1)
+    ordered = np.take_along_axis(errors, order, -1)
+    passed = np.logical_and.accumulate(np.abs(ordered) >= limits, axis=-1)
+    better, worse = (
+        (passed & (np.sign(ordered) == sign)).any(axis=-1)[config.min_days - 1 :]
+        for sign in (1, -1)
+    )
+    is_final = (
+        config.fixed_horizon is not None
+    )  # the last analysis needs no confirmation
+    return tuple(
+        (calls[1:] & calls[:-1]).any(axis=0) | calls[-1] & is_final
+        for calls in (better, worse)
+    )
+
+
+def percent(hits: BoolArray) -> str:
+    """Format a share with its standard error."""
+    share = hits.mean()
+    return f"{100 * share:.1f} ± {100 * np.sqrt(share * (1 - share) / len(hits)):.1f}"
+
+
+def main() -> None:
+    """Simulate experiments without an effect, and with one at the planned size."""
+    rows = []
+    designs = {"2 arms": (0.5, 0.5), "5 arms": (0.2,) * 5}
+    skewed = {"90 : 10": (0.9, 0.1), "10 : 90": (0.1, 0.9)}
+    for days, (name, weights) in product((30, 90), {**designs, **skewed}.items()):
+        errors = simulate(days, weights, sigma=2.0 if name in skewed else 1.0)
+        for rule, config in (("any time", DEFAULT), ("horizon", planned(days * DAILY))):
+            calls = called(errors, config, days * DAILY)
+            rows.append([f"{name}, {days} days", rule, *map(percent, calls)])
+    show("without an effect, %", ("experiment", "rule", "better", "worse"), rows)
+
+    past = np.array([draw(make_generator(4, "power"), (200_000,))])
+    log = PastLog([METRICS["time_per_session"]], past, np.full(WEEKS4, 300.0))
+    rows = []
+    for config in (DEFAULT, planned(1)):
+        size = plan(log, LIFT, config).listeners
+        errors = simulate(WEEKS4, daily=ceil(size / WEEKS4), lift=LIFT)
+        rule = "horizon" if config.fixed_horizon else "any time"
+        better, _ = called(errors, config, size)
+        rows.append([rule, f"{size:,}", percent(better)])
+    show(f"{100 * LIFT:g} % better", ("rule", "planned listeners", "found, %"), rows)
+
+
+def planned(listeners: int) -> AbConfig:
+    """Configure a fixed horizon."""
+    horizon = FixedHorizon(listeners=listeners)
+    return DEFAULT.model_copy(update={"fixed_horizon": horizon})
+
+
+if __name__ == "__main__":
+    typer.run(main)

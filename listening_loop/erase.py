@@ -1,0 +1,266 @@
+"""`listening-loop erase`: remove a listener from logs, stores, runs, exports and a service.
+
+Stores come first, and get the identities that the logs will have: wherever an erasure is
+interrupted, no ingest counts anything twice, and the same command goes on.
+"""
+
+import gzip
+import os
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import typer
+
+from looplib.cli import importing, make_app
+
+with importing():
+    import numpy as np
+    import orjson
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from analysis.logs.files import LogFile, discover
+    from analysis.logs.lines import BYTE_ORDER_MARK, LineCounts
+    from analysis.logs.sources import NewFiles, select_lines
+    from analysis.store import REJECTS, Source, number_of
+    from listening_loop.client import ServiceClient
+    from listening_loop.errors import LoopError
+    from looplib.checksums import named, unnamed, unseal
+    from looplib.files import (
+        TEMPORARY_PREFIX,
+        atomic_directory,
+        atomic_symlink,
+        atomic_write,
+        exclusive,
+        remove_leftovers,
+    )
+    from recsys.dataset.layout import PIECES
+    from recsys.export.export import CURRENT, VERSIONS, VERSIONS_LOCK
+    from recsys.export.version import MANIFEST, write_manifest
+    from recsys.lock import hold_lock
+    from recsys.search.folder import read_config
+    from recsys.search.scorer import LISTENERS
+    from recsys.search.trials import CHECKPOINTS
+    from recsys.storage import open_workspace
+    from recsys.store.partitions import Partitioner, partition_of
+    from recsys.store.reader import download_files, open_store
+    from recsys.store.writer import commit, locked
+
+PROG = "listening-loop erase"
+REMAINS = (
+    "what remains: tables that were ingested, backups, log lines that are no JSON, reports, and "
+    "what models have learned of all listeners until the next search and export"
+)
+# arrays of an export that count what a listener has in others
+_COUNTED = {
+    "counts": ("heard", "values"),
+    "own_counts": ("own_tracks", "own_values"),
+    "plays_counts": ("plays_tracks", "plays_values"),
+}
+_BY_USER = ("users", "user_factors", "latest", *_COUNTED)
+IsLeft = Callable[[bytes], bool]
+"""Checks whether a line is of another listener."""
+Paths = list[str] | None
+app = make_app("Remove a listener from what is kept, while no ingest or search runs.")
+
+
+@app.command(
+    epilog=f"Example: {PROG} --user 7 --log out/log --store out/store --run out/run "
+    "--export out/export --service http://localhost:5001"
+)
+def main(
+    user: Annotated[str, typer.Option(help="Id of the listener.")],
+    log: Annotated[
+        Paths, typer.Option(help="Log or folder of logs; name all their stores, too.")
+    ] = None,
+    store: Annotated[Paths, typer.Option(help="Session store.")] = None,
+    run: Annotated[Paths, typer.Option(help="Run of a search.")] = None,
+    export: Annotated[Paths, typer.Option(help="Folder of published versions.")] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(help="Its address; BOTIFY_ADMIN_TOKEN has its admin token."),
+    ] = None,
+) -> None:
+    """Erase the listener."""
+    is_left = partial(_is_left, user)
+    logs = discover(log) if log else []
+    for address in store or ():
+        typer.echo(erase_from_store(address, user, logs))
+    for file in logs:
+        typer.echo(f"{file.path}: {erase_from_log(file, is_left)}")
+    for address in run or ():
+        workspace = open_workspace(address)
+        read_config(workspace)  # else it is none
+        with hold_lock(workspace, "search"):
+            workspace.delete(LISTENERS, CHECKPOINTS, PIECES)
+        typer.echo(f"{address}: what single listeners added to scores is deleted")
+    for address in export or ():
+        for line in erase_from_export(Path(address), user):
+            typer.echo(f"{address}: {line}")
+    if service:
+        client = ServiceClient(service, os.environ.get("BOTIFY_ADMIN_TOKEN"))
+        client.ask("DELETE", f"/listeners/{quote(user, safe='')}")
+        typer.echo(f"{service}: the session is deleted")
+    typer.echo(REMAINS)
+
+
+def _is_left(user: str, line: bytes) -> bool:
+    try:
+        document = orjson.loads(line.removeprefix(BYTE_ORDER_MARK))
+    except orjson.JSONDecodeError:
+        return True
+    return not isinstance(document, dict) or str(document.get("user", "")) != user
+
+
+def erase_from_store(address: str, user: str, logs: Sequence[LogFile]) -> str:
+    """Remove a listener's rows and text id, and register the logs as they will be.
+
+    The store's rejected lines and cached datasets are deleted, too.
+
+    Returns:
+        What has changed.
+
+    Raises:
+        LoopError: The store's ids are numbers, and the listener's is none.
+    """
+    is_text = open_store(address).manifest.text_users
+    if not (is_text or user.isdecimal()):
+        raise LoopError(f"{address}: its listeners have numbers, and {user} is none")
+    number = number_of(user) if is_text else int(user)
+    workspace = open_workspace(address)
+    with (
+        locked(workspace) as (lock, store),
+        tempfile.TemporaryDirectory("", TEMPORARY_PREFIX, workspace.folder) as folder,
+    ):
+        scratch, manifest = Path(folder), store.manifest
+        partition = partition_of(np.array([number]), manifest.partitions)
+        parts = [part for part in manifest.parts if part.partition == partition]
+        rows = sum(part.rows for part in parts)
+        partitioner = Partitioner(scratch, manifest.holds, manifest.partitions)
+        left = 0
+        filters = [("user", "!=", number)]
+        for file in download_files(address, parts):
+            table = pq.read_table(file, partitioning=None, filters=filters)
+            partitioner.add(table)
+            left += len(table)
+        read = NewFiles([], scratch, manifest.sources)
+        is_left = partial(_is_left, user)
+        sources = [source for log in logs for source in read.select(log, is_left)]
+        if left == rows and not sources:
+            return f"{address}: nothing is of this listener"
+        ids = [file for file in manifest.id_files if file.of == "users"]
+        texts = scratch / "users.parquet"
+        if ids:
+            filters = [("id", "!=", number)]
+            files = download_files(address, ids)
+            tables = [
+                pq.read_table(file, partitioning=None, filters=filters)
+                for file in files
+            ]
+            pq.write_table(pa.concat_tables(tables), texts)
+        # other files and datasets than before, even if no log is another one
+        mark = Source(f"erased {datetime.now(UTC):%F}", uuid4().hex, 0, LineCounts())
+        manifest = replace(
+            manifest,
+            events=manifest.events - rows,
+            sources=(*manifest.sources, *sources, mark),
+            parts=tuple(set(manifest.parts).difference(parts)),
+            id_files=tuple(set(manifest.id_files).difference(ids)),
+        )
+        workspace.delete("cache", REJECTS)
+        sorted_parts = partitioner.finish({})
+        commit(lock, manifest, scratch, sorted_parts, {"users": texts} if ids else {})
+        workspace.delete(*(part.path for part in parts), *(file.path for file in ids))
+    removed = f"{rows - left:,} rows, rejected lines and cached datasets"
+    return f"{address}: removed {removed}"
+
+
+def erase_from_log(log: LogFile, is_left: IsLeft) -> str:
+    """Write a log again with some lines left blank, packed and with a checksum as it was.
+
+    Returns:
+        What has changed.
+    """
+    if log.is_open:
+        return "a service still writes to it; erase again once it is closed"
+    with log.check().open() as text:
+        count = sum(not is_left(line) for line in text)
+    if not count:
+        return "nothing is of this listener"
+    packed = log.path.suffix if log.is_gzipped else ""
+    plain = unnamed(log.path.with_name(log.path.name.removesuffix(packed)))
+    target = plain.with_name(plain.name + packed)
+    crc = 0
+    with log.open() as text, atomic_write(target) as file:
+        opened: Any = nullcontext(file)
+        if packed:
+            opened = gzip.GzipFile("", "wb", fileobj=file, mtime=0)
+        with opened as written:
+            for line in select_lines(text, sys.maxsize, is_left):
+                crc = zlib.crc32(line, crc)
+                written.write(line)
+    if target != log.path:  # its name had a checksum
+        if not packed:
+            target.replace(named(target, crc))
+        log.path.unlink()
+    return f"{count:,} lines removed"
+
+
+def erase_from_export(folder: Path, user: str) -> Iterator[str]:
+    """Write the versions of an export again without a listener, under other names.
+
+    Yields:
+        What has changed.
+    """
+    link = folder / CURRENT
+    with exclusive(folder / VERSIONS_LOCK):
+        remove_leftovers(folder / VERSIONS)
+        for version in sorted(folder.glob(f"{VERSIONS}/*")):
+            name = f"{version.name.partition('~')[0]}~{uuid4().hex[:8]}"
+            with tempfile.TemporaryDirectory() as scratch:
+                files = [file for file in version.iterdir() if file.name != MANIFEST]
+                target = Path(scratch)
+                changed = [_copy(file, target / file.name, user) for file in files]
+                if not any(changed):
+                    continue
+                write_manifest(target, unseal((version / MANIFEST).read_bytes()))
+                with atomic_directory(version.with_name(name)) as whole:
+                    shutil.copytree(target, whole, dirs_exist_ok=True)
+            if link.resolve() == version.resolve():
+                atomic_symlink(link, f"{VERSIONS}/{name}")
+            shutil.rmtree(version)
+            yield f"version {name} takes the place of {version.name}"
+
+
+def _copy(file: Path, target: Path, user: str) -> bool:
+    """Copy a file of an export without what is a listener's; True if anything was."""
+    if file.suffix == ".jsonl":
+        with file.open("rb") as lines, target.open("wb") as written:
+            written.writelines(filter(partial(_is_left, user), lines))
+    elif file.suffix == ".npz":
+        with np.load(file) as loaded:
+            arrays = dict(loaded)
+        is_left = arrays.get("users", np.empty(0)).astype(str) != user
+        if not is_left.all():
+            for counts in _COUNTED.keys() & arrays.keys():
+                entries = is_left.repeat(arrays[counts])
+                for name in _COUNTED[counts]:
+                    arrays[name] = arrays[name][entries]
+            for name in arrays.keys() & set(_BY_USER):
+                arrays[name] = arrays[name][is_left]
+        np.savez(target, allow_pickle=False, **arrays)
+        return not is_left.all()
+    else:
+        shutil.copyfile(file, target)
+    return target.stat().st_size != file.stat().st_size

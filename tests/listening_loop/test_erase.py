@@ -1,0 +1,178 @@
+"""A listener is erased from everything, and nothing is counted twice afterwards."""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.logs.files import discover
+from botify.recommenders.registry import RECOMMENDERS
+from botify.service import load_configured
+from listening_loop.client import ServiceClient
+from listening_loop.command import main
+from looplib.next_track_file import FILE_NAME
+from recsys.ingest.pipeline import ingest
+from recsys.store.ids import originals
+from recsys.store.reader import open_store
+from tests.botify.exports import make_settings, write_catalogue
+from tests.botify.model.conftest import TRACKS
+from tests.botify.model.test_hostile_versions import publish_whole
+from tests.recsys.events import event, read_rows
+from tests.recsys.ingest.test_sources import LINES, WAYS, write
+
+USER = 3
+LEFT = [track for track in range(150) if track % 7 != USER]
+
+
+def tracks_in(store: Path) -> list[int]:
+    return sorted(row["track"] for row in read_rows(open_store(store)))
+
+
+def run(*arguments: object) -> int:
+    return main(["erase", "--user", str(USER), *map(str, arguments)])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_erased_logs_are_not_counted_again_whatever_happened_to_them(
+    tmp_path: Path, way: str
+) -> None:
+    log, store = tmp_path / "log", tmp_path / "store"
+    for change in WAYS[way]:
+        change(log)
+        ingest([log], store)
+    shutil.copytree(log, tmp_path / "backup")
+    assert run("--log", log, "--store", store) == 0
+    assert tracks_in(store) == LEFT
+    assert ingest([log], store).added == ()
+    with suppress(AnalysisError):  # a file that was read as a part of another
+        assert ingest([tmp_path / "backup"], store).added == ()
+    for file in discover([log]):
+        if not file.is_open:
+            with file.check().open() as text:
+                assert not any(b'"user": 3' in line for line in text)
+    before = open_store(store)
+    assert run("--log", log, "--store", store) == 0
+    assert open_store(store) == before, "there is nothing left to do"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "recsys.storage.Workspace.delete",
+        "listening_loop.erase.commit",
+        "listening_loop.erase.atomic_write",
+        "pathlib.Path.unlink",
+    ],
+)
+def test_an_interrupted_erasure_goes_on(
+    tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, store = tmp_path / "log", tmp_path / "store"
+    for change in (*WAYS["mixed"], write("plain.log", LINES[0])):
+        change(log)
+    ingest([log], store)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    arguments = ("--log", log, "--store", store)
+    with monkeypatch.context() as patch:
+        patch.setattr(broken, fail)
+        assert run(*arguments) == 2
+    ingest([log], store)
+    assert run(*arguments) == 0
+    ingest([log], store)
+    assert tracks_in(store) == LEFT
+
+
+def test_a_text_id_leaves_the_store_with_its_rejects_and_datasets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, store = tmp_path / "a.log", tmp_path / "store"
+    users = ["zoë", "ann", "zoë 2"]
+    events = [event(user=user, track=1) for user in users]
+    lines = [orjson.dumps(line) for line in (*events, {"user": "zoë", "track": 2})]
+    log.write_bytes(b"\n".join([*lines, b'{"user": "torn']))
+    ingest([log], store)
+    (store / "cache/one").mkdir(parents=True)
+    assert main(["erase", "--user", "zoë", "--store", str(store)]) == 0
+    assert "1 rows" in capsys.readouterr().out
+    after = open_store(store)
+    numbers = np.array(sorted({row["user"] for row in read_rows(after)}))
+    assert sorted(originals(after, "users", numbers)) == ["ann", "zoë 2"]
+    assert not [*store.rglob("rejects/*"), *store.rglob("cache")]
+    assert len([*store.rglob("*.parquet")]) == len(
+        (*after.manifest.parts, *after.manifest.id_files)
+    )
+    assert ingest([log], store).added == ()
+
+
+def test_versions_are_published_again_without_the_listener(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
+    for name in ("first", "second"):
+        publish_whole(tmp_path, catalogue, name)
+    arms = [{"recommender": name} for name in RECOMMENDERS]
+    experiments = [{"name": "ALL", "arms": arms}]
+    settings = make_settings(tmp_path, catalogue, experiments=experiments)
+    before = load_configured(settings)
+    assert run("--export", tmp_path) == run("--export", tmp_path) == 0
+    versions = sorted(
+        path.name.partition("~")[0] for path in tmp_path.glob("versions/*")
+    )
+    assert versions == ["first", "second"]
+    after = load_configured(settings)
+    assert after.version == before.version == "second"
+    for name in ("lists", "repeat.jsonl", "new.jsonl", "history.npz"):
+        assert_erased(before.artifacts[name], after.artifacts[name])
+    parts = zip(before.artifacts[FILE_NAME], after.artifacts[FILE_NAME], strict=True)
+    for number, (earlier, later) in enumerate(parts):
+        if number >= 2:  # lists of listeners
+            assert_erased(earlier, later)
+
+
+def assert_erased(before: Any, after: Any) -> None:  # noqa: ANN401  lists of any kind
+    assert before.list_of(USER)
+    assert USER not in after.ids
+    for user in {*before.ids.tolist()} - {USER}:
+        assert before.list_of(user) == after.list_of(user)
+
+
+def test_a_run_and_a_service_forget_single_listeners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").write_text("store: s\nrun: r\ncatalogue: null\n")
+    (tmp_path / "listeners/a").mkdir(parents=True)
+    asked: list[object] = []
+    monkeypatch.setattr(ServiceClient, "ask", lambda *request: asked.append(request))
+    monkeypatch.setenv("BOTIFY_ADMIN_TOKEN", "secret")
+    address = "http://127.0.0.1:1"
+    assert run("--run", tmp_path, "--service", address) == 0
+    client = ServiceClient(address, "secret")
+    assert asked == [(client, "DELETE", f"/listeners/{USER}")]
+    assert not (tmp_path / "listeners").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--store", "nowhere"], "no session store here"),
+        (["--log", "nowhere"], "no such file or folder"),
+        (["--run", "nowhere"], "cannot be read"),
+    ],
+)
+def test_what_is_not_there_is_an_error(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
