@@ -8,6 +8,7 @@ text of a statement.
 """
 
 import glob
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -49,6 +50,7 @@ StatementErrors = (
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 _BYTES_AT_ONCE = 4 * 2**20
+_LARGEST_OBJECT = 2**27  # bytes of JSON
 _LONGEST_PROBLEM = 300  # characters of an error's message
 
 
@@ -66,6 +68,11 @@ def connect(**settings: int | str | Path) -> Connection:
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+def open_database(file: Path) -> Connection:
+    """Open the database in a file of DuckDB, to read it."""
+    return duckdb.connect(str(file), read_only=True)
 
 
 @contextmanager
@@ -218,13 +225,19 @@ def attach_lines(connection: Connection, table: str, file: Path) -> None:
     lines.create_view(table, replace=True)
 
 
-def attach_array(connection: Connection, table: str, file: Path) -> None:
-    """Make the objects of a JSON array readable under a table's name, as the column `line`."""
+def attach_objects(
+    connection: Connection, table: str, file: Path, *, is_array: bool
+) -> None:
+    """Make the objects of a JSON array, or one after the other, readable under a table's name.
+
+    Its column is `line`.
+    """
     objects = connection.read_json(
         glob.escape(str(file)),
         columns={"line": "JSON"},
-        format="array",
+        format="array" if is_array else "unstructured",
         records="false",
+        maximum_object_size=_LARGEST_OBJECT,
         hive_partitioning=False,
     )
     objects.select(Column("line").cast("VARCHAR").alias("line")).create_view(
@@ -267,12 +280,14 @@ def open_csv(
     header: bool,
     delimiter: str | None,
     quoted: bool,
+    skip: int,
 ) -> Rows:
-    """Return the rows of a CSV file, every value as text.
+    """Return the rows of a CSV file below the lines that are skipped, every value as text.
 
-    Malformed lines go to the table `reject_errors`; a connection for each file keeps them apart.
-    Without a delimiter it is detected. Where values are not `quoted`, a quotation mark is a part of
-    them. A DatabaseError says that the file is not CSV.
+    Without header the columns are numbers, from 1. Malformed lines go to the table `reject_errors`;
+    a connection for each file keeps them apart. Without a delimiter it is detected. Where values
+    are not `quoted`, a quotation mark is a part of them. A DatabaseError says that the file is not
+    CSV.
     """
     read = partial(
         connection.read_csv,
@@ -284,27 +299,66 @@ def open_csv(
         rejects_limit=0,
         sep=delimiter,
         quotechar=None if quoted else "",
+        skiprows=skip,
         hive_partitioning=False,
     )
     try:
-        return read()
+        rows = read()
     except duckdb.InvalidInputException:  # as where lines end in several ways
-        return read(strict_mode=False)
+        rows = read(strict_mode=False)
+    if header:
+        return rows
+    numbered = enumerate(rows.columns, start=1)
+    return rows.select(*(Column(name).alias(str(n)) for n, name in numbered))
 
 
-def json_pointer(key: str) -> str:
-    """Return the JSON pointer of an object's key (RFC 6901)."""
-    return "/" + key.replace("~", "~0").replace("/", "~1")
+def json_pointers(key: str) -> list[str]:
+    """List the JSON pointers of a key (RFC 6901), which may be one of nested objects, by dots."""
+    pointer = "/" + key.replace("[]", "").replace("~", "~0").replace("/", "~1")
+    return [pointer, pointer.replace(".", "/")] if "." in pointer else [pointer]
 
 
 def open_json(rows: Rows, keys: Sequence[str]) -> Rows:
     """Return rows with a further column for each key of the column `(document)`, as text."""
-    column = Column("(document)")
-    texts = (
-        Function("json_extract_string", column, Constant(json_pointer(key))).alias(key)
-        for key in keys
-    )
+    texts = []
+    for key in keys:
+        pointers = Constant(json_pointers(key))
+        values = Function("json_extract_string", Column("(document)"), pointers)
+        texts.append(Function("list_any_value", values).alias(key))
     return rows.select(Star(), *texts)
+
+
+def unnest_json(rows: Rows, lists: Sequence[str]) -> Rows:
+    """Return rows whose column `document` has each element of lists in the place of the list.
+
+    The lists, keys by dots, are walked through side by side.
+    """
+    document = Column("document")
+    rest = document
+    whole = Sql("rest")
+    elements = []
+    for number, key in enumerate(lists):
+        names = key.split(".")
+        before = "".join(f"{{{json.dumps(name)}:" for name in names)
+        after = "}" * len(names)
+        without = Constant(f"{before}null{after}").cast("JSON")
+        rest = Function("json_merge_patch", rest, without)
+        pointer = Constant(json_pointers(key)[-1])
+        values = Function("json_extract", document, pointer).cast("JSON[]")
+        elements.append(values.alias(f"list_{number}"))
+        element = Sql(f"coalesce(CAST(element_{number} AS VARCHAR), 'null')")
+        text = Function("concat", Constant(before), element, Constant(after))
+        whole = Function("json_merge_patch", whole, text.cast("JSON"))
+    one_each = (
+        Sql(f"unnest(coalesce(nullif(list_{number}, []), [NULL]))").alias(
+            f"element_{number}"
+        )
+        for number in range(len(lists))
+    )
+    line = Column("line")
+    rows = rows.select(line, document, rest.alias("rest"), *elements)
+    rows = rows.select(line, document, Column("rest"), *one_each)
+    return rows.select(line, Case(document.isnotnull(), whole).alias("document"))
 
 
 def attach_columns(

@@ -51,15 +51,15 @@ def align(
 
     Args:
         users: The user of each list, shape (lists,), in any order; others are left out.
-        tracks: The lists, best first, filled up with -1 at the end; shape (lists, at least
-            `depth`).
+        tracks: The lists, best first, filled up with -1 at the end; shape (lists, any).
         listeners: Ids, ascending.
         depth: How many of the best recommendations are used.
     """
     index = np.searchsorted(listeners, users)
     is_listener = listeners[np.minimum(index, len(listeners) - 1)] == users
     aligned = np.full((len(listeners), depth), NO_TRACK, dtype=np.int64)
-    aligned[index[is_listener]] = tracks[is_listener, :depth]
+    best = tracks[is_listener, :depth]
+    aligned[index[is_listener], : best.shape[1]] = best
     return aligned
 
 
@@ -141,7 +141,7 @@ class Validator:
         tracks: AnyIntArray,
         key: str | None = None,
     ) -> Validation:
-        """Score lists as `align` takes them, each at least as long as the largest k.
+        """Score lists as `align` takes them.
 
         A validated user without a list counts 0. `key`, such as "ndcg@30", asks for this metric
         alone.

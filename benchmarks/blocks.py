@@ -89,8 +89,7 @@ def _measure(
 
 def import_fits(cluster: Cluster, calls: int) -> set[int]:
     """Make all workers import what a fit imports; return their process ids."""
-    outcomes = cluster.run(_import_fit, [()] * calls)
-    return {outcome.result() for outcome in outcomes}
+    return set(cluster.run(_import_fit, [()] * calls))
 
 
 def _import_fit() -> int:

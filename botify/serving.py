@@ -1,6 +1,7 @@
 """Serve under granian: it reads HTTP, and starts workers again that ended."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -10,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from multiprocessing import set_start_method
 from multiprocessing.connection import wait
@@ -59,6 +61,8 @@ def serve(settings: ServiceSettings) -> None:
     announce(settings, model, port)
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    with suppress(AttributeError):  # a libc without it
+        ctypes.CDLL(None).malloc_trim(0)  # gives back what loading alone needed
     set_start_method("fork", force=True)  # workers share the model's memory
     server = _Server(
         "botify",

@@ -118,7 +118,7 @@ def similar(track: str) -> ResponseReturnValue:
 @views.get("/track/<id:track>")
 def track_record(track: str) -> ResponseReturnValue:
     """Answer with the catalogue's record of a track."""
-    record = _service().bodies.catalogue.records[_track_number(track)]
+    record = _service().bodies.catalogue.record(_track_number(track))
     return Response(record, mimetype="application/json")
 
 

@@ -64,9 +64,9 @@ REMAINS = (
 )
 # arrays of an export that count what a listener has in others
 _COUNTED = {
-    "counts": ("heard", "values"),
-    "own_counts": ("own_tracks", "own_values"),
-    "plays_counts": ("plays_tracks", "plays_values"),
+    "counts": {"heard", "values", "plays"},
+    "own_counts": {"own_tracks", "own_values"},
+    "plays_counts": {"plays_tracks", "plays_values"},
 }
 _BY_USER = ("users", "user_factors", "latest", *_COUNTED)
 IsLeft = Callable[[bytes], bool]
@@ -255,7 +255,7 @@ def _copy(file: Path, target: Path, user: str) -> bool:
         if not is_left.all():
             for counts in _COUNTED.keys() & arrays.keys():
                 entries = is_left.repeat(arrays[counts])
-                for name in _COUNTED[counts]:
+                for name in _COUNTED[counts] & arrays.keys():
                     arrays[name] = arrays[name][entries]
             for name in arrays.keys() & set(_BY_USER):
                 arrays[name] = arrays[name][is_left]

@@ -56,7 +56,7 @@ class Guardrail(Config):
 
     metric: str  # its name
     # how much worse is still accepted, in the metric's unit
-    margin: Annotated[float, Field(ge=0)] | None = None
+    margin: NonNegativeFloat | None = None
     # the same in % of the control's value
     margin_pct: Annotated[float, Field(ge=0, lt=100)] | None = None
 

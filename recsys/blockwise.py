@@ -142,8 +142,7 @@ def fit_blocks(
         for axis, across, cut in zip(AXES, reversed(AXES), blocks, strict=True):
             fit = (config, workspace.address, iteration, cluster.threads)
             calls = [(block, *fit, before[axis], files[across]) for block in cut]
-            for outcome in cluster.run(solve_block, calls):
-                outcome.result()
+            list(cluster.run(solve_block, calls))
             files[axis] = tuple(block.file(iteration) for block in cut)
         newest = {axis: [*map(tuple, named)] for axis, named in files.items()}
         with workspace.create(_NEWEST) as target:

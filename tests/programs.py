@@ -4,8 +4,11 @@ import itertools
 import os
 import shutil
 import socket
+import subprocess
 from contextlib import suppress
+from typing import Any
 
+import psutil
 import pytest
 
 PACKAGES = {"ip": "iproute2"}  # of Debian, where it is not named like the program
@@ -34,6 +37,19 @@ def is_open(port: int) -> bool:
     """Check that somebody listens on a port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def kill_all(process: subprocess.Popen[Any]) -> None:
+    """Kill a process, and then those below it, as if their machine had lost its power."""
+    children: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()  # first: it would start another child
+    process.wait(60)
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(children, timeout=60)
 
 
 def find(program: str) -> str | None:

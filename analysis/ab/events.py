@@ -255,7 +255,7 @@ def assign_arms(
             assigned,
             "snappy",
             all_listeners=experiment is None,
-            experiment=queries.json_pointer(experiment or ""),
+            experiment=queries.json_pointers(experiment or "")[0],
         )
         assigned.replace(file)
     queries.attach_parquet(connection, "assigned", events.slices)

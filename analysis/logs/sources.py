@@ -48,6 +48,9 @@ class NewFiles:
         # the new ones so far, as sources of the store whose lines are not counted
         self.sources: dict[LogFile, Source] = {}
         self.repeated: list[LogFile] = []  # those without new content, so far
+        self.left_out = (
+            0  # rows of tables for which the caller's condition does not hold
+        )
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
         self.megabytes_done = 0.0
         self._reading = reading

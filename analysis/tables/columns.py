@@ -16,7 +16,8 @@ class Columns:
     """The columns of a file by what they hold; of a file without header their positions, from "1".
 
     An id may be made of several: "artist+track" is such as "Nina - A song". "@file" and "@folder"
-    stand for the name of the file, without its suffix, and of its folder.
+    stand for the name of the file, without its suffix, and of its folder. Fields of nested objects
+    are named by dots, and elements of lists with [], as in "tracks[].title".
 
     With a share and a timestamp or a session, the rows are plays, which become events; else they
     are interactions.
@@ -28,6 +29,7 @@ class Columns:
     user: str
     item: str
     weight: str | None = None
+    event: str | None = None  # what a row is, and its weight: "kind:buy=5,view=1"
     timestamp: str | None = None
     session: str | None = None
     share: str | None = None  # of the track that was heard
@@ -42,6 +44,13 @@ class Columns:
 
     def __post_init__(self) -> None:
         """Refuse columns that do not go together."""
+        try:
+            weighs_events = bool(self.event_weights)
+        except ValueError:
+            raise AnalysisError(
+                f"--columns event={self.event}: expected a column and the weights of its values, "
+                "such as event=event_type:purchase=5,cart=2,view=1"
+            ) from None
         faults = {
             f"user and item are the same column, {self.user}": self.user == self.item,
             "played and duration go together": (self.played is None)
@@ -50,6 +59,8 @@ class Columns:
             and self.played,
             "weight and share both say how much was heard; name one": self.weight
             and self.has_share,
+            "event gives weights; name it, or weight or share": weighs_events
+            and (self.weight or self.has_share),
             "timestamp and position both order interactions; name one": self.position
             and self.timestamp
             and not self.has_share,
@@ -63,9 +74,30 @@ class Columns:
             raise AnalysisError(f"--columns: {fault}")
 
     @property
-    def known(self) -> tuple[str, ...]:
-        """The names of those that are there."""
-        return tuple(role for role, column in vars(self).items() if column is not None)
+    def by_role(self) -> dict[str, str]:
+        """Those that are there, by what they hold."""
+        return {role: column for role, column in vars(self).items() if column}
+
+    @property
+    def event_column(self) -> str:
+        """The column of events; "" without."""
+        return (self.event or "").partition("=")[0].rpartition(":")[0]
+
+    @property
+    def event_weights(self) -> dict[str, float]:
+        """The weights by event; other rows are left out."""
+        if self.event is None:
+            return {}
+        text = self.event.removeprefix(self.event_column).removeprefix(":")
+        pairs = (pair.rpartition("=") for pair in text.split(","))
+        return {kind.strip(): float(weight) for kind, _, weight in pairs}
+
+    @property
+    def names(self) -> set[str]:
+        """The columns that a file must have, for ids of several those of all parts."""
+        columns = {**self.by_role, "event": self.event_column}.values()
+        parts = {part for column in columns for part in column.split("+")}
+        return {part for part in parts if part[:1] not in "@"}
 
     @property
     def has_share(self) -> bool:
@@ -83,11 +115,14 @@ class Columns:
         left_out = ["title", "artist", "duration"]
         if not self.orders_by_position:
             left_out.append("position")
+        says = {"played": "share", "event": "weight"}
         return tuple(
-            "share" if name == "played" else name
-            for name in self.known
-            if name not in left_out
+            says.get(name, name) for name in self.by_role if name not in left_out
         )
+
+
+# what columns may hold
+ROLES = tuple(role.name for role in fields(Columns))
 
 
 @dataclass(frozen=True)
@@ -102,6 +137,7 @@ class Reading:
     delimiter: str | None = None  # between the values of a CSV file; None to detect it
     quoted: bool = True  # values of a CSV file may stand in quotation marks
     where: str | None = None  # a SQL condition; other rows are left out
+    table: str | None = None  # of a database; None where it has one alone
     percent: bool = False  # shares are 0 to 100
     encoding: str | None = None  # of text files, as Python names it; None is UTF-8
     # The mark of decimals, where the other one separates thousands; None for plain numbers
@@ -143,6 +179,9 @@ def parse_roles(text: str) -> dict[str, str]:
     roles: dict[str, str] = {}
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
+        if list(roles)[-1:] == ["event"] and name not in ROLES:  # one more event
+            roles["event"] += f",{name}={column}"
+            continue
         if not separator or not column:
             raise AnalysisError(
                 f"--columns {pair.strip()!r}: expected name=column, such as user=uid"
@@ -159,12 +198,11 @@ def columns_by_name(named: Mapping[str, str]) -> Columns:
     Raises:
         AnalysisError: A name is unknown or missing.
     """
-    roles = [role.name for role in fields(Columns)]
     for name in named:
-        if name not in roles:
-            nearest = difflib.get_close_matches(name, roles, n=1, cutoff=0)[0]
+        if name not in ROLES:
+            nearest = difflib.get_close_matches(name, ROLES, n=1, cutoff=0)[0]
             raise AnalysisError(
-                f"columns: {name}: unknown; the nearest is {nearest}, of {', '.join(roles)}"
+                f"columns: {name}: unknown; the nearest is {nearest}, of {', '.join(ROLES)}"
             )
     if missing := [name for name in ("user", "item") if name not in named]:
         raise AnalysisError(f"columns: {' and '.join(missing)} not given")

@@ -6,27 +6,31 @@ all files of an ingest together, and is decided later.
 """
 
 import codecs
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs import files
 from analysis.logs.files import LogFile
-from analysis.tables.columns import Reading
+from analysis.tables.columns import Columns, Reading
+from analysis.tables.databases import DATABASES, copy_table
 
 CSV = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
 PARQUET = (".parquet", ".pq")
 _KNOWN = (
     f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines or an array), "
-    f"both also with .gz, {', '.join(PARQUET)}"
+    f"both also with .gz, {', '.join(PARQUET)}, {', '.join(DATABASES)}; "
+    "write a sheet of Excel as CSV"
 )
 # columns of numbers
 AMOUNTS = ("weight", "share", "played", "duration")
+_LONGEST_LINE = 2**20  # bytes, by which lines of JSON differ from objects of many
 # columns of `sql/interactions/json_documents.sql`
 _OF_JSON = ("(fault)", "(text)", "(user_kind)", "(track_kind)")
 
@@ -40,7 +44,7 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
         AnalysisError: There is none, or it is of no known kind.
     """
     missing = f"no file of plays or interactions here; known are {_KNOWN}"
-    suffixes = (*CSV, *JSON_LINES, *PARQUET)
+    suffixes = (*CSV, *JSON_LINES, *PARQUET, *DATABASES)
     logs = files.discover(paths, suffixes, missing)
     for file in logs:
         if file.suffix not in suffixes:
@@ -53,6 +57,16 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
 Malformed = tuple[int, str, str]
 
 
+@dataclass(frozen=True)
+class CheckedTable:
+    """A file whose rows were read."""
+
+    file: LogFile
+    rows: int
+    malformed: list[Malformed]  # lines that are no rows
+    left_out: int  # rows for which the condition does not hold
+
+
 def check_file(
     file: LogFile,
     reading: Reading,
@@ -60,15 +74,12 @@ def check_file(
     target: Path,
     memory: str,
     limit: int | None = None,
-) -> tuple[int, list[Malformed]]:
+) -> CheckedTable:
     """Read a file and write its rows, checked, to a Parquet file.
 
     The columns are those of `sql/interactions/checked_rows.sql`; the source is the file's digest.
     Beyond the allowed memory DuckDB spills beside the target. Of a file with more rows than the
     limit, the first are read.
-
-    Returns:
-        The number of rows, and the lines of a CSV file that are none.
 
     Raises:
         AnalysisError: The file is empty, not what its name says, or lacks a column.
@@ -79,12 +90,12 @@ def check_file(
     connected = queries.connect(
         memory_limit=memory, temp_directory=target.parent / "spilled"
     )
-    with decoded(file, reading, target.parent) as file, connected as connection:
+    with decoded(file, reading, target.parent) as copy, connected as connection:
         # `--where` is SQL of the caller
-        queries.confine(connection, file.path, target.parent)
+        queries.confine(connection, copy.path, target.parent)
         with _naming(f"{file.name}: cannot be read as {suffix}"):
-            rows, names = open_rows(connection, file, reading)
-            _attach_rows(file, reading, rows.limit(limit) if limit else rows, names)
+            rows = open_rows(connection, copy, reading)
+            _attach_rows(copy, reading, rows.limit(limit) if limit else rows)
             written = queries.copy_to_parquet(
                 connection,
                 "interactions/checked_rows",
@@ -95,24 +106,35 @@ def check_file(
                 has_order=reading.columns.orders_by_position,
                 date_formats=[reading.date_format] if reading.date_format else None,
                 weight_scale=reading.weight_scale,
-                known=[*reading.columns.known],
+                known=[*reading.columns.stored],
             )
             malformed: list[Malformed] = []
             if suffix in CSV and not reading.lists:
                 lines = queries.fetch_table(connection, "interactions/malformed_rows")
                 malformed = [tuple(line.values()) for line in lines.to_pylist()]
-    if not written and not malformed:
+            left_out = 0
+            if reading.where or reading.columns.event:
+                counted = queries.fetch_table(connection, "interactions/left_out")
+                (left_out,) = counted["rows"].to_pylist()
+    if not (written or malformed or left_out):
         raise AnalysisError(f"{file.name}: empty; at least one row is expected")
-    return written, malformed
+    return CheckedTable(file, written, malformed, left_out)
 
 
 @contextmanager
 def decoded(file: LogFile, reading: Reading, folder: Path) -> Iterator[LogFile]:
-    """Copy a file of text that is not UTF-8 to one in a folder that is, until the block ends.
+    """Copy text that is not UTF-8, or a table of a database, to a file that is read.
+
+    The copy is in the folder, until the block ends.
 
     Raises:
-        AnalysisError: It is not written in the encoding.
+        AnalysisError: It is not written in the encoding, or there is no such table.
     """
+    if file.suffix in DATABASES:
+        copy = copy_table(file.path, file.name, reading.table, folder)
+        yield replace(file, path=copy)
+        copy.unlink()
+        return
     if not reading.encoding or file.suffix in PARQUET:
         yield file
         return
@@ -151,75 +173,103 @@ def open_rows(
     connection: queries.Connection,
     file: LogFile,
     reading: Reading,
-) -> tuple[queries.Rows, Sequence[str]]:
-    """Return the rows of a file, and the names that its columns have in it."""
+) -> queries.Rows:
+    """Return the rows of a file; the columns of one without header are numbers, from 1."""
     if reading.lists:
         if file.suffix not in CSV:
             raise AnalysisError(
-                f"{file.name}: lists of items are lines of text, in a file such as train.txt"
+                f"{file.name}: lists of items are lines of text, in a file such as train.txt; "
+                "of JSON name the columns, as in --columns user=user,item=items[]"
             )
         queries.attach_lines(connection, "text_lines", file.path)
-        rows = queries.open_rows(
-            connection, "interactions/list_rows", has_users=reading.lists == "named"
+        has_users = reading.lists == "named"
+        return queries.open_rows(
+            connection, "interactions/list_rows", has_users=has_users
         )
-    elif file.suffix in JSON_LINES:
-        rows = _open_json(connection, file, reading)
-    elif file.suffix in PARQUET:
+    if file.suffix in JSON_LINES:
+        _attach_json(connection, file)
+        return _open_documents(connection, reading)
+    if file.suffix in PARQUET:
         queries.attach_parquet(connection, "parquet_rows", [file.path])
         rows = connection.table("parquet_rows")
+        if not _is_nested(rows, reading.columns):
+            return rows
+        queries.attach_query(connection, "text_lines", "interactions/nested_rows")
+        return _open_documents(connection, reading)
+    with file.open() as text:
+        # Excel's way to name the delimiter
+        mark = re.match(rb"(?:\xef\xbb\xbf)?sep=(.)\s*$", text.readline(10))
+    return queries.open_csv(
+        connection,
+        file.path,
+        header=reading.header,
+        delimiter=mark[1].decode() if mark else reading.delimiter,
+        quoted=reading.quoted,
+        skip=int(mark is not None),
+    )
+
+
+def _is_nested(rows: queries.Rows, columns: Columns) -> bool:
+    """Whether columns are fields of nested objects, or elements of lists."""
+    types = dict(zip(rows.columns, map(str, rows.types), strict=True))
+    nested = {name for name, kind in types.items() if kind.endswith((")", "[]"))}
+    nested = {name for name in nested if not types[name].startswith(("DEC", "ENUM"))}
+    names = columns.names or nested
+    return bool(nested) and any(name in nested or name not in types for name in names)
+
+
+def _attach_json(connection: queries.Connection, file: LogFile) -> None:
+    """Attach lines of JSON, an array of objects, or objects of several lines each."""
+    with file.open() as text:
+        first = text.readline(_LONGEST_LINE)
+    is_array = first.lstrip().startswith(b"[")
+    if is_array or first.strip() == b"{" or len(first) == _LONGEST_LINE:
+        queries.attach_objects(connection, "text_lines", file.path, is_array=is_array)
     else:
-        rows = queries.open_csv(
-            connection,
-            file.path,
-            header=reading.header,
-            delimiter=reading.delimiter,
-            quoted=reading.quoted,
-        )
-        if not reading.header:
-            return rows, [str(number + 1) for number in range(len(rows.columns))]
-    return rows, rows.columns
+        queries.attach_lines(connection, "text_lines", file.path)
 
 
-def _open_json(
-    connection: queries.Connection,
-    file: LogFile,
-    reading: Reading,
-) -> queries.Rows:
-    """Return the rows of JSON lines with the columns asked for.
+def _open_documents(connection: queries.Connection, reading: Reading) -> queries.Rows:
+    """Return the rows of JSON documents with the columns asked for.
 
     They have all keys where SQL may ask for others.
     """
-    with file.open() as text:
-        is_array = text.read(100).lstrip().startswith(b"[")
-    attach = queries.attach_array if is_array else queries.attach_lines
-    attach(connection, "text_lines", file.path)
     columns = reading.columns
-    rows = queries.open_rows(
+    names = columns.names - reading.computed.keys()
+    rows = queries.open_rows(connection, "interactions/documents")
+    lists = [name.split("[]") for name in sorted(names)]
+    for depth in range(1, max(map(len, lists), default=1)):
+        paths = {"".join(parts[:depth]) for parts in lists if len(parts) > depth}
+        rows = queries.unnest_json(rows, sorted(paths))
+    rows.create_view("documents", replace=True)
+    typed = queries.open_rows(
         connection,
         "interactions/json_documents",
-        user=queries.json_pointer(columns.user),
-        track=queries.json_pointer(columns.item),
+        user=queries.json_pointers(columns.user),
+        track=queries.json_pointers(columns.item),
     )
-    named = (getattr(columns, role) for role in columns.known)
-    keys = sorted({part for column in named for part in column.split("+")})
-    if reading.where or reading.computed:
+    sql = " ".join(filter(None, [reading.where, *reading.computed.values()]))
+    keys: list[str] = []
+    if sql:
         every_key = queries.fetch_table(connection, "interactions/json_keys")
-        keys = sorted(every_key["key"].to_pylist())
-    return queries.open_json(rows, keys)
+        listed = {name.replace("[]", ""): name for name in names}
+        keys = [listed.get(key, key) for key in every_key["key"].to_pylist()]
+    # one that no object of the file has is NULL
+    keys += [*sorted(names), *re.findall('"([^"]+)"', sql)]
+    return queries.open_json(typed, list(dict.fromkeys(keys)))
 
 
 def find_columns(
     file: LogFile,
     reading: Reading,
     rows: queries.Rows,
-    names: Sequence[str],
 ) -> dict[str, queries.Expression]:
     """Express each of `Columns` in the rows that `open_rows` returns, NULL without one.
 
     Raises:
         AnalysisError: The file lacks a column.
     """
-    columns = dict(zip(names, rows.columns, strict=True))
+    columns = set(rows.columns)
     path = Path(file.name)
     places = {"@file": path.name.partition(".")[0], "@folder": path.parent.name}
     values = {}
@@ -230,9 +280,11 @@ def find_columns(
         elif column in reading.computed:
             values[role] = queries.Sql(reading.computed[column])
         elif column in columns:
-            values[role] = queries.Column(columns[column])
-        elif columns.keys() >= set(column.split("+")):
-            parts = [queries.Column(columns[part]) for part in column.split("+")]
+            values[role] = queries.Column(column)
+        elif role == "event" and reading.columns.event_column in columns:
+            values["weight"] = _weigh(reading.columns)
+        elif columns >= set(column.split("+")):
+            parts = [queries.Column(part) for part in column.split("+")]
             join = queries.Constant(" - ")
             values[role] = queries.Function("concat_ws", join, *parts)
             if role == "item":  # an artist alone is no track
@@ -245,24 +297,36 @@ def find_columns(
             replacing = map(queries.Constant, swapped)
             values[role] = queries.Function("translate", values[role], *replacing)
     if missing:
-        shown = ", ".join(name for name in names if not name.startswith("("))
+        shown = ", ".join(name for name in rows.columns if name[0] != "(")
         raise AnalysisError(
             f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}"
         )
     return values
 
 
+def _weigh(columns: Columns) -> queries.Expression:
+    """Express the weight of a row by what it is; NULL where that has none."""
+    event = queries.Column(columns.event_column)
+    weights = iter(columns.event_weights.items())
+    kind, weight = next(weights)
+    value = queries.Case(event == queries.Constant(kind), queries.Constant(weight))
+    for kind, weight in weights:
+        value = value.when(event == queries.Constant(kind), queries.Constant(weight))
+    return value
+
+
 def _attach_rows(
     file: LogFile,
     reading: Reading,
     rows: queries.Rows,
-    names: Sequence[str],
 ) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
     columns = reading.columns
-    is_typed = file.suffix in PARQUET
+    names = rows.columns
+    is_typed = file.suffix in PARQUET and not set(_OF_JSON) & set(names)
     types = dict(zip(names, rows.types, strict=True)) if is_typed else {}
-    values = find_columns(file, reading, rows, names)
+    values = find_columns(file, reading, rows)
+    values.pop("event", None)
     values["track"] = values.pop("item")
     values["fault"] = values["text"] = queries.Constant(None)
     for name in _OF_JSON:
@@ -272,12 +336,19 @@ def _attach_rows(
         if column in types:
             kind = _kind(file, column, str(types[column]))
             values[role] = queries.Constant(kind)
+        elif column in reading.computed:
+            values[role] = queries.Constant("untyped")
         elif column not in names and {"+", "@"} & set(column):
             values[role] = queries.Constant("text")
         else:
             values.setdefault(role, queries.Constant("untyped"))
     try:
-        queries.attach_columns("raw_rows", rows, values, reading.where)
+        where = reading.where
+        if columns.event:
+            rows = rows.select(queries.Star(), values["weight"].alias("(weight)"))
+            has_weight = '"(weight)" IS NOT NULL'
+            where = f"({where}) AND {has_weight}" if where else has_weight
+        queries.attach_columns("raw_rows", rows, values, where)
     except queries.DatabaseError as error:
         hint = "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"
         if is_typed:

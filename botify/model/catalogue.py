@@ -1,6 +1,7 @@
 """The catalogue: each track's record and its artist, in compact arrays."""
 
 import hashlib
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 from msgspec import Meta
 
 from botify.errors import BotifyError
-from looplib.arrays import NO_TRACK, IntArray
+from looplib.arrays import NO_TRACK, IntArray, offsets
 
 LARGEST_ID = 2**63 - 1
 Id = int | str
@@ -35,7 +36,8 @@ _decode = msgspec.json.Decoder(_CatalogueLine).decode
 class Catalogue:
     """Tracks by number: the position by ascending id; ids 0..n-1 are their own numbers."""
 
-    records: Sequence[bytes]  # JSON, by number
+    text: bytes  # of its file, with a line end
+    starts: IntArray  # (tracks,), of their lines in it
     artist: IntArray  # (tracks,), one number an artist
     sha256: str
     ids: Sequence[Any]  # by number
@@ -56,6 +58,11 @@ class Catalogue:
         if not self.numbers:
             return Annotated[int, Meta(ge=0, lt=len(self))]
         return Text if self.is_text else WholeNumber
+
+    def record(self, number: int) -> bytes:
+        """Look up the JSON of a track."""
+        start = int(self.starts[number])
+        return self.text[start : self.text.find(b"\n", start)].strip()
 
     def number(self, track: Id) -> int:
         """Look up the number of a track; `NO_TRACK` where the catalogue lacks it."""
@@ -108,12 +115,12 @@ def load_catalogue(path: Path) -> Catalogue:
         text = path.read_bytes()
     except OSError as error:
         raise BotifyError(f"{path}: cannot be read ({error.strerror})") from None
-    lines = text.splitlines()
-    if not lines:
+    if not text:
         raise BotifyError(f"{path}: holds no tracks")
+    bounds = offsets(np.array([*map(len, io.BytesIO(text))], np.int64))
     records: list[_CatalogueLine] = []
     try:
-        records.extend(map(_decode, lines))
+        records.extend(map(_decode, io.BytesIO(text)))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BotifyError(
             f"{path}:{len(records) + 1}: no object with track and artist ({error})"
@@ -131,7 +138,8 @@ def load_catalogue(path: Path) -> Catalogue:
         [artists.setdefault(key, len(artists)) for key in keys], dtype=np.int64
     )
     return Catalogue(
-        records=[lines[line] for line in order],
+        text=text if text.endswith(b"\n") else text + b"\n",
+        starts=bounds[order],
         artist=artist,
         sha256=hashlib.sha256(text).hexdigest(),
         ids=range(len(ids)) if is_dense else ids,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from analysis.store import Store
 from analysis.tables.columns import Decimal, columns_by_name
+from analysis.tables.databases import copied_query
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
@@ -19,9 +20,11 @@ Source = Frame | str | Path | Sequence[str | Path]
 
 
 def ingest(
-    data: Source,
+    data: Source | None = None,
     store: str | Path | None = None,
     *,
+    sql: str | None = None,
+    table: str | None = None,
     preset: str | None = None,
     where: str | None = None,
     percent: bool = False,
@@ -36,9 +39,11 @@ def ingest(
     What was counted, and which rows were rejected and why, is printed to stderr.
 
     Args:
-        data: A data frame of pandas, polars, Arrow or Dask; files (CSV, JSON lines, Parquet); or,
-            without columns and preset, event logs and their folders.
+        data: A data frame of pandas, polars, Arrow or Dask; files (CSV, JSON, Parquet, DuckDB,
+            SQLite); or, without columns and preset, event logs and their folders.
         store: The store's path or address; by default a folder in `out/` that is named by the data.
+        sql: A query in place of data, which DuckDB runs; statements such as ATTACH may go first.
+        table: Of a DuckDB or SQLite file that has several.
         preset: A published data set, as `listening-loop ingest --help` names them.
         where: A condition in DuckDB's SQL of the rows to take.
         percent: Whether shares are 0 to 100.
@@ -67,10 +72,11 @@ def ingest(
         >>> store == ingest(plays, "store", user="who", item="song", weight="seconds")
         True
     """
-    table = None
-    if columns or (not preset and (is_frame(data) or where or percent)):
-        table = columns_by_name(columns)
+    roles = None
+    if columns or (not preset and (is_frame(data) or sql or where or percent)):
+        roles = columns_by_name(columns)
     options = {
+        "table": table,
         "where": where,
         "percent": percent or None,
         "encoding": encoding,
@@ -78,26 +84,31 @@ def ingest(
         "date_format": date_format,
         "weight_scale": weight_scale,
     }
-    reading = make_reading(preset, table, options)
-    with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
-        frame = Path(folder, "frame.parquet")
+    with (
+        tempfile.TemporaryDirectory(prefix="listening-loop-") as folder,
+        copied_query(sql) as query,
+    ):
+        name = "the query" if query else "the data frame"
+        copies = query or [Path(folder, "frame.parquet")]
         if is_frame(data):
-            write_parquet(data, frame)
-            paths: list[str | Path] = [frame]
-            facts = [sha256_file(frame)]
+            write_parquet(data, copies[0])
+        if query or is_frame(data):
+            paths: list[str | Path] = [*copies]
+            facts = [sha256_file(copies[0])]
         else:
-            paths = [data] if isinstance(data, (str, Path)) else list(data)
+            paths = [data] if isinstance(data, (str, Path)) else list(data or ())
             if not paths or not all(isinstance(path, (str, Path)) for path in paths):
                 expected = "a data frame, or paths of files, is expected"
                 raise UserError(f"{data!r}: {expected}")
             facts = [*map(str, paths)]
+        reading = make_reading(preset, roles, options, paths[0])
         if reading:
             facts.append(repr(reading))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
             report = pipeline.ingest(paths, address, reading)
         except UserError as error:
-            message = str(error).replace(str(frame), "the data frame")
+            message = str(error).replace(str(copies[0]), name)
             raise type(error)(message) from None
-        say(describe_ingest(report).replace(str(frame), "the data frame"))
+        say(describe_ingest(report).replace(str(copies[0]), name))
         return report.store

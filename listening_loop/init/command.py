@@ -3,7 +3,6 @@
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +13,20 @@ import typer
 from analysis.errors import AnalysisError
 from analysis.page import numbers
 from analysis.tables.columns import Reading, parse_roles
+from analysis.tables.databases import copied_query
 from listening_loop.init.look import look_at
 from looplib.cli import make_app, program
 from looplib.config import load_config
 from looplib.files import atomic_write_text
-from recsys.ingest.settings import ReadingSettings, describe
+from recsys.ingest.presets import make_reading
+from recsys.ingest.settings import (
+    Delimiter,
+    ReadingSettings,
+    Sql,
+    Table,
+    Where,
+    describe,
+)
 
 PROG = "listening-loop init"
 app = make_app(
@@ -29,12 +37,12 @@ app = make_app(
 @app.command(epilog=f"Example: {PROG} plays.csv --out plays.yaml")
 def main(
     file: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="FILE",
-            help="CSV, JSON or Parquet, or a folder: plays, or an event log.",
+            help="CSV, JSON, Parquet, DuckDB or SQLite, or a folder: plays, or an event log.",
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="The YAML file; by default named as FILE, in this folder."),
@@ -49,10 +57,10 @@ def main(
         str | None,
         typer.Option(help="Published data set of FILE, in place of columns."),
     ] = None,
-    where: Annotated[
-        str | None, typer.Option(help="SQL condition of the rows to take.")
-    ] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Of CSV files.")] = None,
+    where: Where = None,
+    delimiter: Delimiter = None,
+    table: Table = None,
+    sql: Sql = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help=describe(ReadingSettings)),
@@ -62,7 +70,10 @@ def main(
     ] = False,
 ) -> None:
     """Write configurations for a file of plays."""
-    search = out or Path(f"{file.name.partition('.')[0]}.yaml")
+    if bool(file) == bool(sql):
+        raise AnalysisError("name a file or folder, or --sql")
+    source = file or Path("query")
+    search = out or Path(f"{source.name.partition('.')[0]}.yaml")
     targets = {"search": search}
     for part in ("service", "experiment"):
         targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
@@ -71,21 +82,23 @@ def main(
             raise AnalysisError(
                 f"{target}: there already; choose another --out, or say --force"
             )
-    settings = load_config(ReadingSettings, None, set_ or ())
-    options = settings.options(where, delimiter)
+    options = {"where": where, "delimiter": delimiter, "table": table}
+    settings = load_config(ReadingSettings, None, set_ or (), options).options()
     named = parse_roles(columns) if columns else {}
-    guess = look_at(file, named, preset, **options)
+    with copied_query(sql) as query:
+        guess = look_at((query or [source])[0], named, preset, **settings)
     reading = guess.reading
-    roles = asdict(reading.columns) if reading else {}
+    preset = preset or guess.preset
     values: dict[str, object] = {
         "n": numbers,
         "guess": guess,
         "reading": reading,
-        "named": {role: name for role, name in roles.items() if name},
-        "file": file,
+        "named": reading.columns.by_role if reading else {},
+        "file": source,
+        "source": f"--sql {shlex.quote(sql)}" if sql else shlex.quote(str(source)),
         "folder": f"out/{search.stem}",
-        "preset": preset or guess.preset,
-        "settings": _changed_settings(reading) if reading else {},
+        "preset": preset,
+        "options": reading_options(reading, preset, source) if reading else {},
         "program": program(),
         **targets,
     }
@@ -95,12 +108,20 @@ def main(
     typer.echo(fill_in("found.txt", values))
 
 
-def _changed_settings(reading: Reading) -> dict[str, object]:
-    """Collect the settings of how text is read that are no defaults."""
-    default = Reading(reading.columns)
-    names = ("encoding", "decimal", "date_format", "weight_scale")
-    values = {name: getattr(reading, name) for name in names}
-    return {name: v for name, v in values.items() if v != getattr(default, name)}
+def reading_options(
+    reading: Reading, preset: str | None, path: Path
+) -> dict[str, object]:
+    """Collect the options that say how tables are read, where a preset or default differs."""
+    default = make_reading(preset, None, {}, path) or Reading(reading.columns)
+    options: dict[str, object] = {}
+    if not preset or reading.columns != default.columns:
+        roles = reading.columns.by_role.items()
+        options["columns"] = ",".join(map("=".join, roles))
+    for name in ReadingSettings.model_fields:
+        value = getattr(reading, name)
+        if value != getattr(default, name):
+            options[name] = str(value).lower() if value in (True, False) else value
+    return options
 
 
 def fill_in(name: str, values: Mapping[str, object]) -> str:

@@ -8,13 +8,26 @@ from pathlib import Path
 
 import yaml
 
-from analysis.tables.columns import Decimal
+from analysis.tables.columns import Decimal, Reading
 
 # names of columns by what they hold, in the order in which they are looked for
-NAMES: Mapping[str, list[str]] = yaml.safe_load(
+NAMES: Mapping[str, list[str]]
+# weights of events that are no plays, by a word of their names
+ACTIONS: Mapping[str, float]
+NAMES, ACTIONS = yaml.safe_load_all(
     Path(__file__).with_name("names.yaml").read_text(encoding="utf-8")
 )
-PLAYS, EVENT = "plays", "event"  # entries that are no roles
+PLAYS, EVENT, SKIPPED = "plays", "event", "skipped"  # entries that are no roles
+# what a column that is not used may look like, and the roles that it could have
+_LOOKS = {
+    "a time": ("timestamp",),
+    "an amount": ("weight", "share", "played", "duration"),
+    "a user": ("user",),
+    "an event": (EVENT,),
+    "a skip": (SKIPPED, "weight", "share", "played"),
+}
+# a value that stands where a name is expected: a number, a date, a long id, an address
+_VALUE = re.compile(r"[-\d.,:/ ]*\d|.*\d{4}.*\d\d:\d\d.*|[0-9a-f-]{32,}|\w+://.*")
 _FILLED = 0.95  # share of the rows that have a value
 _HALF = 0.5  # the same of ids, whose rows are left out otherwise
 _MOST_EVENTS = 100  # different values of a column of event types
@@ -28,6 +41,7 @@ _DATES = (
     *("%d.%m.%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
     "%Y%m%d",
 )
+_LASTFM_DATE = re.compile(r"\d\d \w{3} \d{4},? \d\d:\d\d")
 _FIRST_YEAR = 1980
 _TIMES = ("", "%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 _BETWEEN = (" ", ", ", " at ")
@@ -53,12 +67,16 @@ class Column:
     def letters(self) -> str:
         """The name in lower case, without punctuation and what RecBole says of its type."""
         name = self.name.lower().partition(":")[0].replace("uuid", "id")
+        if "[]" in name:  # lists have names in the plural
+            name = name.rstrip("[]").rstrip("s")
         return "".join(filter(str.isalnum, name))
 
     @property
     def is_rating(self) -> bool:
         """Whether the values are stars, such as 1 to 5."""
-        return _RATING.search(self.letters) is not None and (self.largest or 99) <= 10
+        has_name = _RATING.search(self.letters) is not None
+        is_few = self.name.isdigit() and self.kinds <= 10 and (self.largest or 99) <= 5
+        return is_few or (has_name and (self.largest or 99) <= 10)
 
     @property
     def liked_from(self) -> float:
@@ -72,22 +90,40 @@ class Column:
         scales = [seconds for unit, seconds in _SECONDS.items() if unit in words]
         return scales[0] if scales and is_time_heard(self.name) else 1.0
 
-    def fits(self, role: str, least: float = _FILLED) -> bool:
-        """Whether the values may be what a role says, and so large a share of the rows has one."""
-        if role in _TEXTS:
-            return not (role == "title" and self.is_number)  # of artists, ids do
+    @property
+    def plain_number(self) -> str:
+        """The values in SQL, with a point for decimals."""
+        swaps = {None: "", "comma": ", ',.', '.'", "point": ", ',', ''"}
+        name = f'"{self.name}"'
+        return f"translate({name}{swaps[self.decimal]})" if self.decimal else name
+
+    def misfit(self, role: str, least: float = _FILLED) -> str | None:
+        """Explain why the values cannot be what a role says, of so large a share of the rows."""
+        example = self.example[:20]
+        if role in _TEXTS:  # of artists, ids do
+            return "numbers" if role == "title" and self.is_number else None
         if self.filled < least:
-            return False
+            return f"{1 - self.filled:.0%} of the rows have none"
         if role == "timestamp":
-            return self.is_time
-        if role == EVENT:
-            return self.kinds <= _MOST_EVENTS and not self.is_number
-        if role == "organic":
-            return self.kinds <= 2
+            return None if self.is_time else f"{example} is neither date nor moment"
+        if role in (EVENT, SKIPPED, "organic"):
+            most = _MOST_EVENTS if role == EVENT else 2
+            is_kind = self.kinds <= most and not (role == EVENT and self.is_number)
+            return None if is_kind else f"{self.kinds:,} different values"
         if role in _IDS:
-            return True
-        is_amount = self.is_number and (self.smallest or 0) >= 0
-        return is_amount and (role != "share" or (self.largest or 0) <= 100)
+            return None
+        if not self.is_number:
+            return f"{example} is no number"
+        if role == "weight" and self.kinds == 1:
+            return f"always {example}"
+        if (self.smallest or 0) < 0 or (role == "share" and (self.largest or 0) > 100):
+            return f"{self.smallest:g} to {self.largest:g}"
+        return None
+
+
+def is_value(name: str) -> bool:
+    """Whether the name of a column looks like a value, so that there are no names."""
+    return _VALUE.fullmatch(name) is not None
 
 
 def is_time_heard(name: str) -> bool:
@@ -121,11 +157,12 @@ def find(role: str, columns: Iterable[Column], *, check: bool = True) -> Column 
     plain = {column.letters: column for column in columns}
     for letters, column in list(plain.items()):
         plain.setdefault(_UNIT.sub("", letters), column)
+        plain.setdefault(column.name.lower().rpartition(".")[2], column)
     for least in (_FILLED, _HALF) if role in ("user", "item") else (_FILLED,):
         for name in NAMES[role]:
             for letters, column in plain.items():
                 is_end = len(name) >= _SHORTEST_END and letters.endswith(name)
-                fits = not check or column.fits(role, least)
+                fits = not check or column.misfit(role, least) is None
                 if fits and (name == letters or is_end):
                     return column
     return None
@@ -138,7 +175,7 @@ def guess_roles(
     roles = {} if has_names else _guess_by_values(columns)
     roles |= named
     for role in NAMES:
-        if role in roles or role in (EVENT, PLAYS) or not has_names:
+        if role in roles or role in (EVENT, PLAYS, SKIPPED) or not has_names:
             continue
         used = {part for name in roles.values() for part in name.split("+")}
         if role in _TEXTS:  # an id may be a title too
@@ -151,11 +188,13 @@ def guess_roles(
         roles["timestamp"] = dates[0]
     has_share = "share" in roles or roles.keys() >= {"played", "duration"}
     has_order = "timestamp" in roles or "session" in roles
-    if has_share and has_order and "weight" not in named:
+    if has_share and has_order and not {"weight", "event"} & named.keys():
         left_out = {"weight"} | ({"played", "duration"} if "share" in roles else set())
     else:
         amounts = [roles.get(role, "") for role in ("weight", "played", "share")]
         roles["weight"] = next(filter(None, amounts), "")
+        if "event" in roles:
+            roles["weight"] = ""
         left_out = {"share", "played", "duration", "organic"}
         left_out |= {"position"} if "timestamp" in roles else set()
     return {role: name for role, name in roles.items() if name and role not in left_out}
@@ -165,7 +204,43 @@ def _guess_by_values(columns: Sequence[Column]) -> dict[str, str]:
     """Guess columns without names: listener, track, a number that weighs, and a time."""
     times = [column.name for column in columns if column.is_time]
     rest = [column for column in columns if column.name not in times]
-    weights = [column.name for column in rest[2:] if column.fits("weight")]
+    weights = [column.name for column in rest[2:] if column.misfit("weight") is None]
     names = [*(column.name for column in rest[:2]), *weights[:1]]
     roles = dict(zip(("user", "item", "weight"), names, strict=False))
     return roles | ({"timestamp": times[0]} if times else {})
+
+
+def recognize_rows(columns: Sequence[Column]) -> str | None:
+    """Find the published data set that a table without names is of, by its values."""
+    is_number = [column.is_number for column in columns]
+    is_lastfm = len(columns) == 4 and _LASTFM_DATE.match(columns[-1].example)
+    return "lastfm" if is_lastfm and not any(is_number) else None
+
+
+def explain_unused(
+    names: Iterable[str], columns: Iterable[Column], reading: Reading
+) -> list[str]:
+    """List the columns that are not used, and why not where they look of use."""
+    sql = " ".join([reading.where or "", *reading.computed.values()])
+    words = {word.strip('"') for word in re.findall('"[^"]+"|\\w+', sql)}
+    used = reading.columns.names | words
+    profiles = {column.name: column for column in columns}
+    unused = []
+    for name in names:
+        if name not in used:
+            column = profiles.get(name)
+            reason = column and _why_unused(column, reading.columns.by_role)
+            unused.append(f"{name} ({reason})" if reason else name)
+    return unused
+
+
+def _why_unused(column: Column, roles: Mapping[str, str]) -> str | None:
+    """Explain why a column that looks of use is not used."""
+    for look, candidates in _LOOKS.items():
+        named = [role for role in candidates if find(role, [column], check=False)]
+        if named or (look == "a time" and column.is_time):
+            taken = [roles[role] for role in candidates if role in roles]
+            reason = column.misfit((named or candidates)[0])
+            reason = reason or (f"{taken[0]} is taken" if taken else "of no known use")
+            return f"{look}: {reason}"
+    return None

@@ -13,21 +13,26 @@ from analysis.logs.files import LogFile
 from analysis.tables.columns import Columns, Reading, columns_by_name
 from analysis.tables.reader import (
     AMOUNTS,
-    PARQUET,
+    CSV,
+    JSON_LINES,
     check_file,
     decoded,
     find_tables,
     open_rows,
 )
 from listening_loop.init.guess import (
+    ACTIONS,
     EVENT,
     NAMES,
     PLAYS,
     Column,
     date_forms,
+    explain_unused,
     find,
     guess_roles,
     is_time_heard,
+    is_value,
+    recognize_rows,
 )
 from recsys.ingest.pipeline import DEFAULT_MEMORY
 from recsys.ingest.presets import make_reading, recognize
@@ -35,8 +40,10 @@ from recsys.ingest.presets import make_reading, recognize
 EXAMPLES = 3  # rows that are shown
 _LOOKED_AT = 1_000_000  # rows
 _DECODED = 16 * 2**20  # bytes from which the encoding is guessed
-_UNKNOWN = Columns("user", "item")
+# of JSON, all keys are read
+_NO_COLUMNS = Columns("@file", "@folder")
 _GUESSED_FROM = 20_000  # rows of the first file
+_LISTENED = 30.0  # seconds from which a play counts
 _REPEATS = 0.05  # share of the rows from which plays count as repeated
 _EVENT = {"message", "user", "track", "time"}  # fields of an event log
 _UNREADABLE = (
@@ -51,9 +58,11 @@ class Guess:
     reading: Reading | None  # None of an event log
     names: Sequence[str]  # of all columns
     preset: str | None = None  # the published data set that it is
+    unused: Sequence[str] = ()  # columns, those that look of use with the reason
     other_dates: str | None = None  # a further form in which its times can be read
     # of `sql/interactions/first_rows.sql`
     rows: int = 0
+    left_out: int = 0  # rows for which the condition does not hold
     rejected: int = 0
     why: str | None = None
     median: float | None = None
@@ -63,6 +72,14 @@ class Guess:
     titles: int = 0  # of artist and track, distinct
     pairs: int = 0  # of listener and track, distinct
     examples: Sequence[Mapping[str, Any]] = ()  # rows as they are read
+
+    @property
+    def taken(self) -> str | None:
+        """What the rows that are taken have in common; None of all."""
+        if self.reading is None:
+            return None
+        events = self.reading.columns.event
+        return self.reading.where or (events and f"an event of {events}")
 
     @property
     def has_seconds(self) -> bool:
@@ -138,7 +155,11 @@ def look_at(
         reason = queries.one_line(error)
         raise AnalysisError(f"{log.name}: {_UNREADABLE} ({reason})") from None
     if guess.reading and guess.rejected == guess.rows:
-        raise AnalysisError(f"{log.name}: no good row; {guess.why}")
+        why = guess.why or (
+            f"none of {guess.left_out:,} rows is one with {guess.taken}; "
+            "name the column of weights for all, as in --columns weight=seconds"
+        )
+        raise AnalysisError(f"{log.name}: no good row; {why}")
     return guess
 
 
@@ -150,38 +171,46 @@ def _guess(
 ) -> Guess:
     """Guess how tables are read from the first one, and read their first rows so."""
     # SQL may name any key of JSON, so all of them are there
-    start = Reading(_UNKNOWN, where="true", encoding=_guess_encoding(logs[0]))
-    start = replace(start, **options)
+    start = Reading(_NO_COLUMNS, where="true", encoding=_guess_encoding(logs[0]))
+    reading = replace(start, **options)
+    if preset:
+        reading = make_reading(preset, None, options, logs[0].name) or start
     with (
         tempfile.TemporaryDirectory() as folder,
-        decoded(logs[0], start, Path(folder)) as log,
+        decoded(logs[0], reading, Path(folder)) as log,
         queries.connect() as connection,
     ):
-        reading = make_reading(preset, None, options) if preset else None
-        names = open_rows(connection, log, reading or start)[1]
-        if not (preset or named or options) and (preset := recognize(names)):
-            reading = make_reading(preset, None, {})
-        if reading:
-            return replace(_read(logs, reading, names), preset=preset)
-        folders = {Path(log.name).parent for log in logs}
-        places = {"user": "@folder"} if len(folders) > 1 else {}
-        plan = _plan(connection, log, start, named, places)
+        if not preset:
+            reading = _find_format(connection, log, reading, options)
+        names, columns = _profile(connection, log, reading)
+        if not (preset or named or options):
+            preset = recognize(names) or recognize_rows(columns)
+        if not preset:
+            plan = _plan(connection, logs, log, reading, named)
+        else:
+            reading = make_reading(preset, None, options, log.name) or reading
+            names_by_role = {**reading.columns.by_role, **named}
+            user = find("user", columns)
+            if user and names_by_role["user"].startswith("@"):
+                names_by_role["user"] = user.name
+            reading = replace(reading, columns=columns_by_name(names_by_role))
+            unused = explain_unused(names, columns, reading)
+            plan = Guess(reading, names, preset, unused)
     if plan.reading is None:
         return plan
-    decided = {name: value for name, value in options.items() if name != "where"}
+    decided = {} if preset else {k: v for k, v in options.items() if k != "where"}
     reading = replace(plan.reading, **decided)  # the plan has the condition
-    guess = _read(logs, reading, plan.names)
+    plan = _read(logs, replace(plan, reading=reading))
     roles = reading.columns
-    if guess.titles > guess.tracks and "item" not in named:
+    if plan.titles > plan.tracks and not (preset or "item" in named):
         roles = replace(roles, item=f"{roles.artist}+{roles.item}")
-        guess = _read(logs, replace(reading, columns=roles), plan.names)
-    other_dates = None if "date_format" in options else plan.other_dates
-    return replace(guess, other_dates=other_dates)
+        plan = _read(logs, replace(plan, reading=replace(reading, columns=roles)))
+    return plan
 
 
 def _guess_encoding(log: LogFile) -> str | None:
     """Guess how the text of a file is encoded; None is UTF-8, or no text."""
-    if log.suffix in PARQUET:
+    if log.suffix not in (*CSV, *JSON_LINES):
         return None
     with log.open() as file:
         first = file.read(_DECODED)
@@ -194,31 +223,47 @@ def _guess_encoding(log: LogFile) -> str | None:
     return None
 
 
-def _plan(
+def _find_format(
     connection: queries.Connection,
     log: LogFile,
-    start: Reading,
-    named: Mapping[str, str],
-    places: Mapping[str, str],
-) -> Guess:
-    """Plan how a file is read, without figures of its rows.
-
-    `places` says what is taken from the path where no column has it.
-    """
-    reading = start
+    reading: Reading,
+    options: Mapping[str, Any],
+) -> Reading:
+    """Find the delimiter that is not detected, and whether the first line is a row."""
     names, columns = _profile(connection, log, reading)
     if len(names) == 1 and "::" in names[0]:
         reading = replace(reading, delimiter="::")
         names, columns = _profile(connection, log, reading)
-    if any(name.replace(".", "", 1).isdigit() for name in names):  # a row of values
-        reading = replace(reading, header=False)
-        names, columns = _profile(connection, log, reading)
     if not columns or "\0" in "".join(names):
         raise AnalysisError(f"{log.name}: {_UNREADABLE}")
+    if log.suffix in CSV and "header" not in options and any(map(is_value, names)):
+        return replace(reading, header=False)
+    return reading
+
+
+def _plan(
+    connection: queries.Connection,
+    logs: Sequence[LogFile],
+    log: LogFile,
+    start: Reading,
+    named: Mapping[str, str],
+) -> Guess:
+    """Plan how files are read by the first one, without figures of its rows."""
+    reading = start
+    names, columns = _profile(connection, log, reading)
     if not named and set(names) >= _EVENT:
         return Guess(None, names)
+    item = find("item", columns)
+    lists = [name for name in names if "[]" in name]
+    if lists and (item is None or item.name in lists):
+        # an item of each list is a row
+        listed = replace(_NO_COLUMNS, session="+".join(lists))
+        reading = replace(reading, columns=listed)
+        names, columns = _profile(connection, log, reading)
     where = None if start.where == "true" else start.where
-    where = where or _find_plays(connection, log, reading, columns)
+    event: dict[str, str] = {}
+    if not where and "event" not in named:
+        where, event = _find_plays(connection, log, reading, columns)
     if where:
         plays = replace(reading, where=where)
         _, columns = _profile(connection, log, plays)
@@ -227,14 +272,22 @@ def _plan(
         replace(column, is_time=column.is_time or column.name in forms)
         for column in columns
     ]
-    roles = {**places, **guess_roles(columns, named, has_names=reading.header)}
+    folders = {Path(file.name).parent for file in logs}
+    place = "@folder" if len(folders) > 1 else "@file"
+    roles = {"user": place} if len(logs) > 1 else {}
+    roles |= guess_roles(columns, {**event, **named}, has_names=reading.header)
     _check_roles(log, names, roles)
     date_forms = forms.get(roles.get("timestamp", ""), [])
     weight = next((c for c in columns if c.name == roles.get("weight")), None)
+    condition = None
     if weight and weight.is_rating and "weight" not in named:
         del roles["weight"]
-        liked = f'CAST("{weight.name}" AS DOUBLE) >= {weight.liked_from:g}'
-        where = f"({where}) AND {liked}" if where else liked
+        condition = f'CAST("{weight.name}" AS DOUBLE) >= {weight.liked_from:g}'
+    elif weight and is_time_heard(weight.name) and not {"weight", "played"} & {*named}:
+        least = f"{_LISTENED / weight.scale:g}"
+        condition = f"TRY_CAST({weight.plain_number} AS DOUBLE) >= {least}"
+    if condition:
+        where = f"({where}) AND {condition}" if where else condition
     amounts = [c for c in columns if c.name in {roles.get(role) for role in AMOUNTS}]
     reading = replace(
         reading,
@@ -247,8 +300,9 @@ def _plan(
         date_format=date_forms[0] if date_forms else None,
         weight_scale=weight.scale if weight else 1.0,
     )
-    other_dates = date_forms[1] if date_forms[1:] else None
-    return Guess(reading, names, other_dates=other_dates)
+    unused = explain_unused(names, columns, reading)
+    other_dates = date_forms[1] if date_forms[1:] and not start.date_format else None
+    return Guess(reading, names, unused=unused, other_dates=other_dates)
 
 
 def _check_roles(log: LogFile, names: Sequence[str], roles: Mapping[str, str]) -> None:
@@ -284,11 +338,10 @@ def _attach_first(
     Returns:
         The names of all columns.
     """
-    rows, names = open_rows(connection, log, reading)
-    columns = dict(zip(names, rows.columns, strict=True))
-    shown = [name for name in names if not name.startswith("(")]
+    rows = open_rows(connection, log, reading)
+    shown = [name for name in rows.columns if not name.startswith("(")]
     roles = roles or {name: name for name in shown}
-    values = {role: queries.Column(columns[name]) for role, name in roles.items()}
+    values = {role: queries.Column(name) for role, name in roles.items()}
     first = rows.limit(_GUESSED_FROM)
     queries.attach_columns("first_rows", first, values, reading.where)
     return shown
@@ -313,31 +366,53 @@ def _find_plays(
     log: LogFile,
     reading: Reading,
     columns: Sequence[Column],
-) -> str | None:
-    """Write the SQL condition of the rows that are plays, where a column has types of events."""
-    event = find(EVENT, columns)
-    if event is None:
-        return None
+) -> tuple[str | None, dict[str, str]]:
+    """Find the rows that are plays, where a column has types of events.
+
+    Returns:
+        Their SQL condition, and the role of events by weight, where none is a play.
+    """
     amounts = [find(role, columns, check=False) for role in ("played", "share")]
     amount = next(filter(None, amounts), None)
+    event = find(EVENT, columns)
+    if event is None:
+        skipped = None if amount else find("skipped", columns)
+        if skipped is None:
+            return None, {}
+        is_skip = f"lower(\"{skipped.name}\") IN ('true', '1', '1.0')"
+        return f"({is_skip}) IS NOT TRUE", {}
     roles = {"kind": event.name, "amount": (amount or event).name}
     _attach_first(connection, log, reading, **roles)
     values = {"plays": NAMES[PLAYS], "has_amount": amount is not None}
-    kinds = queries.fetch_table(connection, "interactions/event_kinds", **values)
-    texts = ", ".join(kinds["kind"].to_pylist())
-    return f'"{event.name}" IN ({texts})' if texts else None
+    rows = queries.fetch_table(connection, "interactions/event_kinds", **values)
+    kinds = rows.to_pylist()
+    if texts := [row["text"] for row in kinds if row["is_play"]]:
+        return f'"{event.name}" IN ({", ".join(texts)})', {}
+    weights = {
+        row["kind"]: ACTIONS[word]
+        for row in kinds
+        for word in ACTIONS
+        if word in "".join(filter(str.isalpha, row["kind"].lower()))
+    }
+    if len(weights) < 2:
+        return None, {}
+    pairs = ",".join(f"{kind}={weight}" for kind, weight in weights.items())
+    return None, {"event": f"{event.name}:{pairs}"}
 
 
-def _read(logs: Sequence[LogFile], reading: Reading, names: Sequence[str]) -> Guess:
-    """Read the first rows as an ingest does, and compute their figures."""
+def _read(logs: Sequence[LogFile], plan: Guess) -> Guess:
+    """Read the first rows as an ingest does, and add their figures to a plan."""
+    assert plan.reading  # noqa: S101  an event log is not read
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
         files: list[Path] = []
         left = _LOOKED_AT
+        left_out = 0
         for log in logs:
             file = Path(folder, f"{len(files)}.parquet")
-            rows, _ = check_file(log, reading, log.name, file, DEFAULT_MEMORY, left)
+            table = check_file(log, plan.reading, log.name, file, DEFAULT_MEMORY, left)
             files.append(file)
-            left -= rows
+            left -= table.rows + table.left_out
+            left_out += table.left_out
             if left <= 0:
                 break
         queries.attach_parquet(connection, "checked", files)
@@ -345,4 +420,5 @@ def _read(logs: Sequence[LogFile], reading: Reading, names: Sequence[str]) -> Gu
         examples = queries.fetch_table(
             connection, "interactions/examples", rows=EXAMPLES
         ).to_pylist()
-    return Guess(reading, names, **figures.to_pylist()[0], examples=examples)
+    (values,) = figures.to_pylist()
+    return replace(plan, **values, left_out=left_out, examples=examples)

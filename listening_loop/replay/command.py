@@ -9,6 +9,7 @@ import orjson
 import typer
 
 from analysis.tables.columns import parse_roles
+from analysis.tables.databases import copied_query
 from botify.model.manifest import read_manifest
 from botify.model.model import LISTS
 from botify.recommenders.registry import check_name, find_recommenders
@@ -20,8 +21,10 @@ from listening_loop.replay.plays import read_plays
 from listening_loop.replay.report import write_report
 from listening_loop.replay.traffic import read_lines, send_plays
 from looplib.cli import Overrides, make_app
+from looplib.config import load_config
 from looplib.files import json_digest
 from looplib.progress import progress
+from recsys.ingest.settings import Delimiter, ReadingSettings, Sql, Table, Where
 
 PROG = "listening-loop replay"
 app = make_app(
@@ -36,19 +39,19 @@ _DECIDING = {"fallback", "repeat_after", "rules"}
     "--recommender next_track --set repeat_after=1"
 )
 def main(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PLAYS",
-            help="The file of plays, or a folder; what is newer than the export is replayed.",
-        ),
-    ],
     published: Annotated[
         Path, typer.Option(help="Folder of an export that has not learned from these.")
     ],
     recommender: Annotated[
         list[str], typer.Option(help="What answers each play; repeatable.")
     ],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PLAYS",
+            help="The file of plays, or a folder; what is newer than the export is replayed.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for answers, log and report; by default replay/."),
@@ -58,6 +61,14 @@ def main(
     ] = "",
     preset: Annotated[
         str | None, typer.Option(help="Published data set of PLAYS.")
+    ] = None,
+    where: Where = None,
+    delimiter: Delimiter = None,
+    table: Table = None,
+    sql: Sql = None,
+    read: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="How PLAYS are read, as ingest --set."),
     ] = None,
     connections: Annotated[
         int, typer.Option(min=1, max=10_000, help="Requests at a time.")
@@ -71,7 +82,14 @@ def main(
     settings = load_settings(None, os.environ, overrides, published)
     for name in recommender:
         check_recommender(name, version)
-    plays = read_plays(file, version, parse_roles(columns) if columns else {}, preset)
+    options = {"where": where, "delimiter": delimiter, "table": table}
+    how = load_config(ReadingSettings, None, read or (), options).options()
+    named = parse_roles(columns) if columns else {}
+    with copied_query(sql) as query:
+        paths = [file] if file else query
+        if len(paths) != 1:
+            raise LoopError("name a file or folder, or --sql")
+        plays = read_plays(paths[0], version, named, preset, **how)
     plays.facts.update(settings.model_dump(mode="json", include=_DECIDING))
     folder = out or published / "replay"
     # answers to other plays, or of another version, are others

@@ -67,7 +67,11 @@ class NewestPlays:
 
 
 def read_plays(
-    path: Path, version: Path, columns: dict[str, str], preset: str | None
+    path: Path,
+    version: Path,
+    columns: dict[str, str],
+    preset: str | None = None,
+    **options: Any,  # noqa: ANN401  values of several types
 ) -> NewestPlays:
     """Read the plays of a file, or of the files of a folder, that a version has not learned from.
 
@@ -76,12 +80,13 @@ def read_plays(
         version: The folder of a published version.
         columns: The columns that the owner names, by what they hold; the rest is guessed.
         preset: The published data set that it is, where it is one.
+        options: Fields of a `Reading` that the owner decides, such as `where`.
 
     Raises:
         LoopError: The version has learned from the plays, or they have no order.
         UserError: The file or the version cannot be read.
     """
-    reading = look_at(path, columns, preset).reading or _EVENTS
+    reading = look_at(path, columns, preset, **options).reading or _EVENTS
     manifest = read_manifest(version)
     order = _find_order(path, reading, version, manifest.data.get("columns", ()))
     with np.load(version / LATEST) as arrays:

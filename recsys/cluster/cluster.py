@@ -67,12 +67,15 @@ class Cluster:
 
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
-    ) -> Iterator[Outcome[T]]:
-        """Run a function once for each tuple of arguments; outcomes are keyed by position."""
+    ) -> Iterator[T]:
+        """Run a function once for each tuple of arguments; yield what the calls return as they end.
+
+        The error of a call, such as that its worker died, ends it.
+        """
         left = dict(enumerate(calls))
         for outcome in self.run_ready(function, lambda: left):
             del left[outcome.key]
-            yield outcome
+            yield outcome.result()
 
     def run_ready(
         self, function: Callable[..., T], ready: Callable[[], Calls]
@@ -167,9 +170,12 @@ class Cluster:
             return
         now = time.monotonic()
         self._without_workers_since = self._without_workers_since or now
-        longest_s = self.config.wait_for_workers_s
-        if now - self._without_workers_since > longest_s:
-            raise _without_workers(self._address, longest_s)
+        if now - self._without_workers_since > self.config.wait_for_workers_s:
+            raise self._without_workers(self._address)
+
+    def _without_workers(self, address: str | None) -> SearchError:
+        what = f"no worker for {self.config.wait_for_workers_s:g} s; start some"
+        return _lost(address, f"{what} (dask worker {address} --host ADDRESS)")
 
     def _threads(self) -> int:
         try:
@@ -194,7 +200,15 @@ class Cluster:
                 else start_processes(config, self.modules, stack)
             )
         if self.client or config.scheduler:
-            _check_workers(client, config.wait_for_workers_s)
+            if client.asynchronous or client.scheduler is None:
+                raise SearchError(
+                    "the client is closed or asynchronous; an open one is needed, such as "
+                    "Client(address)"
+                )
+            try:
+                client.wait_for_workers(1, timeout=config.wait_for_workers_s)
+            except TimeoutError:
+                raise self._without_workers(client.scheduler.address) from None
             check_software(client)
             check_folders(client, self.seen)
         say(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}")
@@ -257,24 +271,6 @@ def _join(address: str) -> Client:
         raise SearchError(
             f"{address}: no Dask scheduler answers there ({error}); {hint}"
         ) from None
-
-
-def _check_workers(client: Client, wait_for_workers_s: float) -> None:
-    """Wait until the scheduler of a client has a worker."""
-    if client.asynchronous or client.scheduler is None:
-        raise SearchError(
-            "the client is closed or asynchronous; an open one is needed, such as Client(address)"
-        )
-    try:
-        client.wait_for_workers(1, timeout=wait_for_workers_s)
-    except TimeoutError:
-        address = client.scheduler.address
-        raise _without_workers(address, wait_for_workers_s) from None
-
-
-def _without_workers(address: str | None, seconds: float) -> SearchError:
-    what = f"no worker for {seconds:g} s; start some (dask worker {address} --host ADDRESS)"
-    return _lost(address, what)
 
 
 def _lost(address: str | None, what: str) -> SearchError:

@@ -68,7 +68,7 @@ def build_dataset(
     rule = plan.rule
     if rule.split.kind == "time":
         counting = [(*partition, rule) for partition in partitions]
-        starts = [outcome.result() for outcome in cluster.run(count_starts, counting)]
+        starts = list(cluster.run(count_starts, counting))
         rule = replace(rule, cutoff_ms=find_cutoff(starts, rule.split.holdout))
     pieces = run.sub(PIECES)
     settings = (pieces.address, rule, plan.feedback)
@@ -76,9 +76,9 @@ def build_dataset(
     run.delete(PIECES)
     try:
         counts: Counter[str] = Counter()
-        outcomes = cluster.run(prepare_partition, calls)
-        for done, outcome in enumerate(outcomes, start=1):
-            counts.update(outcome.result())
+        prepared = cluster.run(prepare_partition, calls)
+        for done, counted in enumerate(prepared, start=1):
+            counts.update(counted)
             report(95 * done / len(calls), f"{done} of {len(calls)} partitions")
         _check_splits(counts, rule)
         pieces.download(*pieces.names())
@@ -127,7 +127,7 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
     counts = write_matrices(folder, users, tracks, plan.feedback)
     _write_heldout(folder, users, tracks)
     if plan.rule.is_ordered:
-        write_plays(folder, read_pieces(folder, "plays"), users, tracks)
+        write_plays(folder, users, tracks)
     save_array(folder / ARTISTS, artists)
     save_array(folder / USERS, users)
     save_array(folder / TRACKS, tracks)

@@ -115,12 +115,7 @@ class Interactions:
 
     def select(self, listeners: IntArray) -> "Interactions":
         """Select the listening of some rows; tracks are as popular as before."""
-        return Interactions(
-            self.matrix[listeners],
-            by_track=self.by_track,
-            artists=self.artists,
-            unplayed=self.unplayed,
-        )
+        return Interactions(self.matrix[listeners], by_track=self.by_track)
 
     def most_popular(self, k: int) -> Int32Array:
         """Rank tracks by the listening time of all listeners.
@@ -151,12 +146,14 @@ def load_interactions(
     Raises:
         FileNotFoundError: The order is not known.
     """
+    artists = read_artists(dataset)
+    is_unplayed = (artists != UNKNOWN_ARTIST) & (dataset.popularity("all") == 0)
     return Interactions(
         dataset.matrix(split),
         by_track=dataset.by_track(split),
         plays=read_plays(dataset, split) if is_ordered else None,
-        artists=read_artists(dataset),
-        unplayed=find_unplayed(dataset),
+        artists=artists,
+        unplayed=np.flatnonzero(is_unplayed),
         workspace=dataset.workspace,
     )
 
@@ -179,11 +176,3 @@ def read_artists(dataset: Dataset) -> Int32Array:
     """Read the number of the artist of each track, shape (tracks,); `UNKNOWN_ARTIST` of some."""
     artists: Int32Array = np.load(dataset.path / ARTISTS)
     return artists
-
-
-def find_unplayed(dataset: Dataset) -> IntArray:
-    """Find the columns of tracks of a known artist that nobody has played, in any session."""
-    has_artist = read_artists(dataset) != UNKNOWN_ARTIST
-    if not has_artist.any():
-        return np.empty(0, np.int64)
-    return np.flatnonzero(has_artist & (dataset.popularity("all") == 0))

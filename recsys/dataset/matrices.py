@@ -1,6 +1,6 @@
 """Write the matrices and the plays of a dataset from the tables that workers made."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -112,16 +112,11 @@ def write_by_track(folder: Path, split: SplitName, tracks: int) -> None:
         begin += added
 
 
-def write_plays(
-    folder: Path,
-    tables: Iterable[pa.Table],
-    users: IntArray,
-    tracks: IntArray,
-) -> None:
+def write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
     """Write plays by user, the oldest first; a table has all plays of its users, in order."""
     plays = [
         (user_rows(table, users), track_columns(table, tracks), table["heldout"])
-        for table in tables
+        for table in read_pieces(folder, "plays")
     ]
     counts = np.zeros(len(users), np.int64)
     for rows, _, _ in plays:

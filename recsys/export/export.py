@@ -144,16 +144,15 @@ def _split_again(
 
 def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:
     """Fit a trial again, on all sessions or on the training ones; in blocks as in the search."""
-    is_als = issubclass(fitted.trial.model_type, Als)
     title = f"Refit on {export.options.learn_from} sessions"
     with progress(title, fitted.iteration, "iterations") as report:
         state = None
+        is_als = issubclass(fitted.trial.model_type, Als)
         if is_als and export.config.cluster.fit == "blocks":
             state = _refit_in_blocks(export, fitted, client, report)
-        threads = usable_cores()
-        split = export.split
+        dataset, threads = export.dataset, usable_cores()
         try:
-            return fit_trial(fitted, export.dataset, split, threads, state, report)
+            return fit_trial(fitted, dataset, export.split, threads, state, report)
         except ImportError as error:  # of a class of another package
             raise SearchError(str(error)) from None
 

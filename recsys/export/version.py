@@ -105,7 +105,13 @@ def write_version(
         titles = read_titles(config.catalogue, store)
     tracks = originals(store, "items", dataset.tracks, titles)
     write_model(folder, model, factors, users, tracks, export.options)
-    _write_titles(folder, export, titles, tracks)
+    # what tables say of the tracks, or the catalogue of the logs
+    file = config.catalogue
+    digest = store.manifest.catalogue and store.manifest.catalogue.sha256
+    if store.manifest.columns != LOGGED:
+        write_tracks(folder, tracks, titles)
+    elif file and file.is_file() and digest in (None, sha256_file(file)):
+        shutil.copyfile(file, folder / TRACKS)
     _write_plays(folder / PLAYS, dataset, export.split, users, tracks)
     next_track = None
     if config.next_track:
@@ -218,24 +224,6 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
         size = file.stat().st_size
         files[file.name] = {"sha256": sha256_file(file), "bytes": size, "rows": rows}
     atomic_write_json(folder / MANIFEST, seal({**facts, "files": files}))
-
-
-def _write_titles(
-    folder: Path,
-    export: Export,
-    titles: Mapping[str, Title],
-    tracks: Ids,
-) -> None:
-    """Write what tables say of the tracks, or the catalogue of the logs."""
-    manifest = export.store.manifest
-    config = export.config
-    if manifest.columns != LOGGED:
-        write_tracks(folder, tracks, titles)
-        return
-    file = config.catalogue
-    digest = manifest.catalogue and manifest.catalogue.sha256
-    if file and file.is_file() and digest in (None, sha256_file(file)):
-        shutil.copyfile(file, folder / TRACKS)
 
 
 def write_tracks(folder: Path, tracks: Ids, titles: Mapping[str, Title]) -> None:

@@ -16,10 +16,19 @@ from looplib.tables import output
 
 with importing():
     from analysis.tables.columns import parse_columns
+    from analysis.tables.databases import copied_query
+    from recsys.errors import IngestError
     from recsys.ingest.pipeline import ingest
     from recsys.ingest.presets import PRESETS, make_reading
     from recsys.ingest.report import describe_ingest
-    from recsys.ingest.settings import IngestSettings, describe
+    from recsys.ingest.settings import (
+        Delimiter,
+        IngestSettings,
+        Sql,
+        Table,
+        Where,
+        describe,
+    )
 
 PROG = "listening-loop ingest"
 MOST_REJECTED = 0.05  # share of the lines above which the command fails
@@ -27,7 +36,7 @@ _ROLES = (
     "Columns of a table by what they hold: user= and item=; "
     "of plays share= of the track that was heard, or played= and duration=, "
     "with timestamp= or session=, and any of position=, organic=, propensity=; "
-    "of interactions any of weight=, timestamp=, session=; of both title=, artist=."
+    "of interactions any of weight=, event=, timestamp=, session=; of both title=, artist=."
 )
 app = make_app(
     "Add event logs, or plays and interactions of your own, to a session store: "
@@ -42,16 +51,16 @@ app = make_app(
     "listening-loop ingest listens.parquet --store out/yambda --preset yambda"
 )
 def main(
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE…", help="Files, folders, or quoted patterns."),
-    ],
     store: Annotated[
         str,
         typer.Option(
             metavar="PATH", help="The store's folder, or an address; made if none is."
         ),
     ],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE…", help="Files, folders, or quoted patterns."),
+    ] = None,
     columns: Annotated[str | None, typer.Option(help=_ROLES)] = None,
     preset: Annotated[
         str | None,
@@ -59,16 +68,10 @@ def main(
             help=f"Published data set of the files: {', '.join(PRESETS)}; other options win."
         ),
     ] = None,
-    where: Annotated[
-        str | None,
-        typer.Option(
-            help="SQL condition of the rows to take, such as 'is_organic = false'."
-        ),
-    ] = None,
-    delimiter: Annotated[
-        str | None,
-        typer.Option(help=r"Of CSV files, such as :: or \t; by default detected."),
-    ] = None,
+    where: Where = None,
+    delimiter: Delimiter = None,
+    table: Table = None,
+    sql: Sql = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help=describe(IngestSettings)),
@@ -79,12 +82,22 @@ def main(
     ] = False,
 ) -> int:
     """Ingest the files."""
-    settings = load_config(IngestSettings, None, set_ or ())
-    table = parse_columns(columns) if columns else None
-    reading = make_reading(preset, table, settings.options(where, delimiter))
-    report = ingest(
-        files, store, reading, partitions=settings.partitions, memory=settings.memory
-    )
+    options = {"where": where, "delimiter": delimiter, "table": table}
+    settings = load_config(IngestSettings, None, set_ or (), options)
+    roles = parse_columns(columns) if columns else None
+    paths = files or []
+    if bool(paths) == bool(sql):
+        raise IngestError("name files, or --sql")
+    with copied_query(sql) as query:
+        paths += map(str, query)
+        reading = make_reading(preset, roles, settings.options(), paths[0])
+        report = ingest(
+            paths,
+            store,
+            reading,
+            partitions=settings.partitions,
+            memory=settings.memory,
+        )
     output().print(Text(describe_ingest(report)), soft_wrap=True)
     share = report.lines.rejected / max(report.lines.read, 1)
     if allow_rejects or share <= MOST_REJECTED:

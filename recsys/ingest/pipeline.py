@@ -39,6 +39,7 @@ class IngestReport:
     # good lines that are no row of their own: events that were sent again, and interactions whose
     # weight was added to another row
     repeats: int = 0
+    left_out: int = 0  # rows of tables for which the condition does not hold
 
     @property
     def lines(self) -> LineCounts:
@@ -108,7 +109,7 @@ def ingest(
         after = commit(lock, manifest, scratch, parts, ids) if added else before
     good = sum(source.lines.good for source in added)
     repeats = good - (after.manifest.events - before.manifest.events)
-    return IngestReport(after, added, tuple(new.repeated), repeats)
+    return IngestReport(after, added, tuple(new.repeated), repeats, new.left_out)
 
 
 def _check_columns(store: Store, reading: Reading | None) -> None:
@@ -137,7 +138,7 @@ def _why(added: Sequence[Source], scratch: Path) -> str:
         if source.lines.rejected:
             line, *_ = read_rejects(scratch / source.rejects)
             return f"the first line refused is {line.file}:{line.line}: {line.reason}"
-    return "no line but blank ones"
+    return "no line but blank ones, or such as the condition leaves out"
 
 
 @contextmanager

@@ -22,6 +22,8 @@ def describe_ingest(report: IngestReport) -> str:
         f"{counts.good:,} good + {counts.rejected:,} rejected",
         *_describe_rejects(report),
     ]
+    if report.left_out:
+        lines.append(f"{report.left_out:,} rows are left out, as the condition says")
     if report.repeated:
         lines.append(
             f"{len(report.repeated):,} files add nothing, the store has their content: "

@@ -1,17 +1,44 @@
-"""Settings of how tables are read, as `--set` takes them."""
+"""Options of how tables are read, and settings, as `--set` takes them."""
 
 from typing import Annotated, Any
 
+import typer
 from annotated_types import Ge, Le
 
 from analysis.tables.columns import Decimal
 from looplib.config import Config, Memory, Positive
 from recsys.ingest.pipeline import DEFAULT_MEMORY
 
+Where = Annotated[
+    str | None,
+    typer.Option(
+        help="SQL condition of the rows to take, such as 'is_organic = false'."
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(help=r"Of CSV files, such as :: or \t; by default detected."),
+]
+Table = Annotated[
+    str | None, typer.Option(help="Of a DuckDB or SQLite file that has several.")
+]
+Sql = Annotated[
+    str | None,
+    typer.Option(
+        help="A query in place of files, which DuckDB runs; statements such as ATTACH may go first."
+    ),
+]
+
 
 class ReadingSettings(Config):
     """How the files of a table are read, where it is not by default."""
 
+    where: str | None = None
+    """SQL condition of the rows to take"""
+    delimiter: str | None = None
+    """of CSV files, such as :: or \\t; by default detected"""
+    table: str | None = None
+    """of a DuckDB or SQLite file that has several"""
     percent: bool | None = None
     """shares of a table are 0 to 100"""
     header: bool | None = None
@@ -25,11 +52,11 @@ class ReadingSettings(Config):
     weight_scale: Positive | None = None
     """weights times this are stored; 0.001 makes seconds of ms"""
 
-    def options(self, where: str | None, delimiter: str | None) -> dict[str, Any]:
-        """Collect the fields of a `Reading` that the caller decides, with two options."""
+    def options(self) -> dict[str, Any]:
+        """Collect the fields of a `Reading` that the caller decides."""
         values = self.model_dump(include=set(ReadingSettings.model_fields))
-        values["where"] = where
-        values["delimiter"] = "\t" if delimiter == r"\t" else delimiter
+        if self.delimiter == r"\t":
+            values["delimiter"] = "\t"
         return {name: value for name, value in values.items() if value is not None}
 
 

@@ -6,7 +6,7 @@ What DuckDB cannot keep in memory it spills to the store's disk.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -15,25 +15,15 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.logs.field_types import IdKinds
-from analysis.logs.files import LogFile
 from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
 from analysis.logs.sources import NewFiles
 from analysis.store import IdsOf, Manifest, Store
 from analysis.tables.columns import Reading
-from analysis.tables.reader import CSV, Malformed, check_file
+from analysis.tables.reader import CSV, CheckedTable, Malformed, check_file
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.store.ids import decide_kinds, write_ids
 from recsys.store.partitions import ROWS_AT_ONCE, Partitioner
-
-
-@dataclass(frozen=True)
-class _CheckedFile:
-    """A file that was read: the number of its rows, and the lines that are no rows."""
-
-    file: LogFile
-    rows: int
-    malformed: list[Malformed]
 
 
 def add_tables(
@@ -100,22 +90,23 @@ def _check_files(
     files: NewFiles,
     reading: Reading,
     memory: str,
-) -> dict[str, _CheckedFile]:
+) -> dict[str, CheckedTable]:
     """Write the checked rows of each new file; return the files by digest."""
-    checked: dict[str, _CheckedFile] = {}
+    checked: dict[str, CheckedTable] = {}
     with progress("ingest", files.megabytes, "MB") as report:
         for file in files:
             target = files.scratch / f"checked-{len(checked):06}.parquet"
             digest = files.sources[file].digest
-            rows, malformed = check_file(file, reading, digest, target, memory)
-            checked[digest] = _CheckedFile(file, rows, malformed)
+            table = check_file(file, reading, digest, target, memory)
+            checked[digest] = table
+            files.left_out += table.left_out
             report(files.megabytes_done, file.name)
     return checked
 
 
 def _check_written(
     connection: queries.Connection,
-    checked: Mapping[str, _CheckedFile],
+    checked: Mapping[str, CheckedTable],
     reading: Reading,
 ) -> None:
     """Refuse files with timestamps of several formats, or shares that look like percentages."""
@@ -138,7 +129,7 @@ def _check_written(
 def _keep_rejects(
     connection: queries.Connection,
     files: NewFiles,
-    checked: Mapping[str, _CheckedFile],
+    checked: Mapping[str, CheckedTable],
     reading: Reading,
 ) -> Counter[str]:
     """Keep the rejected lines of each file, and count them by its digest."""
@@ -156,7 +147,7 @@ def _keep_rejects(
 
 def _refused_lines(
     connection: queries.Connection,
-    checked: Mapping[str, _CheckedFile],
+    checked: Mapping[str, CheckedTable],
     reading: Reading,
 ) -> Iterator[tuple[str, list[Malformed]]]:
     """Yield lines that are no rows and refused rows, some of one file at a time."""
@@ -180,7 +171,7 @@ def _refused_lines(
             )
 
 
-def _line_number(row: int, file: _CheckedFile, reading: Reading) -> int:
+def _line_number(row: int, file: CheckedTable, reading: Reading) -> int:
     """Compute the line of a row.
 
     Blank lines of CSV, and line breaks within its values, are not counted.

@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any, Self
 
 import numpy as np
-from scipy.sparse import csr_matrix, eye_array, issparse
+from scipy.sparse import csr_matrix, issparse
 from threadpoolctl import threadpool_limits
 
 from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray
@@ -33,7 +33,6 @@ from recsys.models.libraries import (
     uses_gpu,
 )
 from recsys.models.similarity import SimilarityModel
-from recsys.models.sparse import rank_rows
 
 CLASS = "class"  # the key of the path
 _CODE = "code"  # the key of versions and digests
@@ -164,15 +163,7 @@ class External(SimilarityModel):
         """Rank the other tracks most similar to each of some, shape (tracks given, ≤ k)."""
         if self._factors:
             return self._factors.similar(tracks, k, self.threads)[0]
-        parts = []
-        for first in range(0, len(tracks), _ROWS):
-            rows = tracks[first : first + _ROWS]
-            itself = csr_matrix(eye_array(self.similarity.shape[0], format="csr"))[rows]
-            near = csr_matrix(self.similarity[rows])
-            near = csr_matrix(near - near.multiply(itself))
-            near.eliminate_zeros()
-            parts.append(rank_rows(near, k))
-        return np.concatenate(parts)
+        return super().similar(tracks, k)
 
     @contextmanager
     def _library(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from looplib.config import UNKNOWN_KEY, Config, as_tuple
@@ -88,14 +88,7 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
             nearest = difflib.get_close_matches(str(name), kinds, 1, cutoff=0)
             text = f"unknown model; the nearest is {''.join(nearest)}, allowed are "
             raise _refusal((name,), UNKNOWN_KEY, text + ", ".join(kinds))
-        try:
-            axes[name] = _read_axes(kinds[name].config_type(), _as_mapping(values))
-        except ValidationError as error:
-            (detail, *_) = error.errors(include_url=False)
-            loc = (name, *detail["loc"])
-            raise _refusal(
-                loc, detail["type"], detail["msg"], detail["input"]
-            ) from None
+        axes[name] = _read_axes(name, kinds[name].config_type(), _as_mapping(values))
     return axes
 
 
@@ -126,14 +119,16 @@ def _as_axis(loc: tuple[str, ...], value: object) -> tuple[Any, ...]:
     return axis
 
 
-def _read_axes(config: type[Config], values: Mapping[str, Any]) -> Axes:
+def _read_axes(kind: str, config: type[Config], values: Mapping[str, Any]) -> Axes:
     axes = {name: (field.default,) for name, field in config.model_fields.items()}
+    fields: Any = {kind: (config, ...)}  # so that errors name the kind
+    section = create_model(kind, **fields)
     for name, value in values.items():
-        checked = [
-            getattr(config.model_validate({name: item}), name)
-            for item in as_tuple(value)
+        sections = [
+            section.model_validate({kind: {name: item}}) for item in as_tuple(value)
         ]
-        axes[name] = _as_axis((name,), checked)
+        checked = [getattr(getattr(item, kind), name) for item in sections]
+        axes[name] = _as_axis((kind, name), checked)
     return axes
 
 

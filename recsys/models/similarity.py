@@ -1,11 +1,14 @@
 """Score tracks by a matrix of similarities between tracks."""
 
+import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Int32Array, IntArray
 from recsys.models.base import Model
-from recsys.models.factors import Pool
+from recsys.models.factors import Pool, keep_tracks
 from recsys.models.sparse import products_at, rank_rows, top_products
+
+_ROWS = 256  # of similarities, which may be dense, that are ranked at once
 
 
 class SimilarityModel(Model):
@@ -30,5 +33,10 @@ class SimilarityModel(Model):
         return self.fill_up(best)
 
     def similar(self, tracks: IntArray, k: int) -> Int32Array:
-        """Rank the tracks most similar to each of some, shape (tracks given, k)."""
-        return rank_rows(self.similarity[tracks], k)
+        """Rank the other tracks most similar to each of some, shape (tracks given, k)."""
+        parts = []
+        for first in range(0, len(tracks), _ROWS):
+            near = csr_matrix(self.similarity[tracks[first : first + _ROWS]])
+            parts.append(rank_rows(near, k + 1))
+        lists = np.concatenate(parts)
+        return keep_tracks(lists, lists != tracks[:, np.newaxis])[:, :k]

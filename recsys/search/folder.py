@@ -10,13 +10,12 @@ import orjson
 
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
-from looplib.files import json_digest, remove_leftovers, sha256_file
+from looplib.files import remove_leftovers, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.layout import PIECES
 from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
-from recsys.search.comparison import MetricValue
-from recsys.search.scorer import LISTENERS
+from recsys.search.scorer import LISTENERS, MetricValue
 from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
 from recsys.storage import Workspace
 
@@ -44,7 +43,7 @@ class Winner:
     test: dict[str, MetricValue] = field(default_factory=dict)
     # of a winner without factors: the best trial that has some, where it was best
     factors: Checkpoint | None = None
-    # SHA-256 of other files of the run by name, and of its configuration
+    # SHA-256 of other files of the run by name
     files: dict[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -74,11 +73,6 @@ def write_winner(run: Workspace, winner: Winner) -> None:
     """Write the winner of a search, with a checksum."""
     with run.create(WINNER) as file:
         file.write(orjson.dumps(seal(winner), option=orjson.OPT_INDENT_2))
-
-
-def digest_config(config: SearchConfig) -> str:
-    """Compute the SHA-256 of a configuration, wherever its run is."""
-    return json_digest(config.model_dump(mode="json", exclude={"run"}))
 
 
 def check_digest(run: Workspace, winner: Winner, name: str) -> Path:
@@ -130,7 +124,5 @@ def read_run(
         SearchError: The folder holds no finished run.
     """
     winner = read_winner(run)
-    digest = winner.files.get(CONFIG)
-    if digest and digest != digest_config(read_config(run)):
-        raise SearchError(f"{run}/{CONFIG}: {_DAMAGED}")
+    check_digest(run, winner, CONFIG)
     return read_config(run, overrides), winner

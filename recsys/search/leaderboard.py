@@ -10,9 +10,8 @@ from rich.table import Table
 from analysis.page import numbers
 from looplib.tables import table
 from recsys.models.external import External, select_params
-from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score, Scores, best_score, failure_of
-from recsys.search.scorer import SEGMENTS
+from recsys.search.scorer import SEGMENTS, MetricValue
 from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
 Row = Mapping[str, Any]  # of the leaderboard's file
@@ -70,18 +69,17 @@ class Leaderboard:
         return [entry for entry in self.entries if entry.trial.is_baseline]
 
     def compare(
-        self,
-        best: Entry,
-        compare: Callable[[Sequence[Checkpoint], int], Sequence[MetricValue]],
+        self, compare: Callable[[tuple[Checkpoint, ...], int], Sequence[MetricValue]]
     ) -> "Leaderboard":
-        """Estimate how far each entry that has a score is behind the best, one of them.
+        """Estimate how far each entry that has a score is behind the best candidate.
 
         `compare` does so for checkpoints and the position of the best.
         """
         steps = [
             entry.score.checkpoint for entry in self.entries if entry.score.metrics
         ]
-        behind = iter(compare(steps, steps.index(best.score.checkpoint)))
+        best = self.candidates[0].score.checkpoint
+        behind = iter(compare(tuple(steps), steps.index(best)))
         entries = [
             replace(entry, behind=next(behind)) if entry.score.metrics else entry
             for entry in self.entries
@@ -232,13 +230,11 @@ def name_axes(trial: Trial, axes: Iterable[str]) -> str:
     return ", ".join(f"models.{trial.kind}.{axis}" for axis in sorted(axes))
 
 
-def explain_winner(
-    leaderboard: Leaderboard, best: Entry, *, may_expand: bool
-) -> list[str]:
+def explain_winner(leaderboard: Leaderboard, *, may_expand: bool) -> list[str]:
     """Write the warnings about a winner: ties, selection bias, edges of the space."""
     metric = leaderboard.metric
     texts = []
-    behind = leaderboard.candidates[1:]
+    best, *behind = leaderboard.candidates
     ties = sum(entry.ties for entry in behind)
     if ties:
         texts.append(

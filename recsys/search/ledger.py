@@ -22,7 +22,7 @@ from looplib.checksums import seal, unseal
 from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
-from recsys.search.comparison import MetricValue
+from recsys.search.scorer import MetricValue
 from recsys.search.trials import Checkpoint, Trial
 
 

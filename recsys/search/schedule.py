@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsys.config import Search
-from recsys.search.comparison import MetricValue
 from recsys.search.leaderboard import name_axes, rank
 from recsys.search.ledger import Score, Scores, failure_of
+from recsys.search.scorer import MetricValue
 from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
 _FAILED = -math.inf
@@ -98,13 +98,13 @@ def expand(
 ) -> Schedule:
     """Schedule what was planned, and then trials beyond the edges at which the best is.
 
-    They are added while the best gains. `dataset` is the digest of the data; where `is_late`, the
-    time for added trials is over, and what they scored counts.
+    They are added while the best gains, if the search expands. `dataset` is the digest of the data;
+    where `is_late`, the time for added trials is over, and what they scored counts.
     """
     schedule = decide(search, planned, scores, metric, compare)
     trials = [*planned]
     ended = ""
-    while not (schedule.steps or ended):
+    while search.expand and not (schedule.steps or ended):
         candidates = rank(trials, {}, scores, metric).candidates
         if not candidates:
             break

@@ -1,7 +1,6 @@
 """Run a search: plan, run steps on the cluster, record each, and choose the winner."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 from analysis.store import MANIFEST as STORE_MANIFEST
@@ -138,8 +137,9 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         try:
             if issubclass(step.trial.model_type, Als):
                 fit_in_blocks(cluster, *arguments[:4])
-            (outcome,) = cluster.run(run_step, [arguments])
+            (score,) = cluster.run(run_step, [arguments])
+            outcome = Outcome(step, score, None)
         # of any kind, as of a call on a worker; `record` raises what is no trial's own
         except Exception as error:  # noqa: BLE001
             outcome = Outcome(step, None, error)
-        yield replace(outcome, key=step)
+        yield outcome

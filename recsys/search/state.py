@@ -10,12 +10,11 @@ from looplib.errors import UserError
 from recsys.cluster.cluster import Calls, Cluster, Outcome
 from recsys.errors import TrialError, WorkerDiedError
 from recsys.lock import Lock
-from recsys.search.comparison import MetricValue
 from recsys.search.folder import LEDGER
 from recsys.search.leaderboard import Leaderboard, rank
 from recsys.search.ledger import Ledger, Score, best_score, failure_of
-from recsys.search.schedule import Schedule, decide, expand
-from recsys.search.scorer import Scorer
+from recsys.search.schedule import Schedule, expand
+from recsys.search.scorer import Scorer, compare_steps
 from recsys.search.trials import Checkpoint, SearchPlan, Trial
 
 
@@ -39,7 +38,6 @@ class SearchState:
         self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
         lines = itertools.chain(*self.ledger.scores.values())
         self._began = time.monotonic() - max((line.at_s for line in lines), default=0)
-        self._compared: dict[tuple[Checkpoint, ...], list[MetricValue]] = {}
         self.schedule = self._decide()
 
     @property
@@ -135,19 +133,16 @@ class SearchState:
         return rank(self.trials, stopped, self.ledger.scores, self.metric)
 
     def _decide(self) -> Schedule:
-        facts = (self.search, self.plan.candidates, self.ledger.scores, self.metric)
-        if not self.search.expand:
-            return decide(*facts, self._compare)
-        is_late = self._seconds() > 60 * self.search.minutes
-        digest = self.scorer.dataset_digest
-        return expand(*facts, self._compare, digest, is_late=is_late)
+        return expand(
+            self.search,
+            self.plan.candidates,
+            self.ledger.scores,
+            self.metric,
+            partial(compare_steps, self.scorer, self.run),
+            self.scorer.dataset_digest,
+            is_late=self._seconds() > 60 * self.search.minutes,
+        )
 
     def _seconds(self) -> float:
         """Measure how long the search has taken, over all its runs."""
         return time.monotonic() - self._began
-
-    def _compare(self, steps: tuple[Checkpoint, ...]) -> list[MetricValue]:
-        """Estimate how far each step is behind the best of them."""
-        if steps not in self._compared:
-            self._compared[steps] = self.scorer.compare(self.run, steps)
-        return self._compared[steps]

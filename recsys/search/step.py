@@ -19,7 +19,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from looplib.arrays import Int32Array, IntArray
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Dataset, open_dataset
@@ -27,12 +26,12 @@ from recsys.dataset.interactions import load_interactions
 from recsys.dataset.layout import SplitName
 from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
-from recsys.models.factors import Pool
+from recsys.models.factors import Factors
 from recsys.models.solver import load_kernels
-from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score
 from recsys.search.scorer import (
     SEGMENTS,
+    MetricValue,
     Scorer,
     score_lists,
     score_segment,
@@ -60,7 +59,15 @@ def run_step(
     pool = scorer.validation.pool
     select = scorer.validation.select
     listeners = None if is_whole else validator_for(scorer).users
-    lists = _recommend(model, k, pool, listeners)
+    if listeners is None:
+        lists = model.recommend(k, pool)
+    elif isinstance(model, Als):  # whose ranking takes long
+        factors = model.factors
+        part = Factors(factors.user_factors[listeners], factors.item_factors)
+        train = model.train.select(listeners)
+        lists = part.recommend(train, k, model.threads, pool)
+    else:
+        lists = model.recommend(k, pool)[listeners]
     metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
     _write({select: added}, run, scorer.listeners_file(checkpoint))
     test: dict[str, MetricValue] = {}
@@ -79,20 +86,6 @@ def run_step(
         round(fit_s, 3),
         test,
     )
-
-
-def _recommend(
-    model: Model, k: int, pool: Pool, listeners: IntArray | None
-) -> Int32Array:
-    """Recommend to the listeners in some rows; ALS, whose ranking takes long, to no other."""
-    if listeners is None:
-        return model.recommend(k, pool)
-    if not isinstance(model, Als):
-        return model.recommend(k, pool)[listeners]
-    state = {**model.state, "user_factors": model.state["user_factors"][listeners]}
-    train = model.train.select(listeners)
-    part = Als(model.config).restore(train, state, threads=model.threads)
-    return part.recommend(k, pool)
 
 
 def _fit(
@@ -119,7 +112,7 @@ def fit_trial(
     dataset: Dataset,
     split: SplitName,
     threads: int,
-    state: State | None = None,
+    state: State | None,
     report: Callable[[float], None] | None = None,
 ) -> Model:
     """Fit a trial up to a checkpoint, from a state of the fit if there is one.

@@ -18,8 +18,6 @@ from recsys.search.folder import (
     LEDGER,
     NO_BETTER,
     Winner,
-    digest_config,
-    read_config,
     write_winner,
 )
 from recsys.search.leaderboard import (
@@ -30,6 +28,7 @@ from recsys.search.leaderboard import (
     explain_winner,
     print_rows,
 )
+from recsys.search.scorer import compare_steps
 from recsys.search.state import SearchState
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
@@ -47,13 +46,13 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     scorer = state.scorer
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
-    leaderboard = state.rank().compare(best, partial(scorer.compare, run))
+    leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
     # the intervals hold for all pairs at once: the winner was chosen by the same listeners
     baselines = leaderboard.baselines
     if scorer.validation.test_share:
         pair = replace(leaderboard, entries=(best, *baselines))
         on_test = replace(scorer, is_test=True)
-        baselines = pair.compare(best, partial(on_test.compare, run)).baselines
+        baselines = pair.compare(partial(compare_steps, on_test, run)).baselines
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
@@ -63,7 +62,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     beats_baselines = listeners >= _FEWEST and all(
         entry.behind and entry.behind[2] < 0 for entry in baselines
     )
-    warnings = explain_winner(leaderboard, best, may_expand=state.search.expand)
+    warnings = explain_winner(leaderboard, may_expand=state.search.expand)
     warnings += _explain_search(state, baselines, listeners)
     if not beats_baselines:
         warnings.append(
@@ -80,10 +79,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         beats_baselines,
         score.test,
         _find_factors(leaderboard, best),
-        {
-            CONFIG: digest_config(read_config(run)),
-            LEADERBOARD: sha256_file(run.folder / LEADERBOARD),
-        },
+        {name: sha256_file(run.folder / name) for name in (CONFIG, LEADERBOARD)},
     )
     write_winner(run, winner)
     return winner

@@ -122,17 +122,12 @@ def draw_starts(
     Returns:
         Interests and organic tracks, each (listeners,).
     """
-    first, end = interest_range(world, listeners)
-    position = rng.integers(first, end)
+    first = world.interest_offsets[listeners]
+    position = rng.integers(first, world.interest_offsets[listeners + 1])
     near = rng.integers(0, world.interest_neighbours[listeners])
     repeats = world.response.repeats
     is_repeat = rng.random(len(listeners)) < repeats if repeats else False
     return find_starts(world, listeners, position, near, is_repeat)
-
-
-def interest_range(world: World, listeners: IntArray) -> tuple[IntArray, IntArray]:
-    """Find where the interests of each listener begin and end in those of the world."""
-    return world.interest_offsets[listeners], world.interest_offsets[listeners + 1]
 
 
 def find_starts(
@@ -154,7 +149,6 @@ def find_starts(
     Returns:
         Interests and organic tracks, each (sessions,).
     """
-    first, _ = interest_range(world, listeners)
-    position = np.where(is_repeat, first, position)
+    position = np.where(is_repeat, world.interest_offsets[listeners], position)
     organic = world.nearest[position, np.where(is_repeat, 0, near)]
     return world.interests[position], organic

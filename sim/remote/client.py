@@ -84,6 +84,8 @@ class RecommendationClient:
     ) -> bytes:
         """Report what each listener heard last, as `next` does, or with `last` as the message.
 
+        The request is sent until it is answered.
+
         Returns:
             The body of the answer.
 
@@ -101,15 +103,8 @@ class RecommendationClient:
             {"user": user, "track": track, "time": share, "request": number}
             for user, track, share, number in columns
         ]
-        return await self._post(f"/{message}", {"requests": requests})
-
-    async def _post(self, path: str, document: object) -> bytes:
-        """Send a request until it is answered.
-
-        Returns:
-            The body of the answer.
-        """
-        url, body = f"{self._address}{path}", orjson.dumps(document)
+        url = f"{self._address}/{message}"
+        body = orjson.dumps({"requests": requests})
         give_up_at = float("inf")
         pause_s = _FIRST_PAUSE_S
         while True:

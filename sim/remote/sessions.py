@@ -11,11 +11,7 @@ import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
 from sim.listening.draws import scale_below, session_draws
-from sim.listening.sessions import (
-    LONGEST_SESSION,
-    find_starts,
-    interest_range,
-)
+from sim.listening.sessions import LONGEST_SESSION, find_starts
 from sim.worlds.files import World
 
 # what a session's draws are for
@@ -31,12 +27,13 @@ def draw_session_starts(world: World, seed: int, sessions: IntArray) -> Starts:
     """Draw how each session begins, by its number."""
     limits = np.full(len(sessions), world.listeners)
     listeners = scale_below(limits, session_draws(seed, sessions, _LISTENER))
-    first, end = interest_range(world, listeners)
+    first = world.interest_offsets[listeners]
+    interests = world.interest_offsets[listeners + 1] - first
     neighbours = world.interest_neighbours[listeners]
     starts = find_starts(
         world,
         listeners,
-        first + scale_below(end - first, session_draws(seed, sessions, _INTEREST)),
+        first + scale_below(interests, session_draws(seed, sessions, _INTEREST)),
         scale_below(neighbours, session_draws(seed, sessions, _ORGANIC)),
         session_draws(seed, sessions, _REPEAT) < world.response.repeats,
     )

@@ -20,7 +20,7 @@ import psutil
 from analysis.logs.lines import parse_line
 from botify.event_log import adopt_segments
 from tests.botify.exports import publish, write_catalogue
-from tests.programs import free_port
+from tests.programs import free_port, kill_all
 from tests.waiting import wait_until
 
 LISTENERS, TRACKS, LENGTH = 2000, 3000, 30
@@ -166,14 +166,8 @@ class Served:
 
     def kill(self) -> None:
         """Kill all its processes that are left."""
-        if self.process.poll() is not None:
-            return
-        workers = self.workers()
-        self.process.kill()
-        for worker in workers:
-            worker.kill()
-        self.process.wait(timeout=30)
-        psutil.wait_procs(workers, timeout=30)
+        if self.process.poll() is None:
+            kill_all(self.process)
 
 
 def _is_at_work(worker: psutil.Process) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from looplib.checksums import unseal
 from looplib.cli import run
 from recsys.search.__main__ import PROG, app
+from tests.programs import kill_all
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import rows_of, untimed
 from tests.recsys.logs import make_store, random_sessions
@@ -41,17 +42,6 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 
 def ledger(s3: S3) -> bytes:
     return s3.get("run/ledger.jsonl") or b""
-
-
-def kill_all(search: "subprocess.Popen[bytes]") -> None:
-    """End a search and its workers, as if their machine had lost its power."""
-    processes = psutil.Process(search.pid).children(recursive=True)
-    search.kill()
-    search.wait(60)
-    for process in processes:
-        if process.is_running():
-            process.kill()
-    psutil.wait_procs(processes, timeout=60)
 
 
 def published(version: Path) -> str:

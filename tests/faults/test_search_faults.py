@@ -83,10 +83,10 @@ def searching(
             process.kill()
 
 
-def wait_for_rows(run: Path, count: int, process: "subprocess.Popen[str]") -> None:
-    """Wait for so many more lines of the ledger."""
-    goal = len(ledger_rows(run)) + count
-    wait_until(lambda: len(ledger_rows(run)) >= goal, "the search", [process])
+def wait_for_row(run: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait for another line of the ledger."""
+    before = len(ledger_rows(run))
+    wait_until(lambda: len(ledger_rows(run)) > before, "the search", [process])
 
 
 def refusal(process: "subprocess.Popen[str]", code: int) -> str:
@@ -134,13 +134,13 @@ def test_killed_and_interrupted_searches_refit_nothing(
     with searching(config) as process:
         search = psutil.Process(process.pid)
         worker_of(search).kill()
-        wait_for_rows(run, 1, process)
+        wait_for_row(run, process)
         children = search.children(recursive=True)
         process.kill()
         process.communicate(timeout=60)
     assert_ended(children)
     with searching(config) as process:
-        wait_for_rows(run, 1, process)
+        wait_for_row(run, process)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         line = refusal(process, 130)
@@ -181,11 +181,11 @@ def test_without_workers_calls_are_given_up(tmp_path: Path) -> None:
         worker = start_worker()
         config = ClusterConfig(scheduler=address, wait_for_workers_s=1)
         with open_cluster(config) as cluster:
-            outcomes = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
-            assert next(outcomes).result() in (2, 4, 6)
+            results = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
+            assert next(results) in (2, 4, 6)
             worker.kill()
             with pytest.raises(SearchError, match="no worker for 1 s; start some"):
-                list(outcomes)
+                list(results)
 
 
 def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
@@ -211,7 +211,7 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
         config = config_of(store, run, SHORT, scheduler=address)
         with searching(config, under) as process:
             workers[0].cut()
-            wait_for_rows(run, 1, process)
+            wait_for_row(run, process)
             workers[0].restore()
             workers[1].cut()
             _, errors = process.communicate(timeout=BOUND_S)

@@ -15,6 +15,7 @@ from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from listening_loop.client import ServiceClient
 from listening_loop.command import main
+from looplib.memory import FILE_NAME as PLAYS
 from looplib.next_track_file import FILE_NAME
 from recsys.ingest.pipeline import ingest
 from recsys.store.ids import originals
@@ -129,6 +130,7 @@ def test_versions_are_published_again_without_the_listener(tmp_path: Path) -> No
     assert after.version == before.version == "second"
     for name in ("lists", "repeat.jsonl", "new.jsonl", "history.npz"):
         assert_erased(before.artifacts[name], after.artifacts[name])
+    assert_erased(before.artifacts[PLAYS].lists, after.artifacts[PLAYS].lists)
     parts = zip(before.artifacts[FILE_NAME], after.artifacts[FILE_NAME], strict=True)
     for number, (earlier, later) in enumerate(parts):
         if number >= 2:  # lists of listeners

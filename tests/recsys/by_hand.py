@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
+from tests.programs import kill_all
 from tests.waiting import wait_until
 
 DASK = str(Path(sys.executable).with_name("dask"))
@@ -30,7 +29,7 @@ def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         yield start
     finally:
         for process in reversed(running):
-            _kill(process)
+            kill_all(process)
 
 
 @contextmanager
@@ -95,15 +94,3 @@ def _is_connected(process: subprocess.Popen[bytes]) -> bool:
             str(file.readlink()) in established for file in (facts / "fd").iterdir()
         )
     return False
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and those below it: a worker that is asked to end looks for its scheduler."""
-    children: list[psutil.Process] = []
-    with suppress(psutil.NoSuchProcess):
-        children = psutil.Process(process.pid).children(recursive=True)
-    process.kill()  # first: a nanny would start another worker
-    process.wait()
-    for child in children:
-        with suppress(psutil.NoSuchProcess):
-            child.kill()

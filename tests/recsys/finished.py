@@ -4,15 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from looplib.als import AlsConfig
 from looplib.config import dump_config
 from recsys.config import SearchConfig
-from recsys.search.folder import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner
-from recsys.search.leaderboard import rank
-from recsys.search.ledger import Ledger, Score
+from recsys.search.folder import CONFIG, WINNER, Winner
 from recsys.search.trials import Trial
 from tests.recsys.opened import dataset_of
 
@@ -33,11 +29,7 @@ def finish_run(
     (run / CONFIG).write_text(dump_config(config))
     params = {"factors": 4, "regularization": 0.1, "alpha": 1.0}
     trial = Trial("trial", "als", AlsConfig(**params).model_dump(), 42)
-    metric, metrics = "ndcg@30", {"ndcg@30": (0.0, 0.0, 0.0)}
-    score = Score(trial, 2, "scorer", metrics)
-    Ledger(run / LEDGER, "scorer").add(score)
-    rows = rank([trial], {}, {trial.id: (score,)}, metric).rows()
-    pq.write_table(pa.Table.from_pylist(rows), run / LEADERBOARD)
-    winner = Winner(trial, 2, metrics, metric, dataset.summary.digest)
+    metrics = {"ndcg@30": (0.0, 0.0, 0.0)}
+    winner = Winner(trial, 2, metrics, "ndcg@30", dataset.summary.digest)
     (run / WINNER).write_bytes(orjson.dumps(winner))
     return run

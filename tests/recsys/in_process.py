@@ -26,24 +26,20 @@ class InProcess:
 
     def run(
         self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
-    ) -> Iterator[Outcome[Any]]:
-        for position, arguments in reversed(list(enumerate(calls))):
-            yield _outcome(function, position, arguments)
+    ) -> Iterator[Any]:
+        for arguments in reversed(calls):
+            yield function(*arguments)
 
     def run_ready(
         self, function: Callable[..., Any], ready: Callable[[], Calls]
     ) -> Iterator[Outcome[Any]]:
         while calls := ready():
-            yield _outcome(function, *list(calls.items())[-1])
-
-
-def _outcome(
-    function: Callable[..., Any], key: object, arguments: tuple[Any, ...]
-) -> Outcome[Any]:
-    try:
-        return Outcome(key, function(*arguments), None)
-    except Exception as error:  # noqa: BLE001  any, as a worker does
-        return Outcome(key, None, error)
+            key, arguments = list(calls.items())[-1]
+            try:
+                outcome = Outcome(key, function(*arguments), None)
+            except Exception as error:  # noqa: BLE001  any, as a worker does
+                outcome = Outcome(key, None, error)
+            yield outcome
 
 
 def in_process(slots: int = 1) -> Cluster:
@@ -51,7 +47,7 @@ def in_process(slots: int = 1) -> Cluster:
 
 
 @contextmanager
-def without_processes(slots: int = 1) -> Iterator[None]:
+def without_processes() -> Iterator[None]:
     """Run the calls of searches and exports in this process, which is faster, for the block.
 
     What differs on real workers is tested of the cluster, and of one search on it.
@@ -59,7 +55,7 @@ def without_processes(slots: int = 1) -> Iterator[None]:
 
     @contextmanager
     def open_cluster(*_: object) -> Iterator[Cluster]:
-        yield in_process(slots)
+        yield in_process()
 
     with pytest.MonkeyPatch.context() as patch:
         for module in ("recsys.search.search", "recsys.export.export"):

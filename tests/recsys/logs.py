@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.logs.field_types import EVENT_SCHEMA
 from recsys.ingest import pipeline as ingest
+from tests.recsys import events
 
 START_MS = 1_767_225_600_000
 
@@ -80,14 +80,12 @@ def random_sessions(
     return made
 
 
-def write_log(file: Path, sessions: Iterable[Session]) -> Path:
-    """Write an event log."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lines = [
-        orjson.dumps(event) for session in sessions for event in events_of(session)
-    ]
-    file.write_bytes(b"".join(line + b"\n" for line in lines))
-    return file
+def write_log(
+    file: Path, sessions: Iterable[Session], tracks: int | None = None
+) -> Path:
+    """Write an event log; `tracks` makes the catalogue known."""
+    rows = (event for session in sessions for event in events_of(session))
+    return events.write_log(file, rows, tracks=tracks)
 
 
 def make_store(
@@ -98,18 +96,18 @@ def make_store(
     tracks: int | None = None,
 ) -> Path:
     """Ingest sessions into a new store; `tracks` makes the catalogue known."""
-    log = write_log(folder / "log" / "events.jsonl", sessions)
-    if tracks is not None:
-        catalogue = {"schema": 1, "catalogue": {"sha256": "0" * 64, "tracks": tracks}}
-        (log.parent / "collection.json").write_bytes(orjson.dumps(catalogue))
+    log = write_log(folder / "log" / "events.jsonl", sessions, tracks)
     ingest.ingest([log], folder / "store", partitions=partitions)
     return folder / "store"
 
 
 def write_part(file: Path, sessions: Iterable[Session]) -> Path:
     """Write sessions as a part of a store, in the store's order."""
-    events = (event for session in sessions for event in events_of(session))
-    rows = [event | {"experiments": None} for event in events]
+    rows = [
+        event | {"experiments": None}
+        for session in sessions
+        for event in events_of(session)
+    ]
     rows.sort(
         key=lambda row: (
             row["user"],

@@ -10,20 +10,19 @@ import numpy as np
 import pytest
 
 from looplib.als import AlsConfig
-from looplib.cli import run
 from recsys import blockwise
 from recsys.blockwise import Block, Blocks, cut_blocks, fit_blocks, solve_block
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.export.version import FACTORS, HISTORY, RECOMMENDATIONS
 from recsys.models.base import State
-from recsys.search import __main__ as search
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store
 from tests.recsys.fits import fit_als
-from tests.recsys.in_process import in_process, without_processes
+from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
+from tests.recsys.search.quick import search_ok
 
 KNOBS = {
     "cg": AlsConfig(factors=6, regularization=0.1, alpha=10.0),
@@ -136,25 +135,21 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
     assert left == {"newest.json", *newest}
 
 
-def search_and_publish(folder: Path, fit: str) -> tuple[int, list[bytes]]:
-    """Search the store of a folder; returns the exit code, and the published lists, factors and
-    history."""
-    run_folder, file = folder / fit, folder / f"{fit}.yaml"
-    file.write_text(
-        f"store: {folder / 'store'}\nrun: {run_folder}\ncluster: {{fit: {fit}}}\n"
-        "models: {als: {factors: 4, nu: [0, 0.5]}}\n"
-        "search: {iterations: 3, score_every: 2}\n"
-        "validation: {resamples: 100}\n"
+def search_and_publish(folder: Path, fit: str) -> list[bytes]:
+    """Search the store of a folder; returns the published lists, factors and history."""
+    search_ok(
+        folder / "store",
+        folder / fit,
+        settings=[
+            *(f"cluster.fit={fit}", "validation.resamples=100"),
+            *("models.als.factors=4", "models.als.nu=[0, 0.5]"),
+            *("search.iterations=3", "search.score_every=2"),
+        ],
     )
-    with without_processes(slots=2):
-        code = run(search.app, search.PROG, ["--config", str(file)])
-    assert not (run_folder / "checkpoints").exists()
-    version = run_folder / "export/current"
-    return code, [
-        (version / name).read_bytes()
-        for name in (RECOMMENDATIONS, FACTORS, HISTORY)
-        if not code
-    ]
+    assert not (folder / fit / "checkpoints").exists()
+    version = folder / fit / "export/current"
+    names = (RECOMMENDATIONS, FACTORS, HISTORY)
+    return [(version / name).read_bytes() for name in names]
 
 
 @pytest.mark.usefixtures("no_reports")
@@ -167,7 +162,6 @@ def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(
         tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90
     )
     whole_fits = search_and_publish(tmp_path, "whole")
-    assert whole_fits[0] == 0
     shutil.rmtree(tmp_path / "whole")
     shutil.rmtree(tmp_path / "store/cache")
     monkeypatch.setattr(blockwise, "LARGEST_BLOCK", 200)

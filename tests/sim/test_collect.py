@@ -71,13 +71,6 @@ def test_a_world_keeps_its_logs_to_the_byte(tmp_path: Path, name: str) -> None:
     assert hashlib.sha256(content).hexdigest() == LOGS[name]
 
 
-def test_sessions_are_numbered_through_the_segments(
-    sessions: dict[str, list[Event]], log: Path
-) -> None:
-    assert list(_contents(log)) == [f"events-{number:05d}.jsonl" for number in range(3)]
-    assert set(sessions) == {f"random-7-{number}" for number in range(2500)}
-
-
 def test_a_session_is_one_listeners_and_plays_what_was_recommended(
     sessions: dict[str, list[Event]],
 ) -> None:
@@ -119,21 +112,6 @@ def test_a_segment_follows_from_the_seed_and_its_number_alone(
     assert list(_contents(tmp_path / "shorter").values()) == [first]
     collect(_config(demo_folder, tmp_path / "other", episodes=1000, seed=8))
     assert list(_contents(tmp_path / "other").values()) != [first]
-
-
-def test_a_rerun_keeps_what_is_there_and_writes_what_is_missing(
-    demo_folder: Path, tmp_path: Path
-) -> None:
-    config = _config(demo_folder, tmp_path / "log")
-    collect(config)
-    complete = _contents(config.log)
-    (config.log / "events-00001.jsonl").unlink()
-    (config.log / ".tmp-torn.jsonl").write_bytes(b"half a li")
-    before = (config.log / "events-00000.jsonl").stat().st_mtime_ns
-    collect(config)
-    assert (config.log / "events-00000.jsonl").stat().st_mtime_ns == before
-    assert _contents(config.log) == complete
-    assert not list(config.log.glob(".tmp-*"))
 
 
 def test_a_rerun_with_other_parameters_is_refused(log: Path, demo_folder: Path) -> None:

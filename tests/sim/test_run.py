@@ -16,16 +16,6 @@ def world(tmp_path: Path) -> Path:
     return write_world(tmp_path / "world")
 
 
-def test_flags_alone_are_enough(
-    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    log = tmp_path / "log"
-    assert run(app, PROG, [f"--world={world}", f"--log={log}", "--episodes", "30"]) == 0
-    shown = capsys.readouterr()
-    assert shown.out.startswith(f"{log}: 30 sessions in 1 segments")
-    assert "collecting: 30/30 sessions" in shown.err
-
-
 def test_flags_win_over_set_and_set_over_the_file(world: Path, tmp_path: Path) -> None:
     log, file = tmp_path / "log: with a colon", tmp_path / "collect.yaml"
     file.write_text(f"world: {world}\nlog: elsewhere\nepisodes: 10\nseed: 1\n")

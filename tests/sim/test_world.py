@@ -27,15 +27,6 @@ def _main(*words: str) -> int:
     return run(app, PROG, list(words))
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_one_another_world(
-    tmp_path: Path,
-) -> None:
-    for name, seed in (("a", 7), ("b", 7), ("c", 1)):
-        make_world(_small(f"seed={seed}"), tmp_path / name)
-    first, second, third = (world_digest(tmp_path / name) for name in "abc")
-    assert first == second != third
-
-
 def test_what_is_written_is_what_the_configuration_says(tmp_path: Path) -> None:
     config = _small("response.tiredness=0.1")
     make_world(config, tmp_path / "w")

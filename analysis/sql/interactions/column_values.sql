@@ -30,7 +30,7 @@ counted AS (
         median(number) AS middle,
         count(*) FILTER (regexp_matches(value, '^(\d{4}[-/]\d\d?[-/]\d\d?|\d\d? [A-Za-z]{3} \d{4},? \d|\d\d?\.\d\d?\.\d{4} \d)')) AS dates,
         CASE
-            WHEN bool_or(value SIMILAR TO '[\d.]*,(\d{1,2}|\d{4,})') THEN 'comma'
+            WHEN bool_or(value SIMILAR TO '[\d.]*,(\d{1,2}|\d{4,})|0,\d+') THEN 'comma'
             WHEN bool_or(value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?') THEN 'point'
         END AS decimal,
         min(number) AS smallest,

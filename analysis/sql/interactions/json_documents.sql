@@ -1,19 +1,18 @@
--- One row per line of a file of JSON lines, in the order of the file.
--- $user   VARCHAR, JSON pointer of the key with the listener, such as '/uid'
--- $track  VARCHAR, JSON pointer of the key with the track
--- FROM text_lines(line VARCHAR)
+-- One row per document of a file of JSON, in the order of the file.
+-- $user   VARCHAR[], JSON pointers of the key with the listener, such as '/uid'
+-- $track  VARCHAR[], JSON pointers of the key with the track
+-- FROM documents(line VARCHAR, document VARCHAR)
 -- Columns:
 --   (text)                     VARCHAR, the line
 --   (document)                 JSON; NULL where the line is none
 --   (user_kind), (track_kind)  VARCHAR, 'whole number', 'text' or what else it is
 --   (fault)                    VARCHAR, why the line is no JSON object; NULL where it is
-WITH documents AS (SELECT line, CASE WHEN json_valid(line) THEN CAST(line AS JSON) END AS document FROM text_lines),
-typed AS (
+WITH typed AS (
     SELECT
         *,
         map {'UBIGINT': 'whole number', 'BIGINT': 'whole number', 'VARCHAR': 'text'} AS kinds,
-        json_type(document, $user) AS user_type,
-        json_type(document, $track) AS track_type
+        list_any_value(json_type(document, $user)) AS user_type,
+        list_any_value(json_type(document, $track)) AS track_type
     FROM documents
 )
 SELECT

@@ -16,8 +16,8 @@ def test_records_stand_as_in_the_file(tmp_path: Path) -> None:
     )
     catalogue = load_catalogue(file)
     assert len(catalogue) == 2
-    assert catalogue.records[0] == b'{"track":0,"artist":"A","title":"\xc3\xa9"}'
-    assert catalogue.records[1] == b'{"artist":7,  "track":1}'
+    assert catalogue.record(0) == b'{"track":0,"artist":"A","title":"\xc3\xa9"}'
+    assert catalogue.record(1) == b'{"artist":7,  "track":1}'
 
 
 def test_tracks_of_an_artist_are_all_of_them(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_own_ids_are_numbered_in_their_order_and_unknown_artists_are_different(
         NO_TRACK,
         NO_TRACK,
     ]
-    assert [json.loads(catalogue.records[number])["track"] for number in (0, 1)] == [
+    assert [json.loads(catalogue.record(number))["track"] for number in (0, 1)] == [
         second,
         first,
     ]

@@ -16,6 +16,7 @@ from botify.model.manifest import MANIFEST
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import Service
 from looplib.files import sha256_file
+from looplib.memory import FILE_NAME as PLAYS
 from looplib.next_track_file import FILE_NAME, PARTS
 from tests.botify.client import client_of
 from tests.botify.conftest import start_service
@@ -33,7 +34,7 @@ LISTENERS = 20
 ARMS = (*RECOMMENDERS, "interleaved(in_order, fold_in)")
 USERS = (*range(LISTENERS), 777, 2**63 - 1)
 LISTS = ("recommendations.jsonl", "repeat.jsonl", "new.jsonl", "similar.jsonl")
-FILES = (*LISTS, "factors.npz", "history.npz", FILE_NAME)
+FILES = (*LISTS, "factors.npz", "history.npz", FILE_NAME, PLAYS)
 NUMBERS = (np.nan, np.inf, -np.inf, 1e308, -1e308, 1e38, 1e-300, 0, -1, 1, TRACKS)
 LARGE = (2**31, 2**63 - 1, -(2**63), 2**64, 10**400)
 VALUES: tuple[Any, ...] = (
@@ -81,6 +82,8 @@ def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
         "values": np.ones(60),
     }
     save(folder / "history.npz", users=users, tracks=tracks, **pairs)
+    heard = {"counts": np.full(LISTENERS, 3), "plays": np.arange(60) % TRACKS}
+    save(folder / PLAYS, users=users, tracks=tracks, latest=users, **heard)
     arrays: dict[str, Any] = {}
     for part, owners in PARTS.items():
         counts = np.full(LISTENERS if owners == "users" else TRACKS, 2)

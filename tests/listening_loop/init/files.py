@@ -68,7 +68,8 @@ FILES: dict[str, tuple[str, str]] = {
     ),
     "ratings.dat": (
         "\n".join(f"{u + 1}::{n + 1}::{1 + n % 5}::{978300760 + n}" for u, n in PLAYS),
-        "--columns user=1,item=2,weight=3,timestamp=4 --delimiter :: --set header=false",
+        "--columns user=1,item=2,timestamp=4 --where 'CAST(\"3\" AS DOUBLE) >= 4' "
+        "--delimiter :: --set header=false",
     ),
     "shares.jsonl": (
         "\n".join(
@@ -109,8 +110,8 @@ FILES: dict[str, tuple[str, str]] = {
             lambda u, n: (f"u{u}", n % 9, f"{1 + n % 12}/{1 + n % 28}/2025 2:05 PM", n),
         ),
         "--columns 'user=Listener UUID,item=Product ID,weight=Minutes Played,"
-        "timestamp=Played At' --set 'date_format=%m/%d/%Y %I:%M %p' "
-        "--set weight_scale=60.0",
+        "timestamp=Played At' --where 'TRY_CAST(\"Minutes Played\" AS DOUBLE) >= 0.5' "
+        "--set 'date_format=%m/%d/%Y %I:%M %p' --set weight_scale=60.0",
     ),
     "german.csv": (
         table(
@@ -118,7 +119,9 @@ FILES: dict[str, tuple[str, str]] = {
             lambda u, n: (f"u{u};t{n % 9};{1 + n % 28}.1.2025;1.0{n:02},5",),
         ),
         "--columns 'user=user,item=track,weight=minutes_played,timestamp=gespielt am,"
-        "title=track' --set decimal=comma --set date_format=%d.%m.%Y --set weight_scale=60.0",
+        "title=track' --where 'TRY_CAST(translate(\"minutes_played\", '\"'\"',.'\"'\"', "
+        "'\"'\"'.'\"'\"') AS DOUBLE) >= 0.5' --set decimal=comma --set date_format=%d.%m.%Y "
+        "--set weight_scale=60.0",
     ),
     "stars.inter": (
         table(
@@ -134,6 +137,7 @@ FILES: dict[str, tuple[str, str]] = {
             lambda u, n: (u, n % 9, 20250101 + n % 28, n * 1000),
         ),
         "--columns user=uid,item=song,weight=ms_played,timestamp=date "
+        "--where 'TRY_CAST(\"ms_played\" AS DOUBLE) >= 30000' "
         "--set date_format=%Y%m%d --set weight_scale=0.001",
     ),
     "nanos.csv": (

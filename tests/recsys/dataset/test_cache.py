@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.config import SearchConfig
+from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
@@ -24,7 +24,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(store: Path, run: Path) -> tuple[Dataset, list[str]]:
     """The dataset, and what was reported on the way."""
     notes: list[str] = []
-    config = SearchConfig.model_validate({"store": str(store), "run": str(run)})
+    config = SearchConfig(store=store, run=run)
     return dataset_of(config, lambda _, note: notes.append(note)), notes
 
 
@@ -47,12 +47,10 @@ def test_searches_of_a_store_build_their_datasets_one_after_the_other(
     """Two others, one of them of the same dataset, begin while the first is under way."""
     shutil.copytree(store, tmp_path / "store", ignore=shutil.ignore_patterns("cache"))
     configs = [
-        SearchConfig.model_validate(
-            {
-                "store": str(tmp_path / "store"),
-                "run": str(tmp_path / f"run{number}"),
-                "split": {"holdout": holdout},
-            }
+        SearchConfig(
+            store=tmp_path / "store",
+            run=tmp_path / f"run{number}",
+            split=Split(holdout=holdout),
         )
         for number, holdout in enumerate((0.3, 0.3, 0.4))
     ]

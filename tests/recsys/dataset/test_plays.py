@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.config import SearchConfig
+from recsys.config import Search, SearchConfig, ValidationConfig
 from recsys.dataset.interactions import read_plays
 from recsys.errors import SearchError
 from tests.recsys.opened import dataset_of, search_of
@@ -53,19 +53,13 @@ def test_without_an_order_what_needs_one_is_left_out_with_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = make_plays_store(tmp_path, random_plays(1), UNORDERED)
-    config = SearchConfig.model_validate(
-        {
-            "store": str(store),
-            "run": str(tmp_path / "run"),
-            "models": {
-                "als": {"factors": 4},
-                "activation": {},
-                "item_knn": {},
-                "blend": {},
-            },
-            "search": {"iterations": 1},
-            "validation": {"resamples": 100},
-        }
+    kinds = ("activation", "item_knn", "blend")
+    config = SearchConfig(
+        store=store,
+        run=tmp_path / "run",
+        models={"als": {"factors": 4}, **{kind: {} for kind in kinds}},
+        search=Search(iterations=1),
+        validation=ValidationConfig(resamples=100),
     )
     search_of(config)
     said = capsys.readouterr().err

@@ -13,7 +13,7 @@ import pytest
 from looplib.cli import run
 from looplib.files import sha256_file
 from recsys.config import ExportConfig
-from recsys.dataset.dataset import open_dataset
+from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.interactions import read_plays
 from recsys.export import __main__ as export_command
 from recsys.export import export
@@ -22,6 +22,7 @@ from recsys.ingest.pipeline import ingest
 from recsys.search import __main__ as search
 from recsys.search.folder import read_winner, write_winner
 from recsys.storage import open_workspace
+from tests.recsys.commands import error_line
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
@@ -64,6 +65,16 @@ def publish(run_folder: Path, out: Path, **options: Any) -> Path:  # noqa: ANN40
     return Path(export.export_run(run_folder, out, ExportConfig(**options))).resolve()
 
 
+def read_manifest(version: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((version / "manifest.json").read_text())
+    return manifest
+
+
+def dataset_of_version(run_folder: Path, version: Path) -> Dataset:
+    digest = read_manifest(version)["data"]["dataset"]
+    return open_dataset(run_folder.parent / "store" / "cache" / digest)
+
+
 def read_lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
@@ -85,7 +96,7 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(
     finished: Path, tmp_path: Path
 ) -> None:
     version = publish(finished, tmp_path)
-    manifest = json.loads((version / "manifest.json").read_text())
+    manifest = read_manifest(version)
     winner = json.loads((finished / "winner.json").read_text())
     assert manifest["schema"] == 1
     assert manifest["parameters"] == {
@@ -113,11 +124,8 @@ def test_what_was_heard_and_what_is_new_have_lists_of_their_own(
     finished: Path, tmp_path: Path
 ) -> None:
     version = publish(finished, tmp_path, top=80)
-    manifest = json.loads((version / "manifest.json").read_text())
-    dataset = open_dataset(
-        finished.parent / "store" / "cache" / manifest["data"]["dataset"]
-    )
-    times = dataset.matrix("all")
+    manifest = read_manifest(version)
+    times = dataset_of_version(finished, version).matrix("all")
     names = ("recommendations.jsonl", "repeat.jsonl", "new.jsonl")
     assert [manifest["files"][name]["rows"] for name in names] == [40, 40, 40]
     for row, (best, again, new) in enumerate(
@@ -144,7 +152,7 @@ def test_a_winner_without_factors_is_published_with_those_of_the_best_als_trial(
     (tmp_path / "run/winner.json").write_text(json.dumps(winner))
     version = publish(tmp_path / "run", tmp_path / "knn")
     als_version = publish(finished, tmp_path / "als")
-    manifest = json.loads((version / "manifest.json").read_text())
+    manifest = read_manifest(version)
     assert manifest["parameters"]["kind"] == "item_knn"
     assert manifest["factors"] == {
         "kind": "als",
@@ -197,18 +205,9 @@ def test_exports_to_one_folder_are_published_one_after_the_other(
             threads.submit(publish, finished, tmp_path, top=top)
     lengths = set()
     for version in (tmp_path / "versions").iterdir():
-        manifest = json.loads((version / "manifest.json").read_text())
+        manifest = read_manifest(version)
         lengths.add(manifest["lists"]["length"])
     assert lengths == {5, 6, 7, 8}
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
-    assert (
-        run(export_command.app, export_command.PROG, [str(word) for word in argv]) == 2
-    )
-    shown = capsys.readouterr().err
-    assert shown.count("\n") == 1
-    return shown
 
 
 def test_a_store_that_has_grown_since_is_refused(
@@ -222,9 +221,10 @@ def test_a_store_that_has_grown_since_is_refused(
     )
     ingest([more], store)
     capsys.readouterr()
-    out = tmp_path / "out"
-    line = refusal(capsys, "--run", finished, "--store", store, "--out", out)
-    assert "it has grown since; search again" in line
+    places = {"--run": finished, "--store": store, "--out": tmp_path / "out"}
+    argv = [str(word) for place in places.items() for word in place]
+    assert run(export_command.app, export_command.PROG, argv) == 2
+    assert "it has grown since; search again" in error_line(capsys)
 
 
 def test_the_latest_plays_are_exported_in_their_order(
@@ -235,13 +235,6 @@ def test_the_latest_plays_are_exported_in_their_order(
     with np.load(folder / "latest.npz") as arrays:
         ends = arrays["counts"].cumsum()
         plays = np.split(arrays["tracks"][arrays["plays"]], ends[:-1])
-    manifest = json.loads((folder / "manifest.json").read_text())
-    dataset = open_dataset(
-        finished.parent / "store" / "cache" / manifest["data"]["dataset"]
-    )
-    tracks, indptr = (
-        read_plays(dataset, "all").tracks,
-        read_plays(dataset, "all").indptr,
-    )
-    newest = [tracks[:end][-3:].tolist() for end in indptr[1:]]
+    everything = read_plays(dataset_of_version(finished, folder), "all")
+    newest = [everything.tracks[:end][-3:].tolist() for end in everything.indptr[1:]]
     assert [some.tolist() for some in plays] == newest

@@ -10,7 +10,7 @@ import pytest
 from analysis.tables.columns import Reading, parse_columns
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.dataset.interactions import find_unplayed, load_interactions
+from recsys.dataset.interactions import load_interactions
 from recsys.errors import StoreError
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
@@ -93,8 +93,9 @@ def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None
     document = {"store": str(tmp_path / "store"), "run": str(tmp_path / "run")}
     config = SearchConfig(**document, **sections)
     dataset = dataset_of(config)
-    played = np.setdiff1d(np.arange(len(dataset.tracks)), find_unplayed(dataset))
-    assert dataset.tracks[find_unplayed(dataset)].tolist() == [
+    train = load_interactions(dataset, "training")
+    played = np.setdiff1d(np.arange(len(dataset.tracks)), train.unplayed)
+    assert dataset.tracks[train.unplayed].tolist() == [
         20,
         120,
         220,
@@ -103,7 +104,7 @@ def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None
         520,
     ]
     als = Als(factors=4, alpha=1.0)
-    als.fit(load_interactions(dataset, "training"), seed=1, threads=1, iterations=2)
+    als.fit(train, seed=1, threads=1, iterations=2)
     before = als.state["item_factors"][played]
     assert np.array_equal(before, als.factors.item_factors[played])
     assert open_dataset(dataset.address).summary.tracks == ARTISTS * (TRACKS + 1)

@@ -1,5 +1,6 @@
 """Published data sets are read as their presets say; a file of each, as it is published."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ COLUMNS = (
     "propensity",
     "timestamp",
 )
+SPOTIFY = {
+    "master_metadata_track_name": "A song",
+    "master_metadata_album_artist_name": "Nina",
+}
+YEAR = {"artistName": "Nina", "trackName": "A"}
 PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
     "lastfm-1k": (
         "userid-timestamp-artid-artname-traid-traname.tsv",
@@ -68,6 +74,86 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         "2,31,4.5,1260759182\n",
         [(1, 29, 1.0), (2, 31, 1.0)],
     ),
+    "movielens.dat": (
+        "ratings.dat",
+        "1::31::3::1260759144\n1::29::4::1260759179\n2::31::5::1260759182\n",
+        [(1, 29, 1.0), (2, 31, 1.0)],
+    ),
+    "movielens.data": (
+        "u.data",
+        "1\t31\t3\t1260759144\n1\t29\t4\t1260759179\n",
+        [(1, 29, 1.0)],
+    ),
+    "retailrocket": (
+        "events.csv",
+        "timestamp,visitorid,event,itemid,transactionid\n1433221332117,7,view,4,\n"
+        "1433221332118,7,transaction,5,9\n1433221332119,7,unknown,5,\n",
+        [(7, 4, 1.0), (7, 5, 5.0)],
+    ),
+    "lastfm": (
+        "ann.csv",
+        "Nina,Album,A song,03 Mar 2022 18:25\nNina,,A song,03 Mar 2022 18:21\n",
+        [("ann", "Nina - A song", 1.0)] * 2,
+    ),
+    "deezer": (
+        "ann.csv",
+        "Song Title,Artist,ISRC,Listening Time,Date\n"
+        "A song,Nina,DE1,200,2025-01-02 10:00:00\nB,Nina,DE2,29,2025-01-02 10:05:00\n",
+        [("ann", "DE1", 200.0)],
+    ),
+    "spotify": (
+        "ann/Streaming_History_Audio_2025_0.json",
+        json.dumps(
+            [
+                {
+                    "ts": "2025-01-02T10:00:00Z",
+                    "ms_played": ms,
+                    **SPOTIFY,
+                    "spotify_track_uri": uri,
+                }
+                for ms, uri in ((31_000, "t:1"), (29_000, "t:1"), (90_000, None))
+            ],
+            indent=2,
+        ),
+        [("ann", "t:1", 31.0)],
+    ),
+    "spotify-year": (
+        "ann/StreamingHistory_music_0.json",
+        json.dumps(
+            [
+                {
+                    "endTime": "2025-01-02 10:00",
+                    "artistName": "Nina",
+                    "trackName": "A",
+                    "msPlayed": ms,
+                }
+                for ms in (31_000, 2_000)
+            ]
+        ),
+        [("ann", "Nina - A", 31.0)],
+    ),
+    "listenbrainz": (
+        "listens.jsonl",
+        json.dumps(
+            {
+                "user_name": "ann",
+                "timestamp": 1_735_812_000,
+                "recording_msid": "m",
+                "track_metadata": {
+                    "artist_name": "Nina",
+                    "track_name": "A",
+                    "tags": ["x"],
+                },
+            }
+        ),
+        [("ann", "Nina - A", 1.0)],
+    ),
+    "yambda-events": (
+        "multi_event.csv",
+        "uid,timestamp,item_id,is_organic,event_type,played_ratio_pct\n"
+        "100,39420,3,1,listen,50\n100,39460,4,1,like,\n",
+        [(100, 3, 0.5)],
+    ),
     "citeulike": (
         "train.dat",
         "2 17 4\n0\n1 17\n",
@@ -86,8 +172,8 @@ def test_every_preset_is_proved_here() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(IngestError, match="preset: lastfm is unknown; known are lastf"):
-        make_reading("lastfm", None, {})
+    with pytest.raises(IngestError, match="preset: nope is unknown; known are lastf"):
+        make_reading("nope", None, {})
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)
@@ -95,6 +181,7 @@ def test_a_published_data_set_is_read_as_its_preset_says(
     preset: str, tmp_path: Path
 ) -> None:
     name, text, expected = PUBLISHED[preset]
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
     assert ingest(tmp_path / "store", tmp_path / name, "--preset", preset) == 0
     store = open_store(tmp_path / "store")

@@ -13,14 +13,11 @@ from recsys.models.als import Als
 from tests.recsys.fits import fit_als
 
 
-def random_interactions(
-    seed: int = 0, listeners: int = 30, tracks: int = 40, density: float = 0.2
-) -> csr_matrix:
-    generator = np.random.default_rng(seed)
-    heard = generator.random((listeners, tracks)) < density
-    return csr_matrix(
-        np.where(heard, generator.random((listeners, tracks)), 0).astype(np.float32)
-    )
+def random_interactions() -> csr_matrix:
+    generator = np.random.default_rng(0)
+    is_heard = generator.random((30, 40)) < 0.2
+    times = np.where(is_heard, generator.random((30, 40)), 0)
+    return csr_matrix(times.astype(np.float32))
 
 
 def test_iterations_give_the_fit_of_implicit() -> None:

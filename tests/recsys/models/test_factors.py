@@ -10,8 +10,8 @@ from recsys.models.factors import Factors
 from recsys.models.kernels.ranking import rank_tracks
 
 
-def random_factors(seed: int, rows: int, factors: int = 4) -> Float32Array:
-    return np.random.default_rng(seed).normal(size=(rows, factors)).astype(np.float32)
+def random_factors(seed: int, rows: int) -> Float32Array:
+    return np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)
 
 
 def test_what_was_seen_is_left_out_and_short_lists_end_with_no_track() -> None:

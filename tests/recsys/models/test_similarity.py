@@ -34,3 +34,8 @@ def test_lists_are_those_of_the_dense_product(train: Interactions, pool: Pool) -
         expected = np.argsort(-ranked, kind="stable")[:3]
         ends = ~np.isfinite(ranked[expected])
         assert columns.tolist() == np.where(ends, -1, expected).tolist()
+    others = model.similarity.toarray()
+    np.fill_diagonal(others, -np.inf)
+    tracks = np.array([5, 2])
+    nearest = np.argsort(-others[tracks], axis=1)[:, :4]
+    assert model.similar(tracks, 4).tolist() == nearest.tolist()

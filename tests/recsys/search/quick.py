@@ -7,6 +7,8 @@ import pytest
 
 from looplib.cli import run
 from recsys.search import __main__ as search
+from recsys.search.folder import Winner, read_winner
+from recsys.storage import open_workspace
 from tests.recsys.commands import error_line, search_argv
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import Session, random_sessions
@@ -37,6 +39,11 @@ def search_ok(
     argv = search_argv(store, run_folder, settings, *extra)
     with without_processes():
         assert run(search.app, search.PROG, argv) == 0
+
+
+def winner_of(run_folder: Path) -> Winner:
+    """Read the winner of a finished search."""
+    return read_winner(open_workspace(run_folder))
 
 
 def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:

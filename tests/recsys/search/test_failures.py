@@ -1,6 +1,5 @@
 """Searches in which fits fail, or are no good."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,13 @@ from recsys.errors import SearchError
 from recsys.export.export import export_run
 from recsys.models.baselines import Popular
 from recsys.search import __main__ as search
-from recsys.search.folder import read_winner
 from recsys.search.ledger import Score
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
-from recsys.storage import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
-from tests.recsys.search.quick import QUICK, refusal, search_ok
+from tests.recsys.search.quick import QUICK, refusal, search_ok, winner_of
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
@@ -39,31 +36,17 @@ def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
     ]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     failed = {
-        (row["params"]["factors"], row["params"]["alpha"]): (
-            row["iteration"],
-            row["error"],
-        )
+        (row["params"]["factors"], row["params"]["alpha"]): row["error"]
         for row in ledger(tmp_path / "run")
         if row["error"]
     }
-    assert failed.pop((4, 1e39)) == (
-        2,
-        "TrialError: the factors are not finite after iteration 1",
-    )
-    assert {
-        (factors, error.split(":")[0]) for (factors, _), (_, error) in failed.items()
-    } == {
-        (2**40, "MemoryError"),
-        (2**62, "ValueError"),
-    }
+    not_finite = "TrialError: the factors are not finite after iteration 1"
+    assert failed.pop((4, 1e39)) == not_finite
+    kinds = {(factors, error.split(":")[0]) for (factors, _), error in failed.items()}
+    assert kinds == {(2**40, "MemoryError"), (2**62, "ValueError")}
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     assert [row["state"] for row in board] == ["scored"] * 4 + ["failed"] * 5
-    assert (
-        json.loads((tmp_path / "run" / "winner.json").read_text())["trial"]["params"][
-            "factors"
-        ]
-        == 4
-    )
+    assert winner_of(tmp_path / "run").trial.params["factors"] == 4
 
 
 def fail(*_: object, **__: object) -> None:
@@ -90,9 +73,9 @@ def test_what_takes_the_place_of_failed_finalists_has_every_metric(
     worse = ["search.strategy=halving", "models.als.regularization=[1.0, 1e5]"]
     settings = [*QUICK, *worse, "models.als.factors=8"]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
-    winner = json.loads((tmp_path / "run" / "winner.json").read_text())
-    assert winner["trial"]["id"] not in failed
-    assert "recall@5" in winner["metrics"]
+    winner = winner_of(tmp_path / "run")
+    assert winner.trial.id not in failed
+    assert "recall@5" in winner.metrics
 
 
 def test_a_winner_that_popular_could_not_be_compared_with_is_not_published(
@@ -119,7 +102,7 @@ def test_a_model_no_better_than_popular_is_not_published(
     assert "validation.filter_seen is false and export.filter_seen true" in said
     assert "the best model is not significantly better than every" in said
     assert not (folder / "export").exists()
-    winner = read_winner(open_workspace(folder))
+    winner = winner_of(folder)
     assert winner.beats_baselines is False
     publish = "only export.publish_anyway: true publishes it"
     assert any(publish in warning for warning in winner.warnings)

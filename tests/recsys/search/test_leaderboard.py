@@ -10,7 +10,6 @@ from scipy import stats
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.models.registry import read_models
-from recsys.search.comparison import MetricValue, differences
 from recsys.search.leaderboard import (
     BEHIND,
     Leaderboard,
@@ -19,6 +18,7 @@ from recsys.search.leaderboard import (
     rank,
 )
 from recsys.search.ledger import Score, Scores
+from recsys.search.scorer import MetricValue, differences
 from recsys.search.trials import Checkpoint, Trial, plan_baselines, plan_trials
 
 METRIC = "hit_time@30"
@@ -79,7 +79,7 @@ def compared(leaderboard: Leaderboard, shares: Shares) -> Leaderboard:
         parts = np.stack([shares[step.trial.id, step.iteration] for step in steps])
         return differences(parts, best, RESAMPLES, seed=5)
 
-    return leaderboard.compare(leaderboard.entries[0], compare)
+    return leaderboard.compare(compare)
 
 
 def test_the_best_scored_iteration_counts_and_those_without_a_score_come_last(
@@ -164,16 +164,12 @@ def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(
     assert (published <= most * 2 / 3).all()
 
 
-def explain(board: Leaderboard, *, may_expand: bool = False) -> list[str]:
-    return explain_winner(board, board.entries[0], may_expand=may_expand)
-
-
 def test_equal_models_are_reported_as_noise(candidates: list[Trial]) -> None:
     shares = shares_of(candidates, {32: (0.5,), 16: (0.5,), 8: (0.5,)})
     board = compared(ranked(candidates, scores_of(candidates, shares)), shares)
     ties = [entry.ties for entry in board.entries]
     assert ties == [True] * 3 + [False] * len(BASELINES)
-    (text,) = explain(board, may_expand=True)
+    (text,) = explain_winner(board, may_expand=True)
     assert text.startswith("Tied with the best: 2 of the 2 candidates")
 
 
@@ -203,5 +199,7 @@ def test_a_winner_at_the_edge_of_an_axis_is_reported(
 ) -> None:
     shares = shares_of(candidates, dict.fromkeys((8, 16, 32), (0.2,)) | {best: (0.6,)})
     board = compared(ranked(candidates, scores_of(candidates, shares)), shares)
-    assert ("go beyond models.als.factors" in " ".join(explain(board))) == is_edge
-    assert "models.als.factors" not in " ".join(explain(board, may_expand=True))
+    for may_expand in (False, True):
+        said = " ".join(explain_winner(board, may_expand=may_expand))
+        is_named = is_edge and not may_expand
+        assert ("go beyond models.als.factors" in said) == is_named

@@ -12,9 +12,9 @@ import pytest
 
 from recsys.config import Search
 from recsys.models.registry import read_models
-from recsys.search.comparison import MetricValue
 from recsys.search.ledger import Score
 from recsys.search.schedule import Schedule, decide, expand
+from recsys.search.scorer import MetricValue
 from recsys.search.trials import Checkpoint, Trial, plan_trials
 
 METRIC = "ndcg@30"

@@ -18,7 +18,7 @@ from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.split import SplitRule
 from recsys.search import __main__ as search
-from recsys.search.folder import Winner, locked_run, read_winner
+from recsys.search.folder import locked_run
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
@@ -34,6 +34,7 @@ from tests.recsys.search.quick import (
     draw_sessions,
     refusal,
     search_ok,
+    winner_of,
 )
 
 pytestmark = [pytest.mark.usefixtures("no_reports"), pytest.mark.slow]
@@ -44,10 +45,6 @@ BASELINES = {"popular", "most_played", "latest"}
 def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of fits on their way."""
     return [row for row in rows if len(row["metrics"]) == 1]
-
-
-def winner_of(run_folder: Path) -> Winner:
-    return read_winner(open_workspace(run_folder))
 
 
 def results(run_folder: Path) -> list[str]:

@@ -66,15 +66,6 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
         assert state["fit_s"] == pytest.approx(score.fit_s, abs=0.001)
 
 
-def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(
-    scorer: Scorer, tmp_path: Path
-) -> None:
-    """As after the death of a worker that had written its checkpoint and not yet answered."""
-    first = step(scorer, tmp_path, 3)
-    again = step(scorer, tmp_path, 3)
-    assert (again.metrics, again.fit_s) == (first.metrics, first.fit_s)
-
-
 def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit(
     scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,15 +93,15 @@ def _spoil(document: dict[str, Any], mishap: str | None) -> bytes:
 
 
 @contextmanager
-def fake_service(tracks: int, port: int = 0, **options: Any) -> Iterator[FakeService]:  # noqa: ANN401  FakeService's
-    """Runs one in a thread, on a free port unless told otherwise."""
+def fake_service(tracks: int, **options: Any) -> Iterator[FakeService]:  # noqa: ANN401  FakeService's
+    """Run one in a thread, on a free port."""
     service = FakeService(tracks, **options)
     loop = asyncio.new_event_loop()
     app = web.Application(client_max_size=2**24)
     app.add_routes([web.post("/{name:next|last}", service.handle)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     loop.run_until_complete(runner.setup())
-    loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", port).start())
+    loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0).start())
     service.port = runner.addresses[0][1]
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -67,17 +67,6 @@ def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
     assert (totals["sessions"], totals["retries"]) == (EPISODES, 0)
 
 
-@pytest.mark.parametrize("batch", [1, 5])
-def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path, batch: int) -> None:
-    """Three listeners and many pools: a second open session would join the first."""
-    world = load_world(write_world(tmp_path / "world"))
-    with fake_service(12) as service:
-        play(world, service.url, concurrency=16, batch=batch, episodes=60)
-    assert len(service.sessions) == 60
-    assert all(events[0][1] == 1.0 for _, events in service.sessions)
-    assert {user for user, _ in service.sessions} == {0, 1, 2}
-
-
 def test_batches_hold_different_listeners_of_the_size_asked_for(
     demo_world: World,
 ) -> None:

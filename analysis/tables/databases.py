@@ -1,0 +1,100 @@
+"""Copy a table of a DuckDB or SQLite file, or the rows of a query, to a file that is read."""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from analysis import queries
+from analysis.errors import AnalysisError
+
+DATABASES = (".duckdb", ".ddb", ".db", ".sqlite", ".sqlite3")
+_SQLITE = b"SQLite format 3"
+
+
+def copy_table(database: Path, name: str, table: str | None, folder: Path) -> Path:
+    """Copy a table of a database to a file of Parquet, or of JSON lines, in a folder.
+
+    Args:
+        database: The file.
+        name: What messages call it.
+        table: The table or view; None where the database has one alone.
+        folder: Where the copy is written.
+
+    Raises:
+        AnalysisError: The database cannot be read, or has no such table, or several.
+    """
+    with database.open("rb") as file:
+        is_sqlite = file.read(len(_SQLITE)) == _SQLITE
+    target = folder / ("table.jsonl" if is_sqlite else "table.parquet")
+    try:
+        if is_sqlite:
+            address = f"{database.resolve().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True)) as connection:
+                _write_lines(connection, name, table, target)
+        else:
+            with queries.open_database(database) as connection:
+                listed = connection.execute("SHOW TABLES").fetchall()
+                quoted = _find_table(listed, table, name)
+                connection.table(quoted).to_parquet(str(target))
+    except (queries.DatabaseError, sqlite3.Error) as error:
+        raise AnalysisError(f"{name}: {queries.one_line(error)}") from None
+    return target
+
+
+def _write_lines(
+    connection: sqlite3.Connection, name: str, table: str | None, target: Path
+) -> None:
+    """Write the rows of a table as JSON lines."""
+    listed = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
+    )
+    quoted = _find_table(listed.fetchall(), table, name)
+    rows = connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608  quoted, and listed
+    columns = [column[0] for column in rows.description]
+    encode = msgspec.json.Encoder().encode_lines
+    with target.open("wb") as lines:
+        lines.writelines(encode([dict(zip(columns, row, strict=True))]) for row in rows)
+
+
+def _find_table(rows: Sequence[tuple[str]], table: str | None, name: str) -> str:
+    """Find a table among the rows that name those of a database, and quote it for SQL."""
+    tables = [listed for (listed,) in rows]
+    matches = [listed for listed in tables if table in (listed, None)]
+    if len(matches) != 1:
+        raise AnalysisError(
+            f"{name}: {f'no table {table}' if table else 'which table'}; it has "
+            f"{', '.join(tables)[:200] or 'none'}; say --table NAME, in Python table="
+        )
+    return '"{}"'.format(matches[0].replace('"', '""'))
+
+
+@contextmanager
+def copied_query(sql: str | None) -> Iterator[list[Path]]:
+    """Copy the rows of a query to a Parquet file, until the block ends.
+
+    DuckDB runs it; statements before the last one, such as ATTACH, open databases.
+
+    Yields:
+        The file; nothing without a query.
+
+    Raises:
+        AnalysisError: The query fails, or returns no rows.
+    """
+    if sql is None:
+        yield []
+        return
+    with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
+        target = Path(folder, "query.parquet")
+        with (
+            queries.connect(autoinstall_known_extensions="true") as connection,
+            queries.naming("--sql", queries.DatabaseError),
+        ):
+            rows = connection.sql(sql)
+            if rows is None:
+                raise AnalysisError("--sql: returns no rows; a SELECT is expected last")
+            rows.to_parquet(str(target))
+        yield [target]
