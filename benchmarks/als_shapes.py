@@ -35,6 +35,7 @@ class Shape(NamedTuple):
 
 
 SHAPES = {
+    "40k": Shape(40_000, 12_000, 1_600_000, 1.0, {}),  # not published
     "360k": Shape(358_868, 292_385, 17_600_000, 0.1, {64: 0.95, 128: 0.77, 256: 0.41}),
     # published of the 10 million ratings of 4 and more
     "ml20m": Shape(138_493, 26_744, 10_000_000, 1.0, {64: 1.49, 128: 1.03, 256: 0.53}),

@@ -5,7 +5,8 @@
 Needs wrk and redis-server (Debian: `apt-get install wrk redis-server`). Both run side by side all
 the time and are loaded in turns. A session is ten `/next` and a `/last`; 512 listeners listen at
 any time, and each waits for an answer before it asks again. `/recommend`, `/similar` and `/rank`,
-of 200 candidates, are asked for one listener or track after the other.
+of 200 candidates, are asked for one listener or track after the other. Last, two processes answer
+`/next` with 20 tracks by `live`, for listeners of 300 plays.
 """
 
 import http.client
@@ -20,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import lightgbm
+import numpy as np
 import orjson
 import typer
 
@@ -33,6 +36,10 @@ from benchmarks.harness import (
     show_machine,
     take_turns,
 )
+from botify.model.arrays import Arrays
+from looplib.memory import MOST_PLAYS
+from looplib.next_play import FEATURES
+from looplib.trees import read_model
 from tests.botify.exports import (
     publish,
     random_lists,
@@ -47,9 +54,11 @@ from tests.waiting import wait_until
 
 BATCH, BATCHES = 1000, 40
 LISTENERS, TRACKS = 10_000, 50_000
+TREES = 80
 LOAD_SCRIPT = """
 local n, active = 0, 512
-function init(args)
+function init(words)
+  args = words
   prefix, listeners, tracks, n = args[1], tonumber(args[2]), tonumber(args[3]), math.random(1e6)
 end
 function request()
@@ -66,7 +75,9 @@ function request()
   end
   local user, turn = (math.floor(round / 11) * active + n % active) % listeners, round % 11
   local path = (turn == 10 and prefix == "/next/") and "/last/" or prefix
-  return wrk.format("POST", path .. user, nil, '{"track":' .. (n * 7 % tracks) .. ',"time":0.5}')
+  local body = '{"track":' .. (n * 7 % tracks) .. ',"time":0.5'
+  if args[4] and path == prefix then body = body .. ',"n":' .. args[4] end
+  return wrk.format("POST", path .. user, nil, body .. "}")
 end
 function done(summary, latency)
   local rate = 1e6 * summary.requests / summary.duration
@@ -82,6 +93,9 @@ def main(
     repeats: int = 3,
     threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 2,
     duration_s: Annotated[int, typer.Option(min=1, help="Of a turn.")] = 4,
+    live_tracks: Annotated[
+        int, typer.Option(help="Of the catalogue of `live`.")
+    ] = TRACKS,
 ) -> None:
     """Load one process without Redis, then two with it, each beside the bare view."""
     with (
@@ -110,6 +124,7 @@ def main(
                 console.print(f"{title}: {started_s:.2f} s to start")
                 with serve_bare(folder, url, processes, threads) as bare_port:
                     compare(folder, bare_port, served, repeats, duration_s)
+        measure_live(folder, redis.url, live_tracks, repeats, duration_s)
     show_machine("flask", "granian", "redis")
 
 
@@ -121,6 +136,64 @@ def publish_similar(folder: Path) -> None:
     version = publish(folder, "one", lists, catalogue=catalogue)
     write_lists(version / "similar.jsonl", random_lists(TRACKS, TRACKS), of="track")
     update_manifest(version, "similar.jsonl")
+
+
+def measure_live(
+    folder: Path, redis_url: str, tracks: int, repeats: int, duration_s: int
+) -> None:
+    """Load two processes with `/next` by `live`, and print the table."""
+    root = folder / "live"
+    publish_live(root, tracks)
+    arms = [{"name": "ALL", "arms": [{"name": "C", "recommender": "live"}]}]
+    service = serve(
+        Published(root),
+        folder / "log-live",
+        redis_url=redis_url,
+        processes=2,
+        experiments=arms,
+        repeat_after=1,
+    )
+    with service as served:
+        wait_until(served.is_ready, "the service")
+        turns = [
+            load_path(folder, 32, duration_s, served.port, "/next/", tracks, count=20)
+            for _ in range(repeats)
+        ]
+        memory = max(memory_mib(worker.pid) for worker in served.workers())
+    rates, p50_ms, p99_ms, failed = zip(*turns, strict=True)
+    rate, p50, p99 = map(statistics.median, (rates, p50_ms, p99_ms))
+    row = (f"{tracks:,}", f"{rate:,.0f}", f"{p50:.1f}", f"{p99:.1f}", sum(failed))
+    header = ("tracks", "requests/s", "p50 ms", "p99 ms", "failed")
+    show("`live`, 20 tracks, 32 connections, two processes, Redis", header, [row])
+    console.print(f"a process {memory:.0f} MiB (PSS)")
+
+
+def publish_live(root: Path, tracks: int) -> None:
+    """Publish random lists and plays, and a ranker of noise."""
+    catalogue = write_catalogue(root / "tracks.json", [n // 10 for n in range(tracks)])
+    lists = random_lists(LISTENERS, tracks)
+    version = publish(root, "one", lists, catalogue=catalogue)
+    generator = np.random.default_rng(1)
+    noise = generator.random((20_000, len(FEATURES)))
+    data = lightgbm.Dataset(noise, noise[:, 0] > generator.random(len(noise)))
+    parameters = {"objective": "binary", "num_leaves": 31, "verbose": -1}
+    trees = read_model(lightgbm.train(parameters, data, TREES).dump_model())
+    ids: Arrays = {"users": np.arange(LISTENERS), "tracks": np.arange(tracks)}
+    arrays: Arrays = {"artists": ids["tracks"] // 10, "plays": generator.random(tracks)}
+    for name, length in (("near", 150), ("follows", 100)):
+        size = tracks * length
+        arrays[f"{name}_counts"] = np.full(tracks, length)
+        arrays[f"{name}_tracks"] = generator.integers(tracks, size=size, dtype=np.int32)
+        arrays[f"{name}_values"] = generator.random(size, dtype=np.float32)
+    arrays |= {"tracks": ids["tracks"], **trees._asdict()}
+    np.savez(version / "live.npz", allow_pickle=False, **arrays)
+    plays = generator.integers(tracks, size=LISTENERS * MOST_PLAYS)
+    counts = np.full(LISTENERS, MOST_PLAYS)
+    latest = np.zeros(LISTENERS, np.int64)
+    arrays = {**ids, "latest": latest, "counts": counts, "plays": plays}
+    np.savez(version / "latest.npz", allow_pickle=False, **arrays)
+    for name in ("live.npz", "latest.npz"):
+        update_manifest(version, name)
 
 
 @contextmanager
@@ -178,12 +251,19 @@ def compare(
 
 
 def load_path(
-    folder: Path, connections: int, duration_s: int, port: int, prefix: str
+    folder: Path,
+    connections: int,
+    duration_s: int,
+    port: int,
+    prefix: str,
+    tracks: int = TRACKS,
+    count: int | None = None,
 ) -> Load:
-    """Load a path with wrk."""
+    """Load a path with wrk; `/next` asks for so many tracks."""
     script = str(folder / "load.lua")
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "-s", script]
-    argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(TRACKS)]
+    argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(tracks)]
+    argv += [str(count)] if count else []
     output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     rate, p50_ms, p99_ms, failed = orjson.loads(output.splitlines()[-1])
     return rate, p50_ms, p99_ms, failed

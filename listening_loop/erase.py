@@ -30,6 +30,7 @@ with importing():
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from analysis.logs.field_types import LARGEST_ID
     from analysis.logs.files import LogFile, discover
     from analysis.logs.lines import BYTE_ORDER_MARK, LineCounts
     from analysis.logs.sources import NewFiles, select_lines
@@ -135,7 +136,7 @@ def erase_from_store(address: str, user: str, logs: Sequence[LogFile]) -> str:
         LoopError: The store's ids are numbers, and the listener's is none.
     """
     is_text = open_store(address).manifest.text_users
-    if not (is_text or user.isdecimal()):
+    if not is_text and not (user.isdecimal() and int(user) <= LARGEST_ID):
         raise LoopError(f"{address}: its listeners have numbers, and {user} is none")
     number = number_of(user) if is_text else int(user)
     workspace = open_workspace(address)

@@ -1,10 +1,11 @@
-"""Rank what a listener has played, by all plays up to this moment."""
+"""Rank tracks by all plays of a listener up to this moment."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
 
+from botify.model.live import LIVE
 from botify.model.model import ServedModel
 from botify.model.plays import PLAYS
 from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender, take_first
@@ -45,6 +46,16 @@ def by_plays(weigh: Callable[[FloatArray], FloatArray]) -> Recommender:
     return Recommender(draw, reads_for_arms=(PLAYS,))
 
 
+def rank_next(model: ServedModel, query: Query, _: Generator) -> Drawn:
+    """Take the track that is likeliest to be played next, by the exported ranker."""
+    ranker, plays = model.get(LIVE), plays_until_now(model, query)
+    if ranker is None or not len(plays):
+        return UNKNOWN
+    ranked = ranker.rank(plays, query.taken).tolist()
+    return take_first(filter(query.allows, ranked), (), query.count)
+
+
+live = Recommender(rank_next, reads=(LIVE,), reads_for_arms=(PLAYS,))
 most_played = by_plays(np.ones_like)
 # each play weighs as much as all before it
 latest = by_plays(lambda age: np.exp2(-age))

@@ -27,7 +27,7 @@ from botify.recommenders.lists import (
     draw_same_artist,
     in_order,
 )
-from botify.recommenders.memory import activation, latest, most_played
+from botify.recommenders.memory import activation, latest, live, most_played
 from botify.recommenders.session import (
     contextual,
     fold_in,
@@ -54,6 +54,7 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "session_als": Recommender(session_als, reads=(LISTS, FACTORS)),
     "fold_in": Recommender(fold_in, reads=(FACTORS,), reads_for_arms=(HISTORY,)),
     "next_track": Recommender(follow_session, reads=(NEXT_TRACK,)),
+    "live": live,
 }
 GROUP = "listening_loop.recommenders"  # of entry points
 _PROBES = (

@@ -234,7 +234,8 @@ def _find_format(
     if len(names) == 1 and "::" in names[0]:
         reading = replace(reading, delimiter="::")
         names, columns = _profile(connection, log, reading)
-    if not columns or "\0" in "".join(names):
+    joined = "".join(names)
+    if not (columns or "[]" in joined) or "\0" in joined:
         raise AnalysisError(f"{log.name}: {_UNREADABLE}")
     if log.suffix in CSV and "header" not in options and any(map(is_value, names)):
         return replace(reading, header=False)

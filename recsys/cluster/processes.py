@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import dask
 from distributed import Client, LocalCluster, Worker
@@ -77,13 +78,23 @@ def start_processes(
             env=dict(os.environ),
         )
     except RuntimeError:
-        raise SearchError(
-            "a worker process cannot start: in a script, what starts workers belongs below "
-            'if __name__ == "__main__": (docs/clusters.md); if it does, memory is short'
-        ) from None
+        raise SearchError(f"a worker process cannot start: {_why_none()}") from None
     stack.callback(_close, cluster)
     client: Client = stack.enter_context(Client(cluster))
     return client
+
+
+def _why_none() -> str:
+    """Explain why no worker starts: each of them imports the script that is running."""
+    script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__)
+    if not script.is_file():
+        return "the script comes from standard input, and workers import it; save it to a file"
+    if "__name__" not in script.read_text(encoding="utf-8", errors="replace"):
+        return (
+            "in a script, what starts workers belongs below "
+            'if __name__ == "__main__": (docs/clusters.md)'
+        )
+    return "memory is short"
 
 
 def _close(cluster: LocalCluster) -> None:

@@ -1,4 +1,4 @@
-"""Write a next-track model for the service's recommender of the same name."""
+"""Write next-track models for the service's recommenders `next_track` and `live`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,6 +16,7 @@ from recsys.config import NextTrackConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.layout import SplitName
 from recsys.errors import SearchError
+from recsys.next_track.live import write_ranker
 from recsys.next_track.model import NextTrackModel
 from recsys.next_track.score import (
     HELD_OUT,
@@ -40,8 +41,8 @@ def write_next_track(
 ) -> Mapping[str, Any] | None:
     """Compare the model with simple rules, fit it on those of a split, and write it to a folder.
 
-    A model that is not significantly better than each rule is not written, unless `anyway`. Users
-    and tracks are the ids that came in.
+    A model that is not significantly better than each rule is not written, unless `anyway`; the
+    ranker of `live` is. Users and tracks are the ids that came in.
 
     Returns:
         The manifest's section about it; None where there are too few sessions.
@@ -49,6 +50,7 @@ def write_next_track(
     sessions = load_sessions(store, config, dataset, split)
     section = config.next_track or NextTrackConfig()
     threads = usable_cores()
+    write_ranker(folder, sessions, section, tracks, config.seed, threads)
     older, newest = sessions.split(HELD_OUT)
     try:
         compared = compare(older, newest, section, config.seed, threads)

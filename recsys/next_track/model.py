@@ -98,6 +98,7 @@ class NextTrackModel:
             )
             return _add_to_one(near)
 
+        self.artists = artists
         self.near = near = neighbours(self.config.window, _BACKWARD)
         self.second = _add_to_one(nearest(near, near, keep, threads, itself))
         self.follows = follows = neighbours(1, 0.0)

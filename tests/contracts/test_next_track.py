@@ -21,13 +21,18 @@ from botify.service import load_configured
 from looplib.arrays import NO_TRACK
 from looplib.cli import run
 from looplib.progress import console
-from recsys.config import ExportConfig, NextTrackConfig
+from recsys.config import ExportConfig, NextTrackConfig, SearchConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
+from recsys.next_track.live import write_ranker
+from recsys.next_track.sessions import load_sessions
 from recsys.search import __main__ as search
+from recsys.store.ids import originals
+from recsys.store.reader import open_store
 from tests.botify.exports import make_settings
 from tests.recsys.commands import error_line
 from tests.recsys.finished import finish_run
+from tests.recsys.opened import dataset_of
 
 LISTENERS, TRACKS, ARTISTS = 40, 60, 12
 COLUMNS = "user=u,item=i,timestamp=ts,session=s,artist=a"
@@ -66,9 +71,9 @@ def publish(folder: Path, plays: pd.DataFrame, **options: Any) -> dict[str, Any]
     return section
 
 
-def serve(folder: Path) -> ServedModel:
+def serve(folder: Path, recommender: str = "next_track") -> ServedModel:
     catalogue = folder / "current" / "tracks.json"
-    return load_configured(make_settings(folder, catalogue, "next_track"))
+    return load_configured(make_settings(folder, catalogue, recommender))
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +227,42 @@ def test_what_knows_nothing_says_so_and_nothing_is_repeated(
     assert recommender.draw(model, unknown, RNG) == UNKNOWN
     all_heard = Query(stranger, everything, [1.0] * len(everything))
     assert recommender.draw(model, all_heard, RNG) == EXHAUSTED
+
+
+def test_live_ranks_as_the_ranker_that_was_learned(
+    published: Path, tmp_path: Path
+) -> None:
+    config = SearchConfig(store=str(published / "store"), run=str(published / "run"))
+    store, dataset = open_store(config.store), dataset_of(config)
+    sessions = load_sessions(store, config, dataset)
+    section = NextTrackConfig(window=3, neighbours=TRACKS)
+    tracks = np.arange(len(dataset.tracks))
+    ranker = write_ranker(tmp_path, sessions, section, tracks, config.seed, 1)
+    assert ranker is not None
+    model = serve(published, "live")
+    names = originals(store, "items", dataset.tracks)
+    for row, user in enumerate(originals(store, "users", dataset.users)):
+        plays = sessions.plays.tracks[slice(*sessions.plays.indptr[row : row + 2])]
+        for heard in plays[:2].tolist():
+            expected = ranker.rank(np.append(plays, np.int32(heard)), [heard])
+            numbers = [model.catalogue.numbers[names[heard]]]
+            query = Query(user_number(user), numbers, [1.0], count=len(expected))
+            drawn = RECOMMENDERS["live"].draw(model, query, RNG)
+            ranked = [model.catalogue.ids[t] for t in (drawn.track, *drawn.following)]
+            assert ranked == names[expected].tolist()
+
+
+def test_live_serves_new_listeners_from_their_first_play(published: Path) -> None:
+    model, live = serve(published, "live"), RECOMMENDERS["live"]
+    numbers = model.catalogue.numbers
+    is_next = []
+    for track in range(TRACKS):
+        heard = Query(user_number("stranger"), [numbers[f"t{track}"]], [1.0])
+        drawn = live.draw(model, heard, RNG)
+        is_next.append(drawn.track == numbers[f"t{(track + 7) % TRACKS}"])
+    assert np.mean(is_next) > 0.9
+    unknown = Query(user_number("stranger"), [NO_TRACK], [1.0])
+    assert live.draw(model, unknown, RNG) == UNKNOWN
 
 
 def test_a_store_without_sessions_is_refused_before_any_fit(

@@ -159,6 +159,16 @@ def test_a_run_and_a_service_forget_single_listeners(
     assert not (tmp_path / "listeners").exists()
 
 
+@pytest.mark.parametrize("user", ["zoë", "-1", "1.5", "9" * 30])
+def test_an_id_of_the_other_kind_is_refused(
+    tmp_path: Path, user: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("a.log", LINES[0])(tmp_path)
+    ingest([tmp_path], tmp_path / "store")
+    assert main(["erase", "--user", user, "--store", str(tmp_path / "store")]) == 2
+    assert "its listeners have numbers" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -13,11 +13,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
-from recsys.models.kernels.als import BLAS
 from recsys.models.kernels.compiled import compiled, compiling
+from recsys.models.kernels.vectors import LANES, TOGETHER, aligned, multiply_rows
 
 _AT_ONCE = 512  # listeners that are ranked together
-_TILE = 512  # tracks whose products with these are in memory at once
+_TILE = 1040  # tracks at once: an odd number of cache lines, so that caches hold all factors
 _ERROR = np.finfo(np.float32).eps  # of a product, for each factor and unit of length
 
 
@@ -35,6 +35,7 @@ class Tracks(NamedTuple):
 
     columns: Int32Array  # shape (tracks,)
     factors: Float32Array  # shape (tracks, factors)
+    transposed: Float32Array  # the same, shape (factors, tracks and more)
 
 
 class Best(NamedTuple):
@@ -70,6 +71,13 @@ def rank_tracks(
         seen = csr_matrix((len(users), len(items)))
     seen.sort_indices()
 
+    tiles = []
+    for start in range(0, len(items), _TILE):
+        factors = items[start : start + _TILE]
+        transposed = aligned(items.shape[1], _TILE)
+        transposed[:, : len(factors)] = factors.T
+        tiles.append(Tracks(columns[start : start + _TILE], factors, transposed))
+
     def rank_part(first: int) -> None:
         part = slice(first, first + _AT_ONCE)
         indptr = seen.indptr[first : part.stop + 1].astype(np.int64)
@@ -77,24 +85,18 @@ def rank_tracks(
         listeners = Listeners(np.ascontiguousarray(users[part]), indptr, seen_columns)
         best = Best(lists[part], products[part])
         own_lengths = np.linalg.norm(users[part], axis=1)
-        for start in range(0, len(items), _TILE):
-            tile = slice(start, start + _TILE)
-            largest = own_lengths * lengths[start]
+        for tracks, longest in zip(tiles, lengths[::_TILE], strict=True):
+            largest = own_lengths * longest
             errors = _ERROR * users.shape[1] * largest
             rows = np.flatnonzero(largest + errors >= best.products[:, -1])
-            rounded = listeners.factors[rows] @ items[tile].T
-            tracks = Tracks(columns[tile], items[tile])
-            least = best.products[rows, -1:] - errors[rows, np.newaxis]
-            candidates = np.flatnonzero(rounded >= least.astype(np.float32))
-            keep_best(rounded, candidates, rows, errors, listeners, tracks, best)
+            keep_best(rows, errors, listeners, tracks, best)
             if not len(rows):
                 break
 
     with compiling(keep_best):
         rank_part(len(users))
     parts = range(0, len(users), _AT_ONCE)
-    limited = BLAS.limit(limits=1, user_api="blas")
-    with limited, ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         list(pool.map(rank_part, parts))
     products[lists < 0] = 0
     return lists, products
@@ -137,8 +139,6 @@ def _insert(
 
 @compiled
 def keep_best(
-    rounded: Float32Array,
-    candidates: IntArray,
     rows: IntArray,
     errors: FloatArray,
     listeners: Listeners,
@@ -148,24 +148,49 @@ def keep_best(
     """Add tracks to lists.
 
     Args:
-        rounded: Products of 32 bits, shape (rows, tracks).
-        candidates: Positions among all of these that may be large enough for a list.
-        rows: The listeners of these, shape (rows,).
+        rows: The listeners whose lists they may enter.
         errors: By how much a product of 32 bits may differ from that of 64, shape (listeners,).
         listeners: All of them.
         tracks: What may be added.
         best: The lists, which are changed.
     """
+    width = tracks.transposed.shape[1]
+    factors = aligned(TOGETHER, listeners.factors.shape[1])
+    products = aligned(TOGETHER, width)
+    for first in range(0, len(rows), TOGETHER):
+        block = rows[first : first + TOGETHER]
+        for n, row in enumerate(block):
+            factors[n] = listeners.factors[row]
+        for column in range(0, width, LANES):
+            multiply_rows(factors, tracks.transposed, column, products)
+        for n, row in enumerate(block):
+            _keep_best_of(products[n], row, errors[row], listeners, tracks, best)
+
+
+@compiled
+def _keep_best_of(
+    rounded: Float32Array,
+    row: int,
+    error: float,
+    listeners: Listeners,
+    tracks: Tracks,
+    best: Best,
+) -> None:
+    least = np.float32(best.products[row, -1] - error)
     count = len(tracks.columns)
-    for candidate in candidates:
-        number, track = divmod(candidate, count)
-        row = rows[number]
-        column = tracks.columns[track]
-        least = best.products[row, -1] - errors[row]
-        if rounded[number, track] < least or _is_seen(listeners, row, column):
+    for first in range(0, count, LANES):
+        hits = np.int32(0)  # in vector instructions; nearly always none
+        for track in range(first, first + LANES):
+            hits += np.int32(rounded[track] >= least)
+        if not hits:
             continue
-        product = 0.0
-        for factor in range(tracks.factors.shape[1]):
-            left = np.float64(listeners.factors[row, factor])
-            product += left * np.float64(tracks.factors[track, factor])
-        _insert(best, row, column, product)
+        for track in range(first, min(first + LANES, count)):
+            column = tracks.columns[track]
+            if rounded[track] < least or _is_seen(listeners, row, column):
+                continue
+            product = 0.0
+            for factor in range(tracks.factors.shape[1]):
+                left = np.float64(listeners.factors[row, factor])
+                product += left * np.float64(tracks.factors[track, factor])
+            _insert(best, row, column, product)
+            least = np.float32(best.products[row, -1] - error)

@@ -147,6 +147,43 @@ FILES: dict[str, tuple[str, str]] = {
         ),
         "--columns user=user,item=track,timestamp=played_at_ns",
     ),
+    "tracked.jsonl": (
+        "\n".join(
+            json.dumps(
+                {
+                    "userId": f"u{u}",
+                    "event": "Song Played" if n % 4 else "Page Viewed",
+                    "properties": {"track_id": n % 9, "path": "/"},
+                    "sentAt": f"2026-01-{1 + n % 28:02}T10:{n:02}:00Z",
+                }
+            )
+            for u, n in PLAYS
+        ),
+        "--columns user=userId,item=properties.track_id,timestamp=sentAt "
+        "--where '\"event\" IN ('\"'\"'Song Played'\"'\"')'",
+    ),
+    "playlists.json": (
+        json.dumps(
+            {
+                "playlists": [
+                    {
+                        "pid": u,
+                        "tracks": [{"track_uri": f"t{n}"} for n in range(20 + u)],
+                    }
+                    for u in range(9)
+                ]
+            },
+            indent=1,
+        ),
+        "--columns 'user=playlists[].pid,item=playlists[].tracks[].track_uri'",
+    ),
+    "shop.csv": (
+        table(
+            "visitor_id,product_id,event_type",
+            lambda u, n: (u, n % 9, ("view", "view", "cart", "purchase")[n % 4]),
+        ).replace("visitor_id", "customer"),
+        "--columns user=customer,item=product_id,event=event_type:cart=2,purchase=5,view=1",
+    ),
     "yambda.csv": (
         table(
             "uid,item_id,timestamp,is_organic,played_ratio_pct,track_length_seconds",

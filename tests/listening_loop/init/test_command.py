@@ -2,8 +2,10 @@
 
 import re
 import shlex
+import sqlite3
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from botify.settings import ServiceSettings
@@ -11,7 +13,7 @@ from listening_loop.command import main
 from listening_loop.init.look import look_at
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from tests.listening_loop.init.files import FILES, table
+from tests.listening_loop.init.files import FILES, PLAYS, table
 from tests.recsys.logs import random_sessions, write_log
 
 
@@ -181,3 +183,49 @@ def test_an_empty_file_is_called_empty(
     Path(name).touch()
     assert main(["init", name]) == 2
     assert f"{name}: empty; at least one row is" in capsys.readouterr().err
+
+
+def test_a_database_and_a_query_are_read_as_tables(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = "user BIGINT, track VARCHAR, seconds DOUBLE, played_at VARCHAR"
+    rows = [(u, f"t{n % 9}", 25.0 + n, f"2026-01-05 10:{n:02}:00") for u, n in PLAYS]
+    for connection in (duckdb.connect("plays.duckdb"), sqlite3.connect("plays.db")):
+        connection.execute(f"CREATE TABLE plays ({names})")
+        connection.executemany("INSERT INTO plays VALUES (?, ?, ?, ?)", rows)
+        connection.execute("CREATE TABLE listeners (id BIGINT)")
+        connection.commit()
+        connection.close()
+    query = "ATTACH 'plays.duckdb' AS shop (READ_ONLY); SELECT * FROM shop.plays"
+    for words in (
+        ["plays.duckdb", "--table", "plays"],
+        ["plays.db", "--table", "plays"],
+        ["--sql", query],
+    ):
+        assert main(["init", *words, "--force"]) == 0
+        printed = capsys.readouterr().out
+        assert "30 others are left out" in printed
+        ingest = steps_of(printed)[0]
+        store = f"out/{words[-1][:6]}-{words[0]}"
+        assert main([*ingest[1:], "--store", store]) == 0
+        printed = capsys.readouterr().out
+        assert "210 good + 0 rejected" in printed
+        assert "30 rows are left out, as the condition says" in printed
+    assert main(["init", "plays.db", "--force"]) == 2
+    refusal = capsys.readouterr().err
+    assert "plays.db: which table; it has plays, listeners; say --table" in refusal
+
+
+def test_a_column_that_looks_of_use_and_is_not_used_has_its_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = table(
+        "user,track,played_at,received_at,rating,album",
+        lambda u, n: (u, n, f"2026-01-05 10:{n:02}", 1_767_225_600 + n, "?", "A"),
+    )
+    Path("plays.csv").write_text(text)
+    assert main(["init", "plays.csv"]) == 0
+    assert (
+        "not used   received_at (a time: played_at is taken), "
+        "rating (an amount: ? is no number), album\n"
+    ) in capsys.readouterr().out

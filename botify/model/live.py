@@ -1,0 +1,50 @@
+"""The ranker of the next play of a version."""
+
+import numpy as np
+
+from botify.model.arrays import Arrays, read_arrays, read_weighted_lists
+from botify.model.manifest import Version
+from botify.model.model import Artifact
+from looplib.arrays import NO_TRACK
+from looplib.next_play import ARRAYS, FEATURES, FILE_NAME, LISTS, Facts, Lists, Ranker
+from looplib.trees import Ensemble, Trees
+
+
+def _load(version: Version) -> Ranker:
+    """Load the ranker that `looplib.next_play` describes, by track number.
+
+    Raises:
+        ModelError: The file is damaged, or does not fit the catalogue.
+        ValueError: The trees read other features.
+    """
+    arrays = read_arrays(version, FILE_NAME, ARRAYS)
+    if not np.isin(arrays["features"], range(len(FEATURES))).all():
+        raise ValueError(f"features: 0..{len(FEATURES) - 1} are expected")
+    size = len(version.catalogue)
+    numbers = arrays["tracks"]
+    is_there = numbers != NO_TRACK
+    # a track that was not learned from is alone
+    artists = np.arange(size) + arrays["artists"].max(initial=-1) + 1
+    artists[numbers[is_there]] = arrays["artists"][is_there]
+    plays = np.zeros(size)
+    plays[numbers[is_there]] = arrays["plays"][is_there]
+    near, follows = (_read_lists(arrays, name, size) for name in LISTS)
+    trees = Trees(*(arrays[name] for name in Trees._fields))
+    return Ranker(Facts(near, follows, artists, plays), Ensemble(trees))
+
+
+def _read_lists(arrays: Arrays, name: str, size: int) -> Lists:
+    """Read lists of tracks, without those that the catalogue lacks."""
+    names = (f"{name}_counts", f"{name}_tracks", f"{name}_values")
+    lists = read_weighted_lists(arrays, "tracks", names)
+    is_there = lists.tracks != NO_TRACK
+    before = np.append(0, is_there.cumsum())
+    starts, ends = np.zeros((2, size), np.int64)
+    has_list = lists.ids != NO_TRACK
+    owners = lists.ids[has_list]
+    starts[owners] = before[lists.starts[has_list]]
+    ends[owners] = before[lists.ends[has_list]]
+    return Lists(starts, ends, lists.tracks[is_there], lists.values[is_there])
+
+
+LIVE = Artifact(FILE_NAME, FILE_NAME, _load)

@@ -1,0 +1,297 @@
+"""Describe the tracks that a listener may play next, by all plays up to this moment.
+
+The export learns from the features here and the service answers by them, so they cannot differ.
+Activation is that of `recsys.models.activation`.
+"""
+
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from looplib.arrays import (
+    AnyArray,
+    AnyFloatArray,
+    AnyIntArray,
+    Float32Array,
+    FloatArray,
+    Int32Array,
+    IntArray,
+)
+from looplib.trees import Ensemble
+
+FILE_NAME = "live.npz"
+LISTS = ("near", "follows")  # of each track
+# The kind of each array's numbers, f, i or u, or of its ids, and its axes.
+ARRAYS: Mapping[str, str] = {
+    "tracks": "track tracks",
+    "artists": "i tracks",  # one number an artist
+    "plays": "f tracks",  # by all listeners
+    "near_counts": "i tracks",  # tracks in the list of each track
+    "near_tracks": "i near",  # these, as positions in `tracks`
+    "near_values": "f near",
+    "follows_counts": "i tracks",
+    "follows_tracks": "i follows",
+    "follows_values": "f follows",
+    "features": "i conditions",  # of `looplib.trees.Trees`, like the next four
+    "thresholds": "f conditions",
+    "trees": "i conditions",
+    "reachable": "u conditions",
+    "leaves": "f trees leaves",
+}
+CANDIDATES = 120  # that are ranked; more find no more
+_NEAR = 10  # latest plays whose near tracks are candidates
+_FOLLOWED = 3  # latest plays whose followers are
+_CUES = 20  # earlier plays of the track just heard
+_DISTANCE = 5  # plays after these that count
+_PASSAGE = 4  # plays up to now that are compared with those up to an earlier one
+_RECENT = 20  # plays
+
+FEATURES = (
+    "near to the latest plays",  # 1 / (plays ago) of each
+    "near to the latest plays, fading slowly",
+    "near to the last three",
+    "near to the last",
+    "follows the last three",  # in the plays of all listeners
+    "follows the last",
+    "followed the last before",  # in the listener's own plays, 1 / distance
+    "followed the last directly",  # plays
+    "plays of a passage that it followed",  # which ends as the plays do now
+    "activation",
+    "activation, fading fast",
+    "plays",  # by the listener
+    "plays since the last",
+    "sum of the next four and of what followed before",
+    "near to the latest plays, against the nearest",
+    "near to the last three, against the nearest",
+    "follows the last three, against the best",
+    "activation, against the highest",
+    "activation of the artist",  # 0 of new artists, like the next three
+    "plays since the artist's last",
+    "plays of the artist",
+    "the artist's tracks",  # that the listener has played
+    "is by the artist just heard",
+    "plays of this artist up to now",  # without another between
+    "plays by all",
+    "plays of the listener",
+    "tracks per play",
+    "recent tracks per play",
+)
+
+
+class Lists(NamedTuple):
+    """A list of tracks for each track, `tracks[start:end]`, and what each adds."""
+
+    starts: IntArray  # by track, like `ends`
+    ends: IntArray
+    tracks: Int32Array
+    values: Float32Array
+
+    def gather(self, owners: AnyIntArray) -> tuple[Int32Array, Float32Array, IntArray]:
+        """Gather the lists of some tracks.
+
+        Returns:
+            The tracks in them, their values, and which of the lists each is in.
+        """
+        starts = self.starts[owners]
+        counts = self.ends[owners] - starts
+        owner = np.repeat(np.arange(len(owners)), counts)
+        at = np.arange(len(owner)) + (starts - counts.cumsum() + counts)[owner]
+        return self.tracks[at], self.values[at], owner
+
+
+class Facts:
+    """What is known of the tracks, for all listeners."""
+
+    def __init__(
+        self, near: Lists, follows: Lists, artists: AnyIntArray, plays: FloatArray
+    ) -> None:
+        """Keep the arrays.
+
+        Args:
+            near: Tracks near to each.
+            follows: Tracks that are played after each.
+            artists: One number an artist, shape (tracks,).
+            plays: By all listeners, shape (tracks,).
+        """
+        self.near, self.follows, self.artists, self.plays = (
+            near,
+            follows,
+            artists,
+            plays,
+        )
+        self._local = threading.local()  # memory that each thread uses again
+
+    def number(self, tracks: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
+        """Number the distinct ones of some tracks, faster than by sorting.
+
+        Returns:
+            The distinct tracks, and the number of each of the tracks among them.
+        """
+        if not hasattr(self._local, "places"):
+            self._local.places = np.empty(len(self.artists), np.int64)
+        places = self._local.places
+        positions = np.arange(len(tracks))
+        places[tracks] = positions
+        distinct = tracks[places[tracks] == positions]
+        places[distinct] = positions[: len(distinct)]
+        return distinct, places[tracks]
+
+
+class Ranker(NamedTuple):
+    """Ranks the tracks that a listener may play next."""
+
+    facts: Facts
+    trees: Ensemble
+
+    def rank(self, plays: Int32Array, taken: Collection[int] = ()) -> AnyIntArray:
+        """Rank candidates for the play after some, at least one, the newest last.
+
+        Args:
+            plays: The listener's tracks.
+            taken: Tracks that are left out.
+        """
+        candidates, features = describe(plays, self.facts, taken)
+        if not len(candidates):
+            return candidates
+        scores = self.trees.predict(features)
+        return candidates[np.argsort(-scores, kind="stable")]
+
+
+def describe(
+    plays: Int32Array, facts: Facts, taken: Collection[int] = ()
+) -> tuple[AnyIntArray, Float32Array]:
+    """Describe the candidates for the play after a listener's plays.
+
+    Args:
+        plays: The listener's tracks, the newest last, at least one.
+        facts: Of all tracks.
+        taken: Tracks that are no candidates.
+
+    Returns:
+        The candidates, and their features, shape (candidates, features).
+    """
+    newest = plays[::-1]
+    ago = np.arange(1.0, len(plays) + 1)
+    listed, closeness, cue = facts.near.gather(newest[:_NEAR])
+    followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
+    tracks, number = facts.number(np.concatenate([newest, listed, followers]))
+    heard, near, after = np.split(number, [len(newest), len(newest) + len(listed)])
+    size = len(tracks)
+
+    def add_up(places: IntArray, values: AnyFloatArray) -> FloatArray:
+        return np.bincount(places, values, size).astype(np.float64, copy=False)
+
+    activation = add_up(heard, ago**-0.5)
+    near_latest = add_up(near, closeness / ago[cue])
+    near_three = add_up(near, closeness * (cue < _FOLLOWED))
+    follows = add_up(after, following / ago[followed])
+    before, directly, passage = _follow_own(heard, size)
+
+    parts = (near_latest, near_three, follows, activation, before)
+    relative = [part / max(part.max(), 1e-9) for part in parts]
+    rough = np.add.reduce(relative)
+    rough[np.isin(tracks, [*taken])] = -1
+    rows = np.flatnonzero(rough >= 0)
+    if len(rows) > CANDIDATES:
+        rows = np.sort(np.argpartition(-rough, CANDIDATES)[:CANDIDATES])
+
+    since = np.zeros(size)
+    since[heard[::-1]] = ago[::-1]
+    counts = np.bincount(heard, minlength=size)
+    recent = heard[:_RECENT]
+    columns = [
+        near_latest,
+        add_up(near, closeness / np.sqrt(ago)[cue]),
+        near_three,
+        add_up(near, closeness * (cue == 0)),
+        follows,
+        add_up(after, following * (followed == 0)),
+        before,
+        directly,
+        passage,
+        activation,
+        add_up(heard, 1 / ago),
+        counts,
+        since,
+        rough,
+        *relative[:4],
+    ]
+    candidates = tracks[rows]
+    described = [
+        *(column[rows] for column in columns),
+        *_describe_artists(newest, tracks[counts > 0], candidates, facts.artists),
+        facts.plays[candidates],
+        len(heard),
+        np.count_nonzero(counts) / len(heard),
+        np.count_nonzero(np.bincount(recent)) / len(recent),
+    ]
+    features = np.empty((len(candidates), len(FEATURES)), np.float32)
+    for place, values in enumerate(described):
+        features[:, place] = values
+    return candidates, features
+
+
+def _follow_own(heard: IntArray, size: int) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """Find what followed earlier plays of the track just heard.
+
+    Args:
+        heard: The listener's tracks by number, the newest first.
+        size: How many numbers there are.
+
+    Returns:
+        Of each track 1 / distance of its plays after these, how many came directly, and the most
+            plays before one of them that are those before now.
+    """
+    earlier = np.flatnonzero(heard[1:] == heard[0])[:_CUES] + 1
+    before = np.zeros(size)
+    for distance in range(1, _DISTANCE + 1):
+        followers = heard[earlier[earlier > distance] - distance]
+        before += np.bincount(followers, minlength=size) / distance
+    earlier = earlier[earlier > 1]
+    length = np.ones(len(earlier))
+    is_same = np.ones(len(earlier), np.bool_)
+    for back in range(1, min(_PASSAGE, len(heard))):
+        compared = np.minimum(earlier + back, len(heard) - 1)
+        is_same &= (heard[compared] == heard[back]) & (earlier + back < len(heard))
+        length += is_same
+    followers = heard[earlier - 1]
+    passage = np.zeros(size)
+    np.maximum.at(passage, followers, length)
+    return before, np.bincount(followers, minlength=size), passage
+
+
+def _describe_artists(
+    newest: Int32Array,
+    heard: AnyIntArray,
+    candidates: AnyIntArray,
+    artists: AnyIntArray,
+) -> Iterator[AnyArray | int]:
+    """Describe what the listener has played of the candidates' artists.
+
+    Args:
+        newest: The listener's plays, the newest first.
+        heard: The distinct tracks of these.
+        candidates: What is described.
+        artists: One number an artist, of all tracks.
+    """
+    ago = np.arange(1.0, len(newest) + 1)
+    played = artists[newest]
+    distinct, artist = np.unique(played, return_inverse=True)
+    since = np.empty(len(distinct))
+    since[artist[::-1]] = ago[::-1]
+    tracks = np.bincount(np.searchsorted(distinct, artists[heard]))
+    described = artists[candidates]
+    place = np.searchsorted(distinct, described).clip(max=len(distinct) - 1)
+    is_known = distinct[place] == described
+    for values in (
+        np.bincount(artist, ago**-0.8),
+        since,
+        np.bincount(artist),
+        tracks,
+    ):
+        yield is_known * values[place]
+    yield described == played[0]
+    changes = np.flatnonzero(played != played[0])
+    yield int(changes[0]) if len(changes) else len(played)

@@ -1,0 +1,103 @@
+"""The features of candidates for the next play, by definition."""
+
+from itertools import takewhile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix, random
+
+from looplib import next_play
+from looplib.next_play import FEATURES, Facts, Lists, describe
+
+TRACKS = 12
+ARTISTS = np.arange(TRACKS) // 3
+
+
+def draw_lists(seed: int) -> tuple[Lists, np.ndarray]:
+    matrix = csr_matrix(random(TRACKS, TRACKS, 0.2, rng=seed, dtype=np.float32))
+    starts = matrix.indptr.astype(np.int64)
+    lists = Lists(starts[:-1], starts[1:], matrix.indices, matrix.data)
+    return lists, matrix.toarray()
+
+
+(NEAR, CLOSENESS), (FOLLOWS, FOLLOWING) = draw_lists(1), draw_lists(2)
+FACTS = Facts(NEAR, FOLLOWS, ARTISTS, np.linspace(0, 110, TRACKS))
+
+
+def by_definition(plays: list[int], track: int) -> dict[str, float]:
+    """Compute some of the features of a track."""
+    newest = plays[::-1]
+    ages = [age for age, played in enumerate(newest, 1) if played == track]
+    artist = ARTISTS[track]
+    by_artist = [age for age, played in enumerate(newest, 1) if played // 3 == artist]
+    cues = [at for at in range(1, len(newest)) if newest[at] == newest[0]]
+    directly = [at for at in cues if at > 1 and newest[at - 1] == track]
+
+    def passage(at: int) -> int:
+        pairs = zip(newest[at:], newest, strict=False)
+        same = list(takewhile(lambda pair: pair[0] == pair[1], pairs))
+        return min(len(same), 4)
+
+    return {
+        "near to the latest plays": sum(
+            CLOSENESS[played, track] / age for age, played in enumerate(newest[:10], 1)
+        ),
+        "near to the last": CLOSENESS[newest[0], track],
+        "follows the last three": sum(
+            FOLLOWING[played, track] / age for age, played in enumerate(newest[:3], 1)
+        ),
+        "followed the last before": sum(
+            1 / distance
+            for at in cues
+            for distance in range(1, 6)
+            if at > distance and newest[at - distance] == track
+        ),
+        "followed the last directly": len(directly),
+        "plays of a passage that it followed": max(map(passage, directly), default=0),
+        "activation": sum(age**-0.5 for age in ages),
+        "plays": len(ages),
+        "plays since the last": min(ages, default=0),
+        "activation of the artist": sum(age**-0.8 for age in by_artist),
+        "plays since the artist's last": min(by_artist, default=0),
+        "plays of the artist": len(by_artist),
+        "the artist's tracks": len({newest[age - 1] for age in by_artist}),
+        "is by the artist just heard": float(artist == newest[0] // 3),
+        "plays of this artist up to now": len(
+            [*takewhile(lambda played: played // 3 == newest[0] // 3, newest)]
+        ),
+        "plays by all": 10 * track,
+        "plays of the listener": len(plays),
+        "tracks per play": len(set(plays)) / len(plays),
+        "recent tracks per play": len(set(newest[:20])) / len(newest[:20]),
+    }
+
+
+@given(plays=st.lists(st.integers(0, TRACKS - 1), min_size=1, max_size=19))
+def test_features_are_those_of_their_definitions(plays: list[int]) -> None:
+    candidates, features = describe(np.array(plays, np.int32), FACTS, plays[-1:])
+    near = np.flatnonzero(CLOSENESS[plays[-10:]].any(axis=0))
+    follows = np.flatnonzero(FOLLOWING[plays[-3:]].any(axis=0))
+    expected = {*plays, *near.tolist(), *follows.tolist()} - {plays[-1]}
+    assert sorted(candidates.tolist()) == sorted(expected)
+    for track, values in zip(candidates.tolist(), features.tolist(), strict=True):
+        named = dict(zip(FEATURES, values, strict=True))
+        defined = by_definition(plays, track)
+        assert {name: named[name] for name in defined} == pytest.approx(defined, 1e-5)
+
+
+def test_the_candidates_that_look_best_are_ranked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plays = np.array([1, 4, 7, 1, 4, 1], np.int32)
+    candidates, features = describe(plays, FACTS, [1])
+    rough = features[
+        :, FEATURES.index("sum of the next four and of what followed before")
+    ]
+    monkeypatch.setattr(next_play, "CANDIDATES", 3)
+    fewer, described = describe(plays, FACTS, [1])
+    best = candidates[np.argsort(-rough)[:3]]
+    assert sorted(fewer.tolist()) == sorted(best.tolist())
+    rows = [candidates.tolist().index(track) for track in fewer.tolist()]
+    assert (features[rows] == described).all()
