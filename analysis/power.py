@@ -7,7 +7,6 @@ log as long as the experiment plans best; they arrive as they did in it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import ceil, log1p
 from pathlib import Path
 from typing import Annotated, Literal
@@ -49,9 +48,12 @@ app = make_app(
 def main(
     logs: Logs,
     effect: Annotated[
-        str,
+        str | None,
         typer.Option(help="The relative effect that must not be missed, such as 5%."),
-    ],
+    ] = None,
+    listeners: Annotated[
+        int | None, typer.Option(min=2, help="Or how many come: what can they find?")
+    ] = None,
     arms: Annotated[
         int, typer.Option(min=2, help="Arms with the control, where shares name none.")
     ] = 2,
@@ -70,13 +72,15 @@ def main(
     out: OutFile = None,
 ) -> None:
     """Plan an experiment that ends in a verdict by the configuration."""
-    relative = parse_effect(effect)
+    if (effect is None) == (listeners is None):
+        raise AnalysisError("name either --effect, such as 5%, or --listeners")
+    relative = parse_effect(effect) if effect else None
     document = plan_document(
         load_config(Experiment, experiment) if experiment else None
     )
     settings = load_config(AbConfig, config, overrides or [], above=document)
     log = read_log(logs, settings)
-    planned = plan(log, relative, settings, arms=arms, rule=rule)
+    planned = plan(log, relative, settings, arms=arms, rule=rule, listeners=listeners)
     if out:
         atomic_write_json(out, planned)
     typer.echo(describe(planned))
@@ -177,13 +181,16 @@ class Plan:
 
 def plan(
     log: PastLog,
-    effect: float,
+    effect: float | None,
     config: AbConfig,
     *,
     arms: int = 2,
     rule: Rule | None = None,
+    listeners: int | None = None,
 ) -> Plan:
     """Plan an experiment on the metrics of a log; the rest is as in `Plan`.
+
+    Without an effect, it is the smallest one that so many listeners find.
 
     Raises:
         AnalysisError: A metric does not vary or has no mean.
@@ -201,8 +208,13 @@ def plan(
     # analyses are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
         analyses = min(days or 1, _MOST_ANALYSES)
-        needed = ceil(decision.needed(effect, config.power, analyses))
+        needed = listeners or ceil(
+            decision.needed(effect or 0.0, config.power, analyses)
+        )
         days = log.days_until(needed)
+    if effect is None:
+        analyses = min(days or 1, _MOST_ANALYSES)
+        effect = decision.detected(needed, config.power, analyses)
     first = shares(log.values)[0]
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(
@@ -255,18 +267,13 @@ def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
         comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,
         alpha=config.alpha,
-        errors=partial(_errors, config),
+        # where any time is planned for, the size that is planned is the one that is expected
+        errors=lambda progress, level: InterimAnalysis(
+            config.model_copy(update={"expected_listeners": 1}), progress
+        ).errors(level, progress),
         least=config.min_listeners,
         confirms=config.confirm and not config.fixed_horizon,
     )
-
-
-def _errors(config: AbConfig, progress: float, listeners: float, level: float) -> float:
-    """Compute the standard errors to reach on the way to the planned size."""
-    if not config.expected_listeners:
-        expected = ceil(listeners / progress)
-        config = config.model_copy(update={"expected_listeners": expected})
-    return InterimAnalysis(config, progress).errors(level, listeners)
 
 
 def describe(planned: Plan) -> str:

@@ -18,7 +18,7 @@ time (the weight), session, and source (the digest of their file). `recsys.store
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -124,23 +124,31 @@ class Manifest:
         return catalogue.tracks if catalogue and not catalogue.own_ids else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Store:
     """A session store, and what it held when opened; a later ingest does not rewrite a part.
 
-    >>> store = Store("out/store", Path("out/store"), Manifest(SCHEMA, partitions=8, digest=""))
-    >>> str(store), store.manifest.events
-    ('out/store', 0)
+    >>> Store("out/store", Path("out/store"), Manifest(SCHEMA, partitions=8, digest=""))
+    <Store out/store: 0 events of 0 sources, 0.0 MB>
     """
 
     address: str  # a path, or an address such as s3://…
     # its folder on this machine; of a store elsewhere, the one to which its files are downloaded
     path: Path
-    manifest: Manifest = field(repr=False)
+    manifest: Manifest
 
     def __str__(self) -> str:
         """Name the store in a message."""
         return self.address
+
+    def __repr__(self) -> str:
+        """Return what it holds."""
+        manifest = self.manifest
+        size_mb = sum(part.bytes for part in manifest.parts) / 1e6
+        return (
+            f"<Store {self}: {manifest.events:,} {manifest.holds} of "
+            f"{len(manifest.sources):,} sources, {size_mb:,.1f} MB>"
+        )
 
 
 def open_store(folder: Path) -> Store:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -51,6 +51,7 @@ class Ranking(NamedTuple):
     recommender: str | None = None  # by default the listener's list
     candidates: Sequence[int] | None = None  # numbers of tracks; None: any
     session: Sequence[int] = ()  # heard just before, in order
+    titles: int = 0  # whether the tracks' records are asked for
 
 
 class Bodies:
@@ -88,6 +89,7 @@ class Bodies:
             ("n", Annotated[int, Meta(ge=1, le=MOST_TRACKS)], 10),
             ("exclude", tracks, ()),
             ("boost", boosts, {}),
+            ("titles", Literal[0, 1], 0),
         ]
         named = ("recommender", _TextId | None, None)
         self._similar = _make_object(ruled)
@@ -135,15 +137,16 @@ class Bodies:
         return users
 
     def recommend(self, arguments: MultiDict[str, str]) -> Ranking:
-        """Read `n=10&recommender=new&exclude=17&boost=5:3`; the last two may be repeated."""
+        """Read `n=10&titles=1&recommender=new&exclude=17&boost=5:3`; the last two repeat."""
         query = self._query(arguments, self._recommend)
         rules = Rules.read(query.exclude, query.boost, self.catalogue)
-        return Ranking(query.n, rules, query.recommender)
+        return Ranking(query.n, rules, query.recommender, titles=query.titles)
 
     def similar(self, arguments: MultiDict[str, str]) -> Ranking:
         """Read a query as `recommend` does, without a recommender."""
         query = self._query(arguments, self._similar)
-        return Ranking(query.n, Rules.read(query.exclude, query.boost, self.catalogue))
+        rules = Rules.read(query.exclude, query.boost, self.catalogue)
+        return Ranking(query.n, rules, titles=query.titles)
 
     def _query(self, arguments: MultiDict[str, str], kind: type[Struct]) -> Any:  # noqa: ANN401
         document: dict[str, Any] = dict(arguments)

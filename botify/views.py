@@ -11,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 from flask import (
     Blueprint,
@@ -29,7 +30,7 @@ from botify.event_log import Message
 from botify.limits import RETRY_AFTER
 from botify.model.catalogue import Id
 from botify.recommenders.registry import load_recommenders, missing_artifacts
-from botify.schemas import Listening
+from botify.schemas import Listening, Ranking
 from botify.service import Service
 from looplib.arrays import NO_TRACK
 
@@ -89,8 +90,9 @@ def recommended(user: str) -> ResponseReturnValue:
     """Answer with the best tracks for a listener, without a session; nothing is logged."""
     service = _service()
     listener = service.bodies.user(user)
-    tracks = service.list_for(listener, service.bodies.recommend(request.args))
-    return {"user": listener, "tracks": tracks}
+    ranking = service.bodies.recommend(request.args)
+    tracks = service.list_for(listener, ranking)
+    return {"user": listener, "tracks": tracks, **_titles(ranking, tracks)}
 
 
 @views.post("/rank")
@@ -106,13 +108,14 @@ def similar(track: str) -> ResponseReturnValue:
     """Answer with the tracks most similar to a track."""
     service = _service()
     track_id = service.bodies.catalogue.ids[_track_number(track)]
-    tracks = service.similar_to(track_id, service.bodies.similar(request.args))
+    ranking = service.bodies.similar(request.args)
+    tracks = service.similar_to(track_id, ranking)
     if tracks is None:
         version = service.versions.model.version
         abort(
             404, f"version {version} has no similar tracks; export a run with factors"
         )
-    return {"track": track_id, "tracks": tracks}
+    return {"track": track_id, "tracks": tracks, **_titles(ranking, tracks)}
 
 
 @views.get("/track/<id:track>")
@@ -289,6 +292,15 @@ def _next_track(listening: Listening, tracks: Sequence[Id]) -> dict[str, Any]:
         if listening.list_length:
             answer["tracks"] = tracks
     return answer
+
+
+def _titles(ranking: Ranking, tracks: Sequence[Id]) -> dict[str, Any]:
+    """Read the records of tracks, where they are asked for."""
+    if not ranking.titles:
+        return {}
+    catalogue = _service().bodies.catalogue
+    records = [catalogue.record(catalogue.number(track)) for track in tracks]
+    return {"titles": [*map(msgspec.json.decode, records)]}
 
 
 def _status(status: str, *warnings: str) -> dict[str, Any]:

@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from threading import Thread
+from typing import IO, Any
 
 import psutil
 
@@ -90,7 +92,7 @@ def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a service for the time of the block, which begins once it is ready.
 
     Raises:
-        LoopError: It does not start, or fails; its own message is on stderr.
+        LoopError: It does not start, or fails; with the last line that it said.
     """
     try:
         socket.create_server(("127.0.0.1", port)).close()
@@ -99,8 +101,10 @@ def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
             f"port {port}: taken by another program; choose another"
         ) from None
     _announce("The service", words)
-    # what a server says is no result
-    with _start(words, stdout=sys.__stderr__) as process:
+    said: deque[str] = deque(maxlen=1)
+    with _start(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        copier = Thread(target=_copy, args=(process.stdout, said), daemon=True)
+        copier.start()
         try:
             _wait_until_ready(process, port)
             yield process
@@ -112,8 +116,11 @@ def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
                 ProcessLookupError
             ):  # its workers, where it was killed itself
                 os.killpg(process.pid, signal.SIGKILL)
-            if (code := process.wait()) not in (0, -signal.SIGTERM):
-                raise LoopError(f"the service failed: {_describe_exit(code)}")
+            code = process.wait()
+            copier.join(_STOP_S)
+            if code not in (0, -signal.SIGTERM):
+                reason = "; ".join([_describe_exit(code), *said])
+                raise LoopError(f"the service failed: {reason}")
 
 
 @contextmanager
@@ -152,12 +159,12 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _start(words: list[str], stdout: TextIO | None = None) -> "subprocess.Popen[bytes]":
+def _start(words: list[str], **streams: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401
     return subprocess.Popen(  # noqa: S603  our own modules
         [sys.executable, "-m", PROGRAM, *words],
         process_group=0,
         close_fds=False,  # `STARTED` is all that can be inherited
-        stdout=stdout,
+        **streams,
     )
 
 
@@ -175,11 +182,29 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
     service = ServiceClient(f"http://127.0.0.1:{port}")
     deadline = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(LoopError):
+        with suppress(LoopError, psutil.NoSuchProcess):
             service.ask("GET", "/health/ready")
-            return
+            if _listens(psutil.Process(process.pid), port):
+                return
         time.sleep(0.05)
     raise LoopError(f"the service is not ready on port {port}")
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    """Check that a process or one that it started, and no other program, has a port."""
+    return any(
+        socket.status == psutil.CONN_LISTEN and socket.laddr.port == port
+        for member in (process, *process.children(recursive=True))
+        for socket in member.net_connections()
+    )
+
+
+def _copy(stream: IO[bytes], said: deque[str]) -> None:
+    """Copy what a server says, which is no result, to stderr, and keep its last line."""
+    for line in stream:
+        text = line.decode(errors="replace")
+        sys.stderr.write(text)
+        said.append(text.strip())
 
 
 def _describe_exit(code: int) -> str:

@@ -16,7 +16,7 @@ INTERRUPTED = "interrupted; nothing half-written is left"
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """End in one line at Ctrl-C, or if a library is missing, while the block imports.
+    """End in one line at Ctrl-C, a `UserError`, or if a library is missing, while a block imports.
 
     Raises:
         SystemExit: With the exit code of a command that ends so.
@@ -30,6 +30,9 @@ def importing() -> Iterator[None]:
         library = (error.name or "").partition(".")[0]
         advice = "pip install '.[all]' in the clone brings it"
         sys.stderr.write(f"error: {library} is not installed; {advice}\n")
+        raise SystemExit(EXIT_USER_ERROR) from None
+    except UserError as error:  # in a file that is read at once
+        sys.stderr.write(f"error: {error}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
 
 
@@ -77,9 +80,10 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         with importing():
-            result = command.main(args=words, prog_name=prog, standalone_mode=False)
-    except UserError as error:
-        return _complain(prog, str(error))
+            try:
+                result = command.main(args=words, prog_name=prog, standalone_mode=False)
+            except UserError as error:
+                return _complain(prog, str(error))
     except _UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
         return _complain(prog, f"{message} (see {prog} --help)")

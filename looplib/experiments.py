@@ -101,6 +101,8 @@ class Experiment(Config):
     lower_is_better: tuple[str, ...] = ()
     # what must not get worse; by default those of the A/B configuration
     guardrails: tuple[Guardrail, ...] | None = None
+    # a gain that is surely less, in % of the control's value, is not worth shipping
+    smallest_effect_pct: NonNegativeFloat = 0.0
     # listeners of all arms at which it ends; without, it may be stopped at any time
     planned_listeners: PositiveInt | None = None
 

@@ -71,6 +71,9 @@ class AbConfig(Config):
         for name, metric in METRICS.items()
         if (metric.margin, metric.margin_pct) != (None, None)
     )
+    # What a gain on a primary metric must reach to be worth shipping, in % of the control's value:
+    # where it surely does not, the arm is too small to matter
+    smallest_effect_pct: Annotated[float, Field(ge=0)] = 0.0
     # Whether what listeners' past predicts is taken out of a metric (CUPED); declared before the
     # first event
     cuped: bool = False
@@ -149,6 +152,12 @@ class AbConfig(Config):
         }
 
     @property
+    def planned(self) -> int | None:
+        """Listeners of all arms with which the experiment ends, or is expected to end."""
+        horizon = self.fixed_horizon
+        return horizon.listeners if horizon else self.expected_listeners
+
+    @property
     def deciding(self) -> list[Metric]:
         """The primary metrics."""
         return [
@@ -188,6 +197,8 @@ def plan_document(plan: Experiment | None) -> dict[str, Any]:
     if plan.guardrails is not None:
         limits = [row.model_dump(exclude_none=True) for row in plan.guardrails]
         document["guardrails"] = limits
+    if plan.smallest_effect_pct:
+        document["smallest_effect_pct"] = plan.smallest_effect_pct
     if plan.planned_listeners:
         document["fixed_horizon"] = {"listeners": plan.planned_listeners}
     return document

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import permutations, product
 from typing import Any, Literal
 
 from analysis.ab.config import Role
@@ -77,9 +77,9 @@ class MetricEffect:
         return change if self.higher_is_better else -change
 
     @property
-    def gain_pct(self) -> float:
+    def gain_interval(self) -> Interval:
         """How much better it is, in % of the control's value."""
-        return self.gain(self.relative.value)
+        return self.relative.scaled(1 if self.higher_is_better else -1)
 
     @property
     def allowed_loss(self) -> float:
@@ -120,29 +120,25 @@ def metric_effects(
     )
 
 
-def better_pairs(
+def compare_arms(
     measurements: Measurements, analysis: InterimAnalysis
-) -> list[tuple[str, str]]:
-    """Find the pairs of arms of which the first is surely better, but for the control.
+) -> dict[str, dict[str, Interval]]:
+    """Compare the arms beside the control on the first primary metric, each with each.
 
-    They are compared on the first primary metric by the interim analysis, by Holm over all pairs.
+    Not adjusted for the number of arms, as nothing is decided by it.
+
+    Returns:
+        By arm and by the arm that it is compared with, in % of the latter's value.
     """
     config = analysis.config
     metric = config.deciding[0]
     by_arm = dict(measurements[metric.name])
     del by_arm[config.control]
-    pairs = list(combinations(by_arm, 2))
-    compared = [
-        analysis.widen(compare(metric, by_arm[first], by_arm[second], config.alpha))
-        for first, second in pairs
-    ]
-    better = []
-    p_values = holm([effect.p_value for effect in compared])
-    for pair, effect, p_value in zip(pairs, compared, p_values, strict=True):
-        if p_value < config.alpha:
-            is_second = (effect.absolute.value > 0) == metric.is_higher
-            better.append(pair[::-1] if is_second else pair)
-    return better
+    compared: dict[str, dict[str, Interval]] = {arm: {} for arm in by_arm}
+    for arm, other in permutations(by_arm, 2):
+        effect = compare(metric, by_arm[other], by_arm[arm], config.alpha)
+        compared[arm][other] = relative_effect(analysis.widen(effect))
+    return compared
 
 
 def compare(

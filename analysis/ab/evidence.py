@@ -1,6 +1,6 @@
 """What a verdict depends on, and what speaks against trusting it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
 from analysis.logs.lines import LineCounts, Reject
+from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio
 
 
@@ -41,8 +42,8 @@ class Evidence:
     srm: SampleRatio  # the sample ratio
     # every configured metric and arm, adjusted; primary ones first
     effects: tuple[MetricEffect, ...] = ()
-    # pairs of arms of which the first is surely better than the second
-    beats: Collection[tuple[str, str]] = ()
+    # of arms beside the control, by arm and by the other, in % of the latter's value
+    between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     is_final: bool = False  # whether the fixed horizon is reached
     # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
     span_ms: tuple[int, int] = (0, 0)
@@ -64,12 +65,6 @@ class Evidence:
     def listener_count(self) -> int:
         """Listeners of all arms."""
         return sum(self.listeners.values())
-
-    @property
-    def days(self) -> float:
-        """Days from the experiment's first event to its last; 0 where times are unknown."""
-        first_ms, last_ms = self.span_ms
-        return (last_ms - first_ms) / DAY_MS
 
     @property
     def calendar_days(self) -> int:

@@ -5,6 +5,7 @@ expected size, and the rest to an always-valid one that is narrow there and goes
 share a level hold together (Bonferroni).
 """
 
+import math
 from dataclasses import dataclass
 
 from scipy import special
@@ -14,7 +15,6 @@ from analysis.statistics import always_valid, fixed_horizon
 from analysis.statistics.effects import Effect
 
 _SHARE = 0.25  # of the error rate, for the test that ends at the expected size
-_ANALYSES = FixedHorizon(listeners=1).interim_analyses
 
 
 @dataclass(frozen=True)
@@ -55,37 +55,42 @@ class InterimAnalysis:
             level: Two-sided error rate.
             listeners: Of the two arms so far.
         """
-        config = self.config
-        if config.fixed_horizon:
-            analyses = config.fixed_horizon.interim_analyses
-            return fixed_horizon.bound(self.progress, analyses, level)
-        rest = (1 - self._share) * level
-        errors = always_valid.widening(listeners, self._planned, rest, config.alpha)
-        if self._share and self.progress <= 1:
-            level *= self._share
-            bound = fixed_horizon.bound(self.progress, _ANALYSES, level)
+        share, errors = self._share, math.inf
+        if share < 1:
+            rest, alpha = (1 - share) * level, self.config.alpha
+            errors = always_valid.widening(listeners, self._planned, rest, alpha)
+        if self._is_before_end:
+            bound = fixed_horizon.bound(self.progress, self._analyses, share * level)
             errors = min(errors, bound)
         return errors
 
     def _p_value(self, errors: float, listeners: float) -> float:
         """Compute the level at which so many standard errors would just be significant."""
-        config = self.config
-        if config.fixed_horizon:
-            analyses = config.fixed_horizon.interim_analyses
-            return fixed_horizon.p_value_at(errors, self.progress, analyses)
-        p_value = always_valid.p_value_at(
-            errors, listeners, self._planned, config.alpha
-        )
-        p_value /= 1 - self._share
-        if self._share and self.progress <= 1:
-            ending = fixed_horizon.p_value_at(errors, self.progress, _ANALYSES)
-            p_value = min(p_value, ending / self._share)
-        return min(1.0, p_value)
+        share, p_value = self._share, 1.0
+        if share < 1:
+            alpha = self.config.alpha
+            always = always_valid.p_value_at(errors, listeners, self._planned, alpha)
+            p_value = min(p_value, always / (1 - share))
+        if self._is_before_end:
+            ending = fixed_horizon.p_value_at(errors, self.progress, self._analyses)
+            p_value = min(p_value, ending / share)
+        return p_value
 
     @property
     def _share(self) -> float:
-        """The share of the error rate for the test that ends at the expected size."""
+        """The share of the error rate for the test that ends at the planned size."""
+        if self.config.fixed_horizon:
+            return 1.0
         return _SHARE if self.config.expected_listeners else 0.0
+
+    @property
+    def _is_before_end(self) -> bool:
+        return self._share == 1 or (self._share > 0 and self.progress <= 1)
+
+    @property
+    def _analyses(self) -> int:
+        horizon = self.config.fixed_horizon or FixedHorizon(listeners=1)
+        return horizon.interim_analyses
 
     @property
     def _planned(self) -> tuple[float, ...]:

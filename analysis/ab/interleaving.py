@@ -26,13 +26,8 @@ class Preference:
     first: str  # the recommender that the second is compared with
     second: str
     listeners: int  # with a credited track
-    first_tracks: int  # tracks credited to the first
-    second_tracks: int
-    first_time: float  # mean share heard of one
-    second_time: float
     # of the second's tracks on the first's, in %, by the interval that decides
     effect: Interval
-    p_value: float
     preferred: str | None  # the one whose tracks are surely heard for longer
 
 
@@ -94,18 +89,11 @@ def compare_pair(
     )
     effect = analysis.widen(effect, count)
     better = pair[1] if log_ratio > 0 else pair[0]
-    tracks = (Quantity("first_tracks"), Quantity("second_tracks"))
-    first_tracks, second_tracks = (round(count * moments.mean(row)) for row in tracks)
     return Preference(
         arm=arm,
         first=pair[0],
         second=pair[1],
         listeners=count,
-        first_tracks=first_tracks,
-        second_tracks=second_tracks,
-        first_time=before,
-        second_time=after,
         effect=relative_effect(effect),
-        p_value=effect.p_value,
         preferred=better if effect.relative.excludes_zero else None,
     )

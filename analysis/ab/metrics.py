@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from analysis.queries import SQL_FOLDER
-from looplib.config import Config
+from looplib.config import Config, parse_config
 
 ROWS = "number of rows"  # in a table, the denominator that counts a listener's rows
 
@@ -75,7 +75,16 @@ def _head_of(file: Path) -> dict[str, str]:
     return dict(re.findall(r"^-- ([a-z_]+): (.*\S)", head, re.MULTILINE))
 
 
-METRICS = {
-    file.stem: Metric(name=file.stem, sql=file)
-    for file in sorted((SQL_FOLDER / "metrics").glob("*.sql"))
-}
+def read_metrics(folder: Path) -> dict[str, Metric]:
+    """Read the metrics of a folder by name.
+
+    Raises:
+        ConfigError: The head of a file cannot be used.
+    """
+    return {
+        file.stem: parse_config(Metric, {"name": file.stem, "sql": file}, str(file))
+        for file in sorted(folder.glob("*.sql"))
+    }
+
+
+METRICS = read_metrics(SQL_FOLDER / "metrics")

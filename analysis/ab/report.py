@@ -19,7 +19,7 @@ from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
     Measurements,
     MetricEffect,
-    better_pairs,
+    compare_arms,
     metric_effects,
     segment_effects,
 )
@@ -71,6 +71,7 @@ class Report(Evidence):
     # that every arm needs, and days that it runs, before anything is decided
     min_listeners: int
     min_days: int
+    smallest_effect_pct: float  # worth shipping
     is_simulated: bool = False  # the listeners are no people
     fixed_horizon: int | None  # planned listeners, by whose bounds is decided
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
@@ -258,15 +259,13 @@ def _weigh(
     **facts: Any,  # noqa: ANN401  of `Evidence`
 ) -> tuple[Evidence, InterimAnalysis]:
     """Estimate the effects, and check what speaks against them."""
-    planned = config.expected_listeners or math.inf
-    if config.fixed_horizon:
-        planned = config.fixed_horizon.listeners
-    analysis = InterimAnalysis(config, sum(sizes.values()) / planned, len(sizes))
+    progress = sum(sizes.values()) / (config.planned or math.inf)
+    analysis = InterimAnalysis(config, progress, len(sizes))
     evidence = Evidence(
         listeners=sizes,
         srm=check_sample_ratio(sizes, config.shares),
         effects=metric_effects(measurements, analysis),
-        beats=better_pairs(measurements, analysis),
+        between=compare_arms(measurements, analysis),
         is_final=analysis.is_final,
         expected_listeners=config.expected_listeners,
         constant=find_constant(measurements, config.primary),
@@ -312,6 +311,7 @@ def conclude(
         alpha=config.alpha,
         min_listeners=config.min_listeners,
         min_days=config.min_days,
+        smallest_effect_pct=config.smallest_effect_pct,
         is_simulated=config.is_simulated,
         fixed_horizon=planned.listeners if planned else None,
         is_adjusted=config.cuped,

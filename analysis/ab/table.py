@@ -48,6 +48,11 @@ class Table:
         columns = ", ".join(self.rows.columns)[:200]
         raise AnalysisError(f"{self.name}: no column {name}; found are {columns}")
 
+    def find_control(self) -> str:
+        """Find the control by its name, control or C."""
+        arms = self.rows.select(self.column(self.arm).cast("VARCHAR")).distinct()
+        return "control" if ("control",) in arms.fetchall() else "C"
+
 
 @contextmanager
 def open_table(
@@ -188,7 +193,8 @@ def _find_frozen(steps: Sequence[Sequence[MetricMoments]]) -> tuple[str, str] | 
             continue
         newcomers = other.listeners - other_before.listeners
         is_due = newcomers * row.listeners >= _SURELY_SOME * other.listeners
-        if is_due and row.moments.is_close(before.moments):
+        is_still = (row.moments.means == before.moments.means).all()
+        if is_due and is_still and row.listeners == before.listeners:
             return row.metric, row.arm
     return None
 
@@ -213,15 +219,18 @@ def jumps(
     Of an effect in standard errors, as many as the root of the old values' share are expected now
     where there is none, and as many over it where there is one.
     """
-    errors: list[float] = []
-    squares: list[float] = []
-    for arms in ((control_before, arm_before), (control, arm)):
-        effect = effects.compare_moments(*arms, RATIO)
-        if not effect.standard_error > 0:
-            return False
-        errors.append(effect.absolute.value / effect.standard_error)
-        squares.append(sum(moments.sum_of_squares(RATIO.numerator) for moments in arms))
-    share = min(1.0, squares[0] / squares[1])
-    low, high = sorted((errors[0] * sqrt(share), errors[0] / sqrt(share)))
-    distance = max(low - errors[1], errors[1] - high)
+    compared = [
+        effects.compare_moments(*arms, RATIO)
+        for arms in ((control_before, arm_before), (control, arm))
+    ]
+    if not all(effect.standard_error > 0 for effect in compared):
+        return False
+    before, now = (row.absolute.value / row.standard_error for row in compared)
+    old, new = (
+        sum(moments.sum_of_squares(RATIO.numerator) for moments in arms)
+        for arms in ((control_before, arm_before), (control, arm))
+    )
+    share = min(1.0, old / new)
+    low, high = sorted((before * sqrt(share), before / sqrt(share)))
+    distance = max(low - now, now - high)
     return distance > max(_LEAST_JUMP, _MOST_DEVIATIONS * sqrt(1 - share))

@@ -1,13 +1,11 @@
 """Decide what to do with an experiment; `docs/experiments.md` has the rules and their errors.
 
 The first rule that applies decides, in the order in which `decide` asks. Of the arms, each by the
-intervals that decide, one *loses* if a guardrail is broken or a primary metric is significantly
-worse; it *wins* if it does not lose, a primary metric is significantly better, and every guardrail
-is kept. `words` says a verdict in sentences. It is to wait
-
-- while an arm has fewer than `min_listeners`, or it has run for fewer than `min_days`,
-- while no arm wins and one neither wins nor loses, or
-- for an arm that is surely better than the best winner while a guardrail of it is unclear.
+intervals that decide, one *loses* if a guardrail is broken, a primary metric is significantly
+worse, or every gain is surely below the smallest one worth shipping; it *wins* if it does not lose,
+a primary metric is significantly better, and every guardrail is kept. `words` says a verdict in
+sentences. It is to wait while an arm has fewer than `min_listeners`, it has run for fewer than
+`min_days`, or no arm wins and one neither wins nor loses.
 """
 
 import math
@@ -16,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import MetricEffect
 from analysis.ab.evidence import Evidence
 from analysis.ab.interim import InterimAnalysis
 
@@ -38,14 +35,10 @@ Reason = Literal[
 ]
 ArmOutcome = Literal[
     "subject",  # the arm that is shipped or waited for
-    "ready",  # wins, while another is waited for
-    "similar",  # wins, and is not surely worse than the subject
-    "beaten",  # gains, and is surely worse than the subject
-    "behind",  # is surely worse than the subject
+    "beside",  # wins as well, or is surely worse than the subject
     "open",  # neither wins nor loses
     "lost",
 ]
-_LONGEST = 100.0  # times the listeners so far; what takes longer has no end in sight
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,6 @@ class ArmVerdict:
     unclear: tuple[
         str, ...
     ]  # guardrails of which it is not known whether they are kept
-    # how many more listeners decide on it, if the effects stay as they are; None if unknown
-    more_listeners: int | None = None
     outcome: ArmOutcome = "open"
 
     @property
@@ -76,7 +67,7 @@ class Verdict:
     # the arm it is about: the one to ship, or the one that came nearest; None where it is about all
     arm: str | None
     reason: Reason
-    # how many more listeners decide, if the effects stay as they are; None if unknown
+    # listeners that are still to come as planned or expected; None where that is unknown
     more_listeners: int | None = None
     arms: tuple[ArmVerdict, ...] = ()  # where the effects decide; the best first
     # guardrails that some arms have no value of
@@ -123,18 +114,17 @@ def _distrust(evidence: Evidence, config: AbConfig) -> Reason | None:
 
 
 def _decide_arms(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
-    gains = {arm: _gain_pct(evidence, arm) for arm in [*evidence.listeners][1:]}
-    arms = [_weigh(evidence, arm, analysis) for arm in gains]
+    gains = dict.fromkeys([*evidence.listeners][1:], -math.inf)
+    for row in reversed(evidence.effects):  # the first primary metric wins
+        if row.role == "primary" and not math.isnan(row.relative.value):
+            gains[row.arm] = row.gain_interval.value
+    arms = [_weigh(evidence, arm, analysis.config) for arm in gains]
     arms.sort(key=lambda arm: -gains[arm.arm])
     best = next((arm for arm in arms if arm.wins), None)
     candidates = [arm for arm in arms if not arm.loss and not arm.wins]
     # a certain gain first, then by its size
     candidates.sort(key=lambda arm: (arm.gain is None, -gains[arm.arm]))
     if best:
-        candidates = [
-            arm for arm in candidates if _is_worth_waiting(arm, best, evidence)
-        ]
-    if best and (evidence.is_final or not candidates):
         ranked = _rank(arms, best, evidence)
         return Verdict("ship", best.arm, "gain", arms=ranked)
     if not candidates:
@@ -145,39 +135,29 @@ def _decide_arms(evidence: Evidence, analysis: InterimAnalysis) -> Verdict:
     ranked = _rank(arms, subject, evidence)
     if evidence.is_final:
         return Verdict("do not ship", subject.arm, "undecided", arms=ranked)
-    more = subject.more_listeners
+    planned = analysis.config.planned
+    more = max(0, planned - evidence.listener_count) if planned else None
     return Verdict("wait", subject.arm, "undecided", more, arms=ranked)
 
 
-def _gain_pct(evidence: Evidence, arm: str) -> float:
-    """Compute the gain of an arm on its first primary metric, in %."""
-    gains = (row.gain_pct for row in evidence.primary(arm))
-    return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
-
-
-def _weigh(evidence: Evidence, arm: str, analysis: InterimAnalysis) -> ArmVerdict:
+def _weigh(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
     """Weigh the effects of an arm."""
     guardrails = [row for row in evidence.effects if row.arm == arm and row.guardrail]
-    significant = [row for row in evidence.primary(arm) if row.significant]
+    primary = evidence.primary(arm)
+    significant = [row for row in primary if row.significant]
     losses = [row for row in guardrails if row.guardrail == "broken"]
     losses += [row for row in significant if row.gain(row.effect) <= 0]
+    smallest = config.smallest_effect_pct
+    if smallest and all(row.gain_interval.upper < smallest for row in primary):
+        losses = losses or primary
     unclear = [row for row in guardrails if row.guardrail == "unclear"]
     gain = significant[0].metric if significant and not losses else None
-    more = _more_listeners(evidence, arm, unclear, gain is None, analysis)
     return ArmVerdict(
         arm=arm,
         loss=losses[0].metric if losses else None,
         gain=gain,
         unclear=tuple(row.metric for row in unclear),
-        more_listeners=more,
     )
-
-
-def _is_worth_waiting(arm: ArmVerdict, best: ArmVerdict, evidence: Evidence) -> bool:
-    """Check that an arm is surely better than the winner, and may keep its guardrails."""
-    unclear = [evidence.effect(arm.arm, metric) for metric in arm.unclear]
-    within = (effect.loss.value <= effect.allowed_loss for effect in unclear)
-    return bool(arm.gain) and (arm.arm, best.arm) in evidence.beats and all(within)
 
 
 def _rank(
@@ -190,57 +170,11 @@ def _rank(
             return "subject"
         if arm.loss:
             return "lost"
-        if arm.wins and not subject.wins:
-            return "ready"
-        if (subject.arm, arm.arm) in evidence.beats:
-            return "beaten" if arm.gain else "behind"
-        return "similar" if arm.wins else "open"
+        change = evidence.between.get(arm.arm, {}).get(subject.arm)
+        is_apart = change is not None and change.excludes_zero
+        return "beside" if arm.wins or is_apart else "open"
 
     return tuple(replace(arm, outcome=outcome(arm)) for arm in arms)
-
-
-def _more_listeners(
-    evidence: Evidence,
-    arm: str,
-    unclear: Sequence[MetricEffect],
-    needs_gain: bool,
-    analysis: InterimAnalysis,
-) -> int | None:
-    """Predict how many more listeners decide on an arm if its effects stay as they are.
-
-    It is decided when a gain is significant and all guardrails are kept or broken. None stands for
-    no end in sight.
-    """
-    config = analysis.config
-    if config.fixed_horizon:
-        planned = config.fixed_horizon.listeners
-        return max(0, planned - evidence.listener_count)
-    if not (unclear or needs_gain):
-        return None
-    listeners = 2 * min(evidence.listeners.values())
-
-    def growth(lower: float, upper: float, bound: float, level: float) -> float:
-        """Compute how many times as many listeners it takes until an interval excludes a bound."""
-        if not lower < upper < math.inf:
-            return math.inf
-        half_widths = abs(lower + upper - 2 * bound) / (upper - lower)
-        wider = analysis.errors(level, listeners)
-        wider /= analysis.errors(config.alpha, listeners)
-        return (wider / half_widths) ** 2 if half_widths else math.inf
-
-    factors = [
-        growth(row.loss.lower, row.loss.upper, row.allowed_loss, config.alpha)
-        for row in unclear
-    ]
-    if needs_gain:
-        level = config.alpha / len(config.deciding) / (len(evidence.listeners) - 1)
-        gains = [row.relative for row in evidence.primary(arm)]
-        needed = (growth(gain.lower, gain.upper, 0.0, level) for gain in gains)
-        factors.append(min(needed, default=math.inf))
-    factor = max(factors)
-    if factor > _LONGEST:
-        return None
-    return max(1, math.ceil((factor - 1) * evidence.listener_count))
 
 
 def _not_compared(evidence: Evidence, config: AbConfig) -> dict[str, tuple[str, ...]]:

@@ -32,7 +32,10 @@ class IntervalRow:
 
 @dataclass(frozen=True)
 class Forest:
-    """Rows by heading, on one axis; a heading without rows is one of several."""
+    """Rows by heading, on one axis; a heading without rows is one of several.
+
+    Drawn as curves, a heading is one, and its rows are points from left to right.
+    """
 
     title: str  # what is shown
     note: str  # how to read it
@@ -68,6 +71,12 @@ class Forest:
             )
             for number in range(first, last + 1)
         ]
+
+    def line(self, rows: Sequence[IntervalRow]) -> str:
+        """Place points of a curve, left and top in % of the figure, as SVG has them."""
+        width = max(map(len, self.groups.values())) - 1
+        tops = [100 - (self.place(row.value) or 0) for row in rows]
+        return " ".join(f"{100 * i / width:g},{top:g}" for i, top in enumerate(tops))
 
     def place(self, value: float | None) -> float | None:
         """Place a value on the axis, in % of its width; None without one."""

@@ -68,16 +68,6 @@ class Moments:
         means = self.means + share * difference
         return Moments(self.names, count, means, products / max(1, count - 1))
 
-    def is_close(self, other: "Moments") -> bool:
-        """Check that all numbers are the same but for rounding."""
-        return self.count == other.count and all(
-            np.allclose(mine, theirs, rtol=1e-9, atol=0)
-            for mine, theirs in (
-                (self.means, other.means),
-                (self.covariances, other.covariances),
-            )
-        )
-
     def sum_of_squares(self, name: str) -> float:
         """Sum up the squares of a column."""
         column = self.names.index(name)

@@ -20,9 +20,8 @@ from looplib.randomness import make_generator
 _RUNS = 10_000
 _MOST = 1e12  # listeners
 
-# The standard errors to reach at a share of the experiment, with so many listeners in two arms, at
-# a level
-Errors = Callable[[float, float, float], float]
+# The standard errors to reach at a share of the experiment, at a level
+Errors = Callable[[float, float], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +55,9 @@ class Decision:
         # of each analysis and metric: what is true, in standard errors, and what is to be reached
         precision = np.sqrt(so_far)[:, np.newaxis] / (self.deviations * scale)
         true = np.concatenate([[abs(effect)], self.margins]) * precision
-        in_two = so_far * self.weights[:2].sum()
         levels = [self.alpha / self.comparisons] + [self.alpha] * len(self.margins)
         limits = [
-            [self.errors(share, count, level) for level in levels]
-            for share, count in zip(shares.tolist(), in_two.tolist(), strict=True)
+            [self.errors(share, level) for level in levels] for share in shares.tolist()
         ]
         reached = (self._noise(analyses) + true >= np.array(limits)).all(axis=2)
         is_ready = self.weights.min() * so_far >= self.least
@@ -83,13 +80,19 @@ class Decision:
                 raise AnalysisError(
                     f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
                 )
-        while high - low > 0.002 * high:
-            middle = (low + high) / 2
-            if self.power(effect, middle, analyses) >= power:
-                high = middle
-            else:
-                low = middle
-        return high
+        return _bisect(
+            low, high, lambda middle: self.power(effect, middle, analyses) >= power
+        )
+
+    def detected(self, listeners: float, power: float, analyses: int) -> float:
+        """Search for the smallest relative effect that so many listeners find with a chance.
+
+        Returns:
+            The effect; 1 where they find none below it.
+        """
+        return _bisect(
+            0.0, 1.0, lambda middle: self.power(middle, listeners, analyses) >= power
+        )
 
     def _noise(self, analyses: int) -> FloatArray:
         """Simulate differences without an effect, in standard errors.
@@ -101,6 +104,17 @@ class Decision:
         # with a trace of independence, so that equal metrics have a root too
         root = np.linalg.cholesky(self.correlations + 1e-9 * np.eye(metrics))
         return np.asarray(_paths(analyses, metrics) @ root.T)
+
+
+def _bisect(low: float, high: float, is_enough: Callable[[float], bool]) -> float:
+    """Search for the least value that is enough, as the highest is."""
+    while high - low > 0.002 * high:
+        middle = (low + high) / 2
+        if is_enough(middle):
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -21,6 +22,19 @@ from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.experiments import load_experiment
 
+# of a frame of effects, by the attribute of `Effect` that it shows
+_COLUMNS = {
+    "arm": "arm",
+    "metric": "metric",
+    "role": "role",
+    "control": "control_value",
+    "value": "arm_value",
+    "effect_pct": "relative.value",
+    "lower_pct": "relative.lower",
+    "upper_pct": "relative.upper",
+    "p_value": "adjusted_p_value",
+}
+
 
 @dataclass(frozen=True, repr=False)
 class AbReport:
@@ -36,21 +50,11 @@ class AbReport:
     @property
     def effects(self) -> Frame:
         """Effect of each arm on each metric, with interval and adjusted p-value."""
-        rows = []
-        for effect in self.report.effects:
-            row = {
-                "arm": effect.arm,
-                "metric": effect.metric,
-                "role": effect.role,
-                "control": effect.control_value,
-                "value": effect.arm_value,
-                "effect_pct": effect.relative.value,
-                "lower_pct": effect.relative.lower,
-                "upper_pct": effect.relative.upper,
-                "p_value": effect.adjusted_p_value,
-            }
-            rows.append(row)
-        return pa.Table.from_pylist(rows).to_pandas()
+        columns = {
+            name: [*map(attrgetter(path), self.report.effects)]
+            for name, path in _COLUMNS.items()
+        }
+        return pa.table(columns).to_pandas()
 
     def __str__(self) -> str:
         """Say the verdict and its reason."""
@@ -69,8 +73,8 @@ def ab(
     experiment: str | Path = "",
     *,
     connection: Connection | None = None,
-    control: str | None = None,
-    metrics: Sequence[str] | Mapping[str, Literal["higher", "lower"]] = (),
+    control: str | int | None = None,
+    metrics: str | Sequence[str] | Mapping[str, Literal["higher", "lower"]] = (),
     guardrails: Mapping[str, float] = MappingProxyType({}),
     arm: str = "arm",
     listener: str | None = None,
@@ -88,9 +92,11 @@ def ab(
         experiment: Its file, such as "experiment.yaml"; or its name in the log, where that has
             several.
         connection: Where `data` is a query: DuckDB's connection that runs it.
-        control: The arm that the others are compared with; by default the file's first, or "C".
-        metrics: Of a table: the columns of numbers, or the metrics of aggregates, that decide; a
-            mapping says which are better when lower. "minutes / sessions" is a ratio of columns.
+        control: The arm that the others are compared with, such as 0; by default the file's first,
+            or "C", or in a table "control".
+        metrics: Of a table: the column or columns of numbers, or the metrics of aggregates, that
+            decide; a mapping says which are better when lower. "minutes / sessions" is a ratio of
+            columns.
         guardrails: Of a table: what must surely not get worse → the change that is accepted, in %:
             5 where it may rise by 5 %, -10 where it may fall by 10 %.
         arm: Of a table: the column of arms.
@@ -108,24 +114,24 @@ def ab(
         >>> import pandas as pd
         >>> arms = pd.DataFrame(
         ...     {
-        ...         "arm": ["C", "T1"],
+        ...         "arm": ["control", "treatment"],
         ...         "metric": "minutes",
         ...         "count": [5000, 5000],
         ...         "mean": [30.0, 33.0],
         ...         "variance": [25.0, 25.0],
         ...     }
         ... )
-        >>> report = ab(arms, metrics=["minutes"])
+        >>> report = ab(arms, metrics="minutes")
         >>> report.verdict.decision, report.verdict.arm
-        ('ship', 'T1')
+        ('ship', 'treatment')
         >>> report.effects[["arm", "metric", "effect_pct"]].round(1)
-          arm   metric  effect_pct
-        0  T1  minutes        10.0
+                 arm   metric  effect_pct
+        0  treatment  minutes        10.0
     """
     plan = load_experiment(str(experiment))
     document = plan_document(plan)
     if control is not None:
-        document["control"] = control
+        document["control"] = str(control)
     name = plan.name if plan else str(experiment)
     source = _table_source(data, connection)
     if source is None:
@@ -140,15 +146,16 @@ def ab(
     if isinstance(metrics, Mapping):
         lower |= {column for column, better in metrics.items() if better == "lower"}
     if metrics:
-        document["primary"] = list(metrics)
+        document["primary"] = [metrics] if isinstance(metrics, str) else list(metrics)
     if guardrails:
         document["guardrails"] = [
             {"metric": column, "margin_pct": abs(change)}
             for column, change in guardrails.items()
         ]
     document = table_document(document, lower)
-    config = parse_config(AbConfig, document | settings, "the arguments")
     with open_table(source, connection, arm=arm, listener=listener) as table:
+        document = {"control": table.find_control(), **document}
+        config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(report_on_table(table, config, name, plan))
 
 

@@ -108,6 +108,7 @@ class FactorModel:
         Raises:
             Error: A listener is unknown; `fold_in` recommends by a history instead.
         """
+        check_count(n)
         rows = self.user_factors[_positions(self.users, users, "listener")]
         lists = Factors(rows, self.item_factors).rank(n, usable_cores())
         return self._to_frame(*lists, user=users)
@@ -121,6 +122,7 @@ class FactorModel:
         Raises:
             Error: A track is unknown.
         """
+        check_count(n)
         positions = _positions(self.items, items, "track")
         factors = Factors(self.user_factors, self.item_factors)
         lists = factors.similar(positions, n, usable_cores())
@@ -139,6 +141,7 @@ class FactorModel:
             Error: The model knows no track of the history, a weight is not positive, or the
                 factors are of a class of another package.
         """
+        check_count(n)
         if not isinstance(self.config, AlsConfig):
             raise UserError(f"fold_in: {self.config[CLASS]} does not fold listeners in")
         items = self.items.tolist()
@@ -226,10 +229,10 @@ Model = FactorModel  # its public name
 
 
 def fit(
-    client: "Client | None",
-    interactions: Source | Store,
+    data: Source | Store,
     params: Mapping[str, Any],
     *,
+    client: "Client | None" = None,
     iterations: int = 15,
     seed: int = 42,
     blocks: bool = False,
@@ -238,20 +241,20 @@ def fit(
 ) -> FactorModel:
     """Fit an ALS model to all interactions.
 
-    >>> fit(None, "plays.csv", {"factor": 128})
+    >>> fit("plays.csv", {"factor": 128})
     Traceback (most recent call last):
     looplib.errors.ConfigError: params: factor: unknown key; the nearest known key is factors
 
     Args:
-        client: A Dask client, on whose workers to fit; None to start processes on this machine.
-        interactions: A data frame of pandas, polars, Arrow or Dask, files, or a store.
+        data: A data frame of pandas, polars, Arrow or Dask, files, or a store.
         params: Hyperparameters by name, such as `{"factors": 128, "alpha": 10}`.
+        client: A Dask client, on whose workers to fit; None to start processes on this machine.
         iterations: How often listeners and tracks are solved.
         seed: Decides the first factors.
         blocks: Solve blocks on all workers instead of all on one, with the same factors to the bit.
         folder: A path or address for what workers share, removed at the end; by default a folder
             for temporary files of this machine.
-        columns: Of `interactions`, by what they hold, as `ingest` takes them; by default `user` and
+        columns: Of `data`, by what they hold, as `ingest` takes them; by default `user` and
             `item`.
 
     Raises:
@@ -259,15 +262,15 @@ def fit(
     """
     config = parse_config(AlsConfig, dict(params), "params")
     with _scratch(folder) as scratch:
-        if not isinstance(interactions, Store):
+        if not isinstance(data, Store):
             named: dict[str, Any] = {"user": "user", "item": "item", **columns}
-            interactions = ingest(interactions, f"{scratch}/store", **named)
+            data = ingest(data, f"{scratch}/store", **named)
         cluster = {
             "workers": None if blocks else 1,
             "threads_per_fit": 1 if blocks or client else usable_cores(),
         }
         document = {
-            "store": interactions.address,
+            "store": data.address,
             "run": f"{scratch}/run",
             "seed": seed,
             "cluster": cluster,
@@ -318,15 +321,34 @@ def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
             workspace.delete("fit")
 
 
+def check_count(n: int) -> None:
+    """Check the length of lists.
+
+    Raises:
+        Error: It is below 1.
+    """
+    if n < 1:
+        raise UserError(f"n is {n}; at least 1 is expected")
+
+
+def check_list(asked: Sequence[Any], kind: str) -> None:
+    """Check that ids are a list.
+
+    Raises:
+        Error: They are one id.
+    """
+    if isinstance(asked, (str, int)):
+        advice = f"a list of {kind}s is expected, such as [{asked!r}]"
+        raise UserError(f"{asked!r}: {advice}")
+
+
 def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
     """Find the rows of some ids.
 
     Raises:
         Error: One is unknown.
     """
-    if isinstance(asked, str):
-        advice = f"a list of {kind}s is expected, such as [{asked!r}]"
-        raise UserError(f"{asked!r}: {advice}")
+    check_list(asked, kind)
     rows = {name: row for row, name in enumerate(ids.tolist())}
     unknown = [name for name in asked if name not in rows]
     if unknown:

@@ -8,13 +8,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import Store
 from listening_loop.api.frames import Frame, is_frame, write_parquet
-from listening_loop.api.models import Model
+from listening_loop.api.models import Model, check_count, check_list
 from listening_loop.api.stores import DEFAULT_FOLDER
 from listening_loop.errors import LoopError
 from looplib.config import parse_config, set_value
@@ -23,7 +24,7 @@ from looplib.files import json_digest, sha256_file
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.export.export import export_run
-from recsys.export.version import RECOMMENDATIONS
+from recsys.export.version import FACTORS, RECOMMENDATIONS, SCORES, SIMILAR
 from recsys.models.libraries import class_path
 from recsys.report.page import write_report
 from recsys.search.folder import (
@@ -34,6 +35,7 @@ from recsys.search.folder import (
     read_run,
     read_winner,
 )
+from recsys.search.leaderboard import describe
 from recsys.search.search import search as run_search
 from recsys.storage import open_workspace
 from recsys.store.ids import Title, originals, read_titles
@@ -62,7 +64,16 @@ class Run:
 
     @property
     def leaderboard(self) -> Frame:
-        """All that was tried, best first, with parameters, metrics, their intervals and ties."""
+        """All that was tried, best first; the ten main columns of `metrics`."""
+        select = self.winner.select
+        columns = ["rank", "model", "settings", "state", "iteration", select]
+        columns += [f"{select} lower", f"{select} upper", "ties", "fit_s"]
+        board = self.metrics[columns]
+        return board.assign(settings=board["settings"].map(", ".join))
+
+    @property
+    def metrics(self) -> Frame:
+        """All that was tried, with every hyperparameter and metric, and their intervals."""
         run = open_workspace(self.address)
         return pq.read_table(check_digest(run, self.winner, LEADERBOARD)).to_pandas()
 
@@ -82,39 +93,60 @@ class Run:
 
     @cached_property
     def model(self) -> Model:
-        """The winner's factors, fitted to all sessions."""
-        return Model.load(self._version)
-
-    def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
-        """Read the first n of the lists that `export` publishes.
-
-        Returns:
-            A frame with the columns user, rank (from 1), item, and, where the configured catalogue
-            or the store has titles, title and artist.
+        """The winner's factors, fitted to all sessions.
 
         Raises:
-            Error: A listener is unknown, n is more than the lists have, or the catalogue is not
-                there.
+            Error: The winner has none, as it is no ALS and no class with factors.
         """
-        top = self.config.export.top
-        if n > top:
-            advice = f"search with settings={{'export.top': {n}}}"
-            raise UserError(f"n is {n}; lists have {top}: {advice}")
-        titles = read_titles(self.config.catalogue, open_store(self.config.store))
-        if isinstance(users, str):
-            raise UserError(f"users: a list of ids is expected, such as [{users!r}]")
-        rows = []
-        for user in users:
-            if user not in self._lists:
-                advice = "run.model.fold_in recommends by a history"
-                raise LoopError(f"listener {user!r}: unknown; {advice}")
-            for rank, item in enumerate(self._lists[user][:n], start=1):
-                row = {"user": user, "rank": rank, "item": item}
-                if titles:
-                    title = titles.get(str(item), Title(item))
-                    row |= {"title": title.title, "artist": title.artist}
-                rows.append(row)
-        return pa.Table.from_pylist(rows).to_pandas()
+        is_there = FACTORS in open_workspace(self._version).names()
+        if not is_there or self.winner.factors:  # those are of another trial
+            kind = describe(self.winner.trial)
+            advice = "run.recommend and run.similar read its lists"
+            raise LoopError(f"the winner, {kind}, has no factors; {advice}")
+        return Model.load(self._version)
+
+    def recommend(
+        self, users: Sequence[Any], n: int = 10, *, skip_unknown: bool = False
+    ) -> Frame:
+        """Read the first n of the lists that `export` publishes.
+
+        Args:
+            users: Their ids.
+            n: How many tracks each gets.
+            skip_unknown: Leave out users whom the run does not know.
+
+        Returns:
+            A frame with the columns user, rank (from 1), item, score (NaN of popular tracks that
+            end a short list, and of lists of a file), and, where the configured catalogue or the
+            store has titles, title and artist.
+
+        Raises:
+            Error: A user is unknown, n is below 1 or more than the lists have, or the catalogue is
+                not there.
+        """
+        frame = self._select(RECOMMENDATIONS, "user", users, n, skip_unknown)
+        scores = np.load(open_workspace(self._version).cached(SCORES), mmap_mode="r")
+        row_of = {user: row for row, user in enumerate(self._lists[RECOMMENDATIONS])}
+        rows = [row_of[user] for user in frame["user"]]
+        ranks = [rank - 1 for rank in frame["rank"]]
+        frame.insert(3, "score", scores[rows, ranks])
+        return frame
+
+    def similar(
+        self, items: Sequence[Any], n: int = 10, *, skip_unknown: bool = False
+    ) -> Frame:
+        """Read the first n of the similar tracks that `export` publishes.
+
+        Of a winner without factors and similarities they are those of the best ALS beside it.
+
+        Returns:
+            A frame with the columns of, rank (from 1), item, and title and artist as `recommend`
+            has them.
+
+        Raises:
+            Error: A track is unknown or unplayed, or n is below 1 or more than the lists have.
+        """
+        return self._select(SIMILAR, "of", items, n, skip_unknown)
 
     def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401
         """Publish the winner's recommendations; earlier versions stay for a rollback.
@@ -143,10 +175,47 @@ class Run:
         return export_run(self.address, folder, options, client=self.client)
 
     @cached_property
-    def _lists(self) -> dict[Any, list[Any]]:
-        file = open_workspace(self._version).cached(RECOMMENDATIONS)
-        lines = map(orjson.loads, file.read_bytes().splitlines())
-        return {line["user"]: line["tracks"] for line in lines}
+    def _lists(self) -> dict[str, dict[Any, list[Any]]]:
+        """The published lists, by file, then by listener or track."""
+        version = open_workspace(self._version)
+        return {
+            name: dict(map(_read_line, version.cached(name).read_bytes().splitlines()))
+            for name in {RECOMMENDATIONS, SIMILAR} & version.names()
+        }
+
+    @cached_property
+    def _titles(self) -> Mapping[str, Title]:
+        return read_titles(self.config.catalogue, open_store(self.config.store))
+
+    def _select(
+        self, file: str, key: str, asked: Sequence[Any], n: int, skip_unknown: bool
+    ) -> Frame:
+        """Read some lists of a file into a frame, with titles where there are some.
+
+        Raises:
+            Error: One is unknown, or n is not allowed.
+        """
+        check_count(n)
+        check_list(asked, "id")
+        top = self.config.export.top
+        if n > top:
+            advice = f"search with settings={{'export.top': {n}}}"
+            raise UserError(f"n is {n}; lists have {top}: {advice}")
+        lists = self._lists.get(file, {})
+        columns: dict[str, list[Any]] = {key: [], "rank": [], "item": []}
+        for name in asked:
+            if name not in lists and not skip_unknown:
+                advice = "skip_unknown=True leaves out what is unknown"
+                raise LoopError(f"{name!r}: not in the run's {file}; {advice}")
+            items = lists.get(name, [])[:n]
+            columns[key] += [name] * len(items)
+            columns["rank"] += range(1, len(items) + 1)
+            columns["item"] += items
+        if self._titles:
+            titles = [self._titles.get(str(item)) for item in columns["item"]]
+            for field in ("title", "artist"):
+                columns[field] = [getattr(title, field, "") for title in titles]
+        return pa.table(columns).to_pandas()
 
     def __repr__(self) -> str:
         """Return the winner and its score, on listeners who chose nothing where there are some."""
@@ -235,6 +304,12 @@ item_knn, allowed are als, activation, item_knn, blend
     winner = run_search(open_store(config.store), folder, config, client=client)
     write_report(config.run)
     return Run(config.run, config, winner, client)
+
+
+def _read_line(line: bytes) -> tuple[Any, list[Any]]:
+    """Read the id and the tracks of a line of lists."""
+    owner, tracks = orjson.loads(line).values()
+    return owner, tracks
 
 
 def _to_file(lists: Frame | str | Path) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask, Response, abort, current_app, request, url_for
+from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from analysis.ab import words
@@ -16,9 +17,8 @@ from listening_loop.client import ServiceClient
 from listening_loop.errors import LoopError
 from listening_loop.lab import folders
 from listening_loop.lab.folders import AB_REPORT, find_entries
-from listening_loop.processes import command, shell_text
 from looplib.errors import UserError
-from recsys.report.figures import TEMPLATES, draw_leaderboard
+from recsys.report.page import render_run
 from recsys.search.folder import (
     LEDGER,
     REPORT,
@@ -26,7 +26,6 @@ from recsys.search.folder import (
     check_digest,
     read_winner,
 )
-from recsys.search.leaderboard import describe_row
 from recsys.storage import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -35,7 +34,7 @@ _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-_TEMPLATES = (Path(__file__).parent / "templates", TEMPLATES, words.FOLDER)
+_TEMPLATES = (Path(__file__).parent / "templates", words.FOLDER)
 pages = Blueprint("lab", __name__)
 
 
@@ -106,17 +105,12 @@ def report(name: str) -> Response:
 
 
 @pages.get("/runs/<path:name>")
-def run(name: str) -> str:
-    """Show a run, finished or not."""
-    record = folders.read_run(_root(), _find(LEDGER, name))
-    return _page(
-        "run",
-        run=record,
-        describe=describe_row,
-        figure=draw_leaderboard(record),
-        has_report=(record.folder / REPORT).exists(),
-        export=shell_text(command("export", run=record.folder, out="FOLDER")),
-    )
+def run(name: str) -> ResponseReturnValue:
+    """Show the page of a finished run, or what is scored so far."""
+    folder = _find(LEDGER, name)
+    if (folder / REPORT).exists():
+        return report(name)
+    return render_run(folders.read_run(_root(), folder), links=_links())
 
 
 @pages.get("/live")
@@ -154,9 +148,16 @@ def _find(file: str, name: str) -> Path:
     return folder
 
 
+def _links() -> dict[str, str]:
+    return {
+        "Lab": url_for("lab.overview"),
+        "Live experiment": url_for("lab.live_experiment"),
+    }
+
+
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
     file = f"{template}.html.jinja"
-    tools = {"link": url_for, "when": _when}
+    tools = {"link": url_for, "when": _when, "links": _links()}
     return render(_TEMPLATES, file, **tools, **values)
 
 

@@ -34,19 +34,18 @@ def find_entries(root: Path, file: str) -> list[dict[str, Any]]:
     """Find all runs (`LEDGER`), or all A/B reports (`AB_REPORT`), below a folder, the newest first.
 
     Returns:
-        For each its name, when its file was last written to, its damage, and if there is none, the
-        texts of the overview.
+        For each its name, when its file was last written to, and the texts of the overview, or its
+            damage.
     """
     describe = _describe_run if file == LEDGER else _describe_report
     entries = []
     for name, folder in find_folders(root, file).items():
         changed = datetime.fromtimestamp((folder / file).lstat().st_mtime, UTC)
-        entry: dict[str, Any] = {"name": name, "changed": changed, "problem": ""}
         try:
-            entry |= describe(root, folder)
+            texts = describe(root, folder)
         except Exception as error:  # noqa: BLE001  damaged files make their readers raise any kind
-            entry["problem"] = describe_damage(name, error)
-        entries.append(entry)
+            texts = [describe_damage(name, error)]
+        entries.append({"name": name, "changed": changed, "texts": texts})
     return sorted(entries, key=lambda entry: entry["changed"], reverse=True)
 
 
@@ -72,26 +71,21 @@ def read_file(root: Path, file: Path) -> bytes:
     return read_untrusted(file, _LONGEST, within=root)
 
 
-def _describe_run(root: Path, folder: Path) -> dict[str, Any]:
+def _describe_run(root: Path, folder: Path) -> list[str]:
     run = read_run(root, folder)
-    value, lower, upper = interval_of(run.winner or {}, run.select)
-    interval = numbers.number(value), numbers.limits(lower, upper)
-    return {
-        "state": run.state,
-        "winner": describe_row(run.winner) if run.winner else numbers.NOTHING,
-        "metric": run.select,
-        "figures": (numbers.count(len(run.rows)), *interval),
-    }
+    winner = score = numbers.NOTHING
+    if run.winner:
+        value, lower, upper = interval_of(run.winner, run.select)
+        winner = describe_row(run.winner)
+        score = f"{run.select} {numbers.number(value)} ({numbers.limits(lower, upper)})"
+    return [winner, score, f"{len(run.rows):,} trials", run.state]
 
 
-def _describe_report(root: Path, folder: Path) -> dict[str, Any]:
+def _describe_report(root: Path, folder: Path) -> list[str]:
     content = orjson.loads(read_file(root, folder / AB_REPORT))
     words = content["words"]
-    return {
-        "experiment": str(content["experiment"]),
-        "decision": str(words["headline"]),
-        "reason": str(words["reason"]),
-    }
+    headline = numbers.capitalized(str(words["headline"]))
+    return [headline, str(content["experiment"]), str(words["reason"])]
 
 
 def _printable(text: str) -> str:

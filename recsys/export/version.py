@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import orjson
+from scipy.sparse import csr_matrix
 
 from analysis.store import LOGGED, Store
-from looplib.arrays import NO_TRACK, Int32Array
+from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
 from looplib.memory import FILE_NAME as PLAYS
@@ -40,6 +41,7 @@ from recsys.store.ids import Ids, Title, originals, read_titles
 RECOMMENDATIONS = "recommendations.jsonl"
 REPEAT = "repeat.jsonl"
 NEW = "new.jsonl"
+SCORES = "scores.npy"  # of `RECOMMENDATIONS`, by line and rank; NaN where there is none
 SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
@@ -137,7 +139,7 @@ def write_model(
     tracks: Ids,
     options: ExportConfig,
 ) -> None:
-    """Write the lists of a model, factors with what they were fitted to, and similar tracks.
+    """Write lists and scores of a model, factors and what they were fitted to, and similar tracks.
 
     Args:
         folder: Of the version.
@@ -156,6 +158,14 @@ def write_model(
     }
     for name, best in lists.items():
         _write_lists(folder / name, users, tracks, best)
+    best = lists[RECOMMENDATIONS]
+    is_there = best != NO_TRACK
+    indptr = offsets(is_there.sum(axis=1))
+    values = (is_there[is_there], best[is_there], indptr)
+    places = csr_matrix(values, model.train.matrix.shape)
+    scores = np.full(best.shape, np.nan, np.float32)
+    scores[is_there] = model.score(places)
+    np.save(folder / SCORES, np.where(scores, scores, np.nan))
     if factors is not None:
         ids = {"users": users, "tracks": tracks}
         np.savez(folder / FACTORS, allow_pickle=False, **ids, **vars(factors))

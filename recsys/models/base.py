@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
-from looplib.arrays import Int32Array
+from looplib.arrays import AnyFloatArray, Int32Array
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors, Pool, fill_up
@@ -76,6 +77,18 @@ class Model(ABC):
         Returns:
             Columns, best first, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.
         """
+
+    def score(self, places: csr_matrix) -> AnyFloatArray:
+        """Score tracks for listeners, by factors or as the kind does.
+
+        Args:
+            places: Which, by its values' places, shape (listeners, tracks).
+
+        Returns:
+            Scores in the order of the places, 0 where the model has none.
+        """
+        factors = self.factors
+        return factors.score(places) if factors else np.zeros(places.nnz)
 
     @property
     def factors(self) -> Factors | None:

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Int32Array, offsets
+from looplib.arrays import AnyFloatArray, Int32Array, offsets
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows
+from recsys.models.sparse import rank_rows, values_at
 
 
 class Popular(Model):
@@ -36,6 +36,10 @@ class Repetition(Model):
             return self.popular(k, pool)
         heard = rank_rows(self.scores(), k)
         return heard if pool == "repeat" else self.fill_up(heard)
+
+    def score(self, places: csr_matrix) -> AnyFloatArray:
+        """Score the tracks that the listener has heard; see `Model.score`."""
+        return values_at(self.scores(), places, self.threads)
 
 
 class MostPlayed(Repetition):

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from annotated_types import Ge
+from numpy.random import Generator
 from scipy.sparse import csr_matrix, vstack
 
 from looplib.arrays import (
+    AnyFloatArray,
     BoolArray,
     Float32Array,
     FloatArray,
@@ -29,9 +31,11 @@ from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows, top_neighbours
+from recsys.models.sparse import rank_rows, top_neighbours, values_at
 
 _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
+# Shares of a listener's plays that are cut off for examples; a second one helps tomorrow alone.
+_CUTS = {"now": (0.2,), "tomorrow": (0.2, 0.35)}
 _GAP = 20  # plays that are over tomorrow
 _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
@@ -113,20 +117,44 @@ class Blend(Model):
         best = rank_rows(scores, k)
         return best if pool == "repeat" else self.fill_up(best)
 
+    def score(self, places: csr_matrix) -> AnyFloatArray:
+        """Look up the log odds of candidates; see `Model.score`."""
+        return values_at(self.scores, places, self.threads)
+
     def _learn(self, plays: Plays, seed: int) -> Ensemble:
         """Fit the probability that a candidate is among a listener's newest plays."""
-        newest = np.floor(_NEWEST * plays.counts).astype(np.int64)
-        is_newest = plays.age <= np.repeat(newest, plays.counts)
-        before = plays.select(~is_newest)
-        listeners = np.flatnonzero(newest)
-        if not len(listeners):
+        if plays.counts.max(initial=0) * _NEWEST < 1:
             raise TrialError(
                 "no listener has five plays, of which the newest are predicted"
             )
-        if self.config.moment == "tomorrow":
-            newest -= np.minimum(_GAP, newest // 2)
-        targets = plays.select(plays.age <= np.repeat(newest, plays.counts))
         generator = make_generator(seed, "blend")
+        cuts = _CUTS[self.config.moment]
+        examples = [self._cut(plays, share, generator) for share in cuts]
+        features, is_played, counts = map(np.concatenate, zip(*examples, strict=True))
+        if len(features) < _FEWEST or not is_played.any():
+            raise TrialError(
+                f"{len(features)} candidates to learn from, {is_played.sum()} of them played; "
+                f"at least {_FEWEST} and 1 are needed: more listeners or longer histories"
+            )
+        return _boost(features, is_played, counts, seed)
+
+    def _cut(
+        self, plays: Plays, share: float, generator: Generator
+    ) -> tuple[Float32Array, BoolArray, IntArray]:
+        """Cut off a share of each listener's plays, the newest, to predict the first of these.
+
+        Returns:
+            Features of candidates, whether they were played, and how many each listener has.
+        """
+        newest = np.floor(share * plays.counts).astype(np.int64)
+        after = np.floor((share - _NEWEST) * plays.counts).astype(np.int64)
+        predicted = newest - after
+        before = plays.select(plays.age > np.repeat(newest, plays.counts))
+        if self.config.moment == "tomorrow":
+            newest -= np.minimum(_GAP, predicted // 2)
+        ends = np.repeat([newest, after], plays.counts, axis=1)
+        targets = plays.select((plays.age <= ends[0]) & (plays.age > ends[1]))
+        listeners = np.flatnonzero(predicted)
         count = min(len(listeners), self.config.learned_from)
         rows = np.sort(generator.choice(listeners, count, replace=False))
         tracks = len(self.train.artists)
@@ -140,13 +168,8 @@ class Blend(Model):
             candidate + candidates.indices, targets.listeners * tracks + targets.tracks
         )
         is_used = is_played | (generator.random(len(is_played)) < _NEGATIVES)
-        if is_used.sum() < _FEWEST or not is_played.any():
-            raise TrialError(
-                f"{is_used.sum()} candidates to learn from, {is_played.sum()} of them played; "
-                f"at least {_FEWEST} and 1 are needed: more listeners or longer histories"
-            )
         used = np.bincount(candidates.tocoo().row[is_used], minlength=count)
-        return _boost(features[is_used], is_played[is_used], used, seed)
+        return features[is_used], is_played[is_used], used
 
     def _describe(
         self, plays: Plays, facts: TrackFacts, rows: IntArray

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from threadpoolctl import threadpool_limits
 
-from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray
+from looplib.arrays import NO_TRACK, AnyFloatArray, Float32Array, Int32Array, IntArray
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.errors import TrialError
@@ -143,6 +143,12 @@ class External(SimilarityModel):
         if self._factors:
             return self._factors.recommend(self.train, k, self.threads, pool)
         return super().recommend(k, pool)
+
+    def score(self, places: csr_matrix) -> AnyFloatArray:
+        """Score tracks by factors or sparse similarities; see `Model.score`."""
+        if self._scores or self._factors:
+            return Model.score(self, places)
+        return super().score(places)
 
     def _rank(self, score: Scores, k: int, pool: Pool) -> Int32Array:
         matrix = self.train.matrix

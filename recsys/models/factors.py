@@ -57,6 +57,14 @@ class Factors:
         itself = csr_matrix(eye_array(len(unit), format="csr"))[tracks]
         return Factors(unit[tracks], unit).rank(k, threads, itself)
 
+    def score(self, places: csr_matrix) -> Float32Array:
+        """Compute the products at some places, shape (listeners, tracks), in their order."""
+        scores = np.empty(places.nnz, np.float32)
+        for row, (start, end) in enumerate(pairwise(places.indptr)):
+            tracks = self.item_factors[places.indices[start:end]]
+            scores[start:end] = tracks @ self.user_factors[row]
+        return scores
+
     def recommend(
         self, train: Interactions, k: int, threads: int, pool: Pool = "all"
     ) -> Int32Array:
@@ -67,11 +75,7 @@ class Factors:
         """
         heard = train.matrix
         if pool == "repeat":
-            scores = np.empty(heard.nnz, np.float32)
-            for row, (start, end) in enumerate(pairwise(heard.indptr)):
-                tracks = self.item_factors[heard.indices[start:end]]
-                scores[start:end] = tracks @ self.user_factors[row]
-            arrays = (scores, heard.indices, heard.indptr)
+            arrays = (self.score(heard), heard.indices, heard.indptr)
             return rank_rows(csr_matrix(arrays, heard.shape), k)
         has_heard = train.counts > 0
         lists = np.tile(train.most_popular(k), (len(has_heard), 1))

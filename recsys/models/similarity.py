@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Int32Array, IntArray
+from looplib.arrays import AnyFloatArray, Int32Array, IntArray
 from recsys.models.base import Model
 from recsys.models.factors import Pool, keep_tracks
 from recsys.models.sparse import products_at, rank_rows, top_products
@@ -23,14 +23,16 @@ class SimilarityModel(Model):
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Recommend the tracks that are nearest to what the listener heard."""
         heard = self.train.matrix
-        threads = self.threads
         if pool == "repeat":
-            scores = products_at(heard, self.similarity, heard, threads)
-            arrays = (scores, heard.indices, heard.indptr)
+            arrays = (self.score(heard), heard.indices, heard.indptr)
             return rank_rows(csr_matrix(arrays, shape=heard.shape), k)
         left_out = heard if pool == "new" else None
-        best, _ = top_products(heard, self.similarity, k, threads, left_out)
+        best, _ = top_products(heard, self.similarity, k, self.threads, left_out)
         return self.fill_up(best)
+
+    def score(self, places: csr_matrix) -> AnyFloatArray:
+        """Score tracks by their similarity to those heard; see `Model.score`."""
+        return products_at(self.train.matrix, self.similarity, places, self.threads)
 
     def similar(self, tracks: IntArray, k: int) -> Int32Array:
         """Rank the other tracks most similar to each of some, shape (tracks given, k)."""

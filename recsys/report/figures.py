@@ -6,9 +6,11 @@ from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from recsys.report.runs import RunFolder, interval_of, is_baseline
 from recsys.search.leaderboard import Row, label_rows
+from recsys.search.ledger import Score
 
 TEMPLATES = Path(__file__).parent
 _SHOWN = 12  # trials in the figure; the table has all
+_CURVES = 6  # of them by iteration, as many as there are colours
 
 
 def draw_leaderboard(run: RunFolder) -> Forest | None:
@@ -28,6 +30,34 @@ def draw_leaderboard(run: RunFolder) -> Forest | None:
         metric,
         {"": rows},
     )
+
+
+def draw_curves(run: RunFolder) -> Forest | None:
+    """Draw the best trials by iteration; None where none was scored twice."""
+    labels, _ = label_rows(run.rows)
+    trials = [
+        row["trial"] for row in run.candidates if len(run.scores[row["trial"]]) > 1
+    ]
+    groups = {
+        labels[trial]: [
+            _point(score, run.select, arm_colour(position))
+            for score in run.scores[trial]
+            if score.metrics
+        ]
+        for position, trial in enumerate(trials[:_CURVES], start=1)
+    }
+    if not groups:
+        return None
+    note = f"The best {len(groups)}. A curve that still rises at its end asks for more."
+    first, *_, last = max(groups.values(), key=len)
+    axis = f"iterations {first.label} to {last.label}, from left to right"
+    return Forest(f"{run.select} by iteration", note, axis, groups)
+
+
+def _point(score: Score, metric: str, colour: str) -> IntervalRow:
+    value, lower, upper = score.metrics[metric]
+    text = numbers.number(value)
+    return IntervalRow(str(score.iteration), text, value, lower, upper, colour)
 
 
 def _leader(row: Row, run: RunFolder, label: str) -> IntervalRow:

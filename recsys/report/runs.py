@@ -1,12 +1,15 @@
 """Read the run folder of a search, finished or not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
+from looplib.arrays import NO_TRACK
 from recsys.config import SearchConfig
 from recsys.lock import EXPIRY_S, LOCK
 from recsys.models.registry import MODELS
@@ -19,7 +22,8 @@ from recsys.search.folder import (
     read_run,
 )
 from recsys.search.leaderboard import Row, is_better, rank
-from recsys.search.ledger import read_ledger, scores_of
+from recsys.search.ledger import Score, Scores, read_ledger, scores_of
+from recsys.search.scorer import EXAMPLES, LISTENERS
 from recsys.storage import Workspace
 
 
@@ -32,6 +36,7 @@ class RunFolder:
     config: SearchConfig
     # the leaderboard, best first; while the search is not finished, what is scored so far
     rows: tuple[Row, ...]
+    scores: Scores  # of each trial, by its id
     # its row of the leaderboard; None while the search is not finished
     winner: Row | None
 
@@ -83,19 +88,29 @@ class RunFolder:
 def read_folder(run: Workspace, name: str) -> RunFolder:
     """Read a run folder; the search may be running."""
     run.download(LEDGER)
+    lines, _ = read_ledger(run.folder / LEDGER)
+    # an earlier search in the folder may have had other data, or scored otherwise
+    lines = [line for line in lines if line.scorer == lines[-1].scorer]
+    scores = scores_of(lines)
     if run.read(WINNER) is not None:
         config, winner = read_run(run)
         rows = pq.read_table(check_digest(run, winner, LEADERBOARD)).to_pylist()
         best = next((row for row in rows if row["trial"] == winner.trial.id), None)
-        return RunFolder(name, run.folder, config, tuple(rows), best)
+        return RunFolder(name, run.folder, config, tuple(rows), scores, best)
     config = read_config(run)
-    lines, _ = read_ledger(run.folder / LEDGER)
-    # an earlier search in the folder may have had other data, or scored otherwise
-    lines = [line for line in lines if line.scorer == lines[-1].scorer]
     trials = {line.trial.id: line.trial for line in lines}
-    metric = config.validation.select
-    leaderboard = rank(trials.values(), {}, scores_of(lines), metric)
-    return RunFolder(name, run.folder, config, tuple(leaderboard.rows()), None)
+    leaderboard = rank(trials.values(), {}, scores, config.validation.select)
+    return RunFolder(name, run.folder, config, tuple(leaderboard.rows()), scores, None)
+
+
+def read_examples(
+    run: Workspace, scores: Sequence[Score], iteration: int
+) -> list[list[int]]:
+    """Read the examples of a trial: the row of a listener, and the columns of its list."""
+    name = f"{LISTENERS}/{scores[-1].scorer}/{scores[-1].trial.id}-{iteration}.npz"
+    with np.load(run.cached(name)) as arrays:
+        lists: list[list[int]] = arrays[EXAMPLES].tolist()
+    return [[track for track in example if track != NO_TRACK] for example in lists]
 
 
 def is_baseline(row: Row) -> bool:

@@ -46,6 +46,7 @@ _FEWEST_IN_TEST = 200
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
 _SEGMENT_METRICS = {*METRICS} - {"novelty", "coverage"}
 LISTENERS = "listeners"  # the folder of a run
+EXAMPLES = "examples"  # the lists of a few listeners, in a file of that folder
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,13 @@ class Scorer:
             self.read_listeners(run, checkpoint)
             return True
         return False
+
+
+def choose_examples(scorer: Scorer, lists: Int32Array) -> IntArray:
+    """Choose three scored listeners; their rows and lists, shape (3, 1 + k)."""
+    listeners = validator_for(scorer).users
+    rows = listeners[np.arange(1, 4) * len(listeners) // 4]
+    return np.column_stack([rows, lists[rows]])
 
 
 @cache
@@ -257,6 +265,47 @@ def differences(
     behind = values - values[reference]
     ends = (behind, behind - margins, behind + margins)
     return list(zip(*(end.tolist() for end in ends), strict=True))
+
+
+def cross_fit(parts: FloatArray, folds: int, seed: int) -> FloatArray:
+    """Score each fold of the listeners under the model that the other folds choose.
+
+    So no listener scores what his own listening chose, and all of them score.
+
+    Args:
+        parts: Of the models to choose from, as of `differences`.
+        folds: How many folds there are.
+        seed: Decides which.
+
+    Returns:
+        Numerators and denominators of the listeners, shape (2, listeners).
+    """
+    fold_of = make_generator(seed, "folds").integers(folds, size=parts.shape[2])
+    scored = np.empty(parts.shape[1:])
+    for fold in range(folds):
+        is_inside = fold_of == fold
+        sums = parts[:, :, ~is_inside].sum(axis=2)
+        best = np.argmax(bootstrap.divide(sums[:, 0], sums[:, 1]))
+        scored[:, is_inside] = parts[best][:, is_inside]
+    return scored
+
+
+def leads(parts: FloatArray) -> list[MetricValue]:
+    """Estimate how far each model's metric is from the first one's, with 95 % intervals.
+
+    Each interval is for its pair alone. That all of them exclude 0 is wrong no more often than one
+    is: an intersection-union test (Berger, Multiparameter Hypothesis Testing, 1982).
+
+    Args:
+        parts: As of `differences`.
+    """
+    numerators, denominators = parts[:, 0], parts[:, 1]
+    values = bootstrap.divide(numerators.sum(axis=1), denominators.sum(axis=1))
+    errors = _standard_errors(numerators, denominators, values)[0]
+    margins = errors * special.stdtrit(parts.shape[2] - 1, (1 + CONFIDENCE) / 2)
+    behind = values - values[0]
+    ends = (behind, behind - margins, behind + margins)
+    return list(zip(*(end[1:].tolist() for end in ends), strict=True))
 
 
 def _standard_errors(

@@ -9,7 +9,7 @@ step leaves in the run is there whole or not at all, and the same however often 
     checkpoints/<trial>/                         of a fit in blocks, the factors of the last
                                                  iteration
     listeners/<scorer>/<trial>-<iteration>.npz   what each listener adds to the metrics that fits
-                                                 are compared by
+                                                 are compared by, and lists of a few
 """
 
 import time
@@ -30,9 +30,11 @@ from recsys.models.factors import Factors
 from recsys.models.solver import load_kernels
 from recsys.search.ledger import Score
 from recsys.search.scorer import (
+    EXAMPLES,
     SEGMENTS,
     MetricValue,
     Scorer,
+    choose_examples,
     score_lists,
     score_segment,
     validator_for,
@@ -69,7 +71,8 @@ def run_step(
     else:
         lists = model.recommend(k, pool)[listeners]
     metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
-    _write({select: added}, run, scorer.listeners_file(checkpoint))
+    examples = {EXAMPLES: choose_examples(scorer, lists)} if is_whole else {}
+    _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
     test: dict[str, MetricValue] = {}
     if is_whole and pool == "all":
         for segment in SEGMENTS:

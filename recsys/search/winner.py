@@ -1,11 +1,14 @@
 """Choose the winner of a search: score the finalists by every metric, rank, compare, explain."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from looplib.arrays import FloatArray
 from looplib.files import sha256_file
 from looplib.progress import progress, say
 from looplib.tables import output
@@ -28,12 +31,13 @@ from recsys.search.leaderboard import (
     explain_winner,
     print_rows,
 )
-from recsys.search.scorer import compare_steps
+from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads
 from recsys.search.state import SearchState
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
 
 _FEWEST = 10  # listeners of whom a comparison says something
+_FOLDS = 2  # of the listeners who choose; with more, their scores depend on each other
 
 
 def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
@@ -48,11 +52,7 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     best = _finalists(state)[0]
     leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
     # the intervals hold for all pairs at once: the winner was chosen by the same listeners
-    baselines = leaderboard.baselines
-    if scorer.validation.test_share:
-        pair = replace(leaderboard, entries=(best, *baselines))
-        on_test = replace(scorer, is_test=True)
-        baselines = pair.compare(partial(compare_steps, on_test, run)).baselines
+    baselines = _compare_baselines(state, leaderboard, best)
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
@@ -83,6 +83,36 @@ def choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     )
     write_winner(run, winner)
     return winner
+
+
+def _compare_baselines(
+    state: SearchState, leaderboard: Leaderboard, best: Entry
+) -> list[Entry]:
+    """Estimate how far the baselines are behind what listeners choose for others, cross-fitted.
+
+    The test part, which chose nothing, scores the winner.
+    """
+    scorer = state.scorer
+    scored = [entry for entry in leaderboard.baselines if entry.score.metrics]
+
+    def read(entries: Sequence[Entry], scorer: Scorer) -> FloatArray:
+        steps = (entry.score.checkpoint for entry in entries)
+        return np.stack([scorer.read_listeners(state.run, step) for step in steps])
+
+    choices = read(leaderboard.candidates, scorer)
+    parts = np.stack(
+        [cross_fit(choices, _FOLDS, scorer.seed), *read(scored, scorer)]
+        if scored
+        else [choices[0]]
+    )
+    if scorer.validation.test_share:
+        on_test = read([best, *scored], replace(scorer, is_test=True))
+        parts = np.concatenate([parts, on_test], axis=2)
+    behind = iter(leads(parts))
+    return [
+        replace(entry, behind=next(behind) if entry in scored else None)
+        for entry in leaderboard.baselines
+    ]
 
 
 def _finalists(state: SearchState) -> list[Entry]:
@@ -134,11 +164,10 @@ def _explain_search(
     if behind:
         best = max(behind, key=lambda name: behind[name][0])
         value, lower, upper = behind[best]
-        has_test = state.scorer.validation.test_share
-        where = " on the listeners who chose nothing" if has_test else ""
         texts.append(
             f"The best simple rule is {best}; the winner's {state.metric} less that of the rule: "
-            f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}){where}"
+            f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}), each listener's by a model that "
+            "others chose"
         )
     else:
         texts.append(f"{WARNING} no baseline could be scored")

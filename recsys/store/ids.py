@@ -38,6 +38,10 @@ class Title(msgspec.Struct, frozen=True):
     title: str = ""
     artist: str = ""
 
+    def __str__(self) -> str:
+        """Return both, or the id."""
+        return ", ".join(filter(None, (self.title or str(self.track), self.artist)))
+
 
 def decide_kinds(connection: queries.Connection) -> IdKinds:
     """Decide which ids are text by the rows of a store's first ingest, the table `checked`.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.ab.config import AbConfig, FixedHorizon
-from analysis.ab.effects import better_pairs, metric_effects
+from analysis.ab.effects import metric_effects
 from analysis.ab.evidence import Evidence
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import METRICS
@@ -135,7 +135,6 @@ def analyse(
         lines=LineCounts(total, total),
         srm=check_sample_ratio(counts),
         effects=metric_effects(moments, analysis),
-        beats=better_pairs(moments, analysis),
         is_final=analysis.is_final,
     )
     return decide(evidence, analysis)

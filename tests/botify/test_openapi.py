@@ -60,7 +60,7 @@ def test_the_page_of_the_document_names_every_endpoint_and_model_and_needs_no_ot
     for model in document["components"]["schemas"]:
         assert f'id="{model}"' in page
     assert not re.search(r"<script src|//|@import|url\(", page), "all is in the page"
-    assert """-d '{ "track": 0, "time": 0.8 }'""" in page
+    assert """-d '{"track":0,"time":0.8}'""" in page
     addresses = set(re.findall(r'(?:href|src)="([^"#]+)', page))
     assert addresses == {"/openapi.json", "data:,"}
     anchors = set(re.findall(r'href="#(\w+)"', page))

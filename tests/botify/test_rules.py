@@ -51,6 +51,11 @@ def test_lists_are_answered_without_a_session_by_the_rules(ruled: Service) -> No
     assert tracks(client, "/similar/0") == [3, 2]
     assert tracks(client, "/similar/3?n=1") == [0]
     assert tracks(client, "/similar/4") == []
+    for path, best in (("/recommend/7", 9), ("/similar/0", 3)):
+        record = client.get(f"/track/{best}").get_json()
+        answer = client.get(f"{path}?titles=1&n=1").get_json()
+        assert answer["titles"] == [record]
+        assert answer["tracks"] == [best]
     assert client.get("/similar/10").status_code == 404
     assert events(ruled) == []
 

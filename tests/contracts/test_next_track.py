@@ -260,7 +260,7 @@ def test_live_serves_new_listeners_from_their_first_play(published: Path) -> Non
         heard = Query(user_number("stranger"), [numbers[f"t{track}"]], [1.0])
         drawn = live.draw(model, heard, RNG)
         is_next.append(drawn.track == numbers[f"t{(track + 7) % TRACKS}"])
-    assert np.mean(is_next) > 0.9
+    assert np.mean(is_next) > 0.8
     unknown = Query(user_number("stranger"), [NO_TRACK], [1.0])
     assert live.draw(model, unknown, RNG) == UNKNOWN
 

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-HEAVY = {"dask", "distributed", "duckdb", "pyarrow", "scipy", "bokeh"}
+HEAVY = {"dask", "distributed", "duckdb", "pyarrow", "scipy"}
 
 
 def would_install(extra: str) -> set[str]:

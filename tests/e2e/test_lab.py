@@ -131,19 +131,14 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
 
 def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> None:
     page.get_by_role("link", name="runs/second", exact=True).click()
-    expect(page.locator("h1")).to_have_text("runs/second")
-    rows = page.locator("#trials tbody tr")
-    expect(rows).to_have_count(5)  # two trials and three baselines
-    page.get_by_role("link", name="The report of this search").click()
     expect(page.locator("h1")).to_have_text("Search by ndcg@30")
+    expect(page.locator(".curves polyline")).to_have_count(2)
+    page.get_by_text("All 5 trials").click()  # two, and three baselines
     expect(page.locator("#trials tbody tr")).to_have_count(5)
     page.go_back()
-    page.get_by_role("link", name="Lab", exact=True).click()
     page.set_viewport_size({"width": 390, "height": 900})
-    row = page.get_by_role("row", name="reports/als")
-    row.scroll_into_view_if_needed()
-    verdict = row.locator("td").first
-    expect(verdict).to_have_text("Wait")
+    verdict = page.get_by_role("listitem").filter(has_text="reports/als: Wait")
+    verdict.scroll_into_view_if_needed()
     expect(verdict).to_be_in_viewport(ratio=1)
     page.get_by_role("link", name="reports/als", exact=True).click()
     expect(page.locator("#verdict")).to_be_visible()
@@ -178,5 +173,5 @@ def test_the_live_experiment_shows_what_is_logged_so_far(
         return events.count() == 1 and events.inner_text() == "80"
 
     wait_until(are_shown, "the lab to look at the log again")
-    expect(page.get_by_role("row", name="C indexed 50")).to_be_visible()
+    expect(page.get_by_text("ALL, C: indexed, 50")).to_be_visible()
     expect(page.locator(".forest .label", has_text="T1").first).to_be_visible()

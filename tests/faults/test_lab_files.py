@@ -102,7 +102,7 @@ def read_rows(lab: FlaskClient) -> dict[str, str]:
     """Read the text of each row of the overview by what it is about."""
     page = lab.get("/", headers=LOCAL)
     assert page.status_code == 200
-    rows = Parser(page.get_data(as_text=True)).root.find("tr")
+    rows = Parser(page.get_data(as_text=True)).root.find("li")
     return {name.text: row.text for row in rows for name in row.find("a")}
 
 

@@ -190,7 +190,9 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
 ) -> None:
     board = found.leaderboard
     assert list(board["rank"]) == [1, 2, 3, 4]
-    assert {"ndcg@30", "ndcg@30 lower", "ties", "factors"} <= set(board.columns)
+    assert {"ndcg@30", "ndcg@30 lower", "ties", "settings"} <= set(board.columns)
+    assert len(board.columns) == 10
+    assert {"factors", "recall@10", *board.columns} <= set(found.metrics.columns)
     assert "<iframe" in found._repr_html_()
     version = Path(found.export(tmp_path / "published"))
     lines = map(
@@ -203,7 +205,15 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
         f"title {item[1:]}" if item != "t0" else "" for item in recommended["item"]
     ]
     assert list(recommended["title"]) == titles
-    assert list(found.model.recommend(["u17"], 5)["item"]) == lists["u17"][:5]
+    ranked = found.model.recommend(["u17"], 5)
+    first = recommended[:5][ranked.columns]
+    pd.testing.assert_frame_equal(ranked, first, check_dtype=False)
+    columns = ["user", "rank", "item", "score", "title", "artist"]
+    nobody = found.recommend(["nobody"], skip_unknown=True)
+    assert ([*nobody.columns], len(nobody)) == (columns, 0)
+    similar = found.similar(["t3", "no track"], n=4, skip_unknown=True)
+    assert [*similar["item"]] == [*found.model.similar(["t3"], 4)["item"]]
+    assert [*similar.columns] == ["of", "rank", "item", "title", "artist"]
     opened = ll.open_run(found.address)
     assert (opened.address, opened.winner.trial.id) == (
         found.address,
@@ -213,8 +223,12 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
 
 def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
     calls: Sequence[tuple[Callable[[], object], str]] = (
-        (lambda: found.recommend(["nobody"]), "listener 'nobody': unknown"),
+        (lambda: found.recommend(["nobody"]), "'nobody': not in the run's recommend"),
         (lambda: found.recommend(["u1"], n=99), "lists have 30"),
+        (lambda: found.recommend(["u1"], n=0), "n is 0; at least 1 is expected"),
+        (lambda: found.similar("t1"), "a list of ids is expected"),
+        (lambda: found.similar(["x"]), "'x': not in the run's similar.jsonl"),
+        (lambda: found.model.similar(["t1"], -1), "n is -1; at least 1 is expected"),
         (lambda: found.model.recommend("u1"), "a list of listeners is expected"),
         (lambda: found.model.similar(["t1", "x"]), "track 'x': unknown to the model"),
         (lambda: found.model.fold_in({"x": 1}), "none of its 1 tracks is known"),
@@ -227,9 +241,9 @@ def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
 def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_one(
     client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    options: dict[str, Any] = {"iterations": 3, **COLUMNS}
+    options: dict[str, Any] = {"client": client, "iterations": 3, **COLUMNS}
     del options["title"]
-    whole = ll.fit(client, make_plays(), {"factors": 6, "alpha": 2}, **options)
+    whole = ll.fit(make_plays(), {"factors": 6, "alpha": 2}, **options)
     killed: list[int] = []
 
     @contextmanager
@@ -246,7 +260,7 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
 
     monkeypatch.setattr(models, "progress", deadly)
     options["blocks"] = True
-    model = ll.fit(client, make_plays(), {"factors": 6, "alpha": 2}, **options)
+    model = ll.fit(make_plays(), {"factors": 6, "alpha": 2}, **options)
     assert killed
     assert np.array_equal(model.user_factors, whole.user_factors)
     assert np.array_equal(model.item_factors, whole.item_factors)
@@ -275,9 +289,15 @@ def test_lists_of_another_model_are_searched_beside_those_of_the_fits(
     run = ll.search(store, models, iterations=2, lists={"thirds": lists}, **options)
     assert run.winner.trial.kind == "lists"
     board = run.leaderboard.set_index("model")
-    assert board.loc["lists", "name"] == "thirds"
+    assert board.loc["lists", "settings"].startswith("name thirds, ")
     assert set(board.index) >= {"als", "lists", "popular", "most_played"}
-    assert run.recommend(["u4"], n=3)["item"].tolist() == ["t1", "t4", "t7"]
+    recommended = run.recommend(["u4"], n=3)
+    assert recommended["item"].tolist() == ["t1", "t4", "t7"]
+    assert recommended["score"].isna().all()
+    with pytest.raises(
+        ll.Error, match=r"the winner, lists name thirds, .* has no factors"
+    ):
+        _ = run.model
 
 
 @pytest.mark.parametrize(

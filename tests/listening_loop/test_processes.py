@@ -4,12 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from listening_loop import processes
+from listening_loop.client import ServiceClient
 from listening_loop.errors import LoopError
 from listening_loop.processes import (
     command,
@@ -94,16 +96,25 @@ import http.server, os, signal, sys
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path != "/health/ready":
+            print("the disk is full", flush=True)
+            os._exit(7)
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"{}")
-        os._exit(7)
 
     def log_message(self, *args):
         pass
 
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
+
+
+def fail(server: "subprocess.Popen[bytes]", port: int) -> int:
+    """Let the server fail."""
+    with suppress(LoopError):
+        ServiceClient(f"http://127.0.0.1:{port}").ask("GET", "/")
+    return server.wait(60)
 
 
 def test_a_service_that_fails_meanwhile_is_said(
@@ -114,17 +125,21 @@ def test_a_service_that_fails_meanwhile_is_said(
     monkeypatch.setenv("PORT", str(port))
     ended = []
     with (
-        pytest.raises(LoopError, match=r"^the service failed: exit code 7$"),
+        pytest.raises(
+            LoopError, match=r"^the service failed: exit code 7; the disk is full$"
+        ),
         serving(step, port) as process,
     ):
-        ended.append(process.wait(60))
+        ended.append(fail(process, port))
     assert ended == [7]
 
 
 STARTER = """
 import sys
+from contextlib import suppress
 from pathlib import Path
 from listening_loop import processes
+from listening_loop.client import ServiceClient
 from listening_loop.processes import command, locked_folder, run_step
 processes.PROGRAM = "a_step"
 with locked_folder(Path(sys.argv[1])):

@@ -23,7 +23,7 @@ def draw_lists(seed: int) -> tuple[Lists, np.ndarray]:
 
 
 (NEAR, CLOSENESS), (FOLLOWS, FOLLOWING) = draw_lists(1), draw_lists(2)
-FACTS = Facts(NEAR, FOLLOWS, ARTISTS, np.arange(TRACKS) * 10.0)
+FACTS = Facts(NEAR, FOLLOWS, ARTISTS, np.linspace(0, 110, TRACKS))
 
 
 def by_definition(plays: list[int], track: int) -> dict[str, float]:

@@ -129,7 +129,12 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             "do not ship",
             "T1 is worse than C: 'Minutes' -30 %",
         ),
-        (table(C=-10, T1=-8, T2=-9), {}, "ship", "T2 is better than C, worse than T1."),
+        (
+            table(C=-10, T1=-8, T2=-9),
+            {},
+            "ship",
+            "T2 is better than C, and differs from T1: -20 to -6 %.",
+        ),
         (visits(C=-10, T1=-13), WITH_VISITS, "do not ship", "and is -30 %"),
         # nothing varies
         (
@@ -165,7 +170,7 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             table(C=30, T1=30.1),
             {"fixed_horizon": {"listeners": 14_000}},
             "do not ship",
-            "the fixed horizon is reached",
+            "the fixed horizon is reached, which rules out a gain above 1.",
         ),
         (
             table(days=6, daily=3000, C=30, T1=33),
@@ -182,6 +187,35 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
         ),
         (visits(C=30, T1=30), WITH_VISITS, "ship", "All safety limits hold."),
         (visits(C=30, T1=21), WITH_VISITS, "do not ship", "T1 breaks a safety limit"),
+        (
+            visits(C=30, T1=28.8),
+            WITH_VISITS,
+            "ship",
+            "All safety limits hold. Within its limit, 'Visits' is surely worse: -4.0 % (-5.",
+        ),
+        # an effect that is not worth it, and one that is
+        (
+            table(daily=9000, C=30, T1=30.3),
+            {"smallest_effect_pct": 2},
+            "do not ship",
+            "T1 is too small to matter: 'Minutes' +1.00 % (+0.57 to +1.43 %), and 2 % is",
+        ),
+        (
+            table(daily=9000, C=30, T1=30),
+            {"smallest_effect_pct": 1},
+            "do not ship",
+            "T1 is too small to matter: 'Minutes' 0.00 % (-0.42 to +0.42 %), and",
+        ),
+        (table(C=30, T1=33), {"smallest_effect_pct": 2}, "ship", "10.0 % higher"),
+        # two arms that are better
+        (
+            table(C=30, T1=33, T2=33.3),
+            {},
+            "ship",
+            "T1 is better than C, and could not be distinguished from T2: -2.5 to +0.7 %.",
+        ),
+        # a lower limit of .96 %
+        (table(C=30, T1=30.82), {}, "ship", "plan with 0.9 %."),
         # shares
         (
             spoil(table(C=30, T1=33), "arm == 'T1'", count=6000.0).tail(2),

@@ -97,6 +97,7 @@ def make_report(
         fixed_horizon=None,
         min_listeners=200,
         min_days=7,
+        smallest_effect_pct=0.0,
         is_final=False,
         is_adjusted=False,
         preferences=(
@@ -105,12 +106,7 @@ def make_report(
                 "in_order",
                 "top_pop",
                 900,
-                4000,
-                4100,
-                0.4,
-                0.42,
                 around(5.0, 3.0),
-                p_value(5.0, 3.0),
                 "top_pop",
             ),
         ),
@@ -145,7 +141,7 @@ def make_report(
                     None,
                     "time_per_session",
                     (),
-                    outcome="similar" if number else "subject",
+                    outcome="beside" if number else "subject",
                 )
                 for number, arm in enumerate(treated)
             ),

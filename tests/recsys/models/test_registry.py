@@ -134,7 +134,7 @@ def test_one_class_and_a_line_in_the_registry_make_a_kind(
             run=tmp_path / "again",
         )
     assert run.winner.metrics == winner.metrics
-    board = run.leaderboard.set_index("model")
+    board = run.metrics.set_index("model")
     assert sorted(board.loc["ease", "regularization"]) == [1, 100]
     assert board.loc["ease", "ndcg@30"].min() > board.loc["popular", "ndcg@30"]
     best = run.recommend([0], n=3)

@@ -123,13 +123,41 @@ def test_every_candidate_and_baseline_has_a_row_with_its_state(
     assert failed
 
 
-def test_headings_are_in_order_and_the_leaderboard_is_a_figure(page: Element) -> None:
-    assert len(page.find("figure")) == 1
+def test_headings_are_in_order_and_the_leaderboard_and_curves_are_figures(
+    page: Element,
+) -> None:
+    assert len(page.find("figure")) == 2
+    assert page.find("polyline")
     headings = [
         element.tag for element in page.walk() if element.tag in ("h1", "h2", "h3")
     ]
     assert headings[0] == "h1"
     assert headings.count("h1") == 1
+
+
+def test_three_listeners_are_shown_what_they_played_and_get(page: Element) -> None:
+    (section,) = page.find("section", **{"aria-labelledby": "examples"})
+    tables = section.find("table")
+    assert len(tables) == 3
+    for table in tables:
+        assert len(table.find("tr")) == 1 + 6
+        assert all(f"{HOSTILE} no. " in cell.text for cell in table.find("td"))
+        assert all(
+            cell.text.rstrip(" ✓").endswith(", A & B") for cell in table.find("td")
+        )
+
+
+def test_the_metrics_that_matter_are_ten_and_all_others_in_a_fold(
+    page: Element,
+) -> None:
+    main, every = [
+        [row.find("th")[0].text for row in table.find("tr")[1:]]
+        for table in page.find("table")
+        if table.find("th")[0].text == "Metric"
+    ]
+    assert len(main) == 10
+    assert main[:3] == ["ndcg@30", "repeat_ndcg@30", "new_ndcg@30"]
+    assert {*main} < {*every}
 
 
 def test_names_are_text_and_nothing_is_fetched(page: Element, run_folder: Path) -> None:
