@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numba
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -18,6 +19,8 @@ from recsys.models.kernels.compiled import compiled
 
 LANES = 16  # numbers that are multiplied at once
 TOGETHER = 8  # vectors that are multiplied at once: as many sums as a processor has registers for
+_HAS_512_BITS = get_host_cpu_features().get("avx512f")
+_SUMS = TOGETHER if _HAS_512_BITS else TOGETHER // 2  # of rows of a product at once
 _INDEX = numba.types.intp
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(32)
@@ -267,19 +270,21 @@ def multiply_rows(
     ):
         pointer, shape = _open_arrays(context, builder, signature, values)
         column = values[2]
-        rows = [column.type(n) for n in range(TOGETHER)]
-        totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in rows]
-        with _steps(builder, shape(1)[0], 1) as k:
-            address = pointer(_FLOATS, 1, k, column)
+        # Sums that find no register would be written to memory.
+        for start in range(0, TOGETHER, _SUMS):
+            rows = [column.type(n) for n in range(start, start + _SUMS)]
+            totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in rows]
+            with _steps(builder, shape(1)[0], 1) as k:
+                address = pointer(_FLOATS, 1, k, column)
+                for row, total in zip(rows, totals, strict=True):
+                    factor = builder.load(pointer(_FLOAT, 0, row, k))
+                    before = builder.load(total)
+                    spread = _spread(builder, factor)
+                    after = _multiply_add(builder, address, spread, before)
+                    builder.store(after, total)
             for row, total in zip(rows, totals, strict=True):
-                factor = builder.load(pointer(_FLOAT, 0, row, k))
-                before = builder.load(total)
-                spread = _spread(builder, factor)
-                after = _multiply_add(builder, address, spread, before)
-                builder.store(after, total)
-        for row, total in zip(rows, totals, strict=True):
-            address = pointer(_FLOATS, 3, row, column)
-            builder.store(builder.load(total), address, align=4)
+                address = pointer(_FLOATS, 3, row, column)
+                builder.store(builder.load(total), address, align=4)
         return context.get_dummy_value()
 
     return numba.types.void(rows, matrix, _INDEX, out), generate
