@@ -53,7 +53,7 @@ def _write_lines(
         "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
     )
     quoted = _find_table(listed.fetchall(), table, name)
-    rows = connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608  # nosec B608  quoted, and listed
+    rows = connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608  # nosec B608
     columns = [column[0] for column in rows.description]
     encode = msgspec.json.Encoder().encode_lines
     with target.open("wb") as lines:
