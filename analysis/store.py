@@ -142,7 +142,7 @@ class Store:
         return self.address
 
     def __repr__(self) -> str:
-        """Return what it holds."""
+        """Describe the content in a line."""
         manifest = self.manifest
         size_mb = sum(part.bytes for part in manifest.parts) / 1e6
         return (

@@ -17,6 +17,7 @@ from botify.recommenders.registry import RECOMMENDERS
 from botify.service import Service
 from looplib.files import sha256_file
 from looplib.memory import FILE_NAME as PLAYS
+from looplib.next_play import FILE_NAME as LIVE
 from looplib.next_track_file import FILE_NAME, PARTS
 from tests.botify.client import client_of
 from tests.botify.conftest import start_service
@@ -34,7 +35,7 @@ LISTENERS = 20
 ARMS = (*RECOMMENDERS, "interleaved(in_order, fold_in)")
 USERS = (*range(LISTENERS), 777, 2**63 - 1)
 LISTS = ("recommendations.jsonl", "repeat.jsonl", "new.jsonl", "similar.jsonl")
-FILES = (*LISTS, "factors.npz", "history.npz", FILE_NAME, PLAYS)
+FILES = (*LISTS, "factors.npz", "history.npz", FILE_NAME, PLAYS, LIVE)
 NUMBERS = (np.nan, np.inf, -np.inf, 1e308, -1e308, 1e38, 1e-300, 0, -1, 1, TRACKS)
 LARGE = (2**31, 2**63 - 1, -(2**63), 2**64, 10**400)
 VALUES: tuple[Any, ...] = (
@@ -91,11 +92,30 @@ def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
         arrays[f"{part}_tracks"] = np.arange(2 * len(counts)) % TRACKS
         arrays[f"{part}_values"] = np.ones(2 * len(counts), np.float32)
     save(folder / FILE_NAME, users=users, tracks=tracks, **arrays)
+    save(folder / LIVE, tracks=tracks, **live_arrays())
     for file in FILES:
         update_manifest(folder, file)
     digest = {"sha256": sha256_file(catalogue), "tracks": TRACKS, "own_ids": True}
     edit_manifest(folder, parameters=ALS, data={"catalogue": digest})
     return folder
+
+
+def live_arrays() -> dict[str, Any]:
+    """Make what ranks the next play: two near tracks each, and one tree."""
+    arrays: dict[str, Any] = {
+        "artists": np.arange(TRACKS) // 3,
+        "plays": np.ones(TRACKS),
+        "features": np.array([0]),
+        "thresholds": np.array([0.5]),
+        "trees": np.array([0]),
+        "reachable": np.array([2], np.uint32),
+        "leaves": np.arange(32.0)[None],
+    }
+    for name in ("near", "follows"):
+        arrays[f"{name}_counts"] = np.full(TRACKS, 2)
+        arrays[f"{name}_tracks"] = np.arange(1, 2 * TRACKS + 1) % TRACKS
+        arrays[f"{name}_values"] = np.ones(2 * TRACKS, np.float32)
+    return arrays
 
 
 class Attacker:
