@@ -12,13 +12,13 @@ import numpy as np
 
 from looplib.arrays import (
     AnyArray,
-    AnyFloatArray,
     AnyIntArray,
     Float32Array,
     FloatArray,
     Int32Array,
     IntArray,
 )
+from looplib.ranker import add_up, put_together
 from looplib.trees import Ensemble
 
 FILE_NAME = "live.npz"
@@ -180,22 +180,16 @@ def describe(
     heard, near, after = np.split(number, [len(newest), len(newest) + len(listed)])
     size = len(tracks)
 
-    def add_up(places: IntArray, values: AnyFloatArray) -> FloatArray:
-        return np.bincount(places, values, size).astype(np.float64, copy=False)
-
-    activation = add_up(heard, ago**-0.5)
-    near_latest = add_up(near, closeness / ago[cue])
-    near_three = add_up(near, closeness * (cue < _FOLLOWED))
-    follows = add_up(after, following / ago[followed])
+    activation = add_up(heard, ago**-0.5, size)
+    near_latest = add_up(near, closeness / ago[cue], size)
+    near_three = add_up(near, closeness * (cue < _FOLLOWED), size)
+    follows = add_up(after, following / ago[followed], size)
     before, directly, passage = _follow_own(heard, size)
 
     parts = (near_latest, near_three, follows, activation, before)
     relative = [part / max(part.max(), 1e-9) for part in parts]
     rough = np.add.reduce(relative)
-    rough[np.isin(tracks, [*taken])] = -1
-    rows = np.flatnonzero(rough >= 0)
-    if len(rows) > CANDIDATES:
-        rows = np.sort(np.argpartition(-rough, CANDIDATES)[:CANDIDATES])
+    rows = _select(np.where(np.isin(tracks, [*taken]), -1, rough))
 
     since = np.zeros(size)
     since[heard[::-1]] = ago[::-1]
@@ -203,16 +197,16 @@ def describe(
     recent = heard[:_RECENT]
     columns = [
         near_latest,
-        add_up(near, closeness / np.sqrt(ago)[cue]),
+        add_up(near, closeness / np.sqrt(ago)[cue], size),
         near_three,
-        add_up(near, closeness * (cue == 0)),
+        add_up(near, closeness * (cue == 0), size),
         follows,
-        add_up(after, following * (followed == 0)),
+        add_up(after, following * (followed == 0), size),
         before,
         directly,
         passage,
         activation,
-        add_up(heard, 1 / ago),
+        add_up(heard, 1 / ago, size),
         counts,
         since,
         rough,
@@ -227,10 +221,15 @@ def describe(
         np.count_nonzero(counts) / len(heard),
         np.count_nonzero(np.bincount(recent)) / len(recent),
     ]
-    features = np.empty((len(candidates), len(FEATURES)), np.float32)
-    for place, values in enumerate(described):
-        features[:, place] = values
-    return candidates, features
+    return candidates, put_together(described, len(candidates))
+
+
+def _select(scores: FloatArray) -> IntArray:
+    """Select the places of the best scores, none below 0."""
+    rows = np.flatnonzero(scores >= 0)
+    if len(rows) > CANDIDATES:
+        rows = np.sort(np.argpartition(-scores, CANDIDATES)[:CANDIDATES])
+    return rows
 
 
 def _follow_own(heard: IntArray, size: int) -> tuple[AnyArray, AnyArray, AnyArray]:

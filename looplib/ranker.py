@@ -85,6 +85,14 @@ def add_up(places: AnyIntArray, values: AnyArray, size: int) -> FloatArray:
     return np.bincount(places, values, size).astype(np.float64, copy=False)
 
 
+def put_together(columns: Sequence[AnyArray | float], rows: int) -> Float32Array:
+    """Put columns together, numbers for all rows among them; shape (rows, columns)."""
+    features = np.empty((rows, len(columns)), np.float32)
+    for place, values in enumerate(columns):
+        features[:, place] = values
+    return features
+
+
 def describe(
     plays: Int32Array, facts: TrackFacts, new: int
 ) -> tuple[IntArray, Float32Array, int]:
@@ -133,7 +141,6 @@ def describe(
     their_artists = facts.artists[candidates]
     place = np.searchsorted(artists, their_artists).clip(max=len(artists) - 1)
     is_known = artists[place] == their_artists
-    features = np.empty((len(candidates), len(FEATURES)), np.float32)
     columns = [
         *map(of_heard, activations),
         of_heard(since),
@@ -149,9 +156,7 @@ def describe(
         len(heard) / len(plays),
         len(plays),
     ]
-    for at, values in enumerate(columns):
-        features[:, at] = values
-    return candidates, features, len(heard)
+    return candidates, put_together(columns, len(candidates)), len(heard)
 
 
 def _find_new(

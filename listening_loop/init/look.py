@@ -3,7 +3,7 @@
 import codecs
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from listening_loop.init.guess import (
     is_value,
     recognize_rows,
 )
+from listening_loop.init.plan import Guess
 from recsys.ingest.pipeline import DEFAULT_MEMORY
 from recsys.ingest.presets import make_reading, recognize
 
@@ -44,87 +45,10 @@ _DECODED = 16 * 2**20  # bytes from which the encoding is guessed
 _NO_COLUMNS = Columns("@file", "@folder")
 _GUESSED_FROM = 20_000  # rows of the first file
 _LISTENED = 30.0  # seconds from which a play counts
-_REPEATS = 0.05  # share of the rows from which plays count as repeated
 _EVENT = {"message", "user", "track", "time"}  # fields of an event log
 _UNREADABLE = (
     "no row can be read; UTF-8 is expected, or JSON or Parquet as its name says"
 )
-
-
-@dataclass(frozen=True)
-class Guess:
-    """The columns of a file by what they seem to hold, and figures of its first rows."""
-
-    reading: Reading | None  # None of an event log
-    names: Sequence[str]  # of all columns
-    preset: str | None = None  # the published data set that it is
-    unused: Sequence[str] = ()  # columns, those that look of use with the reason
-    other_dates: str | None = None  # a further form in which its times can be read
-    # of `sql/interactions/first_rows.sql`
-    rows: int = 0
-    left_out: int = 0  # rows for which the condition does not hold
-    rejected: int = 0
-    why: str | None = None
-    median: float | None = None
-    spread: float | None = None
-    listeners: int = 0
-    tracks: int = 0
-    titles: int = 0  # of artist and track, distinct
-    pairs: int = 0  # of listener and track, distinct
-    examples: Sequence[Mapping[str, Any]] = ()  # rows as they are read
-
-    @property
-    def taken(self) -> str | None:
-        """What the rows that are taken have in common; None of all."""
-        if self.reading is None:
-            return None
-        events = self.reading.columns.event
-        return self.reading.where or (events and f"an event of {events}")
-
-    @property
-    def has_seconds(self) -> bool:
-        """Whether the weights are the time that was heard."""
-        weight = self.reading.columns.weight if self.reading else None
-        return weight is not None and is_time_heard(weight)
-
-    @property
-    def is_pair(self) -> bool:
-        """Whether it is one of two files of a published split."""
-        return self.reading is not None and self.reading.lists is not None
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether the plays of a listener have an order."""
-        if self.reading is None:
-            return True
-        columns = self.reading.columns
-        return columns.has_share or bool(columns.timestamp or columns.position)
-
-    @property
-    def has_sessions(self) -> bool:
-        """Whether it has times, or positions."""
-        if self.reading is None or self.is_pair:
-            return False
-        columns = self.reading.columns
-        return bool(columns.timestamp or columns.position)
-
-    @property
-    def can_replay(self) -> bool:
-        """Whether the newest plays can be told from older ones."""
-        if self.reading is None or self.is_pair:
-            return False
-        columns = self.reading.columns
-        return bool(columns.timestamp) or columns.orders_by_position
-
-    @property
-    def repeated(self) -> float:
-        """Share of the rows that repeat a pair."""
-        return 1 - self.pairs / (self.rows - self.rejected) if self.pairs else 0.0
-
-    @property
-    def is_heard_again(self) -> bool:
-        """Whether listeners repeat tracks, which is assumed of an event log."""
-        return self.reading is None or self.repeated >= _REPEATS
 
 
 def look_at(
@@ -280,15 +204,10 @@ def _plan(
     _check_roles(log, names, roles)
     date_forms = forms.get(roles.get("timestamp", ""), [])
     weight = next((c for c in columns if c.name == roles.get("weight")), None)
-    condition = None
-    if weight and weight.is_rating and "weight" not in named:
-        del roles["weight"]
-        condition = f'CAST("{weight.name}" AS DOUBLE) >= {weight.liked_from:g}'
-    elif weight and is_time_heard(weight.name) and not {"weight", "played"} & {*named}:
-        least = f"{_LISTENED / weight.scale:g}"
-        condition = f"TRY_CAST({weight.plain_number} AS DOUBLE) >= {least}"
-    if condition:
-        where = f"({where}) AND {condition}" if where else condition
+    if weight and not {"weight", "played"} & {*named}:
+        where = _add_condition(where, weight)
+        if weight.is_rating:
+            del roles["weight"]
     amounts = [c for c in columns if c.name in {roles.get(role) for role in AMOUNTS}]
     reading = replace(
         reading,
@@ -304,6 +223,18 @@ def _plan(
     unused = explain_unused(names, columns, reading)
     other_dates = date_forms[1] if date_forms[1:] and not start.date_format else None
     return Guess(reading, names, unused=unused, other_dates=other_dates)
+
+
+def _add_condition(where: str | None, weight: Column) -> str | None:
+    """Add to an SQL condition that of rows that count, by a rating or the time heard."""
+    if weight.is_rating:
+        condition = f'CAST("{weight.name}" AS DOUBLE) >= {weight.liked_from:g}'
+    elif is_time_heard(weight.name):
+        least = f"{_LISTENED / weight.scale:g}"
+        condition = f"TRY_CAST({weight.plain_number} AS DOUBLE) >= {least}"
+    else:
+        return where
+    return f"({where}) AND {condition}" if where else condition
 
 
 def _check_roles(log: LogFile, names: Sequence[str], roles: Mapping[str, str]) -> None:
