@@ -32,7 +32,9 @@ def write_report(plays: NewestPlays, answers: Mapping[str, Path], out: Path) -> 
         p50, p99 = np.quantile(1000 * values[name][SECONDS], [0.5, 0.99]).tolist()
         latencies[name] = {"p50_ms": round(p50, 3), "p99_ms": round(p99, 3)}
     scores, comparisons = score(plays, values)
-    sentences = [*describe(plays, scores), *map(compare, comparisons)]
+    best = [row for row in comparisons if row["first"] == comparisons[0]["first"]]
+    by_metric = [compare(row) for row in best if row["metric"] == COMPARED]
+    sentences = [*by_metric, *describe(plays, scores)]
     shown: dict[str, Any] = {
         "title": TITLE,
         "sentences": sentences,
@@ -96,9 +98,7 @@ def compare(row: Mapping[str, Any]) -> str:
     word = "better" if row["better"] == first else "worse"
     outcome = f"is {word} than" if row["better"] else "is tied with"
     limits = f"{ratio.lower:.2f} … {ratio.upper:.2f}"
-    return (
-        f"{first} {outcome} {second}: {row['metric']} {ratio.value:.2f} x ({limits})."
-    )
+    return f"{first} {outcome} {second}: {row['metric']} {ratio.value:.2f} times ({limits})."
 
 
 def _draw(scores: Rows) -> Forest:

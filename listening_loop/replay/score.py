@@ -18,7 +18,7 @@ from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
 from analysis.statistics.effects import CONFIDENCE, Interval
 from listening_loop.replay.plays import NewestPlays
-from listening_loop.replay.traffic import METRICS
+from listening_loop.replay.traffic import COMPARED, METRICS
 from looplib.arrays import BoolArray, FloatArray
 
 _PLACES = (1, 2, 3, 6, 11, 21)  # in a session, from which a group begins
@@ -65,7 +65,8 @@ def score(
     """Score the answers of recommenders by group, and compare them in pairs.
 
     Returns:
-        The value of each recommender, group and metric; the differences of each pair.
+        The value of each recommender, group and metric; the differences of each pair, the better
+            one by `COMPARED` first.
     """
     groups = group_plays(plays)
     metrics = METRICS if plays.has_sessions else METRICS[:-1]
@@ -87,7 +88,8 @@ def score(
         row["predictions"] = int(groups[group].sum())
         scores.append(row | vars(_interval(values_drawn)))
     differences = []
-    for (first, second), metric in product(combinations(answers, 2), metrics):
+    best_first = sorted(answers, key=lambda name: -estimates[name, "all", COMPARED][0])
+    for (first, second), metric in product(combinations(best_first, 2), metrics):
         a, b = estimates[first, "all", metric], estimates[second, "all", metric]
         difference = _interval(a - b)
         row = {"first": first, "second": second, "metric": metric}
