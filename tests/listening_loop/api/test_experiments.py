@@ -7,6 +7,8 @@ from scipy import stats
 
 import listening_loop as ll
 
+pytestmark = pytest.mark.dask  # which `ll` imports
+
 
 def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
     times = np.random.default_rng(3).gamma(2.0, size=100)
