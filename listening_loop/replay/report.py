@@ -82,8 +82,8 @@ def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
         "times that a track is played twice in a row are left out."
     )
     barred = facts["repeat_after"]
-    latest = "all tracks" if barred is None else f"the latest {barred} tracks"
-    yield f"No ranking has {latest} of the session so far."
+    latest = "" if barred is None else f", the latest {barred}"
+    yield f"No ranking has tracks of the session so far{latest}."
     if facts["lacking"]:
         yield f"Plays of tracks that the catalogue lacks, and no ranking has: {facts['lacking']:,}."
     if facts["rejected"]:
