@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import permutations, product
 from typing import Any, Literal
 
-from analysis.ab.config import Role
+from analysis.ab.config import AbConfig, Role
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import Metric
-from analysis.ab.moments import PAST, RATIO, MetricMoments
+from analysis.ab.moments import PAST, RATIO, UNTIL, MetricMoments, by_metric
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.moments import Quantity
@@ -234,6 +234,28 @@ def _state(effect: MetricEffect, can_move: bool) -> GuardrailState:
     return "kept" if effect.loss.upper <= effect.allowed_loss else "unclear"
 
 
+def daily_effects(
+    rows: Sequence[MetricMoments], arms: Sequence[str], config: AbConfig
+) -> tuple[MetricEffect, ...]:
+    """Estimate the effects on primary metrics by the end of each day, as decided then.
+
+    Days on which an arm has no listener are left out.
+    """
+    names = [metric.name for metric in config.deciding]
+    daily = [
+        row for row in rows if row.metric in names and row.segment.startswith(UNTIL)
+    ]
+    effects: list[MetricEffect] = []
+    for segment in dict.fromkeys(row.segment for row in daily):
+        sizes = {row.arm: row.listeners for row in daily if row.segment == segment}
+        if all(map(sizes.get, arms)):
+            analysis = InterimAnalysis.at(config, sizes.values())
+            by_day = metric_effects(by_metric(daily, arms, segment), analysis)
+            label = segment.removeprefix(UNTIL)
+            effects += [replace(effect, segment=label) for effect in by_day]
+    return tuple(effects)
+
+
 def segment_effects(
     rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
 ) -> tuple[MetricEffect, ...]:
@@ -245,7 +267,7 @@ def segment_effects(
     """
     by_segment: dict[str, dict[tuple[str, str], MetricMoments]] = {}
     for row in rows:
-        if row.segment:
+        if row.segment and not row.segment.startswith(UNTIL):
             by_segment.setdefault(row.segment, {})[row.metric, row.arm] = row
     kinds = Counter(segment.partition("=")[0] for segment in by_segment)
     control, *treated = arms

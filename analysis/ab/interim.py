@@ -6,7 +6,9 @@ share a level hold together (Bonferroni).
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Self
 
 from scipy import special
 
@@ -25,6 +27,11 @@ class InterimAnalysis:
     # the share of the fixed horizon that is reached, else of the expected listeners
     progress: float = 0.0
     arms: int = 2  # with the control
+
+    @classmethod
+    def at(cls, config: AbConfig, sizes: Collection[int]) -> Self:
+        """Analyse an experiment whose arms have so many listeners."""
+        return cls(config, sum(sizes) / (config.planned or math.inf), len(sizes))
 
     @property
     def is_final(self) -> bool:

@@ -31,6 +31,7 @@ def measure(
     recommenders: Mapping[str, str],
     start_ms: int,
     end_ms: int = NO_END,
+    days: Sequence[int] = (),
 ) -> list[Metric]:
     """Sum up the metrics of a report, and what else it shows, for each listener.
 
@@ -42,6 +43,7 @@ def measure(
         recommenders: The arms' own.
         start_ms: The experiment's first event.
         end_ms: Later events are left out.
+        days: Since the epoch, by whose ends primary metrics are summed up, too.
 
     Returns:
         The metrics that have a table of values.
@@ -69,7 +71,7 @@ def measure(
             recommenders=[*recommenders.values()],
         )
         make("slice_sessions", "ab/slice_sessions", skip_below=config.skip_below)
-        make("segments", "ab/segments", start_ms=start_ms)
+        make("segments", "ab/segments", start_ms=start_ms, days=[*days])
         make("known_listeners", "ab/known_listeners")
         append("quality", "ab/quality")
         append("credited", "ab/credited")

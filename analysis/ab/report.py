@@ -20,6 +20,7 @@ from analysis.ab.effects import (
     Measurements,
     MetricEffect,
     compare_arms,
+    daily_effects,
     metric_effects,
     segment_effects,
 )
@@ -49,6 +50,7 @@ from analysis.ab.moments import (
     by_metric,
     find_constant,
     read_moments,
+    thin,
 )
 from analysis.ab.table import Table, read_table
 from analysis.ab.verdict import ArmVerdict, Verdict, decide
@@ -118,7 +120,7 @@ def build_report(
             compare.
     """
     check_metrics(config)
-    with read_events(paths, plan=plan, memory=config.memory) as events:
+    with read_events(paths, memory=config.memory) as events:
         name, names = find_experiment(events, experiment)
         logged = assign_arms(events, name, plan)
         where = f"experiment {name} (events name {', '.join(names) or 'no experiment'})"
@@ -132,7 +134,8 @@ def build_report(
         report = partial(
             _report_on_events, name=name, plan=plan, logged=logged, left_out=left_out
         )
-        latest = report(events, config, end_ms=end_ms)
+        ended = [day for day in arrivals["day"].to_pylist() if day * DAY_MS < end_ms]
+        latest = report(events, config, end_ms=end_ms, days=thin(ended[::-1]))
 
         def report_until(end_ms: int, config: AbConfig) -> Report:
             with queries.connect(memory_limit=config.memory) as connection:
@@ -151,12 +154,13 @@ def _report_on_events(
     logged: Mapping[str, Mapping[str, Any]],
     end_ms: int,
     left_out: int,
+    days: Sequence[int] = (),
 ) -> Report:
     """Report on the events in arms before an end."""
     start_ms = min(row["first_ms"] for row in logged.values())
     answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
     recommenders = answering | config.recommenders
-    metrics = measure(events, config, recommenders, start_ms, end_ms)
+    metrics = measure(events, config, recommenders, start_ms, end_ms, days)
     moments = [
         row
         for metric in metrics
@@ -174,6 +178,7 @@ def _report_on_events(
         recommenders={arm: recommenders.get(arm) for arm in arms},
         lines=events.lines,
         left_out=left_out,
+        by_day=daily_effects(moments, arms, config),
         rejected=events.rejected,
         **summarize_quality(quality),
     )
@@ -235,6 +240,7 @@ def report_on_table(
             config,
             recommenders=dict.fromkeys(sizes) | config.recommenders,
             lines=LineCounts(total, total),
+            by_day=daily_effects(moments, arms, config),
             **facts,
         )
         source = name or table.name
@@ -259,8 +265,7 @@ def _weigh(
     **facts: Any,  # noqa: ANN401  of `Evidence`
 ) -> tuple[Evidence, InterimAnalysis]:
     """Estimate the effects, and check what speaks against them."""
-    progress = sum(sizes.values()) / (config.planned or math.inf)
-    analysis = InterimAnalysis(config, progress, len(sizes))
+    analysis = InterimAnalysis.at(config, sizes.values())
     evidence = Evidence(
         listeners=sizes,
         srm=check_sample_ratio(sizes, config.shares),
