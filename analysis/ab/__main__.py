@@ -117,14 +117,18 @@ def main(
 
 
 def print_statement(
-    query: str | None, settings: AbConfig, dialect: Dialect, *columns: str | None
+    query: str | None,
+    settings: AbConfig,
+    dialect: Dialect,
+    arm: str,
+    listener: str | None,
 ) -> None:
     """Print the statement that computes the moments of arms."""
     if not query:
         raise ConfigError("--print-sql: name a query of the warehouse with --sql")
     from analysis.ab import warehouse  # a parser that this alone needs
 
-    typer.echo(warehouse.moments_statement(query, settings, dialect, *columns))
+    typer.echo(warehouse.moments_statement(query, settings, dialect, arm, listener))
 
 
 def write_report(report: Report, settings: AbConfig, out: Path) -> None:

@@ -68,7 +68,7 @@ def _draw_days(report: Report) -> Iterator[Forest]:
                 rows.append(_row(report, effect, effect.segment))
         if any(len(rows) < 2 for rows in groups.values()):
             continue
-        last = [max(-rows[-1].lower, rows[-1].upper) for rows in groups.values()]
+        widest = max(-effect.relative.lower, effect.relative.upper)
         yield Forest(
             f"By day: {effect.title}",
             f"By the end of each day, with {level} intervals that hold {_validity(report)}; those "
@@ -77,7 +77,7 @@ def _draw_days(report: Report) -> Iterator[Forest]:
             "effect, %",
             groups,
             from_zero=True,
-            limit=2 * max(last, default=math.inf),
+            limit=3 * widest,
         )
 
 

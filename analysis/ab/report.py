@@ -19,8 +19,10 @@ from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
     Measurements,
     MetricEffect,
+    Novelty,
     compare_arms,
     daily_effects,
+    find_novelty,
     metric_effects,
     segment_effects,
 )
@@ -41,16 +43,17 @@ from analysis.ab.interleaving import Preference, preferences
 from analysis.ab.listeners import (
     check_metrics,
     measure,
+    open_first_days,
     open_table,
     open_values,
     read_histograms,
+    split_first_days,
 )
 from analysis.ab.moments import (
     RATIO,
     by_metric,
     find_constant,
     read_moments,
-    thin,
 )
 from analysis.ab.table import Table, read_table
 from analysis.ab.verdict import ArmVerdict, Verdict, decide
@@ -87,6 +90,7 @@ class Report(Evidence):
     sessions: Mapping[str, int]
     # What a table does not have
     segments: tuple[MetricEffect, ...] = ()  # primary metrics by segment
+    novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
 
     @property
@@ -99,6 +103,20 @@ class Report(Evidence):
         """The arm that is shipped or waited for."""
         arms = (arm for arm in self.verdict.arms if arm.outcome == "subject")
         return next(arms, None)
+
+    @property
+    def fading(self) -> Novelty | None:
+        """A gain of the subject that falls with a listener's days."""
+        for row in self.novelty:
+            if (
+                self.subject
+                and row.arm == self.subject.arm
+                and row.p_value < self.alpha
+            ):
+                gain = self.effect(row.arm, row.metric).gain
+                if gain(row.first) > max(0.0, gain(row.later)):
+                    return row
+        return None
 
 
 def build_report(
@@ -135,7 +153,7 @@ def build_report(
             _report_on_events, name=name, plan=plan, logged=logged, left_out=left_out
         )
         ended = [day for day in arrivals["day"].to_pylist() if day * DAY_MS < end_ms]
-        latest = report(events, config, end_ms=end_ms, days=thin(ended[::-1]))
+        latest = report(events, config, end_ms=end_ms, days=ended)
 
         def report_until(end_ms: int, config: AbConfig) -> Report:
             with queries.connect(memory_limit=config.memory) as connection:
@@ -169,6 +187,13 @@ def _report_on_events(
     arms = _order_arms(sorted({row.arm for row in moments}), config.control, name)
     measurements = by_metric(moments, arms)
     sizes = _sizes(measurements, arms)
+    _, parts = split_first_days(days)
+    first_days = [
+        row
+        for metric in config.deciding
+        if parts and metric.has_past
+        for row in read_moments(open_first_days(events, metric, parts), metric)
+    ]
     histograms = read_histograms(events, config.reported, sizes)
     quality = events.connection.table("quality").to_arrow_table().to_pylist()
     evidence, analysis = _weigh(
@@ -189,6 +214,7 @@ def _report_on_events(
             for arm, row in measurements["sessions"].items()
         },
         segments=segment_effects(moments, arms, analysis),
+        novelty=find_novelty(first_days, arms, analysis),
         preferences=preferences(
             open_table(events, "credited").to_arrow_table(),
             evidence.recommenders,

@@ -4,8 +4,6 @@ In: a query whose rows are listeners or sessions. Out: a statement whose result 
 aggregates, which `table` reads.
 """
 
-from functools import reduce
-
 import sqlglot
 from sqlglot import exp
 
@@ -52,7 +50,9 @@ def moments_statement(
             columns["listener"] = column(listener, "text")
         named = (value.as_(name) for name, value in columns.items())
         selects.append(exp.select(*named).from_("source"))
-    rows = reduce(lambda first, second: first.union(second, distinct=False), selects)
+    rows: exp.Query = selects[0]
+    for select in selects[1:]:
+        rows = rows.union(select, distinct=False)
     moments = _read("ab/moments").with_("source", as_=source)
     if listener:
         moments = moments.with_("table_rows", as_=rows)

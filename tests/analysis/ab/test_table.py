@@ -136,7 +136,8 @@ def test_the_statement_for_a_warehouse_makes_aggregates_with_the_report_of_the_r
     assert run(app, PROG, argv) == 0
     (statement,) = sqlglot.transpile(capsys.readouterr().out, dialect, "duckdb")
     with duckdb.connect() as connection:
-        moments = connection.from_df(rows).query("rows", statement).df()
+        connection.register("rows", rows)
+        moments = connection.execute(statement).df()
     options: Any = {"metrics": [*METRICS], "min_listeners": 50}
     expected = flat(ll.ab(rows, listener=listener, **options).report)
     report = flat(ll.ab(moments, **options).report)
