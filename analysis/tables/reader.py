@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from analysis import queries
 from analysis.errors import AnalysisError
@@ -170,7 +171,9 @@ def _check_files(
             if suffix in CSV and not reading.lists:
                 lines = queries.fetch_table(connection, "interactions/malformed_rows")
                 malformed = [tuple(line.values()) for line in lines.to_pylist()]
-            counts = [{"source": next(iter(files)), "rows": written}]
+            counts: list[dict[str, Any]] = [
+                {"source": next(iter(files)), "rows": written}
+            ]
             if reading.where or reading.columns.event or len(files) > 1:
                 queries.attach_parquet(connection, "checked", [target])
                 counted = queries.fetch_table(connection, "interactions/file_rows")
