@@ -106,7 +106,9 @@ def ingest(
             facts.append(repr(reading))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
-            report = pipeline.ingest(paths, address, reading)
+            report = pipeline.ingest(
+                paths, address, reading, whole=bool(query) or is_frame(data)
+            )
         except UserError as error:
             message = str(error).replace(str(copies[0]), name)
             raise type(error)(message) from None
