@@ -67,8 +67,8 @@ def ingest(
         ...     {"who": ["ann", "ann", "bob"], "song": [7, 8, 7], "seconds": [200, 15, 180]}
         ... )
         >>> store = ingest(plays, "store", user="who", item="song", weight="seconds")
-        >>> store.manifest.events
-        3
+        >>> store.counts()
+        {'listeners': 2, 'tracks': 2, 'plays': 3}
         >>> store == ingest(plays, "store", user="who", item="song", weight="seconds")
         True
     """
