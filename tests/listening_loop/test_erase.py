@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from listening_loop.client import ServiceClient
 from listening_loop.command import main
 from looplib.memory import FILE_NAME as PLAYS
 from looplib.next_track_file import FILE_NAME
+from recsys.export.export import current_version, point_to, publish_version
 from recsys.ingest.pipeline import ingest
+from recsys.storage import open_workspace
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
 from tests.botify.exports import make_settings, write_catalogue
@@ -25,6 +28,7 @@ from tests.botify.model.conftest import TRACKS
 from tests.botify.model.test_hostile_versions import publish_whole
 from tests.recsys.events import event, read_rows
 from tests.recsys.ingest.test_sources import LINES, WAYS, write
+from tests.recsys.s3 import server
 
 USER = 3
 LEFT = [track for track in range(150) if track % 7 != USER]
@@ -113,7 +117,12 @@ def test_a_text_id_leaves_the_store_with_its_rejects_and_datasets(
     assert ingest([log], store).added == ()
 
 
-def test_versions_are_published_again_without_the_listener(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "is_remote", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_versions_are_published_again_without_the_listener(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_remote: bool
+) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
     for name in ("first", "second"):
         publish_whole(tmp_path, catalogue, name)
@@ -121,7 +130,10 @@ def test_versions_are_published_again_without_the_listener(tmp_path: Path) -> No
     experiments = [{"name": "ALL", "arms": arms}]
     settings = make_settings(tmp_path, catalogue, experiments=experiments)
     before = load_configured(settings)
-    assert run("--export", tmp_path) == run("--export", tmp_path) == 0
+    if is_remote:
+        erase_remotely(tmp_path, monkeypatch)
+    else:
+        assert run("--export", tmp_path) == run("--export", tmp_path) == 0
     versions = sorted(
         path.name.partition("~")[0] for path in tmp_path.glob("versions/*")
     )
@@ -135,6 +147,26 @@ def test_versions_are_published_again_without_the_listener(tmp_path: Path) -> No
     for number, (earlier, later) in enumerate(parts):
         if number >= 2:  # lists of listeners
             assert_erased(earlier, later)
+
+
+def erase_remotely(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upload an export, erase there, and download it into the place of the first."""
+    address, names = "s3://music/out", ("first", "second")
+    with server(root) as s3:
+        for key, value in s3.environment().items():
+            monkeypatch.setenv(key, value)
+        for name in names:
+            uploaded = partial(shutil.copytree, root / "versions" / name)
+            publish_version(address, name, partial(uploaded, dirs_exist_ok=True))
+        assert run("--export", address) == run("--export", address) == 0
+        shutil.rmtree(root / "versions")
+        out = open_workspace(address)
+        versions = out.sub("versions")
+        for name in versions.names():
+            versions.sub(name).evict(".")  # what is left is there, not here
+            assert versions.sub(name).download_all()
+            shutil.copytree(versions.folder / name, root / "versions" / name)
+        point_to(open_workspace(root), current_version(out))
 
 
 def assert_erased(before: Any, after: Any) -> None:  # noqa: ANN401  lists of any kind
@@ -175,6 +207,7 @@ def test_an_id_of_the_other_kind_is_refused(
         (["--store", "nowhere"], "no session store here"),
         (["--log", "nowhere"], "no such file or folder"),
         (["--run", "nowhere"], "cannot be read"),
+        (["--export", "nowhere"], "no published versions here"),
     ],
 )
 def test_what_is_not_there_is_an_error(
