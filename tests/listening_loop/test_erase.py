@@ -1,14 +1,17 @@
 """A listener is erased from everything, and nothing is counted twice afterwards."""
 
+import itertools
 import shutil
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+import redis
 
 from analysis.errors import AnalysisError
 from analysis.logs.files import discover
@@ -18,7 +21,13 @@ from listening_loop.client import ServiceClient
 from listening_loop.command import main
 from looplib.memory import FILE_NAME as PLAYS
 from looplib.next_track_file import FILE_NAME
-from recsys.export.export import current_version, point_to, publish_version
+from recsys.config import ExportConfig, Split
+from recsys.export.export import (
+    current_version,
+    export_run,
+    point_to,
+    publish_version,
+)
 from recsys.ingest.pipeline import ingest
 from recsys.storage import open_workspace
 from recsys.store.ids import originals
@@ -26,9 +35,14 @@ from recsys.store.reader import open_store
 from tests.botify.exports import make_settings, write_catalogue
 from tests.botify.model.conftest import TRACKS
 from tests.botify.model.test_hostile_versions import publish_whole
+from tests.botify.redis_server import shared_server
+from tests.faults.served import Published, serve
+from tests.faults.test_service_edge import beside
 from tests.recsys.events import event, read_rows
+from tests.recsys.finished import finish_run
 from tests.recsys.ingest.test_sources import LINES, WAYS, write
 from tests.recsys.s3 import server
+from tests.waiting import wait_until
 
 USER = 3
 LEFT = [track for track in range(150) if track % 7 != USER]
@@ -189,6 +203,71 @@ def test_a_run_and_a_service_forget_single_listeners(
     client = ServiceClient(address, "secret")
     assert asked == [(client, "DELETE", f"/listeners/{USER}")]
     assert not (tmp_path / "listeners").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.dask
+def test_a_listener_is_erased_while_the_service_answers_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, store = tmp_path / "log", tmp_path / "store"
+    catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
+    publish_whole(tmp_path, catalogue, "first")
+    redis_url = shared_server().url
+    arms = [{"recommender": name} for name in ("latest", "next_track")]
+    settings = {
+        "processes": 2,
+        "redis_url": redis_url,
+        "redis_prefix": "erased",
+        "redis_timeout_s": 30,
+        "experiments": [{"name": "ALL", "arms": arms}],
+    }
+    monkeypatch.setenv("BOTIFY_ADMIN_TOKEN", "secret")
+    others, answered = [1, 2, 4, 5], itertools.count()
+    with serve(Published(tmp_path), log, **settings) as served:
+
+        def hear(user: int, message: str = "next") -> None:
+            body = {"track": user, "time": 0.5}
+            assert served.ask("POST", f"/{message}/{user}", body)[0] == 200
+            next(answered)
+
+        def ask_others(ended: Event) -> None:
+            while not ended.is_set():
+                for message, user in itertools.product(("next", "last"), others):
+                    hear(user, message)
+
+        def latest_of(user: int) -> list[int]:
+            path = f"/recommend/{user}?recommender=latest"
+            tracks: list[int] = served.ask("GET", path)[1]["tracks"]
+            return tracks
+
+        with beside(ask_others, 2):
+            for _ in range(20):
+                hear(USER)
+            ingest([log], store)
+            assert latest_of(USER) != latest_of(999)
+            whole = ("--log", log, "--store", store, "--export", tmp_path)
+            assert run(*whole, "--service", f"http://127.0.0.1:{served.port}") == 0
+            with redis.Redis.from_url(redis_url) as client:
+                assert client.keys("erased:*")
+                assert not client.keys(f"erased:*:{USER}")
+            wait_until(  # both processes have the version without the listener
+                lambda: all(latest_of(USER) == latest_of(999) for _ in range(20)),
+                "the version without the listener",
+            )
+            ingest([log], store)
+            assert USER not in {row["user"] for row in read_rows(open_store(store))}
+        assert served.stop() == 0
+        assert f"/{USER}" not in served.errors.read_text()
+    assert run("--log", log, "--store", store) == 0
+    assert not any(b'"user":3,' in file.read_bytes() for file in log.iterdir())
+    ingest([log], store)
+    assert len(tracks_in(store)) == next(answered) - 20
+    out = tmp_path / "next"
+    finished = finish_run(tmp_path, split=Split(kind="newest", holdout=0.25))
+    export_run(finished, out, ExportConfig(publish_anyway=True))
+    with np.load(out / "current" / PLAYS) as arrays:
+        assert arrays["users"].tolist() == others
 
 
 @pytest.mark.parametrize("user", ["zoë", "-1", "1.5", "9" * 30])
