@@ -215,7 +215,7 @@ def test_a_listener_is_erased_while_the_service_answers_others(
     publish_whole(tmp_path, catalogue, "first")
     redis_url = shared_server().url
     arms = [{"recommender": name} for name in ("latest", "next_track")]
-    settings = {
+    settings: dict[str, Any] = {
         "processes": 2,
         "redis_url": redis_url,
         "redis_prefix": "erased",
