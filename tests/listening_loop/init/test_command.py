@@ -130,7 +130,7 @@ def test_a_file_in_another_encoding_is_read_in_it(
     Path("plays.csv").write_text(text, encoding)
     assert main(["init", "plays.csv"]) == 0
     printed = capsys.readouterr().out
-    assert "Jürgen 0  „Lied“ 0" in printed
+    assert "user Jürgen 0, item „Lied“ 0" in printed
     ingest = steps_of(printed)[0]
     assert ingest[-1] == f"encoding={encoding}"
     assert main(ingest[1:]) == 0
