@@ -19,7 +19,7 @@ from recsys.dataset.interactions import Interactions
 from recsys.models.activation import activation, sum_plays
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import nearest, rank_rows, top_neighbours
+from recsys.models.sparse import nearest, top_neighbours, top_products
 
 BLOCK = 20  # plays that are a basket or a session
 WINDOW, NEIGHBOURS = 10, 200  # of closeness, for spreading activation
@@ -40,12 +40,11 @@ class Scored(Model):
 
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Recommend what has the largest scores, then popular tracks."""
-        scores = self.scores
-        if pool != "all":
-            repeats = scores.multiply(self.train.matrix > 0)
-            scores = csr_matrix(repeats if pool == "repeat" else scores - repeats)
-        scores.eliminate_zeros()
-        best = rank_rows(scores, k)
+        heard = self.train.matrix
+        left_out = heard if pool == "new" else None
+        scores = self.scores.multiply(heard > 0) if pool == "repeat" else self.scores
+        itself = identity(len(heard.indptr) - 1, format="csr")
+        best, _ = top_products(itself, csr_matrix(scores), k, THREADS, left_out)
         return best if pool == "repeat" else self.fill_up(best)
 
 
