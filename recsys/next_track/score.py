@@ -97,7 +97,7 @@ def _ask(
 
 
 def _choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
-    """Choose one weight after the other by the sum of both metrics: coarse twice, then finer."""
+    """Choose one weight after the other by the sum of both metrics, then refine them."""
     best = PartWeights()
     followed = model.follow(asked)
 
