@@ -21,6 +21,7 @@ from recsys.next_track.sessions import Sessions
 
 _BACKWARD = 0.5  # of a play before a track, against one after it
 _DECAY = 0.5  # of the activation of the listener's plays
+_FANS = 0.25  # power of a track's listeners, among the tracks of its artist
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class NextTrackModel:
     follows_same: (
         csr_matrix  # its values of tracks by one artist, shape (tracks, tracks)
     )
-    # the artist's other tracks, by the root of their listeners, shape (tracks, tracks)
+    # the artist's other tracks, by `_FANS` of their listeners, shape (tracks, tracks)
     artist: csr_matrix
     listener: (
         csr_matrix  # activation of the listener's plays, shape (listeners, tracks)
@@ -119,7 +120,7 @@ class NextTrackModel:
 
         positions = (np.arange(tracks), artists)
         is_by = csr_matrix((np.ones(tracks), positions))
-        fans = csr_matrix((np.sqrt(activations.getnnz(axis=0)), positions))
+        fans = csr_matrix((activations.getnnz(axis=0) ** _FANS, positions))
         artist = nearest(is_by, csr_matrix(fans.T), keep, threads, itself)
         self.artist = _add_to_one(artist)
         return self

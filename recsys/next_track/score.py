@@ -33,7 +33,7 @@ _CHOOSING = 2_000  # sessions at most that choose weights
 _LONGEST = 100  # of a session, the next tracks up to this one are predicted
 _POPULAR = 2 * _LONGEST  # tracks that lists are filled up with
 _TRIED = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # weights of a part
-_ROUNDS = 2  # of choosing one weight after the other
+_FINER = (0.5, 0.7, 1.4, 2.0)  # then times the best of these
 _RESAMPLES = 1000
 
 
@@ -97,7 +97,7 @@ def _ask(
 
 
 def _choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
-    """Choose one weight after the other by the sum of both metrics."""
+    """Choose one weight after the other by the sum of both metrics, then refine them."""
     best = PartWeights()
     followed = model.follow(asked)
 
@@ -107,10 +107,12 @@ def _choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
         is_hit, reciprocal = asked.find_hits(lists)
         return float(is_hit.sum() + reciprocal.sum())
 
-    for _ in range(_ROUNDS):
+    for is_finer in (False, False, True):
         for part in fields(PartWeights):
-            tried = [replace(best, **{part.name: weight}) for weight in _TRIED]
-            best = max(tried, key=worth)
+            weight = getattr(best, part.name)
+            values = [weight * factor for factor in _FINER] if is_finer else _TRIED
+            tried = [replace(best, **{part.name: value}) for value in values]
+            best = max([best, *tried], key=worth)
     return best
 
 

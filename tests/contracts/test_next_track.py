@@ -137,7 +137,7 @@ def score_by_hand(
     """Score the next track as the docs say it, part by part."""
     sessions = plays.sort_values("ts").groupby("s")["i"].agg(list)
     artists = plays.drop_duplicates("i").set_index("i")["a"].dropna()
-    fans = plays.groupby("i")["u"].nunique() ** 0.5
+    fans = plays.groupby("i")["u"].nunique() ** 0.25
     parts = [(weights["listener"], shares(own_by_hand(plays, user)))]
     for ago, track in enumerate(session[:-11:-1], start=1):
         same = artists.index[artists == artists.get(track)].difference([track])
