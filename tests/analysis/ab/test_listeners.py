@@ -1,4 +1,4 @@
-"""Metrics of one's own and segments, against plain Python, and what is refused."""
+"""Metrics of one's own and first days, against plain Python, and what is refused."""
 
 import math
 from pathlib import Path
@@ -182,37 +182,28 @@ def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -
     assert effect.control_value == pytest.approx(np.median(expected), rel=0.02)
 
 
-def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
+def test_the_effect_in_first_days_is_that_of_a_log_of_their_sessions_alone(
     folder: Path, tmp_path: Path
 ) -> None:
     # of each method
     metrics = ["mean_time_per_session", "time_per_recommended_track", "time"]
-    report = build_report(
-        [folder / "log"],
-        "ALS",
-        settings(folder, primary=metrics, secondary=[], guardrails=[]),
-    )
+    config = settings(folder, primary=metrics, secondary=[], guardrails=[])
+    report = build_report([folder / "log"], "ALS", config)
     begun: dict[int, int] = {}
-    first_day = []
+    parts: list[list[dict[str, Any]]] = [[] for _ in range(4)]  # a day each
     for arm in ("C", "T1"):
         for session in sessions_of(arm).values():
             start = session[0]["timestamp"]
-            if start - begun.setdefault(session[0]["user"], start) < DAY_MS:
-                first_day += session
-    # as segments are, for a single analysis
+            day = (start - begun.setdefault(session[0]["user"], start)) // DAY_MS
+            parts[day] += session
     config = settings(folder, primary=["sessions"], secondary=metrics, guardrails=[])
-    alone = report_of(first_day, tmp_path, config)
-    for expected in (row for row in alone.effects if row.metric in metrics):
-        (effect,) = (
-            row
-            for row in report.segments
-            if (row.segment, row.metric) == ("1 to 1", expected.metric)
-        )
-        assert effect.listeners == tuple(alone.listeners.values())
-        assert (effect.control_value, effect.arm_value) == (
-            expected.control_value,
-            expected.arm_value,
-        )
-        assert [*effect.relative] == pytest.approx([*expected.relative])
-    days = [row.segment for row in report.segments if row.metric == metrics[0]]
-    assert days == ["1 to 1", "2 to 2"]  # nobody is new
+    alone = [report_of(part, tmp_path, config).effects for part in parts[:2]]
+    for row in report.novelty:
+        expected = [
+            effect.relative.value
+            for effects in alone
+            for effect in effects
+            if effect.metric == row.metric
+        ]
+        assert [row.first, row.later] == pytest.approx(expected)
+    assert [row.metric for row in report.novelty] == metrics
