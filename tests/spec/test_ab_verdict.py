@@ -226,7 +226,7 @@ def test_a_limit_is_said_in_its_own_unit() -> None:
 def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
     kept = [
         effect(role="guardrail", metric=name, guardrail="kept", margin_pct=10.0)
-        for name in ("sessions", "time")
+        for name in ("returns", "time")
     ]
     report = conclude(
         evidence(effect(), *kept), InterimAnalysis(AbConfig()), "ALS", None, ()

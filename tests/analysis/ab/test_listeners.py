@@ -185,25 +185,27 @@ def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -
 def test_the_effect_in_first_days_is_that_of_a_log_of_their_sessions_alone(
     folder: Path, tmp_path: Path
 ) -> None:
+    begun: dict[int, int] = {}
+    parts: dict[int, dict[int, list[dict[str, Any]]]] = {}  # a day each
+    for arm in ("C", "T1"):
+        for session in sessions_of(arm).values():
+            user, start = session[0]["user"], session[0]["timestamp"]
+            day = (start - begun.setdefault(user, start)) // DAY_MS
+            parts.setdefault(day, {}).setdefault(user, []).extend(session)
+    both = parts[0].keys() & parts[1].keys()
     # of each method
     metrics = ["mean_time_per_session", "time_per_recommended_track", "time"]
     config = settings(folder, primary=metrics, secondary=[], guardrails=[])
-    report = build_report([folder / "log"], "ALS", config)
-    begun: dict[int, int] = {}
-    parts: list[list[dict[str, Any]]] = [[] for _ in range(4)]  # a day each
-    for arm in ("C", "T1"):
-        for session in sessions_of(arm).values():
-            start = session[0]["timestamp"]
-            day = (start - begun.setdefault(session[0]["user"], start)) // DAY_MS
-            parts[day] += session
+    events = [event for event in EVENTS if event["user"] in both]
+    report = report_of(events, tmp_path, config)
     config = settings(folder, primary=["sessions"], secondary=metrics, guardrails=[])
-    alone = [report_of(part, tmp_path, config).effects for part in parts[:2]]
-    for row in report.novelty:
-        expected = [
-            effect.relative.value
-            for effects in alone
-            for effect in effects
-            if effect.metric == row.metric
-        ]
-        assert [row.first, row.later] == pytest.approx(expected)
+    alone = [
+        report_of(
+            [event for user in both for event in parts[day][user]], tmp_path, config
+        )
+        for day in (0, 1)
+    ]
     assert [row.metric for row in report.novelty] == metrics
+    for row in report.novelty:
+        expected = [part.effect("T1", row.metric).relative.value for part in alone]
+        assert [row.first, row.later] == pytest.approx(expected)
