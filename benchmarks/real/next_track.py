@@ -15,7 +15,7 @@ from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED, Table, text
 from recsys.config import NextTrackConfig
-from recsys.next_track.score import HELD_OUT, HIT_RATE, MRR, NAME, compare
+from recsys.next_track.score import HELD_OUT, MRR, NAME, PRECISION, compare
 from recsys.next_track.sessions import Sessions
 
 
@@ -28,11 +28,11 @@ def measure(file: Path, _work: Work) -> Table:
         [name, *map(text, metrics.values())] for name, metrics in scored.metrics.items()
     ]
     notes = [
-        f"hit rate of {NAME} over that of {scored.best_rule}: {text(scored.ratio, 2)}",
+        f"precision of {NAME} over that of {scored.best_rule}: {text(scored.ratio, 2)}",
         f"{scored.predictions:,} next tracks of the newest {scored.sessions:,} sessions, "
         f"after {len(known):,}",
     ]
-    return Table("30Music sessions: the next track", ("", HIT_RATE, MRR), rows, notes)
+    return Table("30Music sessions: the next track", ("", PRECISION, MRR), rows, notes)
 
 
 def read_sessions(file: Path) -> Sessions:

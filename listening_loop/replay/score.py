@@ -3,7 +3,7 @@
 All metrics are sums over predictions, divided by their number; intervals are those of a bootstrap
 over listeners, the same resamples for all, so that a difference is one over the same plays:
 
-* `hit_rate@1`, `hit_rate@20`: the share of next plays that are the first, or among 20 tracks;
+* `precision@1`, `precision@20`: the share of next plays that are the first, or among 20 tracks;
 * `mrr`: 1 / the rank of the next track, 0 where it is not among them;
 * `rest@20`: tracks of the ranking that are played in the rest of the session, divided by 20.
 """

@@ -28,9 +28,9 @@ LENGTH = 20  # of the rankings
 _TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # seconds, after which an answer is lost
 
 
-COMPARED = "hit_rate@20"
+COMPARED = "precision@20"
 REST = "rest@20"  # unknown where sessions are
-METRICS = ("hit_rate@1", COMPARED, "mrr", REST)
+METRICS = ("precision@1", COMPARED, "mrr", REST)
 SECONDS = "seconds"  # until the answer
 
 

@@ -20,8 +20,8 @@ from recsys.next_track.live import write_ranker
 from recsys.next_track.model import NextTrackModel
 from recsys.next_track.score import (
     HELD_OUT,
-    HIT_RATE,
     NAME,
+    PRECISION,
     compare,
 )
 from recsys.next_track.sessions import load_sessions
@@ -73,10 +73,10 @@ def write_next_track(
             arrays[f"{name}_tracks"] = part.indices
             arrays[f"{name}_values"] = part.data.astype(np.float32)
         np.savez(folder / FILE_NAME, allow_pickle=False, **arrays)
-    hit_rate = compared.metrics[NAME][HIT_RATE].value
+    precision = compared.metrics[NAME][PRECISION].value
     value, lower, upper = compared.ratio
     line = (
-        f"{NAME}: {HIT_RATE} {hit_rate:.4f}, {value:.2f} x ({lower:.2f} … {upper:.2f}) "
+        f"{NAME}: {PRECISION} {precision:.4f}, {value:.2f} x ({lower:.2f} … {upper:.2f}) "
         f"that of {compared.best_rule}"
     )
     if not compared.is_better:

@@ -1,6 +1,7 @@
 """Score predictions of the next track in later sessions, beside three simple rules.
 
-hit_rate@20 is the share of next tracks that are among the 20 best, mrr@20 the mean of 1 / rank, 0
+precision@20, as session models report it, is the share of next tracks among the 20 best (the
+hit rate), mrr@20 the mean of 1 / rank, 0
 beyond 20. No list has what the session has heard already.
 """
 
@@ -23,7 +24,7 @@ from recsys.next_track.model import NextTrackModel, PartWeights, Prefixes, cut_p
 from recsys.next_track.sessions import Sessions
 
 K = 20
-HIT_RATE = f"hit_rate@{K}"
+PRECISION = f"precision@{K}"
 MRR = f"mrr@{K}"
 NAME = "next_track"
 HELD_OUT = 0.2  # share of the sessions, the newest
@@ -45,8 +46,8 @@ class Comparison:
     predictions: int
     # by the name of the model or rule, then of the metric
     metrics: Mapping[str, Mapping[str, Interval]]
-    best_rule: str  # by hit rate
-    ratio: Interval  # hit rate of the model over that of the best rule
+    best_rule: str  # by precision
+    ratio: Interval  # precision of the model over that of the best rule
 
     @property
     def is_better(self) -> bool:
@@ -148,7 +149,7 @@ def _summarise(
     """Compute metrics with intervals by a bootstrap over listeners.
 
     Returns:
-        The metrics of each list by name, the best rule, and the model's hit rate over that of it.
+        The metrics of each list by name, the best rule, and the model's precision over that of it.
     """
     _, listener = np.unique(asked.listeners, return_inverse=True)
     counts = np.bincount(listener)
@@ -166,7 +167,7 @@ def _summarise(
         resamples, numerators, denominators.astype(np.float64)
     )
     metrics = {
-        name: {HIT_RATE: intervals[2 * at], MRR: intervals[2 * at + 1]}
+        name: {PRECISION: intervals[2 * at], MRR: intervals[2 * at + 1]}
         for at, name in enumerate(lists)
     }
     return metrics, best_rule, ratio

@@ -209,7 +209,7 @@ def test_a_model_that_is_no_better_than_a_rule_is_left_out_with_its_figures(
         section = publish(tmp_path, draw_plays(is_taste=False))
     assert "next_track is not significantly better" in printed.get()
     assert not section["published"]
-    assert section["metrics"]["next_track"]["hit_rate@20"][0] > 0
+    assert section["metrics"]["next_track"]["precision@20"][0] > 0
     assert not (tmp_path / "current" / "next_track.npz").exists()
     anyway = ExportConfig(publish_anyway=True)
     version = Path(export_run(tmp_path / "run", tmp_path, anyway))

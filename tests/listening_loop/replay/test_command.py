@@ -92,8 +92,8 @@ def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
     assert scored[0]["predictions"] == len(ranks)
     assert values == pytest.approx(
         {
-            "hit_rate@1": np.mean(inverse == 1),
-            "hit_rate@20": np.mean(inverse > 0),
+            "precision@1": np.mean(inverse == 1),
+            "precision@20": np.mean(inverse > 0),
             "mrr": inverse.mean(),
             "rest@20": np.mean(rest) / 20,
         },
