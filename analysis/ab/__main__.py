@@ -88,8 +88,9 @@ def main(
     ] = None,
 ) -> None:
     """Make the report."""
-    if not (sql or logs):
-        raise ConfigError("name logs, a store or a Parquet file; or --sql")
+    if not (sql or (logs and not print_sql)):
+        problem = "name logs, a store or a Parquet file; or --sql, as for --print-sql"
+        raise ConfigError(problem)
     logs = logs or []
     tables = [sql] if sql else [Path(log) for log in logs if log.endswith(".parquet")]
     if tables and len(logs) + bool(sql) > 1:
@@ -104,7 +105,9 @@ def main(
         document = table_document(document, plan.lower_is_better if plan else ())
     settings = load_config(AbConfig, config, overrides or [], above=document)
     if print_sql:
-        print_statement(sql, settings, dialect, arm, listener)
+        from analysis.ab.warehouse import moments_statement  # parses SQL
+
+        typer.echo(moments_statement(str(sql), settings, dialect, arm, listener))
         return
     if tables:
         with open_table(tables[0], arm=arm, listener=listener) as opened:
@@ -114,21 +117,6 @@ def main(
     if out is not None:
         write_report(report, settings, out)
     print_report(report)
-
-
-def print_statement(
-    query: str | None,
-    settings: AbConfig,
-    dialect: Dialect,
-    arm: str,
-    listener: str | None,
-) -> None:
-    """Print the statement that computes the moments of arms."""
-    if not query:
-        raise ConfigError("--print-sql: name a query of the warehouse with --sql")
-    from analysis.ab import warehouse  # a parser that this alone needs
-
-    typer.echo(warehouse.moments_statement(query, settings, dialect, arm, listener))
 
 
 def write_report(report: Report, settings: AbConfig, out: Path) -> None:

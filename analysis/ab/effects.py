@@ -1,13 +1,12 @@
-"""Effects of every arm on every metric, in the experiment and in its segments.
+"""Effects of every arm on every metric, in the experiment and by day.
 
 A number that does not exist is NaN.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations, product
+from itertools import permutations
 from typing import Any, Literal
 
 from analysis.ab.config import AbConfig, Role
@@ -41,7 +40,7 @@ class Novelty:
 
 @dataclass(frozen=True)
 class MetricEffect:
-    """An arm's effect on a metric, in the experiment or in a segment of it.
+    """An arm's effect on a metric, in the experiment or by the end of a day.
 
     Of primary metrics and guardrails intervals and p-value are those that decide, by the rule of
     the interim analysis; of the others those for a single analysis.
@@ -50,7 +49,7 @@ class MetricEffect:
     arm: str  # the arm that is compared with the other
     metric: str  # the metric's name
     label: str  # its name for people
-    role: Role | Literal["segment"]  # its role in the configuration
+    role: Role  # its role in the configuration
     higher_is_better: bool  # whether more of it is better
     control_value: float  # the metric of the control
     arm_value: float  # the metric of the arm
@@ -74,9 +73,7 @@ class MetricEffect:
     margin_pct: float | None = None
     # whether it is kept to; None for the others
     guardrail: GuardrailState | None = None
-    # of a segment: its label, and the listeners of the control and of the arm with a session in it
-    segment: str = ""
-    listeners: tuple[int, int] | None = None
+    day: str = ""  # its date, or a table's time
 
     @property
     def title(self) -> str:
@@ -195,7 +192,7 @@ def _describe(
     control_values: Any,  # noqa: ANN401  as in `Measurements`
     arm_values: Any,  # noqa: ANN401
     analysis: InterimAnalysis,
-    role: Role | Literal["segment"],
+    role: Role,
 ) -> MetricEffect:
     """Describe an effect before any adjustment for many comparisons."""
     config = analysis.config
@@ -263,7 +260,7 @@ def daily_effects(
             analysis = InterimAnalysis.at(config, sizes.values())
             by_day = metric_effects(by_metric(daily, arms, segment), analysis)
             label = segment.removeprefix(UNTIL)
-            effects += [replace(effect, segment=label) for effect in by_day]
+            effects += [replace(effect, day=label) for effect in by_day]
     return tuple(effects)
 
 
@@ -297,38 +294,3 @@ def find_novelty(
                 row = Novelty(arm, metric, first.value, later.value, p_value)
                 changes.append(row)
     return tuple(changes)
-
-
-def segment_effects(
-    rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
-) -> tuple[MetricEffect, ...]:
-    """Compare the arms, the control first, wherever there is more than one segment of a kind.
-
-    A segment is a set of sessions: of one time since a listener's first session in the experiment,
-    where an effect that fades was novelty; or of listeners who were there before it, or were not.
-    Segments explain and decide nothing.
-    """
-    by_segment: dict[str, dict[tuple[str, str], MetricMoments]] = {}
-    for row in rows:
-        if row.segment and not row.segment.startswith(UNTIL):
-            by_segment.setdefault(row.segment, {})[row.metric, row.arm] = row
-    kinds = Counter(segment.partition("=")[0] for segment in by_segment)
-    control, *treated = arms
-    segments = []
-    # "day 1", "day 2", "from day 3" and so on, "from day 17"
-    for segment in sorted(by_segment, key=lambda segment: (len(segment), segment)):
-        kind, _, label = segment.partition("=")
-        for metric, arm in product(analysis.config.deciding, treated):
-            keys = ((metric.name, control), (metric.name, arm))
-            before, after = (by_segment[segment].get(key) for key in keys)
-            if kinds[kind] < 2 or not (before and after):
-                continue
-            effect = _describe(
-                metric, arm, before.moments, after.moments, analysis, "segment"
-            )
-            named = f"{metric.display_name} of {arm} by {kind}"
-            sizes = (before.listeners, after.listeners)
-            segments.append(
-                replace(effect, label=named, segment=label, listeners=sizes)
-            )
-    return tuple(segments)

@@ -23,8 +23,6 @@ class Quality:
     # listeners who were in more than one arm; they count in each
     changing_listeners: int = 0
     dropped_events: int = 0  # events of sessions without a `last` at their end
-    # events that equal the one before in time, track, listening and kind
-    duplicates: int = 0
     # events whose track is not what was recommended just before, within a session
     broken_chains: int = 0
     # events whose latency is below 0; they count, and only `mean_request_latency` uses it
@@ -42,7 +40,7 @@ class Evidence:
     srm: SampleRatio  # the sample ratio
     # every configured metric and arm, adjusted; primary ones first
     effects: tuple[MetricEffect, ...] = ()
-    # primary ones by the end of each day: `segment` is its date, or a table's time
+    # primary ones by the end of each `day`
     by_day: tuple[MetricEffect, ...] = ()
     # of arms beside the control, by arm and by the other, in % of the latter's value
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)

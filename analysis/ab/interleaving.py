@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy import special
 
-from analysis.ab.effects import relative_effect
 from analysis.ab.interim import InterimAnalysis
-from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval, p_value
+from analysis.statistics.effects import Interval
 from analysis.statistics.moments import Moments, Quantity
 from looplib.experiments import members
 
@@ -71,23 +69,15 @@ def compare_pair(
     count = moments.count
     log_ratio, squared_error = moments.log_ratio(_FIRST, _SECOND)
     error = math.sqrt(squared_error)
-    half_width = -error * float(special.ndtri(analysis.config.alpha / 2))
+    half_width = error * analysis.errors(analysis.config.alpha, count)
     ends = (log_ratio, log_ratio - half_width, log_ratio + half_width)
-    effect = Effect(
-        control=Estimate(moments.mean(_FIRST), math.nan, count),
-        arm=Estimate(moments.mean(_SECOND), math.nan, count),
-        absolute=NO_INTERVAL,
-        relative=Interval(*map(math.expm1, ends)),
-        standard_error=error,
-        p_value=p_value(log_ratio, error, math.inf),
-    )
-    effect = analysis.widen(effect, count)
+    effect = Interval(*(100 * math.expm1(end) for end in ends))
     better = pair[1] if log_ratio > 0 else pair[0]
     return Preference(
         arm=arm,
         first=pair[0],
         second=pair[1],
         listeners=count,
-        effect=relative_effect(effect),
-        preferred=better if effect.relative.excludes_zero else None,
+        effect=effect,
+        preferred=better if effect.excludes_zero else None,
     )

@@ -22,6 +22,7 @@ from analysis.ab.moments import thin
 from analysis.queries import Column, Constant
 from analysis.statistics.quantiles import Histogram
 
+_PARTS = ["first days", "later days"]  # of a listener, each a quarter of the experiment
 _GROUPS = 100  # of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 
@@ -62,13 +63,13 @@ def measure(
     def append(table: str, name: str, **values: object) -> None:
         queries.append(table, queries.open_rows(connection, name, **values))
 
-    length, parts = split_first_days(days)
-    by_day = {
-        "start_ms": start_ms,
+    last = max(days, default=0)
+    part_days = (last - min(days, default=last) + 1) // 4
+    segments = {
         "days": thin(days[::-1]),
-        "parts": parts,
-        "part_ms": length * DAY_MS or 1,
-        "old_ms": (days[-1] - 2 * length) * DAY_MS if days else 0,
+        "parts": _PARTS,
+        "part_ms": max(1, part_days) * DAY_MS,
+        "old_ms": (last - 2 * part_days) * DAY_MS if part_days else 0,
     }
     for file in events.slices:
         make(
@@ -80,7 +81,7 @@ def measure(
             recommenders=[*recommenders.values()],
         )
         make("slice_sessions", "ab/slice_sessions", skip_below=config.skip_below)
-        make("segments", "ab/segments", **by_day)
+        make("segments", "ab/segments", **segments)
         make("known_listeners", "ab/known_listeners")
         append("quality", "ab/quality")
         append("credited", "ab/credited")
@@ -97,28 +98,11 @@ def measure(
     return [metric for metric in metrics if metric.quantile is None]
 
 
-def split_first_days(days: Sequence[int]) -> tuple[int, list[str]]:
-    """Split the first half of an experiment's days, of each listener, into two parts.
-
-    Args:
-        days: As of `measure`.
-
-    Returns:
-        The days of a part, and the names of their segments; 0 and none of fewer than four days.
-    """
-    length = (days[-1] - days[0] + 1) // 4 if days else 0
-    kind = "day since the first session"
-    names = [f"{kind}=1 to {length}", f"{kind}={length + 1} to {2 * length}"]
-    return length, names if length else []
-
-
-def open_first_days(
-    events: Events, metric: Metric, parts: Sequence[str]
-) -> queries.Rows:
+def open_first_days(events: Events, metric: Metric) -> queries.Rows:
     """Open the values of a metric in both parts of listeners' first days, the first as the past."""
     values = events.connection.table(f"values_{metric.name}")
     values.create_view("listener_values", replace=True)
-    return queries.open_rows(events.connection, "ab/first_days", parts=parts)
+    return queries.open_rows(events.connection, "ab/first_days", parts=_PARTS)
 
 
 def open_values(events: Events, metric: Metric) -> queries.Rows:

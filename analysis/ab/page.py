@@ -65,7 +65,7 @@ def _draw_days(report: Report) -> Iterator[Forest]:
         for effect in report.by_day:
             if effect.metric == metric and math.isfinite(effect.relative.value):
                 rows = groups.setdefault(effect.arm, [])
-                rows.append(_row(report, effect, effect.segment))
+                rows.append(_row(report, effect, effect.day))
         if any(len(rows) < 2 for rows in groups.values()):
             continue
         widest = max(-effect.relative.lower, effect.relative.upper)

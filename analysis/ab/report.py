@@ -18,13 +18,11 @@ from analysis import queries
 from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
     Measurements,
-    MetricEffect,
     Novelty,
     compare_arms,
     daily_effects,
     find_novelty,
     metric_effects,
-    segment_effects,
 )
 from analysis.ab.events import (
     DAY_MS,
@@ -47,7 +45,6 @@ from analysis.ab.listeners import (
     open_table,
     open_values,
     read_histograms,
-    split_first_days,
 )
 from analysis.ab.moments import (
     RATIO,
@@ -79,7 +76,6 @@ class Report(Evidence):
     smallest_effect_pct: float  # worth shipping
     is_simulated: bool = False  # the listeners are no people
     fixed_horizon: int | None  # planned listeners, by whose bounds is decided
-    is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     verdict: Verdict  # what to do
     # of the metrics: `label` for people, and why one is `absent`
     metrics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -89,7 +85,6 @@ class Report(Evidence):
     # closed sessions by arm; of a table a session for each listener
     sessions: Mapping[str, int]
     # What a table does not have
-    segments: tuple[MetricEffect, ...] = ()  # primary metrics by segment
     novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
 
@@ -187,12 +182,11 @@ def _report_on_events(
     arms = _order_arms(sorted({row.arm for row in moments}), config.control, name)
     measurements = by_metric(moments, arms)
     sizes = _sizes(measurements, arms)
-    _, parts = split_first_days(days)
     first_days = [
         row
         for metric in config.deciding
-        if parts and metric.has_past
-        for row in read_moments(open_first_days(events, metric, parts), metric)
+        if metric.has_past
+        for row in read_moments(open_first_days(events, metric), metric)
     ]
     histograms = read_histograms(events, config.reported, sizes)
     quality = events.connection.table("quality").to_arrow_table().to_pylist()
@@ -213,7 +207,6 @@ def _report_on_events(
             arm: round(row.count * row.mean(RATIO))
             for arm, row in measurements["sessions"].items()
         },
-        segments=segment_effects(moments, arms, analysis),
         novelty=find_novelty(first_days, arms, analysis),
         preferences=preferences(
             open_table(events, "credited").to_arrow_table(),
@@ -345,7 +338,6 @@ def conclude(
         smallest_effect_pct=config.smallest_effect_pct,
         is_simulated=config.is_simulated,
         fixed_horizon=planned.listeners if planned else None,
-        is_adjusted=config.cuped,
         verdict=decide(evidence, analysis),
         metrics={
             metric.name: {"label": metric.display_name, "absent": metric.absent}

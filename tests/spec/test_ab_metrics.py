@@ -27,6 +27,7 @@ SUMS = {
     "mean_time_per_session": ("time", "sessions"),
     "time_per_session": ("time", "sessions"),
     "time_per_recommended_track": ("recommended_time", "recommended_tracks"),
+    "returns": ("returns",),
     "skip_share": ("skips", "recommended_tracks"),
     "repeat_share": ("repeats", "tracks"),
     "fallback_share": ("fallbacks", "named"),
@@ -53,6 +54,7 @@ def totals(events: list[dict[str, Any]], arm: str | None) -> dict[str, float]:
         if event["message"] == "last":
             add_session(result, session, arm)
             session = []
+    result["returns"] = result["sessions"] - 1
     return result
 
 

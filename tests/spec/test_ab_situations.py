@@ -185,13 +185,13 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             "wait",
             "'Visits' is not yet certain to stay above -10 %",
         ),
-        (visits(C=30, T1=30), WITH_VISITS, "ship", "All safety limits hold."),
-        (visits(C=30, T1=21), WITH_VISITS, "do not ship", "T1 breaks a safety limit"),
+        (visits(C=30, T1=30), WITH_VISITS, "ship", "All guardrails are kept."),
+        (visits(C=30, T1=21), WITH_VISITS, "do not ship", "T1 breaks a guardrail"),
         (
             visits(C=30, T1=28.8),
             WITH_VISITS,
             "ship",
-            "All safety limits hold. Within its limit, 'Visits' is surely worse: -4.0 % (-5.",
+            "All guardrails are kept. Within its margin, 'Visits' is surely worse: -4.0 % (-5.",
         ),
         # an effect that is not worth it, and one that is
         (

@@ -196,12 +196,12 @@ def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> No
     )
     assert said(case) == (
         "Ship T3 (in_order). Listeners hear 92 % more per session than with C (random): 3.67 "
-        "instead of 1.91 tracks; the true gain is likely between 74 and 110 %. All safety "
-        "limits hold. T4 (session_als) is better than C (random), and could not be distinguished "
-        "from T3 (in_order): -9 to +2 %. T1 (sticky_artist) is better than C (random), and could "
-        "not be distinguished from T3 (in_order). T2 (top_pop) is better than C (random), and "
-        "differs from T3 (in_order): -40 to -24 %. "
-        "T6 (mine) breaks a safety limit: 'Sessions per listener' was to stay above -10 %, and is "
+        "instead of 1.91 tracks; the true gain is likely between 74 and 110 %. All "
+        "guardrails are kept. T4 (session_als) is better than C (random), and could not be "
+        "distinguished from T3 (in_order): -9 to +2 %. T1 (sticky_artist) is better than C "
+        "(random), and could not be distinguished from T3 (in_order). T2 (top_pop) is better than "
+        "C (random), and differs from T3 (in_order): -40 to -24 %. "
+        "T6 (mine) breaks a guardrail: 'Sessions per listener' was to stay above -10 %, and is "
         "-40 % (-52 to -28 %). T5 (latest) is worse than C (random): 'Listening time per session' "
         "-30 % (-48 to -12 %). A test that stops at a win shows too large a gain; plan with 74 %."
     )
@@ -226,7 +226,7 @@ def test_a_limit_is_said_in_its_own_unit() -> None:
 def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
     kept = [
         effect(role="guardrail", metric=name, guardrail="kept", margin_pct=10.0)
-        for name in ("sessions", "time")
+        for name in ("returns", "time")
     ]
     report = conclude(
         evidence(effect(), *kept), InterimAnalysis(AbConfig()), "ALS", None, ()

@@ -16,7 +16,6 @@
 --   is_organic   BOOLEAN, opens its session
 --   is_named     BOOLEAN, a recommendation was asked for, and it is known who answered
 --   is_fallback  BOOLEAN, another than the arm's own recommender did
---   is_repeated  BOOLEAN, equals the event before
 --   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
 --                events from the one before that to the one after this are of the same millisecond, whose order is unknown
 WITH assigned AS (
@@ -39,8 +38,6 @@ ordered AS (
         lag(timestamp) OVER in_order AS timestamp_before,
         lag(timestamp, 2) OVER in_order AS timestamp_two_before,
         lead(timestamp) OVER in_order AS timestamp_after,
-        lag(track) OVER in_order AS track_before,
-        lag(time) OVER in_order AS time_before,
         lag(recommendation) OVER in_order AS recommended_before,
         lag(credit) OVER in_order AS credit_before
     FROM assigned
@@ -53,9 +50,6 @@ SELECT
     coalesce(last_before, true) AS is_organic,
     NOT is_last AND recommender IS NOT NULL AS is_named,
     coalesce(NOT is_last AND recommender <> hash(own), false) AS is_fallback,
-    coalesce(
-        timestamp = timestamp_before AND track = track_before AND time = time_before AND is_last = last_before, false
-    ) AS is_repeated,
     coalesce(NOT last_before AND track <> recommended_before AND timestamp <> timestamp_before, false)
     AND timestamp_before IS DISTINCT FROM timestamp_two_before
     AND timestamp IS DISTINCT FROM timestamp_after AS is_broken

@@ -1,7 +1,7 @@
 -- One row per session of a slice, closed or not, of listeners in an arm or before the experiment.
 -- exact_… are sums of whole multiples of 2^-80, so that they do not depend on the order of the events.
 -- $skip_below  DOUBLE, a recommended track that is heard for less was skipped
--- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN)
+-- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_broken BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
 --   is_closed           BOOLEAN, ends with a 'last'
@@ -19,7 +19,7 @@
 --   logged_requests     BIGINT, events with a latency, also one below 0, which the original course service averages too
 --   named               BIGINT, recommendations whose recommender is known
 --   fallbacks           BIGINT, of these, by another than the arm's own
---   duplicates, broken  BIGINT, events that are so
+--   broken              BIGINT, events that are so
 SELECT
     user, arm, number,
     bool_or(is_last) AS is_closed,
@@ -41,7 +41,6 @@ SELECT
     count(latency) AS logged_requests,
     count(*) FILTER (WHERE is_named) AS named,
     count(*) FILTER (WHERE is_fallback) AS fallbacks,
-    count(*) FILTER (WHERE is_repeated) AS duplicates,
     count(*) FILTER (WHERE is_broken) AS broken
 FROM session_events
 GROUP BY user, arm, number

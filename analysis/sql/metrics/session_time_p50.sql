@@ -1,6 +1,6 @@
 -- One row per closed session.
 -- label: median listening time of a session
--- unit: tracks
+-- unit: whole tracks
 -- quantile: 0.5
 -- FROM sessions(user BIGINT, arm VARCHAR, time DOUBLE)
 -- Columns:

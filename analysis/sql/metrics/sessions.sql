@@ -1,7 +1,6 @@
 -- One row per listener, arm and segment: their sessions.
 -- label: sessions per listener
 -- kind: mean
--- margin_pct: 10
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR)
 -- Columns:
 --   user, arm, segment  as in sessions_by_segment.sql

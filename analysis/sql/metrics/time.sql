@@ -1,6 +1,6 @@
 -- One row per listener, arm and segment: their listening time.
 -- label: listening time per listener
--- unit: tracks
+-- unit: whole tracks
 -- kind: mean
 -- margin_pct: 10
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_time HUGEINT)

@@ -1,6 +1,6 @@
 -- One row per listener, arm and segment: their listening time and sessions.
 -- label: listening time per session
--- unit: tracks
+-- unit: whole tracks
 -- phrase: listeners hear {} per session
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_time HUGEINT)
 -- Columns:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
@@ -99,7 +98,6 @@ def make_report(
         min_days=7,
         smallest_effect_pct=0.0,
         is_final=False,
-        is_adjusted=False,
         preferences=(
             Preference(
                 arms[-1],
@@ -109,18 +107,6 @@ def make_report(
                 around(5.0, 3.0),
                 "top_pop",
             ),
-        ),
-        segments=tuple(
-            replace(
-                row,
-                label=f"Time per session of {row.arm} by {text}device",
-                role="segment",
-                segment=f"{text}{name}",
-                listeners=(900, 905),
-            )
-            for row in effects
-            for name in ("phone", "speaker")
-            if row.metric == "time_per_session"
         ),
         recommenders={
             arm: "random" if arm == control else f"model {arm}" for arm in arms

@@ -1,4 +1,4 @@
-"""Metrics of one's own and segments, against plain Python, and what is refused."""
+"""Metrics of one's own and first days, against plain Python, and what is refused."""
 
 import math
 from pathlib import Path
@@ -182,37 +182,30 @@ def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -
     assert effect.control_value == pytest.approx(np.median(expected), rel=0.02)
 
 
-def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
+def test_the_effect_in_first_days_is_that_of_a_log_of_their_sessions_alone(
     folder: Path, tmp_path: Path
 ) -> None:
-    # of each method
-    metrics = ["mean_time_per_session", "time_per_recommended_track", "time"]
-    report = build_report(
-        [folder / "log"],
-        "ALS",
-        settings(folder, primary=metrics, secondary=[], guardrails=[]),
-    )
     begun: dict[int, int] = {}
-    first_day = []
+    parts: dict[int, dict[int, list[dict[str, Any]]]] = {}  # a day each
     for arm in ("C", "T1"):
         for session in sessions_of(arm).values():
-            start = session[0]["timestamp"]
-            if start - begun.setdefault(session[0]["user"], start) < DAY_MS:
-                first_day += session
-    # as segments are, for a single analysis
+            user, start = session[0]["user"], session[0]["timestamp"]
+            day = (start - begun.setdefault(user, start)) // DAY_MS
+            parts.setdefault(day, {}).setdefault(user, []).extend(session)
+    both = parts[0].keys() & parts[1].keys()
+    # of each method
+    metrics = ["mean_time_per_session", "time_per_recommended_track", "time"]
+    config = settings(folder, primary=metrics, secondary=[], guardrails=[])
+    events = [event for event in EVENTS if event["user"] in both]
+    report = report_of(events, tmp_path, config)
     config = settings(folder, primary=["sessions"], secondary=metrics, guardrails=[])
-    alone = report_of(first_day, tmp_path, config)
-    for expected in (row for row in alone.effects if row.metric in metrics):
-        (effect,) = (
-            row
-            for row in report.segments
-            if (row.segment, row.metric) == ("1 to 1", expected.metric)
+    alone = [
+        report_of(
+            [event for user in both for event in parts[day][user]], tmp_path, config
         )
-        assert effect.listeners == tuple(alone.listeners.values())
-        assert (effect.control_value, effect.arm_value) == (
-            expected.control_value,
-            expected.arm_value,
-        )
-        assert [*effect.relative] == pytest.approx([*expected.relative])
-    days = [row.segment for row in report.segments if row.metric == metrics[0]]
-    assert days == ["1 to 1", "2 to 2"]  # nobody is new
+        for day in (0, 1)
+    ]
+    assert [row.metric for row in report.novelty] == metrics
+    for row in report.novelty:
+        expected = [part.effect("T1", row.metric).relative.value for part in alone]
+        assert [row.first, row.later] == pytest.approx(expected)

@@ -153,11 +153,11 @@ def test_the_effect_by_day_is_that_of_the_table_until_then(
     rows = pd.DataFrame(aggregates(listeners))
     options: Any = {"metrics": METRICS, "expected_listeners": 900, "min_days": 1}
     by_day = ll.ab(rows, **options).report.by_day
-    assert [row.segment for row in by_day[::4]] == DAYS
+    assert [row.day for row in by_day[::4]] == DAYS
     for number, day in enumerate(DAYS):
         until = ll.ab(rows[rows["time"] <= day], **options)
         assert [
-            replace(row, segment="") for row in by_day[4 * number : 4 * number + 4]
+            replace(row, day="") for row in by_day[4 * number : 4 * number + 4]
         ] == [*until.report.effects]
 
 
