@@ -59,7 +59,8 @@ class ServiceClient:
                 reason = refusal.read(500).decode(errors="replace")
             problem = f"the service refuses ({refusal.code}): {reason}"
         except (OSError, HTTPException, TypeError, ValueError) as error:
-            problem = f"the service at {self.url} does not answer ({error})"
+            cause = getattr(error, "reason", error)
+            problem = f"the service at {self.url} does not answer ({cause})"
         raise LoopError(problem)
 
     def _hear(

@@ -85,6 +85,8 @@ def _describe_report(root: Path, folder: Path) -> list[str]:
     content = orjson.loads(read_file(root, folder / AB_REPORT))
     words = content["words"]
     headline = numbers.capitalized(str(words["headline"]))
+    if content.get("is_simulated"):
+        headline += " (simulated listeners)"
     return [headline, str(content["experiment"]), str(words["reason"])]
 
 
