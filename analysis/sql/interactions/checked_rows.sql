@@ -1,16 +1,15 @@
 -- One row per row of a table of plays or interactions that is kept and not blank, its values read and checked, but for its ids.
--- $source         VARCHAR, digest of the file
 -- $known          VARCHAR[], what the file has columns of, such as 'weight'; without one each row weighs 1
 -- $has_share      BOOLEAN, the file says how much of a track was heard: its share, or the time played and the duration
 -- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 where shares are percentages
 -- $has_order      BOOLEAN, the file has positions in place of timestamps
 -- $date_formats   VARCHAR[], the forms of timestamps; NULL for numbers and the usual forms
 -- $weight_scale   DOUBLE, weights are multiplied by it
--- FROM raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
+-- FROM raw_rows(source VARCHAR, user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
---   source, row, user, track  the source as given, the row's number in the file, from 1, and ids as they stand there
+--   source, row, user, track  the digest of the file, the row's number in these files, from 1, and ids as they stand there
 --   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
---   weight                 DOUBLE, the weight, 0 to 1e15, or the share, 0 to 1; beyond that where the row is refused for it
+--   weight                 DOUBLE, the weight, 0 to 1e15, in seconds of one such as 3:25 or 0:03:25, or the share, 0 to 1; beyond that where the row is refused for it
 --   timestamp              BIGINT, ms since the epoch, UTC; numbers are in seconds below 1e11, in ms below 1e14, in µs below 1e17, else
 --                          in ns; text without a time zone is in UTC;
 --                          the position where $has_order; NULL without
@@ -24,6 +23,9 @@
 WITH numbered AS (
     SELECT
         *,
+        coalesce(TRY_CAST(weight AS DOUBLE), list_reduce(TRY_CAST(string_split(weight, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS weight_number,
+        coalesce(TRY_CAST(played AS DOUBLE), list_reduce(TRY_CAST(string_split(played, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS played_number,
+        coalesce(TRY_CAST(duration AS DOUBLE), list_reduce(TRY_CAST(string_split(duration, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS duration_number,
         row_number() OVER () AS row,
         list_contains($known, 'weight') AS has_weight,
         list_contains($known, 'timestamp') AS has_time,
@@ -35,11 +37,11 @@ parsed AS (
         * REPLACE (nullif(propensity, '') AS propensity, nullif(organic, '') AS organic),
         coalesce(share, played || ' of ' || duration) AS heard,
         CASE
-            WHEN has_weight THEN TRY_CAST(weight AS DOUBLE) * $weight_scale
+            WHEN has_weight THEN weight_number * $weight_scale
             WHEN $has_share
             THEN coalesce(
                 TRY_CAST(share AS DOUBLE) / $full_share,
-                TRY_CAST(played AS DOUBLE) / nullif(TRY_CAST(duration AS DOUBLE), 0)
+                played_number / nullif(duration_number, 0)
             )
             ELSE 1.0
         END AS amount,
@@ -107,8 +109,7 @@ verified AS (
     FROM timed
 )
 SELECT
-    $source AS source,
-    row, user, track, user_kind, track_kind,
+    source, row, user, track, user_kind, track_kind,
     amount AS weight,
     CASE
         WHEN reason IS NOT NULL THEN NULL
