@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.tables.columns import Columns, Reading
-from analysis.tables.reader import check_file, find_tables
+from analysis.tables.reader import check_files, find_tables
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from listening_loop.errors import LoopError
@@ -171,7 +171,7 @@ def _select_newest(
         checked: list[Path] = []
         for file in find_tables([path]):
             checked.append(Path(folder, f"{len(checked)}.parquet"))
-            check_file(file, reading, file.name, checked[-1], DEFAULT_MEMORY)
+            check_files({file.name: file}, reading, checked[-1], DEFAULT_MEMORY)
         queries.attach_parquet(connection, "checked", checked)
         learned = pa.table({"user": list(map(str, users)), "latest": latest})
         connection.register("learned", learned)
