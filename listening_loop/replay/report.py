@@ -81,6 +81,9 @@ def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
         f"{predictions:,} predictions of the next play; {plays.has_next.sum() - predictions:,} "
         "plays of the same track at once again are none."
     )
+    if facts["refits"]:
+        moments = ", ".join(facts["refits"])
+        yield f"Refits on all plays up to then: {len(facts['refits'])}, at {moments}."
     barred = facts["repeat_after"]
     latest = "all" if barred is None else f"the latest {barred}"
     yield f"Barred from a ranking: {latest} of the session's tracks so far."
