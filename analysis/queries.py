@@ -9,7 +9,7 @@ text of a statement.
 
 import glob
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -94,10 +94,10 @@ def one_line(problem: Exception) -> str:
     return " ".join(text.split())[:_LONGEST_PROBLEM]
 
 
-def confine(connection: Connection, file: Path, folder: Path) -> None:
-    """Let a database read one file and use one folder from now on, whatever SQL it runs."""
-    # a reader's pattern of the file stands for its name
-    names = [str(file), glob.escape(str(file))]
+def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None:
+    """Let a database read files and use one folder from now on, whatever SQL it runs."""
+    # a reader's pattern of a file stands for its name
+    names = [name for file in files for name in (str(file), glob.escape(str(file)))]
     connection.execute("SET allowed_paths = $names", {"names": names})
     connection.execute("SET allowed_directories = $folders", {"folders": [str(folder)]})
     connection.execute("SET enable_external_access = false")
@@ -212,13 +212,19 @@ def attach_parquet(
     rows.create_view(table, replace=True)
 
 
-def attach_lines(connection: Connection, table: str, file: Path) -> None:
-    """Make the lines of a text file readable under a table's name.
+def attach_lines(
+    connection: Connection,
+    table: str,
+    files: Sequence[Path],
+    labels: Mapping[str, Sequence[str]],
+) -> None:
+    """Make the lines of text files readable under a table's name.
 
-    Its column is `line`, NULL where one is empty.
+    Its column is `line`, NULL where one is empty. Labels are further columns, each with a text for
+    every file.
     """
     lines = connection.read_csv(
-        glob.escape(str(file)),
+        [glob.escape(str(file)) for file in files],
         columns={"line": "VARCHAR"},
         auto_detect=False,
         strict_mode=False,
@@ -227,28 +233,46 @@ def attach_lines(connection: Connection, table: str, file: Path) -> None:
         quotechar="",
         escapechar="",
         hive_partitioning=False,
+        filename="(path)",
     )
-    lines.create_view(table, replace=True)
+    _label(lines, files, labels).create_view(table, replace=True)
 
 
 def attach_objects(
-    connection: Connection, table: str, file: Path, *, is_array: bool
+    connection: Connection,
+    table: str,
+    files: Sequence[Path],
+    labels: Mapping[str, Sequence[str]],
+    *,
+    is_array: bool,
 ) -> None:
-    """Make the objects of a JSON array, or one after the other, readable under a table's name.
+    """Make the objects of JSON arrays, or one after the other, readable under a table's name.
 
-    Its column is `line`.
+    Its columns are `line` and the labels, as of `attach_lines`.
     """
     objects = connection.read_json(
-        glob.escape(str(file)),
+        [glob.escape(str(file)) for file in files],
         columns={"line": "JSON"},
         format="array" if is_array else "unstructured",
         records="false",
         maximum_object_size=_LARGEST_OBJECT,
         hive_partitioning=False,
+        filename="(path)",
     )
-    objects.select(Column("line").cast("VARCHAR").alias("line")).create_view(
-        table, replace=True
+    _label(objects, files, labels).create_view(table, replace=True)
+
+
+def _label(
+    rows: Rows, files: Sequence[Path], labels: Mapping[str, Sequence[str]]
+) -> Rows:
+    """Return the column `line` of some files as text, with labels by file."""
+    paths = Constant([str(file) for file in files])
+    number = Function("list_position", paths, Column("(path)"))
+    columns = (
+        Function("list_extract", Constant([*texts]), number).alias(name)
+        for name, texts in labels.items()
     )
+    return rows.select(Column("line").cast("VARCHAR").alias("line"), *columns)
 
 
 def open_log(
@@ -361,10 +385,11 @@ def unnest_json(rows: Rows, lists: Sequence[str]) -> Rows:
         )
         for number in range(len(lists))
     )
-    line = Column("line")
-    rows = rows.select(line, document, rest.alias("rest"), *elements)
-    rows = rows.select(line, document, Column("rest"), *one_each)
-    return rows.select(line, Case(document.isnotnull(), whole).alias("document"))
+    columns = rows.columns
+    rows = rows.select(Star(), rest.alias("rest"), *elements)
+    rows = rows.select(Star(), *one_each)
+    element = Case(document.isnotnull(), whole).alias("document")
+    return rows.select(*(element if n == "document" else Column(n) for n in columns))
 
 
 def attach_columns(

@@ -4,15 +4,15 @@ The service, `power` and `ab` read the same file. The arm follows from the liste
 alone. It begins with the original course service's rule, so its logged arms are reproduced: murmur3
 (32 bits, unsigned) of the listener's id, a number in decimal digits, seeded with murmur3 of the
 experiment's name, modulo the number of arms. Weights that are not equal move listeners from there,
-and every later change from where they are then; each moves no more than its weights ask for.
+and no more of them than the weights ask for.
 Experiments with different seeds are independent of one another.
 """
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, cached_property
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -46,7 +46,7 @@ class Arm(Config):
     """One treatment of an experiment."""
 
     name: str = Field(min_length=1)  # as in the log
-    # its share of the listeners, relative to the other arms' weights, when the experiment begins
+    # its share of the listeners, relative to the other arms' weights
     weight: NonNegativeFloat = 1.0
     recommender: str  # that its listeners get, if the experiment decides
 
@@ -90,10 +90,7 @@ class Experiment(Config):
     salt: str | None = None  # in place of the name when listeners are split
     # control first; names left out are C, T1, T2 and so on
     arms: tuple[Arm, ...] = Field(min_length=1)
-    # Weights that arms were given since it began, in order, such as {T1: 0}, which stops T1; arms
-    # that are not named keep theirs. Only listeners who must move do
-    changes: tuple[dict[str, NonNegativeFloat], ...] = ()
-    # arm by listener, for testers
+    # arm by listener, for testers, whom reports leave out
     overrides: dict[NonNegativeInt | str, str] = Field(default_factory=dict)
     # metrics that decide; by default those of the A/B configuration
     metrics: tuple[str, ...] = ()
@@ -123,42 +120,23 @@ class Experiment(Config):
             raise ValueError(
                 f"experiment {self.name}: two arms have one name among {', '.join(names)}"
             )
-        for name in chain(*self.changes, self.overrides.values()):
+        for name in self.overrides.values():
             if name not in names:
                 raise ValueError(
-                    f"experiment {self.name}: changes or overrides name arm {name}; "
+                    f"experiment {self.name}: overrides name arm {name}; "
                     f"the arms are {', '.join(names)}"
                 )
-        if not all(map(any, self._history)):
+        if not any(arm.weight for arm in self.arms):
             raise ValueError(
                 f"experiment {self.name}: all arms have the weight 0; one must have more"
             )
         return self
 
     @cached_property
-    def _history(self) -> list[list[float]]:
-        """The arms' shares at the beginning and after each change; all 0 where each weight is."""
-        weights, history = {arm.name: arm.weight for arm in self.arms}, []
-        for change in ({}, *self.changes):
-            weights |= change
-            total = sum(weights.values()) or 1.0
-            history.append([weight / total for weight in weights.values()])
-        return history
-
-    @cached_property
     def shares(self) -> dict[str, float]:
         """Share of the listeners by arm, overrides aside."""
-        names = (arm.name for arm in self.arms)
-        return dict(zip(names, self._history[-1], strict=True))
-
-    @property
-    def lasting_shares(self) -> dict[str, float]:
-        """Share of the listeners who have been in each arm since it began, overrides aside."""
-        shares = self._history[0]
-        for before, after in pairwise(self._history):
-            staying = zip(shares, _staying(before, after), strict=True)
-            shares = [share * part for share, part in staying]
-        return dict(zip(self.shares, shares, strict=True))
+        total = sum(arm.weight for arm in self.arms)
+        return {arm.name: arm.weight / total for arm in self.arms}
 
     def assign(self, users: Sequence[int | str]) -> list[str]:
         """Assign listeners to arms, each always to the same one.
@@ -166,35 +144,15 @@ class Experiment(Config):
         Returns:
             The name of each listener's arm.
         """
-        *_, positions = self._positions(users)
-        names = list(self.shares)
-        return [
-            self.overrides.get(user, names[i])
-            for user, i in zip(users, positions, strict=True)
-        ]
-
-    @property
-    def leaves_out(self) -> bool:
-        """Whether reports leave some listeners out."""
-        return bool(self.changes or self.overrides)
-
-    def left_out(self, users: Sequence[int | str]) -> list[bool]:
-        """Mark the listeners whom reports leave out: testers, and those whom a change moved."""
-        histories = zip(*self._positions(users), strict=True)
-        return [
-            user in self.overrides or len(set(arms)) > 1
-            for user, arms in zip(users, histories, strict=True)
-        ]
-
-    def _positions(self, users: Sequence[int | str]) -> Iterator[list[int]]:
-        """Yield the positions of listeners' arms at the beginning and after each change."""
         salt = self.name if self.salt is None else self.salt
-        count = len(self.arms)
-        positions = [value % count for value in _hash(users, salt)]
-        shares = [[1 / count] * count, *self._history]
-        for step, (before, after) in enumerate(pairwise(shares)):
-            positions = _move(positions, users, f"{salt}/{step}", before, after)
-            yield positions
+        shares = [*self.shares.values()]
+        positions = [value % len(shares) for value in _hash(users, salt)]
+        moved = _move(positions, users, f"{salt}/0", shares)
+        names = [*self.shares]
+        return [
+            self.overrides.get(user, names[position])
+            for user, position in zip(users, moved, strict=True)
+        ]
 
 
 def _hash(users: Sequence[int | str], salt: str) -> list[int]:
@@ -203,31 +161,22 @@ def _hash(users: Sequence[int | str], salt: str) -> list[int]:
     return [mmh3.hash(str(user), seed, signed=False) for user in users]
 
 
-def _staying(before: Sequence[float], after: Sequence[float]) -> list[float]:
-    """Compute the part of each arm's listeners who stay in it when its share changes."""
-    return [
-        min(1.0, new / old) if old else 0.0
-        for old, new in zip(before, after, strict=True)
-    ]
-
-
 def _move(
     positions: list[int],
     users: Sequence[int | str],
     salt: str,
-    before: Sequence[float],
-    after: Sequence[float],
+    shares: Sequence[float],
 ) -> list[int]:
-    """Move listeners from arms whose share falls to those whose share rises.
+    """Move listeners from equal arms whose share falls to those whose share rises.
 
     Of an arm that falls to a part of its share so large a part stays; the rest go to the rising
     arms in proportion to their rises. No fewer listeners can move.
     """
-    pairs = zip(before, after, strict=True)
-    rises = [max(0.0, new - old) for old, new in pairs]
+    equal = 1 / len(shares)
+    rises = [max(0.0, share - equal) for share in shares]
     if not any(rises):
         return positions
-    limits = [_HASHES * part for part in _staying(before, after)]
+    limits = [_HASHES * min(1.0, share / equal) for share in shares]
     ends = [_HASHES * end / sum(rises) for end in accumulate(rises)]
     last = max(i for i, rise in enumerate(rises) if rise)
     stays, goes = _hash(users, salt), _hash(users, f"{salt}/to")

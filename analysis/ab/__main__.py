@@ -19,7 +19,7 @@ from looplib.tables import output, table
 
 with importing():
     from analysis.ab import words
-    from analysis.ab.config import AbConfig, plan_document, table_document
+    from analysis.ab.config import AbConfig, Dialect, plan_document, table_document
     from analysis.ab.effects import MetricEffect
     from analysis.ab.page import render
     from analysis.ab.report import Report, build_report, report_on_table
@@ -72,6 +72,15 @@ def main(
         str | None,
         typer.Option(help="Of a table with several rows a listener: their column."),
     ] = None,
+    print_sql: Annotated[
+        bool,
+        typer.Option(
+            help="Print the statement with which a warehouse sums up --sql for a report."
+        ),
+    ] = False,
+    dialect: Annotated[
+        Dialect, typer.Option(help="Of that warehouse, and of --sql.")
+    ] = "duckdb",
     overrides: Overrides = None,
     out: Annotated[
         Path | None,
@@ -94,6 +103,9 @@ def main(
     if tables:
         document = table_document(document, plan.lower_is_better if plan else ())
     settings = load_config(AbConfig, config, overrides or [], above=document)
+    if print_sql:
+        print_statement(sql, settings, dialect, arm, listener)
+        return
     if tables:
         with open_table(tables[0], arm=arm, listener=listener) as opened:
             report = report_on_table(opened, settings, name, plan)
@@ -102,6 +114,21 @@ def main(
     if out is not None:
         write_report(report, settings, out)
     print_report(report)
+
+
+def print_statement(
+    query: str | None,
+    settings: AbConfig,
+    dialect: Dialect,
+    arm: str,
+    listener: str | None,
+) -> None:
+    """Print the statement that computes the moments of arms."""
+    if not query:
+        raise ConfigError("--print-sql: name a query of the warehouse with --sql")
+    from analysis.ab import warehouse  # a parser that this alone needs
+
+    typer.echo(warehouse.moments_statement(query, settings, dialect, arm, listener))
 
 
 def write_report(report: Report, settings: AbConfig, out: Path) -> None:

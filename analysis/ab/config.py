@@ -14,6 +14,7 @@ from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
 
 Role = Literal["primary", "guardrail", "secondary"]
+Dialect = Literal["snowflake", "bigquery", "postgres", "duckdb"]
 _LENGTH = 4  # of an experiment, in its first `min_days`: by default four weeks
 
 
@@ -189,7 +190,7 @@ def plan_document(plan: Experiment | None) -> dict[str, Any]:
         return {}
     document: dict[str, Any] = {
         "control": plan.arms[0].name,
-        "shares": {arm: share for arm, share in plan.lasting_shares.items() if share},
+        "shares": {arm: share for arm, share in plan.shares.items() if share},
         "recommenders": {arm.name: arm.recommender for arm in plan.arms},
     }
     if plan.metrics:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import permutations, product
 from typing import Any, Literal
 
-from analysis.ab.config import Role
+from analysis.ab.config import AbConfig, Role
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import Metric
-from analysis.ab.moments import PAST, RATIO, MetricMoments
+from analysis.ab.moments import PAST, RATIO, UNTIL, MetricMoments, by_metric
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.moments import Quantity
@@ -26,6 +26,17 @@ Measurements = Mapping[str, Mapping[str, Any]]
 # standard errors from 0 that a control's value must have for an effect in % of it
 _SURELY_NOT_ZERO = 3.0
 _MOST_PCT = 10_000.0  # a change by more is no effect on what the control does
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """An arm's effect on a metric in two parts of the first days of the same listeners."""
+
+    arm: str
+    metric: str
+    first: float  # in % of the control's value, in their first days
+    later: float  # in as many days after these
+    p_value: float  # of no change from one to the other, valid as decisions are
 
 
 @dataclass(frozen=True)
@@ -234,6 +245,60 @@ def _state(effect: MetricEffect, can_move: bool) -> GuardrailState:
     return "kept" if effect.loss.upper <= effect.allowed_loss else "unclear"
 
 
+def daily_effects(
+    rows: Sequence[MetricMoments], arms: Sequence[str], config: AbConfig
+) -> tuple[MetricEffect, ...]:
+    """Estimate the effects on primary metrics by the end of each day, as decided then.
+
+    Days on which an arm has no listener are left out.
+    """
+    names = [metric.name for metric in config.deciding]
+    daily = [
+        row for row in rows if row.metric in names and row.segment.startswith(UNTIL)
+    ]
+    effects: list[MetricEffect] = []
+    for segment in dict.fromkeys(row.segment for row in daily):
+        sizes = {row.arm: row.listeners for row in daily if row.segment == segment}
+        if all(map(sizes.get, arms)):
+            analysis = InterimAnalysis.at(config, sizes.values())
+            by_day = metric_effects(by_metric(daily, arms, segment), analysis)
+            label = segment.removeprefix(UNTIL)
+            effects += [replace(effect, segment=label) for effect in by_day]
+    return tuple(effects)
+
+
+def find_novelty(
+    rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
+) -> tuple[Novelty, ...]:
+    """Compare how a metric changes from listeners' first days to later ones in arm and control.
+
+    Args:
+        rows: Of the later days, the first ones as the past.
+        arms: The control first.
+        analysis: The rule by which is decided.
+    """
+    control, *treated = arms
+    changes = []
+    for metric, by_arm in by_metric(rows, arms).items():
+        for arm in treated:
+            if not by_arm.keys() >= {control, arm}:
+                continue
+            before, after = by_arm[control], by_arm[arm]
+            logs = [moments.log_ratio(PAST, RATIO) for moments in (before, after)]
+            (change, square), (arm_change, arm_square) = logs
+            error = math.sqrt(square + arm_square)
+            if error > 0:
+                errors = abs(arm_change - change) / error
+                p_value = analysis.p_value(errors, before.count + after.count)
+                first, later = (
+                    relative_effect(effects.compare_moments(before, after, quantity))
+                    for quantity in (PAST, RATIO)
+                )
+                row = Novelty(arm, metric, first.value, later.value, p_value)
+                changes.append(row)
+    return tuple(changes)
+
+
 def segment_effects(
     rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
 ) -> tuple[MetricEffect, ...]:
@@ -245,7 +310,7 @@ def segment_effects(
     """
     by_segment: dict[str, dict[tuple[str, str], MetricMoments]] = {}
     for row in rows:
-        if row.segment:
+        if row.segment and not row.segment.startswith(UNTIL):
             by_segment.setdefault(row.segment, {})[row.metric, row.arm] = row
     kinds = Counter(segment.partition("=")[0] for segment in by_segment)
     control, *treated = arms

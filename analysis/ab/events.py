@@ -6,10 +6,10 @@ the lines, so logs and their store give the same report.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, compress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ _EVENTS_AT_ONCE = 100_000
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 _PACKED = 8  # a gzipped log is about an eighth of its text
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
-_LEFT_OUT = pa.schema({"user": pa.int64()})
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,6 @@ class Events:
     stores: tuple[Store, ...] = ()
     lines: LineCounts = field(default_factory=LineCounts)
     rejected: tuple[Reject, ...] = ()  # the first ones
-    # the texts of listeners' ids by the numbers that stand for them, where they are asked for
-    texts: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -64,7 +61,6 @@ class Events:
 def read_events(
     paths: Sequence[str | Path],
     *,
-    plan: Experiment | None = None,
     memory: str = "1GB",
 ) -> Iterator[Events]:
     """Read files, folders and patterns of logs, and folders of session stores.
@@ -73,36 +69,30 @@ def read_events(
 
     Args:
         paths: Where they are.
-        plan: The experiment's file, where it may leave listeners out.
         memory: What DuckDB may use before it spills to the disk.
 
     Raises:
-        StoreError: A store is damaged, or has only hashes of the ids of those to be left out.
+        StoreError: A store is damaged, or has no events.
         AnalysisError: A path cannot be read, or no line is an event.
     """
-    needs_texts = plan is not None and plan.leaves_out
     folders = {
         Path(path).resolve(): Path(path)
         for path in paths
         if (Path(path) / MANIFEST).is_file()
     }
-    stores = [_open_store(folder, needs_texts) for folder in folders.values()]
+    stores = [*map(_open_store, folders.values())]
     logs = discover(path for path in paths if Path(path).resolve() not in folders)
     lines = sum(
         (source.lines for store in stores for source in store.manifest.sources),
         LineCounts(),
     )
     rejected = [reject for store in stores for reject in _stored_rejects(store)]
-    texts: dict[int, str] = {}
 
     def read_logs(scratch: Path) -> Iterator[pa.Table]:
         nonlocal lines
         for chunk in read(NewFiles(logs, scratch), kinds_of(logs)):
             lines += chunk.lines
             rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
-            if needs_texts:
-                ids = chunk.text_ids["user"].drop_null().to_pylist()
-                texts.update((number_of(text), text) for text in ids)
             yield chunk.events
 
     with _open_database(memory) as (connection, folder):
@@ -110,9 +100,7 @@ def read_events(
         slices = _write_slices(tables, _count_events(logs, stores), folder)
         rejected.sort(key=lambda reject: (reject.file, reject.line))
         first = tuple(rejected[:_SHOWN_REJECTS])
-        events = Events(
-            connection, slices, tuple(logs), tuple(stores), lines, first, texts
-        )
+        events = Events(connection, slices, tuple(logs), tuple(stores), lines, first)
         _check_events(events)
         queries.attach_parquet(connection, "events", slices)
         yield events
@@ -140,14 +128,11 @@ def _open_database(memory: str) -> Iterator[tuple[queries.Connection, Path]]:
         yield connection, Path(name)
 
 
-def _open_store(folder: Path, needs_texts: bool) -> Store:
+def _open_store(folder: Path) -> Store:
     store = open_store(folder)
     if store.manifest.holds == "interactions":
         problem = "holds interactions, which have no sessions and arms"
         raise StoreError(f"{folder}: {problem}; event logs are needed")
-    if needs_texts and store.manifest.text_users:
-        problem = "has text ids, and the experiment has changes or overrides"
-        raise StoreError(f"{folder}: {problem}; report on its event logs")
     return store
 
 
@@ -236,13 +221,17 @@ def assign_arms(
     Args:
         events: They are rewritten in their files.
         experiment: Its name; None puts all events into one arm, `ALL_LISTENERS`.
-        plan: The experiment's file; testers, and listeners whom its changes moved, are left out.
+        plan: The experiment's file, whose testers are left out.
 
     Returns:
         Rows of `sql/ab/arms.sql` by arm.
     """
     connection = events.connection
-    left_out = pa.table([_left_out(events, plan)], _LEFT_OUT)
+    testers = [
+        number_of(user) if isinstance(user, str) else user
+        for user in (plan.overrides if plan else ())
+    ]
+    left_out = pa.table({"user": pa.array(testers, pa.int64())})
     connection.register("left_out", left_out)
     for file in events.slices:
         assigned = file.with_suffix(".assigned")
@@ -261,15 +250,6 @@ def assign_arms(
     queries.attach_parquet(connection, "assigned", events.slices)
     rows = queries.fetch_table(connection, "ab/arms").to_pylist()
     return {row["arm"]: row for row in rows}
-
-
-def _left_out(events: Events, plan: Experiment | None) -> list[int]:
-    """List the listeners whom a report leaves out."""
-    if not (plan and plan.leaves_out):
-        return []
-    users = queries.fetch_table(events.connection, "ab/users")["user"].to_pylist()
-    ids = [events.texts.get(user, user) for user in users]
-    return list(compress(users, plan.left_out(ids)))
 
 
 def read_arrivals(events: Events) -> pa.Table:

@@ -42,6 +42,8 @@ class Evidence:
     srm: SampleRatio  # the sample ratio
     # every configured metric and arm, adjusted; primary ones first
     effects: tuple[MetricEffect, ...] = ()
+    # primary ones by the end of each day: `segment` is its date, or a table's time
+    by_day: tuple[MetricEffect, ...] = ()
     # of arms beside the control, by arm and by the other, in % of the latter's value
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     is_final: bool = False  # whether the fixed horizon is reached

@@ -6,7 +6,9 @@ share a level hold together (Bonferroni).
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Self
 
 from scipy import special
 
@@ -25,6 +27,11 @@ class InterimAnalysis:
     # the share of the fixed horizon that is reached, else of the expected listeners
     progress: float = 0.0
     arms: int = 2  # with the control
+
+    @classmethod
+    def at(cls, config: AbConfig, sizes: Collection[int]) -> Self:
+        """Analyse an experiment whose arms have so many listeners."""
+        return cls(config, sum(sizes) / (config.planned or math.inf), len(sizes))
 
     @property
     def is_final(self) -> bool:
@@ -46,7 +53,7 @@ class InterimAnalysis:
         factor = effect.caution * self.errors(alpha, listeners) / single
         # as many as are as rare by chance as the effect is at a single analysis
         errors = -float(special.ndtri(effect.p_value / 2)) / effect.caution
-        return effect.widened(factor, self._p_value(errors, listeners))
+        return effect.widened(factor, self.p_value(errors, listeners))
 
     def errors(self, level: float, listeners: float) -> float:
         """Compute the standard errors that an effect must reach to be significant at a level.
@@ -64,7 +71,7 @@ class InterimAnalysis:
             errors = min(errors, bound)
         return errors
 
-    def _p_value(self, errors: float, listeners: float) -> float:
+    def p_value(self, errors: float, listeners: float) -> float:
         """Compute the level at which so many standard errors would just be significant."""
         share, p_value = self._share, 1.0
         if share < 1:

@@ -69,19 +69,13 @@ def compare_pair(
     `sql/ab/credited.sql`.
     """
     count = moments.count
-    before = moments.mean(_FIRST)
-    after = moments.mean(_SECOND)
-    # relative variances and covariance of one listener's shares
-    variance = moments.variance(_FIRST) / before**2
-    variance += moments.variance(_SECOND) / after**2
-    variance -= 2 * moments.covariance(_FIRST, _SECOND) / (before * after)
-    error = math.sqrt(max(0.0, variance) / count)
-    log_ratio = math.log(after / before)
+    log_ratio, squared_error = moments.log_ratio(_FIRST, _SECOND)
+    error = math.sqrt(squared_error)
     half_width = -error * float(special.ndtri(analysis.config.alpha / 2))
     ends = (log_ratio, log_ratio - half_width, log_ratio + half_width)
     effect = Effect(
-        control=Estimate(before, math.nan, count),
-        arm=Estimate(after, math.nan, count),
+        control=Estimate(moments.mean(_FIRST), math.nan, count),
+        arm=Estimate(moments.mean(_SECOND), math.nan, count),
         absolute=NO_INTERVAL,
         relative=Interval(*map(math.expm1, ends)),
         standard_error=error,

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.events import NO_END, Events, assign_arms, no_events
+from analysis.ab.events import DAY_MS, NO_END, Events, assign_arms, no_events
 from analysis.ab.metrics import METRICS, Metric
+from analysis.ab.moments import thin
 from analysis.queries import Column, Constant
 from analysis.statistics.quantiles import Histogram
 
@@ -31,6 +32,7 @@ def measure(
     recommenders: Mapping[str, str],
     start_ms: int,
     end_ms: int = NO_END,
+    days: Sequence[int] = (),
 ) -> list[Metric]:
     """Sum up the metrics of a report, and what else it shows, for each listener.
 
@@ -42,6 +44,7 @@ def measure(
         recommenders: The arms' own.
         start_ms: The experiment's first event.
         end_ms: Later events are left out.
+        days: Since the epoch, on which there are events, if primary metrics are summed up by day.
 
     Returns:
         The metrics that have a table of values.
@@ -59,6 +62,14 @@ def measure(
     def append(table: str, name: str, **values: object) -> None:
         queries.append(table, queries.open_rows(connection, name, **values))
 
+    length, parts = split_first_days(days)
+    by_day = {
+        "start_ms": start_ms,
+        "days": thin(days[::-1]),
+        "parts": parts,
+        "part_ms": length * DAY_MS or 1,
+        "old_ms": (days[-1] - 2 * length) * DAY_MS if days else 0,
+    }
     for file in events.slices:
         make(
             "session_events",
@@ -69,7 +80,7 @@ def measure(
             recommenders=[*recommenders.values()],
         )
         make("slice_sessions", "ab/slice_sessions", skip_below=config.skip_below)
-        make("segments", "ab/segments", start_ms=start_ms)
+        make("segments", "ab/segments", **by_day)
         make("known_listeners", "ab/known_listeners")
         append("quality", "ab/quality")
         append("credited", "ab/credited")
@@ -84,6 +95,30 @@ def measure(
                 _measure(connection, metric, in_segments=False)
     queries.use_one_thread(connection)
     return [metric for metric in metrics if metric.quantile is None]
+
+
+def split_first_days(days: Sequence[int]) -> tuple[int, list[str]]:
+    """Split the first half of an experiment's days, of each listener, into two parts.
+
+    Args:
+        days: As of `measure`.
+
+    Returns:
+        The days of a part, and the names of their segments; 0 and none of fewer than four days.
+    """
+    length = (days[-1] - days[0] + 1) // 4 if days else 0
+    kind = "day since the first session"
+    names = [f"{kind}=1 to {length}", f"{kind}={length + 1} to {2 * length}"]
+    return length, names if length else []
+
+
+def open_first_days(
+    events: Events, metric: Metric, parts: Sequence[str]
+) -> queries.Rows:
+    """Open the values of a metric in both parts of listeners' first days, the first as the past."""
+    values = events.connection.table(f"values_{metric.name}")
+    values.create_view("listener_values", replace=True)
+    return queries.open_rows(events.connection, "ab/first_days", parts=parts)
 
 
 def open_values(events: Events, metric: Metric) -> queries.Rows:

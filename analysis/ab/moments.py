@@ -4,6 +4,7 @@ A row is a listener in a segment, with the columns `arm`, `segment` and those of
 past, the first two. They are NULL where the metric has no value.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -20,6 +21,8 @@ RATIO = Quantity("numerator", "denominator")
 PAST = Quantity("past_numerator", "past_denominator")
 # of listeners' values, in parts of their mean; less is rounding
 _LEAST_VARIATION = 1e-7
+_MOST_DAYS = 30  # of a curve
+UNTIL = "until="  # begins the name of a segment: what there was by the end of a day
 VALUES = ("numerator", "denominator", "past_numerator", "past_denominator")
 
 
@@ -76,14 +79,19 @@ def from_row(metric: str, row: Mapping[str, Any]) -> MetricMoments:
 
 
 def by_metric(
-    rows: Iterable[MetricMoments], arms: Sequence[str]
+    rows: Iterable[MetricMoments], arms: Sequence[str], segment: str = ""
 ) -> dict[str, dict[str, Moments]]:
-    """Arrange the moments of the whole experiment by metric and arm, in the order of the arms."""
+    """Arrange the moments of a segment by metric and arm, in the order of the arms."""
     arranged: dict[str, dict[str, Moments]] = {}
     for row in sorted(rows, key=lambda row: arms.index(row.arm)):
-        if not row.segment:
+        if row.segment == segment:
             arranged.setdefault(row.metric, {})[row.arm] = row.moments
     return arranged
+
+
+def thin(days: Sequence[Any]) -> Sequence[Any]:
+    """Select at most 30 days at equal distances, the first among them."""
+    return days[:: math.ceil(len(days) / _MOST_DAYS) or 1]
 
 
 def find_constant(

@@ -1,8 +1,11 @@
 """An A/B report as one HTML page."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from analysis.ab import words
+from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
@@ -28,39 +31,72 @@ def page_values(report: Report) -> dict[str, Any]:
         "words": words,
         "tone": TONES[report.verdict.decision],
         "effect_figure": _draw_effects(report),
+        "day_figures": _draw_days(report),
         "colours": {arm: arm_colour(i) for i, arm in enumerate(report.arms)},
     }
 
 
 def _draw_effects(report: Report) -> Forest:
     """Draw primary and secondary metrics on one scale."""
-    level = numbers.level(report.alpha)
-    horizon = "however often they are looked at"
-    if report.fixed_horizon:
-        horizon = "at every interim analysis until the fixed horizon"
     groups: dict[str, list[IntervalRow]] = {}
     for effect in report.effects:
         if effect.role == "guardrail":
             continue
-        relative = effect.relative
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
-        groups.setdefault(numbers.capitalized(effect.title), []).append(
-            IntervalRow(
-                label=effect.arm,
-                text=words.change_with_range(effect),
-                value=relative.value,
-                lower=relative.lower,
-                upper=relative.upper,
-                colour=arm_colour(report.arms.index(effect.arm)),
-                filled=effect.significant,
-            )
-        )
+        rows = groups.setdefault(numbers.capitalized(effect.title), [])
+        rows.append(_row(report, effect, effect.arm))
     return Forest(
         f"Primary and secondary metrics against {report.control}",
-        f"Differences in % of its value, with {level} intervals: those of primary metrics hold "
-        f"{horizon}, those of secondary ones for a single analysis. Where it is close to 0, both "
-        "values are given. A filled mark is significant after the adjustment for many comparisons.",
+        f"Differences in % of its value, with {numbers.level(report.alpha)} intervals: those of "
+        f"primary metrics hold {_validity(report)}, those of secondary ones for a single analysis. "
+        "Where it is close to 0, both values are given. A filled mark is significant after the "
+        "adjustment for many comparisons.",
         "effect, %",
         groups,
         from_zero=True,
     )
+
+
+def _draw_days(report: Report) -> Iterator[Forest]:
+    """Draw each primary metric by day, where there are several."""
+    level = numbers.level(report.alpha)
+    for metric in dict.fromkeys(effect.metric for effect in report.by_day):
+        groups: dict[str, list[IntervalRow]] = {}
+        for effect in report.by_day:
+            if effect.metric == metric and math.isfinite(effect.relative.value):
+                rows = groups.setdefault(effect.arm, [])
+                rows.append(_row(report, effect, effect.segment))
+        if any(len(rows) < 2 for rows in groups.values()):
+            continue
+        widest = max(-effect.relative.lower, effect.relative.upper)
+        yield Forest(
+            f"By day: {effect.title}",
+            f"By the end of each day, with {level} intervals that hold {_validity(report)}; those "
+            "of the first days may be cut off. An arm whose band is without 0 is significantly "
+            "better or worse, before the adjustment for many comparisons.",
+            "effect, %",
+            groups,
+            from_zero=True,
+            limit=3 * widest,
+        )
+
+
+def _row(report: Report, effect: MetricEffect, label: str) -> IntervalRow:
+    """Describe an effect in a figure."""
+    relative = effect.relative
+    return IntervalRow(
+        label=label,
+        text=words.change_with_range(effect),
+        value=relative.value,
+        lower=relative.lower,
+        upper=relative.upper,
+        colour=arm_colour(report.arms.index(effect.arm)),
+        filled=effect.significant,
+    )
+
+
+def _validity(report: Report) -> str:
+    """Say when the intervals that decide hold."""
+    if report.fixed_horizon:
+        return "at every interim analysis until the fixed horizon"
+    return "however often they are looked at"

@@ -19,7 +19,10 @@ from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
     Measurements,
     MetricEffect,
+    Novelty,
     compare_arms,
+    daily_effects,
+    find_novelty,
     metric_effects,
     segment_effects,
 )
@@ -40,9 +43,11 @@ from analysis.ab.interleaving import Preference, preferences
 from analysis.ab.listeners import (
     check_metrics,
     measure,
+    open_first_days,
     open_table,
     open_values,
     read_histograms,
+    split_first_days,
 )
 from analysis.ab.moments import (
     RATIO,
@@ -85,6 +90,7 @@ class Report(Evidence):
     sessions: Mapping[str, int]
     # What a table does not have
     segments: tuple[MetricEffect, ...] = ()  # primary metrics by segment
+    novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
 
     @property
@@ -97,6 +103,20 @@ class Report(Evidence):
         """The arm that is shipped or waited for."""
         arms = (arm for arm in self.verdict.arms if arm.outcome == "subject")
         return next(arms, None)
+
+    @property
+    def fading(self) -> Novelty | None:
+        """A gain of the subject that falls with a listener's days."""
+        for row in self.novelty:
+            if (
+                self.subject
+                and row.arm == self.subject.arm
+                and row.p_value < self.alpha
+            ):
+                gain = self.effect(row.arm, row.metric).gain
+                if gain(row.first) > max(0.0, gain(row.later)):
+                    return row
+        return None
 
 
 def build_report(
@@ -118,7 +138,7 @@ def build_report(
             compare.
     """
     check_metrics(config)
-    with read_events(paths, plan=plan, memory=config.memory) as events:
+    with read_events(paths, memory=config.memory) as events:
         name, names = find_experiment(events, experiment)
         logged = assign_arms(events, name, plan)
         where = f"experiment {name} (events name {', '.join(names) or 'no experiment'})"
@@ -132,7 +152,8 @@ def build_report(
         report = partial(
             _report_on_events, name=name, plan=plan, logged=logged, left_out=left_out
         )
-        latest = report(events, config, end_ms=end_ms)
+        ended = [day for day in arrivals["day"].to_pylist() if day * DAY_MS < end_ms]
+        latest = report(events, config, end_ms=end_ms, days=ended)
 
         def report_until(end_ms: int, config: AbConfig) -> Report:
             with queries.connect(memory_limit=config.memory) as connection:
@@ -151,12 +172,13 @@ def _report_on_events(
     logged: Mapping[str, Mapping[str, Any]],
     end_ms: int,
     left_out: int,
+    days: Sequence[int] = (),
 ) -> Report:
     """Report on the events in arms before an end."""
     start_ms = min(row["first_ms"] for row in logged.values())
     answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
     recommenders = answering | config.recommenders
-    metrics = measure(events, config, recommenders, start_ms, end_ms)
+    metrics = measure(events, config, recommenders, start_ms, end_ms, days)
     moments = [
         row
         for metric in metrics
@@ -165,6 +187,13 @@ def _report_on_events(
     arms = _order_arms(sorted({row.arm for row in moments}), config.control, name)
     measurements = by_metric(moments, arms)
     sizes = _sizes(measurements, arms)
+    _, parts = split_first_days(days)
+    first_days = [
+        row
+        for metric in config.deciding
+        if parts and metric.has_past
+        for row in read_moments(open_first_days(events, metric, parts), metric)
+    ]
     histograms = read_histograms(events, config.reported, sizes)
     quality = events.connection.table("quality").to_arrow_table().to_pylist()
     evidence, analysis = _weigh(
@@ -174,6 +203,7 @@ def _report_on_events(
         recommenders={arm: recommenders.get(arm) for arm in arms},
         lines=events.lines,
         left_out=left_out,
+        by_day=daily_effects(moments, arms, config),
         rejected=events.rejected,
         **summarize_quality(quality),
     )
@@ -184,6 +214,7 @@ def _report_on_events(
             for arm, row in measurements["sessions"].items()
         },
         segments=segment_effects(moments, arms, analysis),
+        novelty=find_novelty(first_days, arms, analysis),
         preferences=preferences(
             open_table(events, "credited").to_arrow_table(),
             evidence.recommenders,
@@ -235,6 +266,7 @@ def report_on_table(
             config,
             recommenders=dict.fromkeys(sizes) | config.recommenders,
             lines=LineCounts(total, total),
+            by_day=daily_effects(moments, arms, config),
             **facts,
         )
         source = name or table.name
@@ -259,8 +291,7 @@ def _weigh(
     **facts: Any,  # noqa: ANN401  of `Evidence`
 ) -> tuple[Evidence, InterimAnalysis]:
     """Estimate the effects, and check what speaks against them."""
-    progress = sum(sizes.values()) / (config.planned or math.inf)
-    analysis = InterimAnalysis(config, progress, len(sizes))
+    analysis = InterimAnalysis.at(config, sizes.values())
     evidence = Evidence(
         listeners=sizes,
         srm=check_sample_ratio(sizes, config.shares),

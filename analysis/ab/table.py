@@ -7,8 +7,8 @@ comes here is a row an arm.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import permutations
+from dataclasses import dataclass, replace
+from itertools import chain, permutations
 from math import sqrt
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,14 @@ import pyarrow as pa
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import ROWS, Metric
-from analysis.ab.moments import RATIO, VALUES, MetricMoments, from_row, read_moments
+from analysis.ab.moments import (
+    RATIO,
+    VALUES,
+    MetricMoments,
+    from_row,
+    read_moments,
+    thin,
+)
 from analysis.errors import AnalysisError
 from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics import effects
@@ -173,8 +180,10 @@ def _read_aggregates(
             end_ms=end_ms,
         ).to_pylist()
     by_time = [[from_row(row["metric"], at) for at in row["latest"]] for row in rows]
-    steps = [times for times in by_time if len(times) == 2]
-    return [latest for latest, *_ in by_time], {
+    whole = [replace(latest, segment="") for latest, *_ in by_time]
+    steps = [times[:2] for times in by_time if len(times) > 1]
+    shown = reversed([*chain.from_iterable(map(thin, by_time))])
+    return [*whole, *shown], {
         "span_ms": (
             min(row["first_ms"] for row in rows),
             max(row["last_ms"] for row in rows),

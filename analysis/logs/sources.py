@@ -64,19 +64,29 @@ class NewFiles:
         Raises:
             AnalysisError: A file is damaged, or contradicts a source with which it begins.
         """
-        for number, log in enumerate(self.all):
-            copy = self.scratch / f"content-{number}{log.suffix}"
+        for log in self.all:
+            with self.copied([log]) as files:
+                yield from files
+
+    @contextmanager
+    def copied(self, logs: Iterable[LogFile]) -> Iterator[list[LogFile]]:
+        """Copy some of the files, until the block ends, as `__iter__` does."""
+        files: dict[Path, LogFile] = {}
+        for log in logs:
+            copy = self.scratch / f"content-{len(self.sources)}{log.suffix}"
             source = self._copy(log, copy)
             if source is None:
                 self.repeated.append(log)
+                copy.unlink(missing_ok=True)
             else:
                 origin = f" from byte {source.start}" if source.start else ""
-                file = LogFile(copy, f"{log.name}{origin}")
+                files[copy] = LogFile(copy, f"{log.name}{origin}")
                 self._known[source.head].append(source)
-                self.sources[file] = source
-                yield file
-            copy.unlink(missing_ok=True)
+                self.sources[files[copy]] = source
             self.megabytes_done += log.size_bytes / 1e6
+        yield [*files.values()]
+        for copy in files:
+            copy.unlink()
 
     def keep_rejects(self, content: str, rejects: Iterable[Reject]) -> None:
         """Append rejected lines to those of a file, until these have `MOST_KEPT_BYTES`.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 from analysis.page import numbers
 
@@ -42,6 +42,7 @@ class Forest:
     axis: str  # what the axis shows
     groups: Mapping[str, Sequence[IntervalRow]]
     from_zero: bool = False  # the axis has 0, with a line
+    limit: float = math.inf  # the axis ends there on both sides of 0
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -53,7 +54,7 @@ class Forest:
         low = min(ends, default=0.0)
         high = max(ends, default=0.0)
         padding = _PADDING * (high - low) or 1.0
-        return low - padding, high + padding
+        return max(low - padding, -self.limit), min(high + padding, self.limit)
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
@@ -72,11 +73,27 @@ class Forest:
             for number in range(first, last + 1)
         ]
 
-    def line(self, rows: Sequence[IntervalRow]) -> str:
+    @property
+    def marks(self) -> dict[str, float]:
+        """Where the labels of a curve's points are, from the left in % of the figure."""
+        curves = sorted(self.groups.values(), key=len, reverse=True)
+        labels = dict.fromkeys(row.label for rows in curves for row in rows)
+        return {label: 100 * i / (len(labels) - 1) for i, label in enumerate(labels)}
+
+    def line(
+        self, rows: Sequence[IntervalRow], what: Literal["value", "lower", "upper"]
+    ) -> list[str]:
         """Place points of a curve, left and top in % of the figure, as SVG has them."""
-        width = max(map(len, self.groups.values())) - 1
-        tops = [100 - (self.place(row.value) or 0) for row in rows]
-        return " ".join(f"{100 * i / width:g},{top:g}" for i, top in enumerate(tops))
+        (low, high), marks = self.ends, self.marks
+        height = high - low
+        # a point beyond the axis is cut off, wherever it is
+        values = [
+            min(max(getattr(row, what), low - height), high + height) for row in rows
+        ]
+        return [
+            f"{marks[row.label]:g},{100 * (high - value) / height:g}"
+            for row, value in zip(rows, values, strict=True)
+        ]
 
     def place(self, value: float | None) -> float | None:
         """Place a value on the axis, in % of its width; None without one."""

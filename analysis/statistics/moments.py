@@ -95,6 +95,21 @@ class Moments:
         """
         return float(self._gradient(left) @ self.covariances @ self._gradient(right))
 
+    def log_ratio(self, first: Quantity, second: Quantity) -> tuple[float, float]:
+        """Compute the logarithm of the second quantity over the first, of the same listeners.
+
+        Returns:
+            It, and its squared standard error by the delta method; NaN where there is none.
+        """
+        before, after = self.mean(first), self.mean(second)
+        if not (self.count > 1 and before * after > 0):
+            return math.nan, math.nan
+        # relative variances and covariance of one listener's shares
+        variance = self.variance(first) / before**2
+        variance += self.variance(second) / after**2
+        variance -= 2 * self.covariance(first, second) / (before * after)
+        return math.log(after / before), max(0.0, variance) / self.count
+
     def _gradient(self, quantity: Quantity) -> FloatArray:
         """Return the derivatives of the quantity by each mean, shape (columns,)."""
         numerator = self._column_mean(quantity.numerator)

@@ -147,8 +147,7 @@ class Reading:
     weight_scale: float = 1.0  # weights are multiplied by it, such as .001 for ms
     # further columns, and their SQL expressions
     computed: Mapping[str, str] = field(default_factory=dict)
-    # A line is a list of items after their count, or after the listener's id
-    lists: Literal["counted", "named"] | None = None
+    lists: bool = False  # a line is a list of items after the listener's id
 
     @property
     def content(self) -> str:

@@ -1,17 +1,19 @@
 """Find tables of plays or interactions, and read them.
 
-`check_file` reads CSV, JSON lines or Parquet once, with columns of any names, and writes the rows,
-checked but for their ids, to a Parquet file of its own. Whether ids are numbers or text depends on
-all files of an ingest together, and is decided later.
+`check_files` reads CSV, JSON or Parquet once, with columns of any names, and writes the rows,
+checked but for their ids, to a Parquet file. Small files of JSON are read together, as `in_batches`
+puts them, since a statement of DuckDB takes as long as a thousand rows. Whether ids are numbers or
+text depends on all files of an ingest together, and is decided later.
 """
 
 import codecs
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from analysis import queries
 from analysis.errors import AnalysisError
@@ -32,7 +34,10 @@ _KNOWN = (
 AMOUNTS = ("weight", "share", "played", "duration")
 _LONGEST_LINE = 2**20  # bytes, by which lines of JSON differ from objects of many
 # columns of `sql/interactions/json_documents.sql`
-_OF_JSON = ("(fault)", "(text)", "(user_kind)", "(track_kind)")
+_OF_JSON = ("(source)", "(fault)", "(text)", "(user_kind)", "(track_kind)")
+# of a batch, whose files are read together
+_LARGEST_BATCH = 32 * 2**20  # bytes
+_MOST_FILES = 1000
 
 
 def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
@@ -62,45 +67,99 @@ class CheckedTable:
     """A file whose rows were read."""
 
     file: LogFile
-    rows: int
     malformed: list[Malformed]  # lines that are no rows
-    left_out: int  # rows for which the condition does not hold
+    rows: int = 0
+    left_out: int = 0  # rows for which the condition does not hold
+    before: int = 0  # rows of files read with it, behind which its own are numbered
 
 
-def check_file(
-    file: LogFile,
+def in_batches(files: Iterable[LogFile], reading: Reading) -> Iterator[list[LogFile]]:
+    """Put consecutive small files of JSON that are written alike together.
+
+    Yields:
+        Files for `check_files`; others are alone.
+    """
+    batch: list[LogFile] = []
+    batch_form = None
+    batch_bytes = 0
+    for file in files:
+        form = None if reading.encoding else _json_form(file)
+        size = file.size_bytes
+        is_full = batch_bytes + size > _LARGEST_BATCH or len(batch) == _MOST_FILES
+        if batch and (is_full or form is None or form != batch_form):
+            yield batch
+            batch = []
+            batch_bytes = 0
+        batch.append(file)
+        batch_form = form
+        batch_bytes += size
+    if batch:
+        yield batch
+
+
+def check_files(
+    files: Mapping[str, LogFile],
     reading: Reading,
-    source: str,
     target: Path,
     memory: str,
     limit: int | None = None,
-) -> CheckedTable:
-    """Read a file and write its rows, checked, to a Parquet file.
+) -> list[CheckedTable]:
+    """Read a batch of files and write their rows, checked, to a Parquet file.
 
-    The columns are those of `sql/interactions/checked_rows.sql`; the source is the file's digest.
-    Beyond the allowed memory DuckDB spills beside the target. Of a file with more rows than the
-    limit, the first are read.
+    The columns are those of `sql/interactions/checked_rows.sql`. Beyond the allowed memory DuckDB
+    spills beside the target.
+
+    Args:
+        files: The files by their digests.
+        reading: How they are read.
+        target: The Parquet file.
+        memory: What DuckDB may use.
+        limit: Of more rows, so many are read, the first.
 
     Raises:
-        AnalysisError: The file is empty, not what its name says, or lacks a column.
+        AnalysisError: A file is empty, not what its name says, or lacks a column.
     """
-    if not file.size_bytes:
-        raise AnalysisError(f"{file.name}: empty; at least one row is expected")
-    suffix = file.suffix
+    for file in files.values():
+        if not file.size_bytes:
+            raise AnalysisError(f"{file.name}: empty; at least one row is expected")
+    try:
+        return _check_files(files, reading, target, memory, limit)
+    except AnalysisError:
+        if len(files) == 1:
+            raise
+    # one of them is to blame
+    tables: list[CheckedTable] = []
+    for source, file in files.items():
+        alone = target.with_stem(f"{target.stem}-{len(tables)}")
+        tables += _check_files({source: file}, reading, alone, memory, limit)
+    return tables
+
+
+def _check_files(
+    files: Mapping[str, LogFile],
+    reading: Reading,
+    target: Path,
+    memory: str,
+    limit: int | None,
+) -> list[CheckedTable]:
+    """Read files of the same form in one statement."""
+    first = next(iter(files.values()))
+    suffix = first.suffix
     connected = queries.connect(
         memory_limit=memory, temp_directory=target.parent / "spilled"
     )
-    with decoded(file, reading, target.parent) as copy, connected as connection:
+    with decoded(first, reading, target.parent) as copy, connected as connection:
+        copies = {**files, next(iter(files)): copy}
         # `--where` is SQL of the caller
-        queries.confine(connection, copy.path, target.parent)
-        with _naming(f"{file.name}: cannot be read as {suffix}"):
-            rows = open_rows(connection, copy, reading)
-            _attach_rows(copy, reading, rows.limit(limit) if limit else rows)
+        paths = [file.path for file in copies.values()]
+        queries.confine(connection, paths, target.parent)
+        with _naming(f"{first.name}: cannot be read as {suffix}"):
+            rows = open_rows(connection, copies, reading)
+            _attach_rows(copies, reading, rows.limit(limit) if limit else rows)
             written = queries.copy_to_parquet(
                 connection,
                 "interactions/checked_rows",
                 target,
-                source=source,
                 has_share=reading.columns.has_share,
                 full_share=100.0 if reading.percent else 1.0,
                 has_order=reading.columns.orders_by_position,
@@ -112,13 +171,21 @@ def check_file(
             if suffix in CSV and not reading.lists:
                 lines = queries.fetch_table(connection, "interactions/malformed_rows")
                 malformed = [tuple(line.values()) for line in lines.to_pylist()]
-            left_out = 0
-            if reading.where or reading.columns.event:
-                counted = queries.fetch_table(connection, "interactions/left_out")
-                (left_out,) = counted["rows"].to_pylist()
-    if not (written or malformed or left_out):
-        raise AnalysisError(f"{file.name}: empty; at least one row is expected")
-    return CheckedTable(file, written, malformed, left_out)
+            counts: list[dict[str, Any]] = [
+                {"source": next(iter(files)), "rows": written}
+            ]
+            if reading.where or reading.columns.event or len(files) > 1:
+                queries.attach_parquet(connection, "checked", [target])
+                counted = queries.fetch_table(connection, "interactions/file_rows")
+                counts = counted.to_pylist()
+    tables = {
+        row.pop("source"): CheckedTable(first, malformed, **row) for row in counts
+    }
+    for source, file in files.items():
+        table = tables.get(source)
+        if not (table and (table.rows or malformed or table.left_out)):
+            raise AnalysisError(f"{file.name}: empty; at least one row is expected")
+    return [replace(tables[source], file=file) for source, file in files.items()]
 
 
 @contextmanager
@@ -171,23 +238,24 @@ def _naming(problem: str) -> Iterator[None]:
 
 def open_rows(
     connection: queries.Connection,
-    file: LogFile,
+    files: Mapping[str, LogFile],
     reading: Reading,
 ) -> queries.Rows:
-    """Return the rows of a file; the columns of one without header are numbers, from 1."""
+    """Return the rows of files of JSON by their digests, or of another one.
+
+    The columns of a file without header are numbers, from 1.
+    """
+    file = next(iter(files.values()))
     if reading.lists:
         if file.suffix not in CSV:
             raise AnalysisError(
                 f"{file.name}: lists of items are lines of text, in a file such as train.txt; "
                 "of JSON name the columns, as in --columns user=user,item=items[]"
             )
-        queries.attach_lines(connection, "text_lines", file.path)
-        has_users = reading.lists == "named"
-        return queries.open_rows(
-            connection, "interactions/list_rows", has_users=has_users
-        )
+        queries.attach_lines(connection, "text_lines", [file.path], {})
+        return queries.open_rows(connection, "interactions/list_rows")
     if file.suffix in JSON_LINES:
-        _attach_json(connection, file)
+        _attach_json(connection, files)
         return _open_documents(connection, reading)
     if file.suffix in PARQUET:
         queries.attach_parquet(connection, "parquet_rows", [file.path])
@@ -218,15 +286,37 @@ def _is_nested(rows: queries.Rows, columns: Columns) -> bool:
     return bool(nested) and any(name in nested or name not in types for name in names)
 
 
-def _attach_json(connection: queries.Connection, file: LogFile) -> None:
-    """Attach lines of JSON, an array of objects, or objects of several lines each."""
+def _json_form(file: LogFile) -> str | None:
+    """Detect lines of JSON, an array of objects, or objects of several lines each."""
+    if file.suffix not in JSON_LINES:
+        return None
     with file.open() as text:
         first = text.readline(_LONGEST_LINE)
-    is_array = first.lstrip().startswith(b"[")
-    if is_array or first.strip() == b"{" or len(first) == _LONGEST_LINE:
-        queries.attach_objects(connection, "text_lines", file.path, is_array=is_array)
+    if first.lstrip().startswith(b"["):
+        return "array"
+    is_long = first.strip() == b"{" or len(first) == _LONGEST_LINE
+    return "objects" if is_long else "lines"
+
+
+def _attach_json(connection: queries.Connection, files: Mapping[str, LogFile]) -> None:
+    """Attach the JSON of files that are written alike, with what stands for each file."""
+    places = [_places(file) for file in files.values()]
+    labels = {f"({name})": [place[name] for place in places] for name in places[0]}
+    labels["(source)"] = [*files]
+    paths = [file.path for file in files.values()]
+    form = _json_form(next(iter(files.values())))
+    if form == "lines":
+        queries.attach_lines(connection, "text_lines", paths, labels)
     else:
-        queries.attach_lines(connection, "text_lines", file.path)
+        queries.attach_objects(
+            connection, "text_lines", paths, labels, is_array=form == "array"
+        )
+
+
+def _places(file: LogFile) -> dict[str, str]:
+    """Name what stands for a file in `Columns`."""
+    path = Path(file.name)
+    return {"@file": path.name.partition(".")[0], "@folder": path.parent.name}
 
 
 def _open_documents(connection: queries.Connection, reading: Reading) -> queries.Rows:
@@ -259,7 +349,7 @@ def _open_documents(connection: queries.Connection, reading: Reading) -> queries
     return queries.open_json(typed, list(dict.fromkeys(keys)))
 
 
-def find_columns(
+def _find_columns(
     file: LogFile,
     reading: Reading,
     rows: queries.Rows,
@@ -270,13 +360,14 @@ def find_columns(
         AnalysisError: The file lacks a column.
     """
     columns = set(rows.columns)
-    path = Path(file.name)
-    places = {"@file": path.name.partition(".")[0], "@folder": path.parent.name}
+    places = _places(file)
     values = {}
     missing = []
     for role, column in asdict(reading.columns).items():
         if column is None or column in places:
-            values[role] = queries.Constant(places.get(column or ""))
+            label = f"({column})"
+            place = queries.Constant(places.get(column or ""))
+            values[role] = queries.Column(label) if label in columns else place
         elif column in reading.computed:
             values[role] = queries.Sql(reading.computed[column])
         elif column in columns:
@@ -292,10 +383,6 @@ def find_columns(
                 values[role] = queries.Case(is_whole, values[role])
         else:
             missing.append(column)
-        if reading.decimal and role in AMOUNTS:
-            swapped = (",.", ".") if reading.decimal == "comma" else (",", "")
-            replacing = map(queries.Constant, swapped)
-            values[role] = queries.Function("translate", values[role], *replacing)
     if missing:
         shown = ", ".join(name for name in rows.columns if name[0] != "(")
         raise AnalysisError(
@@ -316,22 +403,30 @@ def _weigh(columns: Columns) -> queries.Expression:
 
 
 def _attach_rows(
-    file: LogFile,
+    files: Mapping[str, LogFile],
     reading: Reading,
     rows: queries.Rows,
 ) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
+    source, file = next(iter(files.items()))
     columns = reading.columns
     names = rows.columns
     is_typed = file.suffix in PARQUET and not set(_OF_JSON) & set(names)
     types = dict(zip(names, rows.types, strict=True)) if is_typed else {}
-    values = find_columns(file, reading, rows)
+    values = _find_columns(file, reading, rows)
     values.pop("event", None)
+    if reading.decimal:
+        swapped = (",.", ".") if reading.decimal == "comma" else (",", "")
+        marks = [queries.Constant(mark) for mark in swapped]
+        values |= {
+            role: queries.Function("translate", values[role], *marks)
+            for role in AMOUNTS
+        }
     values["track"] = values.pop("item")
+    values["source"] = queries.Constant(source)
     values["fault"] = values["text"] = queries.Constant(None)
-    for name in _OF_JSON:
-        if name in names:
-            values[name.strip("()")] = queries.Column(name)
+    from_json = [name for name in names if name in _OF_JSON]
+    values |= {name.strip("()"): queries.Column(name) for name in from_json}
     for role, column in (("user_kind", columns.user), ("track_kind", columns.item)):
         if column in types:
             kind = _kind(file, column, str(types[column]))

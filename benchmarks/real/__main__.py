@@ -17,6 +17,7 @@ import typer
 
 from benchmarks.harness import console, show, show_machine
 from benchmarks.real import deezer, halving, next_track, pairs, plays, unplayed
+from benchmarks.real.originals import find
 from benchmarks.real.peers import Work
 from benchmarks.real.tables import Table, markdown
 
@@ -38,6 +39,7 @@ SETS: Mapping[str, DataSet] = {
     "30music": DataSet(
         ("plays_30music.tsv.gz",), partial(plays.measure, title="30Music")
     ),
+    "yambda": DataSet(("plays_yambda.tsv.gz",), partial(plays.measure, title="Yambda")),
     "lastfm-hidden": DataSet(
         ("plays_lastfm.tsv.gz",), partial(unplayed.measure, title="Last.fm")
     ),
@@ -84,7 +86,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     tables = []
     for name in names:
-        files = [data / file for file in SETS[name].files]
+        files = [find(file, data, out) for file in SETS[name].files]
         missing = [file for file in files if not file.exists()]
         if missing:
             console.print(

@@ -252,6 +252,8 @@ def measure(
     kinds: Kinds,
     datasets: tuple[Dataset, Dataset],
     score: Score,
+    *,
+    is_ordered: bool = False,
 ) -> dict[str, dict[str, FloatArray]]:
     """Measure the best model of each kind, or read what was measured before.
 
@@ -261,6 +263,7 @@ def measure(
         kinds: What is tried.
         datasets: The one that chooses, and the one that is tested.
         score: By whose means models are chosen.
+        is_ordered: Whether they get the plays in their order.
 
     Returns:
         What the lists are worth to each listener of the tested dataset, by row and figure.
@@ -273,7 +276,10 @@ def measure(
         key = f"{split}, {row}"
         if key not in results and work.fits_peers:
             with threadpool_limits(1, user_api="blas"):  # as implicit asks for
-                results[key] = _measure_kind(models, datasets, score)
+                load = partial(
+                    load_interactions, split="training", is_ordered=is_ordered
+                )
+                results[key] = _measure_kind(models, datasets, score, load)
             work.peers.write_text(json.dumps(results))
             console.print(key, {**results[key], "values": "…"})
         if values := results.get(key, {}).get("values"):
@@ -284,14 +290,17 @@ def measure(
 
 
 def _measure_kind(
-    models: list[partial[Fits]], datasets: tuple[Dataset, Dataset], score: Score
+    models: list[partial[Fits]],
+    datasets: tuple[Dataset, Dataset],
+    score: Score,
+    load: Callable[[Dataset], Interactions],
 ) -> dict[str, Any]:
     """Choose and test; return the best models, their values and the CPU seconds."""
     began_s = time.process_time()
     validation, tested = datasets
-    train = load_interactions(validation, "training")
+    train = load(validation)
     choice = choose(models, train, lambda model: score(model, validation))
-    train = load_interactions(tested, "training")
+    train = load(tested)
     worth = {}
     for number, rung in set(choice.values()):
         model = next(islice(models[number](train), rung, None))

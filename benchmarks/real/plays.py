@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from analysis.tables.columns import Columns, Reading
-from benchmarks.real import peers
+from benchmarks.real import peers, sequences
 from benchmarks.real.files import read_table, write_table
 from benchmarks.real.peers import Lister, Work
 from benchmarks.real.product import baseline, make_split
@@ -81,6 +81,8 @@ def measure(file: Path, work: Work, title: str) -> Table:
     }
     both = (repeats.dataset(), dataset)
     results |= peers.measure(work, title, peers.PLAYS, both, score)
+    kinds = sequences.KINDS
+    results |= peers.measure(work, title, kinds, both, score, is_ordered=True)
     choices, _ = repeats.choose()
     new_choices, _ = discovery.choose()
     for kind in OURS:

@@ -14,7 +14,7 @@ from analysis.statistics.effects import Interval
 from looplib.arrays import NO_TRACK, FloatArray, Int32Array
 
 RESAMPLES, SEED = 1000, 42
-LIBRARIES = ("(implicit)", "(irspack)")
+OURS = "(ours)"  # ends the names of our systems
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def ratio_interval(parts: FloatArray, wholes: FloatArray) -> Interval:
 def differences(
     values: Mapping[str, FloatArray], ours: str, rules: Sequence[str], column: str
 ) -> list[str]:
-    """Describe by how much ours is better than the best rule and the best other library.
+    """Describe by how much ours is better than the best rule and the best peer.
 
     Listener by listener; where the interval contains 0, they are tied.
 
@@ -81,9 +81,10 @@ def differences(
         column: What the values are.
     """
     by_name = {system.partition(":")[0]: row for system, row in values.items()}
-    libraries = [name for name in by_name if name.endswith(LIBRARIES)]
+    theirs = [name for name in by_name if not name.endswith(OURS)]
+    theirs = [name for name in theirs if name not in (ours, *rules)]
     notes = []
-    for names in filter(None, (rules, libraries)):
+    for names in filter(None, (rules, theirs)):
         best = max(names, key=lambda name: float(np.nanmean(by_name[name])))
         better = mean_interval(by_name[ours] - by_name[best])
         tied = ", tied" if better.lower <= 0 <= better.upper else ""

@@ -101,8 +101,7 @@ def ab(
             5 where it may rise by 5 %, -10 where it may fall by 10 %.
         arm: Of a table: the column of arms.
         listener: Of a table: the column of listeners, where they have several rows. Then a metric
-            is the mean over rows, with the uncertainty between listeners (delta method). Listeners
-            whom a change of weights moved must not be in it: docs/warehouse.md says how.
+            is the mean over rows, with the uncertainty between listeners (delta method).
         settings: Of the A/B configuration, such as `alpha=0.01`, or
             `fixed_horizon={"listeners": 5000}`.
 

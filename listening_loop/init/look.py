@@ -15,9 +15,10 @@ from analysis.tables.reader import (
     AMOUNTS,
     CSV,
     JSON_LINES,
-    check_file,
+    check_files,
     decoded,
     find_tables,
+    in_batches,
     open_rows,
 )
 from listening_loop.init.guess import (
@@ -270,7 +271,7 @@ def _attach_first(
     Returns:
         The names of all columns.
     """
-    rows = open_rows(connection, log, reading)
+    rows = open_rows(connection, {log.name: log}, reading)
     shown = [name for name in rows.columns if not name.startswith("(")]
     roles = roles or {name: name for name in shown}
     values = {role: queries.Column(name) for role, name in roles.items()}
@@ -336,18 +337,18 @@ def _read(logs: Sequence[LogFile], plan: Guess) -> Guess:
     """Read the first rows as an ingest does, and add their figures to a plan."""
     assert plan.reading  # noqa: S101  an event log is not read
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
-        files: list[Path] = []
         left = _LOOKED_AT
         left_out = 0
-        for log in logs:
-            file = Path(folder, f"{len(files)}.parquet")
-            table = check_file(log, plan.reading, log.name, file, DEFAULT_MEMORY, left)
-            files.append(file)
-            left -= table.rows + table.left_out
-            left_out += table.left_out
+        for batch in in_batches(logs, plan.reading):
+            files = {log.name: log for log in batch}
+            target = Path(folder, f"{left}.parquet")
+            tables = check_files(files, plan.reading, target, DEFAULT_MEMORY, left)
+            left -= sum(table.rows + table.left_out for table in tables)
+            left_out += sum(table.left_out for table in tables)
             if left <= 0:
                 break
-        queries.attach_parquet(connection, "checked", files)
+        checked = sorted(Path(folder).glob("*.parquet"))
+        queries.attach_parquet(connection, "checked", checked)
         figures = queries.fetch_table(connection, "interactions/first_rows")
         examples = queries.fetch_table(
             connection, "interactions/examples", rows=EXAMPLES

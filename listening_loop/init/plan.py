@@ -49,7 +49,7 @@ class Guess:
     @property
     def is_pair(self) -> bool:
         """Whether it is one of two files of a published split."""
-        return self.reading is not None and self.reading.lists is not None
+        return self.reading is not None and self.reading.lists
 
     @property
     def is_ordered(self) -> bool:

@@ -78,15 +78,15 @@ def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
     )
     predictions = scores[0]["predictions"]
     yield (
-        f"{predictions:,} predictions of the next play; {plays.has_next.sum() - predictions:,} "
-        "plays of the same track at once again are none."
+        f"{predictions:,} predictions of the next play; the {plays.has_next.sum() - predictions:,} "
+        "times that a track is played twice in a row are left out."
     )
     if facts["refits"]:
         moments = ", ".join(facts["refits"])
         yield f"Refits on all plays up to then: {len(facts['refits'])}, at {moments}."
     barred = facts["repeat_after"]
-    latest = "all" if barred is None else f"the latest {barred}"
-    yield f"Barred from a ranking: {latest} of the session's tracks so far."
+    latest = "" if barred is None else f", the latest {barred}"
+    yield f"No ranking has tracks of the session so far{latest}."
     if facts["lacking"]:
         yield f"Plays of tracks that the catalogue lacks, and no ranking has: {facts['lacking']:,}."
     if facts["rejected"]:

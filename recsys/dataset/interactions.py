@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -59,8 +60,8 @@ class Interactions:
     >>> train = Interactions(csr_matrix([[3.0, 1, 0, 0], [2, 0, 5, 0], [0, 1, 0, 0]]))
     >>> train.popularity.tolist()
     [2, 2, 1, 0]
-    >>> train.most_popular(2).tolist()
-    [0, 2]
+    >>> train.by_popularity.tolist()
+    [0, 2, 1, 3]
     """
 
     def __init__(
@@ -115,24 +116,24 @@ class Interactions:
 
     def select(self, listeners: IntArray) -> "Interactions":
         """Select the listening of some rows; tracks are as popular as before."""
-        return Interactions(self.matrix[listeners], by_track=self.by_track)
+        part = Interactions(self.matrix[listeners], by_track=self.by_track)
+        part.by_popularity = self.by_popularity
+        return part
 
-    def most_popular(self, k: int) -> Int32Array:
-        """Rank tracks by the listening time of all listeners.
-
-        Returns:
-            The columns of the best k, shape (k,).
-        """
-        matrix = self.by_track  # of all listeners, also where some were selected
+    @cached_property
+    def by_popularity(self) -> Int32Array:
+        """All columns, those with the most listening time first, shape (tracks,)."""
+        matrix = self.by_track
         times = np.zeros(matrix.shape[0])
         for first in range(0, matrix.nnz, _SUMMED):
             data = matrix.data[first : first + _SUMMED]
             entries = np.arange(first, first + len(data))
             tracks = np.searchsorted(matrix.indptr, entries, side="right") - 1
             times += np.bincount(tracks, data, len(times))
-        return np.argsort(-times, kind="stable")[:k].astype(np.int32)
+        return np.argsort(-times, kind="stable").astype(np.int32)
 
 
+@lru_cache(maxsize=2)  # those with and without plays serve all fits of a process
 def load_interactions(
     dataset: Dataset, split: SplitName, *, is_ordered: bool = False
 ) -> Interactions:

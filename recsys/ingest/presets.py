@@ -77,16 +77,6 @@ PRESETS: Mapping[str, Reading] = {
     "yambda": _YAMBDA,
     # multi_event.parquet also has likes
     "yambda-events": replace(_YAMBDA, where="event_type = 'listen'"),
-    # log_standard_….csv and log_random_….csv: a random video was any of 7,583.
-    "kuairand": Reading(
-        parse_columns(
-            "user=user_id,item=video_id,timestamp=time_ms,played=play_time_ms,"
-            "duration=duration_ms,propensity=propensity"
-        ),
-        computed={
-            "propensity": "CASE WHEN CAST(is_rand AS INTEGER) = 1 THEN 1.0::DOUBLE / 7583 END"
-        },
-    ),
     # log_….csv: a session is all that is known of a listener; flags say how soon a
     # track was skipped.
     "spotify-skips": Reading(
@@ -116,11 +106,8 @@ PRESETS: Mapping[str, Reading] = {
             "event=event:transaction=5,addtocart=2,view=1"
         )
     ),
-    # …-train-….dat and …-test-….dat: the n-th line has the number of items and the
-    # items of listener n - 1.
-    "citeulike": Reading(Columns("user", "item"), lists="counted"),
     # train.txt and test.txt: a line has a listener and their items.
-    "lightgcn": Reading(Columns("user", "item"), lists="named"),
+    "lightgcn": Reading(Columns("user", "item"), lists=True),
 }
 
 
@@ -135,7 +122,6 @@ SIGNATURES: Mapping[str, frozenset[str]] = {
     "yambda-events": frozenset({"uid", "item_id", "event_type", "played_ratio_pct"}),
     "yambda": frozenset({"uid", "item_id", "timestamp", "played_ratio_pct"}),
     "retailrocket": frozenset({"visitorid", "event", "itemid", "timestamp"}),
-    "kuairand": frozenset({"user_id", "video_id", "time_ms", "play_time_ms"}),
     "spotify-skips": frozenset({"session_id", "track_id_clean", "skip_1"}),
     "movielens": frozenset({"userId", "movieId", "rating", "timestamp"}),
 }

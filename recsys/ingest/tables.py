@@ -19,7 +19,13 @@ from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
 from analysis.logs.sources import NewFiles
 from analysis.store import IdsOf, Manifest, Store
 from analysis.tables.columns import Reading
-from analysis.tables.reader import CSV, CheckedTable, Malformed, check_file
+from analysis.tables.reader import (
+    CSV,
+    CheckedTable,
+    Malformed,
+    check_files,
+    in_batches,
+)
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.store.ids import decide_kinds, write_ids
@@ -94,13 +100,16 @@ def _check_files(
     """Write the checked rows of each new file; return the files by digest."""
     checked: dict[str, CheckedTable] = {}
     with progress("ingest", files.megabytes, "MB") as report:
-        for file in files:
-            target = files.scratch / f"checked-{len(checked):06}.parquet"
-            digest = files.sources[file].digest
-            table = check_file(file, reading, digest, target, memory)
-            checked[digest] = table
-            files.left_out += table.left_out
-            report(files.megabytes_done, file.name)
+        for batch in in_batches(files.all, reading):
+            with files.copied(batch) as copies:
+                if not copies:
+                    continue
+                new = {files.sources[file].digest: file for file in copies}
+                target = files.scratch / f"checked-{len(checked):06}.parquet"
+                tables = check_files(new, reading, target, memory)
+            checked |= zip(new, tables, strict=True)
+            files.left_out += sum(table.left_out for table in tables)
+            report(files.megabytes_done, copies[-1].name)
     return checked
 
 
@@ -177,7 +186,7 @@ def _line_number(row: int, file: CheckedTable, reading: Reading) -> int:
     Blank lines of CSV, and line breaks within its values, are not counted.
     """
     if file.file.suffix not in CSV:
-        return row
+        return row - file.before
     line = row + reading.header
     for malformed_line, _, _ in file.malformed:
         if malformed_line > line:

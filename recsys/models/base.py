@@ -99,7 +99,7 @@ class Model(ABC):
         """Recommend the tracks with the most listening time."""
         listeners, tracks = self.train.matrix.shape
         scores = np.empty((tracks, 1), np.float32)
-        scores[self.train.most_popular(tracks), 0] = np.arange(tracks, 0, -1)
+        scores[self.train.by_popularity, 0] = np.arange(tracks, 0, -1)
         factors = Factors(np.ones((listeners, 1), np.float32), scores)
         return factors.recommend(self.train, k, self.threads, pool)
 

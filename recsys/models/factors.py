@@ -78,7 +78,7 @@ class Factors:
             arrays = (self.score(heard), heard.indices, heard.indptr)
             return rank_rows(csr_matrix(arrays, heard.shape), k)
         has_heard = train.counts > 0
-        lists = np.tile(train.most_popular(k), (len(has_heard), 1))
+        lists = np.tile(train.by_popularity[:k], (len(has_heard), 1))
         seen = heard[has_heard] if pool == "new" else None
         listeners = Factors(self.user_factors[has_heard], self.item_factors)
         lists[has_heard], _ = listeners.rank(k, threads, seen)

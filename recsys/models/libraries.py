@@ -197,7 +197,9 @@ def _fit_lenskit(
     tracks = ItemList(item_ids=np.arange(matrix.shape[1]))
 
     def scores(rows: IntArray) -> AnyArray:
-        queries = [RecQuery(user_id=row, user_items=data.user_row(row)) for row in rows]
+        queries = [RecQuery.create(data.user_row(row)) for row in rows]
+        for query, row in zip(queries, rows, strict=True):
+            query.user_id = row
         values = np.stack([fitted(query, tracks).scores() for query in queries])
         return np.where(np.isnan(values), -np.inf, values)
 

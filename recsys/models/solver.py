@@ -5,6 +5,7 @@ The hyperparameters and the equation of a row stand in `looplib.als`; the compil
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -92,6 +93,7 @@ def check_finite(iteration: int, *factors: Float32Array) -> None:
         raise TrialError(f"the factors are not finite after iteration {iteration}")
 
 
+@cache
 def load_kernels() -> None:
     """Load the compiled solver, or compile it in the first process on a machine."""
     ones = np.ones((1, 1), np.float32)

@@ -1,6 +1,7 @@
 """Score predictions of the next track in later sessions, beside three simple rules.
 
-precision@20 is the share of next tracks that are among the 20 best, mrr@20 the mean of 1 / rank, 0
+precision@20, as session models report it, is the share of next tracks among the 20 best (the
+hit rate), mrr@20 the mean of 1 / rank, 0
 beyond 20. No list has what the session has heard already.
 """
 

@@ -49,15 +49,13 @@ def draw_curves(run: RunFolder) -> Forest | None:
     if not groups:
         return None
     note = f"The best {len(groups)}. A curve that still rises at its end asks for more."
-    first, *_, last = max(groups.values(), key=len)
-    axis = f"iterations {first.label} to {last.label}, from left to right"
-    return Forest(f"{run.select} by iteration", note, axis, groups)
+    return Forest(f"{run.select} by iteration", note, "iterations", groups)
 
 
 def _point(score: Score, metric: str, colour: str) -> IntervalRow:
-    value, lower, upper = score.metrics[metric]
+    value, *_ = score.metrics[metric]
     text = numbers.number(value)
-    return IntervalRow(str(score.iteration), text, value, lower, upper, colour)
+    return IntervalRow(str(score.iteration), text, value, None, None, colour)
 
 
 def _leader(row: Row, run: RunFolder, label: str) -> IntervalRow:

@@ -166,8 +166,7 @@ def _explain_search(
         value, lower, upper = behind[best]
         texts.append(
             f"The best simple rule is {best}; the winner's {state.metric} less that of the rule: "
-            f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}), each listener's by a model that "
-            "others chose"
+            f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}), cross-fitted over listeners"
         )
     else:
         texts.append(f"{WARNING} no baseline could be scored")

@@ -294,8 +294,8 @@ def bring(folder: Path) -> None:
         "experiment.yaml": experiment.splitlines(),
         "plays.csv": [head, *rows],
         "heard.csv": ["uid,song,heard,ts,name,by", *heard],
-        "train.dat": [f"6 {' '.join(map(str, own[:6]))}" for own in items],
-        "test.dat": [f"2 {' '.join(map(str, own[6:]))}" for own in items],
+        "train.txt": [" ".join(map(str, [n, *own[:6]])) for n, own in enumerate(items)],
+        "test.txt": [" ".join(map(str, [n, *own[6:]])) for n, own in enumerate(items)],
         "tracks.json": [line.decode() for line in catalogue],
         "listened.csv": ["user,track,weight,ts", *rows],
     }

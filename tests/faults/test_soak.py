@@ -1,18 +1,24 @@
 """Listeners ask while workers, the service and Redis are killed: nothing acknowledged is lost.
 
-One of each is killed, unless `SOAK_S` and `SOAK_KILLS` ask for a soak: `tox -e soak` has ten
-minutes and 100 kills at random, in which memory and descriptors stay flat. Meanwhile the log is
-ingested with its open segments.
+One of each is killed, unless `SOAK_S` and `SOAK_KILLS` ask for a soak: `tox -e soak` has an hour
+and 100 kills at random, in which memory and descriptors stay flat. Meanwhile the log is ingested
+with its open segments; in a soak nights of learning, publishing, reporting and replaying, too.
 """
 
+import logging
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 import numpy as np
+import orjson
 import psutil
 import pytest
 
@@ -23,6 +29,7 @@ from tests.faults.served import Load, Published, Served, assert_all_logged
 SECONDS, KILLS = (int(os.environ.get(f"SOAK_{name}", 0)) for name in ("S", "KILLS"))
 KINDS = ("worker", "redis", "service")
 SLACK = 1.2
+logger = logging.getLogger(__name__)
 Sample = tuple[int, int]  # the largest resident bytes and open files of a worker
 
 
@@ -50,6 +57,63 @@ def sample(served: Served) -> list[Sample]:
     return []
 
 
+def run_nights(published: Published, log: Path, folder: Path, stop: Event) -> int:
+    """Learn from a log, publish, report and replay plays, again and again.
+
+    Returns:
+        The number of nights.
+    """
+    search = {
+        "store": str(folder / "store"),
+        "run": str(folder / "run"),
+        "catalogue": str(published.catalogue),
+        "models": {"als": {"factors": 4}},
+        "search": {"iterations": 2, "score_every": 2},
+        "validation": {"ks": [5], "select": "ndcg@5", "resamples": 100},
+        "cluster": {"workers": 1, "wait_for_workers_s": 300},
+        "export": {"publish_anyway": True},
+    }
+    config, plays = folder / "search.yaml", folder / "plays.csv"
+    config.write_bytes(orjson.dumps(search))
+    later = 2**32  # seconds, and thus newer than the log
+    rows = (
+        f"{user},{7 * place},{later + place}"
+        for user in range(50)
+        for place in range(9)
+    )
+    plays.write_text("\n".join(["user,item,timestamp", *rows]))
+    to, night = published.folder, 0
+    while not stop.is_set():
+        night += 1
+        for words in (
+            f"ingest {log} --store {folder}/store",
+            f"search --config {config} --run {folder}/runs/{night} --out {to}",
+            f"ab {log} --experiment ALL --out {folder}/ab",
+            f"replay {plays} --published {to} --recommender in_order --out {folder}/replay "
+            "--columns user=user,item=item,timestamp=timestamp",
+        ):
+            argv = [sys.executable, "-m", "listening_loop.command", *words.split()]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, (
+                f"night {night}, {words}: {done.stderr[-2000:]}"
+            )
+    return night
+
+
+@contextmanager
+def nights(published: Published, log: Path, folder: Path) -> Iterator[None]:
+    """Run nights beside the block."""
+    stop = Event()
+    folder.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(run_nights, published, log, folder, stop)
+        try:
+            yield
+        finally:
+            stop.set()
+        logger.info("%s nights", run.result())
+
+
 def assert_flat(samples: Sequence[Sample]) -> None:
     """No later third of the time needs more than the first, but for some slack."""
     memory, descriptors = np.array(samples).T
@@ -59,22 +123,35 @@ def assert_flat(samples: Sequence[Sample]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900 + 3 * SECONDS)
 def test_kills_lose_nothing_that_was_acknowledged(
     published: Published, tmp_path: Path, own_redis: RedisServer
 ) -> None:
     log, store = tmp_path / "log", tmp_path / "store"
     chance = np.random.default_rng(1)
-    served = Served(published, log, processes=2, redis_url=own_redis.url)
+    arms = [{"recommender": name} for name in ("indexed", "random")]
+    served = Served(
+        published,
+        log,
+        processes=2,
+        redis_url=own_redis.url,
+        experiments=[{"name": "ALL", "arms": arms}],
+    )
     samples: list[Sample] = []
     try:
         served.start()
-        with Load(served.port, clients=6) as load:
-            for victim in [*KINDS, *chance.choice(KINDS, KILLS, p=[0.5, 0.25, 0.25])]:
+        with ExitStack() as stack:
+            load = stack.enter_context(Load(served.port, clients=6))
+            if SECONDS:
+                stack.enter_context(nights(published, log, tmp_path / "nights"))
+            victims = [*KINDS, *chance.choice(KINDS, KILLS, p=[0.5, 0.25, 0.25])]
+            start_s = time.monotonic()
+            for number, victim in enumerate(victims, 1):
                 load.wait_for(200)
                 kill(victim, served, own_redis)
                 ingest([log], store)
-                pause_ends = time.monotonic() + SECONDS / max(KILLS, 1)
-                while time.monotonic() < pause_ends:
+                pause_ends_s = start_s + SECONDS * number / len(victims)
+                while time.monotonic() < pause_ends_s:
                     samples += sample(served)
                     time.sleep(0.2)
             load.wait_for(200)
@@ -87,4 +164,6 @@ def test_kills_lose_nothing_that_was_acknowledged(
     assert report.store.manifest.events == len(load.answers) + asked
     assert Counter(load.answers).most_common(1)[0][1] == 1
     if SECONDS:
+        memory, descriptors = np.percentile(samples, [5, 50, 95], axis=0).T
+        logger.info("%s answers, %s bytes, %s", len(load.answers), memory, descriptors)
         assert_flat(samples)

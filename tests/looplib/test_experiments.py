@@ -13,15 +13,12 @@ def make(
     *weights: float,
     salt: str | None = None,
     overrides: dict[int, str] | None = None,
-    changes: tuple[dict[str, float], ...] = (),
 ) -> Experiment:
     arms = tuple(
         Arm(name=arm_name(i), weight=weight, recommender="random")
         for i, weight in enumerate(weights)
     )
-    return Experiment(
-        name=name, arms=arms, salt=salt, overrides=overrides or {}, changes=changes
-    )
+    return Experiment(name=name, arms=arms, salt=salt, overrides=overrides or {})
 
 
 @pytest.mark.parametrize(
@@ -38,50 +35,12 @@ def test_equal_arms_are_those_that_the_original_service_logged(
     assert experiment.assign(range(12)) == [arm_name(index) for index in logged]
 
 
-CHANGES = [
-    ((1, 1, 1), {"T1": 0}),  # a stopped arm
-    ((5, 3, 2), {"C": 1, "T1": 4}),
-    ((5, 3, 2, 0), {"C": 1, "T2": 4, "T3": 3}),  # and one that begins
-    ((1, 1, 1), {"C": 1}),  # none
-]
-
-
-@pytest.mark.parametrize(("weights", "change"), CHANGES)
-def test_weights_are_shares_and_a_change_moves_only_those_who_must(
-    weights: tuple[float, ...], change: dict[str, float]
-) -> None:
-    users, earlier = range(40_000), {"T1": 2.5}  # a change after another
-    before = make("MOVES", *weights, changes=(earlier,))
-    after = make("MOVES", *weights, changes=(earlier, change))
-    moves = Counter(zip(before.assign(users), after.assign(users), strict=True))
-    rises = {arm: after.shares[arm] - before.shares[arm] for arm in before.shares}
-    moved = {arms: count for arms, count in moves.items() if arms[0] != arms[1]}
-    # from arms whose share falls to those whose share rises, and no more than that
-    assert all(rises[old] < 0 < rises[new] for old, new in moved)
-    least = sum(rise for rise in rises.values() if rise > 0)
-    noise = 4 * np.sqrt(len(users) * least * (1 - least))
-    assert sum(moved.values()) == pytest.approx(len(users) * least, abs=noise)
-    for experiment in (make("MOVES", *weights), after):
-        arms = Counter(experiment.assign(users))
-        for arm, share in experiment.shares.items():
-            assert arms[arm] / len(users) == pytest.approx(share, abs=0.012)
-
-
-def test_those_who_moved_are_known_and_the_others_have_their_shares() -> None:
-    users = range(40_000)
-    experiment = make("MOVES", 1, 1, 1, changes=({"T1": 0}, {"C": 3}))
-    versions = [
-        make("MOVES", 1, 1, 1, changes=experiment.changes[:count]).assign(users)
-        for count in range(3)
-    ]
-    has_moved = [len(set(arms)) > 1 for arms in zip(*versions, strict=True)]
-    assert experiment.left_out(users) == has_moved
-    lasting = Counter(
-        arm for arm, moved in zip(versions[-1], has_moved, strict=True) if not moved
-    )
-    for arm, share in experiment.lasting_shares.items():
-        assert lasting[arm] / len(users) == pytest.approx(share, abs=0.01)
-    assert experiment.lasting_shares["T1"] == 0
+@pytest.mark.parametrize("weights", [(1, 1, 1), (5, 3, 2), (5, 3, 2, 0)])
+def test_weights_are_shares(weights: tuple[float, ...]) -> None:
+    users, experiment = range(40_000), make("SHARES", *weights)
+    arms = Counter(experiment.assign(users))
+    for arm, share in experiment.shares.items():
+        assert arms[arm] / len(users) == pytest.approx(share, abs=0.012)
 
 
 def test_weights_edited_in_place_move_no_more_from_equal_arms() -> None:
@@ -106,7 +65,6 @@ def test_experiments_are_independent_but_those_of_one_salt_are_alike() -> None:
 def test_an_override_wins_over_the_hash() -> None:
     experiment = make("ALL", 1, 1, overrides={0: "C", 1: "T1"})
     assert experiment.assign([0, 1]) == ["C", "T1"]
-    assert experiment.left_out([0, 1, 2]) == [True, True, False]  # testers
     users = range(2, 50)  # none of whom moves
     assert make("ALL", 1, 1).assign(users) == experiment.assign(users)
 
@@ -121,7 +79,7 @@ def test_an_override_wins_over_the_hash() -> None:
         (
             [1, 1],
             {7: "T2"},
-            "experiment BAD: changes or overrides name arm T2; the arms are C, T1",
+            "experiment BAD: overrides name arm T2; the arms are C, T1",
         ),
     ],
 )

@@ -5,8 +5,8 @@
 -- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, is_date BOOLEAN)
 -- Columns:
 --   metric, arm
---   latest              STRUCT[], at that time and, where there is one, at the time before:
---     arm; segment        '', the whole experiment
+--   latest              STRUCT[], at that time and at those before it, the latest first:
+--     arm; segment        'until=' and the time; '' without one
 --     count, listeners    BIGINT, the listeners
 --     means, covariances  DOUBLE[], of numerator and denominator, and the upper triangle; of a mean the latter are 1, 0 and 0
 --   first_listeners     BIGINT, of all arms, in the first $min_days days; 0 where times are no dates
@@ -35,17 +35,16 @@ ending AS (
 )
 SELECT
     metric, arm,
-    arg_max(
+    list(
         {
             'arm': arm,
-            'segment': '',
+            'segment': coalesce('until=' || replace(time, ' 00:00:00', ''), ''),
             'count': CAST(count AS BIGINT),
             'listeners': CAST(count AS BIGINT),
             'means': [mean, coalesce(denominator_mean, 1)],
             'covariances': [variance, coalesce(covariance, 0), coalesce(denominator_variance, 0)]
-        },
-        moment,
-        2
+        }
+        ORDER BY moment DESC
     ) AS latest,
     (SELECT listeners FROM beginning) AS first_listeners,
     CAST(if(bool_and(is_date), min(moment) * 86400000, 0) AS BIGINT) AS first_ms,

@@ -19,7 +19,7 @@ joined AS (
         CAST(past.numerator AS DOUBLE) AS past_numerator, CAST(past.denominator AS DOUBLE) AS past_denominator
     FROM known_listeners AS known
     LEFT JOIN sums ON sums.user = known.user AND sums.arm = known.arm AND sums.segment = known.segment
-    LEFT JOIN sums AS past ON past.user = known.user AND past.segment = known.segment AND past.arm IS NULL
+    LEFT JOIN sums AS past ON past.user = known.user AND past.arm IS NULL
     WHERE $in_segments OR known.segment = ''
 ),
 finite AS (

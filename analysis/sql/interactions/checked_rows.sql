@@ -1,14 +1,13 @@
 -- One row per row of a table of plays or interactions that is kept and not blank, its values read and checked, but for its ids.
--- $source         VARCHAR, digest of the file
 -- $known          VARCHAR[], what the file has columns of, such as 'weight'; without one each row weighs 1
 -- $has_share      BOOLEAN, the file says how much of a track was heard: its share, or the time played and the duration
 -- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 where shares are percentages
 -- $has_order      BOOLEAN, the file has positions in place of timestamps
 -- $date_formats   VARCHAR[], the forms of timestamps; NULL for numbers and the usual forms
 -- $weight_scale   DOUBLE, weights are multiplied by it
--- FROM raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
+-- FROM raw_rows(source VARCHAR, user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
---   source, row, user, track  the source as given, the row's number in the file, from 1, and ids as they stand there
+--   source, row, user, track  the digest of the file, the row's number in these files, from 1, and ids as they stand there
 --   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
 --   weight                 DOUBLE, the weight, 0 to 1e15, or the share, 0 to 1; beyond that where the row is refused for it
 --   timestamp              BIGINT, ms since the epoch, UTC; numbers are in seconds below 1e11, in ms below 1e14, in µs below 1e17, else
@@ -107,8 +106,7 @@ verified AS (
     FROM timed
 )
 SELECT
-    $source AS source,
-    row, user, track, user_kind, track_kind,
+    source, row, user, track, user_kind, track_kind,
     amount AS weight,
     CASE
         WHEN reason IS NOT NULL THEN NULL

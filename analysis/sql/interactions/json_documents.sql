@@ -1,4 +1,4 @@
--- One row per document of a file of JSON, in the order of the file.
+-- One row per document of a file of JSON, in the order of the file, behind further columns of `documents`.
 -- $user   VARCHAR[], JSON pointers of the key with the listener, such as '/uid'
 -- $track  VARCHAR[], JSON pointers of the key with the track
 -- FROM documents(line VARCHAR, document VARCHAR)
@@ -16,6 +16,7 @@ WITH typed AS (
     FROM documents
 )
 SELECT
+    * EXCLUDE (line, document, kinds, user_type, track_type),
     line AS "(text)",
     document AS "(document)",
     coalesce(kinds[user_type], lower(user_type)) AS "(user_kind)",

@@ -14,7 +14,13 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.models.kernels.compiled import compiled, compiling
-from recsys.models.kernels.vectors import LANES, TOGETHER, aligned, multiply_rows
+from recsys.models.kernels.vectors import (
+    LANES,
+    TOGETHER,
+    aligned,
+    multiply_rows,
+    reaches,
+)
 
 _AT_ONCE = 512  # listeners that are ranked together
 _TILE = 1040  # tracks at once: an odd number of cache lines, so that caches hold all factors
@@ -179,10 +185,7 @@ def _keep_best_of(
     least = np.float32(best.products[row, -1] - error)
     count = len(tracks.columns)
     for first in range(0, count, LANES):
-        hits = np.int32(0)  # in vector instructions; nearly always none
-        for track in range(first, first + LANES):
-            hits += np.int32(rounded[track] >= least)
-        if not hits:
+        if not reaches(rounded, first, least):  # as nearly always
             continue
         for track in range(first, min(first + LANES, count)):
             column = tracks.columns[track]

@@ -288,3 +288,28 @@ def multiply_rows(
         return context.get_dummy_value()
 
     return numba.types.void(rows, matrix, _INDEX, out), generate
+
+
+@intrinsic
+def reaches(
+    _context,
+    numbers,
+    _first,
+    least,
+):
+    """Check whether one of `LANES` numbers is at least so large."""
+
+    def generate(
+        context,
+        builder,
+        signature,
+        values,
+    ):
+        pointer, _ = _open_arrays(context, builder, signature, values)
+        _, first, least = values
+        vector = builder.load(pointer(_FLOATS, 0, first), align=4)
+        flags = builder.fcmp_ordered(">=", vector, _spread(builder, least))
+        bits = builder.bitcast(flags, ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", bits, bits.type(0))
+
+    return numba.types.boolean(numbers, _INDEX, least), generate

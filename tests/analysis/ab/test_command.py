@@ -124,6 +124,8 @@ def test_the_command_writes_the_report_and_prints_the_table(
         (["--experiment", "ALS", "--set", "memory=much"], "memory: "),
         (["--sql", "SELECT 1"], "or --sql alone"),
         (["a.parquet"], "name one Parquet file"),
+        (["--print-sql", "--set=guardrails=[]"], "name a query of the warehouse with"),
+        (["--dialect=oracle"], "not one of 'snowflake', 'bigquery', 'postgres', 'du"),
         (["--set=metrics.a={phrase: 'hear {more}'}"], "phrase"),
         (["--set=metrics.a={sql: a.sql}"], "a.sql: cannot be read"),
         (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),

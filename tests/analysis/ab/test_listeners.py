@@ -206,7 +206,7 @@ def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
         (effect,) = (
             row
             for row in report.segments
-            if (row.segment, row.metric) == ("day 1", expected.metric)
+            if (row.segment, row.metric) == ("1 to 1", expected.metric)
         )
         assert effect.listeners == tuple(alone.listeners.values())
         assert (effect.control_value, effect.arm_value) == (
@@ -215,4 +215,4 @@ def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
         )
         assert [*effect.relative] == pytest.approx([*expected.relative])
     days = [row.segment for row in report.segments if row.metric == metrics[0]]
-    assert days == ["day 1", "day 2", "from day 3"]  # nobody is new
+    assert days == ["1 to 1", "2 to 2"]  # nobody is new

@@ -112,6 +112,22 @@ def test_the_effects_are_a_figure_beside_a_table_with_their_numbers(
     assert len(read_table(three_arms, "metrics-table")) == 1 + 2 * 7
 
 
+def test_each_primary_metric_is_a_figure_by_day_with_a_curve_and_band_an_arm() -> None:
+    report = make_report(("C", "T1", "T2"))
+    primary = [row for row in report.effects if row.role == "primary"]
+    days = ("2026-10-25", "2026-10-26")
+    by_day = tuple(replace(row, segment=day) for day in days for row in primary)
+    *_, figure = parse(replace(report, by_day=by_day)).find("figure")
+    assert figure.find("h3")[0].text == "By day: Listening time"
+    assert [len(figure.find(shape)) for shape in ("polyline", "polygon")] == [2, 2]
+    assert [label.text for label in figure.find("b")] == [*reversed(days)]
+    assert "T1: +6.0 % (+2.0 to +10.0 %)" in figure.text.replace(
+        "\N{NARROW NO-BREAK SPACE}", " "
+    )
+    # a single day is no curve
+    assert len(parse(replace(report, by_day=by_day[:4])).find("figure")) == 1
+
+
 def test_the_page_needs_nobody_else(text: str, usual: Element) -> None:
     assert "http://" not in text
     assert "https://" not in text

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
+import sqlglot
 
 import listening_loop as ll
 from analysis.ab.__main__ import PROG, app
@@ -73,7 +75,7 @@ def flat(report: Report) -> dict[str, object]:
         else:
             found[name] = value
         for key, child in children:
-            if key not in ("sources", "experiment", "span_ms"):
+            if key not in ("sources", "experiment", "span_ms", "by_day"):
                 walk(f"{name}.{key}", child)
 
     walk("", json.loads(orjson.dumps(report)))
@@ -114,6 +116,49 @@ def test_rows_and_moments_from_anywhere_give_the_same_report(
             if isinstance(value, float):
                 value = pytest.approx(value, rel=1e-9)
             assert report[key] == value, (name, key)
+
+
+@pytest.mark.parametrize("dialect", ["snowflake", "bigquery", "postgres", "duckdb"])
+@pytest.mark.parametrize("listener", [None, "user"])
+def test_the_statement_for_a_warehouse_makes_aggregates_with_the_report_of_the_rows(
+    listeners: pd.DataFrame,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    dialect: str,
+    listener: str | None,
+) -> None:
+    rows = listeners.assign(user=np.arange(900) % 300)  # a hundred an arm
+    plan = tmp_path / "experiment.yaml"
+    arms = [{"recommender": "random"}] * 3
+    plan.write_text(json.dumps({"name": "A", "arms": arms, "metrics": [*METRICS]}))
+    argv = ["--sql=SELECT * FROM rows", f"--experiment={plan}", "--print-sql"]
+    argv += [f"--dialect={dialect}", *([f"--listener={listener}"] if listener else [])]
+    assert run(app, PROG, argv) == 0
+    (statement,) = sqlglot.transpile(capsys.readouterr().out, dialect, "duckdb")
+    with duckdb.connect() as connection:
+        connection.register("rows", rows)
+        moments = connection.execute(statement).df()
+    options: Any = {"metrics": [*METRICS], "min_listeners": 50}
+    expected = flat(ll.ab(rows, listener=listener, **options).report)
+    report = flat(ll.ab(moments, **options).report)
+    assert report == {
+        key: pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+        for key, value in expected.items()
+    }
+
+
+def test_the_effect_by_day_is_that_of_the_table_until_then(
+    listeners: pd.DataFrame,
+) -> None:
+    rows = pd.DataFrame(aggregates(listeners))
+    options: Any = {"metrics": METRICS, "expected_listeners": 900, "min_days": 1}
+    by_day = ll.ab(rows, **options).report.by_day
+    assert [row.segment for row in by_day[::4]] == DAYS
+    for number, day in enumerate(DAYS):
+        until = ll.ab(rows[rows["time"] <= day], **options)
+        assert [
+            replace(row, segment="") for row in by_day[4 * number : 4 * number + 4]
+        ] == [*until.report.effects]
 
 
 def change(where: dict[str, Any], **values: Any) -> Any:  # noqa: ANN401

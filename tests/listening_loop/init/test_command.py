@@ -110,14 +110,13 @@ def test_an_event_log_and_a_published_pair_are_known(
 ) -> None:
     sessions = random_sessions(1, listeners=3, tracks=9, sessions=5)
     assert look_at(write_log(tmp_path / "events.jsonl", sessions), {}).reading is None
-    Path("train.dat").write_text("2 17 4\n0\n1 17\n")
-    assert (
-        main(["init", "train.dat", "--preset", "citeulike", "--out", "pair.yaml"]) == 0
-    )
-    command = "ingest train.dat --store out/pair/store --preset citeulike"
+    Path("train.txt").write_text("2 17 4\n0\n1 17\n")
+    words = ["init", "train.txt", "--preset", "lightgcn", "--out", "pair.yaml"]
+    assert main(words) == 0
+    command = "ingest train.txt --store out/pair/store --preset lightgcn"
     assert command in capsys.readouterr().out
     config = load_config(SearchConfig, Path("pair.yaml"))
-    assert (config.split.kind, config.split.train) == ("files", ("train.dat",))
+    assert (config.split.kind, config.split.train) == ("files", ("train.txt",))
     assert config.validation.filter_seen
     assert config.validation.min_time == 1
 
@@ -130,7 +129,7 @@ def test_a_file_in_another_encoding_is_read_in_it(
     Path("plays.csv").write_text(text, encoding)
     assert main(["init", "plays.csv"]) == 0
     printed = capsys.readouterr().out
-    assert "Jürgen 0  „Lied“ 0" in printed
+    assert "user Jürgen 0, item „Lied“ 0" in printed
     ingest = steps_of(printed)[0]
     assert ingest[-1] == f"encoding={encoding}"
     assert main(ingest[1:]) == 0

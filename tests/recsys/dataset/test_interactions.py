@@ -32,9 +32,9 @@ def test_what_it_counts_is_that_of_the_matrix_by_track_too(tmp_path: Path) -> No
     assert train.popularity.tolist() == (times > 0).sum(axis=0).tolist()
     assert train.counts.tolist() == (times > 0).sum(axis=1).tolist()
     order = np.argsort(-times.sum(axis=0), kind="stable")
-    assert train.most_popular(5).tolist() == order[:5].tolist()
+    assert train.by_popularity[:5].tolist() == order[:5].tolist()
     assert set(train.artists.tolist()) == {UNKNOWN_ARTIST}
     assert train.plays is None
     some = train.select(np.array([1, 4]))
     assert np.array_equal(some.matrix.toarray(), times[[1, 4]])
-    assert some.most_popular(5).tolist() == order[:5].tolist()
+    assert some.by_popularity[:5].tolist() == order[:5].tolist()

@@ -172,7 +172,8 @@ def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None
         ("a", "x", 0.5),
         ("b", "x", 0.25),
     ]
-    assert [source.lines.rejected for source in store.manifest.sources] == [0, 1]
+    rejected = [source.lines.rejected for source in store.manifest.sources]
+    assert sorted(rejected) == [0, 1]
 
 
 def test_titles_come_with_the_ids(tmp_path: Path) -> None:

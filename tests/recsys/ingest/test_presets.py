@@ -35,13 +35,6 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         'user_000001\t2009-05-04T13:54:10Z\tf1b1\t"Ann\t\tUntitled\n',
         [("user_000001", '"Ann - Untitled', 1.0), ("user_000001", "a-1", 1.0)],
     ),
-    "kuairand": (
-        "log_random_4_22_to_5_08_pure.csv",
-        "user_id,video_id,date,hourmin,time_ms,is_click,play_time_ms,duration_ms,is_rand,tab\n"
-        "7,40,20220409,1600,1649520000000,1,5000,20000,0,1\n"
-        "7,9,20220409,1600,1649520009000,1,30000,20000,1,1\n",
-        [(7, 9, 1.0, None, "last", None), (7, 40, 0.25, 9, "next", 1 / 7583)],
-    ),
     "spotify-skips": (
         "log_0_20180715_000000000000.csv",
         "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,"
@@ -153,11 +146,6 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         "uid,timestamp,item_id,is_organic,event_type,played_ratio_pct\n"
         "100,39420,3,1,listen,50\n100,39460,4,1,like,\n",
         [(100, 3, 0.5)],
-    ),
-    "citeulike": (
-        "train.dat",
-        "2 17 4\n0\n1 17\n",
-        [(0, 4, 1.0), (0, 17, 1.0), (2, 17, 1.0)],
     ),
     "lightgcn": (
         "train.txt",

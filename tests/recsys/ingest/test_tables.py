@@ -11,6 +11,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.logs.reader import read_rejects
 from analysis.tables.columns import parse_columns
+from listening_loop.init.look import look_at
 from recsys.store.reader import open_store
 from tests.recsys.commands import error_line
 from tests.recsys.events import read_rows, rows_by_original_id
@@ -117,23 +118,48 @@ BAD: list[tuple[Row, str]] = [
 ]
 
 
-def test_bad_rows_are_kept_with_their_lines_and_reasons_and_the_others_come_in(
+def test_bad_rows_are_kept_with_their_files_lines_and_reasons_and_the_others_come_in(
     tmp_path: Path,
 ) -> None:
-    rows = [GOOD, *(GOOD | change for change, _ in BAD), GOOD | {"song": "c"}]
-    store = ingest_tables(tmp_path, write_json(tmp_path / "a.jsonl", rows))
-    assert store.manifest.events == 2
-    (source,) = store.manifest.sources
-    assert (source.lines.good, source.lines.rejected) == (2, len(BAD))
-    rejects = sorted(
-        read_rejects(store.path / source.rejects), key=lambda reject: reject.line
-    )
-    assert [(reject.line, reject.reason) for reject in rejects] == list(
-        enumerate((why for _, why in BAD), start=2)
-    )
-    assert [reject.text for reject in rejects] == [
-        json.dumps(row) for row in rows[1:-1]
-    ]
+    folder = tmp_path / "small [files]"  # which are read in one statement
+    written = {}
+    for name in ("a", "b [2]", "c'"):
+        (folder / name).mkdir(parents=True)
+        bad = [GOOD | {"what": name} | change for change, _ in BAD]
+        written[name] = [GOOD, *bad, GOOD | {"song": name}]
+        write_json(folder / name / "plays.jsonl", written[name])
+    store = ingest_tables(tmp_path, folder)
+    assert store.manifest.events == 2 * len(written)
+    for source in store.manifest.sources:
+        assert (source.lines.good, source.lines.rejected) == (2, len(BAD))
+        rejects = sorted(
+            read_rejects(store.path / source.rejects), key=lambda reject: reject.line
+        )
+        assert [(reject.line, reject.reason) for reject in rejects] == list(
+            enumerate((why for _, why in BAD), start=2)
+        )
+        name = Path(source.name).parent.name
+        assert [reject.text for reject in rejects] == [
+            json.dumps(row) for row in written.pop(name)[1:-1]
+        ]
+    assert not written
+
+
+def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = "user=@folder,item=song"
+    for name in ("a [1]", "b"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        row = GOOD | {"song": f"of {name}"}
+        write_json(tmp_path / "in" / name / "plays.jsonl", [row])
+    store = ingest_tables(tmp_path, tmp_path / "in", columns=columns)
+    assert {row["user"] for row in rows_by_original_id(store)} == {"a [1]", "b"}
+    assert look_at(tmp_path / "in", {}).examples[0]["user"] == "a"
+    (tmp_path / "in" / "d.json").write_text('[{"uid": 1, "song": 2}, {"ui')
+    (tmp_path / "in" / "c.json").write_text('[{"uid": 1, "song": 2}]')
+    assert ingest(tmp_path / "more", tmp_path / "in", "--columns", columns) == 2
+    assert "d.json: cannot be read as .json" in error_line(capsys)
 
 
 def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_keep_their_numbers(

@@ -160,9 +160,8 @@ def test_lists_of_lenskit_are_those_of_its_scorer(
     scores = np.full((LISTENERS, TRACKS), -np.inf)
     for row in np.flatnonzero(plays.counts).tolist():
         history = data.ItemList(item_ids=plays.matrix[row].indices)
-        query = data.RecQuery(user_id=row, user_items=history)
         scores[row] = model.fitted(
-            query, data.ItemList(item_ids=np.arange(TRACKS))
+            data.RecQuery.create(history), data.ItemList(item_ids=np.arange(TRACKS))
         ).scores()
     check_lists(plays, model, scores)
 

