@@ -25,6 +25,7 @@ from typing import Literal
 import msgspec
 import xxhash
 
+from analysis import queries
 from analysis.errors import StoreError
 from analysis.logs.lines import LineCounts
 from looplib.checksums import unseal
@@ -149,6 +150,23 @@ class Store:
             f"<Store {self}: {manifest.events:,} {manifest.holds} of "
             f"{len(manifest.sources):,} sources, {size_mb:,.1f} MB>"
         )
+
+    def counts(self) -> dict[str, int]:
+        """Count the rows of its files on this machine.
+
+        Returns:
+            Numbers of `listeners`, of `tracks` and of `plays`, which are the rows.
+
+        Raises:
+            StoreError: A file is missing or damaged.
+        """
+        if not self.manifest.parts:
+            return {"listeners": 0, "tracks": 0, "plays": 0}
+        with queries.connect() as connection:
+            files = check_files(self.path, self.manifest.parts)
+            queries.attach_parquet(connection, "stored", files)
+            (row,) = queries.fetch_table(connection, "store/counts").to_pylist()
+        return dict(row)
 
 
 def open_store(folder: Path) -> Store:

@@ -181,11 +181,13 @@ def _check_files(
     tables = {
         row.pop("source"): CheckedTable(first, malformed, **row) for row in counts
     }
+    is_cut = limit is not None and len(files) > 1
     for source, file in files.items():
-        table = tables.get(source)
-        if not (table and (table.rows or malformed or table.left_out)):
+        table = tables.get(source, CheckedTable(first, malformed))
+        if not (table.rows or malformed or table.left_out or is_cut):
             raise AnalysisError(f"{file.name}: empty; at least one row is expected")
-    return [replace(tables[source], file=file) for source, file in files.items()]
+        tables[source] = replace(table, file=file)
+    return [tables[source] for source in files]
 
 
 @contextmanager

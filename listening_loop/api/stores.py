@@ -67,8 +67,8 @@ def ingest(
         ...     {"who": ["ann", "ann", "bob"], "song": [7, 8, 7], "seconds": [200, 15, 180]}
         ... )
         >>> store = ingest(plays, "store", user="who", item="song", weight="seconds")
-        >>> store.manifest.events
-        3
+        >>> store.counts()
+        {'listeners': 2, 'tracks': 2, 'plays': 3}
         >>> store == ingest(plays, "store", user="who", item="song", weight="seconds")
         True
     """
@@ -106,7 +106,9 @@ def ingest(
             facts.append(repr(reading))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
-            report = pipeline.ingest(paths, address, reading)
+            report = pipeline.ingest(
+                paths, address, reading, whole=bool(query) or is_frame(data)
+            )
         except UserError as error:
             message = str(error).replace(str(copies[0]), name)
             raise type(error)(message) from None

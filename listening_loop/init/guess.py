@@ -32,6 +32,7 @@ _FILLED = 0.95  # share of the rows that have a value
 _HALF = 0.5  # the same of ids, whose rows are left out otherwise
 _MOST_EVENTS = 100  # different values of a column of event types
 _SHORTEST_END = 4  # letters
+_LONGEST_TRACK = 6 * 3600  # seconds; a longer time is one of the day
 _SECONDS = {"ms": 0.001, "msec": 0.001, "minutes": 60.0, "min": 60.0, "hours": 3600.0}
 _RATING = re.compile(r"(rating|stars)$")
 _UNIT = re.compile(r"(ms|ns|us|utc)$")  # at the end of a name
@@ -58,6 +59,7 @@ class Column:
     is_number: bool
     is_time: bool
     decimal: Decimal | None
+    is_clock: bool
     smallest: float | None
     largest: float | None
     kinds: int
@@ -88,11 +90,15 @@ class Column:
         """The seconds of a unit of time that was heard; 1 of what is no time."""
         words = re.split("[^a-z]+", self.name.lower())
         scales = [seconds for unit, seconds in _SECONDS.items() if unit in words]
-        return scales[0] if scales and is_time_heard(self.name) else 1.0
+        is_other = scales and is_time_heard(self.name) and not self.is_clock
+        return scales[0] if is_other else 1.0
 
     @property
     def plain_number(self) -> str:
-        """The values in SQL, with a point for decimals."""
+        """The values in SQL, with a point for decimals, and seconds of 3:25."""
+        if self.is_clock:
+            parts = f"TRY_CAST(string_split(\"{self.name}\", ':') AS DOUBLE[])"
+            return f"list_reduce({parts}, lambda total, part : 60 * total + part)"
         swaps = {None: "", "comma": ", ',.', '.'", "point": ", ',', ''"}
         name = f'"{self.name}"'
         return f"translate({name}{swaps[self.decimal]})" if self.decimal else name
@@ -114,6 +120,8 @@ class Column:
             return None
         if not self.is_number:
             return f"{example} is no number"
+        if self.is_clock and (self.largest or 0) > _LONGEST_TRACK:
+            return f"{example} is a time of the day"
         if role == "weight" and self.kinds == 1:
             return f"always {example}"
         if (self.smallest or 0) < 0 or (role == "share" and (self.largest or 0) > 100):

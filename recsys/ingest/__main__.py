@@ -97,6 +97,7 @@ def main(
             reading,
             partitions=settings.partitions,
             memory=settings.memory,
+            whole=bool(query),
         )
     output().print(Text(describe_ingest(report)), soft_wrap=True)
     share = report.lines.rejected / max(report.lines.read, 1)

@@ -14,6 +14,7 @@ from analysis.logs.reader import read_rejects
 from analysis.logs.sources import NewFiles
 from analysis.store import LOGGED, RowKind, Source, Store
 from analysis.tables.columns import Reading
+from analysis.tables.databases import DATABASES
 from analysis.tables.reader import find_tables
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
@@ -54,6 +55,7 @@ def ingest(
     *,
     partitions: int | None = None,
     memory: str = DEFAULT_MEMORY,
+    whole: bool = False,
 ) -> IngestReport:
     """Add files, folders and glob patterns to a session store, which is made if there is none.
 
@@ -61,7 +63,9 @@ def ingest(
     track that was heard, become events. Of interactions, rows of a file with the same user, item,
     timestamp and session become one with the sum of their weights. A file whose content the store
     has adds nothing, unless its reading is another one. `memory` is what DuckDB may use, such as
-    "1GB", before it spills to the store's disk.
+    "1GB", before it spills to the store's disk. A database may have grown since it was read, and so
+    may what is `whole`, such as a data frame: a row whose user, item and timestamp the store has
+    from an earlier ingest is not added again.
 
     Raises:
         AnalysisError: A log or table cannot be found or read, is empty, or lacks a column.
@@ -100,7 +104,12 @@ def ingest(
             else:
                 manifest, ids = add_events(before, new, partitioner, connection)
         # The connection is closed: sorting needs the memory.
-        parts = partitioner.finish(_earlier_parts(before, partitioner.with_requests))
+        whole |= any(file.suffix in DATABASES for file in files)
+        if whole and before.manifest.parts and new.sources:
+            _check_timestamps(before, reading)
+        repeated = range(before.manifest.partitions) if whole else ()
+        earlier = _earlier_parts(before, repeated or partitioner.with_requests)
+        parts = partitioner.finish(earlier)
         added = manifest.sources[len(sources) :]
         if not (parts or new.repeated):
             row = "event" if reading is None else "play"
@@ -120,6 +129,15 @@ def _check_columns(store: Store, reading: Reading | None) -> None:
         raise IngestError(
             f"{store}: its rows have {', '.join(stored)}, and these {', '.join(columns)}; "
             "name the same, or use a store of their own"
+        )
+
+
+def _check_timestamps(store: Store, reading: Reading | None) -> None:
+    """Refuse rows of a database that cannot be told from those that the store has."""
+    if reading and not reading.columns.timestamp:
+        raise IngestError(
+            f"{store}: it has rows, and without timestamps those that it has from a database, "
+            "query or data frame are not known; name timestamp=, or use a new store"
         )
 
 

@@ -77,19 +77,6 @@ PRESETS: Mapping[str, Reading] = {
     "yambda": _YAMBDA,
     # multi_event.parquet also has likes
     "yambda-events": replace(_YAMBDA, where="event_type = 'listen'"),
-    # log_….csv: a session is all that is known of a listener; flags say how soon a
-    # track was skipped.
-    "spotify-skips": Reading(
-        parse_columns(
-            "user=session_id,item=track_id_clean,timestamp=date,session=session_id,share=share,"
-            "position=session_position"
-        ),
-        computed={
-            "share": "CASE WHEN CAST(skip_1 AS BOOLEAN) THEN 0.1 "
-            "WHEN CAST(skip_2 AS BOOLEAN) THEN 0.4 "
-            "WHEN CAST(skip_3 AS BOOLEAN) THEN 0.8 WHEN CAST(not_skipped AS BOOLEAN) THEN 1.0 END"
-        },
-    ),
     # ratings.csv, from the one of 20 million ratings on
     "movielens": Reading(
         Columns("userId", "movieId", timestamp="timestamp"),
@@ -122,7 +109,6 @@ SIGNATURES: Mapping[str, frozenset[str]] = {
     "yambda-events": frozenset({"uid", "item_id", "event_type", "played_ratio_pct"}),
     "yambda": frozenset({"uid", "item_id", "timestamp", "played_ratio_pct"}),
     "retailrocket": frozenset({"visitorid", "event", "itemid", "timestamp"}),
-    "spotify-skips": frozenset({"session_id", "track_id_clean", "skip_1"}),
     "movielens": frozenset({"userId", "movieId", "rating", "timestamp"}),
 }
 

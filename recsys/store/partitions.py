@@ -24,7 +24,9 @@ ROWS_AT_ONCE = 100_000
 _MOST_WORKERS = 4
 _MEMORY = "512MB"  # of each, before it spills to the disk
 _MASK = 2**32 - 1
-_REQUEST_KEYS = ["user", "message", "request"]
+# what is left out of rows that earlier parts have, and by which columns
+_SENT_AGAIN = ("store/counted_once", ["user", "message", "request"])
+_READ_AGAIN = ("store/new_rows", ["user", "timestamp", "track"])
 Run = tuple[Path, int]  # an Arrow file, and which of its batches
 _SORTED: dict[RowKind, str] = {
     "events": "store/sorted_events",
@@ -83,7 +85,8 @@ class Partitioner:
 
         An event is left out if its listener sent the same message with the same request number
         before, in these rows or in the store's parts, which `earlier` has by partition; there is an
-        entry for each partition in `with_requests`.
+        entry for each partition in `with_requests`. With an entry for another partition, rows of
+        it are left out that the store has.
 
         Returns:
             The parts by partition, in order.
@@ -110,13 +113,15 @@ class Partitioner:
             rows = pa.Table.from_batches(list(_read(self._runs[partition])))
             connection.register("unsorted", rows)
             if earlier is not None:
-                requests = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
-                requests += [
-                    pq.read_table(file, columns=_REQUEST_KEYS, partitioning=None)
+                is_sent = partition in self.with_requests
+                statement, keys = _SENT_AGAIN if is_sent else _READ_AGAIN
+                stored = [SCHEMAS[self._kind].empty_table().select(keys)]
+                stored += [
+                    pq.read_table(file, columns=keys, partitioning=None)
                     for file in earlier
                 ]
-                connection.register("earlier", pa.concat_tables(requests))
-                rows = queries.fetch_table(connection, "store/counted_once")
+                connection.register("earlier", pa.concat_tables(stored))
+                rows = queries.fetch_table(connection, statement)
                 connection.register("unsorted", rows)
             queries.copy_to_parquet(connection, _SORTED[self._kind], part)
         return part

@@ -9,7 +9,7 @@
 -- Columns:
 --   source, row, user, track  the digest of the file, the row's number in these files, from 1, and ids as they stand there
 --   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
---   weight                 DOUBLE, the weight, 0 to 1e15, or the share, 0 to 1; beyond that where the row is refused for it
+--   weight                 DOUBLE, the weight, 0 to 1e15, in seconds of one such as 3:25 or 0:03:25, or the share, 0 to 1; beyond that where the row is refused for it
 --   timestamp              BIGINT, ms since the epoch, UTC; numbers are in seconds below 1e11, in ms below 1e14, in µs below 1e17, else
 --                          in ns; text without a time zone is in UTC;
 --                          the position where $has_order; NULL without
@@ -23,6 +23,9 @@
 WITH numbered AS (
     SELECT
         *,
+        coalesce(TRY_CAST(weight AS DOUBLE), list_reduce(TRY_CAST(string_split(weight, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS weight_number,
+        coalesce(TRY_CAST(played AS DOUBLE), list_reduce(TRY_CAST(string_split(played, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS played_number,
+        coalesce(TRY_CAST(duration AS DOUBLE), list_reduce(TRY_CAST(string_split(duration, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS duration_number,
         row_number() OVER () AS row,
         list_contains($known, 'weight') AS has_weight,
         list_contains($known, 'timestamp') AS has_time,
@@ -34,11 +37,11 @@ parsed AS (
         * REPLACE (nullif(propensity, '') AS propensity, nullif(organic, '') AS organic),
         coalesce(share, played || ' of ' || duration) AS heard,
         CASE
-            WHEN has_weight THEN TRY_CAST(weight AS DOUBLE) * $weight_scale
+            WHEN has_weight THEN weight_number * $weight_scale
             WHEN $has_share
             THEN coalesce(
                 TRY_CAST(share AS DOUBLE) / $full_share,
-                TRY_CAST(played AS DOUBLE) / nullif(TRY_CAST(duration AS DOUBLE), 0)
+                played_number / nullif(duration_number, 0)
             )
             ELSE 1.0
         END AS amount,

@@ -6,6 +6,7 @@
 --   is_number  BOOLEAN, nearly all values are numbers
 --   is_time    BOOLEAN, nearly all are dates, or numbers of seconds, ms, µs or ns from 1980 to 2096
 --   decimal    VARCHAR, the mark of their decimals, 'comma' or 'point' of values that also have one of thousands; NULL of plain numbers
+--   is_clock   BOOLEAN, some are minutes and seconds, such as 3:25 or 0:03:25
 --   smallest, largest  DOUBLE, of the numbers; NULL without
 --   kinds      BIGINT, different values
 --   example    VARCHAR, one of them
@@ -13,11 +14,11 @@ WITH kept_rows AS (SELECT * EXCLUDE (kept) FROM first_rows WHERE kept = 'true'),
 filled AS (
     SELECT
         name, value,
-        TRY_CAST(CASE
+        coalesce(TRY_CAST(CASE
             WHEN value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?' THEN replace(value, ',', '')
             WHEN value SIMILAR TO '[\d.]*,\d+' THEN translate(value, ',.', '.')
             ELSE value
-        END AS DOUBLE) AS number
+        END AS DOUBLE), list_reduce(TRY_CAST(string_split(value, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS number
     FROM (UNPIVOT kept_rows ON COLUMNS(*) INTO NAME name VALUE value)
     WHERE value <> ''
 ),
@@ -33,6 +34,7 @@ counted AS (
             WHEN bool_or(value SIMILAR TO '[\d.]*,(\d{1,2}|\d{4,})|0,\d+') THEN 'comma'
             WHEN bool_or(value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?') THEN 'point'
         END AS decimal,
+        bool_or(number IS NOT NULL AND contains(value, ':')) AS is_clock,
         min(number) AS smallest,
         max(number) AS largest,
         count(DISTINCT value) AS kinds,
@@ -48,5 +50,5 @@ SELECT
         numbers >= 0.95 * filled
         AND (middle BETWEEN 3e8 AND 4e9 OR middle BETWEEN 3e11 AND 4e12 OR middle BETWEEN 3e14 AND 4e15 OR middle BETWEEN 3e17 AND 4e18)
     ) AS is_time,
-    decimal, smallest, largest, kinds, example
+    decimal, is_clock, smallest, largest, kinds, example
 FROM counted

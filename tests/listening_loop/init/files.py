@@ -47,8 +47,8 @@ FILES: dict[str, tuple[str, str]] = {
                 f"2026-01-{1 + n % 28:02} {n % 24:02}:00:00",
                 f"Song {n % 9}",
                 f"Artist {n % 9 % 4}",
-                n * 4,
-                200,
+                f"{n // 15}:{n * 4 % 60:02}",
+                "00:03:20",
             ),
         ),
         "--columns user=listener_name,item=song_title,timestamp=played_at,"
@@ -139,6 +139,15 @@ FILES: dict[str, tuple[str, str]] = {
         "--columns user=uid,item=song,weight=ms_played,timestamp=date "
         "--where 'TRY_CAST(\"ms_played\" AS DOUBLE) >= 30000' "
         "--set date_format=%Y%m%d --set weight_scale=0.001",
+    ),
+    "clock.csv": (
+        table(
+            "user,track,played_at,listened",
+            lambda u, n: (u, n % 9, f"2026-01-05 10:{n:02}", f"{n}:30"),
+        ),
+        "--columns user=user,item=track,weight=listened,timestamp=played_at "
+        "--where 'TRY_CAST(list_reduce(TRY_CAST(string_split(\"listened\", '\"'\"':'\"'\"') "
+        "AS DOUBLE[]), lambda total, part : 60 * total + part) AS DOUBLE) >= 30'",
     ),
     "nanos.csv": (
         table(

@@ -184,11 +184,12 @@ def test_an_empty_file_is_called_empty(
     assert f"{name}: empty; at least one row is" in capsys.readouterr().err
 
 
-def test_a_database_and_a_query_are_read_as_tables(
+def test_a_database_and_a_query_are_read_as_tables_and_each_row_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     names = "user BIGINT, track VARCHAR, seconds DOUBLE, played_at VARCHAR"
     rows = [(u, f"t{n % 9}", 25.0 + n, f"2026-01-05 10:{n:02}:00") for u, n in PLAYS]
+    more = [(u, "new", 200.0, "2026-01-06 10:00:00") for u in range(6)]
     for connection in (duckdb.connect("plays.duckdb"), sqlite3.connect("plays.db")):
         connection.execute(f"CREATE TABLE plays ({names})")
         connection.executemany("INSERT INTO plays VALUES (?, ?, ?, ?)", rows)
@@ -196,6 +197,7 @@ def test_a_database_and_a_query_are_read_as_tables(
         connection.commit()
         connection.close()
     query = "ATTACH 'plays.duckdb' AS shop (READ_ONLY); SELECT * FROM shop.plays"
+    ingests = []
     for words in (
         ["plays.duckdb", "--table", "plays"],
         ["plays.db", "--table", "plays"],
@@ -206,10 +208,24 @@ def test_a_database_and_a_query_are_read_as_tables(
         assert "30 others are left out" in printed
         ingest = steps_of(printed)[0]
         store = f"out/{words[-1][:6]}-{words[0]}"
-        assert main([*ingest[1:], "--store", store]) == 0
+        ingests.append([*ingest[1:], "--store", store])
+        assert main(ingests[-1]) == 0
         printed = capsys.readouterr().out
         assert "210 good + 0 rejected" in printed
         assert "30 rows are left out, as the condition says" in printed
+    for connection in (duckdb.connect("plays.duckdb"), sqlite3.connect("plays.db")):
+        connection.executemany("INSERT INTO plays VALUES (?, ?, ?, ?)", more)
+        connection.commit()
+        connection.close()
+    for ingest in ingests:  # rows that were read before are not read again
+        assert main(ingest) == 0
+        assert "216 interactions, 6 of them new" in capsys.readouterr().out
+    counts = "user=user,item=track,weight=seconds"
+    without = ["--sql", query, "--store", "out/counts", "--columns", counts]
+    assert main(["ingest", *without]) == 0
+    without[1] += " WHERE user < 3"
+    assert main(["ingest", *without]) == 2
+    assert "out/counts: it has rows, and without" in capsys.readouterr().err
     assert main(["init", "plays.db", "--force"]) == 2
     refusal = capsys.readouterr().err
     assert "plays.db: which table; it has plays, listeners; say --table" in refusal

@@ -35,21 +35,6 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         'user_000001\t2009-05-04T13:54:10Z\tf1b1\t"Ann\t\tUntitled\n',
         [("user_000001", '"Ann - Untitled', 1.0), ("user_000001", "a-1", 1.0)],
     ),
-    "spotify-skips": (
-        "log_0_20180715_000000000000.csv",
-        "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,"
-        "not_skipped,hour_of_day,date\n"
-        "0_a,1,4,t_1,true,true,true,false,16,2018-07-15\n"
-        "0_a,2,4,t_2,false,true,true,false,16,2018-07-15\n"
-        "0_a,3,4,t_3,false,false,true,false,16,2018-07-15\n"
-        "0_a,4,4,t_4,false,false,false,true,16,2018-07-15\n",
-        [
-            ("0_a", "t_1", 0.1, "t_2", "next", None),
-            ("0_a", "t_2", 0.4, "t_3", "next", None),
-            ("0_a", "t_3", 0.8, "t_4", "next", None),
-            ("0_a", "t_4", 1.0, None, "last", None),
-        ],
-    ),
     "yambda": (  # units of five seconds, and percentages
         "listens.jsonl",
         '{"uid": 100, "timestamp": 39420, "item_id": 9000, "is_organic": 1,'
