@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.tables.columns import Columns, Reading
-from analysis.tables.reader import check_file, find_tables
+from analysis.tables.reader import check_files, find_tables, in_batches
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from listening_loop.errors import LoopError
@@ -209,9 +209,10 @@ def _select_newest(
     """
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
         checked: list[Path] = []
-        for file in find_tables([path]):
+        for batch in in_batches(find_tables([path]), reading):
             checked.append(Path(folder, f"{len(checked)}.parquet"))
-            check_file(file, reading, file.name, checked[-1], DEFAULT_MEMORY)
+            files = {log.name: log for log in batch}
+            check_files(files, reading, checked[-1], DEFAULT_MEMORY)
         queries.attach_parquet(connection, "checked", checked)
         learned = pa.table({"user": list(map(str, users)), "latest": latest})
         connection.register("learned", learned)
