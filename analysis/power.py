@@ -294,7 +294,7 @@ def describe(planned: Plan) -> str:
         f"{planned.listeners:,} listeners in all arms"
     )
     if planned.days is None:
-        takes += ", and no more arrive: it cannot be found"
+        takes += ", and the log gains no new ones: it cannot be found"
     else:
         takes += f", {planned.days:,} days"
         if planned.days > planned.log_days:

@@ -6,7 +6,7 @@ Another kind is a file with its `looplib.config.Config` and its `Model`, and a l
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Self, get_args, get_type_hints
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -77,6 +77,12 @@ class Model(ABC):
         Returns:
             Columns, best first, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.
         """
+
+    def recommend_pools(self, k: int) -> dict[Pool, Int32Array]:
+        """Recommend from each pool, as `recommend` does; factors rank a track once for all."""
+        if factors := self.factors:
+            return factors.recommend_pools(self.train, k, self.threads)
+        return {pool: self.recommend(k, pool) for pool in get_args(Pool)}
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score tracks for listeners, by factors or as the kind does.

@@ -16,7 +16,6 @@ from looplib.arrays import (
     IntArray,
 )
 from recsys.dataset.interactions import Interactions
-from recsys.models.sparse import rank_rows
 
 Pool = Literal["all", "repeat", "new"]
 """The tracks a list is made of: any, those that its listener has heard, or the others."""
@@ -30,7 +29,12 @@ class Factors:
     item_factors: Float32Array  # shape (tracks, factors)
 
     def rank(
-        self, k: int, threads: int, seen: csr_matrix | None = None
+        self,
+        k: int,
+        threads: int,
+        seen: csr_matrix | None = None,
+        *,
+        only_seen: bool = False,
     ) -> tuple[Int32Array, FloatArray]:
         """Rank tracks by their inner products with each listener's vector.
 
@@ -38,6 +42,7 @@ class Factors:
             k: The length of the lists.
             threads: How many the ranking uses.
             seen: Leave out what a listener has a value for, shape (listeners, tracks).
+            only_seen: Leave out all else.
 
         Returns:
             Tracks, best first, `NO_TRACK` where `seen` leaves fewer, and products; both of shape
@@ -46,7 +51,8 @@ class Factors:
         from recsys.models.kernels.ranking import rank_tracks
 
         k = min(k, len(self.item_factors))
-        return rank_tracks(self.user_factors, self.item_factors, k, threads, seen)
+        arrays = (self.user_factors, self.item_factors)
+        return rank_tracks(*arrays, k, threads, seen, only_seen=only_seen)
 
     def similar(
         self, tracks: IntArray, k: int, threads: int
@@ -73,16 +79,40 @@ class Factors:
         Returns:
             Columns, best first, shape (listeners, ≤ k); `NO_TRACK` where the pool has fewer.
         """
-        heard = train.matrix
-        if pool == "repeat":
-            arrays = (self.score(heard), heard.indices, heard.indptr)
-            return rank_rows(csr_matrix(arrays, heard.shape), k)
         has_heard = train.counts > 0
-        lists = np.tile(train.by_popularity[:k], (len(has_heard), 1))
-        seen = heard[has_heard] if pool == "new" else None
         listeners = Factors(self.user_factors[has_heard], self.item_factors)
-        lists[has_heard], _ = listeners.rank(k, threads, seen)
-        return lists
+        seen = None if pool == "all" else train.matrix[has_heard]
+        lists, _ = listeners.rank(k, threads, seen, only_seen=pool == "repeat")
+        return _add_cold(lists, train, pool)
+
+    def recommend_pools(
+        self, train: Interactions, k: int, threads: int
+    ) -> dict[Pool, Int32Array]:
+        """Recommend from each pool: the best of all are among those of the two others."""
+        has_heard = train.counts > 0
+        heard = train.matrix[has_heard]
+        listeners = Factors(self.user_factors[has_heard], self.item_factors)
+        repeat, repeat_scores = listeners.rank(k, threads, heard, only_seen=True)
+        new, new_scores = listeners.rank(k, threads, heard)
+        both = np.hstack([repeat, new])
+        scores = np.hstack([repeat_scores, new_scores])
+        scores[both == NO_TRACK] = -np.inf
+        best = np.lexsort((both, -scores))[:, : new.shape[1]]
+        ranked: dict[Pool, Int32Array] = {
+            "all": np.take_along_axis(both, best, axis=1),
+            "repeat": repeat,
+            "new": new,
+        }
+        return {pool: _add_cold(lists, train, pool) for pool, lists in ranked.items()}
+
+
+def _add_cold(lists: Int32Array, train: Interactions, pool: Pool) -> Int32Array:
+    """Add the lists of listeners who have heard nothing: popular tracks, or no repeats."""
+    popular = train.by_popularity[: lists.shape[1]]
+    cold = np.full_like(popular, NO_TRACK) if pool == "repeat" else popular
+    whole = np.tile(cold, (len(train.counts), 1))
+    whole[train.counts > 0] = lists
+    return whole
 
 
 def keep_tracks(lists: Int32Array, is_kept: BoolArray) -> Int32Array:

@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from looplib.arrays import Int32Array
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Dataset, open_dataset
@@ -26,7 +27,7 @@ from recsys.dataset.interactions import load_interactions
 from recsys.dataset.layout import SplitName
 from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
-from recsys.models.factors import Factors
+from recsys.models.factors import Factors, Pool
 from recsys.models.solver import load_kernels
 from recsys.search.ledger import Score
 from recsys.search.scorer import (
@@ -61,7 +62,11 @@ def run_step(
     pool = scorer.validation.pool
     select = scorer.validation.select
     listeners = None if is_whole else validator_for(scorer).users
-    if listeners is None:
+    by_pool: dict[Pool, Int32Array] = {}
+    if is_whole and pool == "all":
+        by_pool = model.recommend_pools(k)
+        lists = by_pool["all"]
+    elif listeners is None:
         lists = model.recommend(k, pool)
     elif isinstance(model, Als):  # whose ranking takes long
         factors = model.factors
@@ -74,9 +79,8 @@ def run_step(
     examples = {EXAMPLES: choose_examples(scorer, lists)} if is_whole else {}
     _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
     test: dict[str, MetricValue] = {}
-    if is_whole and pool == "all":
-        for segment in SEGMENTS:
-            metrics |= score_segment(scorer, segment, model.recommend(k, segment))
+    for segment in SEGMENTS if by_pool else ():
+        metrics |= score_segment(scorer, segment, by_pool[segment])
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
         test, added = score_lists(on_test, lists, is_whole=True)

@@ -170,7 +170,7 @@ def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
 def test_without_new_listeners_there_is_no_day() -> None:
     planned = plan(arriving([400, 0, 0, 0]), 0.001, FREE)
     assert planned.days is None
-    assert "no more arrive" in describe(planned).splitlines()[-1]
+    assert "gains no new ones: it" in describe(planned).splitlines()[-1]
 
 
 def test_a_metric_that_does_not_vary_is_refused() -> None:

@@ -1,7 +1,6 @@
 """What is exported of one's own interactions, read as the service reads it."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis.ab.config import AbConfig
-from analysis.ab.report import build_report
 from analysis.offpolicy import __main__ as offpolicy
 from analysis.tables.columns import Reading, parse_columns
 from botify.errors import ModelError
@@ -22,7 +19,6 @@ from botify.settings import ServiceSettings
 from looplib.cli import run
 from looplib.config import parse_config
 from recsys.config import ExportConfig
-from recsys.errors import IngestError
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
 from tests.botify.client import client_of
@@ -162,38 +158,6 @@ def listen(service: Service, rounds: int, seed: int) -> int:
             _, answer = post(service, target_of(user, message), request)
             track = answer.get("track")
     return 3 * rounds
-
-
-def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once(
-    tmp_path: Path,
-) -> None:
-    version = export(tmp_path / "first")
-    log, store = tmp_path / "log", tmp_path / "store"
-    service = serve(version, log, "in_order", "random")
-    events = listen(service, 30, seed=1)
-    (segment,) = log.glob(".events-*")
-    assert build_report([log], "ONE", AbConfig()).lines.good == events
-    with segment.open("ab") as torn:  # of an append that goes on
-        torn.write(b'{"message":"ne')
-    for _ in range(2):
-        assert ingest([log], store).store.manifest.events == events
-    os.truncate(segment, segment.stat().st_size - len(b'{"message":"ne'))
-    events += listen(service, 20, seed=2)
-    assert ingest([log], store).store.manifest.events == events
-    service.close()
-    assert ingest([log], store).added == ()
-    reports = [build_report([path], "ONE", AbConfig()) for path in (log, store)]
-    of_log, of_store = (
-        (report.listeners, repr(report.effects), report.lines) for report in reports
-    )
-    assert of_log == of_store
-    lines = read_lines(publish_model(tmp_path) / "recommendations.jsonl")
-    logged = read_lines(*log.glob("*.jsonl"))
-    assert {line["user"] for line in lines} == {event["user"] for event in logged}
-    tracks = {track for line in lines for track in line["tracks"]}
-    assert tracks <= {event["track"] for event in logged}
-    with pytest.raises(IngestError, match="and these user, item"):
-        ingest([tmp_path / "first/plays.jsonl"], store, Reading(parse_columns(PAIRS)))
 
 
 def test_a_new_track_is_logged_and_learned_and_recommended_once_the_catalogue_names_it(

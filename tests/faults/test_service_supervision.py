@@ -3,24 +3,21 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.botify.exports import point_to, publish
+from tests.botify.exports import point_to
 from tests.faults.served import (
     TRACKS,
     Load,
     Published,
-    Served,
     assert_all_logged,
     logged_answers,
     publish_first,
     serve,
 )
-from tests.waiting import wait_until
 
 RELOADS = 20
 
@@ -50,68 +47,6 @@ def test_at_its_end_requests_under_way_are_answered_and_segments_closed(
     lines = served.errors.read_text().splitlines()
     warnings = [line for line in lines if " INFO " not in line]
     assert not warnings, "it says more than what it says at start"
-
-
-def a_fifo(version: Path) -> None:
-    (version / "manifest.json").unlink()
-    os.mkfifo(version / "manifest.json")
-
-
-def an_endless_device(version: Path) -> None:
-    (version / "manifest.json").unlink()
-    (version / "manifest.json").symlink_to("/dev/zero")
-
-
-def a_list_that_is_a_fifo(version: Path) -> None:
-    (version / "recommendations.jsonl").unlink()
-    os.mkfifo(version / "recommendations.jsonl")
-
-
-def a_name_that_nests(version: Path) -> None:
-    (version / "manifest.json").write_bytes(b'{"schema":1,"model":' + b"[" * 100_000)
-
-
-HARMS: list[Callable[[Path], None]] = [
-    a_fifo,
-    an_endless_device,
-    a_list_that_is_a_fifo,
-    a_name_that_nests,
-]
-
-
-def version_of(served: Served) -> str:
-    return str(served.ask("GET", "/experiments")[1]["version"])
-
-
-@pytest.mark.slow
-def test_hostile_versions_are_refused_and_the_next_good_one_is_served(
-    tmp_path: Path,
-) -> None:
-    """Met by the watcher, and by more reloads than there are threads."""
-    published = publish_first(tmp_path / "published")
-    with serve(published, tmp_path / "log", watch_s=0.05, threads=2) as served:
-        for harm in HARMS:
-            bad = publish(
-                tmp_path / "stage",
-                harm.__name__,
-                {0: [1]},
-                catalogue=published.catalogue,
-            )
-            harm(bad)
-            bad.rename(published.folder / "versions" / bad.name)
-            point_to(published.folder, bad.name)
-            wait_until(
-                lambda: served.ask("GET", "/experiments")[1]["refused"] is not None,
-                harm.__name__,
-            )
-            for _ in range(3):
-                assert served.ask("POST", "/admin/reload")[0] == 409, harm.__name__
-            assert served.is_ready()
-            assert served.ask("POST", "/next/7", {"track": 1, "time": 0.5})[0] == 200
-            good = f"after-{harm.__name__}"
-            published.publish(good)
-            wait_until(lambda: version_of(served) == good, good)  # noqa: B023  at once
-    assert "Traceback" not in served.errors.read_text()
 
 
 @pytest.mark.slow

@@ -235,55 +235,6 @@ def test_metrics_of_the_first_three(
     } == pytest.approx(expected, abs=1e-12)
 
 
-def test_ideal_and_average_precision_count_no_more_than_k_relevant_tracks() -> None:
-    validation = validate(THREE_RELEVANT, HITS_AT_1_AND_3, k=2)
-    assert validation.metrics["ndcg@2"].value == pytest.approx(
-        (1 / log2(2)) / (1 / log2(2) + 1 / log2(3))
-    )
-    assert validation.metrics["map@2"].value == pytest.approx((1 / 1) / min(2, 3))
-    assert validation.metrics["recall@2"].value == pytest.approx(1 / 3)
-    assert validation.metrics["graded_ndcg@2"].value == pytest.approx(
-        1.0 / (1.0 / log2(2) + 0.8 / log2(3))
-    )
-
-
-def test_a_listener_who_heard_nothing_long_enough_counts_for_graded_ndcg_alone() -> (
-    None
-):
-    heldout = ONE_RELEVANT + "2    20    0.3\n"
-    recommended = HIT_AT_2 + "2    30 20 31\n"
-    validation = validate(heldout, recommended)
-    of_first = {
-        "ndcg": 1 / log2(3),
-        "precision": 1 / 3,
-        "recall": 1,
-        "map": 1 / 2,
-        "mrr": 1 / 2,
-        "hit_rate": 1,
-    }
-    assert {
-        name: validation.metrics[f"{name}@3"].value for name in of_first
-    } == pytest.approx(of_first)
-    graded_of_first = (0.9 / log2(3)) / (0.9 / log2(2) + 0.4 / log2(3))
-    assert validation.metrics["graded_ndcg@3"].value == pytest.approx(
-        (graded_of_first + 1 / log2(3)) / 2
-    )
-
-
-def test_a_pair_never_heard_is_neither_relevant_nor_a_hit() -> None:
-    validation = validate(ONE_RELEVANT + "1    30    0.0\n", HIT_AT_2)
-    assert validation.metrics["recall@3"].value == 1
-    assert validation.metrics["hit_time@3"].value == pytest.approx(0.9)
-    assert validation.metrics["precision@3"].value == pytest.approx(1 / 3)
-
-
-def test_perfect_recommendations_score_exactly_one() -> None:
-    perfect = "user tracks\n1    10 12 11\n"
-    validation = validate(THREE_RELEVANT, perfect)
-    for name in set(METRICS) - {"hit_time", "novelty", "coverage"}:
-        assert validation.metrics[f"{name}@3"].value == 1
-
-
 def test_nothing_relevant_is_refused() -> None:
     with pytest.raises(AnalysisError, match=r"nothing to validate on.*at least 0\.5"):
         validator_of("user track time\n1 10 0.4\n")

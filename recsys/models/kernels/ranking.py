@@ -57,12 +57,14 @@ def rank_tracks(
     k: int,
     threads: int,
     seen: csr_matrix | None = None,
+    *,
+    only_seen: bool = False,
 ) -> tuple[Int32Array, FloatArray]:
     """Find the k tracks with the largest inner product with each listener's factors.
 
     Of equal products the smaller column is better. Of `seen`, shape (listeners, tracks), what a
-    listener has a value for is left out. Where all products are equal, as of a vector of zeros,
-    each is computed exactly: that is slow.
+    listener has a value for is left out, or alone ranked. Where all products are equal, as of a
+    vector of zeros, each is computed exactly: that is slow.
 
     Returns:
         Columns, best first, -1 where `seen` leaves fewer, and products; both (listeners, k).
@@ -70,7 +72,7 @@ def rank_tracks(
     lengths = np.linalg.norm(items, axis=1)
     columns = np.argsort(-lengths, kind="stable").astype(np.int32)
     lengths = lengths[columns]
-    items = items[columns]
+    by_length = items[columns]
     lists = np.full((len(users), k), -1, dtype=np.int32)
     products = np.full(lists.shape, -np.inf)
     if seen is None:
@@ -78,8 +80,8 @@ def rank_tracks(
     seen.sort_indices()
 
     tiles = []
-    for start in range(0, len(items), _TILE):
-        factors = items[start : start + _TILE]
+    for start in range(0, 0 if only_seen else len(items), _TILE):
+        factors = by_length[start : start + _TILE]
         transposed = aligned(items.shape[1], _TILE)
         transposed[:, : len(factors)] = factors.T
         tiles.append(Tracks(columns[start : start + _TILE], factors, transposed))
@@ -90,8 +92,10 @@ def rank_tracks(
         seen_columns = seen.indices.astype(np.int32, copy=False)
         listeners = Listeners(np.ascontiguousarray(users[part]), indptr, seen_columns)
         best = Best(lists[part], products[part])
+        if only_seen:
+            keep_seen(listeners, np.ascontiguousarray(items), best)
         own_lengths = np.linalg.norm(users[part], axis=1)
-        for tracks, longest in zip(tiles, lengths[::_TILE], strict=True):
+        for tracks, longest in zip(tiles, lengths[::_TILE], strict=False):
             largest = own_lengths * longest
             errors = _ERROR * users.shape[1] * largest
             rows = np.flatnonzero(largest + errors >= best.products[:, -1])
@@ -144,6 +148,24 @@ def _insert(
 
 
 @compiled
+def _multiply_exactly(left: Float32Array, right: Float32Array) -> float:
+    product = 0.0
+    for factor in range(left.size):
+        product += np.float64(left[factor]) * np.float64(right[factor])
+    return product
+
+
+@compiled
+def keep_seen(listeners: Listeners, items: Float32Array, best: Best) -> None:
+    """Add what listeners have seen to lists; `items` has the factors of all tracks."""
+    for row in range(len(listeners.factors)):
+        factors = listeners.factors[row]
+        for at in range(listeners.seen_from[row], listeners.seen_from[row + 1]):
+            column = listeners.seen[at]
+            _insert(best, row, column, _multiply_exactly(factors, items[column]))
+
+
+@compiled
 def keep_best(
     rows: IntArray,
     errors: FloatArray,
@@ -191,9 +213,7 @@ def _keep_best_of(
             column = tracks.columns[track]
             if rounded[track] < least or _is_seen(listeners, row, column):
                 continue
-            product = 0.0
-            for factor in range(tracks.factors.shape[1]):
-                left = np.float64(listeners.factors[row, factor])
-                product += left * np.float64(tracks.factors[track, factor])
+            factors = listeners.factors[row]
+            product = _multiply_exactly(factors, tracks.factors[track])
             _insert(best, row, column, product)
             least = np.float32(best.products[row, -1] - error)

@@ -151,13 +151,6 @@ def test_a_store_and_its_logs_give_the_same_report(tmp_path: Path) -> None:
     assert len(of_store.rejected) == 3
 
 
-def test_arms_that_miss_their_shares_are_not_trusted(log: Path) -> None:
-    found = build_report([log], "ALS", AbConfig(shares={"C": 80, "T1": 20}))
-    assert found.srm.mismatch
-    assert found.verdict.decision == "do not trust"
-    assert found.srm.expected == {"C": 48.0, "T1": 12.0}
-
-
 @pytest.mark.parametrize("text_ids", [False, True])
 def test_testers_are_left_out(tmp_path: Path, text_ids: bool) -> None:
     events = experiment()

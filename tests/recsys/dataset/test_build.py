@@ -54,22 +54,6 @@ def read_pairs(store: Store, dataset: Dataset, split: SplitName | None) -> Pairs
     }
 
 
-@pytest.mark.slow
-def test_order_and_number_of_the_runs_do_not_matter(tmp_path: Path) -> None:
-    contents = []
-    for name, parts in (("forward", [0, 1, 2]), ("backward", [2, 1, 0])):
-        folder = tmp_path / name
-        folder.mkdir()
-        for part in parts:
-            file = write_csv(folder / f"{part}.csv", random_interactions(part, 800))
-            store = ingest_tables(folder, file)
-        files = sorted(dataset_from(store, folder).path.iterdir())
-        contents.append(
-            {str(file.relative_to(folder)): file.read_bytes() for file in files}
-        )
-    assert contents[0] == contents[1]
-
-
 def test_without_weights_each_row_weighs_one_and_without_moments_a_pair_is_in_one_split_whole(
     tmp_path: Path,
 ) -> None:

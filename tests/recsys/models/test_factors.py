@@ -45,12 +45,16 @@ def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
     seen = csr_matrix((generator.random((300, tracks)) < 0.3).astype(np.float32))
     exact = users.astype(np.int64) @ items.T.astype(np.int64)
     for threads in (1, 3):
-        for filtered, products in (
-            (None, exact),
-            (seen, np.where(seen.toarray() > 0, -(10**9), exact)),
+        is_seen = seen.toarray() > 0
+        for filtered, only_seen, products in (
+            (None, False, exact),
+            (seen, False, np.where(is_seen, -(10**9), exact)),
+            (seen, True, np.where(is_seen, exact, -(10**9))),
         ):
             expected = np.argsort(-products, axis=1, kind="stable")[:, :k]
-            lists, found = rank_tracks(users, items, k, threads, filtered)
+            lists, found = rank_tracks(
+                users, items, k, threads, filtered, only_seen=only_seen
+            )
             assert np.array_equal(lists, expected)
             assert np.array_equal(found, np.take_along_axis(products, expected, axis=1))
 

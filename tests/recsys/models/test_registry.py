@@ -44,6 +44,7 @@ def test_every_kind_keeps_to_its_pool_and_repeats_nothing(
     train: Interactions, kind: type[Model]
 ) -> None:
     model, again = fit(kind, train, threads=2), fit(kind, train)
+    at_once = again.recommend_pools(12)
     heard = train.matrix.toarray() > 0
     for pool, allowed in zip(POOLS, (heard | True, heard, ~heard), strict=True):
         lists = model.recommend(12, pool)
@@ -53,6 +54,7 @@ def test_every_kind_keeps_to_its_pool_and_repeats_nothing(
             assert allowed[row, best].all()
             assert len(best) == min(12, allowed[row].sum())
         assert np.array_equal(again.recommend(12, pool), lists)
+        assert np.array_equal(at_once[pool], lists)
 
 
 ODD = {
