@@ -155,6 +155,8 @@ def copy_to_parquet(
     """
     values["copy_target"] = str(file)
     settings = f"FORMAT parquet, COMPRESSION {compression}"
+    if compression == "snappy":
+        settings += ", DICTIONARY_SIZE_LIMIT 1000"  # of numbers it costs time
     copy = f"COPY ({statement(name)}) TO $copy_target ({settings})"
     ((written,),) = connection.execute(copy, values).fetchall()
     return int(written)

@@ -1,160 +1,123 @@
-"""Fits of ours, `implicit` and irspack to the same interactions, beside each other.
+"""`AlternatingLeastSquares` beside that of `implicit`, on matrices of the shapes of published ones.
 
-    python -m benchmarks.als --rank 64 --threads 1   # needs the extra `peers`
-    python -m benchmarks.als --shape 360k            # see `benchmarks.als_shapes`
+    python -m benchmarks.als --shape ml20m --rank 64 --threads 1
 
-All minimise one objective (confidence 1 + alpha r, 1 for what was not heard, one regularization for
-all rows). Each is followed, iteration by iteration and outside the clock, to the two goals of
-docs/benchmarks.md. Then all are fitted anew, in turns, and the clocks are read after those
-iterations.
+Users' counts and tracks' popularity are drawn, so these are no data of anybody: the shape and the
+number of interactions are those of the published ones. Both classes get the same arguments and fit
+in turns; the CPU seconds between callbacks make the million interactions a second and core.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
-from implicit.cpu._als import calculate_loss
-from implicit.cpu.topk import topk
+from implicit.cpu.als import AlternatingLeastSquares as Library
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from benchmarks.als_shapes import compare_shape
-from benchmarks.als_systems import SYSTEMS, TOP, Data, System, ours
-from benchmarks.data import dataset_of
-from benchmarks.harness import SEED_CONFIG, SEED_STORE, show, show_machine, take_turns
-from looplib.als import AlsConfig
-from looplib.arrays import BoolArray, FloatArray
-from looplib.config import load_config
-from recsys.cluster.cluster import open_cluster
-from recsys.config import SearchConfig
-from recsys.search.scorer import Scorer
+from benchmarks.harness import console, show, show_machine, take_turns
+from listening_loop import AlternatingLeastSquares
 
-ALPHA, REGULARIZATION = 10.0, 0.1
-FIXED = 5  # iterations of `implicit` whose loss is a goal
-WITHIN, SHARE = 1.001, 0.99  # of the two goals
-HEADER = ("goal", "system", "iterations", "reached", "CPU s", "wall s", "ours / it")
-Run = Callable[[], Iterable[object]]
-Cells = tuple[object, ...]
+ITERATIONS = 5
+
+
+class Shape(NamedTuple):
+    """A published matrix, and what was published of it."""
+
+    users: int
+    items: int
+    interactions: int
+    spread: float  # of the logarithm of users' counts
+    # million interactions a second of `implicit` on a core of an i7-7820X, by rank
+    published: dict[int, float]
+
+
+SHAPES = {
+    "40k": Shape(40_000, 12_000, 1_600_000, 1.0, {}),  # not published
+    # published of the 10 million ratings of 4 and more
+    "ml20m": Shape(138_493, 26_744, 10_000_000, 1.0, {64: 1.49, 128: 1.03, 256: 0.53}),
+}
+
+
+def make_matrix(shape: Shape) -> csr_matrix:
+    """Draw play counts; a track's popularity falls by its rank to the power of 0.8."""
+    generator = np.random.default_rng(42)
+    activity = generator.lognormal(0, shape.spread, shape.users)
+    popularity = (np.arange(shape.items) + 20.0) ** -0.8
+    order = generator.permutation(shape.items)
+    by_rank = np.cumsum(popularity / popularity.sum())
+    pairs = np.empty(0, np.int64)
+    while len(pairs) < shape.interactions:  # a pair drawn twice is one
+        missing = int(1.1 * (shape.interactions - len(pairs))) + 1000
+        counts = generator.multinomial(missing, activity / activity.sum())
+        ranks = np.searchsorted(by_rank, generator.random(missing))
+        users = np.repeat(np.arange(shape.users), counts)
+        drawn = users * shape.items + order[np.minimum(ranks, shape.items - 1)]
+        pairs = np.union1d(pairs, drawn)
+    pairs = np.sort(generator.permutation(pairs)[: shape.interactions])
+    plays = generator.geometric(0.2, len(pairs)).astype(np.float32)
+    places = (pairs // shape.items, pairs % shape.items)
+    return csr_matrix((plays, places), (shape.users, shape.items))
 
 
 def main(
-    config: Path = SEED_CONFIG,
-    store: Path = SEED_STORE,
-    rank: Annotated[
-        list[int] | None,
-        typer.Option(help="Repeatable; some of them where none is given."),
-    ] = None,
+    shape: Annotated[str, typer.Option(help=", ".join(SHAPES))] = "ml20m",
+    rank: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 2,
-    iterations: Annotated[int, typer.Option(min=FIXED, help="At most so many.")] = 10,
     repeats: int = 3,
-    shape: Annotated[
-        str | None, typer.Option(help="360k or ml20m: beside published figures.")
-    ] = None,
-    share: Annotated[
-        float, typer.Option(help="Of the users of a shape's lists.")
-    ] = 0.0,
 ) -> None:
-    """Compare at each rank, and print a table of each."""
+    """Fit both in turns at each rank, and print the table."""
     with threadpool_limits(1, user_api="blas"):  # as implicit asks for
-        if shape:
-            compare_shape(shape, rank or [64, 128, 256], threads, repeats, share)
-            return
-        data = load(config, store, threads)
-        title = f"{data.interactions.nnz:,} interactions, {threads} threads"
-        for factors in rank or [32, 64]:
-            rows = list(compare(data, factors, iterations, repeats))
-            show(f"{title}, rank {factors}: medians", HEADER, rows)
-    show_machine("implicit", "irspack", "numba", "numpy", "scipy")
+        compare(shape, rank or [64, 128, 256], threads, repeats)
 
 
-def load(config: Path, store: Path, threads: int) -> Data:
-    """Build the dataset of a search, with a scorer of factors."""
-    settings = load_config(SearchConfig, config, [f"store={store}"])
-    with open_cluster(settings.cluster) as cluster:
-        dataset = dataset_of(settings, cluster)
-    validation = settings.validation.model_copy(update={"ks": (TOP,)})
-    scorer = Scorer(dataset.address, validation, settings.seed, threads)
-    return Data(scorer, csr_matrix(dataset.matrix("training"), copy=True))
-
-
-def compare(data: Data, factors: int, iterations: int, repeats: int) -> Iterator[Cells]:
-    """Measure each system until it has reached both goals, and the best tracks of all listeners."""
-    params = AlsConfig(factors=factors, regularization=REGULARIZATION, alpha=ALPHA)
-    threads = data.scorer.threads
-    scores = {
-        name: np.array(list(_scores(system, data, params, iterations)))
-        for name, system in SYSTEMS.items()
+def compare(name: str, ranks: list[int], threads: int, repeats: int) -> None:
+    """Compare at each rank."""
+    shape = SHAPES[name]
+    matrix = make_matrix(shape)
+    console.print(f"{name}: {matrix.shape}, {matrix.nnz:,} interactions")
+    warm = AlternatingLeastSquares(8, iterations=1, random_state=1)
+    warm.fit(matrix[:200], show_progress=False)  # loads the compiled code
+    classes: dict[str, type[Library]] = {
+        "ours": AlternatingLeastSquares,
+        "implicit": Library,
     }
-    losses, ndcgs = scores["implicit"].T
-    loss, ndcg = WITHIN * losses[FIXED - 1], SHARE * ndcgs.max()
-    needed = {
-        name: (_first(values[:, 0] <= loss), _first(values[:, 1] >= ndcg))
-        for name, values in scores.items()
-    }
-    runs: dict[str, Run] = {
-        name: partial(SYSTEMS[name], data, params, max(both))
-        for name, both in needed.items()
-    }
-    medians = _time(runs, repeats)
-    for column, goal in enumerate(("loss", f"NDCG@{TOP}")):
-        for name, counts in needed.items():
-            count = counts[column]
-            reached = f"{scores[name][count - 1, column]:.4g}"
-            spent = medians[name][count - 1]
-            share = medians["ours"][needed["ours"][column] - 1, 0] / spent[0]
-            yield goal, name, count, reached, *_texts(*spent, share)
-    model = next(ours(data, params, 1))
-    users, items = model.user_factors, model.item_factors
-    lists: dict[str, Run] = {
-        "ours": lambda: [model.rank(TOP, threads)],
-        "implicit": lambda: [topk(items, users, TOP, num_threads=threads)],
-    }
-    medians = _time(lists, repeats)
-    for name, (spent,) in medians.items():
-        share = medians["ours"][0, 0] / spent[0]
-        yield "lists", name, "", "", *_texts(*spent, share)
+    rows = []
+    for rank in ranks:
+        runs = {
+            kind: partial(measure, model, rank, threads, matrix)
+            for kind, model in classes.items()
+        }
+        turns = take_turns(runs, repeats)
+        medians = {kind: np.median(turns[kind], axis=0) for kind in classes}
+        for kind, (fit_s, iteration_s) in medians.items():
+            rate = shape.interactions / 1e6 / iteration_s
+            published = shape.published.get(rank, 0.0)
+            numbers = (fit_s, medians["ours"][0] / fit_s, rate, published)
+            rows.append((rank, kind, *(f"{number:.2f}" for number in numbers)))
+    fit = f"fit of {ITERATIONS}, CPU s"
+    header = ("rank", "", fit, "ours / it", "M/s and core", "implicit published")
+    show(f"{name}, {threads} threads", header, rows)
+    show_machine("implicit", "numba", "numpy", "scipy")
 
 
-def _scores(
-    system: System, data: Data, params: AlsConfig, iterations: int
-) -> Iterator[tuple[float, float]]:
-    """Compute the loss, as `implicit` defines it, and NDCG@30 after each iteration."""
-    confidence = data.values(1, params.alpha)
-    for fit in system(data, params, iterations):
-        loss = calculate_loss(
-            confidence, fit.user_factors, fit.item_factors, params.regularization
-        )
-        yield loss, data.ndcg(fit)
-
-
-def _first(reached: BoolArray) -> int:
-    """Return the first iteration that reached a goal, the last one where none did."""
-    return int(np.argmax(reached)) + 1 if reached.any() else len(reached)
-
-
-def _time(runs: Mapping[str, Run], repeats: int) -> dict[str, FloatArray]:
-    """Run all in turns; return the medians of each one's clocks, shape (yields, 2)."""
-    timed = {name: partial(_clocks, run) for name, run in runs.items()}
-    turns = take_turns(timed, repeats)
-    return {name: np.median(clocks, axis=0) for name, clocks in turns.items()}
-
-
-def _clocks(run: Run) -> FloatArray:
-    """Return CPU and wall seconds from the start to each yield of a run, shape (yields, 2)."""
-    began = _now()
-    return np.array([_now() for _ in run()]) - began
-
-
-def _now() -> FloatArray:
-    return np.array([time.process_time(), time.perf_counter()])
-
-
-def _texts(*numbers: float) -> list[str]:
-    return [f"{number:.4g}" for number in numbers]
+def measure(
+    model_class: type[Library], rank: int, threads: int, matrix: csr_matrix
+) -> tuple[float, float]:
+    """Measure the CPU seconds of a fit, and of an iteration of it."""
+    clocks = [time.process_time()]
+    model = model_class(
+        factors=rank, iterations=ITERATIONS, num_threads=threads, random_state=42
+    )
+    model.fit(
+        matrix,
+        show_progress=False,
+        callback=lambda *_: clocks.append(time.process_time()),
+    )
+    iteration_s = float(np.median(np.diff(clocks[1:])))
+    return time.process_time() - clocks[0], iteration_s
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from implicit.cpu.als import AlternatingLeastSquares
 
 from benchmarks import harness
-from benchmarks.als_systems import bare_implicit
 from benchmarks.harness import (
     Measured,
     console,
@@ -130,7 +130,13 @@ def _fit_bare(
 ) -> None:
     confidence = dataset.matrix("training").copy()
     confidence.data = 1 + np.float32(params.alpha) * confidence.data
-    model = bare_implicit(params, iterations, seed, threads)
+    model = AlternatingLeastSquares(
+        params.factors,
+        params.regularization,
+        iterations=iterations,
+        num_threads=threads,
+        random_state=seed,
+    )
     model.fit(confidence, show_progress=False)
     model.recommend(
         np.arange(len(dataset.users)),

@@ -66,6 +66,7 @@ def make_app(service: Service) -> flask.Flask:
     app.config["MAX_CONTENT_LENGTH"] = service.settings.body_limit_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # a slash may be an id's
+    app.url_map.redirect_defaults = False
     app.url_map.converters["id"] = _IdConverter
     app.extensions["botify"] = service
     app.register_blueprint(views)

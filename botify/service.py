@@ -153,22 +153,23 @@ class Service:
         sessions = self.sessions.hear(requests, is_last=message == "last")
         answers: Sequence[tuple[str | None, Drawn]] = [(None, UNKNOWN)] * len(arms)
         if message == "next":
-            queries = []
-            for request, session in zip(requests, sessions, strict=True):
-                # without a session, the track just heard
-                alone = Session("", (request.track,), (request.time,))
-                _, tracks, times, plays = session or alone
-                user, excluded = user_number(request.user), barred | request.exclude
-                count, repeat_after = (
+            queries = [
+                Query(
+                    user_number(request.user),
+                    # without a session, the track just heard
+                    session.tracks if session else (request.track,),
+                    session.times if session else (request.time,),
+                    barred | request.exclude,
                     request.list_length or 1,
                     self.settings.repeat_after,
+                    plays=session and session.plays,
                 )
-                query = Query(user, tracks, times, excluded, count, repeat_after)
-                query.plays = plays
-                queries.append(query)
+                for request, session in zip(requests, sessions, strict=True)
+            ]
             answers = self._recommend(model, queries, sessions, arms)
         unknown = sum(request.track == NO_TRACK for request in requests)
-        self.metrics.unknown_tracks.inc(unknown)
+        if unknown:
+            self.metrics.unknown_tracks.inc(unknown)
         ids = model.catalogue.ids
         lists = [
             [ids[track] for track in (drawn.track, *drawn.following)]
@@ -225,7 +226,7 @@ class Service:
             rng = self._find_rng(query)
             _, drawn = draw(name, model, query, rng, self._note_failure)
             tracks = [t for t in (drawn.track, *drawn.following) if t != NO_TRACK]
-        ranked = [*filter(query.allows, [*tracks, *model.popular]), *(candidates or ())]
+        ranked = [*query.allowed([*tracks, *model.popular]), *(candidates or ())]
         return self._rank(model, ranked, request.length, request.rules)
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:

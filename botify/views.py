@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import orjson
 import yaml
 from flask import (
     Blueprint,
@@ -60,7 +61,8 @@ def hear(message: Message, user: str) -> ResponseReturnValue:
     listener = service.bodies.user(user)
     listening = service.bodies.one(request.get_data(), listener)
     (tracks,) = service.answer(message, [listening])
-    return _next_track(listening, tracks)
+    content = orjson.dumps(_next_track(listening, tracks))
+    return Response(content, content_type="application/json")  # without Flask's detours
 
 
 @views.post("/next", defaults={"message": "next"})

@@ -41,19 +41,23 @@ with importing():
     from looplib.files import (
         TEMPORARY_PREFIX,
         atomic_directory,
-        atomic_symlink,
         atomic_write,
         exclusive,
         remove_leftovers,
     )
     from recsys.dataset.layout import PIECES
-    from recsys.export.export import CURRENT, VERSIONS, VERSIONS_LOCK
+    from recsys.export.export import (
+        VERSIONS,
+        VERSIONS_LOCK,
+        current_version,
+        point_to,
+    )
     from recsys.export.version import MANIFEST, write_manifest
     from recsys.lock import hold_lock
     from recsys.search.folder import read_config
     from recsys.search.scorer import LISTENERS
     from recsys.search.trials import CHECKPOINTS
-    from recsys.storage import open_workspace
+    from recsys.storage import OBJECTS, Workspace, open_workspace
     from recsys.store.partitions import Partitioner, partition_of
     from recsys.store.reader import download_files, open_store
     from recsys.store.writer import commit, locked
@@ -107,7 +111,7 @@ def main(
             workspace.delete(LISTENERS, CHECKPOINTS, PIECES)
         typer.echo(f"{address}: what single listeners added to scores is deleted")
     for address in export or ():
-        for line in erase_from_export(Path(address), user):
+        for line in erase_from_export(address, user):
             typer.echo(f"{address}: {line}")
     if service:
         client = ServiceClient(service, os.environ.get("BOTIFY_ADMIN_TOKEN"))
@@ -218,30 +222,47 @@ def erase_from_log(log: LogFile, is_left: IsLeft) -> str:
     return f"{count:,} lines removed"
 
 
-def erase_from_export(folder: Path, user: str) -> Iterator[str]:
+def erase_from_export(address: str, user: str) -> Iterator[str]:
     """Write the versions of an export again without a listener, under other names.
 
     Yields:
         What has changed.
+
+    Raises:
+        LoopError: No version is there.
     """
-    link = folder / CURRENT
-    with exclusive(folder / VERSIONS_LOCK):
-        remove_leftovers(folder / VERSIONS)
-        for version in sorted(folder.glob(f"{VERSIONS}/*")):
-            name = f"{version.name.partition('~')[0]}~{uuid4().hex[:8]}"
-            with tempfile.TemporaryDirectory() as scratch:
-                files = [file for file in version.iterdir() if file.name != MANIFEST]
-                target = Path(scratch)
-                changed = [_copy(file, target / file.name, user) for file in files]
-                if not any(changed):
+    out = open_workspace(address)
+    versions = out.sub(VERSIONS)
+    if not versions.names():
+        raise LoopError(f"{address}: no published versions here")
+    with exclusive(out.folder / VERSIONS_LOCK):
+        remove_leftovers(versions.folder)
+        for earlier in sorted(versions.names()):
+            version = versions.sub(earlier)
+            name = f"{earlier.partition('~')[0]}~{uuid4().hex[:8]}"
+            if version.download_all():
+                if not _publish_without(user, version, versions.sub(name)):
                     continue
-                write_manifest(target, unseal((version / MANIFEST).read_bytes()))
-                with atomic_directory(version.with_name(name)) as whole:
-                    shutil.copytree(target, whole, dirs_exist_ok=True)
-            if link.resolve() == version.resolve():
-                atomic_symlink(link, f"{VERSIONS}/{name}")
-            shutil.rmtree(version)
-            yield f"version {name} takes the place of {version.name}"
+                if current_version(out) == earlier:
+                    point_to(out, name)
+                version.delete(OBJECTS)  # an interrupted deletion goes on
+            versions.delete(earlier)
+            yield f"version {name} takes the place of {earlier}"
+
+
+def _publish_without(user: str, version: Workspace, later: Workspace) -> bool:
+    """Publish a version without a listener; False if it has nothing of the listener's."""
+    with tempfile.TemporaryDirectory() as scratch:
+        target, left = Path(scratch), (MANIFEST, OBJECTS)
+        files = [file for file in version.folder.iterdir() if file.name not in left]
+        changed = [_copy(file, target / file.name, user) for file in files]
+        if any(changed):
+            manifest = (version.folder / MANIFEST).read_bytes()
+            write_manifest(target, unseal(manifest))
+            with atomic_directory(later.folder) as whole:
+                shutil.copytree(target, whole, dirs_exist_ok=True)
+            later.upload_all()
+    return any(changed)
 
 
 def _copy(file: Path, target: Path, user: str) -> bool:

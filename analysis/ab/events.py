@@ -6,7 +6,7 @@ the lines, so logs and their store give the same report.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -36,6 +36,12 @@ _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 _PACKED = 8  # a gzipped log is about an eighth of its text
+# of files that are soon read and deleted: only texts of few values are worth a dictionary
+_SOON_READ: Mapping[str, Any] = {
+    "compression": "lz4",
+    "use_dictionary": ["message", "experiments", "recommender"],
+    "write_statistics": False,
+}
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 
 
@@ -167,7 +173,7 @@ def _write_slices(
     written = 0
     with ExitStack() as stack, progress("read", expected, "events") as report:
         writers = [
-            stack.enter_context(pq.ParquetWriter(file, EVENT_SCHEMA, compression="lz4"))
+            stack.enter_context(pq.ParquetWriter(file, EVENT_SCHEMA, **_SOON_READ))
             for file in slices
         ]
         for rows in ahead(gather(tables, _EVENTS_AT_ONCE)):

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from implicit.bpr import BayesianPersonalizedRanking
+from implicit.cpu.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import (
     BM25Recommender,
     CosineRecommender,
@@ -25,10 +26,8 @@ from implicit.nearest_neighbours import (
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from benchmarks.als_systems import bare_implicit
 from benchmarks.harness import console
 from benchmarks.real.tables import SEED
-from looplib.als import AlsConfig
 from looplib.arrays import Float32Array, FloatArray, Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions, load_interactions
@@ -75,8 +74,10 @@ def implicit_als(
     """Fit `implicit`'s ALS, whose confidence is 1 + alpha x weight as ours."""
     matrix = train.matrix.copy()
     matrix.data = 1 + np.float32(alpha) * matrix.data
-    params = AlsConfig(factors=factors, regularization=regularization, alpha=alpha)
-    return _fit_implicit(bare_implicit(params, 0, SEED, THREADS), matrix, train, 1)
+    model = AlternatingLeastSquares(
+        factors, regularization, num_threads=THREADS, random_state=SEED
+    )
+    return _fit_implicit(model, matrix, train, 1)
 
 
 def implicit_bpr(train: Interactions, factors: int, learning_rate: float) -> Fits:

@@ -11,19 +11,41 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix, diags, identity
 
-from benchmarks.real.peers import THREADS, Fits, Kinds, Lister, scale
+from benchmarks.real.peers import THREADS, Fits, Kinds, scale
 from benchmarks.real.tables import SEED
-from looplib.arrays import FloatArray, IntArray
+from looplib.arrays import Int32Array
+from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.models.activation import activation, sum_plays
 from recsys.models.base import Model
-from recsys.models.external import CLASS, External
-from recsys.models.sparse import nearest, top_neighbours
+from recsys.models.factors import Pool
+from recsys.models.sparse import nearest, top_neighbours, top_products
 
 BLOCK = 20  # plays that are a basket or a session
 WINDOW, NEIGHBOURS = 10, 200  # of closeness, for spreading activation
 SEQUENCE = 100  # plays that SASRec sees
 SASREC_TOP = 1000  # tracks that it scores
+
+
+class Scored(Model):
+    """Lists of the tracks with the largest scores above 0."""
+
+    config: Config
+
+    def __init__(self, train: Interactions, scores: csr_matrix) -> None:
+        """Take scores, shape (listeners, tracks)."""
+        super().__init__(Config())
+        self.fit(train, seed=SEED, threads=THREADS)
+        self.scores = scores
+
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend what has the largest scores, then popular tracks."""
+        heard = self.train.matrix
+        left_out = heard if pool == "new" else None
+        scores = self.scores.multiply(heard > 0) if pool == "repeat" else self.scores
+        itself = identity(len(heard.indptr) - 1, format="csr")
+        best, _ = top_products(itself, csr_matrix(scores), k, THREADS, left_out)
+        return best if pool == "repeat" else self.fill_up(best)
 
 
 def user_knn(train: Interactions, counts: str, k: int, own: float) -> Fits:
@@ -33,7 +55,7 @@ def user_knn(train: Interactions, counts: str, k: int, own: float) -> Fits:
     unit = csr_matrix(diags(1 / np.maximum(lengths, 1e-9)) @ matrix)
     itself = identity(len(lengths), format="csr")
     near = nearest(unit, csr_matrix(unit.T), k, THREADS, itself)
-    yield _rank(train, near @ matrix + own * matrix)
+    yield Scored(train, csr_matrix(near @ matrix + own * matrix))
 
 
 def tifu_knn(train: Interactions, group_decay: float, k: int, own: float) -> Fits:
@@ -54,7 +76,7 @@ def tifu_knn(train: Interactions, group_decay: float, k: int, own: float) -> Fit
     rows = np.repeat(np.arange(len(near)), k)
     values = np.full(len(rows), 1 / k, np.float32)
     neighbours = csr_matrix((values, (rows, near.ravel())), products.shape)
-    yield _rank(train, own * vectors + (1 - own) * (neighbours @ vectors))
+    yield Scored(train, own * vectors + (1 - own) * (neighbours @ vectors))
 
 
 def act_r(train: Interactions, decay: float, cues: int, spreading: float) -> Fits:
@@ -68,7 +90,7 @@ def act_r(train: Interactions, decay: float, cues: int, spreading: float) -> Fit
     )
     latest = sum_plays(plays, (plays.age <= cues).astype(np.float64), tracks)
     base = _add_to_one(sum_plays(plays, activation(plays, decay), tracks))
-    yield _rank(train, base + spreading * _add_to_one(latest @ near))
+    yield Scored(train, base + spreading * _add_to_one(latest @ near))
 
 
 def v_sknn(train: Interactions, k: int, own: float) -> Fits:
@@ -89,12 +111,12 @@ def v_sknn(train: Interactions, k: int, own: float) -> Fits:
     rarity = np.log(shape[0] / np.maximum(sessions.getnnz(axis=0), 1))
     near = nearest(latest, csr_matrix(sessions.T), k, THREADS)
     scores = _add_to_one(near @ sessions @ diags(rarity.astype(np.float32)))
-    yield _rank(train, scores + own * _activation(train))
+    yield Scored(train, scores + own * _activation(train))
 
 
 def sasrec(train: Interactions, epochs: int, own: float) -> Fits:
     """Add up the probabilities of SASRec with a gBCE loss and the activation."""
-    yield _rank(train, _fit_sasrec(train, epochs) + own * _activation(train))
+    yield Scored(train, _fit_sasrec(train, epochs) + own * _activation(train))
 
 
 @lru_cache(maxsize=2)
@@ -118,9 +140,10 @@ def _fit_sasrec(train: Interactions, epochs: int) -> csr_matrix:
     model = SASRecModel(
         epochs=epochs,
         loss="gBCE",
-        n_negatives=256,
+        n_negatives=64,
         gbce_t=0.75,
-        n_factors=128,
+        n_factors=64,
+        batch_size=32,
         n_heads=2,
         session_max_len=SEQUENCE,
         train_min_user_interactions=2,
@@ -146,22 +169,10 @@ def _add_to_one(scores: csr_matrix) -> csr_matrix:
     return csr_matrix(diags(1 / np.ravel(sums)) @ scores, dtype=np.float32)
 
 
-def _rank(train: Interactions, scores: csr_matrix) -> Lister:
-    """Make lists of the tracks with the largest scores above 0."""
-
-    def dense(rows: IntArray) -> FloatArray:
-        values = scores[rows].toarray()
-        return np.where(values > 0, values, -np.inf)
-
-    model = External(**{CLASS: "scores"})
-    Model.fit(model, train, seed=SEED, threads=THREADS)
-    return model.adopt(None, dense)
-
-
 KINDS: Kinds = {
     "user-kNN": (
         user_knn,
-        {"counts": ["raw", "log"], "k": [50, 200], "own": [1.0, 4.0]},
+        {"counts": ["raw", "log"], "k": [50, 200], "own": [1.0, 4.0, 16.0]},
     ),
     "TIFU-KNN": (
         tifu_knn,
@@ -173,6 +184,6 @@ KINDS: Kinds = {
     ),
     "V-SKNN": (v_sknn, {"k": [100, 500], "own": [0.0, 1.0, 4.0]}),
 }
-if find_spec("torch") and find_spec("rectools"):
+if find_spec("pytorch_lightning") and find_spec("rectools"):
     space: dict[str, Any] = {"epochs": [10, 30], "own": [0.0, 0.5, 2.0]}
     KINDS = {**KINDS, "SASRec (RecTools)": (sasrec, space)}

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Meta
 
 from botify.errors import BotifyError
-from looplib.arrays import NO_TRACK, IntArray, offsets
+from looplib.arrays import NO_TRACK, Int32Array, IntArray, offsets
 
 LARGEST_ID = 2**63 - 1
 Id = int | str
@@ -38,7 +38,7 @@ class Catalogue:
 
     text: bytes  # of its file, with a line end
     starts: IntArray  # (tracks,), of their lines in it
-    artist: IntArray  # (tracks,), one number an artist
+    artist: Int32Array  # (tracks,), one number an artist
     sha256: str
     ids: Sequence[Any]  # by number
     numbers: Mapping[Any, int]  # by id; empty where ids are numbers themselves
@@ -80,13 +80,14 @@ class Catalogue:
         return [track for track in tracks if track < size]
 
     @cached_property
-    def _by_artist(self) -> IntArray:
-        return np.argsort(self.artist, kind="stable")
+    def _by_artist(self) -> Int32Array:
+        return np.argsort(self.artist, kind="stable").astype(np.int32)
 
-    def tracks_of(self, artist: int) -> IntArray:
+    def tracks_of(self, artist: int) -> Int32Array:
         """List the numbers of all tracks by an artist, ascending, shape (tracks of the artist,)."""
         order = self._by_artist
-        first, end = self.artist.searchsorted([artist, artist + 1], sorter=order)
+        artists = np.array([artist, artist + 1], np.int32)  # another type costs a copy
+        first, end = self.artist.searchsorted(artists, sorter=order)
         return order[first:end]
 
 
@@ -135,7 +136,7 @@ def load_catalogue(path: Path) -> Catalogue:
     ]
     artists: dict[object, int] = {}  # numbered as they first appear
     artist = np.array(
-        [artists.setdefault(key, len(artists)) for key in keys], dtype=np.int64
+        [artists.setdefault(key, len(artists)) for key in keys], dtype=np.int32
     )
     return Catalogue(
         text=text if text.endswith(b"\n") else text + b"\n",

@@ -1,6 +1,6 @@
 """Define a recommender: a draw by model, query and generator, and the artifacts it reads."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -35,21 +35,26 @@ class Query:
         return slice(None) if self.candidates is None else self.candidates
 
     @cached_property
-    def _candidate_set(self) -> frozenset[int] | None:
-        return None if self.candidates is None else frozenset(self.candidates.tolist())
+    def _candidate_set(self) -> frozenset[int]:
+        return frozenset(() if self.candidates is None else self.candidates.tolist())
 
-    def allows(self, track: int) -> bool:
-        """Check whether a track may be recommended."""
-        among = self._candidate_set
-        return track not in self.taken and (among is None or track in among)
+    def allowed(self, tracks: Iterable[int]) -> Iterator[int]:
+        """Yield those of some tracks that may be recommended."""
+        taken = self.taken
+        free = (track for track in tracks if track not in taken)
+        if self.candidates is None:
+            return free
+        return filter(self._candidate_set.__contains__, free)
 
     @cached_property
-    def taken(self) -> frozenset[int]:
+    def taken(self) -> set[int]:
         """The tracks of the catalogue that were heard too lately or are excluded."""
         start = 0
         if self.repeat_after is not None:
             start = max(0, len(self.tracks) - self.repeat_after)
-        return self.excluded.union(self.tracks[start:]) - {NO_TRACK}
+        taken = {*self.tracks[start:], *self.excluded}
+        taken.discard(NO_TRACK)
+        return taken
 
 
 class Drawn(NamedTuple):

@@ -60,7 +60,7 @@ def draw_one(tracks: Sequence[int], query: Query, rng: Generator) -> Drawn:
     Drawn(track=1, propensity=1.0, is_exhausted=False, following=())
     """
     chance = rng.random()
-    free = [track for track in tracks if query.allows(track)]
+    free = [*query.allowed(tracks)]
     if not free:
         return EXHAUSTED if tracks else UNKNOWN
     propensity = 1.0 / len(free)
@@ -80,6 +80,6 @@ def in_order(artifact: Artifact[TrackLists]) -> Recommender:
         tracks = lists.list_of(query.user)
         if not tracks:
             return UNKNOWN
-        return take_first(filter(query.allows, tracks), (), query.count)
+        return take_first(query.allowed(tracks), (), query.count)
 
     return Recommender(draw, reads=(artifact,))

@@ -33,7 +33,7 @@ def fold_in(model: ServedModel, query: Query, _: Generator) -> Drawn:
         return UNKNOWN
     taken = query.taken
     if factors.filter_seen:
-        taken |= {track for track, value in values.items() if value > 0}
+        taken = taken | {track for track, value in values.items() if value > 0}
     scores = factors.items[query.pool] @ factor.astype(np.float32)
     return take_best(scores, taken, query.count, query.candidates)
 
@@ -66,7 +66,7 @@ def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
     closeness = factors.closeness(query.tracks, liking, np.array(tracks))
     ranks = np.arange(len(tracks)) / len(tracks)
     order = np.argsort(_RANK_WEIGHT * ranks - closeness, kind="stable").tolist()
-    ranked = filter(query.allows, (tracks[i] for i in order))
+    ranked = query.allowed(tracks[i] for i in order)
     return take_first(ranked, (), query.count)
 
 
@@ -93,5 +93,5 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     scores = np.bincount(position, added)
     order = np.argsort(-scores, kind="stable")
     best = candidates[order][scores[order] > 0].tolist()
-    ranked = filter(query.allows, best)
+    ranked = query.allowed(best)
     return take_first(ranked, (), query.count) if best else UNKNOWN

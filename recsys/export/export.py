@@ -119,13 +119,30 @@ def publish_version(
             with atomic_directory(version.folder) as folder:
                 write(folder)
             version.upload_all()
-        target = f"{VERSIONS}/{name}"
-        if not out.is_remote:
-            atomic_symlink(out.folder / CURRENT, target)
-            return f"{out}/{CURRENT}"
-        with out.create(CURRENT) as file:
-            file.write(f"{target}\n".encode())
-        return f"{out}/{target}"
+        return point_to(out, name)
+
+
+def point_to(out: Workspace, name: str) -> str:
+    """Make a version the current one.
+
+    Returns:
+        Its address, as `export_run` has it.
+    """
+    target = f"{VERSIONS}/{name}"
+    if not out.is_remote:
+        atomic_symlink(out.folder / CURRENT, target)
+        return f"{out}/{CURRENT}"
+    with out.create(CURRENT) as file:
+        file.write(f"{target}\n".encode())
+    return f"{out}/{target}"
+
+
+def current_version(out: Workspace) -> str:
+    """Find the name of the current version; "" without one."""
+    if not out.is_remote:
+        return (out.folder / CURRENT).resolve().name
+    target = out.read(CURRENT) or b""
+    return target.decode().strip().rpartition("/")[2]
 
 
 def _split_again(

@@ -5,6 +5,7 @@ and 100 kills at random, in which memory and descriptors stay flat. Meanwhile th
 with its open segments; in a soak nights of learning, publishing, reporting and replaying, too.
 """
 
+import itertools
 import logging
 import os
 import subprocess
@@ -82,9 +83,8 @@ def run_nights(published: Published, log: Path, folder: Path, stop: Event) -> in
         for place in range(9)
     )
     plays.write_text("\n".join(["user,item,timestamp", *rows]))
-    to, night = published.folder, 0
-    while not stop.is_set():
-        night += 1
+    to = published.folder
+    for night in itertools.count(1):
         for words in (
             f"ingest {log} --store {folder}/store",
             f"search --config {config} --run {folder}/runs/{night} --out {to}",
@@ -92,12 +92,14 @@ def run_nights(published: Published, log: Path, folder: Path, stop: Event) -> in
             f"replay {plays} --published {to} --recommender in_order --out {folder}/replay "
             "--columns user=user,item=item,timestamp=timestamp",
         ):
+            if stop.is_set():
+                return night - 1
             argv = [sys.executable, "-m", "listening_loop.command", *words.split()]
             done = subprocess.run(argv, capture_output=True, text=True, check=False)
             assert done.returncode == 0, (
                 f"night {night}, {words}: {done.stderr[-2000:]}"
             )
-    return night
+    raise AssertionError
 
 
 @contextmanager

@@ -1,13 +1,17 @@
 """A listener is erased from everything, and nothing is counted twice afterwards."""
 
+import itertools
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+import redis
 
 from analysis.errors import AnalysisError
 from analysis.logs.files import discover
@@ -17,14 +21,28 @@ from listening_loop.client import ServiceClient
 from listening_loop.command import main
 from looplib.memory import FILE_NAME as PLAYS
 from looplib.next_track_file import FILE_NAME
+from recsys.config import ExportConfig, Split
+from recsys.export.export import (
+    current_version,
+    export_run,
+    point_to,
+    publish_version,
+)
 from recsys.ingest.pipeline import ingest
+from recsys.storage import open_workspace
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
 from tests.botify.exports import make_settings, write_catalogue
 from tests.botify.model.conftest import TRACKS
 from tests.botify.model.test_hostile_versions import publish_whole
+from tests.botify.redis_server import shared_server
+from tests.faults.served import Published, serve
+from tests.faults.test_service_edge import beside
 from tests.recsys.events import event, read_rows
+from tests.recsys.finished import finish_run
 from tests.recsys.ingest.test_sources import LINES, WAYS, write
+from tests.recsys.s3 import server
+from tests.waiting import wait_until
 
 USER = 3
 LEFT = [track for track in range(150) if track % 7 != USER]
@@ -113,7 +131,12 @@ def test_a_text_id_leaves_the_store_with_its_rejects_and_datasets(
     assert ingest([log], store).added == ()
 
 
-def test_versions_are_published_again_without_the_listener(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "is_remote", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_versions_are_published_again_without_the_listener(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_remote: bool
+) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
     for name in ("first", "second"):
         publish_whole(tmp_path, catalogue, name)
@@ -121,7 +144,10 @@ def test_versions_are_published_again_without_the_listener(tmp_path: Path) -> No
     experiments = [{"name": "ALL", "arms": arms}]
     settings = make_settings(tmp_path, catalogue, experiments=experiments)
     before = load_configured(settings)
-    assert run("--export", tmp_path) == run("--export", tmp_path) == 0
+    if is_remote:
+        erase_remotely(tmp_path, monkeypatch)
+    else:
+        assert run("--export", tmp_path) == run("--export", tmp_path) == 0
     versions = sorted(
         path.name.partition("~")[0] for path in tmp_path.glob("versions/*")
     )
@@ -135,6 +161,26 @@ def test_versions_are_published_again_without_the_listener(tmp_path: Path) -> No
     for number, (earlier, later) in enumerate(parts):
         if number >= 2:  # lists of listeners
             assert_erased(earlier, later)
+
+
+def erase_remotely(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upload an export, erase there, and download it into the place of the first."""
+    address, names = "s3://music/out", ("first", "second")
+    with server(root) as s3:
+        for key, value in s3.environment().items():
+            monkeypatch.setenv(key, value)
+        for name in names:
+            uploaded = partial(shutil.copytree, root / "versions" / name)
+            publish_version(address, name, partial(uploaded, dirs_exist_ok=True))
+        assert run("--export", address) == run("--export", address) == 0
+        shutil.rmtree(root / "versions")
+        out = open_workspace(address)
+        versions = out.sub("versions")
+        for name in versions.names():
+            versions.sub(name).evict(".")  # what is left is there, not here
+            assert versions.sub(name).download_all()
+            shutil.copytree(versions.folder / name, root / "versions" / name)
+        point_to(open_workspace(root), current_version(out))
 
 
 def assert_erased(before: Any, after: Any) -> None:  # noqa: ANN401  lists of any kind
@@ -159,6 +205,71 @@ def test_a_run_and_a_service_forget_single_listeners(
     assert not (tmp_path / "listeners").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.dask
+def test_a_listener_is_erased_while_the_service_answers_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, store = tmp_path / "log", tmp_path / "store"
+    catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
+    publish_whole(tmp_path, catalogue, "first")
+    redis_url = shared_server().url
+    arms = [{"recommender": name} for name in ("latest", "next_track")]
+    settings: dict[str, Any] = {
+        "processes": 2,
+        "redis_url": redis_url,
+        "redis_prefix": "erased",
+        "redis_timeout_s": 30,
+        "experiments": [{"name": "ALL", "arms": arms}],
+    }
+    monkeypatch.setenv("BOTIFY_ADMIN_TOKEN", "secret")
+    others, answered = [1, 2, 4, 5], itertools.count()
+    with serve(Published(tmp_path), log, **settings) as served:
+
+        def hear(user: int, message: str = "next") -> None:
+            body = {"track": user, "time": 0.5}
+            assert served.ask("POST", f"/{message}/{user}", body)[0] == 200
+            next(answered)
+
+        def ask_others(ended: Event) -> None:
+            while not ended.is_set():
+                for message, user in itertools.product(("next", "last"), others):
+                    hear(user, message)
+
+        def latest_of(user: int) -> list[int]:
+            path = f"/recommend/{user}?recommender=latest"
+            tracks: list[int] = served.ask("GET", path)[1]["tracks"]
+            return tracks
+
+        with beside(ask_others, 2):
+            for _ in range(20):
+                hear(USER)
+            ingest([log], store)
+            assert latest_of(USER) != latest_of(999)
+            whole = ("--log", log, "--store", store, "--export", tmp_path)
+            assert run(*whole, "--service", f"http://127.0.0.1:{served.port}") == 0
+            with redis.Redis.from_url(redis_url) as client:
+                assert client.keys("erased:*")
+                assert not client.keys(f"erased:*:{USER}")
+            wait_until(  # both processes have the version without the listener
+                lambda: all(latest_of(USER) == latest_of(999) for _ in range(20)),
+                "the version without the listener",
+            )
+            ingest([log], store)
+            assert USER not in {row["user"] for row in read_rows(open_store(store))}
+        assert served.stop() == 0
+        assert f"/{USER}" not in served.errors.read_text()
+    assert run("--log", log, "--store", store) == 0
+    assert not any(b'"user":3,' in file.read_bytes() for file in log.iterdir())
+    ingest([log], store)
+    assert len(tracks_in(store)) == next(answered) - 20
+    out = tmp_path / "next"
+    finished = finish_run(tmp_path, split=Split(kind="newest", holdout=0.25))
+    export_run(finished, out, ExportConfig(publish_anyway=True))
+    with np.load(out / "current" / PLAYS) as arrays:
+        assert arrays["users"].tolist() == others
+
+
 @pytest.mark.parametrize("user", ["zoë", "-1", "1.5", "9" * 30])
 def test_an_id_of_the_other_kind_is_refused(
     tmp_path: Path, user: str, capsys: pytest.CaptureFixture[str]
@@ -175,6 +286,7 @@ def test_an_id_of_the_other_kind_is_refused(
         (["--store", "nowhere"], "no session store here"),
         (["--log", "nowhere"], "no such file or folder"),
         (["--run", "nowhere"], "cannot be read"),
+        (["--export", "nowhere"], "no published versions here"),
     ],
 )
 def test_what_is_not_there_is_an_error(

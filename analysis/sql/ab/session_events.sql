@@ -13,7 +13,6 @@
 --   is_last      BOOLEAN, the message is 'last'
 --   position     BIGINT, 1 for the listener's first event in the arm
 --   number       BIGINT, 0 for the listener's first session in the arm
---   is_closed    BOOLEAN, its session is
 --   is_organic   BOOLEAN, opens its session
 --   is_named     BOOLEAN, a recommendation was asked for, and it is known who answered
 --   is_fallback  BOOLEAN, another than the arm's own recommender did
@@ -36,9 +35,6 @@ ordered AS (
         coalesce(
             count(*) FILTER (WHERE is_last) OVER (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0
         ) AS number,
-        count(*) FILTER (WHERE is_last) OVER (
-            in_order ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-        ) AS closed_sessions,
         lag(is_last) OVER in_order AS last_before,
         lag(timestamp) OVER in_order AS timestamp_before,
         lag(timestamp, 2) OVER in_order AS timestamp_two_before,
@@ -54,7 +50,6 @@ SELECT
     user, ordered.arm, timestamp, track, time, latency,
     CASE WHEN NOT last_before AND track = recommended_before THEN credit_before END AS credit,
     is_last, position, number,
-    number < closed_sessions AS is_closed,
     coalesce(last_before, true) AS is_organic,
     NOT is_last AND recommender IS NOT NULL AS is_named,
     coalesce(NOT is_last AND recommender <> hash(own), false) AS is_fallback,

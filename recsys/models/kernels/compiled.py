@@ -58,7 +58,13 @@ def compiled(function: Function) -> Function:
 
 @contextmanager
 def compiling(function: Callable[..., Any]) -> Iterator[None]:
-    """Compile in the block, one process at a time; say so if nothing is compiled yet."""
+    """Compile in the block, one process at a time; say so if nothing is compiled yet.
+
+    What this process has called before waits for no other.
+    """
+    if function.signatures:  # type: ignore[attr-defined]  # of numba's dispatcher
+        yield
+        return
     with exclusive(_CACHE / "compiling.lock"):
         folder = function.stats.cache_path  # type: ignore[attr-defined]  # of numba's dispatcher
         if not any(Path(folder).glob("*.nbi")):

@@ -207,6 +207,15 @@ class {name}:
         rows = self.rows or user_items.shape[0]
         self.user_factors = np.full((rows, 1), self.value)
         self.item_factors = np.roll(np.arange(user_items.shape[1]), self.shift)[:, None]
+
+class Popular:
+    def fit(self, user_items):
+        self.counts = user_items.getnnz(axis=0)
+
+    def recommend(self, users, user_items, N, filter_already_liked_items):
+        best = np.argsort(-self.counts)[:N]
+        lists = np.tile(best, (len(users), 1))
+        return lists, self.counts[lists]
 """
 
 
@@ -218,6 +227,15 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own_models", raising=False)
     return file
+
+
+@pytest.mark.usefixtures("own")
+def test_a_class_that_only_recommends_is_ranked_by_its_scores(
+    plays: Interactions,
+) -> None:
+    model = fit(plays, "own_models.Popular", {})
+    scores = np.tile(plays.popularity.astype(np.float64), (LISTENERS, 1))
+    check_lists(plays, model, scores)
 
 
 @pytest.mark.usefixtures("own")

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import NO_TRACK, FloatArray
+from looplib.files import exclusive
+from recsys.models.kernels import compiled
 from recsys.models.sparse import (
     nearest,
     products_at,
@@ -99,3 +101,11 @@ def test_neighbours_are_played_close_by_the_same_listener(
         assert sorted(few[row].data) == pytest.approx(
             sorted(expected[row][expected[row] > 0])[-2:], rel=1e-5
         )
+
+
+@pytest.mark.timeout(120)  # it would wait for ever
+def test_what_was_called_before_waits_for_no_other_process_that_compiles() -> None:
+    matrix = csr_matrix(np.eye(2))
+    products_at(matrix, matrix, matrix, 1)
+    with exclusive(compiled._CACHE / "compiling.lock"):
+        assert products_at(matrix, matrix, matrix, 1).tolist() == [1, 1]
