@@ -196,16 +196,22 @@ def append(table: str, rows: Rows) -> None:
         rows.create(table)
 
 
-def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
+def attach_parquet(
+    connection: Connection,
+    table: str,
+    files: Sequence[Path],
+    where: Expression | None = None,
+) -> None:
     """Make Parquet files readable under a table's name; a query reads the columns that it needs.
 
     A column that is wider in one file than in another comes as wide as the widest.
     """
     # DuckDB takes every name for a pattern
     names = [glob.escape(str(file)) for file in files]
-    connection.read_parquet(
-        names, hive_partitioning=False, union_by_name=True
-    ).create_view(table, replace=True)
+    rows = connection.read_parquet(names, hive_partitioning=False, union_by_name=True)
+    if where is not None:
+        rows = rows.filter(where)
+    rows.create_view(table, replace=True)
 
 
 def attach_lines(

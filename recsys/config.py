@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Len, Lt
-from pydantic import BeforeValidator, model_validator
+from pydantic import AwareDatetime, BeforeValidator, model_validator
 
 from analysis.validation import METRICS
 from looplib.als import NonNegative
@@ -37,6 +37,8 @@ class Split(Config):
     gap: Annotated[int, Ge(0)] = 0
     """a listener's first held-out plays that are not scored: 0 asks what is played now, 20 what is
     played tomorrow, when the running session is over"""
+    until: AwareDatetime | None = None
+    """leave out what was played then or later, such as 2026-05-31T00:00Z"""
     train: Names = ()
     """files: names or patterns of those to learn from"""
     test: Names = ()

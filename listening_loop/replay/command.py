@@ -1,9 +1,11 @@
 """`listening-loop replay PLAYS --published EXPORT`: send plays through a service of the export."""
 
 import os
+import re
 import secrets
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -16,15 +18,24 @@ from botify.recommenders.registry import check_name, find_recommenders
 from botify.settings import load_settings
 from listening_loop.errors import LoopError
 from listening_loop.processes import LISTS as PUBLISHED
-from listening_loop.processes import command, free_port, locked_folder, serving
+from listening_loop.processes import (
+    command,
+    free_port,
+    locked_folder,
+    run_step,
+    serving,
+)
 from listening_loop.replay.plays import read_plays
 from listening_loop.replay.report import write_report
-from listening_loop.replay.traffic import read_lines, send_plays
+from listening_loop.replay.traffic import find_unanswered, send_plays
 from looplib.cli import Overrides, make_app
 from looplib.config import load_config
 from looplib.files import json_digest
 from looplib.progress import progress
 from recsys.ingest.settings import Delimiter, ReadingSettings, Sql, Table, Where
+from recsys.search.folder import CONFIG, read_run
+from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 
 PROG = "listening-loop replay"
 app = make_app(
@@ -32,6 +43,7 @@ app = make_app(
 )
 # settings of the service that decide what it answers
 _DECIDING = {"fallback", "repeat_after", "rules"}
+_UNITS_MS = {"h": 3_600_000, "d": 86_400_000}
 
 
 @app.command(
@@ -73,13 +85,24 @@ def main(
     connections: Annotated[
         int, typer.Option(min=1, max=10_000, help="Requests at a time.")
     ] = 16,
+    refit_every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPAN", help="Search again after each 12h or 7d that were replayed."
+        ),
+    ] = None,
+    run_folder: Annotated[
+        Path | None,
+        typer.Option("--run", help="Of the search that --refit-every repeats."),
+    ] = None,
     set_: Overrides = None,
 ) -> None:
     """Replay plays; an interrupted replay goes on where it was."""
     version = (published / PUBLISHED).parent.resolve()
-    lists = version / PUBLISHED.name
-    overrides = [*(set_ or []), f"recommendations={lists}"]
+    overrides = set_ or []
     settings = load_settings(None, os.environ, overrides, published)
+    refit_every_ms = parse_span(refit_every) if refit_every else None
+    facts = check_run(run_folder, version) if refit_every else {}
     for name in recommender:
         check_recommender(name, version)
     options = {"where": where, "delimiter": delimiter, "table": table}
@@ -89,8 +112,9 @@ def main(
         paths = [file] if file else query
         if len(paths) != 1:
             raise LoopError("name a file or folder, or --sql")
-        plays = read_plays(paths[0], version, named, preset, **how)
+        plays = read_plays(paths[0], version, named, preset, refit_every_ms, **how)
     plays.facts.update(settings.model_dump(mode="json", include=_DECIDING))
+    plays.facts.update(facts)
     folder = out or published / "replay"
     # answers to other plays, or of another version, are others
     answered = folder / "answers" / json_digest(plays.facts)[:12]
@@ -100,20 +124,87 @@ def main(
         for name in dict.fromkeys(recommender):
             lines = answered / f"{name}.jsonl"
             lines.touch()
-            if len(read_lines(lines)) < plays.listeners:
+            answers[name] = lines
+            for refits, moment in enumerate([None, *plays.facts["refits"]]):
+                sessions = find_unanswered(plays, lines, refits)
+                if not sessions:
+                    continue
+                export = published
+                if moment and run_folder:
+                    refit = answered / f"refit-{refits}"
+                    export = search_again(run_folder, moment, refit)
+                lists = (export / PUBLISHED).resolve()
+                sets = [f"recommendations={lists}", *settings_of(name, folder)]
+                words = [f"--set={text}" for text in (*overrides, *sets)]
                 port = free_port()
-                sets = [*overrides, *settings_of(name, folder)]
-                words = [f"--set={text}" for text in sets]
-                serve = command("serve", *words, published=published, port=port)
+                serve = command("serve", *words, published=export, port=port)
+                count = sum(map(len, chain.from_iterable(sessions.values())))
                 with (
                     serving(serve, port),
-                    progress(f"Replay of {name}", len(plays.users), "plays") as report,
+                    progress(f"Replay of {name}", count, "plays") as report,
                 ):
                     url = f"http://127.0.0.1:{port}"
-                    send_plays(plays, url, lines, connections, report)
-            answers[name] = lines
+                    send_plays(plays, sessions, url, lines, connections, report)
         write_report(plays, answers, folder)
     typer.echo(f"report  {folder / 'report.html'}")
+
+
+def parse_span(text: str) -> int:
+    """Parse a span of time such as 12h or 7d, in ms.
+
+    >>> parse_span("12h")
+    43200000
+
+    Raises:
+        LoopError: It is none.
+    """
+    match = re.fullmatch(r"(\d{1,5})([hd])", text)
+    if not match or not int(match[1]):
+        raise LoopError(f"--refit-every {text}: expected a span such as 12h or 7d")
+    return int(match[1]) * _UNITS_MS[match[2]]
+
+
+def check_run(folder: Path | None, version: Path) -> dict[str, Any]:
+    """Check that a search can be repeated on plays that a version has left out.
+
+    Returns:
+        What decides the outcome.
+
+    Raises:
+        LoopError: The run is missing, or the version has not left out plays of its store.
+        UserError: The run is not finished, or its store cannot be read.
+    """
+    if not folder:
+        raise LoopError("--refit-every needs --run, the search that it repeats")
+    config, _ = read_run(open_workspace(folder))
+    data = read_manifest(version).data
+    is_store = data.get("store") == open_store(config.store).manifest.digest
+    if data.get("learned_from") != "training" or not is_store:
+        raise LoopError(
+            f"--run {folder}: {version} leaves out no plays of its store, {config.store}; export "
+            f"it so: listening-loop export --run {folder} --out OLDER "
+            "--set export.learn_from=training"
+        )
+    return {"run": json_digest(config.model_dump(mode="json"))[:12]}
+
+
+def search_again(run: Path, until: str, folder: Path) -> Path:
+    """Repeat a search on all plays up to a moment, and export its winner, unless that is done.
+
+    Returns:
+        The folder where it is published.
+    """
+    published = folder / "export"
+    sets = {
+        "split.until": until,
+        "export.learn_from": "all",
+        "export.split": "null",
+        "export.publish_anyway": "true",
+    }
+    words = [f"--set={key}={value}" for key, value in sets.items()]
+    search = command("search", *words, config=run / CONFIG, run=folder, out=published)
+    run_step(f"Refit on all until {until}", search, published / PUBLISHED)
+    return published
 
 
 def check_recommender(name: str, version: Path) -> None:

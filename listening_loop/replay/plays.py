@@ -1,6 +1,7 @@
 """Read the plays of a file that an export has not learned from."""
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.tables.columns import Columns, Reading
-from analysis.tables.reader import check_files, find_tables
+from analysis.tables.reader import check_files, find_tables, in_batches
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from listening_loop.errors import LoopError
@@ -20,6 +21,7 @@ from listening_loop.init.look import look_at
 from looplib.arrays import NO_TRACK, AnyArray, BoolArray, IntArray, column_values
 from looplib.files import json_digest
 from looplib.memory import FILE_NAME as LATEST
+from looplib.progress import say
 from recsys.export.version import TRACKS
 from recsys.ingest.pipeline import DEFAULT_MEMORY
 
@@ -39,6 +41,7 @@ class NewestPlays:
     opens: BoolArray  # a session
     is_repeat: BoolArray  # the listener has played the track before
     is_known: BoolArray  # the export has learned from plays of the listener
+    refits: IntArray  # how many there are before the play's session
     facts: dict[str, Any]  # for the report
 
     @property
@@ -56,13 +59,14 @@ class NewestPlays:
         """Whether the next play is of the same session."""
         return ~np.append(self.opens[1:], True)
 
-    def sessions(self) -> list[list[range]]:
-        """List the positions of the plays of each session, by listener."""
-        sessions: list[list[range]] = [[] for _ in range(self.listeners)]
+    def sessions(self, refits: int) -> dict[int, list[range]]:
+        """List the positions of the plays of each session after so many refits, by listener."""
+        sessions: dict[int, list[range]] = defaultdict(list)
         starts = np.flatnonzero(self.opens)
         ends = np.append(starts[1:], len(self.opens))
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            sessions[self.listener[start]].append(range(start, end))
+            if self.refits[start] == refits:
+                sessions[int(self.listener[start])].append(range(start, end))
         return sessions
 
 
@@ -71,6 +75,7 @@ def read_plays(
     version: Path,
     columns: dict[str, str],
     preset: str | None = None,
+    refit_every_ms: int | None = None,
     **options: Any,  # noqa: ANN401  values of several types
 ) -> NewestPlays:
     """Read the plays of a file, or of the files of a folder, that a version has not learned from.
@@ -80,15 +85,19 @@ def read_plays(
         version: The folder of a published version.
         columns: The columns that the owner names, by what they hold; the rest is guessed.
         preset: The published data set that it is, where it is one.
+        refit_every_ms: How much time is replayed between refits; None without these.
         options: Fields of a `Reading` that the owner decides, such as `where`.
 
     Raises:
-        LoopError: The version has learned from the plays, or they have no order.
+        LoopError: The version has learned from the plays, or they have no order, or no times for
+            refits.
         UserError: The file or the version cannot be read.
     """
     reading = look_at(path, columns, preset, **options).reading or _EVENTS
     manifest = read_manifest(version)
     order = _find_order(path, reading, version, manifest.data.get("columns", ()))
+    if refit_every_ms and order == "position":
+        raise LoopError(f"{path}: --refit-every needs times, and its plays have none")
     with np.load(version / LATEST) as arrays:
         learned_users, latest = arrays["users"], arrays["latest"]
     rows, counts = _select_newest(path, reading, learned_users, latest)
@@ -113,6 +122,9 @@ def read_plays(
     )
     if opens.all():
         raise LoopError(f"{path}: no play is followed by another one in its session")
+    refits, moments = _plan_refits(
+        column_values(rows["timestamp"]), opens, refit_every_ms
+    )
     split = "each listener's newest, by position"
     if order == "timestamp":
         moment = datetime.fromtimestamp(latest.max() / 1000, UTC)
@@ -125,14 +137,42 @@ def read_plays(
         "is_chosen": manifest.data.get("learned_from") == "training",
         "rejected": counts["rejected"],
         "split": split,
+        "refits": moments,
         "sessions": int(opens.sum()) if has_sessions else None,
         "catalogue": len(catalogue),
         "lacking": sum(number == NO_TRACK for number in numbers),
     }
     listener, times = column_values(rows["listener"]), rows["time"].to_pylist()
     return NewestPlays(
-        listener, users, tracks, times, opens, is_repeat, is_known, facts
+        listener, users, tracks, times, opens, is_repeat, is_known, refits, facts
     )
+
+
+def _plan_refits(
+    moment_ms: IntArray, opens: BoolArray, every_ms: int | None
+) -> tuple[IntArray, list[str]]:
+    """Plan a refit after each span of time in which plays were replayed.
+
+    Sessions that are running then are replayed to their ends before it.
+
+    Args:
+        moment_ms: When each play was, shape (plays,).
+        opens: Whether it begins a session, shape (plays,).
+        every_ms: The span; None for no refits.
+
+    Returns:
+        How many refits are before each play's session, and when each of them is.
+    """
+    if every_ms is None:
+        return np.zeros(len(moment_ms), np.int64), []
+    began = moment_ms[opens][opens.cumsum() - 1]
+    spans, refits = np.unique((began - began.min()) // every_ms, return_inverse=True)
+    if len(spans) == 1:
+        say("--refit-every: all plays are within one such span, so there is no refit")
+    seconds = (began.min() + every_ms * spans[1:]) / 1000
+    return refits, [
+        datetime.fromtimestamp(at, UTC).isoformat() for at in seconds.tolist()
+    ]
 
 
 def _find_order(
@@ -169,9 +209,10 @@ def _select_newest(
     """
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
         checked: list[Path] = []
-        for file in find_tables([path]):
+        for batch in in_batches(find_tables([path]), reading):
             checked.append(Path(folder, f"{len(checked)}.parquet"))
-            check_files({file.name: file}, reading, checked[-1], DEFAULT_MEMORY)
+            files = {log.name: log for log in batch}
+            check_files(files, reading, checked[-1], DEFAULT_MEMORY)
         queries.attach_parquet(connection, "checked", checked)
         learned = pa.table({"user": list(map(str, users)), "latest": latest})
         connection.register("learned", learned)

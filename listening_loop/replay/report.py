@@ -81,6 +81,9 @@ def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
         f"{predictions:,} predictions of the next play; the {plays.has_next.sum() - predictions:,} "
         "times that a track is played twice in a row are left out."
     )
+    if facts["refits"]:
+        moments = ", ".join(facts["refits"])
+        yield f"Refits on all plays up to then: {len(facts['refits'])}, at {moments}."
     barred = facts["repeat_after"]
     latest = "" if barred is None else f", the latest {barred}"
     yield f"No ranking has tracks of the session so far{latest}."

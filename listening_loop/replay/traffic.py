@@ -1,16 +1,17 @@
 """Send plays through the service, and keep what its rankings predicted.
 
 Each listener's plays go in their order, one after the other; listeners side by side. The service
-is begun anew for each recommender, so every one of them answers the same plays. A listener's
-answers are a line of a file, written once all are there: a replay that was interrupted goes on
-with the listeners who have none.
+is begun anew for each recommender and after each refit, so every recommender answers the same
+plays. A listener's answers up to the next refit are a line of a file, written once all are there:
+a replay that was interrupted goes on with those who have none.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,10 +36,21 @@ SECONDS = "seconds"  # until the answer
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Read the answers of each listener who has them, in the order of the listeners."""
+    """Read the answers of each listener who has them, in the order of the plays."""
     whole, _, _ = file.read_bytes().rpartition(b"\n")
     lines = map(orjson.loads, whole.splitlines())
-    return sorted(lines, key=lambda line: line["listener"])
+    return sorted(lines, key=itemgetter("listener", "refits"))
+
+
+def find_unanswered(
+    plays: NewestPlays, file: Path, refits: int
+) -> dict[int, list[range]]:
+    """Find the sessions after so many refits whose answers are not in a file, by listener."""
+    sessions = plays.sessions(refits)
+    for line in read_lines(file):
+        if line["refits"] == refits:
+            del sessions[line["listener"]]
+    return sessions
 
 
 def read_answers(file: Path) -> tuple[dict[str, FloatArray], int]:
@@ -58,15 +70,17 @@ def read_answers(file: Path) -> tuple[dict[str, FloatArray], int]:
 
 def send_plays(
     plays: NewestPlays,
+    sessions: Mapping[int, list[range]],
     url: str,
     file: Path,
     connections: int,
     report: Callable[[int], None],
 ) -> None:
-    """Send the plays of all listeners whose answers are not in a file yet, and add them to it.
+    """Send the plays of some sessions, and add the answers to a file.
 
     Args:
-        plays: What is sent.
+        plays: All that are replayed.
+        sessions: Positions of those that are sent, by listener.
         url: Address of the service.
         file: Takes a line for each listener.
         connections: Requests at a time.
@@ -77,33 +91,34 @@ def send_plays(
     """
     lines = read_lines(file)
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
-    done = {line["listener"] for line in lines}
     try:
-        asyncio.run(_send(plays, url, file, done, connections, report))
+        asyncio.run(_send(plays, sessions, url, file, connections, report))
     except* LoopError as errors:
         raise errors.exceptions[0] from None
 
 
 async def _send(
     plays: NewestPlays,
+    sessions: Mapping[int, list[range]],
     url: str,
     file: Path,
-    done: set[int],
     connections: int,
     report: Callable[[int], None],
 ) -> None:
-    sessions = plays.sessions()
-    queue = deque(number for number in range(len(sessions)) if number not in done)
-    sent = sum(len(session) for number in done for session in sessions[number])
+    queue = deque(sessions)
+    sent = 0
 
     async def work() -> None:
         nonlocal sent
         while queue:
             listener = queue.popleft()
-            answers = await _send_listener(http, url, plays, sessions[listener])
+            some = sessions[listener]
+            answers = await _send_listener(http, url, plays, some)
+            refits = int(plays.refits[some[0].start])
+            line = {"listener": listener, "refits": refits, **answers}
             with file.open("ab", buffering=0) as target:
-                target.write(orjson.dumps({"listener": listener, **answers}) + b"\n")
-            sent += sum(map(len, sessions[listener]))
+                target.write(orjson.dumps(line) + b"\n")
+            sent += sum(map(len, some))
             report(sent)
 
     async with (
@@ -121,7 +136,7 @@ async def _send(
 async def _send_listener(
     http: aiohttp.ClientSession, url: str, plays: NewestPlays, sessions: list[range]
 ) -> dict[str, Any]:
-    """Send the plays of a listener; the last one of a session is the `last` of the service."""
+    """Send a listener's plays of some sessions, whose last ones are the `last` of the service."""
     user = quote(str(plays.users[sessions[0].start]), safe="")
     to_next = URL(f"{url}/next/{user}", encoded=True)
     to_last = URL(f"{url}/last/{user}", encoded=True)

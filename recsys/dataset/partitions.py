@@ -114,8 +114,13 @@ def attach_events(
     rule: SplitRule,
 ) -> None:
     """Make the tables events and named_events of a partition's files."""
+    where = None
+    if until := rule.split.until:
+        until_ms = queries.Constant(round(until.timestamp() * 1000))
+        where = queries.Column("timestamp") < until_ms
+    stored = "stored" if rule.is_weighted else "events"
+    queries.attach_parquet(connection, stored, files, where)
     if rule.is_weighted:
-        queries.attach_parquet(connection, "stored", files)
         queries.materialize(
             connection,
             "events",
@@ -125,8 +130,6 @@ def attach_events(
             train=list(rule.train),
             test=list(rule.test),
         )
-    else:
-        queries.attach_parquet(connection, "events", files)
     queries.attach_query(connection, "named_events", "sessions/named_events")
 
 

@@ -69,11 +69,15 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
             f"split.kind {split.kind} needs {lacking}, and the rows of {store} have "
             "none; session_hash and files do without"
         )
-    if split.gap and not is_ordered:
-        raise SearchError(
-            f"split.gap needs timestamps or positions, and the rows of {store} have none; "
-            "leave it out"
-        )
+    for key, is_lacking, needed in (
+        ("gap", split.gap and not is_ordered, "timestamps or positions"),
+        ("until", split.until and "timestamp" not in columns, "timestamps"),
+    ):
+        if is_lacking:
+            raise SearchError(
+                f"split.{key} needs {needed}, and the rows of {store} have none; "
+                "leave it out"
+            )
     train, test = _split_files(store, split)
     return SplitRule(
         split,

@@ -25,7 +25,7 @@ from recsys.next_track.sessions import Sessions
 from recsys.store.ids import Ids
 
 _BEFORE = 0.8  # share of a listener's plays before those that are predicted
-_PREDICTED = 20_000  # plays, at most
+_PREDICTED = 60_000  # plays, at most
 _FEWEST = 100
 _NEW = 0.25  # share of them that are predicted as of a new listener
 _NEW_PLAYS = 20  # plays of such a listener, at most

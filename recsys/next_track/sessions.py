@@ -90,7 +90,11 @@ def load_sessions(
     # all sessions, whatever the split is; where only the order is known, one a listener
     both = (*rule.train, *rule.test)
     whole = replace(
-        rule, split=Split(), has_moments=rule.is_ordered, train=both, test=()
+        rule,
+        split=Split(until=rule.split.until),
+        has_moments=rule.is_ordered,
+        train=both,
+        test=(),
     )
     tables = []
     for files in partition_files(store):

@@ -9,6 +9,7 @@
 -- Columns:
 --   listener   BIGINT, from 0
 --   user, track  VARCHAR, ids as they stand in the file
+--   timestamp  BIGINT, the moment in ms, or the position
 --   time       DOUBLE, share 0..1 that was heard, 1 where the file does not say
 --   opens      UTINYINT, 1 where it begins a session
 --   is_repeat  UTINYINT, 1 where the file has an earlier play of the track by the listener
@@ -34,7 +35,7 @@ newest AS (
 )
 SELECT
     dense_rank() OVER (ORDER BY began, user) - 1 AS listener,
-    user, track,
+    user, track, timestamp,
     CASE WHEN $has_share THEN weight ELSE 1.0 END AS time,
     CAST(
         lag(ordinal) OVER in_order IS NULL

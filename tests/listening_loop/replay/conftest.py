@@ -47,6 +47,8 @@ def publish(folder: Path, order: str, **options: object) -> tuple[Path, Path]:
     ingest([file], folder / "store", reading)
     run = finish_run(
         folder,
+        models={"activation": {}},
+        cluster={"workers": 1},
         next_track=NextTrackConfig(),
         split=Split(kind="newest", holdout=0.25),
     )

@@ -4,8 +4,9 @@ import csv
 import json
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from listening_loop.command import main
 from tests.botify.exports import edit_manifest
 from tests.botify.redis_server import shared_server
-from tests.listening_loop.replay.conftest import COLUMNS, publish, write_plays
+from tests.listening_loop.replay.conftest import COLUMNS, DAY, publish, write_plays
 from tests.waiting import wait_until
 
 Older = Callable[[str], tuple[Path, Path]]
@@ -42,21 +43,25 @@ def report_of(out: Path) -> dict[str, Any]:
     return report
 
 
-def sessions_by_hand(file: Path, latest: dict[str, int]) -> dict[str, list[list[str]]]:
-    """Split the plays after a moment into sessions, by listener."""
-    sessions: dict[str, list[list[str]]] = defaultdict(list)
+Sessions = dict[str, list[list[str]]]
+
+
+def sessions_by_hand(file: Path, export: Path) -> tuple[Sessions, Sessions]:
+    """Split the plays that an export has learned from, and the later ones, into sessions."""
+    with np.load(export / "current/latest.npz") as arrays:
+        after = int(arrays["latest"].max()) / 1000
+    parts: tuple[Sessions, Sessions] = (defaultdict(list), defaultdict(list))
     before: dict[str, int] = {}
-    after = max(latest.values()) / 1000
     table = csv.DictReader(file.read_text().splitlines())
     rows = sorted(table, key=lambda row: int(row["timestamp"]))
     for row in rows:
         user, stamp = row["u"], int(row["timestamp"])
-        if stamp > after:
-            if stamp - before.get(user, 0) > 1800:
-                sessions[user].append([])
-            before[user] = stamp
-            sessions[user][-1].append(row["i"])
-    return sessions
+        sessions = parts[stamp > after][user]
+        if stamp - before.get(user, -DAY) > 1800:
+            sessions.append([])
+        before[user] = stamp
+        sessions[-1].append(row["i"])
+    return parts
 
 
 @pytest.mark.dask
@@ -70,10 +75,8 @@ def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
     )
     lines = (export / "current/recommendations.jsonl").read_text().splitlines()
     lists = {line["user"]: line["tracks"] for line in map(json.loads, lines)}
-    with np.load(export / "current/latest.npz") as arrays:
-        latest = dict(zip(arrays["users"], arrays["latest"].tolist(), strict=True))
     ranks, rest = [], []
-    for user, sessions in sessions_by_hand(file, latest).items():
+    for user, sessions in sessions_by_hand(file, export)[1].items():
         for session in sessions:
             for place, (heard, following) in enumerate(pairwise(session)):
                 ranking = [track for track in lists[user] if track != heard][:20]
@@ -101,6 +104,53 @@ def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
     )
     compared = report["comparisons"][:4]
     assert {row["better"] for row in compared} == {"next_track"}
+
+
+@pytest.mark.slow
+@pytest.mark.dask
+@pytest.mark.timeout(1800)
+def test_refits_add_each_play_once_and_go_on_after_a_kill(
+    older: Older, tmp_path: Path
+) -> None:
+    file, export = older("timestamp")
+    refits = ("--refit-every", "1d", "--run", str(export.parent / "run"))
+    names = ["most_played"]
+    arguments = words("timestamp", file, export, tmp_path, *refits, names=names)
+    argv = [sys.executable, "-m", "listening_loop.command", *arguments]
+    with subprocess.Popen(argv) as process:
+        lock = "answers/*/refit-1/.lock"
+        wait_until(lambda: any(tmp_path.glob(lock)), "a search", [process])
+        process.kill()
+    assert main([*arguments, "--connections", "3"]) == 0
+    page = (tmp_path / "report.html").read_bytes()
+    (answers,) = tmp_path.glob("answers/*/most_played.jsonl")
+    lines = answers.read_bytes().splitlines(keepends=True)
+    answers.write_bytes(b"".join(lines[1:]))  # as if one were unanswered
+    assert main([*arguments, "--connections", "1"]) == 0
+    assert (tmp_path / "report.html").read_bytes() == page
+    report = report_of(tmp_path)
+    moments = map(datetime.fromisoformat, report["replay"]["refits"])
+    assert [moment.timestamp() % DAY for moment in moments] == [0, 0]
+    older_sessions, replayed = sessions_by_hand(file, export)
+    ranks = []
+    for user, sessions in replayed.items():
+        heard = [track for session in older_sessions[user] for track in session]
+        for session in sessions:
+            for track, following in pairwise([*session, None]):
+                heard.append(track)
+                if following not in (None, track):
+                    counts = Counter(reversed(heard))  # of a tie the newest is first
+                    ranking = [
+                        name for name, _ in counts.most_common() if name != track
+                    ]
+                    is_hit = following in ranking[:20]
+                    ranks.append(ranking.index(following) + 1 if is_hit else np.inf)
+    (value,) = (
+        row["value"]
+        for row in report["scores"]
+        if (row["group"], row["metric"]) == ("all", "mrr")
+    )
+    assert value == pytest.approx(np.mean(1 / np.array(ranks)), abs=1e-6)
 
 
 @pytest.mark.slow
@@ -159,6 +209,15 @@ def test_what_cannot_be_replayed_is_refused(
     assert "has learned from 100.0% of the plays" in refusal(
         words("position", everything, learned, out)
     )
+    refits = ("--refit-every", "1d")
+    assert "needs --run" in refusal(words("position", file, export, out, *refits))
+    run = ("--run", str(export.parent / "run"))
+    problem = refusal(words("position", file, export, out, *refits, *run))
+    assert "needs times" in problem
+    problem = refusal(words("position", file, export, out, "--refit-every", "0d"))
+    assert "expected a span such as 12h or 7d" in problem
+    problem = refusal(words("position", everything, learned, out, *refits, *run))
+    assert "leaves out no plays of its store" in problem
     of_times = write_plays(tmp_path / "times.csv", "timestamp")
     problem = refusal(words("timestamp", of_times, export, out))
     assert "without timestamps" in problem

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,10 @@ def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
     )
     newest = sums([row for row in rows if row["ts"] >= cutoff])
     assert read_pairs(store, dataset, None) == pytest.approx(newest)
+    until = datetime.fromtimestamp(cutoff, UTC)
+    dataset = dataset_from(store, tmp_path, split=Split(holdout=0.2, until=until))
+    older = sums([row for row in rows if row["ts"] < cutoff])
+    assert read_pairs(store, dataset, "all") == pytest.approx(older)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +131,7 @@ def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
         ),
         ({"split": Split(kind="time")}, "split.kind time needs timestamps"),
         ({"split": Split(kind="last_session")}, "split.kind last_session needs times"),
+        ({"split": Split(until=datetime.now(UTC))}, "split.until needs timestamps"),
     ],
 )
 def test_what_interactions_cannot_give_is_refused(
