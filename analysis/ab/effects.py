@@ -61,6 +61,8 @@ class MetricEffect:
     p_value: float  # of no difference
     # of primary metrics by Holm over them and the arms; else Benjamini and Hochberg over the rest
     adjusted_p_value: float = math.nan
+    # the relative effect with the interval of a single analysis, had one been planned
+    single: Interval = effects.NO_INTERVAL
     significant: bool = False  # whether the adjusted p-value is below alpha
     # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was
     # declared; NaN without a past
@@ -203,6 +205,7 @@ def _describe(
     if _has_past(metric, control_values, arm_values):
         *_, unexplained = effects.adjust(control_values, arm_values, RATIO, PAST)
         past_explains = 1 - unexplained
+    single = relative_effect(effect)
     if role in {"primary", "guardrail"}:
         effect = analysis.widen(effect)
     described = MetricEffect(
@@ -220,6 +223,7 @@ def _describe(
         upper=effect.absolute.upper,
         relative=relative_effect(effect),
         p_value=effect.p_value,
+        single=single,
         past_explains=past_explains,
     )
     if role == "guardrail":

@@ -165,6 +165,13 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             "wait",
             "which may be chance",
         ),
+        # what one planned analysis of it would have said
+        (
+            table(C=30, T1=30.1),
+            {},
+            "wait",
+            "A single analysis, planned for this size, would have said +0.3 % (",
+        ),
         # a fixed horizon
         (
             table(C=30, T1=30.1),
