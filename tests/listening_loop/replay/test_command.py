@@ -136,7 +136,7 @@ def test_refits_add_each_play_once_and_go_on_after_a_kill(
     for user, sessions in replayed.items():
         heard = [track for session in older_sessions[user] for track in session]
         for session in sessions:
-            for track, following in pairwise([*session, None]):
+            for track, following in zip(session, [*session[1:], None], strict=True):
                 heard.append(track)
                 if following not in (None, track):
                     counts = Counter(reversed(heard))  # of a tie the newest is first
