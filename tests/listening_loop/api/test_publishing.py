@@ -1,5 +1,8 @@
 """A fitted model of `implicit`, published without a store, and one that a search found."""
 
+import socket
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,25 @@ def test_a_fitted_model_is_served_by_its_own_scores(
     assert served.recommendations.list_of(user_number("u3")) == best
     assert served.get(SIMILAR)
     assert served.get(FACTORS) is None  # no fold-in by another model's equation
+
+
+def test_a_service_without_a_with_block_ends_with_the_program(
+    items: csr_matrix, tmp_path: Path
+) -> None:
+    model = CosineRecommender()
+    model.fit(items, show_progress=False)
+    ll.publish(model, USERS, range(40), items, tmp_path)
+    code = (
+        "import listening_loop as ll\n"
+        f"service = ll.serve({str(tmp_path)!r})\n"
+        "print(service.next('u3', 7), service.url)"
+    )
+    argv = [sys.executable, "-c", code]
+    printed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    track, address = printed.split()[-2:]
+    assert int(track) in range(40)
+    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))):
+        pass  # nobody listens there
 
 
 @pytest.mark.parametrize(
