@@ -135,7 +135,7 @@ def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> 
     page.get_by_role("link", name="runs/second", exact=True).click()
     expect(page.locator("h1")).to_have_text("Search by ndcg@30")
     expect(page.locator(".curves polyline")).to_have_count(2)
-    page.get_by_text("All 2 candidates and 3 baselines").click()
+    page.locator("summary", has_text="All 2 candidates and 3 baselines").click()
     expect(page.locator("#trials tbody tr")).to_have_count(5)
     page.go_back()
     page.set_viewport_size({"width": 390, "height": 900})
