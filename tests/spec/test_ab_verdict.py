@@ -141,10 +141,10 @@ def test_waiting_says_how_long() -> None:
     expecting = CONFIG.model_copy(update={"expected_listeners": 8000})
     text = said(case, expecting)
     assert "; about 6,000 more listeners are needed, " in text
-    assert text.endswith("at the pace so far, as many as are expected.")
+    assert text.endswith("at the pace so far, to reach the expected number.")
     # no times known
     text = said(evidence(effect(pct=1), span_ms=(0, 0)), expecting)
-    assert text.endswith("more listeners are needed, as many as are expected.")
+    assert text.endswith("more listeners are needed, to reach the expected number.")
     planned = {"fixed_horizon": FixedHorizon(listeners=4000)}
     config = CONFIG.model_copy(update=planned)
     assert "wait for the fixed horizon, 4,000 listeners" in said(case, config)
