@@ -61,7 +61,8 @@ def test_a_class_that_a_worker_cannot_import_is_a_failed_row_that_names_it(
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
         monkeypatch.setitem(sys.modules, "only_here", import_module("only_here"))
-    settings = [*QUICK, "models.mine.class=only_here.Mine", "cluster.workers=1"]
+    settings = ["models.mine.class=only_here.Mine", "models.activation.decay=[0.5]"]
+    settings += ["cluster.workers=1", "validation.resamples=100"]
     argv = search_argv(store, tmp_path / "run", settings, "--no-export")
     assert run(search.app, search.PROG, argv) == 0
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
