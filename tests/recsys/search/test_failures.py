@@ -1,5 +1,7 @@
 """Searches in which fits fail, or are no good."""
 
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,26 @@ def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     assert [row["state"] for row in board] == ["scored"] * 4 + ["failed"] * 5
     assert winner_of(tmp_path / "run").trial.params["factors"] == 4
+
+
+@pytest.mark.dask
+@pytest.mark.slow
+def test_a_class_that_a_worker_cannot_import_is_a_failed_row_that_names_it(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is imported here, and worker processes have no path to its module."""
+    (tmp_path / "only_here.py").write_text("class Mine:\n    def fit(self, m): ...\n")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        monkeypatch.setitem(sys.modules, "only_here", import_module("only_here"))
+    settings = ["models.mine.class=only_here.Mine", "models.activation.decay=[0.5]"]
+    settings += ["cluster.workers=1", "validation.resamples=100"]
+    argv = search_argv(store, tmp_path / "run", settings, "--no-export")
+    assert run(search.app, search.PROG, argv) == 0
+    board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
+    assert [row["model"] for row in board if row["state"] == "failed"] == ["mine"]
+    (error,) = [row["error"] for row in ledger(tmp_path / "run") if row["error"]]
+    assert error.startswith("ImportError: only_here.Mine: cannot be imported (")
 
 
 def fail(*_: object, **__: object) -> None:
