@@ -75,6 +75,12 @@ def open_database(file: Path) -> Connection:
     return duckdb.connect(str(file), read_only=True)
 
 
+def merge_log(file: Path) -> None:
+    """Write the rows of a DuckDB file's write-ahead log into the file."""
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CHECKPOINT")
+
+
 @contextmanager
 def naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
     """Turn errors of some kinds into one of one line that says what they are about.

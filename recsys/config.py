@@ -177,6 +177,8 @@ class SearchConfig(Config):
     catalogue: Path | None = None
     """tracks.json of the catalogue: titles of the lists that are published, and the artists of
     tracks, also of those that nobody has played yet"""
+    is_simulated: bool = False
+    """the listeners are no people, which the report says"""
     split: Split = Split()
     feedback: Feedback = Feedback()
     models: Models = {"als": {}}  # noqa: RUF012  checked, then shared by nobody

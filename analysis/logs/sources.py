@@ -40,9 +40,16 @@ class NewFiles:
         files: Sequence[LogFile],
         scratch: Path,
         sources: Iterable[Source] = (),
-        reading: str = "",
+        reading: Callable[[str], str] | None = None,
     ) -> None:
-        """Take files, a folder to work in, the sources of a store, and how tables are read."""
+        """Take files, a folder to work in, and the sources of a store.
+
+        Args:
+            files: Event logs or tables.
+            scratch: The folder.
+            sources: Those that were read before.
+            reading: Of tables, how the one of a name is read.
+        """
         self.all = files
         self.scratch = scratch
         # the new ones so far, as sources of the store whose lines are not counted
@@ -106,7 +113,7 @@ class NewFiles:
         """Yield the sources with which a file begins as they are once lines are removed."""
         with _open_content(log, self.scratch) as text:
             start = new_start = 0
-            while source := self._longest_known(text, start):
+            while source := self._longest_known(log, text, start):
                 text.seek(start)
                 start += source.bytes
                 content, size, head = xxhash.xxh3_128(), 0, b""
@@ -131,7 +138,7 @@ class NewFiles:
                 # a power cut must not take back what is counted
                 os.fsync(text.fileno())
             start = 0
-            while source := self._longest_known(text, start):
+            while source := self._longest_known(log, text, start):
                 start += source.bytes
                 if self._reading and start < size:
                     raise AnalysisError(
@@ -153,7 +160,7 @@ class NewFiles:
             copy.seek(0)
             line = copy.readline(_CHUNK)
             copy.seek(0)
-            digest = self._digest(_hash(copy, end))
+            digest = self._digest(_hash(copy, end), log.name)
         source = Source(log.name, digest, end, LineCounts(), start, _head(line))
         rivals = self._known[source.head]
         if any(digest == rival.digest for rival in rivals) or (start and not end):
@@ -167,7 +174,9 @@ class NewFiles:
             "otherwise, so events would count twice; leave one of them out"
         )
 
-    def _longest_known(self, text: IO[bytes], start: int) -> Source | None:
+    def _longest_known(
+        self, log: LogFile, text: IO[bytes], start: int
+    ) -> Source | None:
         """Find the longest source that a file has from a byte on."""
         text.seek(start)
         rivals = self._known[_head(text.readline(_CHUNK))]
@@ -177,7 +186,7 @@ class NewFiles:
         for source in sorted(rivals, key=attrgetter("bytes")):
             end = start + source.bytes
             _hash(text, end - text.tell(), content)
-            is_source = self._digest(content) == source.digest
+            is_source = self._digest(content, log.name) == source.digest
             if start < text.tell() == end and is_source:
                 longest = source
         return longest
@@ -188,16 +197,17 @@ class NewFiles:
         with suppress(AnalysisError), _open_content(log, self.scratch) as text:
             text.seek(longer.start)
             content = _hash(text, source.bytes)
-            is_beginning = self._digest(content) == source.digest
+            is_beginning = self._digest(content, log.name) == source.digest
             _hash(text, longer.bytes - source.bytes, content)
-            return is_beginning and self._digest(content) == longer.digest
+            return is_beginning and self._digest(content, log.name) == longer.digest
         return False
 
-    def _digest(self, content: xxhash.xxh3_128) -> str:
+    def _digest(self, content: xxhash.xxh3_128, name: str) -> str:
         """Compute the digest of a source; a table that is read otherwise is another one."""
         digest: str = content.hexdigest()
         if self._reading:
-            digest = xxhash.xxh3_128_hexdigest(f"{digest} {self._reading}".encode())
+            reading = self._reading(name)
+            digest = xxhash.xxh3_128_hexdigest(f"{digest} {reading}".encode())
         return digest
 
 

@@ -4,6 +4,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Literal
 
 from analysis.errors import AnalysisError
@@ -149,15 +150,26 @@ class Reading:
     computed: Mapping[str, str] = field(default_factory=dict)
     lists: bool = False  # a line is a list of items after the listener's id
 
-    @property
-    def content(self) -> str:
-        """The settings that decide what is read from the same bytes, as JSON; titles do not."""
+    def content(self, file: str) -> str:
+        """Name what decides what is read from the bytes of a file, as JSON; titles do not.
+
+        That includes the names of the file and its folder, where a column is one of them.
+        """
         settings = asdict(self)
         for name in ("header", "delimiter", "quoted"):
             del settings[name]
         for name in ("title", "artist"):
             del settings["columns"][name]
+        columns = settings["columns"].values()
+        names = file_names(file).items()
+        settings |= {name: value for name, value in names if name in columns}
         return json.dumps(settings)
+
+
+def file_names(file: str) -> dict[str, str]:
+    """Name what stands for a file in `Columns`."""
+    path = Path(file)
+    return {"@file": path.name.partition(".")[0], "@folder": path.parent.name}
 
 
 def parse_columns(text: str) -> Columns:

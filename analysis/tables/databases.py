@@ -1,18 +1,50 @@
 """Copy a table of a DuckDB or SQLite file, or the rows of a query, to a file that is read."""
 
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from analysis import queries
 from analysis.errors import AnalysisError
+from analysis.logs.files import LogFile
 
 DATABASES = (".duckdb", ".ddb", ".db", ".sqlite", ".sqlite3")
 _SQLITE = b"SQLite format 3"
+
+
+def merge_log(file: LogFile, target: Path) -> LogFile:
+    """Copy a database with the rows of its write-ahead log, which its file does not have yet.
+
+    Returns:
+        The copy, or the file itself if there is no such log.
+
+    Raises:
+        AnalysisError: The database cannot be read, as when a process writes to it with DuckDB.
+    """
+    path = file.path.resolve()
+    logs = [path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", ".wal")]
+    logs = [log for log in logs if log.exists() and log.stat().st_size]
+    if file.suffix not in DATABASES or not logs:
+        return file
+    with _reading(file.name):
+        if _is_sqlite(path):
+            with (
+                _open_sqlite(path) as database,
+                closing(sqlite3.connect(target)) as copy,
+            ):
+                database.backup(copy)
+        else:
+            with queries.open_database(path):  # nobody writes meanwhile
+                shutil.copyfile(path, target)
+                shutil.copyfile(logs[0], target.with_name(f"{target.name}.wal"))
+            queries.merge_log(target)
+    return replace(file, path=target)
 
 
 def copy_table(database: Path, name: str, table: str | None, folder: Path) -> Path:
@@ -27,22 +59,32 @@ def copy_table(database: Path, name: str, table: str | None, folder: Path) -> Pa
     Raises:
         AnalysisError: The database cannot be read, or has no such table, or several.
     """
-    with database.open("rb") as file:
-        is_sqlite = file.read(len(_SQLITE)) == _SQLITE
+    is_sqlite = _is_sqlite(database)
     target = folder / ("table.jsonl" if is_sqlite else "table.parquet")
-    try:
+    with _reading(name):
         if is_sqlite:
-            address = f"{database.resolve().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(address, uri=True)) as connection:
+            with _open_sqlite(database) as connection:
                 _write_lines(connection, name, table, target)
         else:
             with queries.open_database(database) as connection:
                 listed = connection.execute("SHOW TABLES").fetchall()
                 quoted = _find_table(listed, table, name)
                 connection.table(quoted).to_parquet(str(target))
-    except (queries.DatabaseError, sqlite3.Error) as error:
-        raise AnalysisError(f"{name}: {queries.one_line(error)}") from None
     return target
+
+
+def _is_sqlite(database: Path) -> bool:
+    with database.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+
+
+def _open_sqlite(database: Path) -> closing[sqlite3.Connection]:
+    address = f"{database.resolve().as_uri()}?mode=ro"
+    return closing(sqlite3.connect(address, uri=True))
+
+
+def _reading(name: str) -> AbstractContextManager[None]:
+    return queries.naming(name, queries.DatabaseError, sqlite3.Error)
 
 
 def _write_lines(

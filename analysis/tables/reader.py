@@ -19,7 +19,7 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs import files
 from analysis.logs.files import LogFile
-from analysis.tables.columns import Columns, Reading
+from analysis.tables.columns import Columns, Reading, file_names
 from analysis.tables.databases import DATABASES, copy_table
 
 CSV = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter")
@@ -302,7 +302,7 @@ def _json_form(file: LogFile) -> str | None:
 
 def _attach_json(connection: queries.Connection, files: Mapping[str, LogFile]) -> None:
     """Attach the JSON of files that are written alike, with what stands for each file."""
-    places = [_places(file) for file in files.values()]
+    places = [file_names(file.name) for file in files.values()]
     labels = {f"({name})": [place[name] for place in places] for name in places[0]}
     labels["(source)"] = [*files]
     paths = [file.path for file in files.values()]
@@ -313,12 +313,6 @@ def _attach_json(connection: queries.Connection, files: Mapping[str, LogFile]) -
         queries.attach_objects(
             connection, "text_lines", paths, labels, is_array=form == "array"
         )
-
-
-def _places(file: LogFile) -> dict[str, str]:
-    """Name what stands for a file in `Columns`."""
-    path = Path(file.name)
-    return {"@file": path.name.partition(".")[0], "@folder": path.parent.name}
 
 
 def _open_documents(connection: queries.Connection, reading: Reading) -> queries.Rows:
@@ -362,7 +356,7 @@ def _find_columns(
         AnalysisError: The file lacks a column.
     """
     columns = set(rows.columns)
-    places = _places(file)
+    places = file_names(file.name)
     values = {}
     missing = []
     for role, column in asdict(reading.columns).items():

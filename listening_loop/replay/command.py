@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,7 +32,7 @@ from listening_loop.replay.traffic import find_unanswered, send_plays
 from looplib.cli import Overrides, make_app
 from looplib.config import load_config
 from looplib.files import json_digest
-from looplib.progress import progress
+from looplib.progress import progress, say
 from recsys.ingest.settings import Delimiter, ReadingSettings, Sql, Table, Where
 from recsys.search.folder import CONFIG, read_run
 from recsys.storage import open_workspace
@@ -103,8 +104,7 @@ def main(
     settings = load_settings(None, os.environ, overrides, published)
     refit_every_ms = parse_span(refit_every) if refit_every else None
     facts = check_run(run_folder, version) if refit_every else {}
-    for name in recommender:
-        check_recommender(name, version)
+    names = served_by(recommender, version)
     options = {"where": where, "delimiter": delimiter, "table": table}
     how = load_config(ReadingSettings, None, read or (), options).options()
     named = parse_roles(columns) if columns else {}
@@ -121,7 +121,7 @@ def main(
     answers = {}
     with locked_folder(folder):
         answered.mkdir(parents=True, exist_ok=True)
-        for name in dict.fromkeys(recommender):
+        for name in names:
             lines = answered / f"{name}.jsonl"
             lines.touch()
             answers[name] = lines
@@ -207,24 +207,33 @@ def search_again(run: Path, until: str, folder: Path) -> Path:
     return published
 
 
-def check_recommender(name: str, version: Path) -> None:
-    """Check that a recommender exists, and that a version has what it reads.
+def served_by(names: Iterable[str], version: Path) -> list[str]:
+    """Select the recommenders whose files a version has, and say which are left out.
+
+    An export leaves out what too few plays can be learned from.
 
     Raises:
-        LoopError: One of them is not so.
+        LoopError: A name is unknown, or nothing is left.
     """
-    try:
-        recommenders = find_recommenders(check_name(name))
-    except ValueError as error:
-        raise LoopError(f"--recommender {error}") from None
     files = {LISTS.file, *read_manifest(version).files}
-    for recommender in recommenders:
-        for artifact in recommender.reads:
-            if artifact.file not in files:
-                raise LoopError(
-                    f"--recommender {name} reads {artifact.name}, which {version} lacks; "
-                    f"it has {', '.join(sorted(files))}"
-                )
+    served = []
+    warnings = []
+    for name in dict.fromkeys(names):
+        try:
+            recommenders = find_recommenders(check_name(name))
+        except ValueError as error:
+            raise LoopError(f"--recommender {error}") from None
+        read = [artifact for part in recommenders for artifact in part.reads]
+        if missing := [part.name for part in read if part.file not in files]:
+            lacks = f"which {version} lacks; it has {', '.join(sorted(files))}"
+            warnings.append(f"--recommender {name} reads {', '.join(missing)}, {lacks}")
+        else:
+            served.append(name)
+    if not served:
+        raise LoopError(warnings[0])
+    for warning in warnings:
+        say(f"left out: {warning}")
+    return served
 
 
 def settings_of(name: str, folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from analysis.logs.reader import read_rejects
 from analysis.logs.sources import NewFiles
 from analysis.store import LOGGED, RowKind, Source, Store
 from analysis.tables.columns import Reading
-from analysis.tables.databases import DATABASES
+from analysis.tables.databases import DATABASES, merge_log
 from analysis.tables.reader import find_tables
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
@@ -89,8 +89,13 @@ def ingest(
     ):
         _check_columns(before, reading)
         scratch = Path(folder)
+        if reading:
+            files = [
+                merge_log(file, scratch / f"merged-{number}{file.suffix}")
+                for number, file in enumerate(files)
+            ]
         sources = before.manifest.sources
-        new = NewFiles(files, scratch, sources, reading.content if reading else "")
+        new = NewFiles(files, scratch, sources, reading.content if reading else None)
         partitioner = Partitioner(scratch, holds, before.manifest.partitions)
         with queries.connect(
             memory_limit=memory,

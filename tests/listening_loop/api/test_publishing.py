@@ -1,5 +1,7 @@
 """A fitted model of `implicit`, published without a store, and one that a search found."""
 
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import implicit.bpr
 import implicit.lmf
 import numpy as np
 import orjson
+import psutil
 import pytest
 from implicit.cpu.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import CosineRecommender
@@ -64,6 +67,25 @@ def test_a_fitted_model_is_served_by_its_own_scores(
     assert served.recommendations.list_of(user_number("u3")) == best
     assert served.get(SIMILAR)
     assert served.get(FACTORS) is None  # no fold-in by another model's equation
+
+
+def test_a_service_without_a_with_block_ends_with_the_program(
+    items: csr_matrix, tmp_path: Path
+) -> None:
+    model = CosineRecommender()
+    model.fit(items, show_progress=False)
+    ll.publish(model, USERS, range(40), items, tmp_path)
+    code = (
+        "import psutil, listening_loop as ll\n"
+        f"service = ll.serve({str(tmp_path)!r})\n"
+        "(process,) = psutil.Process().children()\n"
+        "print(service.next('u3', 7), process.pid)"
+    )
+    argv = [sys.executable, "-c", code]
+    printed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    track, pid = map(int, printed.split()[-2:])
+    assert track in range(40)
+    assert not psutil.pid_exists(pid)
 
 
 @pytest.mark.parametrize(

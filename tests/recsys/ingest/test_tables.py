@@ -2,10 +2,13 @@
 
 import gzip
 import json
+import shutil
+import sqlite3
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from analysis.errors import AnalysisError
@@ -151,15 +154,39 @@ def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
     columns = "user=@folder,item=song"
     for name in ("a [1]", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
-        row = GOOD | {"song": f"of {name}"}
-        write_json(tmp_path / "in" / name / "plays.jsonl", [row])
-    store = ingest_tables(tmp_path, tmp_path / "in", columns=columns)
-    assert {row["user"] for row in rows_by_original_id(store)} == {"a [1]", "b"}
+        write_json(tmp_path / "in" / name / "plays.jsonl", [GOOD])
+    for _ in range(2):  # the same bytes of another listener are other plays
+        store = ingest_tables(tmp_path, tmp_path / "in", columns=columns)
+        assert [row["user"] for row in rows_by_original_id(store)] == ["a [1]", "b"]
     assert look_at(tmp_path / "in", {}).examples[0]["user"] == "a"
     (tmp_path / "in" / "d.json").write_text('[{"uid": 1, "song": 2}, {"ui')
     (tmp_path / "in" / "c.json").write_text('[{"uid": 1, "song": 2}]')
     assert ingest(tmp_path / "more", tmp_path / "in", "--columns", columns) == 2
     assert "d.json: cannot be read as .json" in error_line(capsys)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_rows_in_the_write_ahead_log_of_a_database_are_read(
+    kind: str, tmp_path: Path
+) -> None:
+    database = tmp_path / f"live.{kind}"
+    connection: Any
+    if kind == "sqlite":
+        connection = sqlite3.connect(database)
+        connection.execute("PRAGMA journal_mode = WAL")
+    else:
+        connection = duckdb.connect(database.with_name("a"))
+    connection.execute("CREATE TABLE plays (user VARCHAR, track VARCHAR, n BIGINT)")
+    connection.execute("INSERT INTO plays VALUES ('a', 'b', 1), ('a', 'c', 2)")
+    connection.commit()
+    for suffix in ("", ".wal") * (kind == "duckdb"):  # as a crash leaves them
+        shutil.copyfile(f"{tmp_path / 'a'}{suffix}", f"{database}{suffix}")
+    for _ in range(2):
+        columns = "user=user,item=track,weight=n"
+        store = ingest_tables(tmp_path, database, columns=columns)
+        times = [row["time"] for row in rows_by_original_id(store)]
+        assert sorted(times) == [1, 2]
+    connection.close()
 
 
 def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_keep_their_numbers(

@@ -25,6 +25,7 @@ LISTENERS, TRACKS = 60, 90
 SPACE = "\N{NARROW NO-BREAK SPACE}"
 pytestmark = pytest.mark.usefixtures("no_processes")
 SETTINGS = [
+    "is_simulated=true",
     "search.strategy=halving",
     "models.als.factors=[4, 8]",
     "models.als.regularization=[1.0, 1.0e+5, 1.0e+30]",
@@ -97,6 +98,8 @@ def test_the_verdict_is_the_winner_with_its_interval(
     )
     assert f"ndcg@30 {winner.metrics['ndcg@30'][0]:.4f}" in verdict.text
     assert all(warning in verdict.text for warning in winner.warnings)
+    assert ", of simulated listeners" in page.find("header")[0].text
+    assert "All 12 candidates and 3 baselines" in page.text
 
 
 def test_every_candidate_and_baseline_has_a_row_with_its_state(
