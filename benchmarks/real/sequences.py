@@ -23,7 +23,7 @@ from recsys.models.sparse import nearest, top_neighbours, top_products
 
 BLOCK = 20  # plays that are a basket or a session
 WINDOW, NEIGHBOURS = 10, 200  # of closeness, for spreading activation
-SEQUENCE = 100  # plays that SASRec sees
+SEQUENCE = 50  # plays that SASRec sees
 SASREC_TOP = 1000  # tracks that it scores
 
 
@@ -140,10 +140,10 @@ def _fit_sasrec(train: Interactions, epochs: int) -> csr_matrix:
     model = SASRecModel(
         epochs=epochs,
         loss="gBCE",
-        n_negatives=64,
+        n_negatives=16,
         gbce_t=0.75,
         n_factors=64,
-        batch_size=32,
+        batch_size=64,
         n_heads=2,
         session_max_len=SEQUENCE,
         train_min_user_interactions=2,
