@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any, Self
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from looplib.arrays import (
@@ -129,7 +129,7 @@ class External(SimilarityModel):
             if widths[0] != widths[1]:
                 raise ValueError("{} factors of users and {} of items".format(*widths))
             self._factors = Factors(user_factors, item_factors)
-        elif issparse(similarity):
+        elif hasattr(similarity, "tocsr"):
             self.similarity = csr_matrix(similarity.astype(np.float32))
             _check(self.similarity.data[:, np.newaxis], self.similarity.nnz)
         elif similarity is not None:
@@ -168,7 +168,7 @@ class External(SimilarityModel):
         for first in range(0, len(listeners), _ROWS):
             rows = listeners[first : first + _ROWS]
             heard = matrix[rows].toarray() > 0
-            is_cold = ~heard.any(axis=1)
+            is_cold = self.train.counts[rows] == 0
             with self._library():
                 scores = _check(score(rows), len(rows), is_cold, is_finite=False)
                 if pool != "all":
@@ -267,7 +267,9 @@ def _check(
     Raises:
         ValueError: It has not.
     """
-    checked = np.array(array.toarray() if issparse(array) else array, np.float32)
+    checked = np.array(
+        array.toarray() if hasattr(array, "toarray") else array, np.float32
+    )
     if checked.ndim != 2 or len(checked) != rows:
         raise ValueError(f"{rows} rows are expected, its array is {checked.shape}")
     if is_cold is not None:
