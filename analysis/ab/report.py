@@ -189,7 +189,7 @@ def _report_on_events(
         for row in read_moments(open_first_days(events, metric), metric)
     ]
     histograms = read_histograms(events, config.reported, sizes)
-    quality = events.connection.table("quality").to_arrow_table().to_pylist()
+    quality = events.connection.table("quality").to_arrow_table()
     evidence, analysis = _weigh(
         {**measurements, **histograms},
         sizes,
