@@ -163,7 +163,6 @@ def _read_aggregates(
     table: Table, config: AbConfig, end_ms: int
 ) -> tuple[list[MetricMoments], dict[str, Any]]:
     """Read the aggregates of metrics at the last time, if nothing is wrong with them."""
-    planned = config.fixed_horizon.listeners if config.fixed_horizon else None
     arm = table.column(table.arm).alias("arm")
     rest = Star(exclude=[table.arm])
     names = [metric.name for metric in config.reported]
@@ -176,7 +175,7 @@ def _read_aggregates(
         rows = queries.fetch_table(
             connection,
             "ab/last_aggregates",
-            planned=planned,
+            planned=config.horizon,
             min_days=config.min_days,
             end_ms=end_ms,
         ).to_pylist()
