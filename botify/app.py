@@ -71,7 +71,7 @@ def make_app(service: Service) -> flask.Flask:
     app.extensions["botify"] = service
     app.register_blueprint(views)
     app.register_blueprint(admin)
-    app.wsgi_app = ShortWay(app, service)  # type: ignore[method-assign]  as Flask's docs do
+    app.wsgi_app = ShortWay(app, service)  # type: ignore[method-assign]  # as its docs do
     return app
 
 

@@ -294,11 +294,8 @@ class ShortWay:
         """Answer a request, errors as Flask does."""
         path, length = environ["PATH_INFO"], get_content_length(environ)
         message, user = _MESSAGES.get(path[:_PREFIX]), path[_PREFIX:]
-        is_usual = message and user and user.isascii()
-        is_post = environ["REQUEST_METHOD"] == "POST"
-        if not (
-            is_usual and is_post and length is not None and length <= self._longest
-        ):
+        is_usual = user and user.isascii() and environ["REQUEST_METHOD"] == "POST"
+        if not (message and is_usual) or length is None or length > self._longest:
             return self._flask(environ, start_response)
         try:
             _check_site(environ, self._service.settings.hosts)
