@@ -6,6 +6,7 @@ from numpy.random import Generator
 from botify.model.factors import FACTORS, HISTORY
 from botify.model.model import ServedModel
 from botify.model.next_track import NEXT_TRACK
+from botify.model.plays import PLAYS
 from botify.recommenders.base import (
     UNKNOWN,
     Drawn,
@@ -13,8 +14,8 @@ from botify.recommenders.base import (
     take_best,
     take_first,
 )
-from looplib.arrays import NO_TRACK, AnyFloatArray, AnyIntArray
-from looplib.next_track_file import LATEST, find_followers
+from looplib.arrays import NO_TRACK
+from looplib.next_track_file import DECAY, LATEST, find_followers
 
 # Of `session_als`; chosen and not tuned.
 _RANK_WEIGHT = 0.25  # of a rank in the list against the session
@@ -72,21 +73,23 @@ def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
 
 def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     """Take the track nearest to the latest of the session and to the listener's own plays."""
-    next_track = model.get(NEXT_TRACK)
+    next_track, learned = model.get(NEXT_TRACK), model.get(PLAYS)
     if next_track is None:
         return UNKNOWN
-    near, after_last, listened, plays = next_track
     latest = [
         (track, 1 / ago)
         for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1)
         if track != NO_TRACK
     ]
-    parts: list[tuple[tuple[AnyIntArray, AnyFloatArray], float]]
-    parts = [(near.find(track), weight) for track, weight in latest]
-    played, values = plays.find(query.user)
-    parts.append(((played, find_followers(played, values, latest)), 1.0))
+    parts = [(next_track.near.find(track), weight) for track, weight in latest]
     last = query.tracks[-1] if query.tracks else NO_TRACK
-    parts += [(after_last.find(last), 1.0), (listened.find(query.user), 1.0)]
+    parts.append((next_track.last.find(last), 1.0))
+    plays = learned.find(query.user) if learned else np.empty(0, np.int32)
+    if len(plays):
+        activation = np.arange(len(plays), 0, -1.0) ** -DECAY
+        followed = find_followers(plays, latest)
+        parts.append(((plays, activation / activation.sum()), next_track.listener))
+        parts.append(((plays, followed), next_track.followed))
     tracks = np.concatenate([tracks for (tracks, _), _ in parts])
     added = np.concatenate([scores * weight for (_, scores), weight in parts])
     candidates, position = np.unique(tracks, return_inverse=True)

@@ -77,7 +77,7 @@ def write_ranker(
 def gather_facts(sessions: Sessions, config: NextTrackConfig, threads: int) -> Facts:
     """Gather what is known of the tracks from sessions."""
     model = NextTrackModel(config).fit(sessions, threads=threads)
-    near, follows, _ = model.combine(_WEIGHTS)
+    near, follows = model.combine(_WEIGHTS)
     itself = identity(near.shape[0], format="csr")
     near = nearest(near, itself, _NEIGHBOURS, threads)
     plays = np.bincount(sessions.tracks, minlength=len(sessions.artists))
