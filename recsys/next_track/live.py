@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import identity
 
 from looplib.arrays import Float32Array, Int32Array, offsets
 from looplib.memory import MOST_PLAYS
@@ -19,7 +19,7 @@ from looplib.progress import say
 from looplib.randomness import make_generator
 from looplib.trees import Ensemble, Trees, read_model
 from recsys.config import NextTrackConfig
-from recsys.models.sparse import nearest
+from recsys.models.sparse import nearest, to_lists
 from recsys.next_track.model import NextTrackModel, PartWeights
 from recsys.next_track.sessions import Sessions
 from recsys.store.ids import Ids
@@ -81,7 +81,9 @@ def gather_facts(sessions: Sessions, config: NextTrackConfig, threads: int) -> F
     itself = identity(near.shape[0], format="csr")
     near = nearest(near, itself, _NEIGHBOURS, threads)
     plays = np.bincount(sessions.tracks, minlength=len(sessions.artists))
-    return Facts(_lists(near), _lists(follows), model.artists, plays.astype(np.float64))
+    return Facts(
+        to_lists(near), to_lists(follows), model.artists, plays.astype(np.float64)
+    )
 
 
 def cut_plays(sessions: Sessions) -> Sessions:
@@ -138,9 +140,3 @@ def _sample(
             most = int(generator.integers(1, _NEW_PLAYS, endpoint=True))
         first = max(starts[play], play - most)
         yield plays.tracks[first:play], int(plays.tracks[play])
-
-
-def _lists(matrix: csr_matrix) -> Lists:
-    indptr = matrix.indptr.astype(np.int64)
-    values = matrix.data.astype(np.float32)
-    return Lists(indptr[:-1], indptr[1:], matrix.indices.astype(np.int32), values)

@@ -16,7 +16,7 @@ from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
 from looplib.memory import MOST_PLAYS
 from looplib.next_track_file import DECAY, LATEST, find_followers
 from recsys.config import NextTrackConfig
-from recsys.dataset.interactions import UNKNOWN_ARTIST
+from recsys.dataset.interactions import number_artists
 from recsys.models.activation import activation, sum_plays
 from recsys.models.sparse import nearest, top_neighbours, top_products
 from recsys.next_track.sessions import Sessions
@@ -79,13 +79,10 @@ class NextTrackModel:
     def fit(self, sessions: Sessions, *, threads: int) -> Self:
         """Learn the parts of a score; the threads change no result."""
         self.threads = threads
-        artists = sessions.artists
+        artists = number_artists(sessions.artists)
         tracks = len(artists)
         keep = self.config.neighbours
         itself = identity(tracks, format="csr")
-        # a track of no artist is alone
-        alone = artists.max(initial=0) + 1 + np.arange(tracks, dtype=np.int32)
-        artists = np.where(artists == UNKNOWN_ARTIST, alone, artists)
 
         def neighbours(window: int, backward: float) -> csr_matrix:
             near = top_neighbours(
