@@ -122,7 +122,7 @@ class Facts:
         follows: Lists,
         artists: AnyIntArray,
         plays: FloatArray,
-        unplayed: AnyIntArray = NONE,
+        offered: AnyIntArray = NONE,
     ) -> None:
         """Keep the arrays.
 
@@ -131,19 +131,19 @@ class Facts:
             follows: Tracks that are played after each.
             artists: One number an artist, shape (tracks,).
             plays: By all listeners, shape (tracks,).
-            unplayed: Tracks that nobody has played, candidates for who plays their artists.
+            offered: Tracks that are candidates for who plays their artists.
         """
         self.near = near
         self.follows = follows
         self.artists = artists
         self.plays = plays
         self.artist_plays = np.bincount(artists, plays)[artists]
-        by_artist = np.argsort(artists[unplayed], kind="stable")
+        order = np.argsort(artists[offered], kind="stable")
         size = artists.max(initial=-1) + 1
-        ends = np.bincount(artists[unplayed], minlength=size).cumsum()
-        tracks = unplayed[by_artist].astype(np.int32)
+        ends = np.bincount(artists[offered], minlength=size).cumsum()
+        tracks = offered[order].astype(np.int32)
         ones = np.ones(len(tracks), np.float32)
-        self.unplayed = Lists(np.append(0, ends)[:-1], ends, tracks, ones)
+        self.by_artist = Lists(np.append(0, ends)[:-1], ends, tracks, ones)
         self._local = threading.local()  # memory that each thread uses again
 
     def number(self, tracks: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
@@ -207,11 +207,11 @@ def describe(
     listed, closeness, cue = facts.near.gather(newest[:latest])
     followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
     artists, first = np.unique(facts.artists[newest], return_index=True)
-    unplayed, _, artist = facts.unplayed.gather(artists)
-    groups = (newest, listed, followers, unplayed)
+    offered, _, artist = facts.by_artist.gather(artists)
+    groups = (newest, listed, followers, offered)
     tracks, number = facts.number(np.concatenate(groups))
     ends = np.cumsum([*map(len, groups)])
-    heard, near, after, never = np.split(number, ends[:-1])
+    heard, near, after, by_artist = np.split(number, ends[:-1])
     size = len(tracks)
 
     activation = add_up(heard, ago**-0.5, size)
@@ -223,7 +223,7 @@ def describe(
     parts = (near_plays, near_three, follows, activation, before)
     relative = [part / max(part.max(), 1e-9) for part in parts]
     rough = np.add.reduce(relative)
-    score = rough + add_up(never, 1 / ago[first][artist], size)
+    score = rough + add_up(by_artist, 1 / ago[first][artist], size)
     score[np.isin(tracks, [*taken])] = -1
     rows = _select(score, CANDIDATES if most is None else most)
 

@@ -47,17 +47,19 @@ def write_next_track(
     """
     sessions = load_sessions(store, config, dataset, split)
     section = config.next_track or NextTrackConfig()
-    threads = usable_cores()
-    write_ranker(folder, sessions, section, tracks, config.seed, threads)
     older, newest = sessions.split(HELD_OUT)
+    before, model = (
+        NextTrackModel(section).fit(learned, threads=usable_cores())
+        for learned in (older, sessions)
+    )
+    write_ranker(folder, before, model, tracks, config.seed)
     try:
-        compared = compare(older, newest, section, config.seed, threads)
+        compared = compare(before, newest, config.seed)
     except SearchError as error:
         say(f"{NAME} is left out: {error}")
         return None
     is_published = compared.is_better or anyway
     if is_published:
-        model = NextTrackModel(section).fit(sessions, threads=threads)
         weights = compared.weights
         arrays = {
             "tracks": tracks,

@@ -78,6 +78,7 @@ class NextTrackModel:
 
     def fit(self, sessions: Sessions, *, threads: int) -> Self:
         """Learn the parts of a score; the threads change no result."""
+        self.sessions = sessions
         self.threads = threads
         artists = number_artists(sessions.artists)
         tracks = len(artists)

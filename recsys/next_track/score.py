@@ -16,7 +16,6 @@ from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
 from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.randomness import make_generator
-from recsys.config import NextTrackConfig
 from recsys.errors import SearchError
 from recsys.models.factors import fill_up
 from recsys.models.sparse import nearest, products_at, top_products
@@ -62,25 +61,19 @@ class Comparison:
         return self.ratio.lower > 1
 
 
-def compare(
-    train: Sessions,
-    later: Sessions,
-    config: NextTrackConfig,
-    seed: int,
-    threads: int,
-) -> Comparison:
-    """Fit the model, choose its weights on the newest of its sessions, and score later ones.
+def compare(model: NextTrackModel, later: Sessions, seed: int) -> Comparison:
+    """Choose weights on the newest of the sessions of a fitted model, and score later ones.
 
     Raises:
         SearchError: There are too few sessions of two and more tracks.
     """
+    train = model.sessions
     asked, sessions = _ask(train, later, seed, _SCORED)
     older, newest = train.split(HELD_OUT)
     asked_newest, _ = _ask(older, newest, seed, _CHOOSING)
-    validated = NextTrackModel(config).fit(older, threads=threads)
-    weights = choose_weights(validated, asked_newest)
-    model = NextTrackModel(config).fit(train, threads=threads)
-    best = recommend(model.split(asked), weights, K, asked.heard, threads)
+    validated = NextTrackModel(model.config).fit(older, threads=model.threads)
+    weights = _choose_weights(validated, asked_newest)
+    best = recommend(model.split(asked), weights, K, asked.heard, model.threads)
     lists = {NAME: best} | _simple_rules(train, asked, model)
     metrics, best_rule, ratio = _summarise(asked, lists, seed)
     return Comparison(weights, sessions, len(asked.target), metrics, best_rule, ratio)
@@ -100,10 +93,11 @@ def _ask(
     prefixes = np.minimum(later.counts[drawn], _LONGEST) - 1
     is_first = prefixes.cumsum() <= max(most, prefixes[0])
     is_scored = np.isin(np.arange(len(later)), drawn[is_first])
-    return cut_prefixes(later.select(is_scored), _LONGEST), int(is_first.sum())
+    scored_sessions = later.select(np.repeat(is_scored, later.counts))
+    return cut_prefixes(scored_sessions, _LONGEST), len(scored_sessions)
 
 
-def choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
+def _choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
     """Choose one weight after the other by the sum of both metrics, then refine them.
 
     Weights order the candidates that equal ones put first.
