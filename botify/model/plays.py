@@ -22,7 +22,8 @@ class LearnedPlays:
     def find(self, user: int) -> Int32Array:
         """Look up the plays of a listener, the newest last."""
         tracks = self.lists.tracks[self.lists.span(user)]
-        return tracks[tracks != NO_TRACK]
+        in_catalogue: Int32Array = tracks[tracks != NO_TRACK]
+        return in_catalogue
 
     def extend(self, user: int, records: bytes) -> Int32Array:
         """Extend the plays of a listener by the newer ones of some records, the newest last."""

@@ -76,22 +76,20 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     next_track, learned = model.get(NEXT_TRACK), model.get(PLAYS)
     if next_track is None:
         return UNKNOWN
-    latest = [
-        (track, 1 / ago)
-        for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1)
-        if track != NO_TRACK
-    ]
-    parts = [(next_track.near.find(track), weight) for track, weight in latest]
-    last = query.tracks[-1] if query.tracks else NO_TRACK
-    parts.append((next_track.last.find(last), 1.0))
-    plays = learned.find(query.user) if learned else np.empty(0, np.int32)
+    heard = np.array(query.tracks[: -LATEST - 1 : -1], np.int64)
+    is_there = heard != NO_TRACK
+    ago = np.flatnonzero(is_there) + 1
+    heard = heard[is_there]
+    near, closeness, cue = next_track.near.gather(heard)
+    after, following = next_track.last.gather(heard[ago == 1])[:2]
+    parts = [(near, closeness / ago[cue]), (after, following)]
+    plays = learned.find(query.user) if learned else heard[:0]
     if len(plays):
         activation = np.arange(len(plays), 0, -1.0) ** -DECAY
-        followed = find_followers(plays, latest)
-        parts.append(((plays, activation / activation.sum()), next_track.listener))
-        parts.append(((plays, followed), next_track.followed))
-    tracks = np.concatenate([tracks for (tracks, _), _ in parts])
-    added = np.concatenate([scores * weight for (_, scores), weight in parts])
+        activation *= next_track.listener / activation.sum()
+        followed = find_followers(plays, zip(heard, 1 / ago, strict=True))
+        parts.append((plays, activation + next_track.followed * followed))
+    tracks, added = map(np.concatenate, zip(*parts, strict=True))
     candidates, position = np.unique(tracks, return_inverse=True)
     scores = np.bincount(position, added)
     order = np.argsort(-scores, kind="stable")

@@ -61,7 +61,7 @@ def write_next_track(
     is_published = compared.is_better or anyway
     if is_published:
         weights = compared.weights
-        arrays = {
+        arrays: dict[str, Any] = {
             "tracks": tracks,
             "listener": np.float64(weights.listener),
             "followed": np.float64(weights.followed),

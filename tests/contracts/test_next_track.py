@@ -239,11 +239,11 @@ def test_live_ranks_as_the_ranker_that_was_learned(
     sessions = load_sessions(store, config, dataset)
     section = NextTrackConfig(window=3, neighbours=TRACKS)
     older, _ = sessions.split(HELD_OUT)
-    fitted = [
+    before, fitted = (
         NextTrackModel(section).fit(part, threads=1) for part in (older, sessions)
-    ]
+    )
     tracks = np.arange(len(dataset.tracks))
-    ranker = write_ranker(tmp_path, *fitted, tracks, config.seed)
+    ranker = write_ranker(tmp_path, before, fitted, tracks, config.seed)
     assert ranker is not None
     model = serve(published, "live")
     names = originals(store, "items", dataset.tracks)
