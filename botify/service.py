@@ -30,7 +30,7 @@ from botify.recommenders.registry import (
 )
 from botify.rules import Rules, RulesFile
 from botify.schemas import Bodies, Listening, Ranking
-from botify.sessions.local import LocalSessions, Session
+from botify.sessions.local import LocalSessions
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
 from looplib.arrays import NO_TRACK
