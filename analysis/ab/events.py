@@ -27,6 +27,7 @@ from analysis.logs.sources import NewFiles
 from analysis.store import MANIFEST, Store, check_files, number_of, open_store
 from looplib.arrays import IntArray
 from looplib.experiments import Experiment
+from looplib.files import naming
 from looplib.progress import progress
 
 DAY_MS = 86_400_000
@@ -171,7 +172,8 @@ def _write_slices(
     count = 1 + expected // _EVENTS_OF_A_SLICE
     slices = tuple(folder / f"events-{number:03}.parquet" for number in range(count))
     written = 0
-    with ExitStack() as stack, progress("read", expected, "events") as report:
+    reading = progress("read", expected, "events")
+    with naming(folder), ExitStack() as stack, reading as report:
         writers = [
             stack.enter_context(pq.ParquetWriter(file, EVENT_SCHEMA, **_SOON_READ))
             for file in slices
