@@ -207,8 +207,9 @@ def solve_block(
 def _write(workspace: Workspace, file: FactorFile, factors: Float32Array) -> None:
     """Write a file whole; `_keep` brings it to the disk, while others are solved."""
     workspace.folder.mkdir(parents=True, exist_ok=True)
-    part = workspace.folder / f"{uuid4().hex}-{file.name}"
-    np.save(part, factors)
+    part = workspace.folder / f"{file.name}-{uuid4().hex}"
+    with part.open("wb") as target:
+        np.save(target, factors)
     part.replace(workspace.folder / file.name)
     workspace.upload(file.name)
 
