@@ -28,7 +28,7 @@ PARQUET = (".parquet", ".pq")
 _KNOWN = (
     f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines or an array), "
     f"both also with .gz, {', '.join(PARQUET)}, {', '.join(DATABASES)}; "
-    "write a sheet of Excel as CSV"
+    "unpack others, and write a sheet of Excel as CSV"
 )
 # columns of numbers
 AMOUNTS = ("weight", "share", "played", "duration")
@@ -458,5 +458,5 @@ def _kind(file: LogFile, column: str, database_type: str) -> str:
         return "text"
     raise AnalysisError(
         f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text "
-        "(in pandas, a gap makes whole numbers DOUBLE)"
+        "(in pandas, a gap makes whole numbers DOUBLE, and astype('Int64') INTEGER)"
     )

@@ -33,7 +33,11 @@ _HALF = 0.5  # the same of ids, whose rows are left out otherwise
 _MOST_EVENTS = 100  # different values of a column of event types
 _SHORTEST_END = 4  # letters
 _LONGEST_TRACK = 6 * 3600  # seconds; a longer time is one of the day
-_SECONDS = {"ms": 0.001, "msec": 0.001, "minutes": 60.0, "min": 60.0, "hours": 3600.0}
+_SECONDS = {
+    **dict.fromkeys(("ms", "msec", "milliseconds"), 0.001),
+    **dict.fromkeys(("min", "minutes"), 60.0),
+    "hours": 3600.0,
+}
 _RATING = re.compile(r"(rating|stars)$")
 _UNIT = re.compile(r"(ms|ns|us|utc)$")  # at the end of a name
 # `strptime` forms of dates, the likelier first, and of the times behind them
@@ -68,10 +72,7 @@ class Column:
     @property
     def letters(self) -> str:
         """The name in lower case, without punctuation and what RecBole says of its type."""
-        name = self.name.lower().partition(":")[0].replace("uuid", "id")
-        if "[]" in name:  # lists have names in the plural
-            name = name.rstrip("[]").rstrip("s")
-        return "".join(filter(str.isalnum, name))
+        return _letters(self.name)
 
     @property
     def is_rating(self) -> bool:
@@ -117,7 +118,8 @@ class Column:
             is_kind = self.kinds <= most and not (role == EVENT and self.is_number)
             return None if is_kind else f"{self.kinds:,} different values"
         if role in _IDS:
-            return None
+            is_one = role == "item" and self.kinds == 1 and self.filled == 1
+            return f"always {example}" if is_one else None
         if not self.is_number:
             return f"{example} is no number"
         if self.is_clock and (self.largest or 0) > _LONGEST_TRACK:
@@ -127,6 +129,13 @@ class Column:
         if (self.smallest or 0) < 0 or (role == "share" and (self.largest or 0) > 100):
             return f"{self.smallest:g} to {self.largest:g}"
         return None
+
+
+def _letters(name: str) -> str:
+    name = name.lower().partition(":")[0].replace("uuid", "id")
+    if "[]" in name:  # lists have names in the plural
+        name = name.rstrip("[]").rstrip("s")
+    return "".join(filter(str.isalnum, name)).replace("milliseconds", "ms")
 
 
 def is_value(name: str) -> bool:
@@ -165,7 +174,7 @@ def find(role: str, columns: Iterable[Column], *, check: bool = True) -> Column 
     plain = {column.letters: column for column in columns}
     for letters, column in list(plain.items()):
         plain.setdefault(_UNIT.sub("", letters), column)
-        plain.setdefault(column.name.lower().rpartition(".")[2], column)
+        plain.setdefault(_letters(column.name.rpartition(".")[2]), column)
     for least in (_FILLED, _HALF) if role in ("user", "item") else (_FILLED,):
         for name in NAMES[role]:
             for letters, column in plain.items():
@@ -246,7 +255,8 @@ def _why_unused(column: Column, roles: Mapping[str, str]) -> str | None:
     """Explain why a column that looks of use is not used."""
     for look, candidates in _LOOKS.items():
         named = [role for role in candidates if find(role, [column], check=False)]
-        if named or (look == "a time" and column.is_time):
+        looks_so = {"a time": column.is_time, "an amount": column.is_clock}.get(look)
+        if named or looks_so:
             taken = [roles[role] for role in candidates if role in roles]
             reason = column.misfit((named or candidates)[0])
             reason = reason or (f"{taken[0]} is taken" if taken else "of no known use")

@@ -47,9 +47,7 @@ _NO_COLUMNS = Columns("@file", "@folder")
 _GUESSED_FROM = 20_000  # rows of the first file
 _LISTENED = 30.0  # seconds from which a play counts
 _EVENT = {"message", "user", "track", "time"}  # fields of an event log
-_UNREADABLE = (
-    "no row can be read; UTF-8 is expected, or JSON or Parquet as its name says"
-)
+_UNREADABLE = "no row can be read; UTF-8, objects of JSON or Parquet are expected, as its name says"
 
 
 def look_at(
@@ -85,6 +83,12 @@ def look_at(
             "name the column of weights for all, as in --columns weight=seconds"
         )
         raise AnalysisError(f"{log.name}: no good row; {why}")
+    if guess.reading and guess.listeners == 1:
+        raise AnalysisError(
+            f"{log.name}: all plays are of one listener, as user={guess.reading.columns.user} "
+            "says; two are expected: name another column with --columns user=…, or put each "
+            "listener's files into a folder of their own, user=@folder"
+        )
     return guess
 
 
@@ -246,7 +250,8 @@ def _check_roles(log: LogFile, names: Sequence[str], roles: Mapping[str, str]) -
             f"{log.name}: which column is the {' and which the '.join(missing)}? Found are "
             f"{', '.join(names)[:200]}; say it with --columns {'=…,'.join(missing)}=…; an item "
             "may be of several, item=artist+track, and a user be the file or its folder, "
-            f"user=@file; guessed so far: {guessed or 'nothing'}"
+            "user=@file; where it is inside of a value, select it with --sql; "
+            f"guessed so far: {guessed or 'nothing'}"
         )
 
 

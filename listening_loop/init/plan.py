@@ -62,16 +62,16 @@ class Guess:
     @property
     def has_sessions(self) -> bool:
         """Whether it has times, or positions."""
-        if self.reading is None or self.is_pair:
-            return False
+        if self.reading is None:
+            return True
         columns = self.reading.columns
         return bool(columns.timestamp or columns.position)
 
     @property
     def can_replay(self) -> bool:
         """Whether the newest plays can be told from older ones."""
-        if self.reading is None or self.is_pair:
-            return False
+        if self.reading is None:
+            return True
         columns = self.reading.columns
         return bool(columns.timestamp) or columns.orders_by_position
 

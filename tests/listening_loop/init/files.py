@@ -149,6 +149,17 @@ FILES: dict[str, tuple[str, str]] = {
         "--where 'TRY_CAST(list_reduce(TRY_CAST(string_split(\"listened\", '\"'\"':'\"'\"') "
         "AS DOUBLE[]), lambda total, part : 60 * total + part) AS DOUBLE) >= 30'",
     ),
+    "activity.csv": (
+        table(
+            "Event Type,Account,Song Name,Start Position In Milliseconds,"
+            "Media Duration In Milliseconds,Play Duration Milliseconds,Device",
+            lambda u, n: ("PLAY_END", f"u{u}", n % 9, 0, 200_000, n * 5000, "phone"),
+        ),
+        "--columns 'user=Account,item=Song Name,weight=Play Duration Milliseconds' "
+        "--where '(\"Event Type\" IN ('\"'\"'PLAY_END'\"'\"')) AND "
+        'TRY_CAST("Play Duration Milliseconds" AS DOUBLE) >= 30000\' '
+        "--set weight_scale=0.001",
+    ),
     "nanos.csv": (
         table(
             "user,track,played_at_ns",

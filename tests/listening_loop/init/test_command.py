@@ -34,7 +34,8 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
     text, words = FILES[name]
     Path(name).write_text(text)
     assert main(["init", name]) == 0
-    steps = steps_of(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    steps = steps_of(printed)
     (ingest, search), (serve, ask, report) = steps[:2], steps[-3:]
     stem = Path(name).stem
     assert ingest[2:] == [name, "--store", f"out/{stem}/store", *shlex.split(words)]
@@ -48,6 +49,7 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
         assert replay[replay.index(ingest[5]) + 1] == ingest[6]
     is_ordered = {"timestamp=", "position="}.intersection(re.findall(r"\w+=", words))
     assert bool(is_ordered or "--preset" in words) == (len(steps) > 5)
+    assert ("no replay  nothing orders the plays" in printed) == (len(steps) <= 5)
     load_config(SearchConfig, Path(search[3]))
     service = load_config(ServiceSettings, Path(serve[3]))
     assert len(service.deciding.arms) == 3
@@ -152,6 +154,8 @@ def test_a_listener_may_be_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     Path("one.csv").write_text(text)
     assert main(["init", "one.csv"]) == 2
     assert "user=@file" in capsys.readouterr().err
+    assert main(["init", "one.csv", "--columns", "user=@file"]) == 2
+    assert "one.csv: all plays are of one listener, as user" in capsys.readouterr().err
 
 
 def test_a_condition_of_the_owner_joins_that_of_liked_stars(
