@@ -144,8 +144,8 @@ def fit_blocks(
             file = FactorFile(axis, 0, 0, len(factors))
             files[axis] = (file,)
             _write(workspace, file, factors)
-    with ThreadPoolExecutor(1) as keeper:
-        kept = keeper.submit(lambda: None)
+    with ThreadPoolExecutor(1) as saver:
+        saved = saver.submit(lambda: None)
         for iteration in range(files["tracks"][0].iteration + 1, iterations + 1):
             before = dict(files)
             for axis, across, cut in zip(AXES, reversed(AXES), blocks, strict=True):
@@ -153,11 +153,11 @@ def fit_blocks(
                 calls = [(block, *fit, before[axis], files[across]) for block in cut]
                 list(cluster.run(solve_block, calls))
                 files[axis] = tuple(block.file(iteration) for block in cut)
-            kept.result()
-            kept = keeper.submit(_keep, workspace, dict(files), before)
+            saved.result()
+            saved = saver.submit(_save, workspace, dict(files), before)
             if report:
                 report(iteration)
-        kept.result()
+        saved.result()
     return {
         "iterations": iterations,
         "user_factors": np.concatenate(_load(workspace, files["listeners"])),
@@ -205,7 +205,7 @@ def solve_block(
 
 
 def _write(workspace: Workspace, file: FactorFile, factors: Float32Array) -> None:
-    """Write a file whole; `_keep` brings it to the disk, while others are solved."""
+    """Write a file whole; `_save` brings it to the disk, while others are solved."""
     workspace.folder.mkdir(parents=True, exist_ok=True)
     part = workspace.folder / f"{file.name}-{uuid4().hex}"
     with part.open("wb") as target:
@@ -214,7 +214,7 @@ def _write(workspace: Workspace, file: FactorFile, factors: Float32Array) -> Non
     workspace.upload(file.name)
 
 
-def _keep(workspace: Workspace, files: Files, before: Files) -> None:
+def _save(workspace: Workspace, files: Files, before: Files) -> None:
     """Make an iteration the newest, and delete the one before."""
     for file in _named(files):
         if not workspace.is_remote:
