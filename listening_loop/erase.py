@@ -67,13 +67,8 @@ REMAINS = (
     "what remains: tables that were ingested, backups, log lines that are no JSON, reports, and "
     "what models have learned of all listeners until the next search and export"
 )
-# arrays of an export that count what a listener has in others
-_COUNTED = {
-    "counts": {"heard", "values", "plays"},
-    "own_counts": {"own_tracks", "own_values"},
-    "plays_counts": {"plays_tracks", "plays_values"},
-}
-_BY_USER = ("users", "user_factors", "latest", *_COUNTED)
+_COUNTED = {"heard", "values", "plays"}  # arrays of lists of as many as `counts`
+_BY_USER = ("users", "user_factors", "latest", "counts")
 IsLeft = Callable[[bytes], bool]
 """Checks whether a line is of another listener."""
 Paths = list[str] | None
@@ -281,10 +276,8 @@ def _copy(file: Path, target: Path, user: str) -> bool:
             arrays = dict(loaded)
         is_left = arrays.get("users", np.empty(0)).astype(str) != user
         if not is_left.all():
-            for counts in _COUNTED.keys() & arrays.keys():
-                entries = is_left.repeat(arrays[counts])
-                for name in _COUNTED[counts] & arrays.keys():
-                    arrays[name] = arrays[name][entries]
+            for name in arrays.keys() & _COUNTED:
+                arrays[name] = arrays[name][is_left.repeat(arrays["counts"])]
             for name in arrays.keys() & set(_BY_USER):
                 arrays[name] = arrays[name][is_left]
         np.savez(target, allow_pickle=False, **arrays)

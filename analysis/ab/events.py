@@ -25,13 +25,13 @@ from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
 from analysis.logs.sources import NewFiles
 from analysis.store import MANIFEST, Store, check_files, number_of, open_store
+from looplib.arrays import IntArray
 from looplib.experiments import Experiment
 from looplib.files import naming
 from looplib.progress import progress
 
-ALL_LISTENERS = ""  # the arm of all listeners where no experiment is asked for
 DAY_MS = 86_400_000
-NO_END = 2**63 - 1  # later than any event
+NO_END = 2**63 - 1  # later than any event, in ms
 _SHOWN_REJECTS = 5
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
@@ -89,11 +89,14 @@ def read_events(
     }
     stores = [*map(_open_store, folders.values())]
     logs = discover(path for path in paths if Path(path).resolve() not in folders)
-    lines = sum(
-        (source.lines for store in stores for source in store.manifest.sources),
-        LineCounts(),
-    )
-    rejected = [reject for store in stores for reject in _stored_rejects(store)]
+    lines = LineCounts()
+    rejected: list[Reject] = []
+    for store in stores:
+        for source in store.manifest.sources:
+            lines += source.lines
+            file = store.path / source.rejects
+            if file.is_file():
+                rejected += read_rejects(file)[:_SHOWN_REJECTS]
 
     def read_logs(scratch: Path) -> Iterator[pa.Table]:
         nonlocal lines
@@ -104,11 +107,24 @@ def read_events(
 
     with _open_database(memory) as (connection, folder):
         tables = chain(*map(_stored_events, stores), read_logs(folder))
-        slices = _write_slices(tables, _count_events(logs, stores), folder)
+        expected = sum(store.manifest.events for store in stores)
+        for log in logs:
+            packed = _PACKED if log.is_gzipped else 1
+            expected += log.size_bytes * packed // _BYTES_OF_AN_EVENT
+        slices = _write_slices(tables, expected, folder)
         rejected.sort(key=lambda reject: (reject.file, reject.line))
         first = tuple(rejected[:_SHOWN_REJECTS])
         events = Events(connection, slices, tuple(logs), tuple(stores), lines, first)
-        _check_events(events)
+        if not lines.good:
+            why = "no line but blank ones"
+            if first:
+                line = first[0]
+                why = (
+                    f"the first line refused is {line.file}:{line.line}: {line.reason}"
+                )
+            names = ", ".join(events.sources)
+            problem = f"{names}: no event in {lines.read:,} lines"
+            raise AnalysisError(f"{problem}; {why}")
         queries.attach_parquet(connection, "events", slices)
         yield events
 
@@ -143,26 +159,10 @@ def _open_store(folder: Path) -> Store:
     return store
 
 
-def _stored_rejects(store: Store) -> Iterator[Reject]:
-    for source in store.manifest.sources:
-        rejects = store.path / source.rejects
-        if rejects.is_file():
-            yield from read_rejects(rejects)[:_SHOWN_REJECTS]
-
-
 def _stored_events(store: Store) -> Iterator[pa.Table]:
     for file in check_files(store.path, store.manifest.parts):
         for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
             yield with_all_columns(pa.Table.from_batches([batch]), EVENT_SCHEMA)
-
-
-def _count_events(logs: Sequence[LogFile], stores: Sequence[Store]) -> int:
-    """Estimate how many events there are."""
-    logged_bytes = sum(
-        log.size_bytes * (_PACKED if log.is_gzipped else 1) for log in logs
-    )
-    stored = sum(store.manifest.events for store in stores)
-    return stored + logged_bytes // _BYTES_OF_AN_EVENT
 
 
 def _write_slices(
@@ -185,18 +185,6 @@ def _write_slices(
             written += len(rows)
             report(written)
     return slices
-
-
-def _check_events(events: Events) -> None:
-    """Refuse sources without an event."""
-    if events.lines.good:
-        return
-    why = "no line but blank ones"
-    if events.rejected:
-        line = events.rejected[0]
-        why = f"the first line refused is {line.file}:{line.line}: {line.reason}"
-    names = ", ".join(events.sources)
-    raise AnalysisError(f"{names}: no event in {events.lines.read:,} lines; {why}")
 
 
 def find_experiment(events: Events, asked: str) -> tuple[str, list[str]]:
@@ -228,7 +216,7 @@ def assign_arms(
 
     Args:
         events: They are rewritten in their files.
-        experiment: Its name; None puts all events into one arm, `ALL_LISTENERS`.
+        experiment: Its name; None puts all events into one arm, "".
         plan: The experiment's file, whose testers are left out.
 
     Returns:
@@ -260,36 +248,25 @@ def assign_arms(
     return {row["arm"]: row for row in rows}
 
 
-def read_arrivals(events: Events) -> pa.Table:
-    """Count new listeners and events by day, as `sql/ab/arrivals.sql` has them."""
-    return queries.fetch_table(events.connection, "ab/arrivals")
+def read_arrivals(events: Events) -> tuple[IntArray, IntArray, IntArray]:
+    """Count new listeners and events by day: the columns of `sql/ab/arrivals.sql`."""
+    days, listeners, counts = queries.fetch_table(events.connection, "ab/arrivals")
+    return days.to_numpy(), listeners.to_numpy(), counts.to_numpy()
 
 
-def count_first(arrivals: pa.Table, days: int) -> int:
-    """Count the listeners of the first days.
-
-    Args:
-        arrivals: Of `read_arrivals`.
-        days: How many.
-    """
-    numbers, listeners, _ = (column.to_numpy() for column in arrivals.columns)
-    return int(listeners[numbers < numbers[0] + days].sum())
-
-
-def find_end(arrivals: pa.Table, planned: int, min_days: int) -> tuple[int, int]:
-    """Find the end of an experiment: that of the day by which the planned listeners had come.
+def find_end(days: IntArray, listeners: IntArray, planned: float, min_days: int) -> int:
+    """Find the last day of an experiment: that by which the planned listeners have come.
 
     Args:
-        arrivals: Of `read_arrivals`.
+        days: Of `read_arrivals`.
+        listeners: New ones on each.
         planned: Listeners.
         min_days: Days that it runs at least.
 
     Returns:
-        The end in ms since the epoch, and how many events are later.
+        The day since the epoch; the last of all where fewer have come.
     """
-    days, listeners, events = (column.to_numpy() for column in arrivals.columns)
     arrived = np.cumsum(listeners)
     if arrived[-1] < planned:
-        return NO_END, 0
-    last = int(max(days[np.argmax(arrived >= planned)], days[0] + min_days - 1))
-    return (last + 1) * DAY_MS, int(events[days > last].sum())
+        return int(days[-1])
+    return int(max(days[np.argmax(arrived >= planned)], days[0] + min_days - 1))
