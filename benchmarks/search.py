@@ -57,7 +57,7 @@ SETTINGS = {
     "grid, 1 worker": ("cluster.workers=1",),
 }
 BPR = "implicit.bpr.BayesianPersonalizedRanking"
-Store = Annotated[Path, typer.Option(help="Session store, whose cache is emptied.")]
+Store = Annotated[Path, typer.Option(help="Session store; compare empties its cache.")]
 Out = Annotated[Path, typer.Option(help="Folder of the runs.")]
 OUT = Path("out/benchmark")
 app = typer.Typer(add_completion=False)
