@@ -258,7 +258,7 @@ def test_rejects_keep_the_line_as_it_was(tmp_path: Path) -> None:
     lines = [b"garb\xc3\xa4ge", b"\xff\xfe", b"{" + b"x" * 5000, "é".encode() * 2049]
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"\n".join(lines) + b"\n")
-    (found,) = event_log.read(discover([file]))
+    (found,) = event_log.read([discover([file])])
     first, second, third, fourth = found.rejects
     assert (first.file, first.line, first.bytes, first.text) == (
         str(file),
