@@ -67,13 +67,8 @@ REMAINS = (
     "what remains: tables that were ingested, backups, log lines that are no JSON, reports, and "
     "what models have learned of all listeners until the next search and export"
 )
-# arrays of an export that count what a listener has in others
-_COUNTED = {
-    "counts": {"heard", "values", "plays"},
-    "own_counts": {"own_tracks", "own_values"},
-    "plays_counts": {"plays_tracks", "plays_values"},
-}
-_BY_USER = ("users", "user_factors", "latest", *_COUNTED)
+_COUNTED = {"heard", "values", "plays"}  # arrays of lists of as many as `counts`
+_BY_USER = ("users", "user_factors", "latest", "counts")
 IsLeft = Callable[[bytes], bool]
 """Checks whether a line is of another listener."""
 Paths = list[str] | None
@@ -97,13 +92,25 @@ def main(
         typer.Option(help="Its address; BOTIFY_ADMIN_TOKEN has its admin token."),
     ] = None,
 ) -> None:
-    """Erase the listener."""
+    """Erase the listener.
+
+    Raises:
+        LoopError: A service still writes to a log that has events of the listener.
+    """
     is_left = partial(_is_left, user)
     logs = discover(log) if log else []
     for address in store or ():
         typer.echo(erase_from_store(address, user, logs))
+    still_open = []
     for file in logs:
-        typer.echo(f"{file.path}: {erase_from_log(file, is_left)}")
+        with file.check().open() as text:
+            count = sum(not is_left(line) for line in text)
+        if count and file.is_open:
+            still_open.append(str(file.path))
+        else:
+            if count:
+                erase_from_log(file, is_left)
+            typer.echo(f"{file.path}: {count:,} lines removed")
     for address in run or ():
         workspace = open_workspace(address)
         read_config(workspace)  # else it is none
@@ -118,6 +125,11 @@ def main(
         client.ask("DELETE", f"/listeners/{quote(user, safe='')}")
         typer.echo(f"{service}: the session is deleted")
     typer.echo(REMAINS)
+    if still_open:
+        raise LoopError(
+            f"not complete: a service still writes to {', '.join(still_open)}; stop it, "
+            "or wait until it has closed what it writes to, and run the same command again"
+        )
 
 
 def _is_left(user: str, line: bytes) -> bool:
@@ -191,18 +203,8 @@ def erase_from_store(address: str, user: str, logs: Sequence[LogFile]) -> str:
     return f"{address}: removed {removed}"
 
 
-def erase_from_log(log: LogFile, is_left: IsLeft) -> str:
-    """Write a log again with some lines left blank, packed and with a checksum as it was.
-
-    Returns:
-        What has changed.
-    """
-    if log.is_open:
-        return "a service still writes to it; erase again once it is closed"
-    with log.check().open() as text:
-        count = sum(not is_left(line) for line in text)
-    if not count:
-        return "nothing is of this listener"
+def erase_from_log(log: LogFile, is_left: IsLeft) -> None:
+    """Write a log again with some lines left blank, packed and with a checksum as it was."""
     packed = log.path.suffix if log.is_gzipped else ""
     plain = unnamed(log.path.with_name(log.path.name.removesuffix(packed)))
     target = plain.with_name(plain.name + packed)
@@ -219,7 +221,6 @@ def erase_from_log(log: LogFile, is_left: IsLeft) -> str:
         if not packed:
             target.replace(named(target, crc))
         log.path.unlink()
-    return f"{count:,} lines removed"
 
 
 def erase_from_export(address: str, user: str) -> Iterator[str]:
@@ -275,10 +276,8 @@ def _copy(file: Path, target: Path, user: str) -> bool:
             arrays = dict(loaded)
         is_left = arrays.get("users", np.empty(0)).astype(str) != user
         if not is_left.all():
-            for counts in _COUNTED.keys() & arrays.keys():
-                entries = is_left.repeat(arrays[counts])
-                for name in _COUNTED[counts] & arrays.keys():
-                    arrays[name] = arrays[name][entries]
+            for name in arrays.keys() & _COUNTED:
+                arrays[name] = arrays[name][is_left.repeat(arrays["counts"])]
             for name in arrays.keys() & set(_BY_USER):
                 arrays[name] = arrays[name][is_left]
         np.savez(target, allow_pickle=False, **arrays)

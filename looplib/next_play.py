@@ -1,6 +1,6 @@
 """Describe the tracks that a listener may play next, by all plays up to this moment.
 
-The export learns from the features here and the service answers by them, so they cannot differ.
+Lists of the night and answers to requests are learned from and made by the features here.
 Activation is that of `recsys.models.activation`.
 """
 
@@ -18,7 +18,6 @@ from looplib.arrays import (
     Int32Array,
     IntArray,
 )
-from looplib.ranker import add_up, put_together
 from looplib.trees import Ensemble
 
 FILE_NAME = "live.npz"
@@ -40,17 +39,18 @@ ARRAYS: Mapping[str, str] = {
     "reachable": "u conditions",
     "leaves": "f trees leaves",
 }
-CANDIDATES = 120  # that are ranked; more find no more
-_NEAR = 10  # latest plays whose near tracks are candidates
+CANDIDATES = 120  # that are ranked for a request; more find no more
+LATEST = 10  # plays whose near tracks are candidates then
 _FOLLOWED = 3  # latest plays whose followers are
 _CUES = 20  # earlier plays of the track just heard
 _DISTANCE = 5  # plays after these that count
 _PASSAGE = 4  # plays up to now that are compared with those up to an earlier one
 _RECENT = 20  # plays
+_DECAYS = (0.35, 1.0, 1.5)  # of activations, beside 0.5
 
 FEATURES = (
-    "near to the latest plays",  # 1 / (plays ago) of each
-    "near to the latest plays, fading slowly",
+    "near to the plays",  # 1 / (plays ago) of each
+    "near to the plays, fading slowly",
     "near to the last three",
     "near to the last",
     "follows the last three",  # in the plays of all listeners
@@ -59,11 +59,13 @@ FEATURES = (
     "followed the last directly",  # plays
     "plays of a passage that it followed",  # which ends as the plays do now
     "activation",
+    "activation, fading slowly",
     "activation, fading fast",
+    "activation, fading faster",
     "plays",  # by the listener
     "plays since the last",
     "sum of the next four and of what followed before",
-    "near to the latest plays, against the nearest",
+    "near to the plays, against the nearest",
     "near to the last three, against the nearest",
     "follows the last three, against the best",
     "activation, against the highest",
@@ -74,10 +76,20 @@ FEATURES = (
     "is by the artist just heard",
     "plays of this artist up to now",  # without another between
     "plays by all",
+    "plays of the artist by all",
     "plays of the listener",
     "tracks per play",
     "recent tracks per play",
 )
+# Columns that are 0 of tracks that nobody has played.
+OF_PLAYED = [
+    column
+    for column, name in enumerate(FEATURES)
+    if name.startswith(("near", "follows", "sum")) or name == "plays by all"
+]
+
+
+NONE = np.empty(0, np.int32)
 
 
 class Lists(NamedTuple):
@@ -105,7 +117,12 @@ class Facts:
     """What is known of the tracks, for all listeners."""
 
     def __init__(
-        self, near: Lists, follows: Lists, artists: AnyIntArray, plays: FloatArray
+        self,
+        near: Lists,
+        follows: Lists,
+        artists: AnyIntArray,
+        plays: FloatArray,
+        offered: AnyIntArray = NONE,
     ) -> None:
         """Keep the arrays.
 
@@ -114,13 +131,19 @@ class Facts:
             follows: Tracks that are played after each.
             artists: One number an artist, shape (tracks,).
             plays: By all listeners, shape (tracks,).
+            offered: Tracks that are candidates for who plays their artists.
         """
-        self.near, self.follows, self.artists, self.plays = (
-            near,
-            follows,
-            artists,
-            plays,
-        )
+        self.near = near
+        self.follows = follows
+        self.artists = artists
+        self.plays = plays
+        self.artist_plays = np.bincount(artists, plays)[artists]
+        order = np.argsort(artists[offered], kind="stable")
+        size = artists.max(initial=-1) + 1
+        ends = np.bincount(artists[offered], minlength=size).cumsum()
+        tracks = offered[order].astype(np.int32)
+        ones = np.ones(len(tracks), np.float32)
+        self.by_artist = Lists(np.append(0, ends)[:-1], ends, tracks, ones)
         self._local = threading.local()  # memory that each thread uses again
 
     def number(self, tracks: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
@@ -160,43 +183,56 @@ class Ranker(NamedTuple):
 
 
 def describe(
-    plays: Int32Array, facts: Facts, taken: Collection[int] = ()
+    plays: Int32Array,
+    facts: Facts,
+    taken: Collection[int] = (),
+    *,
+    latest: int = LATEST,
+    most: int | None = None,
 ) -> tuple[AnyIntArray, Float32Array]:
-    """Describe the candidates for the play after a listener's plays.
+    """Describe the candidates for what is played after a listener's plays.
 
     Args:
         plays: The listener's tracks, the newest last, at least one.
         facts: Of all tracks.
         taken: Tracks that are no candidates.
+        latest: Plays whose near tracks are candidates.
+        most: How many candidates there are at most; by default `CANDIDATES`.
 
     Returns:
         The candidates, and their features, shape (candidates, features).
     """
     newest = plays[::-1]
     ago = np.arange(1.0, len(plays) + 1)
-    listed, closeness, cue = facts.near.gather(newest[:_NEAR])
+    listed, closeness, cue = facts.near.gather(newest[:latest])
     followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
-    tracks, number = facts.number(np.concatenate([newest, listed, followers]))
-    heard, near, after = np.split(number, [len(newest), len(newest) + len(listed)])
+    artists, first = np.unique(facts.artists[newest], return_index=True)
+    offered, _, artist = facts.by_artist.gather(artists)
+    groups = (newest, listed, followers, offered)
+    tracks, number = facts.number(np.concatenate(groups))
+    ends = np.cumsum([*map(len, groups)])
+    heard, near, after, by_artist = np.split(number, ends[:-1])
     size = len(tracks)
 
     activation = add_up(heard, ago**-0.5, size)
-    near_latest = add_up(near, closeness / ago[cue], size)
+    near_plays = add_up(near, closeness / ago[cue], size)
     near_three = add_up(near, closeness * (cue < _FOLLOWED), size)
     follows = add_up(after, following / ago[followed], size)
     before, directly, passage = _follow_own(heard, size)
 
-    parts = (near_latest, near_three, follows, activation, before)
+    parts = (near_plays, near_three, follows, activation, before)
     relative = [part / max(part.max(), 1e-9) for part in parts]
     rough = np.add.reduce(relative)
-    rows = _select(np.where(np.isin(tracks, [*taken]), -1, rough))
+    score = rough + add_up(by_artist, 1 / ago[first][artist], size)
+    score[np.isin(tracks, [*taken])] = -1
+    rows = _select(score, CANDIDATES if most is None else most)
 
     since = np.zeros(size)
     since[heard[::-1]] = ago[::-1]
     counts = np.bincount(heard, minlength=size)
     recent = heard[:_RECENT]
     columns = [
-        near_latest,
+        near_plays,
         add_up(near, closeness / np.sqrt(ago)[cue], size),
         near_three,
         add_up(near, closeness * (cue == 0), size),
@@ -206,7 +242,7 @@ def describe(
         directly,
         passage,
         activation,
-        add_up(heard, 1 / ago, size),
+        *(add_up(heard, ago**-decay, size) for decay in _DECAYS),
         counts,
         since,
         rough,
@@ -217,18 +253,27 @@ def describe(
         *(column[rows] for column in columns),
         *_describe_artists(newest, tracks[counts > 0], candidates, facts.artists),
         facts.plays[candidates],
+        facts.artist_plays[candidates],
         len(heard),
         np.count_nonzero(counts) / len(heard),
         np.count_nonzero(np.bincount(recent)) / len(recent),
     ]
-    return candidates, put_together(described, len(candidates))
+    features = np.empty((len(candidates), len(described)), np.float32)
+    for place, values in enumerate(described):
+        features[:, place] = values
+    return candidates, features
 
 
-def _select(scores: FloatArray) -> IntArray:
+def add_up(places: AnyIntArray, values: AnyArray, size: int) -> FloatArray:
+    """Add up values by their places, 0..size-1; shape (size,)."""
+    return np.bincount(places, values, size).astype(np.float64, copy=False)
+
+
+def _select(scores: FloatArray, most: int) -> IntArray:
     """Select the places of the best scores, none below 0."""
     rows = np.flatnonzero(scores >= 0)
-    if len(rows) > CANDIDATES:
-        rows = np.sort(np.argpartition(-scores, CANDIDATES)[:CANDIDATES])
+    if len(rows) > most:
+        rows = np.sort(np.argpartition(-scores, most)[:most])
     return rows
 
 

@@ -61,23 +61,26 @@ def _draw_days(report: Report) -> Iterator[Forest]:
     """Draw each primary metric by day, where there are several."""
     level = numbers.level(report.alpha)
     for metric in dict.fromkeys(effect.metric for effect in report.by_day):
+        effects = [
+            effect
+            for effect in report.by_day
+            if effect.metric == metric and math.isfinite(effect.relative.value)
+        ]
         groups: dict[str, list[IntervalRow]] = {}
-        for effect in report.by_day:
-            if effect.metric == metric and math.isfinite(effect.relative.value):
-                rows = groups.setdefault(effect.arm, [])
-                rows.append(_row(report, effect, effect.day))
+        for effect in effects:
+            groups.setdefault(effect.arm, []).append(_row(report, effect, effect.day))
         if any(len(rows) < 2 for rows in groups.values()):
             continue
-        widest = max(-effect.relative.lower, effect.relative.upper)
+        last = effects[-1]
         yield Forest(
-            f"By day: {effect.title}",
+            f"By day: {last.title}",
             f"By the end of each day, with {level} intervals that hold {_validity(report)}; those "
             "of the first days may be cut off. An arm whose band is without 0 is significantly "
             "better or worse, before the adjustment for many comparisons.",
             "effect, %",
             groups,
             from_zero=True,
-            limit=3 * widest,
+            limit=3 * max(-last.relative.lower, last.relative.upper),
         )
 
 

@@ -15,6 +15,7 @@ from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED, Table, text
 from recsys.config import NextTrackConfig
+from recsys.next_track.model import NextTrackModel
 from recsys.next_track.score import HELD_OUT, MRR, NAME, PRECISION, compare
 from recsys.next_track.sessions import Sessions
 
@@ -23,7 +24,8 @@ def measure(file: Path, _work: Work) -> Table:
     """Predict every next track of the tested sessions."""
     sessions = read_sessions(file)
     known, tested = sessions.split(HELD_OUT)
-    scored = compare(known, tested, NextTrackConfig(), SEED, THREADS)
+    model = NextTrackModel(NextTrackConfig()).fit(known, threads=THREADS)
+    scored = compare(model, tested, SEED)
     rows = [
         [name, *map(text, metrics.values())] for name, metrics in scored.metrics.items()
     ]

@@ -1,27 +1,77 @@
-"""The next-track model of a version: what is near to each track, and each listener's own."""
+"""What a version knows of the next play: near tracks of each track, weights, a ranker."""
 
-from botify.model.arrays import WeightedLists, read_arrays, read_weighted_lists
+from typing import NamedTuple
+
+import numpy as np
+
+from botify.model.arrays import Arrays, read_arrays, read_weighted_lists
 from botify.model.manifest import Version
 from botify.model.model import Artifact
-from looplib.next_track_file import ARRAYS, FILE_NAME, PARTS
+from looplib import next_play, next_track_file
+from looplib.arrays import NO_TRACK
+from looplib.next_play import FEATURES, Facts, Lists, Ranker
+from looplib.trees import Ensemble, Trees
 
 
-def _load(version: Version) -> list[WeightedLists]:
-    """Load the model that `looplib.next_track_file` describes, by track number.
+class NextTrack(NamedTuple):
+    """The model that `looplib.next_track_file` describes, by track number."""
 
-    Returns:
-        The lists of its `PARTS`.
+    near: Lists
+    last: Lists
+    listener: float
+    followed: float
+
+
+def _load_model(version: Version) -> NextTrack:
+    """Load the next-track model.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
-    arrays = read_arrays(version, FILE_NAME, ARRAYS)
-    return [
-        read_weighted_lists(
-            arrays, ids, (f"{part}_counts", f"{part}_tracks", f"{part}_values")
-        )
-        for part, ids in PARTS.items()
-    ]
+    arrays = read_arrays(version, next_track_file.FILE_NAME, next_track_file.ARRAYS)
+    near, last = (
+        _read_lists(arrays, name, len(version.catalogue))
+        for name in next_track_file.LISTS
+    )
+    return NextTrack(near, last, float(arrays["listener"]), float(arrays["followed"]))
 
 
-NEXT_TRACK = Artifact(FILE_NAME, FILE_NAME, _load)
+def _load_ranker(version: Version) -> Ranker:
+    """Load the ranker that `looplib.next_play` describes, by track number.
+
+    Raises:
+        ModelError: The file is damaged, or does not fit the catalogue.
+        ValueError: The trees read other features.
+    """
+    arrays = read_arrays(version, next_play.FILE_NAME, next_play.ARRAYS)
+    if not np.isin(arrays["features"], range(len(FEATURES))).all():
+        raise ValueError(f"features: 0..{len(FEATURES) - 1} are expected")
+    size = len(version.catalogue)
+    numbers = arrays["tracks"]
+    is_there = numbers != NO_TRACK
+    # a track that was not learned from is alone
+    artists = np.arange(size) + arrays["artists"].max(initial=-1) + 1
+    artists[numbers[is_there]] = arrays["artists"][is_there]
+    plays = np.zeros(size)
+    plays[numbers[is_there]] = arrays["plays"][is_there]
+    near, follows = (_read_lists(arrays, name, size) for name in next_play.LISTS)
+    trees = Trees(*(arrays[name] for name in Trees._fields))
+    return Ranker(Facts(near, follows, artists, plays), Ensemble(trees))
+
+
+def _read_lists(arrays: Arrays, name: str, size: int) -> Lists:
+    """Read lists of tracks, without those that the catalogue lacks."""
+    names = (f"{name}_counts", f"{name}_tracks", f"{name}_values")
+    lists = read_weighted_lists(arrays, "tracks", names)
+    is_there = lists.tracks != NO_TRACK
+    before = np.append(0, is_there.cumsum())
+    starts, ends = np.zeros((2, size), np.int64)
+    has_list = lists.ids != NO_TRACK
+    owners = lists.ids[has_list]
+    starts[owners] = before[lists.starts[has_list]]
+    ends[owners] = before[lists.ends[has_list]]
+    return Lists(starts, ends, lists.tracks[is_there], lists.values[is_there])
+
+
+NEXT_TRACK = Artifact(next_track_file.FILE_NAME, next_track_file.FILE_NAME, _load_model)
+LIVE = Artifact(next_play.FILE_NAME, next_play.FILE_NAME, _load_ranker)

@@ -19,15 +19,20 @@ class LearnedPlays:
     lists: TrackLists  # the newest last
     latest_ms: IntArray  # moment of each listener's latest, like `lists.ids`
 
+    def find(self, user: int) -> Int32Array:
+        """Look up the plays of a listener, the newest last."""
+        tracks = self.lists.tracks[self.lists.span(user)]
+        in_catalogue: Int32Array = tracks[tracks != NO_TRACK]
+        return in_catalogue
+
     def extend(self, user: int, records: bytes) -> Int32Array:
         """Extend the plays of a listener by the newer ones of some records, the newest last."""
         newer = unpack_plays(records)
         row = self.lists.row(user)
         if row is None:
             return newer["track"]
-        tracks = self.lists.tracks[self.lists.span(user)]
         newer = newer[newer["at_s"] > self.latest_ms[row] // 1000]
-        plays = np.concatenate([tracks[tracks != NO_TRACK], newer["track"]])
+        plays = np.concatenate([self.find(user), newer["track"]])
         return plays[-MOST_PLAYS:]
 
 

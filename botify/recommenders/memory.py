@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from botify.model.live import LIVE
 from botify.model.model import ServedModel
+from botify.model.next_track import LIVE
 from botify.model.plays import PLAYS
 from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender, take_first
 from looplib.arrays import FloatArray, Int32Array

@@ -19,6 +19,7 @@ from botify.errors import BotifyError, ModelError
 from botify.model.factors import FACTORS, HISTORY
 from botify.model.model import LISTS, ServedModel, lists_in
 from botify.model.next_track import NEXT_TRACK
+from botify.model.plays import PLAYS
 from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender
 from botify.recommenders.lists import (
     draw_any,
@@ -53,7 +54,9 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "contextual": Recommender(contextual, reads=(FACTORS,)),
     "session_als": Recommender(session_als, reads=(LISTS, FACTORS)),
     "fold_in": Recommender(fold_in, reads=(FACTORS,), reads_for_arms=(HISTORY,)),
-    "next_track": Recommender(follow_session, reads=(NEXT_TRACK,)),
+    "next_track": Recommender(
+        follow_session, reads=(NEXT_TRACK,), reads_for_arms=(PLAYS,)
+    ),
     "live": live,
 }
 GROUP = "listening_loop.recommenders"  # of entry points

@@ -6,6 +6,7 @@ from numpy.random import Generator
 from botify.model.factors import FACTORS, HISTORY
 from botify.model.model import ServedModel
 from botify.model.next_track import NEXT_TRACK
+from botify.model.plays import PLAYS
 from botify.recommenders.base import (
     UNKNOWN,
     Drawn,
@@ -13,8 +14,8 @@ from botify.recommenders.base import (
     take_best,
     take_first,
 )
-from looplib.arrays import NO_TRACK, AnyFloatArray, AnyIntArray
-from looplib.next_track_file import LATEST, find_followers
+from looplib.arrays import NO_TRACK
+from looplib.next_track_file import DECAY, LATEST, find_followers
 
 # Of `session_als`; chosen and not tuned.
 _RANK_WEIGHT = 0.25  # of a rank in the list against the session
@@ -72,23 +73,23 @@ def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
 
 def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     """Take the track nearest to the latest of the session and to the listener's own plays."""
-    next_track = model.get(NEXT_TRACK)
+    next_track, learned = model.get(NEXT_TRACK), model.get(PLAYS)
     if next_track is None:
         return UNKNOWN
-    near, after_last, listened, plays = next_track
-    latest = [
-        (track, 1 / ago)
-        for ago, track in enumerate(reversed(query.tracks[-LATEST:]), start=1)
-        if track != NO_TRACK
-    ]
-    parts: list[tuple[tuple[AnyIntArray, AnyFloatArray], float]]
-    parts = [(near.find(track), weight) for track, weight in latest]
-    played, values = plays.find(query.user)
-    parts.append(((played, find_followers(played, values, latest)), 1.0))
-    last = query.tracks[-1] if query.tracks else NO_TRACK
-    parts += [(after_last.find(last), 1.0), (listened.find(query.user), 1.0)]
-    tracks = np.concatenate([tracks for (tracks, _), _ in parts])
-    added = np.concatenate([scores * weight for (_, scores), weight in parts])
+    heard = np.array(query.tracks[: -LATEST - 1 : -1], np.int64)
+    is_there = heard != NO_TRACK
+    ago = np.flatnonzero(is_there) + 1
+    heard = heard[is_there]
+    near, closeness, cue = next_track.near.gather(heard)
+    after, following = next_track.last.gather(heard[ago == 1])[:2]
+    parts = [(near, closeness / ago[cue]), (after, following)]
+    plays = learned.find(query.user) if learned else heard[:0]
+    if len(plays):
+        activation = np.arange(len(plays), 0, -1.0) ** -DECAY
+        activation *= next_track.listener / activation.sum()
+        followed = find_followers(plays, zip(heard, 1 / ago, strict=True))
+        parts.append((plays, activation + next_track.followed * followed))
+    tracks, added = map(np.concatenate, zip(*parts, strict=True))
     candidates, position = np.unique(tracks, return_inverse=True)
     scores = np.bincount(position, added)
     order = np.argsort(-scores, kind="stable")

@@ -133,6 +133,16 @@ class Interactions:
         return np.argsort(-times, kind="stable").astype(np.int32)
 
 
+def number_artists(artists: Int32Array) -> Int32Array:
+    """Give each track of no known artist an artist of its own.
+
+    >>> number_artists(np.array([1, -1, 0, -1], np.int32)).tolist()
+    [1, 3, 0, 5]
+    """
+    alone = artists.max(initial=-1) + 1 + np.arange(len(artists), dtype=np.int32)
+    return np.where(artists == UNKNOWN_ARTIST, alone, artists)
+
+
 @lru_cache(maxsize=2)  # those with and without plays serve all fits of a process
 def load_interactions(
     dataset: Dataset, split: SplitName, *, is_ordered: bool = False

@@ -123,7 +123,6 @@ def write_version(
             store,
             dataset,
             config,
-            users,
             tracks,
             split=export.split,
             anyway=anyway,

@@ -3,7 +3,7 @@
 LightGBM ranks candidates: the tracks that a listener has played, and new ones that are near to
 these, follow them, or are by the same artists, also those of the catalogue that nobody has played.
 It learns which candidates are among the newest plays from the plays before them, all of training,
-so nothing that is held out is seen. `looplib.ranker` has the candidates and their features.
+so nothing that is held out is seen. `looplib.next_play` has the candidates and their features.
 """
 
 from collections.abc import Mapping
@@ -18,20 +18,19 @@ from looplib.arrays import (
     AnyFloatArray,
     BoolArray,
     Float32Array,
-    FloatArray,
     Int32Array,
     IntArray,
     offsets,
 )
 from looplib.config import Config, Count
+from looplib.next_play import FEATURES, OF_PLAYED, Facts, Lists, describe
 from looplib.randomness import make_generator
-from looplib.ranker import OF_PLAYED, Rows, TrackFacts, add_up, describe
 from looplib.trees import Ensemble, read_model
-from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
+from recsys.dataset.interactions import Interactions, Plays, number_artists
 from recsys.errors import TrialError
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows, top_neighbours, values_at
+from recsys.models.sparse import rank_rows, to_lists, top_neighbours, values_at
 
 _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 # Shares of a listener's plays that are cut off for examples; a second one helps tomorrow alone.
@@ -39,11 +38,16 @@ _CUTS = {"now": (0.2,), "tomorrow": (0.2, 0.35)}
 _GAP = 20  # plays that are over tomorrow
 _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
+_LATEST = 300  # plays whose near tracks are candidates
+_OF_ARTIST = (
+    20  # the artist's most played tracks, candidates as those that nobody has played
+)
 _LISTENERS = 1024  # whose candidates are in memory at once
 _HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
 _TREES = 150  # for the odds
 _RANKING_TREES = 20  # for the order of a listener's candidates
+_PLAYS = FEATURES.index("plays")
 # Few leaves and half of the rows: what is played later is hardly predictable, and larger trees
 # learn noise. One thread is faster than two that wait for one another on a busy machine, and the
 # trees are the same on any.
@@ -72,8 +76,8 @@ class BlendConfig(Config):
     """
     window: Count = 10
     """tracks played at most so far apart are close"""
-    candidates: Count = 150
-    """new tracks that are considered, from each source"""
+    candidates: Count = 500
+    """tracks that are considered for a listener"""
     learned_from: Annotated[int, Ge(100)] = 5000
     """listeners whose newest plays it learns from, at most"""
 
@@ -136,7 +140,16 @@ class Blend(Model):
                 f"{len(features)} candidates to learn from, {is_played.sum()} of them played; "
                 f"at least {_FEWEST} and 1 are needed: more listeners or longer histories"
             )
-        return _boost(features, is_played, counts, seed)
+
+        import lightgbm  # takes a second
+
+        leaf = min(_LEAF, len(features) // 100)
+        parameters = {**_PARAMETERS, "seed": seed, "min_data_in_leaf": leaf}
+        data = lightgbm.Dataset(features, is_played, group=counts, free_raw_data=False)
+        odds = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
+        parameters["objective"] = "lambdarank"
+        both = lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)
+        return Ensemble(read_model(both.dump_model()))
 
     def _cut(
         self, plays: Plays, share: float, generator: Generator
@@ -172,7 +185,7 @@ class Blend(Model):
         return features[is_used], is_played[is_used], used
 
     def _describe(
-        self, plays: Plays, facts: TrackFacts, rows: IntArray
+        self, plays: Plays, facts: Facts, rows: IntArray
     ) -> tuple[csr_matrix, Float32Array]:
         """Describe the candidates of some listeners, one after the other.
 
@@ -182,41 +195,28 @@ class Blend(Model):
         """
         columns = []
         features = []
-        is_heard = []
         for row in rows:
-            history = plays.tracks[plays.indptr[row] : plays.indptr[row + 1]]
-            candidates, described, heard = describe(
-                history, facts, self.config.candidates
+            candidates, described = describe(
+                plays.tracks[plays.indptr[row] : plays.indptr[row + 1]],
+                facts,
+                latest=_LATEST,
+                most=self.config.candidates,
             )
-            columns.append(candidates)
-            features.append(described)
-            is_heard.append(np.arange(len(candidates)) < heard)
+            order = np.argsort(candidates)
+            columns.append(candidates[order])
+            features.append(described[order])
         indptr = offsets(np.array([len(candidates) for candidates in columns]))
-        arrays = (
-            np.concatenate(is_heard).astype(np.float32),
-            np.concatenate(columns).astype(np.int32),
-            indptr,
-        )
-        shape = (len(rows), len(facts.artists))
-        return csr_matrix(arrays, shape), np.concatenate(features)
+        together = np.concatenate(features)
+        is_heard = (together[:, _PLAYS] > 0).astype(np.float32)
+        arrays = (is_heard, np.concatenate(columns).astype(np.int32), indptr)
+        return csr_matrix(arrays, (len(rows), len(facts.artists))), together
 
-    def _gather(self, plays: Plays, unplayed: IntArray) -> TrackFacts:
+    def _gather(self, plays: Plays, unplayed: IntArray) -> Facts:
         """Gather what is known of the tracks from plays of all listeners."""
-        artists = self.train.artists
-        tracks = len(artists)
-        # a track of no artist is alone
-        alone = artists.max(initial=-1) + 1 + np.arange(tracks, dtype=np.int32)
-        artists = np.where(artists == UNKNOWN_ARTIST, alone, artists)
-        counts = np.bincount(plays.tracks, minlength=tracks).astype(np.float64)
+        tracks = len(self.train.artists)
 
-        def by_artist(columns: IntArray, values: FloatArray) -> Rows:
-            """Arrange values of tracks, shape (artists, tracks)."""
-            shape = (int(artists.max(initial=0)) + 1, tracks)
-            matrix = csr_matrix((values, (artists[columns], columns)), shape)
-            return _rows(matrix)
-
-        def near(backward: float) -> Rows:
-            return _rows(
+        def near(backward: float) -> Lists:
+            return to_lists(
                 top_neighbours(
                     plays.indptr,
                     plays.tracks,
@@ -229,38 +229,9 @@ class Blend(Model):
                 )
             )
 
-        return TrackFacts(
-            near(1.0),
-            near(0.0),
-            by_artist(np.arange(tracks), counts),
-            by_artist(unplayed, np.ones(len(unplayed))),
-            artists,
-            counts,
-            add_up(artists, counts, tracks)[artists],
-        )
-
-
-def _rows(matrix: csr_matrix) -> Rows:
-    return Rows(matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
-
-
-def _boost(
-    features: Float32Array, is_true: BoolArray, counts: IntArray, seed: int
-) -> Ensemble:
-    """Fit trees to the odds, then some more to the order of each listener's candidates.
-
-    Args:
-        features: Shape (candidates, features), one listener's after the other's.
-        is_true: What is predicted, shape (candidates,).
-        counts: Candidates of each listener.
-        seed: Decides which rows and features a tree sees.
-    """
-    import lightgbm  # takes a second
-
-    leaf = min(_LEAF, len(features) // 100)
-    parameters = {**_PARAMETERS, "seed": seed, "min_data_in_leaf": leaf}
-    data = lightgbm.Dataset(features, is_true, group=counts, free_raw_data=False)
-    odds = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
-    parameters["objective"] = "lambdarank"
-    both = lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)
-    return Ensemble(read_model(both.dump_model()))
+        counts = np.bincount(plays.tracks, minlength=tracks).astype(np.float64)
+        artists = number_artists(self.train.artists)
+        most_played = np.lexsort((-counts, artists))
+        place = np.arange(tracks) - offsets(np.bincount(artists))[artists[most_played]]
+        offered = np.union1d(most_played[place < _OF_ARTIST], unplayed)
+        return Facts(near(1.0), near(0.0), artists, counts, offered)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, eye_array
 
 from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray, offsets
+from looplib.next_play import Lists
 
 _ROWS = 256  # that a thread takes at once
 
@@ -155,6 +156,13 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
         order = np.lexsort((columns, -scores.data[start:end]))[:k]
         best[row, : len(order)] = columns[order]
     return best
+
+
+def to_lists(matrix: csr_matrix) -> Lists:
+    """Make lists of the values of each row."""
+    indptr = matrix.indptr.astype(np.int64)
+    values = matrix.data.astype(np.float32)
+    return Lists(indptr[:-1], indptr[1:], matrix.indices.astype(np.int32), values)
 
 
 def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matrix:

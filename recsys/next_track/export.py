@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from analysis.store import Store
-from looplib.next_track_file import FILE_NAME, PARTS
+from looplib.next_track_file import FILE_NAME, LISTS
 from looplib.progress import say
 from recsys.cluster.processes import usable_cores
 from recsys.config import NextTrackConfig, SearchConfig
@@ -33,7 +32,6 @@ def write_next_track(
     store: Store,
     dataset: Dataset,
     config: SearchConfig,
-    users: Ids,
     tracks: Ids,
     *,
     split: SplitName,
@@ -42,33 +40,33 @@ def write_next_track(
     """Compare the model with simple rules, fit it on those of a split, and write it to a folder.
 
     A model that is not significantly better than each rule is not written, unless `anyway`; the
-    ranker of `live` is. Users and tracks are the ids that came in.
+    ranker of `live` is. Tracks are the ids that came in.
 
     Returns:
         The manifest's section about it; None where there are too few sessions.
     """
     sessions = load_sessions(store, config, dataset, split)
     section = config.next_track or NextTrackConfig()
-    threads = usable_cores()
-    write_ranker(folder, sessions, section, tracks, config.seed, threads)
     older, newest = sessions.split(HELD_OUT)
+    before, model = (
+        NextTrackModel(section).fit(learned, threads=usable_cores())
+        for learned in (older, sessions)
+    )
+    write_ranker(folder, before, model, tracks, config.seed)
     try:
-        compared = compare(older, newest, section, config.seed, threads)
+        compared = compare(before, newest, config.seed)
     except SearchError as error:
         say(f"{NAME} is left out: {error}")
         return None
     is_published = compared.is_better or anyway
     if is_published:
-        model = NextTrackModel(section).fit(sessions, threads=threads)
-        arrays = {"tracks": tracks, "users": users}
-        weight = compared.weights.followed
-        plays = model.plays.select(np.full(len(model.is_later), weight > 0))
-        values = weight * model.is_later[: len(plays.tracks)]
-        in_order = csr_matrix(
-            (values, plays.tracks, plays.indptr), model.listener.shape
-        )
-        parts = (*model.combine(compared.weights), in_order)
-        for name, part in zip(PARTS, parts, strict=True):
+        weights = compared.weights
+        arrays: dict[str, Any] = {
+            "tracks": tracks,
+            "listener": np.float64(weights.listener),
+            "followed": np.float64(weights.followed),
+        }
+        for name, part in zip(LISTS, model.combine(weights), strict=True):
             arrays[f"{name}_counts"] = np.diff(part.indptr)
             arrays[f"{name}_tracks"] = part.indices
             arrays[f"{name}_values"] = part.data.astype(np.float32)

@@ -5,26 +5,24 @@ plays before these. `looplib.next_play` has the candidates and their features.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import identity
 
-from looplib.arrays import Float32Array, Int32Array, offsets
+from looplib.arrays import Float32Array, Int32Array
 from looplib.memory import MOST_PLAYS
 from looplib.next_play import FILE_NAME, LISTS, Facts, Lists, Ranker, describe
 from looplib.progress import say
 from looplib.randomness import make_generator
 from looplib.trees import Ensemble, Trees, read_model
-from recsys.config import NextTrackConfig
-from recsys.models.sparse import nearest
+from recsys.models.sparse import nearest, to_lists
 from recsys.next_track.model import NextTrackModel, PartWeights
+from recsys.next_track.score import HELD_OUT
 from recsys.next_track.sessions import Sessions
 from recsys.store.ids import Ids
 
-_BEFORE = 0.8  # share of a listener's plays before those that are predicted
 _PREDICTED = 60_000  # plays, at most
 _FEWEST = 100
 _NEW = 0.25  # share of them that are predicted as of a new listener
@@ -47,23 +45,28 @@ _PARAMETERS: Mapping[str, Any] = {
 
 def write_ranker(
     folder: Path,
-    sessions: Sessions,
-    config: NextTrackConfig,
+    before: NextTrackModel,
+    model: NextTrackModel,
     tracks: Ids,
     seed: int,
-    threads: int,
 ) -> Ranker | None:
     """Learn a ranker from sessions, and write it to a folder.
+
+    Args:
+        folder: Of the version.
+        before: Fitted to the older sessions; those after them are predicted.
+        model: Fitted to all.
+        tracks: The ids that came in.
+        seed: Decides which plays are predicted.
 
     Returns:
         The ranker; None where there are too few plays to learn from.
     """
-    older = cut_plays(sessions)
-    trees = _learn(sessions, gather_facts(older, config, threads), seed)
+    trees = _learn(model.sessions, gather_facts(before), seed)
     if trees is None:
         say(f"live is left out: fewer than {_FEWEST} next plays can be learned from")
         return None
-    facts = gather_facts(sessions, config, threads)
+    facts = gather_facts(model)
     arrays = {"tracks": tracks, "artists": facts.artists, "plays": facts.plays}
     for name in LISTS:
         lists: Lists = getattr(facts, name)
@@ -74,27 +77,14 @@ def write_ranker(
     return Ranker(facts, Ensemble(trees))
 
 
-def gather_facts(sessions: Sessions, config: NextTrackConfig, threads: int) -> Facts:
-    """Gather what is known of the tracks from sessions."""
-    model = NextTrackModel(config).fit(sessions, threads=threads)
-    near, follows, _ = model.combine(_WEIGHTS)
+def gather_facts(model: NextTrackModel) -> Facts:
+    """Gather what a model knows of the tracks."""
+    near, follows = model.combine(_WEIGHTS)
     itself = identity(near.shape[0], format="csr")
-    near = nearest(near, itself, _NEIGHBOURS, threads)
-    plays = np.bincount(sessions.tracks, minlength=len(sessions.artists))
-    return Facts(_lists(near), _lists(follows), model.artists, plays.astype(np.float64))
-
-
-def cut_plays(sessions: Sessions) -> Sessions:
-    """Cut off each listener's newest plays."""
-    plays = sessions.plays
-    is_older = plays.age > np.repeat((1 - _BEFORE) * plays.counts, plays.counts)
-    counts = np.diff(offsets(is_older)[sessions.indptr])
-    cut = replace(
-        sessions,
-        indptr=offsets(np.where(counts, counts, 0)),
-        tracks=sessions.tracks[is_older],
-    )
-    return cut.select(counts > 0)
+    near = nearest(near, itself, _NEIGHBOURS, model.threads)
+    plays = np.bincount(model.sessions.tracks, minlength=len(model.artists))
+    counts = plays.astype(np.float64)
+    return Facts(to_lists(near), to_lists(follows), model.artists, counts)
 
 
 def _learn(sessions: Sessions, facts: Facts, seed: int) -> Trees | None:
@@ -126,7 +116,7 @@ def _sample(
 ) -> Iterator[tuple[Int32Array, int]]:
     """Sample newest plays that continue a session: the plays before, and the track."""
     plays = sessions.plays
-    is_next = plays.age <= np.repeat((1 - _BEFORE) * plays.counts, plays.counts)
+    is_next = sessions.mark_newest(HELD_OUT)
     is_next[sessions.indptr[:-1]] = False
     is_next[1:] &= plays.tracks[1:] != plays.tracks[:-1]
     predicted = np.flatnonzero(is_next)
@@ -138,9 +128,3 @@ def _sample(
             most = int(generator.integers(1, _NEW_PLAYS, endpoint=True))
         first = max(starts[play], play - most)
         yield plays.tracks[first:play], int(plays.tracks[play])
-
-
-def _lists(matrix: csr_matrix) -> Lists:
-    indptr = matrix.indptr.astype(np.int64)
-    values = matrix.data.astype(np.float32)
-    return Lists(indptr[:-1], indptr[1:], matrix.indices.astype(np.int32), values)

@@ -5,22 +5,23 @@ artist. Neighbours of tracks and V-SKNN, whose weights fall with the distance to
 Jannach, "Evaluation of Session-based Recommendation Algorithms", 2018.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import Self
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
 
 from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
-from looplib.next_track_file import LATEST, find_followers
+from looplib.memory import MOST_PLAYS
+from looplib.next_track_file import DECAY, LATEST, find_followers
 from recsys.config import NextTrackConfig
-from recsys.dataset.interactions import UNKNOWN_ARTIST
+from recsys.dataset.interactions import number_artists
 from recsys.models.activation import activation, sum_plays
 from recsys.models.sparse import nearest, top_neighbours, top_products
 from recsys.next_track.sessions import Sessions
 
 _BACKWARD = 0.5  # of a play before a track, against one after it
-_DECAY = 0.5  # of the activation of the listener's plays
 _FANS = 0.25  # power of a track's listeners, among the tracks of its artist
 
 
@@ -77,14 +78,12 @@ class NextTrackModel:
 
     def fit(self, sessions: Sessions, *, threads: int) -> Self:
         """Learn the parts of a score; the threads change no result."""
+        self.sessions = sessions
         self.threads = threads
-        artists = sessions.artists
+        artists = number_artists(sessions.artists)
         tracks = len(artists)
         keep = self.config.neighbours
         itself = identity(tracks, format="csr")
-        # a track of no artist is alone
-        alone = artists.max(initial=0) + 1 + np.arange(tracks, dtype=np.int32)
-        artists = np.where(artists == UNKNOWN_ARTIST, alone, artists)
 
         def neighbours(window: int, backward: float) -> csr_matrix:
             near = top_neighbours(
@@ -112,11 +111,10 @@ class NextTrackModel:
         self.same = by_one_artist(near)
         self.follows_same = by_one_artist(follows)
 
-        self.plays = plays = sessions.plays
-        self.is_later = np.ones(len(plays.tracks), np.float32)
-        self.is_later[sessions.indptr[:-1]] = 0
-        activations = sum_plays(plays, activation(plays, _DECAY), tracks)
-        self.listener = _add_to_one(nearest(activations, itself, keep, threads))
+        plays = sessions.plays
+        self.plays = plays = plays.select(plays.age <= MOST_PLAYS)
+        activations = sum_plays(plays, activation(plays, DECAY), tracks)
+        self.listener = _add_to_one(activations)
 
         positions = (np.arange(tracks), artists)
         is_by = csr_matrix((np.ones(tracks), positions))
@@ -125,24 +123,45 @@ class NextTrackModel:
         self.artist = _add_to_one(artist)
         return self
 
-    def combine(
-        self, weights: PartWeights
-    ) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
-        """Add up the parts with their weights, but for what followed.
+    def combine(self, weights: PartWeights) -> tuple[csr_matrix, csr_matrix]:
+        """Add up the parts by tracks with their weights.
 
         Returns:
             The scores by each of the latest tracks, and what the last one adds, both of shape
-                (tracks, tracks); and by the listener, shape (listeners, tracks).
+                (tracks, tracks).
         """
         near = self.near + weights.same * self.same + weights.artist * self.artist
         near += weights.second * self.second
         last = weights.last_artist * self.artist + weights.follows * self.follows
         last += weights.follows_same * self.follows_same
-        parts = (near, last, weights.listener * self.listener)
-        near, last, listener = map(_without_zeros, parts)
-        return near, last, listener
+        return _without_zeros(near), _without_zeros(last)
 
-    def follow(self, prefixes: Prefixes) -> csr_matrix:
+    def split(self, prefixes: Prefixes) -> list[tuple[csr_matrix, csr_matrix]]:
+        """Split the scores of next tracks into parts.
+
+        Returns:
+            Closeness in sessions, then a part for each of `PartWeights`: two matrices whose product
+                it is, shape (prefixes, tracks).
+        """
+        rows = np.arange(len(prefixes.target))
+        positions = (rows, prefixes.listeners)
+        shape = (len(rows), self.listener.shape[0])
+        is_of = csr_matrix((np.ones(len(rows)), positions), shape)
+        latest, last = prefixes.latest, prefixes.last
+        itself = identity(len(rows), format="csr")
+        return [
+            (latest, self.near),
+            (latest, self.same),
+            (latest, self.artist),
+            (latest, self.second),
+            (last, self.artist),
+            (last, self.follows),
+            (last, self.follows_same),
+            (itself, self._follow(prefixes)),
+            (is_of, self.listener),
+        ]
+
+    def _follow(self, prefixes: Prefixes) -> csr_matrix:
         """Score what followed the latest tracks before, shape (prefixes, tracks)."""
         latest = prefixes.latest
         plays = self.plays
@@ -150,11 +169,10 @@ class NextTrackModel:
         columns = []
         scores = []
         for row, listener in enumerate(prefixes.listeners):
-            span = slice(plays.indptr[listener], plays.indptr[listener + 1])
+            tracks = plays.tracks[plays.indptr[listener] : plays.indptr[listener + 1]]
             cues = slice(latest.indptr[row], latest.indptr[row + 1])
             pairs = zip(latest.indices[cues], latest.data[cues], strict=True)
-            tracks = plays.tracks[span]
-            added = find_followers(tracks, self.is_later[span], pairs)
+            added = find_followers(tracks, pairs)
             is_added = added > 0
             columns.append(tracks[is_added])
             scores.append(added[is_added])
@@ -162,26 +180,27 @@ class NextTrackModel:
         positions = (np.concatenate(rows), np.concatenate(columns))
         return csr_matrix((np.concatenate(scores), positions), latest.shape)
 
-    def recommend(
-        self, prefixes: Prefixes, k: int, weights: PartWeights, followed: csr_matrix
-    ) -> Int32Array:
-        """Recommend what each session has not heard, shape (prefixes, k).
 
-        Args:
-            prefixes: The sessions.
-            k: Tracks of a list.
-            weights: Of the parts.
-            followed: What `follow` returns of the prefixes.
-        """
-        near, last, listener = self.combine(weights)
-        rows = np.arange(len(prefixes.target))
-        positions = (rows, prefixes.listeners)
-        shape = (len(rows), listener.shape[0])
-        is_of = csr_matrix((np.ones(len(rows)), positions), shape)
-        itself = identity(len(rows), format="csr")
-        left = hstack([prefixes.latest, prefixes.last, is_of, itself], "csr")
-        right = vstack([near, last, listener, weights.followed * followed], "csr")
-        return top_products(left, right, k, self.threads, prefixes.heard)[0]
+def recommend(
+    parts: Sequence[tuple[csr_matrix, csr_matrix]],
+    weights: PartWeights,
+    k: int,
+    heard: csr_matrix,
+    threads: int,
+) -> Int32Array:
+    """Recommend what each session has not heard, shape (prefixes, k).
+
+    Args:
+        parts: What `NextTrackModel.split` returns.
+        weights: Of the parts but the first.
+        k: Tracks of a list.
+        heard: What the sessions have heard, shape (prefixes, tracks).
+        threads: How many sessions are computed at once.
+    """
+    factors = (1.0, *astuple(weights))
+    left = [factor * left for factor, (left, _) in zip(factors, parts, strict=True)]
+    right = vstack([right for _, right in parts], "csr")
+    return top_products(hstack(left, "csr"), right, k, threads, heard)[0]
 
 
 def cut_prefixes(sessions: Sessions, longest: int) -> Prefixes:

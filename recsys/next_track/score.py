@@ -6,7 +6,7 @@ beyond 20. No list has what the session has heard already.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -14,13 +14,18 @@ from scipy.sparse import csr_matrix, diags
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
-from looplib.arrays import Int32Array
+from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.randomness import make_generator
-from recsys.config import NextTrackConfig
 from recsys.errors import SearchError
 from recsys.models.factors import fill_up
-from recsys.models.sparse import nearest, top_products
-from recsys.next_track.model import NextTrackModel, PartWeights, Prefixes, cut_prefixes
+from recsys.models.sparse import nearest, products_at, top_products
+from recsys.next_track.model import (
+    NextTrackModel,
+    PartWeights,
+    Prefixes,
+    cut_prefixes,
+    recommend,
+)
 from recsys.next_track.sessions import Sessions
 
 K = 20
@@ -28,8 +33,9 @@ PRECISION = f"precision@{K}"
 MRR = f"mrr@{K}"
 NAME = "next_track"
 HELD_OUT = 0.2  # share of the sessions, the newest
-_SCORED = 5_000  # sessions at most
-_CHOOSING = 2_000  # sessions at most that choose weights
+_SCORED = 60_000  # next tracks at most
+_CHOOSING = 15_000  # next tracks at most that choose weights
+_CANDIDATES = 500  # of each, by equal weights, that the weights order
 _LONGEST = 100  # of a session, the next tracks up to this one are predicted
 _POPULAR = 2 * _LONGEST  # tracks that lists are filled up with
 _TRIED = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # weights of a part
@@ -55,26 +61,20 @@ class Comparison:
         return self.ratio.lower > 1
 
 
-def compare(
-    train: Sessions,
-    later: Sessions,
-    config: NextTrackConfig,
-    seed: int,
-    threads: int,
-) -> Comparison:
-    """Fit the model, choose its weights on the newest of its sessions, and score later ones.
+def compare(model: NextTrackModel, later: Sessions, seed: int) -> Comparison:
+    """Choose weights on the newest of the sessions of a fitted model, and score later ones.
 
     Raises:
         SearchError: There are too few sessions of two and more tracks.
     """
+    train = model.sessions
     asked, sessions = _ask(train, later, seed, _SCORED)
     older, newest = train.split(HELD_OUT)
     asked_newest, _ = _ask(older, newest, seed, _CHOOSING)
-    validated = NextTrackModel(config).fit(older, threads=threads)
+    validated = NextTrackModel(model.config).fit(older, threads=model.threads)
     weights = _choose_weights(validated, asked_newest)
-    model = NextTrackModel(config).fit(train, threads=threads)
-    lists = {NAME: model.recommend(asked, K, weights, model.follow(asked))}
-    lists |= _simple_rules(train, asked, model)
+    best = recommend(model.split(asked), weights, K, asked.heard, model.threads)
+    lists = {NAME: best} | _simple_rules(train, asked, model)
     metrics, best_rule, ratio = _summarise(asked, lists, seed)
     return Comparison(weights, sessions, len(asked.target), metrics, best_rule, ratio)
 
@@ -82,31 +82,48 @@ def compare(
 def _ask(
     train: Sessions, later: Sessions, seed: int, most: int
 ) -> tuple[Prefixes, int]:
-    """Cut later sessions, at most so many, into prefixes; return their number, too."""
+    """Cut later sessions into prefixes, at most so many; return the sessions' number, too."""
     scored = np.flatnonzero(later.counts > 1)
     if not len(scored) or not len(train):
         raise SearchError(
             "there are too few sessions of two and more tracks to predict the newest from those "
             "before"
         )
-    if len(scored) > most:
-        generator = make_generator(seed, "next track")
-        scored = np.sort(generator.choice(scored, most, replace=False))
-    is_scored = np.isin(np.arange(len(later)), scored)
-    return cut_prefixes(later.select(is_scored), _LONGEST), len(scored)
+    drawn = make_generator(seed, "next track").permutation(scored)
+    prefixes = np.minimum(later.counts[drawn], _LONGEST) - 1
+    is_first = prefixes.cumsum() <= max(most, prefixes[0])
+    is_scored = np.isin(np.arange(len(later)), drawn[is_first])
+    scored_sessions = later.select(np.repeat(is_scored, later.counts))
+    return cut_prefixes(scored_sessions, _LONGEST), len(scored_sessions)
 
 
 def _choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
-    """Choose one weight after the other by the sum of both metrics, then refine them."""
-    best = PartWeights()
-    followed = model.follow(asked)
+    """Choose one weight after the other by the sum of both metrics, then refine them.
+
+    Weights order the candidates that equal ones put first.
+    """
+    parts = model.split(asked)
+    equal = PartWeights(*[1.0] * len(fields(PartWeights)))
+    lists = recommend(parts, equal, _CANDIDATES, asked.heard, model.threads)
+    row, place = np.nonzero(lists != NO_TRACK)
+    track = lists[row, place]
+    counts = np.bincount(row, minlength=len(lists))
+    shape = (len(lists), asked.heard.shape[1])
+    places = csr_matrix((np.ones(len(row)), track, offsets(counts)), shape)
+    columns = [products_at(*part, places, model.threads) for part in parts]
+    target = np.flatnonzero(track == asked.target[row])
 
     @cache
     def worth(weights: PartWeights) -> float:
-        lists = model.recommend(asked, K, weights, followed)
-        is_hit, reciprocal = asked.find_hits(lists)
-        return float(is_hit.sum() + reciprocal.sum())
+        factors = (1.0, *astuple(weights))
+        scores = sum(f * column for f, column in zip(factors, columns, strict=True))
+        score = np.full(len(lists), np.inf)
+        score[row[target]] = scores[target]
+        rank = 1 + np.bincount(row[scores > score[row]], minlength=len(lists))
+        is_hit = rank[row[target]] <= K
+        return float((is_hit * (1 + 1 / rank[row[target]])).sum())
 
+    best = PartWeights()
     for is_finer in (False, False, True):
         for part in fields(PartWeights):
             weight = getattr(best, part.name)

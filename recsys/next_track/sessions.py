@@ -31,6 +31,7 @@ class Sessions:
     start_ms: IntArray  # shape (sessions,)
     artists: Int32Array  # of each track, shape (tracks,)
     listener_count: int  # of the dataset
+    has_times: bool = True  # else each listener has one session, of all plays in order
 
     def __len__(self) -> int:
         """Return the number of sessions."""
@@ -42,21 +43,33 @@ class Sessions:
         return np.diff(self.indptr)
 
     def select(self, is_kept: BoolArray) -> "Sessions":
-        """Keep some of the sessions; a flag for each, shape (sessions,)."""
-        counts = self.counts
+        """Keep some of the plays; a flag for each, shape (plays,)."""
+        counts = np.diff(offsets(is_kept)[self.indptr])
+        is_left = counts > 0
         return replace(
             self,
-            indptr=offsets(counts[is_kept]),
-            tracks=self.tracks[np.repeat(is_kept, counts)],
-            listeners=self.listeners[is_kept],
-            start_ms=self.start_ms[is_kept],
+            indptr=offsets(counts[is_left]),
+            tracks=self.tracks[is_kept],
+            listeners=self.listeners[is_left],
+            start_ms=self.start_ms[is_left],
         )
 
-    def split(self, share: float) -> tuple["Sessions", "Sessions"]:
-        """Split off a share of the sessions, the newest: the older ones, and these."""
+    def mark_newest(self, share: float) -> BoolArray:
+        """Mark the plays of a share of the sessions, the newest; shape (plays,).
+
+        Where no times are known, they are that share of each listener's plays.
+        """
+        if not self.has_times:
+            ages, counts = self.plays.age, self.plays.counts
+            return ages <= np.repeat(share * counts, counts)
         oldest_first = np.argsort(self.start_ms, kind="stable")
         is_newest = np.zeros(len(self), np.bool_)
         is_newest[oldest_first[len(self) - int(share * len(self)) :]] = True
+        return np.repeat(is_newest, self.counts)
+
+    def split(self, share: float) -> tuple["Sessions", "Sessions"]:
+        """Split off the plays that `mark_newest` marks: the older ones, and these."""
+        is_newest = self.mark_newest(share)
         return self.select(~is_newest), self.select(is_newest)
 
     @property
@@ -123,4 +136,5 @@ def load_sessions(
         column_values(table["start_ms"])[order][starts],
         read_artists(dataset),
         len(dataset.users),
+        rule.has_moments,
     )

@@ -25,6 +25,8 @@ from recsys.config import ExportConfig, NextTrackConfig, SearchConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
 from recsys.next_track.live import write_ranker
+from recsys.next_track.model import NextTrackModel
+from recsys.next_track.score import HELD_OUT
 from recsys.next_track.sessions import load_sessions
 from recsys.search import __main__ as search
 from recsys.store.ids import originals
@@ -236,8 +238,12 @@ def test_live_ranks_as_the_ranker_that_was_learned(
     store, dataset = open_store(config.store), dataset_of(config)
     sessions = load_sessions(store, config, dataset)
     section = NextTrackConfig(window=3, neighbours=TRACKS)
+    older, _ = sessions.split(HELD_OUT)
+    before, fitted = (
+        NextTrackModel(section).fit(part, threads=1) for part in (older, sessions)
+    )
     tracks = np.arange(len(dataset.tracks))
-    ranker = write_ranker(tmp_path, sessions, section, tracks, config.seed, 1)
+    ranker = write_ranker(tmp_path, before, fitted, tracks, config.seed)
     assert ranker is not None
     model = serve(published, "live")
     names = originals(store, "items", dataset.tracks)

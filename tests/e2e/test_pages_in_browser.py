@@ -62,14 +62,16 @@ def test_page_and_charts_follow_the_readers_colours(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("arms", [2, 12])
-def test_on_a_telephone_the_verdict_and_every_effect_are_seen_without_scrolling_sideways(
+def test_on_a_telephone_verdict_effects_and_metrics_are_seen_without_scrolling_sideways(
     arms: int, opened: Open
 ) -> None:
     names = ("C", *(f"T{arm} with quite a long name" for arm in range(1, arms)))
     with opened(render(make_report(names)), 390) as page:
         effects = page.locator(".forest span.value")
         assert effects.count() == 5 * (arms - 1)
-        for cell in [page.locator("#verdict"), *effects.all()]:
+        page.locator("summary").first.click()
+        metrics = page.locator("#metrics-table td")
+        for cell in [page.locator("#verdict"), *effects.all(), *metrics.all()]:
             box = cell.bounding_box()
             assert box is not None
             assert box["x"] >= 0

@@ -111,8 +111,10 @@ def test_each_primary_metric_is_a_figure_by_day_with_a_curve_and_band_an_arm() -
     primary = [row for row in report.effects if row.role == "primary"]
     days = ("2026-10-25", "2026-10-26")
     by_day = tuple(replace(row, day=day) for day in days for row in primary)
-    *_, figure = parse(replace(report, by_day=by_day)).find("figure")
-    assert figure.find("h3")[0].text == "By day: Listening time"
+    _, *figures = parse(replace(report, by_day=by_day)).find("figure")
+    titles = [figure.find("h3")[0].text for figure in figures]
+    assert titles == ["By day: Time per session", "By day: Listening time"]
+    figure = figures[1]
     assert [len(figure.find(shape)) for shape in ("polyline", "polygon")] == [2, 2]
     assert [label.text for label in figure.find("b")] == [*reversed(days)]
     assert "T1: +6.0 % (+2.0 to +10.0 %)" in figure.text.replace(

@@ -18,7 +18,7 @@ from botify.service import Service
 from looplib.files import sha256_file
 from looplib.memory import FILE_NAME as PLAYS
 from looplib.next_play import FILE_NAME as LIVE
-from looplib.next_track_file import FILE_NAME, PARTS
+from looplib.next_track_file import FILE_NAME
 from tests.botify.client import client_of
 from tests.botify.conftest import start_service
 from tests.botify.exports import (
@@ -85,13 +85,8 @@ def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
     save(folder / "history.npz", users=users, tracks=tracks, **pairs)
     heard = {"counts": np.full(LISTENERS, 3), "plays": np.arange(60) % TRACKS}
     save(folder / PLAYS, users=users, tracks=tracks, latest=users, **heard)
-    arrays: dict[str, Any] = {}
-    for part, owners in PARTS.items():
-        counts = np.full(LISTENERS if owners == "users" else TRACKS, 2)
-        arrays[f"{part}_counts"] = counts
-        arrays[f"{part}_tracks"] = np.arange(2 * len(counts)) % TRACKS
-        arrays[f"{part}_values"] = np.ones(2 * len(counts), np.float32)
-    save(folder / FILE_NAME, users=users, tracks=tracks, **arrays)
+    weights = {"listener": np.float64(0.1), "followed": np.float64(1)}
+    save(folder / FILE_NAME, tracks=tracks, **weights, **near_arrays("near", "last"))
     save(folder / LIVE, tracks=tracks, **live_arrays())
     for file in FILES:
         update_manifest(folder, file)
@@ -102,7 +97,7 @@ def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
 
 def live_arrays() -> dict[str, Any]:
     """Make what ranks the next play: two near tracks each, and one tree."""
-    arrays: dict[str, Any] = {
+    return {
         "artists": np.arange(TRACKS) // 3,
         "plays": np.ones(TRACKS),
         "features": np.array([0]),
@@ -110,8 +105,14 @@ def live_arrays() -> dict[str, Any]:
         "trees": np.array([0]),
         "reachable": np.array([2], np.uint32),
         "leaves": np.arange(32.0)[None],
+        **near_arrays("near", "follows"),
     }
-    for name in ("near", "follows"):
+
+
+def near_arrays(*names: str) -> dict[str, Any]:
+    """Make lists of two tracks for each track."""
+    arrays: dict[str, Any] = {}
+    for name in names:
         arrays[f"{name}_counts"] = np.full(TRACKS, 2)
         arrays[f"{name}_tracks"] = np.arange(1, 2 * TRACKS + 1) % TRACKS
         arrays[f"{name}_values"] = np.ones(2 * TRACKS, np.float32)
