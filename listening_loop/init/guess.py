@@ -145,9 +145,8 @@ def is_value(name: str) -> bool:
 
 def is_time_heard(name: str) -> bool:
     """Whether a column is named as one of how long a track was heard."""
-    letters = "".join(filter(str.isalnum, name.lower()))
     names = (*NAMES["played"], *_SECONDS, "seconds")
-    return letters.endswith(names)
+    return _letters(name).endswith(names)
 
 
 def date_forms(columns: Iterable[Column]) -> list[str]:
