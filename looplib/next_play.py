@@ -138,13 +138,19 @@ class Facts:
         self.artists = artists
         self.plays = plays
         self.artist_plays = np.bincount(artists, plays)[artists]
-        order = np.argsort(artists[offered], kind="stable")
-        size = artists.max(initial=-1) + 1
-        ends = np.bincount(artists[offered], minlength=size).cumsum()
-        tracks = offered[order].astype(np.int32)
-        ones = np.ones(len(tracks), np.float32)
-        self.by_artist = Lists(np.append(0, ends)[:-1], ends, tracks, ones)
+        self._offered = offered[np.argsort(artists[offered], kind="stable")]
+        self._offered_artists = artists[self._offered]
         self._local = threading.local()  # memory that each thread uses again
+
+    def offer(self, artists: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
+        """List the offered tracks of some artists, and which of the artists each is by."""
+        starts, ends = (
+            np.searchsorted(self._offered_artists, artists, side)
+            for side in ("left", "right")
+        )
+        artist = np.repeat(np.arange(len(artists)), ends - starts)
+        first = ends - (ends - starts).cumsum()  # less the tracks of those before
+        return self._offered[np.arange(len(artist)) + first[artist]], artist
 
     def number(self, tracks: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
         """Number the distinct ones of some tracks, faster than by sorting.
@@ -207,7 +213,7 @@ def describe(
     listed, closeness, cue = facts.near.gather(newest[:latest])
     followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
     artists, first = np.unique(facts.artists[newest], return_index=True)
-    offered, _, artist = facts.by_artist.gather(artists)
+    offered, artist = facts.offer(artists)
     groups = (newest, listed, followers, offered)
     tracks, number = facts.number(np.concatenate(groups))
     ends = np.cumsum([*map(len, groups)])
