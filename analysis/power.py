@@ -18,7 +18,6 @@ from looplib.cli import Overrides, importing, make_app, run
 
 with importing():
     import numpy as np
-    import pyarrow as pa
 
     from analysis.ab.config import AbConfig, FixedHorizon, plan_document
     from analysis.ab.events import assign_arms, read_arrivals, read_events
@@ -120,7 +119,7 @@ def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
     ]
     with read_events(logs) as events:
         (logged,) = assign_arms(events, None).values()
-        days, listeners, _ = map(pa.ChunkedArray.to_numpy, read_arrivals(events))
+        days, listeners, _ = read_arrivals(events)
         measure(events, config, {}, logged["first_ms"])
         tables = [
             open_values(events, metric).filter("segment = ''").to_arrow_table()

@@ -30,7 +30,8 @@ _log = os.open(
 )
 
 
-@app.post("/bare/<int:user>")
+@app.post("/next/<int:user>")
+@app.post("/last/<int:user>")
 def bare(user: int) -> Response:
     """Answer with the listener's own track."""
     content = request.get_data()

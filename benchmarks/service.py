@@ -227,7 +227,7 @@ def compare(
     rows = []
     for connections in (32, 1):
         load = partial(load_path, folder, connections, duration_s)
-        kinds = {"bare view": partial(load, bare_port, "/bare/")}
+        kinds = {"bare view": partial(load, bare_port, "/next/")}
         for path in ("/next", "/recommend", "/similar", "/rank"):
             kinds[path] = partial(load, served.port, f"{path}/")
         loads = take_turns(kinds, repeats)

@@ -92,13 +92,25 @@ def main(
         typer.Option(help="Its address; BOTIFY_ADMIN_TOKEN has its admin token."),
     ] = None,
 ) -> None:
-    """Erase the listener."""
+    """Erase the listener.
+
+    Raises:
+        LoopError: A service still writes to a log that has events of the listener.
+    """
     is_left = partial(_is_left, user)
     logs = discover(log) if log else []
     for address in store or ():
         typer.echo(erase_from_store(address, user, logs))
+    still_open = []
     for file in logs:
-        typer.echo(f"{file.path}: {erase_from_log(file, is_left)}")
+        with file.check().open() as text:
+            count = sum(not is_left(line) for line in text)
+        if count and file.is_open:
+            still_open.append(str(file.path))
+        else:
+            if count:
+                erase_from_log(file, is_left)
+            typer.echo(f"{file.path}: {count:,} lines removed")
     for address in run or ():
         workspace = open_workspace(address)
         read_config(workspace)  # else it is none
@@ -113,6 +125,11 @@ def main(
         client.ask("DELETE", f"/listeners/{quote(user, safe='')}")
         typer.echo(f"{service}: the session is deleted")
     typer.echo(REMAINS)
+    if still_open:
+        raise LoopError(
+            f"not complete: a service still writes to {', '.join(still_open)}; stop it, "
+            "or wait until it has closed what it writes to, and run the same command again"
+        )
 
 
 def _is_left(user: str, line: bytes) -> bool:
@@ -186,18 +203,8 @@ def erase_from_store(address: str, user: str, logs: Sequence[LogFile]) -> str:
     return f"{address}: removed {removed}"
 
 
-def erase_from_log(log: LogFile, is_left: IsLeft) -> str:
-    """Write a log again with some lines left blank, packed and with a checksum as it was.
-
-    Returns:
-        What has changed.
-    """
-    if log.is_open:
-        return "a service still writes to it; erase again once it is closed"
-    with log.check().open() as text:
-        count = sum(not is_left(line) for line in text)
-    if not count:
-        return "nothing is of this listener"
+def erase_from_log(log: LogFile, is_left: IsLeft) -> None:
+    """Write a log again with some lines left blank, packed and with a checksum as it was."""
     packed = log.path.suffix if log.is_gzipped else ""
     plain = unnamed(log.path.with_name(log.path.name.removesuffix(packed)))
     target = plain.with_name(plain.name + packed)
@@ -214,7 +221,6 @@ def erase_from_log(log: LogFile, is_left: IsLeft) -> str:
         if not packed:
             target.replace(named(target, crc))
         log.path.unlink()
-    return f"{count:,} lines removed"
 
 
 def erase_from_export(address: str, user: str) -> Iterator[str]:

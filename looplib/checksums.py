@@ -28,7 +28,7 @@ def unseal(content: bytes, *, needed: bool = False) -> dict[str, Any]:
 
     Raises:
         ValueError: It is no JSON object, has changed since it was sealed, or, with `needed`, was
-            not sealed.
+            not sealed; or it is nested so deep that readers would fail.
 
     Example:
         >>> unseal(b'{"tracks": 4, "crc32": "524ce7ab"}')
@@ -39,11 +39,11 @@ def unseal(content: bytes, *, needed: bool = False) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("no JSON object")
     written = document.pop(CHECKSUM, None)
+    try:
+        computed = _checksum(document)
+    except TypeError:  # deeper than orjson writes
+        raise ValueError("nested too deep") from None
     if written is not None or needed:
-        try:
-            computed = _checksum(document)
-        except TypeError:
-            raise ValueError("nested too deep") from None
         _compare(computed, written)
     return document
 
@@ -86,6 +86,7 @@ def _checksum(document: dict[str, Any]) -> str:
     return f"{zlib.crc32(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)):08x}"
 
 
-def _compare(checksum: str, written: str | None) -> None:
+def _compare(checksum: str, written: object) -> None:
     if checksum != written:
-        raise ValueError(f"checksum {checksum}, and {written or 'none'} was written")
+        shown = str(written or "none")[:16]
+        raise ValueError(f"checksum {checksum}, and {shown} was written")

@@ -89,7 +89,10 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
         return _complain(prog, f"{message} (see {prog} --help)")
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
-        return _complain(prog, f"{file}{error.strerror or error}")
+        reason = str(error.strerror or error)
+        if "No space left" in reason or "quota" in reason:
+            reason += "; free some space there, and run the command again"
+        return _complain(prog, f"{file}{reason}")
     if result == EXIT_INTERRUPTED:  # typer's own answer to Ctrl-C
         _complain(prog, INTERRUPTED)
     return result if isinstance(result, int) else 0

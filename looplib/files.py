@@ -15,6 +15,18 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a path in an error of the operating system that has none, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, reason, str(path)) from None
+
+
+@contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that becomes `path` when the block ends without an error.
 
@@ -27,16 +39,14 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent
     )
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
         Path(name).replace(path)
-    except BaseException as error:
+    except BaseException:
         Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, name):
-            error.filename = str(path)  # None: of a write to a full disk
         raise
     fsync(path.parent)
 
@@ -66,9 +76,10 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
     try:
-        yield temporary
-        for file in sorted(temporary.rglob("*")):
-            fsync(file)
+        with naming(path):
+            yield temporary
+            for file in sorted(temporary.rglob("*")):
+                fsync(file)
         temporary.chmod(0o755)
         fsync(temporary)
         temporary.replace(path)

@@ -153,10 +153,14 @@ class AbConfig(Config):
         }
 
     @property
+    def horizon(self) -> int | None:
+        """Listeners of all arms with which the experiment ends."""
+        return self.fixed_horizon.listeners if self.fixed_horizon else None
+
+    @property
     def planned(self) -> int | None:
         """Listeners of all arms with which the experiment ends, or is expected to end."""
-        horizon = self.fixed_horizon
-        return horizon.listeners if horizon else self.expected_listeners
+        return self.horizon or self.expected_listeners
 
     @property
     def deciding(self) -> list[Metric]:

@@ -146,7 +146,7 @@ def compare_arms(
     del by_arm[config.control]
     compared: dict[str, dict[str, Interval]] = {arm: {} for arm in by_arm}
     for arm, other in permutations(by_arm, 2):
-        effect = compare(metric, by_arm[other], by_arm[arm], config.alpha)
+        effect, _ = compare(metric, by_arm[other], by_arm[arm], config)
         compared[arm][other] = relative_effect(analysis.widen(effect))
     return compared
 
@@ -155,18 +155,25 @@ def compare(
     metric: Metric,
     control: Any,  # noqa: ANN401  as in `Measurements`
     arm: Any,  # noqa: ANN401
-    alpha: float,
-    *,
-    cuped: bool = False,
-) -> Effect:
-    """Compare a metric of two arms; where declared, what the past predicts is taken out (CUPED)."""
-    confidence = 1 - alpha
+    config: AbConfig,
+) -> tuple[Effect, float]:
+    """Compare a metric of two arms; where declared, what the past predicts is taken out (CUPED).
+
+    Returns:
+        The effect, and the share of the variance that the past explains; NaN without a past.
+    """
+    confidence = 1 - config.alpha
     if metric.quantile is not None:
-        return compare_quantiles(control, arm, metric.quantile, confidence)
-    if cuped and _has_past(metric, control, arm):
-        before, after, _ = effects.adjust(control, arm, RATIO, PAST)
-        return effects.compare(before, after, confidence)
-    return effects.compare_moments(control, arm, RATIO, confidence)
+        return compare_quantiles(control, arm, metric.quantile, confidence), math.nan
+    effect = effects.compare_moments(control, arm, RATIO, confidence)
+    column = PAST.numerator if metric.kind == "mean" else PAST.denominator
+    is_new = PAST.numerator not in control.names
+    if is_new or not (control + arm).mean(Quantity(str(column))):
+        return effect, math.nan
+    before, after, unexplained = effects.adjust(control, arm, RATIO, PAST)
+    if config.cuped:
+        effect = effects.compare(before, after, confidence)
+    return effect, 1 - unexplained
 
 
 def relative_effect(effect: Effect) -> Interval:
@@ -180,14 +187,6 @@ def relative_effect(effect: Effect) -> Interval:
     return relative
 
 
-def _has_past(metric: Metric, control: Any, arm: Any) -> bool:  # noqa: ANN401
-    """Check that a metric has values before the experiment."""
-    if metric.quantile is not None or PAST.numerator not in control.names:
-        return False
-    column = PAST.numerator if metric.kind == "mean" else PAST.denominator
-    return bool((control + arm).mean(Quantity(str(column))))
-
-
 def _describe(
     metric: Metric,
     arm: str,
@@ -198,13 +197,7 @@ def _describe(
 ) -> MetricEffect:
     """Describe an effect before any adjustment for many comparisons."""
     config = analysis.config
-    effect = compare(
-        metric, control_values, arm_values, config.alpha, cuped=config.cuped
-    )
-    past_explains = math.nan
-    if _has_past(metric, control_values, arm_values):
-        *_, unexplained = effects.adjust(control_values, arm_values, RATIO, PAST)
-        past_explains = 1 - unexplained
+    effect, past_explains = compare(metric, control_values, arm_values, config)
     single = relative_effect(effect)
     if role in {"primary", "guardrail"}:
         effect = analysis.widen(effect)

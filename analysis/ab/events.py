@@ -25,12 +25,14 @@ from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
 from analysis.logs.sources import NewFiles
 from analysis.store import MANIFEST, Store, check_files, number_of, open_store
+from looplib.arrays import IntArray
 from looplib.experiments import Experiment
+from looplib.files import naming
 from looplib.progress import progress
 
 ALL_LISTENERS = ""  # the arm of all listeners where no experiment is asked for
 DAY_MS = 86_400_000
-NO_END = 2**63 - 1  # later than any event
+NO_END = 2**63 - 1  # later than any event, in ms
 _SHOWN_REJECTS = 5
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
@@ -171,7 +173,8 @@ def _write_slices(
     count = 1 + expected // _EVENTS_OF_A_SLICE
     slices = tuple(folder / f"events-{number:03}.parquet" for number in range(count))
     written = 0
-    with ExitStack() as stack, progress("read", expected, "events") as report:
+    reading = progress("read", expected, "events")
+    with naming(folder), ExitStack() as stack, reading as report:
         writers = [
             stack.enter_context(pq.ParquetWriter(file, EVENT_SCHEMA, **_SOON_READ))
             for file in slices
@@ -258,36 +261,25 @@ def assign_arms(
     return {row["arm"]: row for row in rows}
 
 
-def read_arrivals(events: Events) -> pa.Table:
-    """Count new listeners and events by day, as `sql/ab/arrivals.sql` has them."""
-    return queries.fetch_table(events.connection, "ab/arrivals")
+def read_arrivals(events: Events) -> tuple[IntArray, IntArray, IntArray]:
+    """Count new listeners and events by day: the columns of `sql/ab/arrivals.sql`."""
+    days, listeners, counts = queries.fetch_table(events.connection, "ab/arrivals")
+    return days.to_numpy(), listeners.to_numpy(), counts.to_numpy()
 
 
-def count_first(arrivals: pa.Table, days: int) -> int:
-    """Count the listeners of the first days.
-
-    Args:
-        arrivals: Of `read_arrivals`.
-        days: How many.
-    """
-    numbers, listeners, _ = (column.to_numpy() for column in arrivals.columns)
-    return int(listeners[numbers < numbers[0] + days].sum())
-
-
-def find_end(arrivals: pa.Table, planned: int, min_days: int) -> tuple[int, int]:
-    """Find the end of an experiment: that of the day by which the planned listeners had come.
+def find_end(days: IntArray, listeners: IntArray, planned: float, min_days: int) -> int:
+    """Find the last day of an experiment: that by which the planned listeners have come.
 
     Args:
-        arrivals: Of `read_arrivals`.
+        days: Of `read_arrivals`.
+        listeners: New ones on each.
         planned: Listeners.
         min_days: Days that it runs at least.
 
     Returns:
-        The end in ms since the epoch, and how many events are later.
+        The day since the epoch; the last of all where fewer have come.
     """
-    days, listeners, events = (column.to_numpy() for column in arrivals.columns)
     arrived = np.cumsum(listeners)
     if arrived[-1] < planned:
-        return NO_END, 0
-    last = int(max(days[np.argmax(arrived >= planned)], days[0] + min_days - 1))
-    return (last + 1) * DAY_MS, int(events[days > last].sum())
+        return int(days[-1])
+    return int(max(days[np.argmax(arrived >= planned)], days[0] + min_days - 1))

@@ -1,17 +1,20 @@
 """What a verdict depends on, and what speaks against trusting it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio
+
+SURELY_SOME = 20  # are expected: that none comes has a chance of e^-20
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Evidence:
     # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
     span_ms: tuple[int, int] = (0, 0)
     left_out: int = 0  # events, or times of a table, after the fixed horizon
-    # what looks like an arm that was renamed: (an arm, its last ms, another, its first ms)
-    renamed: tuple[str, int, str, int] | None = None
+    # an arm that began late or was paused, with the first and the last day without listeners
+    absent: tuple[str, str, str] | None = None
     # a metric and an arm: whose row of aggregates stood still while another arm's moved
     frozen: tuple[str, str] | None = None
     # a metric and an arm: whose effect is far from that of the row before
@@ -96,31 +99,37 @@ class Evidence:
         return {(row.arm, row.metric): row for row in self.effects}[arm, metric]
 
 
-def summarize_quality(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sum up what is known of the events of each arm and slice: rows of `sql/ab/quality.sql`.
+def summarize_quality(rows: pa.Table) -> dict[str, Any]:
+    """Sum up what is known of the events of each arm, day and slice: `sql/ab/quality.sql`.
 
     Returns:
         The attributes of `Evidence` that follow.
     """
-    counts = dict.fromkeys(vars(Quality()), 0)
-    spans: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        arm = row["arm"]
-        if arm is None:
-            counts["outside"] += row["events"]
-            continue
-        first_ms, last_ms = spans.get(arm, (row["first_ms"], row["last_ms"]))
-        spans[arm] = (min(first_ms, row["first_ms"]), max(last_ms, row["last_ms"]))
-        for name in counts.keys() & row.keys():
-            counts[name] += row[name]
-    renamed = [
-        (earlier, spans[earlier][1], later, spans[later][0])
-        for earlier, later in product(spans, spans)
-        if spans[earlier][1] < spans[later][0]
-    ]
-    first_ms, last_ms = zip(*spans.values(), strict=True)
-    return {
-        "quality": Quality(**counts),
-        "span_ms": (min(first_ms), max(last_ms)),
-        "renamed": min(renamed, default=None),
+    events = pc.sum(rows["events"]).as_py()
+    rows = rows.filter(pc.field("arm").is_valid())
+    counts = {
+        name: pc.sum(rows[name]).as_py()
+        for name in vars(Quality())
+        if name in rows.column_names
     }
+    ends = pc.min(rows["first_ms"]), pc.max(rows["last_ms"])
+    return {
+        "quality": Quality(**counts, outside=events - counts["events"]),
+        "span_ms": tuple(end.as_py() for end in ends),
+        "absent": _find_absent(rows),
+    }
+
+
+def _find_absent(rows: pa.Table) -> tuple[str, str, str] | None:
+    """Find an arm without listeners on days on which some are expected, with the first and last."""
+    arms, arm_numbers = np.unique(rows["arm"].to_pylist(), return_inverse=True)
+    days, day_numbers = np.unique(rows["day"].to_numpy(), return_inverse=True)
+    active = np.zeros((len(arms), len(days)))
+    np.add.at(active, (arm_numbers, day_numbers), rows["listeners"].to_numpy())
+    expected = np.outer(active.sum(axis=1), active.sum(axis=0)) / active.sum()
+    is_absent = (active == 0) & (expected >= SURELY_SOME)
+    for arm, dates in zip(arms, is_absent, strict=True):
+        if dates.any():
+            absent = days[dates].astype("datetime64[D]").astype(str)
+            return str(arm), str(absent[0]), str(absent[-1])
+    return None

@@ -3,9 +3,9 @@
 `measure` works on a slice of the listeners at a time. Its tables in the database, each made in one
 place here; those with a file in `analysis/sql/ab` are defined there:
 
-- of a slice: `session_events`, `slice_sessions`, `segments`, `known_listeners`;
-- what metrics read: `sessions` (`closed_sessions`, or `sessions_by_segment` of primary metrics)
-  and `events` (`closed_events`), both with the column `segment`, "" for the whole experiment;
+- of a slice: `session_events`, `slice_sessions`, `known_listeners`;
+- what metrics read: `sessions` and their `events` (`closed_events`), both with the column
+  `segment`, "" for the whole experiment, and of primary metrics with all segments;
 - of all slices: `values_<metric>`, of quantiles its histograms; `credited`, `quality`.
 """
 
@@ -56,21 +56,10 @@ def measure(
     connection = events.connection
     primary = config.deciding
     metrics = list(dict.fromkeys([*config.reported, METRICS["sessions"]]))
-
     make = partial(queries.materialize, connection)
     attach = partial(queries.attach_query, connection)
-
-    def append(table: str, name: str, **values: object) -> None:
-        queries.append(table, queries.open_rows(connection, name, **values))
-
     last = max(days, default=0)
     part_days = (last - min(days, default=last) + 1) // 4
-    segments = {
-        "days": thin(days[::-1]),
-        "parts": _PARTS,
-        "part_ms": max(1, part_days) * DAY_MS,
-        "old_ms": (last - 2 * part_days) * DAY_MS if part_days else 0,
-    }
     for file in events.slices:
         make(
             "session_events",
@@ -80,20 +69,28 @@ def measure(
             arms=[*recommenders],
             recommenders=[*recommenders.values()],
         )
-        make("slice_sessions", "ab/slice_sessions", skip_below=config.skip_below)
-        make("segments", "ab/segments", **segments)
+        make(
+            "slice_sessions",
+            "ab/slice_sessions",
+            skip_below=config.skip_below,
+            days=thin(days[::-1]),
+            parts=_PARTS,
+            part_ms=max(1, part_days) * DAY_MS,
+            old_ms=(last - 2 * part_days) * DAY_MS if part_days else 0,
+        )
         make("known_listeners", "ab/known_listeners")
-        append("quality", "ab/quality")
-        append("credited", "ab/credited")
-        attach("closed_sessions", "ab/closed_sessions", start_ms=start_ms)
-        attach("sessions", "ab/sessions_by_segment")
-        attach("events", "ab/closed_events")
-        for metric in primary:
-            _measure(connection, metric, in_segments=True)
-        connection.table("closed_sessions").create_view("sessions", replace=True)
-        for metric in metrics:
-            if metric not in primary:
-                _measure(connection, metric, in_segments=False)
+        for in_segments in (True, False):
+            attach(
+                "sessions", "ab/sessions", start_ms=start_ms, in_segments=in_segments
+            )
+            attach("events", "ab/closed_events")
+            for metric in metrics:
+                if (metric in primary) == in_segments:
+                    _measure(connection, metric, in_segments=in_segments)
+        for name in ("ab/quality", "ab/credited"):
+            queries.append(
+                name.removeprefix("ab/"), queries.open_rows(connection, name)
+            )
     queries.use_one_thread(connection)
     return [metric for metric in metrics if metric.quantile is None]
 

@@ -97,10 +97,10 @@ def thin(days: Sequence[Any]) -> Sequence[Any]:
 def find_constant(
     measurements: Mapping[str, Mapping[str, Moments]], metrics: Iterable[str]
 ) -> tuple[str, str] | None:
-    """Find a metric and an arm all of whose listeners have the same value."""
+    """Find a metric and an arm all of whose listeners have the same value, or none."""
     for metric in metrics:
         for arm, moments in measurements[metric].items():
             least = (_LEAST_VARIATION * moments.mean(RATIO)) ** 2
-            if moments.count > 1 and moments.variance(RATIO) <= least:
+            if not (moments.count and moments.variance(RATIO) > least):
                 return metric, arm
     return None

@@ -29,7 +29,6 @@ from analysis.ab.events import (
     NO_END,
     Events,
     assign_arms,
-    count_first,
     find_end,
     find_experiment,
     read_arrivals,
@@ -60,6 +59,15 @@ from analysis.statistics.moments import Moments
 from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.experiments import Experiment
 
+# of the configuration, that a report shows
+_SETTINGS = (
+    "control",
+    "alpha",
+    "min_listeners",
+    "min_days",
+    "smallest_effect_pct",
+    "is_simulated",
+)
 _OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
 
 
@@ -138,16 +146,19 @@ def build_report(
         logged = assign_arms(events, name, plan)
         where = f"experiment {name} (events name {', '.join(names) or 'no experiment'})"
         _order_arms(logged, config.control, where)
-        arrivals = read_arrivals(events)
-        end_ms, left_out = NO_END, 0
-        if config.fixed_horizon:
-            planned = config.fixed_horizon.listeners
-            end_ms, left_out = find_end(arrivals, planned, config.min_days)
-        config = expect(config, count_first(arrivals, config.min_days))
+        days, listeners, counts = read_arrivals(events)
+        last = find_end(days, listeners, config.horizon or math.inf, config.min_days)
+        end_ms = (last + 1) * DAY_MS
+        first_days = days < days[0] + config.min_days
+        config = expect(config, int(listeners[first_days].sum()))
         report = partial(
-            _report_on_events, name=name, plan=plan, logged=logged, left_out=left_out
+            _report_on_events,
+            name=name,
+            plan=plan,
+            logged=logged,
+            left_out=int(counts[days > last].sum()),
         )
-        ended = [day for day in arrivals["day"].to_pylist() if day * DAY_MS < end_ms]
+        ended = days[days <= last].tolist()
         latest = report(events, config, end_ms=end_ms, days=ended)
 
         def report_until(end_ms: int, config: AbConfig) -> Report:
@@ -189,7 +200,7 @@ def _report_on_events(
         for row in read_moments(open_first_days(events, metric), metric)
     ]
     histograms = read_histograms(events, config.reported, sizes)
-    quality = events.connection.table("quality").to_arrow_table().to_pylist()
+    quality = events.connection.table("quality").to_arrow_table()
     evidence, analysis = _weigh(
         {**measurements, **histograms},
         sizes,
@@ -245,7 +256,7 @@ def report_on_table(
         measurements = by_metric(moments, arms)
         sizes = _sizes(measurements, arms)
         total = sum(sizes.values())
-        planned = config.fixed_horizon.listeners if config.fixed_horizon else math.inf
+        planned = config.horizon or math.inf
         can_be_cut = facts.get("left_out") or any(facts.get("span_ms", ()))
         if total > _OVERSHOOT * planned and not can_be_cut:
             problem = f"{total:,} listeners, and {planned:,} are planned"
@@ -327,17 +338,11 @@ def conclude(
 ) -> Report:
     """Decide by the evidence; the experiment's file stands in the report without testers."""
     config = analysis.config
-    planned = config.fixed_horizon
     return Report(
         **vars(evidence),
+        **{name: getattr(config, name) for name in _SETTINGS},
         experiment=name,
-        control=config.control,
-        alpha=config.alpha,
-        min_listeners=config.min_listeners,
-        min_days=config.min_days,
-        smallest_effect_pct=config.smallest_effect_pct,
-        is_simulated=config.is_simulated,
-        fixed_horizon=planned.listeners if planned else None,
+        fixed_horizon=config.horizon,
         verdict=decide(evidence, analysis),
         metrics={
             metric.name: {"label": metric.display_name, "absent": metric.absent}

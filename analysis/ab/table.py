@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import AbConfig
+from analysis.ab.evidence import SURELY_SOME
 from analysis.ab.metrics import ROWS, Metric
 from analysis.ab.moments import (
     RATIO,
@@ -31,10 +32,10 @@ from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics import effects
 from analysis.statistics.moments import Moments
 
-_SURELY_SOME = 20  # are expected: that none comes has a chance of e^-20
 # standard errors, and standard deviations of what new values change, that are no chance
 _LEAST_JUMP = 2.0
 _MOST_DEVIATIONS = 6.0
+_TOO_LARGE = 1e100  # for a number, whose square is one
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
 
@@ -150,7 +151,7 @@ def select_values(table: Table, metric: Metric) -> queries.Rows:
         summed = queries.statement("ab/table_listeners")
         rows = cast("queries.Rows", rows.query("table_rows", summed))
     values = [Column(name) for name in VALUES[:2]]
-    top, bottom = (Function("isfinite", value) for value in values)
+    top, bottom = (Function("abs", value) < Constant(_TOO_LARGE) for value in values)
     numbers = [
         queries.Case(top & bottom, value).alias(name)
         for name, value in zip(VALUES[:2], values, strict=True)
@@ -162,7 +163,6 @@ def _read_aggregates(
     table: Table, config: AbConfig, end_ms: int
 ) -> tuple[list[MetricMoments], dict[str, Any]]:
     """Read the aggregates of metrics at the last time, if nothing is wrong with them."""
-    planned = config.fixed_horizon.listeners if config.fixed_horizon else None
     arm = table.column(table.arm).alias("arm")
     rest = Star(exclude=[table.arm])
     names = [metric.name for metric in config.reported]
@@ -175,7 +175,7 @@ def _read_aggregates(
         rows = queries.fetch_table(
             connection,
             "ab/last_aggregates",
-            planned=planned,
+            planned=config.horizon,
             min_days=config.min_days,
             end_ms=end_ms,
         ).to_pylist()
@@ -201,7 +201,7 @@ def _find_frozen(steps: Sequence[Sequence[MetricMoments]]) -> tuple[str, str] | 
         if row.metric != other.metric:
             continue
         newcomers = other.listeners - other_before.listeners
-        is_due = newcomers * row.listeners >= _SURELY_SOME * other.listeners
+        is_due = newcomers * row.listeners >= SURELY_SOME * other.listeners
         is_still = (row.moments.means == before.moments.means).all()
         if is_due and is_still and row.listeners == before.listeners:
             return row.metric, row.arm

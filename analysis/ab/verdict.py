@@ -21,11 +21,11 @@ Decision = Literal["ship", "do not ship", "wait", "do not trust"]
 Reason = Literal[
     "sample ratio",  # the arms do not have their shares of the listeners
     "rejected lines",  # too many lines are not events
-    "renamed arm",  # an arm begins after another has ended
+    "absent arm",  # an arm has no listeners on some days
     "changing listeners",  # too many were in several arms
     "frozen row",  # an arm's row of aggregates stood still while another's moved
     "jump",  # an effect is far from that of the row before
-    "no variance",  # all listeners of an arm have the same value
+    "no variance",  # all listeners of an arm have the same value, or none
     "few days",  # it has run for fewer than are asked for
     "few listeners",  # an arm has fewer than are asked for
     "gain",  # the arm wins
@@ -105,7 +105,7 @@ def _distrust(evidence: Evidence, config: AbConfig) -> Reason | None:
     forbids: dict[Reason, bool] = {
         "sample ratio": evidence.srm.mismatch,
         "rejected lines": lines.rejected > limits.most_rejected * lines.read,
-        "renamed arm": evidence.renamed is not None,
+        "absent arm": evidence.absent is not None,
         "frozen row": evidence.frozen is not None,
         "jump": evidence.jumped is not None,
         "changing listeners": changing > limits.most_changing * evidence.listener_count,

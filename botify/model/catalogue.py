@@ -122,7 +122,7 @@ def load_catalogue(path: Path) -> Catalogue:
     records: list[_CatalogueLine] = []
     try:
         records.extend(map(_decode, io.BytesIO(text)))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BotifyError(
             f"{path}:{len(records) + 1}: no object with track and artist ({error})"
         ) from None

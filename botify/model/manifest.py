@@ -47,7 +47,7 @@ def read_manifest(folder: Path) -> ModelManifest:
     content = read_untrusted(path, _LONGEST_MANIFEST, within=folder, error=ModelError)
     try:
         return msgspec.convert(unseal(content), ModelManifest)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise ModelError(f"{path}: {error}") from None
 
 

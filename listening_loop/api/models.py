@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
@@ -25,6 +24,7 @@ from looplib.arrays import (
     Float32Array,
     IntArray,
 )
+from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
@@ -200,7 +200,7 @@ class FactorModel:
         workspace = open_workspace(folder)
         workspace.download_all()
         try:
-            manifest = orjson.loads((workspace.folder / MANIFEST).read_bytes())
+            manifest = unseal((workspace.folder / MANIFEST).read_bytes())
             parameters = manifest.get("factors") or manifest["parameters"]
             config = parameters.get(CLASS) or AlsConfig.read(parameters)
             sha256 = manifest["files"][FACTORS]["sha256"]
@@ -208,7 +208,7 @@ class FactorModel:
             with file, np.load(file, allow_pickle=False) as arrays:
                 users, items = arrays["users"], arrays["tracks"]
                 factors = arrays["user_factors"], arrays["item_factors"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{folder}: no saved model ({reason})") from None
         return cls(users, items, *factors, config)

@@ -24,6 +24,7 @@ from yarl import URL  # which aiohttp brings
 from listening_loop.errors import LoopError
 from listening_loop.replay.plays import NewestPlays
 from looplib.arrays import FloatArray
+from looplib.files import naming
 
 LENGTH = 20  # of the rankings
 _TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # seconds, after which an answer is lost
@@ -116,7 +117,7 @@ async def _send(
             answers = await _send_listener(http, url, plays, some)
             refits = int(plays.refits[some[0].start])
             line = {"listener": listener, "refits": refits, **answers}
-            with file.open("ab", buffering=0) as target:
+            with naming(file), file.open("ab", buffering=0) as target:
                 target.write(orjson.dumps(line) + b"\n")
             sent += sum(map(len, some))
             report(sent)

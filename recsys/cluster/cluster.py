@@ -116,7 +116,7 @@ class Cluster:
             if not any(worker["resources"].get(name) for worker in workers):
                 raise SearchError(
                     f"no worker has a {name}; start one where there is one: "
-                    f"dask worker {self._address} --resources {name}=1"
+                    f"dask worker {self._address} --host ADDRESS --resources {name}=1"
                 )
 
     def slots(self) -> int:

@@ -127,7 +127,7 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
         files = unseal((folder / SUMMARY).read_bytes())["files"]
         with ThreadPoolExecutor() as threads:
             digests = list(threads.map(sha256_file, map(folder.joinpath, files)))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SearchError(
             f"{workspace}: damaged ({error}); run the search again, which builds it again"
         ) from None

@@ -13,6 +13,7 @@ import pyarrow as pa
 from analysis import queries
 from analysis.store import PartitionFile
 from looplib.arrays import column_values
+from looplib.files import naming
 from recsys.config import Feedback
 from recsys.dataset.layout import Piece
 from recsys.dataset.split import SplitRule
@@ -65,9 +66,11 @@ def prepare_partition(
         for piece, (statement, values) in _statements(rule, feedback).items():
             file = workspace.folder / f"{piece}-{number:03d}.arrow"
             table = queries.fetch_table(connection, statement, **values)
-            with pa.ipc.new_file(
-                file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
-            ) as target:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            with (
+                naming(file),
+                pa.ipc.new_file(file, table.schema, options=options) as target,
+            ):
                 target.write_table(table)
             workspace.upload(file.name)
             workspace.evict(file.name)

@@ -28,13 +28,16 @@ NAMES = (
     "\u202egnp.exe\u2028",
     "x" * 10_000,
 )
-REFUSED = {
+INFINITE = json.dumps(event(1, START_MS, time=77)).replace("77", "1e999")
+EVENTS = {
     "a huge number": event(10**30, START_MS),
     "a moment after all time": event(1, 10**17),
-    "an infinite share": json.dumps(event(1, START_MS, time=77)).replace("77", "1e999"),
     "a name that is an object": event(1, START_MS, session={"$ne": 1}),
     "arms that are a list": event(1, START_MS, experiments=["<script>"]),
-    "a pit": '{"message": ' + "[" * 100_000 + "}",
+}
+REFUSED = {name: json.dumps(row).encode() for name, row in EVENTS.items()} | {
+    "an infinite share": INFINITE.encode(),
+    "a pit": b'{"message": ' + b"[" * 100_000 + b"}",
     "no UTF-8": b'{"message": "\xff"}',
 }
 Events = list[dict[str, Any]]
@@ -46,19 +49,14 @@ def hostile_events() -> Events:
     for number, good in enumerate(experiment()):
         arms = {HOSTILE: f"{good['experiments']['ALS']}{HOSTILE}"}
         session = f"{good['session']}{NAMES[good['user'] % len(NAMES)]}"
-        changed = {
+        changed: dict[str, Any] = {
             "experiments": arms,
             "session": session,
             "recommender": NAMES[number % len(NAMES)],
         }
-        events.append(
-            good
-            | (
-                changed
-                if good["message"] == "next"
-                else changed | {"recommender": None}
-            )
-        )
+        if good["message"] == "last":
+            changed["recommender"] = None
+        events.append(good | changed)
     return events
 
 
@@ -66,12 +64,8 @@ def hostile_events() -> Events:
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("hostile") / "log" / "events-1.jsonl"
     file.parent.mkdir()
-    refused = [
-        line if isinstance(line, (str, bytes)) else json.dumps(line)
-        for line in REFUSED.values()
-    ]
     lines = [json.dumps(hostile).encode() for hostile in hostile_events()]
-    lines += [line.encode() if isinstance(line, str) else line for line in refused]
+    lines += REFUSED.values()
     file.write_bytes(b"\n".join(lines) + b"\n")
     return file
 
@@ -80,18 +74,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(log: Path) -> Path:
     """A folder with the A/B report of the log."""
     out = log.parent.parent / "lab" / "report"
-    control = f"control=C{HOSTILE}"
-    argv = [
-        str(log),
-        "--experiment",
-        HOSTILE,
-        "--config",
-        "configs/ab.yaml",
-        "--set",
-        control,
-        "--out",
-        str(out),
-    ]
+    argv = [str(log), "--experiment", HOSTILE, "--out", str(out)]
+    argv += ["--config", "configs/ab.yaml", "--set", f"control=C{HOSTILE}"]
     assert run(app, PROG, argv) == 0
     return out.parent
 

@@ -6,14 +6,14 @@ from typing import Any
 import orjson
 import pytest
 
-from looplib.cli import run
 from looplib.files import sha256_file
+from recsys.config import ExportConfig
+from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.search import __main__ as search
 from tests.botify.client import client_of, post
 from tests.botify.conftest import start_service
 from tests.botify.exports import write_catalogue
-from tests.recsys.in_process import without_processes
+from tests.recsys.finished import finish_run
 from tests.recsys.logs import random_sessions, write_log
 
 TRACKS, LISTENERS = 80, 30
@@ -21,7 +21,7 @@ TRACKS, LISTENERS = 80, 30
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a catalogue, and a version by a search and an export of a log."""
+    """Make a catalogue, and an export of a model of a log."""
     folder = tmp_path_factory.mktemp("exported")
     artists = [track // 4 for track in range(TRACKS)]
     catalogue = write_catalogue(folder / "tracks.json", artists)
@@ -31,14 +31,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     collection = orjson.dumps({"schema": 1, "catalogue": facts})
     (log.parent / "collection.json").write_bytes(collection)
     ingest([log], folder / "store", partitions=2)
-    (folder / "search.yaml").write_text(
-        f"store: {folder / 'store'}\nrun: {folder / 'run'}\ncatalogue: {catalogue}\n"
-        "models: {als: {factors: 4}}\nsearch: {iterations: 2}\nvalidation: {resamples: 100}\n"
-        "export: {publish_anyway: true}\n"
-    )
-    argv = ["--config", str(folder / "search.yaml"), "--out", str(folder)]
-    with without_processes():
-        assert run(search.app, search.PROG, argv) == 0
+    export_run(finish_run(folder, catalogue=str(catalogue)), folder, ExportConfig())
     return folder
 
 

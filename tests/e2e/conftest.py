@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.programs import need
 
 TIMEOUT_MS = 60_000
+FOREIGN = "evil.example"  # a name of an attacker, which leads to this machine
 
 
 # no longer: while it is open its event loop runs, and no other test can start one
@@ -16,7 +17,9 @@ def browser() -> Iterator[Browser]:
     program = need("chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox"], timeout=TIMEOUT_MS
+            executable_path=program,
+            args=["--no-sandbox", f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1"],
+            timeout=TIMEOUT_MS,
         )
         yield chromium
         chromium.close()

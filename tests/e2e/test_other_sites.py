@@ -7,13 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.e2e.conftest import TIMEOUT_MS
+from tests.e2e.conftest import FOREIGN, TIMEOUT_MS
 from tests.faults.served import Served, publish_first, serve
-from tests.programs import need
 
-FOREIGN = "evil.example"
 # What a page may send without asking first; each resolves, whatever the answer is.
 ATTACKS = """async address => {
     const body = '{"track": 1, "time": 1}', url = `${address}/next/7`;
@@ -62,20 +60,6 @@ def other_site() -> Iterator[int]:
         threading.Thread(target=server.serve_forever).start()
         yield server.server_port
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start a browser that resolves a name of an attacker to this machine."""
-    rules = f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=need("chromium"),
-            args=["--no-sandbox", rules],
-            timeout=TIMEOUT_MS,
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

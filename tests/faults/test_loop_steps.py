@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 
 from listening_loop import loop
@@ -14,6 +12,8 @@ from listening_loop.config import LoopConfig
 
 DAYS, EPISODES = 2, 10
 STEPS = 10  # of both days
+OUTPUTS = {"--out", "--store", "--run", "--log"}
+FILES = {"ab": "report.json"}
 
 
 class KilledError(BaseException):
@@ -21,12 +21,15 @@ class KilledError(BaseException):
 
 
 class StandIn:
-    """Runs steps without their commands; a cut falls beside one, or amid its traffic."""
+    """Runs steps without their commands: each writes what it reads.
 
-    def __init__(self, published: Path, cut_at: float = float("inf")) -> None:
-        self.published, self.count = published, 0
+    A cut falls before or after a step, or amid its traffic.
+    """
+
+    def __init__(self, cut_at: float) -> None:
+        self.count = 0
         self._cut_at = cut_at
-        self._log: Path | None = None  # of the service that runs
+        self._served: dict[str, str] = {}  # options of the service that runs
 
     def run_step(
         self, title: str, command: list[str], done: Path | None = None
@@ -39,66 +42,42 @@ class StandIn:
         name, *words = command
         options = dict(pairwise(words))
         if "--summary" in options:
-            self._listen(Path(options["--summary"]), options["--seed"])
-        elif name == "ingest":
-            logs = [Path(word) for word in words[: words.index("--store")]]
-            self._write(
-                Path(options["--store"], "events"),
-                "".join(self._text_of(log) for log in logs),
-            )
-        elif name == "search":
-            events = Path(options["--store"], "events").read_text()
-            self._write(Path(options["--run"], "winner.json"), events)
-            self._write(Path(options["--out"], "lists"), events)
-        elif name == "ab":
-            report = {
-                "recommenders": {"C": "random", "T1": "indexed"},
-                "log": self._text_of(Path(words[0])),
-            }
-            self._write(
-                Path(options["--out"], "report.json"), orjson.dumps(report).decode()
-            )
-        else:
-            self._write(
-                Path(options.get("--log") or options["--out"], "events"), f"{name}\n"
-            )
+            self._listen(options)
+        made = [options[key] for key in OUTPUTS & options.keys()]
+        text = "".join(read(Path(word)) for word in words if word not in made)
+        for folder in made:
+            write(Path(folder, FILES.get(name, name)), f"{name}\n{text}")
         self._cut(self.count)
 
     @contextmanager
     def serving(self, words: list[str], port: int) -> Iterator[None]:
         del port
-        (log,) = (
-            word.removeprefix("--set=log_dir=") for word in words if "log_dir=" in word
-        )
-        self._log = Path(log)
+        self._served = dict(pairwise(words))
+        self._served |= dict(word.split("=", 2)[1:] for word in words if "=" in word)
         yield
 
-    def _listen(self, summary: Path, seed: str) -> None:
-        assert self._log is not None
+    def _listen(self, options: dict[str, str]) -> None:
+        lists = len(read(Path(self._served["--published"])))
         for session in range(EPISODES):
             if session == EPISODES // 2:
                 self._cut(self.count - 0.25)
-            self._write(
-                self._log / f"events-{session}",
-                f"{seed}/{session} hears {self._lists()}",
-            )
-        self._write(summary, f"{EPISODES} sessions")
-
-    def _lists(self) -> int:
-        return len((self.published / "lists").read_text())
+            log = Path(self._served["log_dir"], f"events-{session}")
+            write(log, f"{options['--seed']}/{session} hears {lists}")
+        write(Path(options["--summary"]), f"{EPISODES} sessions")
 
     def _cut(self, moment: float) -> None:
         if moment == self._cut_at:
             raise KilledError
 
-    @staticmethod
-    def _text_of(log: Path) -> str:
-        return "".join(file.read_text() for file in sorted(log.glob("events*")))
 
-    @staticmethod
-    def _write(file: Path, text: str) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+def read(folder: Path) -> str:
+    """Read all files of a folder."""
+    return "".join(content(folder).values())
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
 
 
 def make_config(folder: Path) -> LoopConfig:
@@ -110,9 +89,9 @@ def make_config(folder: Path) -> LoopConfig:
     )
 
 
-def run_loop(config: LoopConfig, **how: Any) -> int:  # noqa: ANN401  as StandIn has it
+def run_loop(config: LoopConfig, cut_at: float = float("inf")) -> int:
     """Run both days; returns how many steps were run."""
-    stand_in = StandIn(config.folder / "published", **how)
+    stand_in = StandIn(cut_at)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "run_step", stand_in.run_step)
         patch.setattr(loop, "serving", stand_in.serving)
@@ -125,7 +104,7 @@ def run_loop(config: LoopConfig, **how: Any) -> int:  # noqa: ANN401  as StandIn
 def content(folder: Path) -> dict[str, str]:
     return {
         str(file.relative_to(folder)): file.read_text()
-        for file in folder.rglob("*")
+        for file in sorted(folder.rglob("*"))
         if file.is_file()
     }
 
@@ -147,6 +126,6 @@ def test_cut_at_any_step_the_loop_continues_and_ends_as_an_undisturbed_one(
 ) -> None:
     config = make_config(tmp_path)
     with pytest.raises(KilledError):
-        run_loop(config, cut_at=moment)
+        run_loop(config, moment)
     run_loop(config)
     assert content(config.folder) == undisturbed

@@ -140,25 +140,6 @@ def test_health_is_answered_beside_greedy_clients(shared: Served, attack: str) -
     assert_serves(shared)
 
 
-def drip(sockets: Sequence[socket.socket], ended: threading.Event) -> None:
-    """Send heads of requests slowly, a byte now and then."""
-    while not ended.wait(0.2):
-        for client in sockets:
-            with contextlib.suppress(OSError):
-                client.send(b"x")
-
-
-@pytest.mark.parametrize(("count", "start"), [(1500, b"POST /next/"), (16, HALF)])
-def test_slow_clients_hold_up_nobody(shared: Served, count: int, start: bytes) -> None:
-    """More of them than threads."""
-    with (
-        held(shared.port, [start] * count) as sockets,
-        beside(drip, 1, sockets[:200]),
-    ):
-        for _ in range(CHECKS):
-            assert_serves(shared)
-
-
 def test_unfinished_requests_hold_up_neither_others_nor_the_end(
     published: Published, tmp_path: Path
 ) -> None:

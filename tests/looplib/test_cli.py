@@ -39,7 +39,7 @@ def test_a_run_that_ends_well_returns_0(capsys: pytest.CaptureFixture[str]) -> N
         (["--count", "3", "--fail", "user"], "thing: error: found 3, allowed is 2"),
         (
             ["--count", "3", "--fail", "disk"],
-            "thing: error: /data/file: No space left on device",
+            "thing: error: /data/file: No space left on device; free some space",
         ),
         (["--count", "x"], "thing: error: Invalid value for '--count'"),
         (["--count", "0"], "thing: error: Invalid value for '--count'"),

@@ -1,6 +1,8 @@
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,16 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(
     (tmp_path / "kept").write_text("x")
     remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / "kept"]
+
+
+@pytest.mark.parametrize("write", [atomic_write, atomic_directory])
+def test_an_error_of_the_disk_names_the_path(
+    tmp_path: Path, write: Callable[[Path], AbstractContextManager[object]]
+) -> None:
+    with pytest.raises(OSError, match="full") as caught, write(tmp_path / "new"):
+        raise OSError("the disk is full")  # as Arrow does
+    error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  as of a worker
+    assert (error.filename, error.strerror) == (f"{tmp_path}/new", "the disk is full")
 
 
 HOLD = """

@@ -58,6 +58,13 @@ def freeze(rows: pd.DataFrame, arm: str, day: int) -> pd.DataFrame:
     )
 
 
+def listeners(size: int = 4000, **columns: Any) -> Any:  # noqa: ANN401  a data frame
+    """A row a listener, in two arms by turns: minutes without an effect, and what is added."""
+    minutes = np.random.default_rng(1).gamma(9, 3.3, size)
+    arms = np.where(np.arange(size) % 2, "T1", "C")
+    return pd.DataFrame({"arm": arms, "minutes": minutes} | columns)
+
+
 def judge(rows: pd.DataFrame, **options: Any) -> AbReport:  # noqa: ANN401  of `ll.ab`
     return ll.ab(rows, **{"metrics": ["minutes"], **options})
 
@@ -141,13 +148,13 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             spoil(table(C=0, T1=3), "arm == 'C'", variance=0),
             {},
             "do not trust",
-            "'Minutes' is the same for all listeners of C: nothing can be compared.",
+            "'Minutes' has the same value for all listeners of C, or none: nothing can",
         ),
         (
             spoil(table(C=30, T1=33), "count > 0", variance=0),
             {},
             "do not trust",
-            "'Minutes' is the same for all listeners of C: nothing can be compared.",
+            "'Minutes' has the same value for all listeners of C, or none: nothing can",
         ),
         # an arm's row stands still
         (
@@ -223,6 +230,78 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
         ),
         # a lower limit of .96 %
         (table(C=30, T1=30.82), {}, "ship", "plan with 0.9 %."),
+        # an effect that turns on each seventh day
+        (
+            table(days=21, C=30, T1=30).assign(
+                mean=lambda rows: (
+                    rows["mean"]
+                    + (rows["arm"] == "T1") * (-1.0) ** (rows["count"] // 3500)
+                )
+            ),
+            {"confirm": False},
+            "do not trust",
+            "further from that of the row before than new listeners explain",
+        ),
+        # dates that are numbers
+        (
+            table(days=3, daily=3000, C=30, T1=33).assign(
+                time=lambda rows: rows["time"].str.replace("-", "").astype(int)
+            ),
+            {},
+            "wait",
+            "It has run for 3 days, and 7 are asked for.",
+        ),
+        # a listener with as many plays as all others, of the arm and of the control
+        (
+            spoil(listeners(), "index == 1", minutes=1.2e5),
+            {},
+            "wait",
+            "'Minutes' of T1 changes by +208 %",
+        ),
+        (
+            spoil(listeners(), "index == 0", minutes=1.2e5),
+            {},
+            "wait",
+            "'Minutes' of T1 is 29.7 instead of 89.",
+        ),
+        # a ratio to nothing
+        (
+            listeners(plays=0.0),
+            {"metrics": ["minutes / plays"]},
+            "do not trust",
+            "'Minutes / plays' has the same value for all listeners of C, or none: nothing",
+        ),
+        # a control of a thousandth
+        (
+            listeners(200_000, arm=np.where(np.arange(200_000) % 1000, "T1", "C")),
+            {"shares": {"C": 1, "T1": 999}},
+            "wait",
+            "which may be chance",
+        ),
+        # less of what is in percent
+        (
+            listeners(skipped=25 - 5.0 * (np.arange(4000) % 2) + np.arange(4000) % 9),
+            {"metrics": {"skipped": "lower"}, "guardrails": {"minutes": -10}},
+            "ship",
+            "'Skipped' is 17.2 % lower than with C",
+        ),
+        # an arm that is paused, and a holdout beside the arms
+        (
+            spoil(
+                table(C=30, T1=33), "arm == 'T1' and time > '2026-01-11'", count=5500
+            ),
+            {},
+            "do not trust",
+            "The arms do not have their shares of the listeners (p =",
+        ),
+        (
+            table(C=30, T1=33, H=30).assign(
+                count=lambda rows: rows["count"] // (1 + 9 * (rows["arm"] == "H"))
+            ),
+            {"shares": {"C": 10, "T1": 10, "H": 1}},
+            "ship",
+            "H differs from T1: -",
+        ),
         # shares
         (
             spoil(table(C=30, T1=33), "arm == 'T1'", count=6000.0).tail(2),

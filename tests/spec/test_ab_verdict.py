@@ -117,7 +117,6 @@ CHANGING = Quality(changing_listeners=21)
             "ship",
             "T1",
         ),
-        (evidence(effect(role="secondary")), "wait", "T1"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -245,7 +244,7 @@ def test_every_reason_has_words(code: Reason) -> None:
         frozen=(row.metric, "T1"),
         jumped=(row.metric, "T1"),
         constant=(row.metric, "T1"),
-        renamed=("T1", 1, "T2", 2),
+        absent=("T1", "2026-01-01", "2026-01-01"),
     )
     report = conclude(case, InterimAnalysis(CONFIG), "ALS", None, ())
     report = replace(report, metrics={row.metric: {"label": row.label}})

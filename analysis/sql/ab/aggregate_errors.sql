@@ -24,8 +24,8 @@ errors AS (
         place || ': ' || CASE
             WHEN arm IS NULL THEN 'no arm; every row has one'
             WHEN moment IS NULL THEN 'a date such as 2026-11-30 or a number is expected'
-            WHEN (count >= 0 AND count = floor(count) AND isfinite(count)) IS NOT TRUE
-                OR count > 0 AND (isfinite(mean) AND coalesce(isfinite(denominator_mean), true)) IS NOT TRUE
+            WHEN (count >= 0 AND count = floor(count) AND count < 1e18) IS NOT TRUE
+                OR count > 0 AND (abs(mean) < 1e100 AND coalesce(abs(denominator_mean) < 1e100, true)) IS NOT TRUE
                 THEN concat('count ', count, ', mean ', mean, '; a whole number of at least 0 and a number are expected')
             -- one that is missing matters at the last time alone
             WHEN count > 1 AND if(coalesce(isnan(variance), true), is_last, variance < 0 OR isinf(variance))

@@ -1,6 +1,5 @@
 -- One row per listener and arm: what they heard, in closed sessions, of the tracks credited to one of two recommenders.
--- FROM session_events(user BIGINT, arm VARCHAR, number BIGINT, credit INTEGER, time DOUBLE)
--- FROM slice_sessions(user BIGINT, arm VARCHAR, number BIGINT, is_closed BOOLEAN)
+-- FROM events(user BIGINT, arm VARCHAR, credit INTEGER, time DOUBLE)
 -- Columns:
 --   user, arm
 --   first_tracks, second_tracks  BIGINT, recommended tracks credited to the first and to the second
@@ -9,9 +8,8 @@ SELECT
     user, arm,
     count(*) FILTER (WHERE credit = 1) AS first_tracks,
     count(*) FILTER (WHERE credit = 2) AS second_tracks,
-    coalesce(sum(CAST(events.time * pow(2, 80) AS HUGEINT)) FILTER (WHERE credit = 1), 0) / pow(2, 80) AS first_time,
-    coalesce(sum(CAST(events.time * pow(2, 80) AS HUGEINT)) FILTER (WHERE credit = 2), 0) / pow(2, 80) AS second_time
-FROM session_events AS events
-JOIN slice_sessions USING (user, arm, number)
-WHERE is_closed AND credit IS NOT NULL AND arm IS NOT NULL
+    coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE credit = 1), 0) / pow(2, 80) AS first_time,
+    coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE credit = 2), 0) / pow(2, 80) AS second_time
+FROM events
+WHERE credit IS NOT NULL AND arm IS NOT NULL
 GROUP BY user, arm

@@ -1,7 +1,8 @@
 -- One row per listener of a slice, arm and segment with a session, closed or not, or of the first days of an old one.
--- FROM segments(user BIGINT, arm VARCHAR, segments VARCHAR[], parts VARCHAR[])
+-- FROM slice_sessions(user BIGINT, arm VARCHAR, parts VARCHAR[], segments VARCHAR[])
 -- Columns:
 --   user, arm
---   segment    VARCHAR, one of segments.sql
+--   segment    VARCHAR, as in slice_sessions.sql
 SELECT DISTINCT user, arm, unnest(segments || parts) AS segment
-FROM segments
+FROM slice_sessions
+WHERE arm IS NOT NULL

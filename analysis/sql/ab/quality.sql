@@ -1,24 +1,37 @@
--- One row per arm of a slice: its first and last event, and counts of what may be wrong with its events.
+-- One row per arm of a slice and day: who was there, and counts of what may be wrong with the sessions that began on it.
 -- FROM slice_sessions(user BIGINT, arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, broken BIGINT)
 -- Columns:
 --   arm                 NULL for events of listeners who are in no arm at that time
---   first_ms, last_ms   BIGINT
---   changing_listeners  BIGINT, listeners who were in more than one arm, of whom this is the first by name
+--   day                 BIGINT, days since the epoch, UTC
+--   first_ms, last_ms   BIGINT, the first and the last event
+--   listeners           BIGINT
+--   changing_listeners  BIGINT, listeners who are in another arm later
 --   events, dropped_events, broken_chains, negative_latencies  BIGINT, as in `Quality` of `analysis/ab/evidence.py`
-WITH changing AS (
-    SELECT arm, count(*) AS listeners
-    FROM (SELECT min(arm) AS arm FROM slice_sessions GROUP BY user HAVING min(arm) <> max(arm))
-    GROUP BY arm
+WITH sessions AS (
+    SELECT *, start_ms // 86400000 AS day
+    FROM slice_sessions
+),
+changing AS (
+    SELECT arm, day, count(*) AS listeners
+    FROM (
+        SELECT min_by(arm, start_ms) AS arm, min(day) AS day
+        FROM sessions
+        WHERE arm IS NOT NULL
+        GROUP BY user
+        HAVING min(arm) <> max(arm)
+    )
+    GROUP BY arm, day
 )
 SELECT
-    arm,
+    arm, day,
     min(start_ms) AS first_ms,
     max(end_ms) AS last_ms,
+    count(DISTINCT user) AS listeners,
     coalesce(any_value(changing.listeners), 0) AS changing_listeners,
     CAST(sum(tracks) AS BIGINT) AS events,
     CAST(coalesce(sum(tracks) FILTER (WHERE NOT is_closed), 0) AS BIGINT) AS dropped_events,
     CAST(sum(broken) AS BIGINT) AS broken_chains,
     CAST(sum(logged_requests - requests) AS BIGINT) AS negative_latencies
-FROM slice_sessions
-LEFT JOIN changing USING (arm)
-GROUP BY arm
+FROM sessions
+LEFT JOIN changing USING (arm, day)
+GROUP BY arm, day

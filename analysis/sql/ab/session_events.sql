@@ -1,4 +1,4 @@
--- One row per event, with its position among the events of its listener in its arm.
+-- One row per event of a slice, with its position among the events of its listener in its arm.
 -- They are ordered by time; of those at the same millisecond 'next' stands before 'last', then the smaller track, and
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.

@@ -1,6 +1,10 @@
 -- One row per session of a slice, closed or not, of listeners in an arm or before the experiment.
 -- exact_… are sums of whole multiples of 2^-80, so that they do not depend on the order of the events.
 -- $skip_below  DOUBLE, a recommended track that is heard for less was skipped
+-- $days        INTEGER[], days since the epoch, UTC, by whose ends the experiment is shown
+-- $parts       VARCHAR[], the segments of a listener's first days, one after the other
+-- $part_ms     BIGINT, how long each of them is
+-- $old_ms      BIGINT, listeners who came later have not been there for both
 -- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_broken BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
@@ -20,27 +24,47 @@
 --   named               BIGINT, recommendations whose recommender is known
 --   fallbacks           BIGINT, of these, by another than the arm's own
 --   broken              BIGINT, events that are so
+--   parts               VARCHAR[], all parts of the listener's first days
+--   segments            VARCHAR[], '' for the whole experiment, the part that it is in, each day by whose end it had ended
+WITH sessions AS (
+    SELECT
+        user, arm, number,
+        bool_or(is_last) AS is_closed,
+        min(timestamp) AS start_ms,
+        max(timestamp) AS end_ms,
+        min(position) AS first_position,
+        any_value(track) FILTER (WHERE is_organic) AS organic,
+        sum(CAST(time * pow(2, 80) AS HUGEINT)) AS exact_time,
+        exact_time / pow(2, 80) AS time,
+        coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE NOT is_organic), 0) AS exact_recommended_time,
+        exact_recommended_time / pow(2, 80) AS recommended_time,
+        coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)) FILTER (WHERE latency >= 0), 0) AS exact_latency,
+        coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)), 0) AS exact_logged_latency,
+        count(*) AS tracks,
+        count(*) FILTER (WHERE NOT is_organic) AS recommended_tracks,
+        count(*) FILTER (WHERE NOT is_organic AND time < $skip_below) AS skips,
+        count(*) - list_unique(list(track)) AS repeats,
+        count(*) FILTER (WHERE latency >= 0) AS requests,
+        count(latency) AS logged_requests,
+        count(*) FILTER (WHERE is_named) AS named,
+        count(*) FILTER (WHERE is_fallback) AS fallbacks,
+        count(*) FILTER (WHERE is_broken) AS broken
+    FROM session_events
+    GROUP BY user, arm, number
+),
+aged AS (
+    SELECT
+        *,
+        start_ms - min(start_ms) OVER (PARTITION BY user, arm) AS age_ms,
+        if(arm IS NOT NULL AND start_ms - age_ms <= $old_ms, CAST($parts AS VARCHAR[]), []) AS parts
+    FROM sessions
+)
 SELECT
-    user, arm, number,
-    bool_or(is_last) AS is_closed,
-    min(timestamp) AS start_ms,
-    max(timestamp) AS end_ms,
-    min(position) AS first_position,
-    any_value(track) FILTER (WHERE is_organic) AS organic,
-    sum(CAST(time * pow(2, 80) AS HUGEINT)) AS exact_time,
-    exact_time / pow(2, 80) AS time,
-    coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE NOT is_organic), 0) AS exact_recommended_time,
-    exact_recommended_time / pow(2, 80) AS recommended_time,
-    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)) FILTER (WHERE latency >= 0), 0) AS exact_latency,
-    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)), 0) AS exact_logged_latency,
-    count(*) AS tracks,
-    count(*) FILTER (WHERE NOT is_organic) AS recommended_tracks,
-    count(*) FILTER (WHERE NOT is_organic AND time < $skip_below) AS skips,
-    count(*) - count(DISTINCT track) AS repeats,
-    count(*) FILTER (WHERE latency >= 0) AS requests,
-    count(latency) AS logged_requests,
-    count(*) FILTER (WHERE is_named) AS named,
-    count(*) FILTER (WHERE is_fallback) AS fallbacks,
-    count(*) FILTER (WHERE is_broken) AS broken
-FROM session_events
-GROUP BY user, arm, number
+    * EXCLUDE (age_ms),
+    list_concat(
+        [''],
+        list_filter(parts, lambda part, place: place = age_ms // $part_ms + 1),
+        ['until=' || (DATE '1970-01-01' + day) FOR day IN CAST($days AS INTEGER[])
+            IF arm IS NOT NULL AND day >= end_ms // 86400000]
+    ) AS segments
+FROM aged

@@ -3,7 +3,7 @@
 -- FROM aggregates(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE)
 -- Columns:
 --   arm, metric, time, count, mean, variance, denominator_mean, denominator_variance, covariance  as there, NULL where it has no such column
---   moment    DOUBLE, the time if it is a number, days since the epoch if it is a date; 0 without one, NULL for another text
+--   moment    DOUBLE, the time if it is a number, days since the epoch if it is a date, also one such as 20261130; 0 without one, NULL for another text
 --   is_date   BOOLEAN
 --   place     VARCHAR, which row it is, for people
 WITH typed AS (
@@ -22,12 +22,12 @@ WITH typed AS (
     )
 )
 SELECT
-    *,
-    CASE
-        WHEN time IS NULL THEN 0
-        ELSE coalesce(TRY_CAST(time AS DOUBLE), epoch(TRY_CAST(time AS TIMESTAMP)) / 86400)
-    END AS moment,
-    TRY_CAST(time AS DOUBLE) IS NULL AND time IS NOT NULL AS is_date,
+    * EXCLUDE (date),
+    if(time IS NULL, 0, coalesce(epoch(date) / 86400, TRY_CAST(time AS DOUBLE))) AS moment,
+    date IS NOT NULL AS is_date,
     concat('metric ', metric, ', arm ', arm, ', time ' || time) AS place
-FROM typed
+FROM (
+    SELECT *, coalesce(try_strptime(if(length(time) = 8, time, NULL), '%Y%m%d'), TRY_CAST(time AS TIMESTAMP)) AS date
+    FROM typed
+)
 WHERE metric IN (SELECT unnest($metrics))

@@ -4,7 +4,7 @@
 -- kind: mean of ratios
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, tracks BIGINT)
 -- Columns:
---   user, arm, segment  as in sessions_by_segment.sql
+--   user, arm, segment  as in sessions.sql
 --   numerator           HUGEINT, tracks
 --   denominator         BIGINT, sessions
 SELECT user, arm, segment, sum(tracks) AS numerator, count(*) AS denominator

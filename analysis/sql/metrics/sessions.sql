@@ -3,7 +3,7 @@
 -- kind: mean
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR)
 -- Columns:
---   user, arm, segment  as in sessions_by_segment.sql
+--   user, arm, segment  as in sessions.sql
 --   numerator           BIGINT, sessions
 SELECT user, arm, segment, count(*) AS numerator
 FROM sessions

@@ -83,6 +83,7 @@ def test_own_ids_are_numbered_in_their_order_and_unknown_artists_are_different(
             "tracks.json:1: no object with track and artist (Expected ",
         ),
         ("[1]", "tracks.json:1: no object"),
+        ('{"track":0,"artist":"A","x":' + 10**5 * "[", "tracks.json:1: no object"),
     ],
 )
 def test_a_wrong_catalogue_is_refused_with_file_and_line(

@@ -1,9 +1,11 @@
 """A lab over damaged and hostile files: the others are shown, nothing outside its root is."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -12,10 +14,14 @@ import pytest
 from flask.testing import FlaskClient
 
 from listening_loop.client import ServiceClient
+from listening_loop.command import main
 from listening_loop.lab.app import create_app
 from looplib.checksums import seal
 from looplib.config import parse_config
 from recsys.config import SearchConfig
+from recsys.lock import LOCK
+from recsys.report.page import write_report
+from tests.analysis.ab.logs import experiment, write
 from tests.analysis.page.html import HOSTILE, Parser
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
@@ -54,12 +60,8 @@ def _pipe(name: str) -> Damage:
 DAMAGES: dict[str, Damage] = {
     "a winner that is cut": _write("winner.json", b"{"),
     "a winner without a trial": _write("winner.json", orjson.dumps(seal({}))),
-    "an endless winner": _link("winner.json", "/dev/zero"),
     "a configuration that is no YAML": _write("config.yaml", b"{"),
-    "a configuration of bytes": _write("config.yaml", b"\xff\xfe"),
     "a configuration elsewhere": _link("config.yaml", "/etc/passwd"),
-    "a configuration that is a pipe": _pipe("config.yaml"),
-    "a ledger elsewhere": _link("ledger.jsonl", "/etc/passwd"),
     "a ledger that is a pipe": _pipe("ledger.jsonl"),
     "a leaderboard that is no Parquet": _write("leaderboard.parquet", b"PAR1"),
     "a leaderboard of something else": _table,
@@ -78,6 +80,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "run": str(root / "good"),
         "models": {"als": {"factors": [2, 4], "alpha": 1.0}},
         "search": {"iterations": 2},
+        "export": {"publish_anyway": True},
         "validation": {"ks": [5, 30], "resamples": 100},
     }
     with without_processes():
@@ -165,6 +168,55 @@ def test_a_name_that_is_not_utf_8_is_a_row_of_its_own(
     assert "finished" in rows["good"]
     assert rows["b\\xffd"].startswith("b\\xffd")
     assert lab.get("/runs/b\\xffd", headers=LOCAL).status_code in (200, 409)
+
+
+def test_a_search_under_way_shows_what_is_scored_so_far(
+    lab: FlaskClient, tmp_path: Path
+) -> None:
+    folder = tmp_path / "root" / "bad"
+    for name in ("winner.json", "leaderboard.parquet"):
+        (folder / name).unlink()
+    page = Parser(lab.get("/runs/bad", headers=LOCAL).text).root
+    assert "2 candidates have a score so far" in page.text
+    (table,) = page.find("table", id="trials")
+    assert len(table.find("tr")) == 1 + 2 + 3  # with baselines
+    os.utime(folder / LOCK, (0, 0))
+    assert "was interrupted" in lab.get("/runs/bad", headers=LOCAL).text
+
+
+def test_a_run_says_how_to_publish_it_and_the_command_does_so(
+    lab: FlaskClient, tmp_path: Path
+) -> None:
+    write_report(str(tmp_path / "root" / "good"))
+    page = Parser(lab.get("/runs/good", headers=LOCAL).text).root
+    texts = [code.text for code in page.find("code")]
+    (command,) = [text for text in texts if " export --run " in text]
+    words = shlex.split(command.replace("FOLDER", str(tmp_path / "published")))
+    with without_processes():
+        assert main(words[1:]) == 0
+    assert (tmp_path / "published/current/recommendations.jsonl").exists()
+
+
+class Service(ServiceClient):
+    """A service with one experiment."""
+
+    def ask(self, *_: object) -> dict[str, Any]:
+        names = ("C", "T1")
+        arms = [{"name": n, "share": 0.5, "recommender": "indexed"} for n in names]
+        experiment = {"name": "ALS", "decides": True, "arms": arms}
+        facts = {"version": "one", "created_at": "2026", "refused": None}
+        return facts | {"experiments": [experiment]}
+
+
+def test_the_live_experiment_shows_what_is_logged_so_far(
+    root: Path, tmp_path: Path
+) -> None:
+    log = write(tmp_path / "log" / "events-1.jsonl", experiment())
+    lab = create_app(root, Service("http://127.0.0.1:1"), log.parent).test_client()
+    page = Parser(lab.get("/live", headers=LOCAL).text).root
+    assert page.find("span", id="events")[0].text == f"{len(experiment()):,}"
+    assert "ALS, C: indexed, 50 % of the listeners" in page.text
+    assert "T1" in page.find("figure")[0].text
 
 
 def test_another_site_cannot_frame_read_or_post_to_the_lab(lab: FlaskClient) -> None:
