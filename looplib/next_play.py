@@ -17,6 +17,7 @@ from looplib.arrays import (
     FloatArray,
     Int32Array,
     IntArray,
+    offsets,
 )
 from looplib.trees import Ensemble
 
@@ -40,7 +41,8 @@ ARRAYS: Mapping[str, str] = {
     "leaves": "f trees leaves",
 }
 CANDIDATES = 120  # that are ranked for a request; more find no more
-LATEST = 10  # plays whose near tracks are candidates then
+LATEST = 10  # plays whose near tracks and artists' tracks are candidates then
+_OF_ARTIST = 20  # most played tracks of an artist that are candidates
 _FOLLOWED = 3  # latest plays whose followers are
 _CUES = 20  # earlier plays of the track just heard
 _DISTANCE = 5  # plays after these that count
@@ -122,7 +124,7 @@ class Facts:
         follows: Lists,
         artists: AnyIntArray,
         plays: FloatArray,
-        offered: AnyIntArray = NONE,
+        unplayed: AnyIntArray = NONE,
     ) -> None:
         """Keep the arrays.
 
@@ -131,19 +133,23 @@ class Facts:
             follows: Tracks that are played after each.
             artists: One number an artist, shape (tracks,).
             plays: By all listeners, shape (tracks,).
-            offered: Tracks that are candidates for who plays their artists.
+            unplayed: Tracks that nobody has played, candidates for who plays their artists, as
+                the most played ones of each are.
         """
         self.near = near
         self.follows = follows
         self.artists = artists
         self.plays = plays
         self.artist_plays = np.bincount(artists, plays)[artists]
+        order = np.lexsort((-plays, artists))
+        place = np.arange(len(order)) - offsets(np.bincount(artists))[artists[order]]
+        offered = np.union1d(order[place < _OF_ARTIST], unplayed)
         self._offered = offered[np.argsort(artists[offered], kind="stable")]
         self._offered_artists = artists[self._offered]
         self._local = threading.local()  # memory that each thread uses again
 
     def offer(self, artists: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
-        """List the offered tracks of some artists, and which of the artists each is by."""
+        """List candidates by some artists, and which of the artists each is by."""
         starts, ends = (
             np.searchsorted(self._offered_artists, artists, side)
             for side in ("left", "right")
@@ -202,7 +208,7 @@ def describe(
         plays: The listener's tracks, the newest last, at least one.
         facts: Of all tracks.
         taken: Tracks that are no candidates.
-        latest: Plays whose near tracks are candidates.
+        latest: Plays whose near tracks and artists' tracks are candidates.
         most: How many candidates there are at most; by default `CANDIDATES`.
 
     Returns:
@@ -212,7 +218,7 @@ def describe(
     ago = np.arange(1.0, len(plays) + 1)
     listed, closeness, cue = facts.near.gather(newest[:latest])
     followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
-    artists, first = np.unique(facts.artists[newest], return_index=True)
+    artists, first = np.unique(facts.artists[newest[:latest]], return_index=True)
     offered, artist = facts.offer(artists)
     groups = (newest, listed, followers, offered)
     tracks, number = facts.number(np.concatenate(groups))
