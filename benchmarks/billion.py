@@ -1,13 +1,16 @@
-"""One iteration of a fit by blocks on a billion interactions: too many for a 32-bit matrix.
+"""A billion interactions, too many for a 32-bit matrix: fitted by blocks, then lists of everybody.
 
     python -m benchmarks.billion
 
 Draws play counts (no data of anybody: a track's popularity falls by its rank to the power of 0.8),
-writes them as a dataset, and solves one iteration in blocks. Prints the time of each step,
-and what the largest worker process held (PSS, sampled 5 times a second).
+writes them as a dataset, fits it in blocks, and ranks the 30 best new tracks of each listener, with
+their scores. Prints the time of each step, and what the largest worker process held (PSS, sampled 5
+times a second).
 """
 
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +18,6 @@ import numpy as np
 import orjson
 import typer
 
-from benchmarks.blocks import import_fits
 from benchmarks.harness import console, memory_mib, sampled, seconds, show, show_machine
 from looplib.als import AlsConfig
 from looplib.arrays import IntArray
@@ -23,9 +25,10 @@ from looplib.checksums import seal
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
-from recsys.dataset.dataset import Summary, open_dataset
+from recsys.dataset.dataset import Dataset, Summary, open_dataset
 from recsys.dataset.layout import SUMMARY, new_array
 from recsys.dataset.matrices import write_by_track
+from recsys.models.factors import Factors
 from recsys.models.solver import load_kernels
 from recsys.storage import open_workspace
 
@@ -40,30 +43,36 @@ def main(
     tracks: int = 500_000,
     factors: int = 64,
     workers: int = 2,
+    iterations: int = 10,
     out: Annotated[Path, typer.Option(help="Scratch; 24 bytes each.")] = Path(
         "out/big"
     ),
 ) -> None:
-    """Write the dataset, by listener and by track, and solve one iteration of it by blocks."""
-    shutil.rmtree(out, ignore_errors=True)
-    (out / "data").mkdir(parents=True)
-    write_s = seconds(_write, out / "data", interactions, listeners, tracks)
-    turn_s = seconds(write_by_track, out / "data", "training", tracks)
+    """Write the dataset, fit it by blocks, and write the lists."""
+    write_s = seconds(write_dataset, out, interactions, listeners, tracks)
     params = AlsConfig(factors=factors, regularization=0.1, alpha=10.0)
     load_kernels()
     with open_cluster(ClusterConfig(workers=workers)) as cluster:
-        pids = import_fits(cluster, 4 * workers)
+        pids = set(cluster.run(import_fit, [()] * 4 * workers))
         idle = max(map(memory_mib, pids))
         dataset = open_dataset(str(out / "data"))
         blocks = cut_blocks(cluster, dataset, "training")
-        with sampled(pids, interval_s=0.2) as iterating:
-            folder = open_workspace(out / "fit")
-            iteration_s = seconds(fit_blocks, cluster, blocks, params, SEED, 1, folder)
-    rate = dataset.summary.interactions / iteration_s / 1e6
+        fit = (cluster, blocks, params, SEED, iterations, open_workspace(out / "fit"))
+        with sampled(pids, interval_s=0.2) as fitting:
+            began = time.perf_counter()
+            state = fit_blocks(*fit)
+            fit_s = time.perf_counter() - began
+        for axis in ("user_factors", "item_factors"):
+            np.save(out / f"{axis}.npy", state[axis])
+        firsts = range(0, listeners, _AT_ONCE)
+        with sampled(pids, interval_s=0.2) as ranking:
+            calls = [(out, first) for first in firsts]
+            lists_s = seconds(list, cluster.run(rank_part, calls))
+    rate = iterations * dataset.summary.interactions / fit_s / 1e6
     rows = [
         ("draw and write", f"{write_s:,.0f}", ""),
-        ("write by track", f"{turn_s:,.0f}", ""),
-        ("an iteration", f"{iteration_s:,.0f}", f"{max(iterating.values()):,.0f}"),
+        (f"{iterations} iterations", f"{fit_s:,.0f}", f"{max(fitting.values()):,.0f}"),
+        ("lists", f"{lists_s:,.0f}", f"{max(ranking.values()):,.0f}"),
     ]
     caption = f"{dataset.summary.interactions:,} interactions, rank {factors}"
     show(caption, ("step", "s", "largest worker, MiB"), rows)
@@ -72,8 +81,39 @@ def main(
     shutil.rmtree(out)
 
 
-def _write(folder: Path, interactions: int, listeners: int, tracks: int) -> None:
-    """Write a dataset of random plays, some listeners at a time."""
+def import_fit() -> int:
+    """Make a worker import what a fit imports; return its process id."""
+    __import__("recsys.blockwise")
+    load_kernels()
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def rank_part(out: Path, first: int) -> None:
+    """Write the lists and scores of some listeners."""
+    users, items = (
+        np.load(out / f"{axis}.npy", mmap_mode="r")
+        for axis in ("user_factors", "item_factors")
+    )
+    last = min(first + _AT_ONCE, len(users))
+    heard = open_dataset(str(out / "data")).matrix("training", first, last)
+    part = Factors(np.array(users[first:last]), np.array(items))
+    lists, scores = part.rank(30, 1, heard)
+    np.savez(out / f"lists-{first}.npz", lists=lists, scores=scores)
+
+
+def write_dataset(out: Path, interactions: int, listeners: int, tracks: int) -> Dataset:
+    """Write a dataset of random plays in place of a folder, by listener and by track."""
+    folder = out / "data"
+    shutil.rmtree(out, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_plays(folder, interactions, listeners, tracks)
+    write_by_track(folder, "training", tracks)
+    return open_dataset(str(folder))
+
+
+def write_plays(folder: Path, interactions: int, listeners: int, tracks: int) -> None:
+    """Write random plays, some listeners at a time."""
     generator = np.random.default_rng(SEED)
     activity = generator.lognormal(0, 1, listeners)
     counts = np.ceil(activity * (interactions / activity.sum())).astype(np.int64)

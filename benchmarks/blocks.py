@@ -1,25 +1,27 @@
 """Time of a fit in blocks, and the memory of its largest worker process.
 
-    python -m benchmarks.blocks
+    python -m benchmarks.blocks --interactions 20_000_000 --listeners 100_000
 
-Fits on 1, 2, 4 and 8 workers, beside one fit of two threads in this process; prints the median
-times, which begin with the interactions on the disk, and what the largest worker held (PSS, sampled
-50 times a second) above an idle one.
+Fits random plays on 1, 2, 4 and 8 workers, beside one fit of two threads in this process; prints
+the median times, which begin with the interactions on the disk, and what the largest worker held
+(PSS, sampled 50 times a second) above an idle one. Then it computes an iteration on machines of one
+core that share an object store alone: the CPU seconds of a block of each axis, measured; the
+seconds of calls; and all factors once through a machine's link, its own sent and the others'
+received.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Annotated
 
 import typer
 
-from benchmarks.data import dataset_of
+from benchmarks.billion import import_fit, write_dataset
 from benchmarks.harness import (
-    SEED_STORE,
     median_ratio,
     memory_mib,
     sampled,
@@ -31,38 +33,55 @@ from looplib.als import AlsConfig
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster.config import ClusterConfig
-from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.solver import load_kernels
+from recsys.models.solver import first_factors, load_kernels, solve
 from recsys.storage import Workspace, open_workspace
 from tests.recsys.fits import fit_als
+from tests.recsys.in_process import in_process
 
 SEED = 42
+GBIT = (1, 10)  # the rate of a machine's link
 
 
 def main(
-    store: Path = SEED_STORE, factors: int = 64, iterations: int = 10, turns: int = 3
+    interactions: int = 2_400_000,
+    listeners: int = 10_000,
+    tracks: int = 50_000,
+    factors: int = 64,
+    iterations: int = 10,
+    turns: int = 3,
+    calls_s: float = 0.2,
+    most: Annotated[int, typer.Option(help="Workers, doubled from 1.")] = 8,
+    out: Annotated[Path, typer.Option(help="Scratch; 24 bytes each.")] = Path(
+        "out/blocks"
+    ),
 ) -> None:
-    """Fit on 1, 2, 4 and 8 workers, and in this process."""
+    """Fit on 1, 2, 4, … workers, and in this process."""
     params, rows = AlsConfig(factors=factors, regularization=0.1, alpha=10.0), []
-    config = SearchConfig(store=str(store), run=str(store.parent / "no-run"))
+    dataset = write_dataset(out, interactions, listeners, tracks)
     load_kernels()
-    for workers in (1, 2, 4, 8):
+    for doublings in range(most.bit_length()):
+        workers = 2**doublings
         with (
             open_cluster(ClusterConfig(workers=workers)) as cluster,
-            tempfile.TemporaryDirectory() as folder,
+            tempfile.TemporaryDirectory(dir=out) as folder,
         ):
-            dataset = dataset_of(config, cluster)
             fit = partial(_fit, cluster, dataset, params, iterations)
             whole = partial(_fit_here, dataset, params, iterations)
-            pids = import_fits(cluster, 4 * workers)
+            pids = set(cluster.run(import_fit, [()] * 4 * workers))
             rows.append((workers, *_measure(fit, whole, pids, folder, turns)))
     times = ("s", "one fit, 2 threads, s", "ratio")
     memory = ("largest worker, MiB", "idle, MiB", "the fit's, MiB")
     show(
         f"{iterations} iterations at rank {factors}", ("workers", *times, *memory), rows
     )
-    show_machine("implicit", "dask", "numpy", "scipy")
+    computed = [
+        (machines, *predict(dataset, params, calls_s, machines))
+        for machines in (1, 2, 4, 8, 16, 32, 64)
+    ]
+    header = ("machines", "solving, CPU s", *(f"{rate} Gbit/s, s" for rate in GBIT))
+    show("an iteration, computed", header, computed)
+    show_machine("dask", "numpy", "scipy")
 
 
 def _measure(
@@ -87,17 +106,23 @@ def _measure(
     return (*times, f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}")
 
 
-def import_fits(cluster: Cluster, calls: int) -> set[int]:
-    """Make all workers import what a fit imports; return their process ids."""
-    return set(cluster.run(_import_fit, [()] * calls))
-
-
-def _import_fit() -> int:
-    """Make a worker import what a fit imports; return its process id."""
-    __import__("recsys.blockwise")
-    load_kernels()
-    time.sleep(0.05)
-    return os.getpid()
+def predict(
+    dataset: Dataset, params: AlsConfig, calls_s: float, machines: int
+) -> list[str]:
+    """Measure the seconds that a machine solves in an iteration, and compute those of all."""
+    blocks = cut_blocks(in_process(), dataset, "training", machines)
+    shape = (len(dataset.users), len(dataset.tracks))
+    factors = first_factors(shape, params.factors, SEED)
+    solve_s = 0.0
+    for cut, before, across in zip(blocks, factors, reversed(factors), strict=True):
+        rows, interactions = before[cut[0].first : cut[0].last], cut[0].load()
+        interactions.sum()  # reads it from the disk
+        began = time.process_time()
+        solve(rows, [across], interactions, params, 1, count=cut[0].count)
+        solve_s += time.process_time() - began
+    link_bits = 8 * sum(array.nbytes for array in factors) if machines > 1 else 0
+    total_s = [solve_s + calls_s + link_bits / (rate * 1e9) for rate in GBIT]
+    return [f"{time_s:.2f}" for time_s in (solve_s, *total_s)]
 
 
 def _fit_here(dataset: Dataset, params: AlsConfig, iterations: int) -> None:

@@ -1,9 +1,8 @@
-"""Data for benchmarks: the full-size world, its log and store, copies of a log, one with arms.
+"""Data for benchmarks: the full-size world, its log and store, and a log with arms.
 
 `python -m benchmarks.data` makes the first three in out/seed.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import mmh3
@@ -36,19 +35,6 @@ def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
     store, run = open_store(config.store), open_workspace(config.run)
     plan = plan_dataset(store, config)
     return cached_dataset(store, plan, run, cluster, lambda _done, _note: None)
-
-
-def enlarge(log: Path, folder: Path, copies: Iterable[int]) -> Path:
-    """Write a log's files once for each number, under user ids of its own; return the folder."""
-    folder.mkdir(parents=True)
-    for file in discover([log]):
-        content = file.path.read_bytes()
-        for number in copies:
-            target = folder / f"{number:03}-{file.path.name}"
-            target.write_bytes(
-                content.replace(b'"user":', f'"user":{number + 1}0000000'.encode())
-            )
-    return folder
 
 
 def with_arms(log: Path, folder: Path, experiments: tuple[str, ...]) -> int:

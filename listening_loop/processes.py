@@ -182,21 +182,11 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
     service = ServiceClient(f"http://127.0.0.1:{port}")
     deadline = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(LoopError, psutil.NoSuchProcess):
+        with suppress(LoopError):
             service.ask("GET", "/health/ready")
-            if _listens(psutil.Process(process.pid), port):
-                return
+            return
         time.sleep(0.05)
     raise LoopError(f"the service is not ready on port {port}")
-
-
-def _listens(process: psutil.Process, port: int) -> bool:
-    """Check that a process or one that it started, and no other program, has a port."""
-    return any(
-        socket.status == psutil.CONN_LISTEN and socket.laddr.port == port
-        for member in (process, *process.children(recursive=True))
-        for socket in member.net_connections()
-    )
 
 
 def _copy(stream: IO[bytes], said: deque[str]) -> None:

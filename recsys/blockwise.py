@@ -3,7 +3,8 @@
 The result equals that of a fit in one process (`recsys.models.als`) to the bit, for any number of
 workers and blocks. Beside the factors of the other axis, a worker holds no more than its block of
 the interactions. A block that is solved again, after its worker died, writes the same bytes. The
-factors are on disk after every iteration, a file for each block::
+factors of an iteration are brought to the disk while the next one is solved, a file for each
+block::
 
     listeners-<iteration>-<first>-<last>.npy    float32, shape (last - first, factors)
     tracks-<iteration>-<first>-<last>.npy
@@ -12,10 +13,12 @@ factors are on disk after every iteration, a file for each block::
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
+from uuid import uuid4
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -23,6 +26,7 @@ from scipy.sparse import csr_matrix
 from looplib.als import AlsConfig
 from looplib.arrays import Float32Array, IntArray
 from looplib.checksums import seal, unseal
+from looplib.files import fsync
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.layout import SplitName
@@ -52,6 +56,9 @@ class FactorFile(NamedTuple):
     def name(self) -> str:
         """The file's name in the folder of the fit."""
         return f"{self.axis}-{self.iteration}-{self.first}-{self.last}.npy"
+
+
+Files = dict[Axis, tuple[FactorFile, ...]]  # of both axes
 
 
 @dataclass(frozen=True)
@@ -137,19 +144,20 @@ def fit_blocks(
             file = FactorFile(axis, 0, 0, len(factors))
             files[axis] = (file,)
             _write(workspace, file, factors)
-    for iteration in range(files["tracks"][0].iteration + 1, iterations + 1):
-        before = dict(files)
-        for axis, across, cut in zip(AXES, reversed(AXES), blocks, strict=True):
-            fit = (config, workspace.address, iteration, cluster.threads)
-            calls = [(block, *fit, before[axis], files[across]) for block in cut]
-            list(cluster.run(solve_block, calls))
-            files[axis] = tuple(block.file(iteration) for block in cut)
-        newest = {axis: [*map(tuple, named)] for axis, named in files.items()}
-        with workspace.create(_NEWEST) as target:
-            target.write(json.dumps(seal(newest)).encode())
-        workspace.delete(*(file.name for named in before.values() for file in named))
-        if report:
-            report(iteration)
+    with ThreadPoolExecutor(1) as saver:
+        saved = saver.submit(lambda: None)
+        for iteration in range(files["tracks"][0].iteration + 1, iterations + 1):
+            before = dict(files)
+            for axis, across, cut in zip(AXES, reversed(AXES), blocks, strict=True):
+                fit = (config, workspace.address, iteration, cluster.threads)
+                calls = [(block, *fit, before[axis], files[across]) for block in cut]
+                list(cluster.run(solve_block, calls))
+                files[axis] = tuple(block.file(iteration) for block in cut)
+            saved.result()
+            saved = saver.submit(_save, workspace, dict(files), before)
+            if report:
+                report(iteration)
+        saved.result()
     return {
         "iterations": iterations,
         "user_factors": np.concatenate(_load(workspace, files["listeners"])),
@@ -197,8 +205,28 @@ def solve_block(
 
 
 def _write(workspace: Workspace, file: FactorFile, factors: Float32Array) -> None:
-    with workspace.create(file.name) as target:
+    """Write a file whole; `_save` brings it to the disk, while others are solved."""
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    part = workspace.folder / f"{file.name}-{uuid4().hex}"
+    with part.open("wb") as target:
         np.save(target, factors)
+    part.replace(workspace.folder / file.name)
+    workspace.upload(file.name)
+
+
+def _save(workspace: Workspace, files: Files, before: Files) -> None:
+    """Make an iteration the newest, and delete the one before."""
+    for file in _named(files):
+        if not workspace.is_remote:
+            fsync(workspace.folder / file.name)
+    newest = {axis: [*map(tuple, named)] for axis, named in files.items()}
+    with workspace.create(_NEWEST) as target:
+        target.write(json.dumps(seal(newest)).encode())
+    workspace.delete(*(file.name for file in _named(before)))
+
+
+def _named(files: Files) -> list[FactorFile]:
+    return [file for named in files.values() for file in named]
 
 
 def _load(
@@ -217,15 +245,13 @@ def _load(
     return parts
 
 
-def _find_newest(
-    workspace: Workspace, largest: int
-) -> dict[Axis, tuple[FactorFile, ...]]:
+def _find_newest(workspace: Workspace, largest: int) -> Files:
     """Find the files of the last whole iteration; none if that is beyond the largest allowed.
 
     All others are removed: those of an interrupted iteration may be of blocks that were cut
     otherwise.
     """
-    newest: dict[Axis, tuple[FactorFile, ...]] = {}
+    newest: Files = {}
     with suppress(ValueError):
         written = unseal(workspace.read(_NEWEST) or b"")
         newest = {
@@ -233,6 +259,6 @@ def _find_newest(
         }
     if newest and newest["tracks"][0].iteration > largest:
         newest = {}
-    names = {file.name for files in newest.values() for file in files}
+    names = {file.name for file in _named(newest)}
     workspace.delete(*(workspace.names() - names - {_NEWEST}))
     return newest

@@ -30,7 +30,6 @@ from looplib.experiments import Experiment
 from looplib.files import naming
 from looplib.progress import progress
 
-ALL_LISTENERS = ""  # the arm of all listeners where no experiment is asked for
 DAY_MS = 86_400_000
 NO_END = 2**63 - 1  # later than any event, in ms
 _SHOWN_REJECTS = 5
@@ -90,11 +89,14 @@ def read_events(
     }
     stores = [*map(_open_store, folders.values())]
     logs = discover(path for path in paths if Path(path).resolve() not in folders)
-    lines = sum(
-        (source.lines for store in stores for source in store.manifest.sources),
-        LineCounts(),
-    )
-    rejected = [reject for store in stores for reject in _stored_rejects(store)]
+    lines = LineCounts()
+    rejected: list[Reject] = []
+    for store in stores:
+        for source in store.manifest.sources:
+            lines += source.lines
+            file = store.path / source.rejects
+            if file.is_file():
+                rejected += read_rejects(file)[:_SHOWN_REJECTS]
 
     def read_logs(scratch: Path) -> Iterator[pa.Table]:
         nonlocal lines
@@ -105,11 +107,24 @@ def read_events(
 
     with _open_database(memory) as (connection, folder):
         tables = chain(*map(_stored_events, stores), read_logs(folder))
-        slices = _write_slices(tables, _count_events(logs, stores), folder)
+        expected = sum(store.manifest.events for store in stores)
+        for log in logs:
+            packed = _PACKED if log.is_gzipped else 1
+            expected += log.size_bytes * packed // _BYTES_OF_AN_EVENT
+        slices = _write_slices(tables, expected, folder)
         rejected.sort(key=lambda reject: (reject.file, reject.line))
         first = tuple(rejected[:_SHOWN_REJECTS])
         events = Events(connection, slices, tuple(logs), tuple(stores), lines, first)
-        _check_events(events)
+        if not lines.good:
+            why = "no line but blank ones"
+            if first:
+                line = first[0]
+                why = (
+                    f"the first line refused is {line.file}:{line.line}: {line.reason}"
+                )
+            names = ", ".join(events.sources)
+            problem = f"{names}: no event in {lines.read:,} lines"
+            raise AnalysisError(f"{problem}; {why}")
         queries.attach_parquet(connection, "events", slices)
         yield events
 
@@ -144,26 +159,10 @@ def _open_store(folder: Path) -> Store:
     return store
 
 
-def _stored_rejects(store: Store) -> Iterator[Reject]:
-    for source in store.manifest.sources:
-        rejects = store.path / source.rejects
-        if rejects.is_file():
-            yield from read_rejects(rejects)[:_SHOWN_REJECTS]
-
-
 def _stored_events(store: Store) -> Iterator[pa.Table]:
     for file in check_files(store.path, store.manifest.parts):
         for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
             yield with_all_columns(pa.Table.from_batches([batch]), EVENT_SCHEMA)
-
-
-def _count_events(logs: Sequence[LogFile], stores: Sequence[Store]) -> int:
-    """Estimate how many events there are."""
-    logged_bytes = sum(
-        log.size_bytes * (_PACKED if log.is_gzipped else 1) for log in logs
-    )
-    stored = sum(store.manifest.events for store in stores)
-    return stored + logged_bytes // _BYTES_OF_AN_EVENT
 
 
 def _write_slices(
@@ -186,18 +185,6 @@ def _write_slices(
             written += len(rows)
             report(written)
     return slices
-
-
-def _check_events(events: Events) -> None:
-    """Refuse sources without an event."""
-    if events.lines.good:
-        return
-    why = "no line but blank ones"
-    if events.rejected:
-        line = events.rejected[0]
-        why = f"the first line refused is {line.file}:{line.line}: {line.reason}"
-    names = ", ".join(events.sources)
-    raise AnalysisError(f"{names}: no event in {events.lines.read:,} lines; {why}")
 
 
 def find_experiment(events: Events, asked: str) -> tuple[str, list[str]]:
@@ -229,7 +216,7 @@ def assign_arms(
 
     Args:
         events: They are rewritten in their files.
-        experiment: Its name; None puts all events into one arm, `ALL_LISTENERS`.
+        experiment: Its name; None puts all events into one arm, "".
         plan: The experiment's file, whose testers are left out.
 
     Returns:

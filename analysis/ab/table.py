@@ -190,34 +190,28 @@ def _read_aggregates(
         ),
         "left_out": max(row["left_out"] for row in rows),
         "first_listeners": rows[0]["first_listeners"],
-        "frozen": _find_frozen(steps),
-        "jumped": _find_jump(steps, config.control),
+        **_find_corrupt(steps, config.control),
     }
 
 
-def _find_frozen(steps: Sequence[Sequence[MetricMoments]]) -> tuple[str, str] | None:
-    """Find an arm whose row equals the one before, though it must have had newcomers."""
+def _find_corrupt(
+    steps: Sequence[Sequence[MetricMoments]], control: str
+) -> dict[str, tuple[str, str]]:
+    """Find an arm whose last row equals the one before, or from which its effect jumps."""
+    corrupt: dict[str, tuple[str, str]] = {}
     for (row, before), (other, other_before) in permutations(steps, 2):
         if row.metric != other.metric:
             continue
+        # though there must have been newcomers
         newcomers = other.listeners - other_before.listeners
         is_due = newcomers * row.listeners >= SURELY_SOME * other.listeners
         is_still = (row.moments.means == before.moments.means).all()
         if is_due and is_still and row.listeners == before.listeners:
-            return row.metric, row.arm
-    return None
-
-
-def _find_jump(
-    steps: Sequence[Sequence[MetricMoments]], control: str
-) -> tuple[str, str] | None:
-    """Find an arm whose effect jumps between the last two rows."""
-    for (other, other_before), (row, before) in permutations(steps, 2):
-        is_compared = other.arm == control and row.metric == other.metric
+            corrupt.setdefault("frozen", (row.metric, row.arm))
         arms = (other_before.moments, before.moments, other.moments, row.moments)
-        if is_compared and jumps(*arms):
-            return row.metric, row.arm
-    return None
+        if other.arm == control and jumps(*arms):
+            corrupt.setdefault("jumped", (row.metric, row.arm))
+    return corrupt
 
 
 def jumps(

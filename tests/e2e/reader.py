@@ -264,7 +264,6 @@ def bring(folder: Path) -> None:
         orjson.dumps({"track": f"t{track}", "artist": "by", "title": f"No. {track}"})
         for track in sorted({e["track"] for e in events})
     ]
-    head = "uid,song,seconds,ts"
     # of ten tastes
     items = [
         [user % 10 * 8 + (user // 10 + number) % 8 for number in range(8)]
@@ -274,12 +273,11 @@ def bring(folder: Path) -> None:
     experiment = next(block.text for block in blocks if block.language == "yaml")
     tables = {
         "experiment.yaml": experiment.splitlines(),
-        "plays.csv": [head, *rows],
+        "plays.csv": ["uid,song,seconds,ts", *rows],
         "heard.csv": ["uid,song,heard,ts,name,by", *heard],
         "train.txt": [" ".join(map(str, [n, *own[:6]])) for n, own in enumerate(items)],
         "test.txt": [" ".join(map(str, [n, *own[6:]])) for n, own in enumerate(items)],
         "tracks.json": [line.decode() for line in catalogue],
-        "listened.csv": ["user,track,weight,ts", *rows],
     }
     for name, lines in tables.items():
         (folder / name).write_text("\n".join(lines) + "\n")

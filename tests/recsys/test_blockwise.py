@@ -1,7 +1,6 @@
 """A fit in blocks equals the fit in one piece, whatever the blocks, and continues where it
 stopped."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from recsys import blockwise
 from recsys.blockwise import Block, Blocks, cut_blocks, fit_blocks, solve_block
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.export.version import FACTORS, HISTORY, RECOMMENDATIONS
 from recsys.models.base import State
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store
@@ -22,7 +20,6 @@ from tests.recsys.fits import fit_als
 from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
-from tests.recsys.search.quick import search_ok
 
 KNOBS = {
     "cg": AlsConfig(factors=6, regularization=0.1, alpha=10.0),
@@ -133,36 +130,3 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
     newest = {block.file(5).name for cut in blocks for block in cut}
     left = {file.name for file in (tmp_path / "fit").iterdir()}
     assert left == {"newest.json", *newest}
-
-
-def search_and_publish(folder: Path, fit: str) -> list[bytes]:
-    """Search the store of a folder; returns the published lists, factors and history."""
-    search_ok(
-        folder / "store",
-        folder / fit,
-        settings=[
-            *(f"cluster.fit={fit}", "validation.resamples=100"),
-            *("models.als.factors=4", "models.als.nu=[0, 0.5]"),
-            *("search.iterations=3", "search.score_every=2"),
-        ],
-    )
-    assert not (folder / fit / "checkpoints").exists()
-    version = folder / fit / "export/current"
-    names = (RECOMMENDATIONS, FACTORS, HISTORY)
-    return [(version / name).read_bytes() for name in names]
-
-
-@pytest.mark.usefixtures("no_reports")
-@pytest.mark.slow
-def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    make_store(
-        tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90
-    )
-    whole_fits = search_and_publish(tmp_path, "whole")
-    shutil.rmtree(tmp_path / "whole")
-    shutil.rmtree(tmp_path / "store/cache")
-    monkeypatch.setattr(blockwise, "LARGEST_BLOCK", 200)
-    assert search_and_publish(tmp_path, "blocks") == whole_fits

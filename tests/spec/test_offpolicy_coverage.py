@@ -116,16 +116,6 @@ def test_the_95_percent_interval_covers_the_truth_as_often_as_it_says(
     assert least <= covered <= most
 
 
-def test_normalised_weights_narrow_the_interval() -> None:
-    spread = {
-        name: np.std(
-            [getattr(estimate, name).value for estimate in estimates()["random"]]
-        )
-        for name in ("ips", "snips")
-    }
-    assert spread["snips"] < spread["ips"]
-
-
 @pytest.mark.parametrize("serving", SERVINGS)
 def test_the_mean_weight_of_a_log_with_full_support_raises_no_alarm(
     serving: Serving,

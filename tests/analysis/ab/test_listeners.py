@@ -157,17 +157,6 @@ def test_rows_of_a_listener_are_added_up(folder: Path, tmp_path: Path) -> None:
     assert by_metric["wrong"].upper == pytest.approx(expected.upper)
 
 
-def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> None:
-    report = build_report(
-        [folder / "log"], "ALS", settings(folder, secondary=["session_time_p50"])
-    )
-    effect = next(row for row in report.effects if row.metric == "session_time_p50")
-    times = [
-        sum(event["time"] for event in session) for session in sessions_of("C").values()
-    ]
-    assert effect.control_value == pytest.approx(np.quantile(times, 0.5), rel=0.02)
-
-
 def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "slow.sql"
     file.write_text(

@@ -186,12 +186,6 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
     assert "nan" not in page.text
 
 
-def test_arms_without_effects_make_a_page_too() -> None:
-    page = parse(bare(make_report()))
-    assert len(read_table(page, "arms-table")) == 3
-    assert not page.find("figure")
-
-
 def test_an_experiment_of_one_arm_or_of_nobody_makes_a_page() -> None:
     report = make_report(arms=("C",))
     nobody = replace(
@@ -204,10 +198,6 @@ def test_an_experiment_of_one_arm_or_of_nobody_makes_a_page() -> None:
     page = parse(alone)
     assert page.find("div", id="verdict")[0].find("h2")[0].text == "Do not ship"
     assert "Sample ratio: p = \N{EN DASH}" in page.text
-
-
-def test_equal_reports_make_equal_pages(text: str) -> None:
-    assert render(make_report()) == text
 
 
 def test_intervals_are_named_by_their_level() -> None:

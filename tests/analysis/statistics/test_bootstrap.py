@@ -82,13 +82,3 @@ def test_the_interval_is_that_of_scipy() -> None:
     assert ours == pytest.approx(
         [theirs.low, theirs.high], abs=0.1 * (theirs.high - theirs.low)
     )
-
-
-def test_nineteen_of_twenty_intervals_hold_the_truth() -> None:
-    # 1,000 samples of 150 listeners with a share of hits each; the truth is the mean share, 1/3.
-    samples = np.random.default_rng(9).beta(1, 2, size=(150, 1000))
-    lower, upper = np.quantile(
-        of_means(Resamples(150, 1000, 1), samples), [0.025, 0.975], axis=0
-    )
-    covered = np.mean((lower <= 1 / 3) & (upper >= 1 / 3))
-    assert covered == pytest.approx(0.95, abs=0.02)

@@ -4,7 +4,6 @@ from functools import reduce
 from operator import add
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,21 +63,6 @@ def test_merging_loses_no_digits_far_from_zero() -> None:
         (halves[0] + halves[1]).covariances,
         np.cov(np.stack(list(columns.values()))),
         atol=1e-8,
-    )
-
-
-def test_variance_of_a_ratio_is_that_of_its_linear_part() -> None:
-    columns = draw(4, 200)
-    moments, per_session = Moments.of(columns), Quantity("time", "sessions")
-    ratio = columns["time"].mean() / columns["sessions"].mean()
-    linear = (columns["time"] - ratio * columns["sessions"]) / columns[
-        "sessions"
-    ].mean()
-    assert moments.mean(per_session) == pytest.approx(ratio, rel=1e-13)
-    assert moments.variance(per_session) == pytest.approx(linear.var(ddof=1), rel=1e-12)
-    skips = (columns["skips"] - columns["skips"].mean()).copy()
-    assert moments.covariance(per_session, Quantity("skips")) == pytest.approx(
-        float(linear @ skips) / (len(skips) - 1), rel=1e-10
     )
 
 
