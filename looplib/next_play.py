@@ -140,9 +140,10 @@ class Facts:
         self.follows = follows
         self.artists = artists
         self.plays = plays
-        self.artist_plays = np.bincount(artists, plays)[artists]
-        order = np.lexsort((-plays, artists))
-        place = np.arange(len(order)) - offsets(np.bincount(artists))[artists[order]]
+        _, number = np.unique(artists, return_inverse=True)
+        self.artist_plays = np.bincount(number, plays)[number]
+        order = np.lexsort((-plays, number))
+        place = np.arange(len(order)) - offsets(np.bincount(number))[number[order]]
         offered = np.union1d(order[place < _OF_ARTIST], unplayed)
         self._offered = offered[np.argsort(artists[offered], kind="stable")]
         self._offered_artists = artists[self._offered]
