@@ -136,19 +136,14 @@ class Bodies:
         users: list[Id] = _read(self._users, body).users
         return users
 
-    def recommend(self, arguments: MultiDict[str, str]) -> Ranking:
-        """Read `n=10&titles=1&recommender=new&exclude=17&boost=5:3`; the last two repeat."""
-        query = self._query(arguments, self._recommend)
-        rules = Rules.read(query.exclude, query.boost, self.catalogue)
-        return Ranking(query.n, rules, query.recommender, titles=query.titles)
+    def query(
+        self, arguments: MultiDict[str, str], *, is_similar: bool = False
+    ) -> Ranking:
+        """Read `n=10&titles=1&recommender=new&exclude=17&boost=5:3`; the last two repeat.
 
-    def similar(self, arguments: MultiDict[str, str]) -> Ranking:
-        """Read a query as `recommend` does, without a recommender."""
-        query = self._query(arguments, self._similar)
-        rules = Rules.read(query.exclude, query.boost, self.catalogue)
-        return Ranking(query.n, rules, titles=query.titles)
-
-    def _query(self, arguments: MultiDict[str, str], kind: type[Struct]) -> Any:  # noqa: ANN401
+        A query for similar tracks has no recommender.
+        """
+        kind = self._similar if is_similar else self._recommend
         document: dict[str, Any] = dict(arguments)
         if "exclude" in document:
             document["exclude"] = arguments.getlist("exclude")
@@ -156,9 +151,11 @@ class Bodies:
             boosts = (text.rpartition(":") for text in arguments.getlist("boost"))
             document["boost"] = {track: by for track, _, by in boosts}
         try:
-            return msgspec.convert(document, kind, strict=False)
+            query: Any = msgspec.convert(document, kind, strict=False)
         except msgspec.ValidationError as error:
             raise BodyError(f"query: {error}") from None
+        rules = Rules.read(query.exclude, query.boost, self.catalogue)
+        return Ranking(query.n, rules, document.get("recommender"), titles=query.titles)
 
     def ranking(self, body: bytes) -> tuple[Id, Ranking]:
         """Read `{"user", "candidates"}`, perhaps with `recommender` and `session`.

@@ -9,7 +9,6 @@ import logging
 import os
 import socket
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -31,7 +30,7 @@ from botify.recommenders.registry import (
 )
 from botify.rules import Rules, RulesFile
 from botify.schemas import Bodies, Listening, Ranking
-from botify.sessions.local import LocalSessions, Session
+from botify.sessions.local import LocalSessions
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
 from looplib.arrays import NO_TRACK
@@ -151,10 +150,13 @@ class Service:
         """
         arms = self.arms_of([request.user for request in requests])
         sessions = self.sessions.hear(requests, is_last=message == "last")
-        answers: Sequence[tuple[str | None, Drawn]] = [(None, UNKNOWN)] * len(arms)
-        if message == "next":
-            queries = [
-                Query(
+        events: list[dict[str, Any]] = []
+        lists: list[list[Id]] = []
+        ids = model.catalogue.ids
+        for request, assigned, session in zip(requests, arms, sessions, strict=True):
+            name, drawn = None, UNKNOWN
+            if message == "next":
+                query = Query(
                     user_number(request.user),
                     # without a session, the track just heard
                     session.tracks if session else (request.track,),
@@ -164,33 +166,21 @@ class Service:
                     self.settings.repeat_after,
                     plays=session and session.plays,
                 )
-                for request, session in zip(requests, sessions, strict=True)
-            ]
-            answers = self._recommend(model, queries, sessions, arms)
-        unknown = sum(request.track == NO_TRACK for request in requests)
-        if unknown:
-            self.metrics.unknown_tracks.inc(unknown)
-        ids = model.catalogue.ids
-        lists = [
-            [ids[track] for track in (drawn.track, *drawn.following)]
-            if recommender
-            else []
-            for recommender, drawn in answers
-        ]
-        events = [
-            {
-                **request.logged,
-                "recommendation": ranked[0] if ranked else None,
-                "experiments": arms_by_experiment,
+                name, drawn = self._recommend(model, query, assigned)
+            if session is None and name:
+                self.metrics.without_memory.inc()
+            if request.track == NO_TRACK:
+                self.metrics.unknown_tracks.inc()
+            tracks = (drawn.track, *drawn.following) if name else ()
+            lists.append([ids[track] for track in tracks])
+            event = {
+                "recommendation": ids[drawn.track] if name else None,
+                "experiments": assigned,
                 "session": session and session.id,
-                "recommender": recommender,
+                "recommender": name,
                 "propensity": drawn.propensity,
             }
-            for request, arms_by_experiment, session, (
-                recommender,
-                drawn,
-            ), ranked in zip(requests, arms, sessions, answers, lists, strict=True)
-        ]
+            events.append({**request.logged, **event})
         return events, lists
 
     def list_for(self, user: Id, request: Ranking) -> list[Id]:
@@ -277,28 +267,18 @@ class Service:
         self.log.close()
 
     def _recommend(
-        self,
-        model: ServedModel,
-        queries: Sequence[Query],
-        sessions: Sequence[Session | None],
-        arms: Sequence[Arms],
-    ) -> list[tuple[str, Drawn]]:
-        """Recommend by the arms of the experiment that decides, and count the answers.
+        self, model: ServedModel, query: Query, arms: Arms
+    ) -> tuple[str, Drawn]:
+        """Recommend by the arm of the experiment that decides, and count the answer.
 
         Returns:
-            The recommender that had a track, and that track, for each query.
+            The recommender that had a track, and that track.
         """
-        decides = self.settings.deciding.name
-        names = [self._arm_recommenders[assigned[decides]] for assigned in arms]
-        fallback = self.settings.fallback
-        answers = recommend(
-            model, queries, names, fallback, self._find_rng, self._note_failure
-        )
-        for name, count in Counter(name for name, _ in answers).items():
-            self.metrics.recommendations.labels(name).inc(count)
-        if None in sessions:
-            self.metrics.without_memory.inc(sessions.count(None))
-        return answers
+        name = self._arm_recommenders[arms[self.settings.deciding.name]]
+        rng, fallback = self._find_rng(query), self.settings.fallback
+        name, drawn = recommend(model, query, name, fallback, rng, self._note_failure)
+        self.metrics.recommendations.labels(name).inc()
+        return name, drawn
 
     def _note_failure(self, name: str, error: Exception) -> None:
         """Count a recommender that failed; its first failure is logged."""

@@ -93,7 +93,7 @@ def recommended(user: str) -> ResponseReturnValue:
     """Answer with the best tracks for a listener, without a session; nothing is logged."""
     service = _service()
     listener = service.bodies.user(user)
-    ranking = service.bodies.recommend(request.args)
+    ranking = service.bodies.query(request.args)
     tracks = service.list_for(listener, ranking)
     return {"user": listener, "tracks": tracks, **_titles(ranking, tracks)}
 
@@ -111,7 +111,7 @@ def similar(track: str) -> ResponseReturnValue:
     """Answer with the tracks most similar to a track."""
     service = _service()
     track_id = service.bodies.catalogue.ids[_track_number(track)]
-    ranking = service.bodies.similar(request.args)
+    ranking = service.bodies.query(request.args, is_similar=True)
     tracks = service.similar_to(track_id, ranking)
     if tracks is None:
         version = service.versions.model.version

@@ -177,26 +177,30 @@ class FallbackSettings(Config):
 
 def recommend(
     model: ServedModel,
-    queries: Sequence[Query],
-    names: Sequence[str],
+    query: Query,
+    name: str,
     fallback: FallbackSettings,
-    find_rng: Callable[[Query], Generator],
+    rng: Generator,
     failed: Failed,
-) -> list[tuple[str, Drawn]]:
-    """Recommend a track for each query, by the recommender named for it, or by fallbacks.
+) -> tuple[str, Drawn]:
+    """Recommend a track by a recommender, or by fallbacks, else any track, else a repeat.
 
     Returns:
-        The recommender that had a track, and the track, for each query.
+        The recommender that had a track, and the track.
     """
-    answers = []
-    for query, name in zip(queries, names, strict=True):
-        rng = find_rng(query)
-        credited, drawn = draw(name, model, query, rng, failed)
-        if drawn.track == NO_TRACK:
-            names_after = fallback.exhausted if drawn.is_exhausted else fallback.unknown
-            credited, drawn = _fall_back(model, query, names_after, rng, failed)
-        answers.append((credited, drawn))
-    return answers
+    credited, drawn = draw(name, model, query, rng, failed)
+    if drawn.track != NO_TRACK:
+        return credited, drawn
+    names = fallback.exhausted if drawn.is_exhausted else fallback.unknown
+    for name_after in (*names, "random"):
+        credited, drawn = draw(name_after, model, query, rng, failed)
+        if drawn.track != NO_TRACK:
+            return credited, drawn
+    # All else was heard in this session: a repeat is all there is.
+    tracks = range(len(model.catalogue))
+    allowed = [track for track in tracks if track not in query.excluded]
+    repeat = allowed[int(rng.random() * len(allowed))]
+    return ANY_REPEAT, Drawn(repeat, 1.0 / len(allowed))
 
 
 def draw(
@@ -211,25 +215,6 @@ def draw(
     if len(drawn) == 1:
         return name, drawn[0]
     return interleave(name, drawn, rng.random())
-
-
-def _fall_back(
-    model: ServedModel,
-    query: Query,
-    names: Sequence[str],
-    rng: Generator,
-    failed: Failed,
-) -> tuple[str, Drawn]:
-    """Draw a track by the first recommender that has one, else any track, else a repeat."""
-    for name in (*names, "random"):
-        credited, drawn = draw(name, model, query, rng, failed)
-        if drawn.track != NO_TRACK:
-            return credited, drawn
-    # All else was heard in this session: a repeat is all there is.
-    tracks = range(len(model.catalogue))
-    allowed = [track for track in tracks if track not in query.excluded]
-    repeat = allowed[int(rng.random() * len(allowed))]
-    return ANY_REPEAT, Drawn(repeat, 1.0 / len(allowed))
 
 
 def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Drawn]:

@@ -69,6 +69,7 @@ for i = 1, #KEYS - count do
 end
 return answers
 """
+_PROBE = b"return redis.call('SET', KEYS[1], '', 'PX', 1000)"
 
 
 class RedisSessions:
@@ -161,8 +162,8 @@ class RedisSessions:
         return self._ask("UNLINK", *keys) is not None
 
     def is_ready(self) -> bool:
-        """Check that Redis takes a value; during a pause it is not asked."""
-        return self._ask("SET", f"{self._prefix}:ready", b"", "PX", 1000) == b"OK"
+        """Check that Redis runs a script that writes; during a pause it is not asked."""
+        return self._ask("EVAL", _PROBE, 1, f"{self._prefix}:ready") == b"OK"
 
     def _command(self, *words: str | int | bytes) -> Any:  # noqa: ANN401  a reply of Redis
         """Send a command over this thread's connection; a pool would cost 40 µs.

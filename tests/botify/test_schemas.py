@@ -69,13 +69,10 @@ def test_a_wrong_batch(bodies: Bodies, requests: object, message: str) -> None:
         (b"[1]", "Expected `object`, got `array`"),
         (b"{}", "required field `users`"),
         (b'{"users": []}', "Expected `array` of length >= 1"),
-        (b'{"users": 7}', "Expected `array`, got `int`"),
         (b'{"users": [7, -1]}', "Expected `int` >= 0 - at `$.users[1]`"),
         (b'{"users": [7, "1"]}', "Expected `int`, got `str`"),
-        (b'{"users": [7, 1.0]}', "Expected `int`, got `float`"),
         (b'{"users": [true]}', "Expected `int`, got `bool`"),
         (b'{"users": [9223372036854775808]}', f"Expected `int` <= {LARGEST_ID}"),
-        (b'{"users": [1], "x": 1}', "unknown field `x`"),
         (
             orjson.dumps({"users": [1] * (LIMIT + 1)}),
             f"Expected `array` of length <= {LIMIT}",
@@ -103,7 +100,7 @@ def test_a_wrong_list_of_listeners(bodies: Bodies, body: bytes, message: str) ->
 def test_a_wrong_query(bodies: Bodies, query: str, message: str) -> None:
     pairs = [pair.partition("=")[::2] for pair in query.split("&")]
     with pytest.raises(BodyError) as caught:
-        bodies.recommend(MultiDict(pairs))
+        bodies.query(MultiDict(pairs))
     assert str(caught.value).startswith(message)
 
 

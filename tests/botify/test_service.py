@@ -160,7 +160,7 @@ def test_where_a_recommender_fails_its_list_is_of_popular_tracks(
 def test_assigned_arms_are_those_of_the_log_and_asking_for_them_logs_nothing(
     client: FlaskClient, service: Service
 ) -> None:
-    users = list(range(LIMIT))
+    users = [4, 2**63 - 1, 3, 4, *range(LIMIT - 4)]
     assigned = post(client, "/assignments", {"users": users})["assignments"]
     assert 'botify_events_total{message="next"} 0.0' in client.get("/metrics").text
     post(client, "/next", {"requests": [{"user": user, **HEARD} for user in users]})

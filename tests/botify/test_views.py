@@ -175,17 +175,6 @@ def test_experiments_are_described(client: FlaskClient) -> None:
     assert (other["decides"], other["overrides"]) == (False, 0)
 
 
-def test_arms_are_answered_in_the_order_asked_even_of_a_listener_named_twice(
-    client: FlaskClient,
-) -> None:
-    users = [4, 2**63 - 1, 3, 4, 0]
-    assigned = post(client, "/assignments", {"users": users})["assignments"]
-    assert [answer["user"] for answer in assigned] == users
-    expected = {"user": 4, "experiments": {"ONE": "C", "OTHER": "on"}}
-    assert assigned[0] == assigned[3] == expected
-    assert assigned[2]["experiments"]["ONE"] == "T1"
-
-
 def test_only_the_token_reloads_and_rolls_back(
     client: FlaskClient, tmp_path: Path
 ) -> None:

@@ -60,16 +60,10 @@ def test_a_wrong_manifest_or_link_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("name", ["recommendations.jsonl", "factors.npz"])
-def test_a_changed_truncated_or_missing_file_is_refused(
+def test_a_changed_file_is_refused(
     settings: ServiceSettings, version: Path, name: str
 ) -> None:
     file = version / name
     whole = file.read_bytes()
-    file.write_bytes(whole[:-5])
-    sizes = f"{len(whole) - 5} bytes found, the manifest says {len(whole)}"
-    assert f"{name}: {sizes}" in refusal(settings)
-    middle = len(whole) // 2
-    file.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-    assert name in refusal(settings)
-    file.unlink()
-    assert f"{name}: cannot be read" in refusal(settings)
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert f"{name}: sha256 " in refusal(settings)

@@ -39,10 +39,7 @@ def test_no_object_is_kept_for_a_listener(tmp_path: Path, catalogue_file: Path) 
     ("line", "message"),
     [
         ('{"user": 3, "tracks": [1, 60]}', "<= 59 - at `$.tracks[1]`"),
-        ('{"user": 3, "tracks": [1, -4]}', ""),
         ('{"user": 3, "tracks": ["1"]}', ""),
-        ('{"user": 3.5, "tracks": [1]}', ""),
-        ('{"user": 3}', ""),
         ('{"user": 3, "tracks": [1]', ""),
         ("[]", ""),
         ('{"user": -2, "tracks": [1]}', "Expected `int` >= 0 - at `$.user`"),

@@ -14,7 +14,6 @@ from botify.recommenders.base import (
     UNKNOWN,
     Drawn,
     Query,
-    Recommender,
 )
 from botify.recommenders.registry import (
     ANY_REPEAT,
@@ -40,7 +39,10 @@ def answer(
     fallback: FallbackSettings = FALLBACK,
 ) -> list[tuple[str, Drawn]]:
     rng = np.random.default_rng(4)
-    return recommend(model, queries, names, fallback, lambda _: rng, lambda *_: None)
+    return [
+        recommend(model, query, name, fallback, rng, lambda *_: None)
+        for query, name in zip(queries, names, strict=True)
+    ]
 
 
 @given(
@@ -174,14 +176,3 @@ def test_a_version_whose_recommender_overflows_is_refused(
         broken = {name: replace(als.artifacts[name], items=items)}
     with pytest.raises(ModelError, match="version one: contextual fails"):
         check_draws(replace(als, artifacts=broken), ["contextual"])
-
-
-def test_where_a_recommender_fails_fallbacks_answer(
-    model: ServedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> Drawn:
-        raise ZeroDivisionError
-
-    monkeypatch.setitem(RECOMMENDERS, "indexed", Recommender(fail))
-    name, drawn = answer(model, ["interleaved(in_order, indexed)"], [heard(0, 6)])[0]
-    assert (name, drawn.track != NO_TRACK) == ("top_pop", True)

@@ -69,17 +69,6 @@ def test_a_listener_twice_in_a_batch_hears_one_track_after_the_other(
     assert ids[0] == ids[1] == ids[2] != ids[3]
 
 
-def test_the_sessions_of_a_large_batch_are_kept_apart_and_in_order(
-    store: SessionStore,
-) -> None:
-    users = [new_listener() for _ in range(2500)]
-    first = store.hear([Listening(user, user % 7, 0.5) for user in users])
-    second = store.hear([Listening(user, 7, 0.5) for user in reversed(users)])
-    tracks = [session and session.tracks for session in second]
-    assert tracks == [(user % 7, 7) for user in reversed(users)]
-    assert len({session.id for session in first if session}) == len(users)
-
-
 def test_silence_ends_a_session(make: Make, user: int) -> None:
     store = make(0.1)
     first = hear(store, user, 1)

@@ -57,11 +57,17 @@ def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(
     assert hear(store, 1, 3).tracks == (3,)
 
 
-def test_a_redis_that_takes_no_writes_is_not_ready(own_redis: RedisServer) -> None:
+@pytest.mark.parametrize(
+    "refusing",
+    ["CONFIG SET min-replicas-to-write 1", "ACL SETUSER default -eval"],
+)
+def test_a_redis_that_takes_no_writes_or_scripts_is_not_ready(
+    own_redis: RedisServer, refusing: str
+) -> None:
     store = connect(own_redis.url)
     assert store.is_ready()
     with redis.Redis.from_url(own_redis.url) as client:
-        client.config_set("min-replicas-to-write", 1)
+        client.execute_command(*refusing.split())
     assert not store.is_ready()
 
 
