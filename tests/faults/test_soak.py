@@ -150,6 +150,7 @@ def test_kills_lose_nothing_that_was_acknowledged(
             start_s = time.monotonic()
             for number, victim in enumerate(victims, 1):
                 load.wait_for(200)
+                samples += sample(served)
                 kill(victim, served, own_redis)
                 ingest([log], store)
                 pause_ends_s = start_s + SECONDS * number / len(victims)
