@@ -285,21 +285,21 @@ def _label(
 
 def open_log(
     connection: Connection,
-    file: Path,
+    files: Sequence[Path],
     columns: Mapping[str, str],
     condition: str,
     *,
     skip_errors: bool,
 ) -> Rows:
-    """Return a row for each line of JSON lines that is not blank.
+    """Return a row for each line of files of JSON lines that is not blank, in their order.
 
     A value that is missing is NULL. Where errors are skipped, so is one that is not of its column's
     type, and so are all values of a line that is no JSON object; of a key given twice, one value
     counts. A DatabaseError says so otherwise, while rows are fetched. The further column `is_event`
-    says whether the condition holds.
+    says whether the condition holds, and `file_index` which file the line is of.
     """
     rows = connection.read_json(
-        glob.escape(str(file)),
+        [glob.escape(str(file)) for file in files],
         columns=dict(columns),
         format="newline_delimited",
         ignore_errors=skip_errors,
@@ -307,8 +307,8 @@ def open_log(
         maximum_object_size=_BYTES_AT_ONCE,
         hive_partitioning=False,
     )
-    is_event = Sql(condition)
-    return rows.select(Star(), is_event.alias("is_event"))
+    is_event = Sql(condition).alias("is_event")
+    return rows.select(Star(), is_event, Column("file_index"))
 
 
 def open_csv(

@@ -7,6 +7,7 @@ import msgspec
 import pyarrow as pa
 from msgspec import Meta
 
+from looplib.arrays import IntArray
 from looplib.event_fields import EVENT_FIELDS, FieldType
 
 LARGEST_ID = 2**63 - 1
@@ -103,7 +104,12 @@ def schema_of(kinds: IdKinds) -> pa.Schema:
 EVENT_SCHEMA = schema_of(NUMBERS)
 
 
+def integers(values: IntArray) -> pa.Array:
+    """Wrap whole numbers, shape (n,), in Arrow; `pa.array` imports pandas, for a second."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+
+
 def with_all_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return rows with the columns of a schema alone; those that they lack are null."""
-    both = [schema.empty_table(), rows]
+    both = [pa.Table.from_batches([], schema), rows]
     return pa.concat_tables(both, promote_options="permissive").select(schema.names)

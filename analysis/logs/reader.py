@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import compress, islice
+from itertools import compress, islice, pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -32,6 +32,7 @@ from analysis.logs.field_types import (
     TextId,
     database_types,
     event_condition,
+    integers,
     schema_of,
 )
 from analysis.logs.files import LogFile
@@ -46,6 +47,7 @@ from analysis.logs.lines import (
     repeated_key,
 )
 from analysis.store import number_of
+from looplib.arrays import column_values
 
 _ROWS_AT_ONCE = 100_000
 _ALL_ROWS = 2**62
@@ -83,15 +85,15 @@ class ReadLines:
 
 
 def read(
-    files: Iterable[LogFile],
+    batches: Iterable[Sequence[LogFile]],
     kinds: IdKinds = NUMBERS,
     largest_track: int = LARGEST_ID,
 ) -> Iterator[ReadLines]:
     """Read logs.
 
     Args:
-        files: The logs, as `sources.NewFiles` yields them: unpacked and checked. An iterator is
-            asked for the next one when it is its turn.
+        batches: Logs that are read together, as `sources.NewFiles` yields them: unpacked and
+            checked. An iterator is asked for the next batch when it is its turn.
         kinds: Which ids are text; they become the numbers that stand for them in stores.
         largest_track: The catalogue's last id; a line with one beyond is rejected.
 
@@ -102,8 +104,8 @@ def read(
         AnalysisError: A log cannot be read.
     """
     with queries.connect() as connection:
-        for file in files:
-            yield from _read_file(connection, file, kinds, largest_track)
+        for files in batches:
+            yield from _read_files(connection, files, kinds, largest_track)
 
 
 def ahead(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -121,7 +123,7 @@ def gather(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
     There is at least one, which may be empty.
     """
-    gathered = [EVENT_SCHEMA.empty_table()]
+    gathered = [pa.Table.from_batches([], EVENT_SCHEMA)]
     for table in tables:
         gathered.append(table)
         if sum(len(part) for part in gathered) >= rows:
@@ -162,15 +164,16 @@ def read_rejects(file: Path) -> list[Reject]:
             ) from None
 
 
-def _read_file(
+def _read_files(
     connection: queries.Connection,
-    file: LogFile,
+    files: Sequence[LogFile],
     kinds: IdKinds,
     largest_track: int,
 ) -> Iterator[ReadLines]:
-    read_rows = partial(_read_rows, connection, file, kinds, largest_track)
+    read_rows = partial(_read_rows, connection, files, kinds, largest_track)
     done = 0
-    problem = f"{file.name}: cannot be read"
+    names = dict.fromkeys([files[0].name, files[-1].name])
+    problem = f"{' … '.join(names)}: cannot be read"
     with queries.naming(problem, queries.DatabaseError):
         try:
             for chunk in read_rows():
@@ -182,7 +185,7 @@ def _read_file(
 
 def _read_rows(
     connection: queries.Connection,
-    file: LogFile,
+    files: Sequence[LogFile],
     kinds: IdKinds,
     largest_track: int,
     done: int | None = None,
@@ -193,48 +196,55 @@ def _read_rows(
     is_sound = done is None
     log = queries.open_log(
         connection,
-        file.path,
+        [file.path for file in files],
         types,
         condition,
         skip_errors=not is_sound,
     )
     if done:
         log = log.limit(_ALL_ROWS, done)
-    with file.open() as text:
-        lines = islice(_filled_lines(text), done, None)
-        passed = 0
-        for batch in queries.batches(log, _ROWS_AT_ONCE):
-            rows = _canonical(pa.Table.from_batches([batch]))
-            is_event = rows["is_event"].to_numpy()
-            passed += len(rows)
+    lines = islice(_filled_lines(files), done, None)
+    passed = 0
+    for batch in queries.batches(log, _ROWS_AT_ONCE):
+        rows = _canonical(pa.Table.from_batches([batch]))
+        numbers = column_values(rows["file_index"])
+        starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(rows)]
+        for start, end in pairwise(starts):
+            part = rows.slice(start, end - start)
+            file = files[numbers[start]]
+            is_event = column_values(part["is_event"].cast("int8")) > 0
+            passed += len(part)
             refused: list[tuple[int, bytes]] = []
             if not (is_sound and is_event.all()):
-                batch_lines = list(islice(lines, passed - len(rows), passed))
+                part_lines = list(islice(lines, passed - len(part), passed))
                 passed = 0
                 if not is_sound:
-                    is_event &= [repeated_key(line) is None for _, line in batch_lines]
-                refused = list(compress(batch_lines, ~is_event))
-            events = rows.select(schema_of(kinds).names)
+                    is_event &= [repeated_key(line) is None for _, line in part_lines]
+                refused = list(compress(part_lines, ~is_event))
+            events = part.select(schema_of(kinds).names)
             read, rejects = _parse(
                 file, events, is_event, refused, kinds, largest_track
             )
             yield ReadLines(file, *_number_ids(read, kinds), rejects)
 
 
-def _filled_lines(text: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, with their numbers from 1."""
-    for number, line in enumerate(text, start=1):
-        content = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
-        if content.strip():
-            yield number, content
+def _filled_lines(files: Iterable[LogFile]) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of files that are not blank, with their numbers from 1."""
+    for file in files:
+        with file.open() as text:
+            for number, line in enumerate(text, start=1):
+                content = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+                if content.strip():
+                    yield number, content
 
 
 def _canonical(rows: pa.Table) -> pa.Table:
     """Return rows with experiments as canonical JSON; a row that has refused is no event."""
     logged = rows["experiments"].combine_chunks()
     encoded = logged.dictionary_encode()
-    texts = map(_cached_canonical, encoded.dictionary.to_pylist())
-    arms = pa.array(texts, pa.string()).take(encoded.indices)
+    canonical = pa.lib.StringBuilder()  # `pa.array` imports pandas, for a second
+    canonical.append_values(map(_cached_canonical, encoded.dictionary.to_pylist()))
+    arms = canonical.finish().take(encoded.indices)
     is_sound = pc.equal(pc.is_null(arms), pc.is_null(logged))
     rows = _with_column(rows, "experiments", arms)
     return _with_column(rows, "is_event", pc.and_(rows["is_event"], is_sound))
@@ -276,15 +286,15 @@ def _parse(
 
 def _number_ids(events: pa.Table, kinds: IdKinds) -> tuple[pa.Table, pa.Table]:
     """Return events with the numbers that stand for text ids, and these ids."""
-    text_ids = [_TEXT_IDS.empty_table()]
+    text_ids = [pa.Table.from_batches([], _TEXT_IDS)]
     columns = {"user": "user"} if kinds.users else {}
     if kinds.tracks:
         columns |= dict.fromkeys(TRACK_KEYS, "track")
     for key, column in columns.items():
         encoded = events[key].combine_chunks().dictionary_encode()
         texts = encoded.dictionary
-        numbers = pa.array(map(_cached_number, texts.to_pylist()), pa.int64())
-        events = _with_column(events, key, numbers.take(encoded.indices))
+        numbers = np.array([*map(_cached_number, texts.to_pylist())], np.int64)
+        events = _with_column(events, key, integers(numbers).take(encoded.indices))
         text_ids.append(pa.table({column: texts}))
     return events, pa.concat_tables(text_ids, promote_options="default")
 

@@ -25,6 +25,9 @@ from analysis.logs.lines import LineCounts, Reject
 from analysis.store import REJECTS, Source
 
 MOST_KEPT_BYTES = 16 * 2**20
+# of a batch, whose files are read together
+_LARGEST_BATCH = 32 * 2**20  # bytes
+_MOST_FILES = 1000
 _CHUNK = 2**20
 
 
@@ -65,15 +68,16 @@ class NewFiles:
         for source in sources:
             self._known[source.head].append(source)
 
-    def __iter__(self) -> Iterator[LogFile]:
-        """Yield the copies, one after the other.
+    def __iter__(self) -> Iterator[list[LogFile]]:
+        """Yield the copies, small ones together.
 
         Raises:
             AnalysisError: A file is damaged, or contradicts a source with which it begins.
         """
-        for log in self.all:
-            with self.copied([log]) as files:
-                yield from files
+        for logs in in_batches(self.all, lambda _: "log"):
+            with self.copied(logs) as files:
+                if files:
+                    yield files
 
     @contextmanager
     def copied(self, logs: Iterable[LogFile]) -> Iterator[list[LogFile]]:
@@ -209,6 +213,28 @@ class NewFiles:
             reading = self._reading(name)
             digest = xxhash.xxh3_128_hexdigest(f"{digest} {reading}".encode())
         return digest
+
+
+def in_batches(
+    files: Iterable[LogFile], form_of: Callable[[LogFile], str | None]
+) -> Iterator[list[LogFile]]:
+    """Put consecutive small files of one form together; one without a form is alone."""
+    batch: list[LogFile] = []
+    batch_form = None
+    batch_bytes = 0
+    for file in files:
+        form = form_of(file)
+        size = file.size_bytes
+        is_full = batch_bytes + size > _LARGEST_BATCH or len(batch) == _MOST_FILES
+        if batch and (is_full or form is None or form != batch_form):
+            yield batch
+            batch = []
+            batch_bytes = 0
+        batch.append(file)
+        batch_form = form
+        batch_bytes += size
+    if batch:
+        yield batch
 
 
 def select_lines(

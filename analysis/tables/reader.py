@@ -17,7 +17,7 @@ from typing import Any
 
 from analysis import queries
 from analysis.errors import AnalysisError
-from analysis.logs import files
+from analysis.logs import files, sources
 from analysis.logs.files import LogFile
 from analysis.tables.columns import Columns, Reading, file_names
 from analysis.tables.databases import DATABASES, copy_table
@@ -35,9 +35,6 @@ AMOUNTS = ("weight", "share", "played", "duration")
 _LONGEST_LINE = 2**20  # bytes, by which lines of JSON differ from objects of many
 # columns of `sql/interactions/json_documents.sql`
 _OF_JSON = ("(source)", "(fault)", "(text)", "(user_kind)", "(track_kind)")
-# of a batch, whose files are read together
-_LARGEST_BATCH = 32 * 2**20  # bytes
-_MOST_FILES = 1000
 
 
 def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
@@ -74,27 +71,10 @@ class CheckedTable:
 
 
 def in_batches(files: Iterable[LogFile], reading: Reading) -> Iterator[list[LogFile]]:
-    """Put consecutive small files of JSON that are written alike together.
-
-    Yields:
-        Files for `check_files`; others are alone.
-    """
-    batch: list[LogFile] = []
-    batch_form = None
-    batch_bytes = 0
-    for file in files:
-        form = None if reading.encoding else _json_form(file)
-        size = file.size_bytes
-        is_full = batch_bytes + size > _LARGEST_BATCH or len(batch) == _MOST_FILES
-        if batch and (is_full or form is None or form != batch_form):
-            yield batch
-            batch = []
-            batch_bytes = 0
-        batch.append(file)
-        batch_form = form
-        batch_bytes += size
-    if batch:
-        yield batch
+    """Put consecutive small files of JSON that are written alike together, for `check_files`."""
+    return sources.in_batches(
+        files, lambda file: None if reading.encoding else _json_form(file)
+    )
 
 
 def check_files(

@@ -30,6 +30,7 @@ _LOOKS = {
 _VALUE = re.compile(r"[-\d.,:/ ]*\d|.*\d{4}.*\d\d:\d\d.*|[0-9a-f-]{32,}|\w+://.*")
 _FILLED = 0.95  # share of the rows that have a value
 _HALF = 0.5  # the same of ids, whose rows are left out otherwise
+_MANY_KINDS = 50
 _MOST_EVENTS = 100  # different values of a column of event types
 _SHORTEST_END = 4  # letters
 _LONGEST_TRACK = 6 * 3600  # seconds; a longer time is one of the day
@@ -118,8 +119,7 @@ class Column:
             is_kind = self.kinds <= most and not (role == EVENT and self.is_number)
             return None if is_kind else f"{self.kinds:,} different values"
         if role in _IDS:
-            is_one = role == "item" and self.kinds == 1 and self.filled == 1
-            return f"always {example}" if is_one else None
+            return None
         if not self.is_number:
             return f"{example} is no number"
         if self.is_clock and (self.largest or 0) > _LONGEST_TRACK:
@@ -145,9 +145,8 @@ def is_value(name: str) -> bool:
 
 def is_time_heard(name: str) -> bool:
     """Whether a column is named as one of how long a track was heard."""
-    letters = "".join(filter(str.isalnum, name.lower()))
     names = (*NAMES["played"], *_SECONDS, "seconds")
-    return letters.endswith(names)
+    return _letters(name).endswith(names)
 
 
 def date_forms(columns: Iterable[Column]) -> list[str]:
@@ -171,6 +170,10 @@ def _is_date(text: str, form: str) -> bool:
 
 def find(role: str, columns: Iterable[Column], *, check: bool = True) -> Column | None:
     """Find the column with the first of a role's names, or whose name ends so, and that fits."""
+    columns = [*columns]
+    is_long = max((column.kinds for column in columns), default=0) >= _MANY_KINDS
+    if role == "item" and is_long:  # what is the same in all rows is no track
+        columns = [column for column in columns if column.kinds > 1]
     plain = {column.letters: column for column in columns}
     for letters, column in list(plain.items()):
         plain.setdefault(_UNIT.sub("", letters), column)

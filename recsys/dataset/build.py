@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.logs.field_types import integers
 from analysis.store import Store
 from looplib.arrays import IntArray, column_values
 from looplib.checksums import seal
@@ -153,15 +154,10 @@ def _write_heldout(folder: Path, users: IntArray, tracks: IntArray) -> None:
     table = pa.concat_tables(read_pieces(folder, "heldout"))
     rows = user_rows(table, users)
     columns = {
-        "user": _arrow_column(rows),
-        "track": _arrow_column(track_columns(table, tracks)),
+        "user": integers(rows),
+        "track": integers(track_columns(table, tracks)),
         "time": table["time"],
     }
     # Each partition is in order, and has all of a listener.
-    order = _arrow_column(np.argsort(rows, kind="stable"))
+    order = integers(np.argsort(rows, kind="stable"))
     pq.write_table(pa.table(columns).take(order), folder / "heldout.parquet")
-
-
-def _arrow_column(values: IntArray) -> pa.Array:
-    """Wrap the same memory as an Arrow array; `pa.array` would import pandas."""
-    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from analysis import queries
 from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
@@ -97,6 +99,7 @@ def ingest(
         sources = before.manifest.sources
         new = NewFiles(files, scratch, sources, reading.content if reading else None)
         partitioner = Partitioner(scratch, holds, before.manifest.partitions)
+        pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has more page faults
         with queries.connect(
             memory_limit=memory,
             temp_directory=scratch / "spilled",

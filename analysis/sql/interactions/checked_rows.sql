@@ -23,9 +23,10 @@
 WITH numbered AS (
     SELECT
         *,
-        coalesce(TRY_CAST(weight AS DOUBLE), list_reduce(TRY_CAST(string_split(weight, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS weight_number,
-        coalesce(TRY_CAST(played AS DOUBLE), list_reduce(TRY_CAST(string_split(played, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS played_number,
-        coalesce(TRY_CAST(duration AS DOUBLE), list_reduce(TRY_CAST(string_split(duration, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS duration_number,
+        list_transform(
+            [weight, played, duration],
+            lambda text : coalesce(TRY_CAST(text AS DOUBLE), list_reduce(TRY_CAST(string_split(text, ':') AS DOUBLE[]), lambda total, part : 60 * total + part))
+        ) AS amounts,
         row_number() OVER () AS row,
         list_contains($known, 'weight') AS has_weight,
         list_contains($known, 'timestamp') AS has_time,
@@ -37,11 +38,11 @@ parsed AS (
         * REPLACE (nullif(propensity, '') AS propensity, nullif(organic, '') AS organic),
         coalesce(share, played || ' of ' || duration) AS heard,
         CASE
-            WHEN has_weight THEN weight_number * $weight_scale
+            WHEN has_weight THEN amounts[1] * $weight_scale
             WHEN $has_share
             THEN coalesce(
                 TRY_CAST(share AS DOUBLE) / $full_share,
-                played_number / nullif(duration_number, 0)
+                amounts[2] / nullif(amounts[3], 0)
             )
             ELSE 1.0
         END AS amount,
@@ -58,7 +59,8 @@ parsed AS (
                 TRY_CAST(timestamp AS TIMESTAMP),
                 try_strptime(timestamp, ['%d %b %Y, %H:%M', '%d %b %Y %H:%M', '%d %b %Y %H:%M:%S', '%d.%m.%Y %H:%M:%S', '%d.%m.%Y %H:%M'])
             ))
-        END AS written_ms
+        END AS written_ms,
+        1 + (abs(number) >= 1e11)::INTEGER + (abs(number) >= 1e14)::INTEGER + (abs(number) >= 1e17)::INTEGER AS unit
     FROM numbered
     WHERE (fault IS NULL OR trim(text) <> '') AND kept = 'true'
 ),
@@ -66,17 +68,14 @@ timed AS (
     SELECT
         * REPLACE (
             CASE WHEN played IS NOT NULL AND amount > 1 THEN 1.0 ELSE amount END AS amount,
-            CASE WHEN user_kind = 'untyped' AND regexp_full_match(user, '0|[1-9][0-9]{0,17}') THEN 'digits'
-                WHEN user_kind = 'untyped' THEN 'characters' ELSE user_kind END AS user_kind,
-            CASE WHEN track_kind = 'untyped' AND regexp_full_match(track, '0|[1-9][0-9]{0,17}') THEN 'digits'
-                WHEN track_kind = 'untyped' THEN 'characters' ELSE track_kind END AS track_kind
+            CASE WHEN user_kind <> 'untyped' THEN user_kind
+                WHEN regexp_full_match(user, '0|[1-9][0-9]{0,17}') THEN 'digits' ELSE 'characters' END AS user_kind,
+            CASE WHEN track_kind <> 'untyped' THEN track_kind
+                WHEN regexp_full_match(track, '0|[1-9][0-9]{0,17}') THEN 'digits' ELSE 'characters' END AS track_kind
         ),
-        CASE WHEN number IS NULL THEN CAST(written_ms AS DOUBLE) WHEN abs(number) < 1e11 THEN round(number * 1000)
-            WHEN abs(number) < 1e14 THEN round(number) WHEN abs(number) < 1e17 THEN round(number / 1e3)
-            ELSE round(number / 1e6) END AS moment_ms,
-        CASE WHEN number IS NULL AND written_ms IS NOT NULL THEN 'dates' WHEN number = 0 THEN NULL
-            WHEN abs(number) < 1e11 THEN 'seconds' WHEN abs(number) < 1e14 THEN 'milliseconds'
-            WHEN abs(number) < 1e17 THEN 'microseconds' WHEN number IS NOT NULL THEN 'nanoseconds' END AS clock
+        CASE WHEN number IS NULL THEN CAST(written_ms AS DOUBLE) ELSE round(number * 1e3 / 1e3 ** (unit - 1)) END AS moment_ms,
+        CASE WHEN number = 0 THEN NULL WHEN number IS NOT NULL THEN ['seconds', 'milliseconds', 'microseconds', 'nanoseconds'][unit]
+            WHEN written_ms IS NOT NULL THEN 'dates' END AS clock
     FROM parsed
 ),
 verified AS (

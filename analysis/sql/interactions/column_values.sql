@@ -48,7 +48,7 @@ SELECT
     numbers >= 0.95 * filled AS is_number,
     dates >= 0.95 * filled OR (
         numbers >= 0.95 * filled
-        AND (middle BETWEEN 3e8 AND 4e9 OR middle BETWEEN 3e11 AND 4e12 OR middle BETWEEN 3e14 AND 4e15 OR middle BETWEEN 3e17 AND 4e18)
+        AND list_bool_or([middle / unit BETWEEN 3 AND 40 FOR unit IN [1e8, 1e11, 1e14, 1e17]])
     ) AS is_time,
     decimal, is_clock, smallest, largest, kinds, example
 FROM counted

@@ -1,7 +1,5 @@
 """A reader of single logs."""
 
-import gzip
-
 import pytest
 
 from analysis.logs.files import LogFile
@@ -12,13 +10,10 @@ from tests.analysis.logs.lines import Load, Loaded, read_all
 def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
     folder = tmp_path_factory.mktemp("logs")
 
-    def read(content: bytes | str, name: str = "events.jsonl") -> Loaded:
-        file = folder / name
-        packed = content.encode() if isinstance(content, str) else content
-        file.write_bytes(
-            gzip.compress(packed, mtime=0) if name.endswith(".gz") else packed
-        )
-        log = LogFile(file, name)
+    def read(content: bytes | str) -> Loaded:
+        file = folder / "events.jsonl"
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        log = LogFile(file, file.name)
         return read_all([log])[1][log]
 
     return read

@@ -58,7 +58,7 @@ def read_all(logs: list[LogFile]) -> tuple[list[dict[str, Any]], dict[LogFile, L
     """All events of some logs in their order, and the logs one by one."""
     found = {log: Loaded([], LineCounts(), []) for log in logs}
     rows: list[dict[str, Any]] = []
-    for part in event_log.read(logs, event_log.kinds_of(logs)):
+    for part in event_log.read([logs], event_log.kinds_of(logs)):
         before = found[part.file]
         rows += part.events.to_pylist()
         rejects = [(reject.line, reject.reason) for reject in part.rejects]

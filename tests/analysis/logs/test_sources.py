@@ -33,7 +33,7 @@ def test_a_log_that_grows_while_it_is_read_is_read_as_it_was(tmp_path: Path) -> 
     log = tmp_path / "a.jsonl"
     log.write_bytes(b"".join(LINES[:20]))
     new = NewFiles([LogFile(log, "a")], tmp_path)
-    for file in new:
+    for (file,) in new:
         log.write_bytes(b"".join(LINES))
         assert file.path.read_bytes() == b"".join(LINES[:20])
     users, _ = users_in([log], tmp_path / "scratch", new.sources.values())

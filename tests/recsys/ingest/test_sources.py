@@ -62,24 +62,17 @@ WAYS: dict[str, list[Change]] = {
     "grown": [write("a.log", OLD), write("a.log", ALL)],
     "grown by half a line": [write("a.log", ALL[:7777]), write("a.log", ALL)],
     "packed": [write("a.jsonl", ALL), pack],
-    "packed, and kept": [write("a.jsonl", ALL), write("a.jsonl.gz", ALL)],
     "packed in two members": [
         write("a.jsonl", ALL),
         lambda folder: (folder / "b.jsonl.gz").write_bytes(
             gzip.compress(OLD) + gzip.compress(NEW)
         ),
     ],
-    "grown, then packed": [
-        write("a.jsonl", OLD),
-        write("a.jsonl", ALL),
-        pack,
-    ],
     "moved": [
         write("a.log", ALL),
         write("new/x.log", ALL),
         lambda folder: (folder / "a.log").unlink(),
     ],
-    "renamed": [write("a.log", ALL), rename("a.log", "b.jsonl")],
     "copied": [write("a.log", OLD), write("b.log", OLD), write("a.log", ALL)],
     "copied at once": [
         lambda folder: [write(f"{n}.log", ALL[: -n or None])(folder) for n in range(3)]
@@ -100,7 +93,6 @@ WAYS: dict[str, list[Change]] = {
     "joined": [write("a.log", OLD), write("b.log", NEW), write("c.log", ALL)],
     "open": [write(".events-a.jsonl", OLD), write(".events-a.jsonl", ALL[:-1] + b"\n")],
     "closed": [write(".events-a.jsonl", ALL[:7777]), close(ALL)],
-    "closed, then packed": [write(".events-a.jsonl", OLD), close(ALL), pack],
     "mixed": [
         write("a.jsonl.gz", OLD),
         write(".events-a.jsonl", NEW[:5000]),

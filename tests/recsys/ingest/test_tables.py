@@ -158,7 +158,8 @@ def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
     for _ in range(2):  # the same bytes of another listener are other plays
         store = ingest_tables(tmp_path, tmp_path / "in", columns=columns)
         assert [row["user"] for row in rows_by_original_id(store)] == ["a [1]", "b"]
-    assert look_at(tmp_path / "in", {}).examples[0]["user"] == "a"
+    looked = look_at(tmp_path / "in", {"user": "@folder"})
+    assert looked.examples[0]["user"] == "a [1]"
     (tmp_path / "in" / "d.json").write_text('[{"uid": 1, "song": 2}, {"ui')
     (tmp_path / "in" / "c.json").write_text('[{"uid": 1, "song": 2}]')
     assert ingest(tmp_path / "more", tmp_path / "in", "--columns", columns) == 2
