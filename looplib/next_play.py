@@ -43,6 +43,7 @@ ARRAYS: Mapping[str, str] = {
 CANDIDATES = 120  # that are ranked for a request; more find no more
 LATEST = 10  # plays whose near tracks and artists' tracks are candidates then
 _OF_ARTIST = 20  # most played tracks of an artist that are candidates
+_UNPLAYED = 3  # of so many candidates one is a track that nobody has played, at most
 _FOLLOWED = 3  # latest plays whose followers are
 _CUES = 20  # earlier plays of the track just heard
 _DISTANCE = 5  # plays after these that count
@@ -140,6 +141,8 @@ class Facts:
         self.follows = follows
         self.artists = artists
         self.plays = plays
+        self.is_unplayed = np.zeros(len(artists), np.bool_)
+        self.is_unplayed[unplayed] = True
         _, number = np.unique(artists, return_inverse=True)
         self.artist_plays = np.bincount(number, plays)[number]
         order = np.lexsort((-plays, number))
@@ -210,7 +213,8 @@ def describe(
         facts: Of all tracks.
         taken: Tracks that are no candidates.
         latest: Plays whose near tracks and artists' tracks are candidates.
-        most: How many candidates there are at most; by default `CANDIDATES`.
+        most: How many candidates there are at most beside tracks that nobody has played; by
+            default `CANDIDATES`.
 
     Returns:
         The candidates, and their features, shape (candidates, features).
@@ -238,7 +242,12 @@ def describe(
     rough = np.add.reduce(relative)
     score = rough + add_up(by_artist, 1 / ago[first][artist], size)
     score[np.isin(tracks, [*taken])] = -1
-    rows = _select(score, CANDIDATES if most is None else most)
+    most = CANDIDATES if most is None else most
+    never = facts.is_unplayed[tracks]  # would lose against near ones
+    rows = _select(np.where(never, -1, score), most)
+    if never.any():
+        offered_rows = _select(np.where(never, score, -1), most // _UNPLAYED)
+        rows = np.union1d(rows, offered_rows)
 
     since = np.zeros(size)
     since[heard[::-1]] = ago[::-1]
