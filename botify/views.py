@@ -292,7 +292,7 @@ class ShortWay:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer a request, errors as Flask does."""
-        path, length = environ["PATH_INFO"], get_content_length(environ)
+        path, length = environ.get("PATH_INFO", ""), get_content_length(environ)
         message, user = _MESSAGES.get(path[:_PREFIX]), path[_PREFIX:]
         is_usual = user and user.isascii() and environ["REQUEST_METHOD"] == "POST"
         if not (message and is_usual) or length is None or length > self._longest:

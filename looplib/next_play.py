@@ -17,6 +17,7 @@ from looplib.arrays import (
     FloatArray,
     Int32Array,
     IntArray,
+    offsets,
 )
 from looplib.trees import Ensemble
 
@@ -40,7 +41,8 @@ ARRAYS: Mapping[str, str] = {
     "leaves": "f trees leaves",
 }
 CANDIDATES = 120  # that are ranked for a request; more find no more
-LATEST = 10  # plays whose near tracks are candidates then
+LATEST = 10  # plays whose near tracks and artists' tracks are candidates then
+_OF_ARTIST = 20  # most played tracks of an artist that are candidates
 _FOLLOWED = 3  # latest plays whose followers are
 _CUES = 20  # earlier plays of the track just heard
 _DISTANCE = 5  # plays after these that count
@@ -122,7 +124,7 @@ class Facts:
         follows: Lists,
         artists: AnyIntArray,
         plays: FloatArray,
-        offered: AnyIntArray = NONE,
+        unplayed: AnyIntArray = NONE,
     ) -> None:
         """Keep the arrays.
 
@@ -131,20 +133,31 @@ class Facts:
             follows: Tracks that are played after each.
             artists: One number an artist, shape (tracks,).
             plays: By all listeners, shape (tracks,).
-            offered: Tracks that are candidates for who plays their artists.
+            unplayed: Tracks that nobody has played, candidates for who plays their artists, as
+                the most played ones of each are.
         """
         self.near = near
         self.follows = follows
         self.artists = artists
         self.plays = plays
-        self.artist_plays = np.bincount(artists, plays)[artists]
-        order = np.argsort(artists[offered], kind="stable")
-        size = artists.max(initial=-1) + 1
-        ends = np.bincount(artists[offered], minlength=size).cumsum()
-        tracks = offered[order].astype(np.int32)
-        ones = np.ones(len(tracks), np.float32)
-        self.by_artist = Lists(np.append(0, ends)[:-1], ends, tracks, ones)
+        _, number = np.unique(artists, return_inverse=True)
+        self.artist_plays = np.bincount(number, plays)[number]
+        order = np.lexsort((-plays, number))
+        place = np.arange(len(order)) - offsets(np.bincount(number))[number[order]]
+        offered = np.union1d(order[place < _OF_ARTIST], unplayed)
+        self._offered = offered[np.argsort(artists[offered], kind="stable")]
+        self._offered_artists = artists[self._offered]
         self._local = threading.local()  # memory that each thread uses again
+
+    def offer(self, artists: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
+        """List candidates by some artists, and which of the artists each is by."""
+        starts, ends = (
+            np.searchsorted(self._offered_artists, artists, side)
+            for side in ("left", "right")
+        )
+        artist = np.repeat(np.arange(len(artists)), ends - starts)
+        first = ends - (ends - starts).cumsum()  # less the tracks of those before
+        return self._offered[np.arange(len(artist)) + first[artist]], artist
 
     def number(self, tracks: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
         """Number the distinct ones of some tracks, faster than by sorting.
@@ -196,7 +209,7 @@ def describe(
         plays: The listener's tracks, the newest last, at least one.
         facts: Of all tracks.
         taken: Tracks that are no candidates.
-        latest: Plays whose near tracks are candidates.
+        latest: Plays whose near tracks and artists' tracks are candidates.
         most: How many candidates there are at most; by default `CANDIDATES`.
 
     Returns:
@@ -206,8 +219,8 @@ def describe(
     ago = np.arange(1.0, len(plays) + 1)
     listed, closeness, cue = facts.near.gather(newest[:latest])
     followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
-    artists, first = np.unique(facts.artists[newest], return_index=True)
-    offered, _, artist = facts.by_artist.gather(artists)
+    artists, first = np.unique(facts.artists[newest[:latest]], return_index=True)
+    offered, artist = facts.offer(artists)
     groups = (newest, listed, followers, offered)
     tracks, number = facts.number(np.concatenate(groups))
     ends = np.cumsum([*map(len, groups)])

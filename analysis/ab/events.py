@@ -33,6 +33,7 @@ from looplib.progress import progress
 DAY_MS = 86_400_000
 NO_END = 2**63 - 1  # later than any event, in ms
 _SHOWN_REJECTS = 5
+_FEW = 0.05  # of the usual events of a day
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
@@ -248,10 +249,19 @@ def assign_arms(
     return {row["arm"]: row for row in rows}
 
 
-def read_arrivals(events: Events) -> tuple[IntArray, IntArray, IntArray]:
-    """Count new listeners and events by day: the columns of `sql/ab/arrivals.sql`."""
-    days, listeners, counts = queries.fetch_table(events.connection, "ab/arrivals")
-    return days.to_numpy(), listeners.to_numpy(), counts.to_numpy()
+def read_arrivals(events: Events) -> tuple[IntArray, IntArray, int]:
+    """Count new listeners by day, without days that a wrong clock made.
+
+    Those stand apart from the days that have more than a twentieth of the usual events.
+
+    Returns:
+        Days since the epoch, the listeners on each, and all events.
+    """
+    columns = queries.fetch_table(events.connection, "ab/arrivals")
+    days, listeners, counts = (column.to_numpy() for column in columns)
+    usual = days[counts > _FEW * np.median(counts)]
+    is_near = (days >= usual[0] - 1) & (days <= usual[-1] + 1)
+    return days[is_near], listeners[is_near], int(counts.sum())
 
 
 def find_end(days: IntArray, listeners: IntArray, planned: float, min_days: int) -> int:

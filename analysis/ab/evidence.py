@@ -50,7 +50,9 @@ class Evidence:
     is_final: bool = False  # whether the fixed horizon is reached
     # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
     span_ms: tuple[int, int] = (0, 0)
-    left_out: int = 0  # events, or times of a table, after the fixed horizon
+    left_out: int = (
+        0  # events, or times of a table, after the fixed horizon or far from it
+    )
     # an arm that began late or was paused, with the first and the last day without listeners
     absent: tuple[str, str, str] | None = None
     # a metric and an arm: whose row of aggregates stood still while another arm's moved
@@ -99,14 +101,19 @@ class Evidence:
         return {(row.arm, row.metric): row for row in self.effects}[arm, metric]
 
 
-def summarize_quality(rows: pa.Table) -> dict[str, Any]:
+def summarize_quality(rows: pa.Table, start_ms: int) -> dict[str, Any]:
     """Sum up what is known of the events of each arm, day and slice: `sql/ab/quality.sql`.
+
+    Args:
+        rows: Its.
+        start_ms: The experiment's start; earlier days of arms are left out.
 
     Returns:
         The attributes of `Evidence` that follow.
     """
-    events = pc.sum(rows["events"]).as_py()
-    rows = rows.filter(pc.field("arm").is_valid())
+    is_outside = pc.field("arm").is_null()
+    outside = pc.sum(rows.filter(is_outside)["events"]).as_py()
+    rows = rows.filter(~is_outside & (pc.field("day") >= start_ms // DAY_MS))
     counts = {
         name: pc.sum(rows[name]).as_py()
         for name in vars(Quality())
@@ -114,7 +121,7 @@ def summarize_quality(rows: pa.Table) -> dict[str, Any]:
     }
     ends = pc.min(rows["first_ms"]), pc.max(rows["last_ms"])
     return {
-        "quality": Quality(**counts, outside=events - counts["events"]),
+        "quality": Quality(**counts, outside=outside or 0),
         "span_ms": tuple(end.as_py() for end in ends),
         "absent": _find_absent(rows),
     }

@@ -146,17 +146,19 @@ def build_report(
         logged = assign_arms(events, name, plan)
         where = f"experiment {name} (events name {', '.join(names) or 'no experiment'})"
         _order_arms(logged, config.control, where)
-        days, listeners, counts = read_arrivals(events)
+        days, listeners, total = read_arrivals(events)
         last = find_end(days, listeners, config.horizon or math.inf, config.min_days)
         end_ms = (last + 1) * DAY_MS
         first_days = days < days[0] + config.min_days
         config = expect(config, int(listeners[first_days].sum()))
+        start_ms = min(row["first_ms"] for row in logged.values())
         report = partial(
             _report_on_events,
             name=name,
             plan=plan,
             logged=logged,
-            left_out=int(counts[days > last].sum()),
+            start_ms=max(start_ms, int(days[0]) * DAY_MS),
+            total=total,
         )
         ended = days[days <= last].tolist()
         latest = report(events, config, end_ms=end_ms, days=ended)
@@ -176,12 +178,12 @@ def _report_on_events(
     name: str,
     plan: Experiment | None,
     logged: Mapping[str, Mapping[str, Any]],
+    start_ms: int,
+    total: int,
     end_ms: int,
-    left_out: int,
     days: Sequence[int] = (),
 ) -> Report:
-    """Report on the events in arms before an end."""
-    start_ms = min(row["first_ms"] for row in logged.values())
+    """Report on the events in arms from a start to an end, of so many in total."""
     answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
     recommenders = answering | config.recommenders
     metrics = measure(events, config, recommenders, start_ms, end_ms, days)
@@ -201,16 +203,17 @@ def _report_on_events(
     ]
     histograms = read_histograms(events, config.reported, sizes)
     quality = events.connection.table("quality").to_arrow_table()
+    facts = summarize_quality(quality, start_ms)
     evidence, analysis = _weigh(
         {**measurements, **histograms},
         sizes,
         config,
         recommenders={arm: recommenders.get(arm) for arm in arms},
         lines=events.lines,
-        left_out=left_out,
+        left_out=total - facts["quality"].events,
         by_day=daily_effects(moments, arms, config),
         rejected=events.rejected,
-        **summarize_quality(quality),
+        **facts,
     )
     return replace(
         conclude(evidence, analysis, name, plan, events.sources),

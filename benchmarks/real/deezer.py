@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 from analysis.offpolicy.estimate import MIN_ESS, estimate_policy
 from analysis.offpolicy.logged import LoggedSessions
@@ -208,8 +208,4 @@ def _interval(values: FloatArray) -> str:
 
 def correlate(values: FloatArray, true: FloatArray) -> FloatArray:
     """Compute Spearman's correlation row by row; both of shape (rows, models)."""
-    ranks = [rankdata(rows, axis=1) for rows in (values, true)]
-    first, second = (rows - rows.mean(axis=1, keepdims=True) for rows in ranks)
-    lengths = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    spearman: FloatArray = (first * second).sum(axis=1) / np.maximum(lengths, 1e-12)
-    return spearman
+    return np.array([spearmanr(*rows)[0] for rows in zip(values, true, strict=True)])

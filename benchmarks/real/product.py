@@ -15,7 +15,7 @@ from benchmarks.real.tables import SEED
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.dataset.interactions import load_interactions
+from recsys.dataset.interactions import Interactions, load_interactions
 from recsys.ingest.pipeline import ingest
 from recsys.models.base import IterativeModel, Model
 from recsys.models.registry import MODELS
@@ -38,9 +38,13 @@ class Choice:
 
     def fit(self, dataset: Dataset) -> Model:
         """Fit it to the training part of a dataset."""
-        model = MODELS[self.kind](**self.params)
-        is_ordered = model.needs_order
+        is_ordered = MODELS[self.kind].needs_order
         train = load_interactions(dataset, "training", is_ordered=is_ordered)
+        return self.fit_to(train)
+
+    def fit_to(self, train: Interactions) -> Model:
+        """Fit it to interactions."""
+        model = MODELS[self.kind](**self.params)
         if isinstance(model, IterativeModel):
             return model.fit(
                 train, seed=SEED, threads=THREADS, iterations=self.iterations

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from benchmarks.real.product import THREADS
+from benchmarks.real.product import Choice
 from benchmarks.real.tables import SEED
-from looplib.als import AlsConfig
 from looplib.arrays import BoolArray, FloatArray
 from looplib.randomness import make_generator
-from recsys.models.item_knn import ItemKnnConfig, weigh
-from recsys.models.solver import first_factors, solve
-from recsys.models.sparse import nearest
+from recsys.dataset.interactions import Interactions
 
 ITERATIONS = 15
 
@@ -53,32 +50,15 @@ def at_random(log: Log) -> FloatArray:
     return make_generator(SEED, "random scores").random(log.is_known.shape)
 
 
-def item_knn(**params: object) -> Scores:
-    """Build a model that scores by closeness to what was liked."""
-    config = ItemKnnConfig.model_validate(params)
+def fitted(kind: str, **params: object) -> Scores:
+    """Build a model of the product that is fitted to what was liked."""
+    choice = Choice(kind, params, ITERATIONS, 1)
 
     def score(log: Log) -> FloatArray:
-        liked = csr_matrix(log.is_liked.astype(np.float64))
-        by_track = weigh(csr_matrix(liked.T), config)
-        by_listener = csr_matrix(by_track.T)
-        near = nearest(by_track, by_listener, config.neighbours, THREADS)
-        return np.asarray((liked @ near).toarray(), np.float64)
-
-    return score
-
-
-def als(factors: int, **params: float) -> Scores:
-    """Build a model of factors of what was liked."""
-    config = AlsConfig.model_validate({"factors": factors, **params})
-
-    def score(log: Log) -> FloatArray:
-        liked = csr_matrix(log.is_liked.astype(np.float32))
-        users, items = first_factors(liked.shape, factors, SEED)
-        by_track = csr_matrix(liked.T)
-        for _ in range(ITERATIONS):
-            solve(users, [items], liked, config, THREADS)
-            solve(items, [users], by_track, config, THREADS)
-        return np.asarray(users @ items.T, np.float64)
+        train = Interactions(csr_matrix(log.is_liked.astype(np.float32)))
+        places = csr_matrix(np.ones(log.is_liked.shape, np.float32))
+        scores = choice.fit_to(train).score(places)
+        return scores.reshape(places.shape).astype(np.float64)
 
     return score
 
@@ -88,14 +68,19 @@ MODELS: Mapping[str, Scores] = {
     "most liked": lambda log: log.liked_by,
     "liked share": liked_share,
     "random": at_random,
-    "item_knn bm25": item_knn(),
-    "item_knn cosine": item_knn(weighting="cosine"),
-    "item_knn cosine, 20": item_knn(weighting="cosine", neighbours=20),
-    "als 8": als(8, regularization=0.1, alpha=1.0),
-    "als 32": als(32, regularization=0.1, alpha=1.0),
-    "als 8, weight 40": als(8, regularization=1.0, alpha=40.0),
-    "als 32, weight 40": als(32, regularization=1.0, alpha=40.0),
-    "als 16, unobserved .1": als(
-        16, regularization=0.003, alpha=1.0, cg_steps=3, unobserved_weight=0.1, nu=1.0
+    "item_knn bm25": fitted("item_knn"),
+    "item_knn cosine": fitted("item_knn", weighting="cosine"),
+    "item_knn cosine, 20": fitted("item_knn", weighting="cosine", neighbours=20),
+    "als 8": fitted("als", factors=8, regularization=0.1, alpha=1.0),
+    "als 32": fitted("als", factors=32, regularization=0.1, alpha=1.0),
+    "als 8, weight 40": fitted("als", factors=8, regularization=1.0, alpha=40.0),
+    "als 32, weight 40": fitted("als", factors=32, regularization=1.0, alpha=40.0),
+    "als 16, unobserved .1": fitted(
+        "als",
+        factors=16,
+        regularization=0.003,
+        alpha=1.0,
+        unobserved_weight=0.1,
+        nu=1.0,
     ),
 }

@@ -38,10 +38,7 @@ _CUTS = {"now": (0.2,), "tomorrow": (0.2, 0.35)}
 _GAP = 20  # plays that are over tomorrow
 _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
-_LATEST = 300  # plays whose near tracks are candidates
-_OF_ARTIST = (
-    20  # the artist's most played tracks, candidates as those that nobody has played
-)
+_LATEST = 300  # plays whose near tracks and artists' tracks are candidates
 _LISTENERS = 1024  # whose candidates are in memory at once
 _HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
@@ -231,7 +228,4 @@ class Blend(Model):
 
         counts = np.bincount(plays.tracks, minlength=tracks).astype(np.float64)
         artists = number_artists(self.train.artists)
-        most_played = np.lexsort((-counts, artists))
-        place = np.arange(tracks) - offsets(np.bincount(artists))[artists[most_played]]
-        offered = np.union1d(most_played[place < _OF_ARTIST], unplayed)
-        return Facts(near(1.0), near(0.0), artists, counts, offered)
+        return Facts(near(1.0), near(0.0), artists, counts, unplayed)

@@ -25,7 +25,7 @@ from recsys.store.ids import Ids
 
 _PREDICTED = 60_000  # plays, at most
 _FEWEST = 100
-_NEW = 0.25  # share of them that are predicted as of a new listener
+_NEW = 0.25  # share of them that are predicted as of a new listener, too
 _NEW_PLAYS = 20  # plays of such a listener, at most
 _NEIGHBOURS = 150  # tracks of a list
 _WEIGHTS = PartWeights(second=1.0, follows=1.0)
@@ -123,8 +123,9 @@ def _sample(
     count = min(len(predicted), _PREDICTED)
     starts = plays.indptr[plays.listeners]
     for play in np.sort(generator.choice(predicted, count, replace=False)).tolist():
-        most = MOST_PLAYS
+        history = plays.tracks[max(starts[play], play - MOST_PLAYS) : play]
+        target = int(plays.tracks[play])
+        yield history, target
         if generator.random() < _NEW:
             most = int(generator.integers(1, _NEW_PLAYS, endpoint=True))
-        first = max(starts[play], play - most)
-        yield plays.tracks[first:play], int(plays.tracks[play])
+            yield history[-most:], target

@@ -112,6 +112,7 @@ def _choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
     places = csr_matrix((np.ones(len(row)), track, offsets(counts)), shape)
     columns = [products_at(*part, places, model.threads) for part in parts]
     target = np.flatnonzero(track == asked.target[row])
+    is_smaller = track < asked.target[row]  # comes first among equals
 
     @cache
     def worth(weights: PartWeights) -> float:
@@ -119,9 +120,11 @@ def _choose_weights(model: NextTrackModel, asked: Prefixes) -> PartWeights:
         scores = sum(f * column for f, column in zip(factors, columns, strict=True))
         score = np.full(len(lists), np.inf)
         score[row[target]] = scores[target]
-        rank = 1 + np.bincount(row[scores > score[row]], minlength=len(lists))
-        is_hit = rank[row[target]] <= K
-        return float((is_hit * (1 + 1 / rank[row[target]])).sum())
+        is_better = scores > score[row]
+        is_better |= is_smaller & (scores == score[row])
+        rank = 1 + np.bincount(row[is_better], minlength=len(lists))[row[target]]
+        is_hit = (rank <= K) & (scores[target] > 0)
+        return float((is_hit * (1 + 1 / rank)).sum())
 
     best = PartWeights()
     for is_finer in (False, False, True):

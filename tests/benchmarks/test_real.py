@@ -9,7 +9,6 @@ from unittest.mock import sentinel
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from scipy.stats import spearmanr
 
 from benchmarks.real import __main__ as real
 from benchmarks.real import (
@@ -225,13 +224,6 @@ def test_sessions_are_read_listener_by_listener_the_oldest_first(data: Path) -> 
     assert np.diff(sessions.listeners).min() == 0
     assert (sessions.start_ms % 10**9 % 10**7 == 0).all()
     assert sessions.artists[sessions.tracks].max() == (TRACKS - 1) // 4
-
-
-def test_orders_are_compared_as_spearman_has_it() -> None:
-    generator = np.random.default_rng(1)
-    found, true = generator.integers(5, size=(2, 3, 8)).astype(np.float64)
-    expected = [spearmanr(*rows)[0] for rows in zip(found, true, strict=True)]
-    np.testing.assert_allclose(deezer.correlate(found, true), expected)
 
 
 def test_a_rank_is_of_what_is_not_left_out() -> None:

@@ -90,16 +90,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(folder: Path, target: str, out: Path) -> None:
-    argv = [
-        sys.executable,
-        "-m",
-        "hatchling",
-        "build",
-        "--target",
-        target,
-        "--directory",
-        str(out),
-    ]
+    words = f"hatchling build --target {target} --directory"
+    argv = [sys.executable, "-m", *words.split(), str(out)]
     subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=True)
 
 
@@ -148,15 +140,8 @@ def test_what_is_installed_works_without_the_clone(wheel: Path, tmp_path: Path) 
         return done.stdout
 
     assert command("--version") == f"listening-loop {PROJECT['project']['version']}\n"
-    assert "listening-loop ingest plays.csv" in command(
-        "init", "plays.csv", "--out", "plays.yaml"
-    )
-    command(
-        "ingest",
-        "plays.csv",
-        "--store",
-        "store",
-        "--columns",
-        "user=user,item=song,weight=seconds",
-    )
+    shown = command("init", "plays.csv", "--out", "plays.yaml")
+    assert "listening-loop ingest plays.csv" in shown
+    columns = "user=user,item=song,weight=seconds"
+    command("ingest", "plays.csv", "--store", "store", "--columns", columns)
     assert (elsewhere / "store" / "manifest.json").exists()

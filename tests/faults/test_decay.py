@@ -13,13 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.offpolicy.recommendations import read_recommendations
+from botify.model.factors import FACTORS
+from botify.service import load_configured
 from looplib.config import parse_config
 from looplib.errors import UserError
-from recsys.config import SearchConfig
+from recsys.config import ExportConfig, SearchConfig
+from recsys.export.export import export_run
 from recsys.report.page import write_report
 from recsys.report.runs import read_folder
 from recsys.search.folder import CONFIG, LEADERBOARD, REPORT, check_digest, read_winner
 from recsys.storage import open_workspace
+from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows, untimed
 from tests.recsys.logs import make_store, random_sessions
@@ -32,7 +37,7 @@ Copy = Callable[..., "Loop"]
 
 @dataclass(frozen=True)
 class Loop:
-    """A folder with a store and its search."""
+    """A folder with a store, its search and the export of it."""
 
     folder: Path
 
@@ -53,6 +58,23 @@ class Loop:
         facts = (winner.iterations, winner.metrics, winner.dataset)
         return winner.trial.id, *facts, scored
 
+    def export(self) -> None:
+        with without_processes():
+            config = ExportConfig(publish_anyway=True)
+            export_run(self.folder / "run", self.folder / "out", config)
+
+    def serve(self) -> object:
+        """Read the export as the service and off-policy estimates do."""
+        catalogue = write_catalogue(self.folder / "tracks.json", range(TRACKS))
+        settings = make_settings(self.folder / "out", catalogue, "fold_in")
+        model = load_configured(settings)
+        lists = read_recommendations(str(settings.recommendations))
+        factors = model.get(FACTORS)
+        assert factors is not None
+        arrays = (model.recommendations.tracks, factors.items, lists.tracks)
+        contents = [array.tobytes() for array in arrays]
+        return model.version, dict(lists.manifest), contents
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Loop:
@@ -60,6 +82,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     sessions = random_sessions(5, listeners=40, tracks=TRACKS, sessions=300)
     make_store(loop.folder, sessions)
     loop.search()
+    loop.export()
     return loop
 
 
@@ -120,6 +143,16 @@ def test_what_decays_in_cache_and_ledger_is_made_again(
         loop = copy()
         file = flip(generator, loop.folder, pattern)
         assert loop.search() == expected, file
+
+
+def test_a_changed_byte_of_an_export_is_refused_or_changes_nothing(
+    whole: Loop, copy: Copy
+) -> None:
+    generator, expected = np.random.default_rng(3), whole.serve()
+    for _ in range(FLIPS):
+        loop = copy()
+        file = flip(generator, loop.folder, "out/versions/*/*")
+        assert outcome(loop.serve) in (None, expected), file
 
 
 @pytest.mark.parametrize("name", [CONFIG, LEADERBOARD, REPORT])

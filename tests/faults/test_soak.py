@@ -2,18 +2,24 @@
 
 One of each is killed, unless `SOAK_S` and `SOAK_KILLS` ask for a soak: `tox -e soak` has an hour
 and 100 kills at random, in which memory and descriptors stay flat. Meanwhile the log is ingested
-with its open segments.
+with its open segments; in a soak nights of learning, publishing, reporting and replaying, too.
 """
 
+import itertools
 import logging
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 import numpy as np
+import orjson
 import psutil
 import pytest
 
@@ -52,6 +58,64 @@ def sample(served: Served) -> list[Sample]:
     return []
 
 
+def run_nights(published: Published, log: Path, folder: Path, stop: Event) -> int:
+    """Learn from a log, publish, report and replay plays, again and again.
+
+    Returns:
+        The number of nights.
+    """
+    search = {
+        "store": str(folder / "store"),
+        "run": str(folder / "run"),
+        "catalogue": str(published.catalogue),
+        "models": {"als": {"factors": 4}},
+        "search": {"iterations": 2, "score_every": 2},
+        "validation": {"ks": [5], "select": "ndcg@5", "resamples": 100},
+        "cluster": {"workers": 1, "wait_for_workers_s": 300},
+        "export": {"publish_anyway": True},
+    }
+    config, plays = folder / "search.yaml", folder / "plays.csv"
+    config.write_bytes(orjson.dumps(search))
+    later = 2**32  # seconds, and thus newer than the log
+    rows = (
+        f"{user},{7 * place},{later + place}"
+        for user in range(50)
+        for place in range(9)
+    )
+    plays.write_text("\n".join(["user,item,timestamp", *rows]))
+    to = published.folder
+    for night in itertools.count(1):
+        for words in (
+            f"ingest {log} --store {folder}/store",
+            f"search --config {config} --run {folder}/runs/{night} --out {to}",
+            f"ab {log} --experiment ALL --out {folder}/ab",
+            f"replay {plays} --published {to} --recommender in_order --out {folder}/replay "
+            "--columns user=user,item=item,timestamp=timestamp",
+        ):
+            if stop.is_set():
+                return night - 1
+            argv = [sys.executable, "-m", "listening_loop.command", *words.split()]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, (
+                f"night {night}, {words}: {done.stderr[-2000:]}"
+            )
+    raise AssertionError
+
+
+@contextmanager
+def nights(published: Published, log: Path, folder: Path) -> Iterator[None]:
+    """Run nights beside the block."""
+    stop = Event()
+    folder.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(run_nights, published, log, folder, stop)
+        try:
+            yield
+        finally:
+            stop.set()
+        logger.info("%s nights", run.result())
+
+
 def assert_flat(samples: Sequence[Sample]) -> None:
     """No later third of the time needs more than the first, but for some slack."""
     memory, descriptors = np.array(samples).T
@@ -78,11 +142,15 @@ def test_kills_lose_nothing_that_was_acknowledged(
     samples: list[Sample] = []
     try:
         served.start()
-        with Load(served.port, clients=6) as load:
+        with ExitStack() as stack:
+            load = stack.enter_context(Load(served.port, clients=6))
+            if SECONDS:
+                stack.enter_context(nights(published, log, tmp_path / "nights"))
             victims = [*KINDS, *chance.choice(KINDS, KILLS, p=[0.5, 0.25, 0.25])]
             start_s = time.monotonic()
             for number, victim in enumerate(victims, 1):
                 load.wait_for(200)
+                samples += sample(served)
                 kill(victim, served, own_redis)
                 ingest([log], store)
                 pause_ends_s = start_s + SECONDS * number / len(victims)

@@ -42,16 +42,9 @@ def scheduler(
     """
     file = folder / "scheduler.json"
     with processes() as start:
-        words = (
-            "--host",
-            host,
-            "--port",
-            "0",
-            "--no-dashboard",
-            "--scheduler-file",
-            str(file),
-        )
-        process = start(*under, DASK, "scheduler", *words, *options, cwd=folder)
+        words = f"--host {host} --port 0 --no-dashboard --scheduler-file".split()
+        argv = (DASK, "scheduler", *words, str(file), *options)
+        process = start(*under, *argv, cwd=folder)
         address = ""
 
         def answers() -> bool:
@@ -67,14 +60,7 @@ def scheduler(
         def worker(
             *options: str, under: Sequence[str] = (), dask: Sequence[str] = (DASK,)
         ) -> subprocess.Popen[bytes]:
-            words = (
-                "worker",
-                address,
-                "--no-nanny",
-                "--nthreads",
-                "1",
-                "--no-dashboard",
-            )
+            words = f"worker {address} --no-nanny --nthreads 1 --no-dashboard".split()
             process = start(*under, *dask, *words, *options, cwd=folder)
             wait_until(lambda: _is_connected(process), "a worker", [process])
             return process

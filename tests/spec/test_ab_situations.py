@@ -330,7 +330,8 @@ def test_a_table_beyond_its_fixed_horizon_is_cut_there_and_says_so() -> None:
     assert cut.verdict.decision == "do not ship"
     warnings = words.warnings(cut.report)
     assert warnings == [
-        "Events or rows after the fixed horizon, which are left out: 6."
+        "Events or rows after the fixed horizon, or on days far from others, which are left "
+        "out: 6."
     ]
 
 

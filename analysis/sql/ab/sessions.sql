@@ -1,10 +1,10 @@
 -- One row per closed session of a slice, and segment: what metrics read as `sessions`.
--- $start_ms     BIGINT, the experiment's first event; sessions without an arm that ended before it are the past
+-- $start_ms     BIGINT, the experiment's start; sessions without an arm that ended before it are the past
 -- $in_segments  BOOLEAN, in each of its segments; else in the whole experiment alone
--- FROM slice_sessions(arm VARCHAR, end_ms BIGINT, is_closed BOOLEAN, parts VARCHAR[], segments VARCHAR[])
+-- FROM slice_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, parts VARCHAR[], segments VARCHAR[])
 -- Columns:
---   arm, end_ms, is_closed  as in slice_sessions.sql, with what else it has; arm is NULL before the experiment
---   segment                 VARCHAR, '' for the whole experiment
+--   arm, start_ms, end_ms, is_closed  as in slice_sessions.sql, with what else it has; arm is NULL before the experiment
+--   segment                           VARCHAR, '' for the whole experiment
 SELECT * EXCLUDE (parts, segments), unnest(if($in_segments, segments, [''])) AS segment
 FROM slice_sessions
-WHERE is_closed AND (arm IS NOT NULL OR end_ms < $start_ms)
+WHERE is_closed AND if(arm IS NULL, end_ms < $start_ms, start_ms >= $start_ms)

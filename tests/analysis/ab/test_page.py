@@ -90,12 +90,12 @@ def test_interleaved_recommenders_stand_below_what_decides(
 def test_better_and_worse_follow_the_metric_and_not_the_sign(usual: Element) -> None:
     table = usual.find("table", id="metrics-table")[0]
     tones = {
-        row.children[0].text: row.children[3].attributes["class"]
+        row.children[0].text: row.children[3].children[0].attributes["class"]
         for row in table.find("tr")[1:]
     }
-    assert tones["Time per session"] == "number state good"
-    assert tones["Share of skips"] == "number state good"  # fewer, which is better
-    assert tones["Sessions"] == "number state"
+    assert tones["Time per session"] == "state good"
+    assert tones["Share of skips"] == "state good"  # fewer, which is better
+    assert tones["Sessions"] == "state "
 
 
 def test_the_effects_are_a_figure_beside_a_table_with_their_numbers(

@@ -109,6 +109,18 @@ def test_the_effect_by_day_is_that_of_a_report_on_the_log_until_its_end(
         )
 
 
+@pytest.mark.parametrize("days", [-4000, 4000])
+def test_an_event_of_a_wrong_clock_makes_no_experiment_longer(
+    tmp_path: Path, days: int
+) -> None:
+    alone = event(901, START_MS + days * DAY_MS, "last")
+    log = write(tmp_path / "a.jsonl", [*experiment(120, effect=0.2, days=3), alone])
+    config = CONFIG.model_copy(update={"min_days": 7})
+    report = build_report([log], "ALS", config)
+    assert words.reason(report) == "It has run for 3 days, and 7 are asked for."
+    assert report.left_out == 1
+
+
 def test_an_effect_that_falls_with_a_listeners_days_is_said(tmp_path: Path) -> None:
     begun, over = (experiment(200, effect=effect, days=8) for effect in (0.3, 0.05))
     third_day = START_MS + 2 * DAY_MS
