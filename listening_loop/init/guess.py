@@ -203,6 +203,12 @@ def guess_roles(
         column = find(role, (free for free in columns if free.name not in used))
         if column:
             roles[role] = column.name
+    kinds = {column.name: column.kinds for column in columns}
+    session = roles.get("session", "")
+    if "session" not in named and kinds.get(session, 0) <= kinds.get(
+        roles.get("user", ""), 0
+    ):
+        roles.pop("session", None)  # it is as long as a listener's life
     dates = [c.name for c in columns if c.is_time and not c.is_number]
     if dates and "timestamp" not in roles:
         roles["timestamp"] = dates[0]
