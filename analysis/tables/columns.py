@@ -16,7 +16,8 @@ Decimal = Literal["point", "comma"]
 class Columns:
     """The columns of a file by what they hold; of a file without header their positions, from "1".
 
-    An id may be made of several: "artist+track" is such as "Nina - A song". "@file" and "@folder"
+    An id may be made of several: "artist+track" is such as "Nina - A song"; so may a timestamp,
+    "date+time". "@file" and "@folder"
     stand for the name of the file, without its suffix, and of its folder. Fields of nested objects
     are named by dots, and elements of lists with [], as in "tracks[].title".
 

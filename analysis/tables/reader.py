@@ -352,7 +352,7 @@ def _find_columns(
             values["weight"] = _weigh(reading.columns)
         elif columns >= set(column.split("+")):
             parts = [queries.Column(part) for part in column.split("+")]
-            join = queries.Constant(" - ")
+            join = queries.Constant(" " if role == "timestamp" else " - ")
             values[role] = queries.Function("concat_ws", join, *parts)
             if role == "item":  # an artist alone is no track
                 is_whole = parts[-1].cast("VARCHAR") != queries.Constant("")

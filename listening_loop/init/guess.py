@@ -45,7 +45,7 @@ _UNIT = re.compile(r"(ms|ns|us|utc)$")  # at the end of a name
 _DATES = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y"),
     *("%d.%m.%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
-    "%Y%m%d",
+    *("%Y%m%d", "%Y%m%dT%H%M%SZ", "%a, %d %b %Y %H:%M:%S GMT"),
 )
 _LASTFM_DATE = re.compile(r"\d\d \w{3} \d{4},? \d\d:\d\d")
 _FIRST_YEAR = 1980
@@ -154,7 +154,7 @@ def date_forms(columns: Iterable[Column]) -> list[str]:
     forms = [
         date + (between + time if time else "")
         for date in _DATES
-        for time in _TIMES
+        for time in (_TIMES if "%H" not in date else ("",))
         for between in (_BETWEEN if time else ("",))
     ]
     examples = {column.example for column in columns}
@@ -203,9 +203,18 @@ def guess_roles(
         column = find(role, (free for free in columns if free.name not in used))
         if column:
             roles[role] = column.name
+    kinds = {column.name: column.kinds for column in columns}
+    session = roles.get("session", "")
+    if "session" not in named and kinds.get(session, 0) <= kinds.get(
+        roles.get("user", ""), 0
+    ):
+        roles.pop("session", None)  # it is as long as a listener's life
     dates = [c.name for c in columns if c.is_time and not c.is_number]
     if dates and "timestamp" not in roles:
         roles["timestamp"] = dates[0]
+    clock = next((c for c in columns if c.letters == "time" and c.is_clock), None)
+    if clock and roles.get("timestamp") not in (None, clock.name):
+        roles["timestamp"] += f"+{clock.name}"
     has_share = "share" in roles or roles.keys() >= {"played", "duration"}
     has_order = "timestamp" in roles or "session" in roles
     if has_share and has_order and not {"weight", "event"} & named.keys():

@@ -207,7 +207,10 @@ def _plan(
     roles = {"user": place} if len(logs) > 1 else {}
     roles |= guess_roles(columns, {**event, **named}, has_names=reading.header)
     _check_roles(log, names, roles)
-    date_forms = forms.get(roles.get("timestamp", ""), [])
+    date, _, clock = roles.get("timestamp", "").partition("+")
+    date_forms = [
+        f"{form}{' %H:%M:%S' if clock else ''}" for form in forms.get(date, [])
+    ]
     weight = next((c for c in columns if c.name == roles.get("weight")), None)
     if weight and not {"weight", "played"} & {*named}:
         where = _add_condition(where, weight)

@@ -160,6 +160,20 @@ FILES: dict[str, tuple[str, str]] = {
         'TRY_CAST("Play Duration Milliseconds" AS DOUBLE) >= 30000\' '
         "--set weight_scale=0.001",
     ),
+    "halves.csv": (
+        table(
+            "user,track,date,time,liked",
+            lambda u, n: (
+                u,
+                n % 9,
+                f"{1 + n % 28}/12/2025",
+                f"{n % 24}:05:00",
+                -(n % 2),
+            ),
+        ),
+        "--columns user=user,item=track,timestamp=date+time "
+        "--set 'date_format=%d/%m/%Y %H:%M:%S'",
+    ),
     "nanos.csv": (
         table(
             "user,track,played_at_ns",
