@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
 from analysis.store import Store
 from listening_loop.api.frames import Frame
@@ -39,7 +38,7 @@ from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.external import CLASS, select_params
 from recsys.models.factors import Factors
-from recsys.models.libraries import make
+from recsys.models.libraries import NO_PLAYS, make
 from recsys.storage import Workspace, open_workspace
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
@@ -94,7 +93,7 @@ class FactorModel:
             path, params = self.config[CLASS], select_params(self.config)
             if not path.startswith("implicit."):
                 raise UserError(f"to_implicit: {path} is no class of implicit")
-        model = make(path, params, csr_matrix(np.zeros((1, 1), np.float32)))
+        model = make(path, params, NO_PLAYS)
         model.user_factors = self.user_factors
         model.item_factors = self.item_factors
         return model

@@ -170,9 +170,7 @@ class Run:
     @cached_property
     def _version(self) -> str:
         """The address of the winner's version, where the command leaves it too."""
-        options = self.config.export.model_copy(update={"publish_anyway": True})
-        folder = f"{self.address}/export"
-        return export_run(self.address, folder, options, client=self.client)
+        return self.export(f"{self.address}/export", publish_anyway=True)
 
     @cached_property
     def _lists(self) -> dict[str, dict[Any, list[Any]]]:

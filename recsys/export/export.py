@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from analysis.store import MANIFEST as STORE_MANIFEST
 from analysis.store import Store
 from looplib.files import atomic_directory, atomic_symlink, exclusive, remove_leftovers
 from looplib.progress import progress
@@ -24,7 +23,7 @@ from recsys.errors import SearchError
 from recsys.export.version import Export, write_version
 from recsys.models.als import Als
 from recsys.models.base import Model, State
-from recsys.search.folder import CONFIG, NO_BETTER, read_run
+from recsys.search.folder import NO_BETTER, read_run, seen_files
 from recsys.search.step import fit_trial
 from recsys.search.trials import Checkpoint
 from recsys.storage import Workspace, open_workspace
@@ -150,8 +149,7 @@ def _split_again(
 ) -> Dataset:
     """Open the dataset of another split than that of the search."""
     plan = plan_dataset(store, config)
-    seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
-    seen += [folder / CONFIG for folder in run.on_disk]
+    seen = seen_files(store, run)
     with (
         open_cluster(config.cluster, seen, client) as cluster,
         progress("Another split", 100, "%") as report,

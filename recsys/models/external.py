@@ -11,10 +11,17 @@ from math import ceil
 from typing import Any, Self
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from looplib.arrays import NO_TRACK, AnyFloatArray, Float32Array, Int32Array, IntArray
+from looplib.arrays import (
+    NO_TRACK,
+    AnyFloatArray,
+    BoolArray,
+    Float32Array,
+    Int32Array,
+    IntArray,
+)
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.errors import TrialError
@@ -25,6 +32,7 @@ from recsys.models.libraries import (
     check_class,
     class_path,
     describe_code,
+    describe_error,
     fit_object,
     load_class,
     make,
@@ -112,13 +120,16 @@ class External(SimilarityModel):
     def adopt(self, fitted: object, scores: Scores | None = None) -> Self:
         """Take what an object has learned, or the function that has its scores."""
         matrix = self.train.matrix
-        listeners, tracks = matrix.shape
+        tracks = matrix.shape[1]
         users, items, similarity = read_arrays(fitted)
-        is_sparse: bool = issparse(similarity)
         if users is not None and items is not None:
-            arrays = (_check(users, listeners), _check(items, tracks))
-            self._factors = Factors(*arrays)
-        elif is_sparse:
+            user_factors = _check(users, matrix.shape[0], self.train.counts == 0)
+            item_factors = _check(items, tracks)
+            widths = user_factors.shape[1], item_factors.shape[1]
+            if widths[0] != widths[1]:
+                raise ValueError("{} factors of users and {} of items".format(*widths))
+            self._factors = Factors(user_factors, item_factors)
+        elif hasattr(similarity, "tocsr"):
             self.similarity = csr_matrix(similarity.astype(np.float32))
             _check(self.similarity.data[:, np.newaxis], self.similarity.nnz)
         elif similarity is not None:
@@ -157,11 +168,12 @@ class External(SimilarityModel):
         for first in range(0, len(listeners), _ROWS):
             rows = listeners[first : first + _ROWS]
             heard = matrix[rows].toarray() > 0
+            is_cold = self.train.counts[rows] == 0
             with self._library():
-                scores = _check(score(rows), len(rows), is_finite=False).copy()
+                scores = _check(score(rows), len(rows), is_cold, is_finite=False)
                 if pool != "all":
                     scores[heard == (pool == "new")] = -np.inf
-                scores[~heard.any(axis=1)] = -np.inf
+                scores[is_cold] = -np.inf
             lists[rows] = _take_best(scores, lists.shape[1])
         return lists if pool == "repeat" else self.fill_up(lists)
 
@@ -179,9 +191,8 @@ class External(SimilarityModel):
         try:
             with threadpool_limits(limits), redirect_stdout(StringIO()):
                 yield
-        except Exception as error:  # of any kind, by any library
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise TrialError(f"{self.path}: {reason}") from error
+        except (Exception, SystemExit) as error:  # of any kind, by any library
+            raise TrialError(f"{self.path}: {describe_error(error)}") from error
 
 
 def adopt_model(fitted: object, train: Interactions, threads: int) -> External:
@@ -242,16 +253,28 @@ class ResumedExternal(IterativeModel, External):
         return made
 
 
-def _check(array: Any, rows: int, *, is_finite: bool = True) -> Float32Array:  # noqa: ANN401
-    """Check that an array has the rows, and numbers; -inf is allowed unless it has to be finite.
+def _check(
+    array: Any,  # noqa: ANN401  of any library
+    rows: int,
+    is_cold: BoolArray | None = None,
+    *,
+    is_finite: bool = True,
+) -> Float32Array:
+    """Copy an array, and check that it has the rows, and numbers.
+
+    Those of cold listeners may be NaN; -inf is allowed unless all have to be finite.
 
     Raises:
         ValueError: It has not.
     """
-    checked = np.asarray(array, np.float32)
+    checked = np.array(
+        array.toarray() if hasattr(array, "toarray") else array, np.float32
+    )
     if checked.ndim != 2 or len(checked) != rows:
         raise ValueError(f"{rows} rows are expected, its array is {checked.shape}")
-    is_bad = ~np.isfinite(checked) if is_finite else np.isnan(checked)
+    if is_cold is not None:
+        checked[is_cold] = np.nan_to_num(checked[is_cold])
+    is_bad = ~np.isfinite(checked) if is_finite else ~(checked < np.inf)
     if is_bad.any():
         raise ValueError(f"{is_bad.sum()} of its numbers are NaN or infinite")
     return checked

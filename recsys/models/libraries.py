@@ -26,6 +26,9 @@ Scores = Callable[[IntArray], AnyArray]
 # what libraries call a seed and a number of threads
 _SEEDS = ("random_state", "random_seed", "seed")
 _THREADS = ("num_threads", "n_threads")
+NO_PLAYS = csr_matrix(
+    np.zeros((2, 2), np.float32)
+)  # to make an object that is not fitted
 
 
 def load_class(path: str) -> Callable[..., Any]:
@@ -39,6 +42,11 @@ def load_class(path: str) -> Callable[..., Any]:
     except Exception as error:  # of any kind, by the code of its module
         raise ImportError(f"{path}: cannot be imported ({error})") from error
     return made
+
+
+def describe_error(error: BaseException) -> str:
+    """Describe an error of a library on one line, by its type where it says nothing."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def class_path(made: object) -> str:
@@ -81,11 +89,11 @@ def check_class(name: str, path: str, params: Mapping[str, Any]) -> object:
             hyperparameter.
     """
     try:
-        made = make(path, params, csr_matrix(np.zeros((1, 1), np.float32)))
+        made = make(path, params, NO_PLAYS)
     except ImportError as error:
         raise SearchError(f"models.{name}.class: {error}") from None
     except Exception as error:  # noqa: BLE001  of any kind, by any library
-        reason = " ".join(str(error).split())
+        reason = describe_error(error)
         takes = ", ".join(sorted(_accepted(load_class(path))))
         raise SearchError(
             f"models.{name}: {path}: {reason}; it takes {takes}"

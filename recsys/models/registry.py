@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import orjson
 from pydantic import ValidationError, create_model
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -79,6 +81,8 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
     for name, values in _as_mapping(models).items():
         if values is None:
             continue
+        if isinstance(values, type):
+            values = (values,)
         if isinstance(values, tuple):
             values = {CLASS: values[0], **dict(*values[1:])}
         if isinstance(values, Mapping) and CLASS in values:
@@ -107,11 +111,25 @@ def _read_class(name: str, values: Mapping[str, Any]) -> Axes:
         text = "a class needs another name, of letters, digits, - and _"
         raise _refusal((name,), "name", text, name)
     axes = {axis: _as_axis((name, axis), values[axis]) for axis in values}
-    return {**axes, CLASS: (path,)}
+    axes[CLASS] = (path,)
+    try:
+        orjson.dumps(axes)  # as the ledger has them
+    except TypeError as error:
+        text = f"{error}; numbers, texts and lists are allowed"
+        raise _refusal((name,), "value", text, values) from None
+    return axes
+
+
+def _as_values(value: object) -> tuple[Any, ...]:
+    """Make a tuple of the values of an axis, with Python's numbers in place of NumPy's."""
+    values = as_tuple(value.tolist() if isinstance(value, np.ndarray) else value)
+    return tuple(
+        item.item() if isinstance(item, np.generic) else item for item in values
+    )
 
 
 def _as_axis(loc: tuple[str, ...], value: object) -> tuple[Any, ...]:
-    axis = as_tuple(value)
+    axis = _as_values(value)
     if not axis:
         raise _refusal(loc, "empty", "at least one value is needed", value)
     if len({*map(repr, axis)}) < len(axis):
@@ -125,7 +143,7 @@ def _read_axes(kind: str, config: type[Config], values: Mapping[str, Any]) -> Ax
     section = create_model(kind, **fields)
     for name, value in values.items():
         sections = [
-            section.model_validate({kind: {name: item}}) for item in as_tuple(value)
+            section.model_validate({kind: {name: item}}) for item in _as_values(value)
         ]
         checked = [getattr(getattr(item, kind), name) for item in sections]
         axes[name] = _as_axis((kind, name), checked)

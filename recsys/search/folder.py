@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import orjson
 
+from analysis.store import MANIFEST, Store
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
 from looplib.files import remove_leftovers, sha256_file
@@ -17,7 +18,7 @@ from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.search.scorer import LISTENERS, MetricValue
 from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
-from recsys.storage import Workspace
+from recsys.storage import Workspace, open_workspace
 
 CONFIG = "config.yaml"
 LEDGER = "ledger.jsonl"
@@ -67,6 +68,13 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
             remove_leftovers(written)
         run.delete(PIECES, WINNER, LEADERBOARD, REPORT)
         yield lock
+
+
+def seen_files(store: Store, run: Workspace) -> list[Path]:
+    """List what workers must see: the manifest of the store, and the configuration of the run."""
+    stores = open_workspace(store.address).on_disk
+    seen = [folder / MANIFEST for folder in stores]
+    return seen + [folder / CONFIG for folder in run.on_disk]
 
 
 def write_winner(run: Workspace, winner: Winner) -> None:

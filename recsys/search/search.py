@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from functools import partial
 
-from analysis.store import MANIFEST as STORE_MANIFEST
 from analysis.store import Store
 from looplib.config import dump_config
 from looplib.progress import progress, say
@@ -14,7 +13,7 @@ from recsys.dataset.lists import take_lists
 from recsys.models.als import Als
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS
-from recsys.search.folder import CONFIG, LEDGER, Winner, locked_run
+from recsys.search.folder import CONFIG, LEDGER, Winner, locked_run, seen_files
 from recsys.search.leaderboard import WARNING, describe
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, resolve_split
@@ -22,7 +21,7 @@ from recsys.search.state import SearchState
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import CHECKPOINTS, SearchPlan, plan_search
 from recsys.search.winner import choose_winner
-from recsys.storage import Workspace, open_workspace
+from recsys.storage import Workspace
 
 # what every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
@@ -50,8 +49,7 @@ def search(
             trial failed.
     """
     plan = plan_search(store, config)
-    seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
-    seen += [folder / CONFIG for folder in run.on_disk]
+    seen = seen_files(store, run)
     with (
         open_cluster(plan.config.cluster, seen, client, _IMPORTED) as cluster,
         locked_run(run) as lock,

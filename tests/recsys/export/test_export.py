@@ -19,22 +19,14 @@ from recsys.export import __main__ as export_command
 from recsys.export import export
 from recsys.export import version as export_version
 from recsys.ingest.pipeline import ingest
-from recsys.search import __main__ as search
 from recsys.search.folder import read_winner, write_winner
 from recsys.storage import open_workspace
 from tests.recsys.commands import error_line
 from tests.recsys.logs import make_store, random_sessions, write_log
+from tests.recsys.search.quick import search_ok
 
 TRACKS = 90
 pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
-QUICK = [
-    "--set",
-    "models.als.factors=[4]",
-    "--set",
-    "search.iterations=2",
-    "--set",
-    "validation.resamples=100",
-]
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +37,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         random_sessions(5, listeners=40, tracks=TRACKS, sessions=600),
         tracks=TRACKS,
     )
-    (folder / "search.yaml").write_text(f"store: {store}\nrun: {folder / 'run'}\n")
-    assert (
-        run(
-            search.app,
-            search.PROG,
-            ["--config", str(folder / "search.yaml"), "--no-export", *QUICK],
-        )
-        == 0
-    )
+    settings = [
+        "models.als.factors=[4]",
+        "search.iterations=2",
+        "validation.resamples=100",
+    ]
+    search_ok(store, folder / "run", "--no-export", settings=settings)
     workspace = open_workspace(folder / "run")
     winner = replace(read_winner(workspace), beats_baselines=True)
     write_winner(workspace, winner)

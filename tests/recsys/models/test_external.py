@@ -198,15 +198,18 @@ OWN = r"""
 import numpy as np
 
 class {name}:
-    def __init__(self, shift=0, rows=0, value=1.0):
-        self.shift, self.rows, self.value = shift, rows, value
+    def __init__(self, shift=0, rows=0, value=1.0, columns=1):
+        self.shift, self.rows, self.value, self.columns = shift, rows, value, columns
 
     def fit(self, user_items):
         if self.shift > 9:
             raise RuntimeError("shift is\ntoo large")
+        if self.shift < 0:
+            raise SystemExit(3)
         rows = self.rows or user_items.shape[0]
         self.user_factors = np.full((rows, 1), self.value)
-        self.item_factors = np.roll(np.arange(user_items.shape[1]), self.shift)[:, None]
+        tracks = np.roll(np.arange(user_items.shape[1]), self.shift)
+        self.item_factors = np.tile(tracks[:, None], self.columns)
 
 class Popular:
     def fit(self, user_items):
@@ -215,7 +218,9 @@ class Popular:
     def recommend(self, users, user_items, N, filter_already_liked_items):
         best = np.argsort(-self.counts)[:N]
         lists = np.tile(best, (len(users), 1))
-        return lists, self.counts[lists]
+        scores = self.counts[lists] * 1.0
+        scores[user_items.getnnz(axis=1) == 0] = np.nan  # of the cold
+        return lists, scores
 """
 
 
@@ -245,12 +250,14 @@ def test_a_class_that_only_recommends_is_ranked_by_its_scores(
         ({"shift": 10}, "own_models.Own: RuntimeError: shift is too large"),
         (
             {"value": float("nan")},
-            "own_models.Own: ValueError: 1000 of its numbers are",
+            "own_models.Own: ValueError: 980 of its numbers are",
         ),
         (
             {"rows": 5},
             r"own_models.Own: ValueError: 1000 rows .*, its array is \(5, 1\)",
         ),
+        ({"columns": 2}, "own_models.Own: ValueError: 1 factors of users and 2 of"),
+        ({"shift": -1}, "own_models.Own: SystemExit: 3"),
     ],
 )
 def test_a_fit_that_fails_names_the_class(
@@ -267,7 +274,7 @@ def test_a_fit_that_fails_names_the_class(
     [
         (
             {"class": "own_models.Own", "shif": 1},
-            "own_models.Own: .*'shif'; it takes rows, sh",
+            "own_models.Own: .*'shif'; it takes columns, rows, sh",
         ),
         (
             {"class": "own_models.None_"},
@@ -298,6 +305,14 @@ def test_a_class_without_a_path_or_with_a_taken_name_is_refused() -> None:
         read_models({"mine": (Local, {})})
     with pytest.raises(ValueError, match="a class needs another name"):
         read_models({"als": (BPR, {})})
+    with pytest.raises(ValueError, match="not JSON serializable: object; numbers, t"):
+        read_models({"mine": (BPR, {"a": object()})})
+
+
+def test_a_class_stands_alone_or_with_axes_of_numpy() -> None:
+    axes = read_models({"mine": Path, "other": (Path, {"a": np.arange(2)})})
+    assert axes["mine"] == {"class": ("pathlib.Path",)}
+    assert axes["other"]["a"] == (0, 1)
 
 
 def test_another_source_or_version_is_another_code(
