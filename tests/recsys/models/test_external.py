@@ -1,6 +1,7 @@
 """Models of other libraries: the lists of each against its own `recommend`."""
 
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -274,7 +275,7 @@ def test_a_fit_that_fails_names_the_class(
     [
         (
             {"class": "own_models.Own", "shif": 1},
-            "own_models.Own: .*'shif'; it takes columns, rows, sh",
+            "own_models.Own: .*'shif'.*; it takes columns, rows, sh",
         ),
         (
             {"class": "own_models.None_"},
@@ -284,7 +285,7 @@ def test_a_fit_that_fails_names_the_class(
             {"class": "pathlib.Path"},
             "models.mine.class: pathlib.Path has no fit, learn or",
         ),
-        ((BPR, {"factor": 8}), f"{BPR}: .*'factor'; it takes .*learning_rate"),
+        ((BPR, {"factor": 8}), f"{BPR}: .*'factor'.*; it takes .*learning_rate"),
     ],
 )
 def test_a_class_that_cannot_be_tried_is_one_line_before_the_search(
@@ -310,8 +311,8 @@ def test_a_class_without_a_path_or_with_a_taken_name_is_refused() -> None:
 
 
 def test_a_class_stands_alone_or_with_axes_of_numpy() -> None:
-    axes = read_models({"mine": Path, "other": (Path, {"a": np.arange(2)})})
-    assert axes["mine"] == {"class": ("pathlib.Path",)}
+    axes = read_models({"mine": Counter, "other": (Counter, {"a": np.arange(2)})})
+    assert axes["mine"] == {"class": ("collections.Counter",)}
     assert axes["other"]["a"] == (0, 1)
 
 
@@ -325,9 +326,9 @@ def test_another_source_or_version_is_another_code(
     assert first == code()
     own.write_text(OWN.format(name="Own") + "# edited\n")
     assert code() != first
-    assert describe_code(BPR) == "implicit 0.7.3"
+    assert describe_code(BPR).startswith("implicit 0.7.3")
     monkeypatch.setattr("recsys.models.libraries.version", lambda _: "0.8")
-    assert describe_code(BPR) == "implicit 0.8"
+    assert describe_code(BPR).startswith("implicit 0.8")
 
 
 def test_a_fit_on_a_gpu_needs_a_worker_that_has_one() -> None:
