@@ -119,10 +119,8 @@ def read_events(
         if not lines.good:
             why = "no line but blank ones"
             if first:
-                line = first[0]
-                why = (
-                    f"the first line refused is {line.file}:{line.line}: {line.reason}"
-                )
+                line = f"{first[0].file}:{first[0].line}"
+                why = f"the first line refused is {line}: {first[0].reason}"
             names = ", ".join(events.sources)
             problem = f"{names}: no event in {lines.read:,} lines"
             raise AnalysisError(f"{problem}; {why}")

@@ -50,9 +50,8 @@ class Evidence:
     is_final: bool = False  # whether the fixed horizon is reached
     # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
     span_ms: tuple[int, int] = (0, 0)
-    left_out: int = (
-        0  # events, or times of a table, after the fixed horizon or far from it
-    )
+    # events, or times of a table, after the fixed horizon; events on days far from the others
+    left_out: int = 0
     # an arm that began late or was paused, with the first and the last day without listeners
     absent: tuple[str, str, str] | None = None
     # a metric and an arm: whose row of aggregates stood still while another arm's moved

@@ -26,9 +26,8 @@ Scores = Callable[[IntArray], AnyArray]
 # what libraries call a seed and a number of threads
 _SEEDS = ("random_state", "random_seed", "seed")
 _THREADS = ("num_threads", "n_threads")
-NO_PLAYS = csr_matrix(
-    np.zeros((2, 2), np.float32)
-)  # to make an object that is not fitted
+# to make an object that is not fitted
+NO_PLAYS = csr_matrix(np.zeros((2, 2), np.float32))
 
 
 def load_class(path: str) -> Callable[..., Any]:
