@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -35,18 +36,17 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     `remove_leftovers` removes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent
-    )
+    # named before it is made, so that no signal comes between
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}")
     try:
-        with naming(path), os.fdopen(handle, "wb") as file:
+        with naming(path), temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     fsync(path.parent)
 

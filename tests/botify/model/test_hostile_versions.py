@@ -209,6 +209,7 @@ class Attacker:
         return f"{file.name}: {name} {way}"
 
     def change(self, array: Any, way: str) -> Any:  # noqa: ANN401  an array of any kind
+        array = np.atleast_1d(array)
         kinds = (np.int8, np.int16, np.uint64, np.float16, np.float64, np.longdouble)
         others = (np.dtype(">i8"), np.dtype(">f4"), np.complex64, bool, "U3", "S2")
         match way:
