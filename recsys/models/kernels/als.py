@@ -21,7 +21,7 @@ from recsys.models.kernels.vectors import (
     TOGETHER,
     add_multiples,
     aligned,
-    copy,
+    ask,
     multiply,
     multiply_rows,
 )
@@ -145,31 +145,16 @@ def _weigh(values: Float32Array, weights: Weights, pairs: Float32Array) -> None:
 
 
 @compiled
-def _gather(
-    across: Float32Array,
-    columns: Int32Array,
-    first: int,
-    last: int,
-    vectors: Float32Array,
-) -> None:
-    """Copy the vectors of a row's interactions, and zeros that fill the last step."""
-    end = columns.size - 1
-    count = last - first
-    for j in range(count):
-        ahead = min(first + j + _AHEAD, end)
-        copy(across, columns[first + j], columns[ahead], vectors, j)
-    vectors[count : count + TOGETHER - 1] = 0
-
-
-@compiled
 def _multiply(
     vectors: Float32Array,
+    places: IntArray,
     pairs: Float32Array,
     count: int,
     diagonal: Float32Array,
     direction: Float32Array,
     out: Float32Array,
     add: bool,
+    new: bool,
 ) -> np.float32:
     """Multiply the left side of a row's equations with a direction, and add the right side.
 
@@ -186,9 +171,12 @@ def _multiply(
         out[k] = diagonal[k] * direction[k]
     total = _dot(direction, out)
     for j in range(0, count, TOGETHER):
-        total += multiply(vectors, j, direction, left, right, products)
+        if new:
+            for n in range(TOGETHER):
+                ask(vectors, places[min(j + _AHEAD + n, count)])
+        total += multiply(vectors, places, j, direction, left, right, products)
         if add:
-            add_multiples(vectors, j, products, out)
+            add_multiples(vectors, places, j, products, out)
     return total
 
 
@@ -215,7 +203,7 @@ def solve_rows(
     """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
     width = rows.shape[1]
     longest = np.max(np.append(np.diff(indptr), 0)) + TOGETHER - 1
-    vectors = aligned(longest, width)
+    places = np.zeros(longest, np.int64)
     pairs = aligned(3, longest)
     state = aligned(4, width)
     diagonal, residual, direction, image = state[0], state[1], state[2], state[3]
@@ -231,8 +219,10 @@ def solve_rows(
             diagonal[k] = eigenvalues[k] + regularization[row]
             direction[k] = -solution[k]
         _weigh(values[first:last], weights, pairs)
-        _gather(across, columns, first, last, vectors)
-        _multiply(vectors, pairs, count, diagonal, direction, residual, True)
+        for j in range(count):
+            places[j] = columns[first + j]
+        places[count : count + TOGETHER - 1] = columns[last - 1]
+        _multiply(across, places, pairs, count, diagonal, direction, residual, True, True)
         pairs[1, :count] = 0  # steps have no right side
         direction[:] = residual
         norm = _dot(residual, residual)
@@ -240,7 +230,15 @@ def solve_rows(
             if norm < _SOLVED:
                 break
             curvature = _multiply(
-                vectors, pairs, count, diagonal, direction, image, step + 1 < steps
+                across,
+                places,
+                pairs,
+                count,
+                diagonal,
+                direction,
+                image,
+                step + 1 < steps,
+                False,
             )
             length = norm / curvature
             before = norm

@@ -24,6 +24,7 @@ _SUMS = TOGETHER if _HAS_512_BITS else TOGETHER // 2  # of rows of a product at 
 _INDEX = numba.types.intp
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(32)
+_LONG = ir.IntType(64)
 _FLOAT = ir.FloatType()
 _FLOATS = ir.VectorType(_FLOAT, LANES)
 _EIGHT = ir.VectorType(_FLOAT, TOGETHER)
@@ -141,15 +142,8 @@ def _add_lanes(builder, vectors):
 
 
 @intrinsic
-def copy(
-    _context,
-    source,
-    _row,
-    _ahead,
-    target,
-    _to,
-):
-    """Copy a row, and ask the memory for the row `ahead`, which is copied soon."""
+def ask(_context, vectors, _row):
+    """Ask the memory for a row, which is multiplied soon."""
 
     def generate(
         context,
@@ -158,23 +152,21 @@ def copy(
         values,
     ):
         pointer, shape = _open_arrays(context, builder, signature, values)
-        _, row, ahead, _, to = values
         # To read (0), keep in all caches (3), data (1).
         how = (_WORD(0), _WORD(3), _WORD(1))
         with _steps(builder, shape(0)[1]) as k:
-            address = pointer(_BYTE, 0, ahead, k)
+            address = pointer(_BYTE, 0, values[1], k)
             _instruction(builder, "prefetch.p0", ir.VoidType(), address, *how)
-            copied = builder.load(pointer(_FLOATS, 0, row, k), align=4)
-            builder.store(copied, pointer(_FLOATS, 3, to, k), align=4)
         return context.get_dummy_value()
 
-    return numba.types.void(source, _INDEX, _INDEX, target, _INDEX), generate
+    return numba.types.void(vectors, _INDEX), generate
 
 
 @intrinsic
 def multiply(
     _context,
     vectors,
+    places,
     _first,
     direction,
     left,
@@ -193,33 +185,35 @@ def multiply(
         values,
     ):
         pointer, shape = _open_arrays(context, builder, signature, values)
-        first = values[1]
-        rows = [builder.add(first, first.type(n)) for n in range(TOGETHER)]
+        first = values[2]
+        positions = [builder.add(first, first.type(n)) for n in range(TOGETHER)]
+        rows = [builder.load(pointer(_LONG, 1, position)) for position in positions]
         totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in rows]
-        with _steps(builder, shape(2)[0]) as k:
-            along = builder.load(pointer(_FLOATS, 2, k), align=4)
+        with _steps(builder, shape(3)[0]) as k:
+            along = builder.load(pointer(_FLOATS, 3, k), align=4)
             for row, total in zip(rows, totals, strict=True):
                 address = pointer(_FLOATS, 0, row, k)
                 before = builder.load(total)
                 after = _multiply_add(builder, address, along, before)
                 builder.store(after, total)
         products = _add_lanes(builder, [builder.load(total) for total in totals])
-        left_weights = builder.load(pointer(_EIGHT, 3, first), align=4)
-        right_weights = builder.load(pointer(_EIGHT, 4, first), align=4)
+        left_weights = builder.load(pointer(_EIGHT, 4, first), align=4)
+        right_weights = builder.load(pointer(_EIGHT, 5, first), align=4)
         weighted = builder.fmul(left_weights, products)
         sums = builder.fadd(right_weights, weighted)
-        builder.store(sums, pointer(_EIGHT, 5, first), align=4)
+        builder.store(sums, pointer(_EIGHT, 6, first), align=4)
         squares = builder.fmul(weighted, products)
         name = f"vector.reduce.fadd.v{TOGETHER}f32"
         return _instruction(builder, name, _FLOAT, _FLOAT(0), squares)
 
-    return numba.types.float32(vectors, _INDEX, direction, left, right, out), generate
+    return numba.types.float32(vectors, places, _INDEX, direction, left, right, out), generate
 
 
 @intrinsic
 def add_multiples(
     _context,
     vectors,
+    places,
     _first,
     weights,
     out,
@@ -233,23 +227,24 @@ def add_multiples(
         values,
     ):
         pointer, shape = _open_arrays(context, builder, signature, values)
-        first = values[1]
-        rows = [builder.add(first, first.type(n)) for n in range(TOGETHER)]
-        weights = [builder.load(pointer(_FLOAT, 2, row)) for row in rows]
+        first = values[2]
+        positions = [builder.add(first, first.type(n)) for n in range(TOGETHER)]
+        rows = [builder.load(pointer(_LONG, 1, position)) for position in positions]
+        weights = [builder.load(pointer(_FLOAT, 3, n)) for n in positions]
         factors = [_spread(builder, weight) for weight in weights]
-        with _steps(builder, shape(3)[0]) as k:
+        with _steps(builder, shape(4)[0]) as k:
             # Two sums at a time, and `out` last: a processor waits less for earlier results.
             sums = [_ZERO, _ZERO]
             for n, (row, factor) in enumerate(zip(rows, factors, strict=True)):
                 address = pointer(_FLOATS, 0, row, k)
                 sums[n % 2] = _multiply_add(builder, address, factor, sums[n % 2])
-            address = pointer(_FLOATS, 3, k)
+            address = pointer(_FLOATS, 4, k)
             before = builder.load(address, align=4)
             after = builder.fadd(builder.fadd(*sums), before)
             builder.store(after, address, align=4)
         return context.get_dummy_value()
 
-    return numba.types.void(vectors, _INDEX, weights, out), generate
+    return numba.types.void(vectors, places, _INDEX, weights, out), generate
 
 
 @intrinsic
