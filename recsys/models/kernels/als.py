@@ -154,7 +154,7 @@ def _multiply(
     direction: Float32Array,
     out: Float32Array,
     add: bool,
-    new: bool,
+    ahead: Int32Array,
 ) -> np.float32:
     """Multiply the left side of a row's equations with a direction, and add the right side.
 
@@ -171,9 +171,9 @@ def _multiply(
         out[k] = diagonal[k] * direction[k]
     total = _dot(direction, out)
     for j in range(0, count, TOGETHER):
-        if new:
+        if ahead.size:
             for n in range(TOGETHER):
-                ask(vectors, places[min(j + _AHEAD + n, count)])
+                ask(vectors, ahead[min(j + _AHEAD + n, ahead.size - 1)])
         total += multiply(vectors, places, j, direction, left, right, products)
         if add:
             add_multiples(vectors, places, j, products, out)
@@ -222,7 +222,7 @@ def solve_rows(
         for j in range(count):
             places[j] = columns[first + j]
         places[count : count + TOGETHER - 1] = columns[last - 1]
-        _multiply(across, places, pairs, count, diagonal, direction, residual, True, True)
+        _multiply(across, places, pairs, count, diagonal, direction, residual, True, columns[first:])
         pairs[1, :count] = 0  # steps have no right side
         direction[:] = residual
         norm = _dot(residual, residual)
@@ -238,7 +238,7 @@ def solve_rows(
                 direction,
                 image,
                 step + 1 < steps,
-                False,
+                columns[:0],
             )
             length = norm / curvature
             before = norm
