@@ -47,7 +47,7 @@ def solve(
     from recsys.models.kernels import als as kernels
 
     heard = np.diff(interactions.indptr)
-    if has_confidences:
+    if has_confidences and config.nu:  # else no regularization counts them
         heard = (interactions > 0).getnnz(axis=1)
     if count is None:
         count = interactions.shape[1]

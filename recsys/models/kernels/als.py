@@ -3,9 +3,9 @@
 In: interactions and the other side's factors. Out: the side's factors, written in place. Read
 `solve` first, then `solve_rows`. Conjugate gradients do not see a rotation: on the axes of the Gram
 matrix its product with a vector is one number for each factor. The vectors that a row's
-interactions need are copied into one buffer, and every step runs on that, with the loops of
-`vectors`. A row's operations have one order, whatever rows stand beside it, so that no number of
-threads or blocks changes a bit.
+interactions need are in the caches after its first product; the memory is asked for those of the
+next row before its turn. A row's operations have one order, whatever rows stand beside it, so that
+no number of threads or blocks changes a bit.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,11 @@ from recsys.models.kernels.vectors import (
     TOGETHER,
     add_multiples,
     aligned,
-    ask,
     multiply,
     multiply_rows,
+    prefetch,
 )
 
-_AHEAD = 16  # a vector is asked for this many vectors before it is copied; memory takes that long
 _SOLVED = np.float32(1e-20)  # squared residual at which conjugate gradients end
 BLAS = ThreadpoolController()
 # Of a unit of listening time, of a pair without interaction, and what an interaction adds to the
@@ -146,7 +145,7 @@ def _weigh(values: Float32Array, weights: Weights, pairs: Float32Array) -> None:
 
 @compiled
 def _multiply(
-    vectors: Float32Array,
+    across: Float32Array,
     places: IntArray,
     pairs: Float32Array,
     count: int,
@@ -159,7 +158,7 @@ def _multiply(
     """Multiply the left side of a row's equations with a direction, and add the right side.
 
     The left side is diag(diagonal) + Σ_j left_j y_j y_jᵀ. The last step needs no residual: unless
-    `add`, `out` lacks the sums.
+    `add`, `out` lacks the sums. The vectors `ahead` come from memory meanwhile.
 
     Returns:
         The product of the direction with that of the left side.
@@ -171,12 +170,11 @@ def _multiply(
         out[k] = diagonal[k] * direction[k]
     total = _dot(direction, out)
     for j in range(0, count, TOGETHER):
-        if ahead.size:
-            for n in range(TOGETHER):
-                ask(vectors, ahead[min(j + _AHEAD + n, ahead.size - 1)])
-        total += multiply(vectors, places, j, direction, left, right, products)
+        for column in ahead[j : j + TOGETHER]:
+            prefetch(across, column)
+        total += multiply(across, places, j, direction, left, right, products)
         if add:
-            add_multiples(vectors, places, j, products, out)
+            add_multiples(across, places, j, products, out)
     return total
 
 
@@ -203,7 +201,7 @@ def solve_rows(
     """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
     width = rows.shape[1]
     longest = np.max(np.append(np.diff(indptr), 0)) + TOGETHER - 1
-    places = np.zeros(longest, np.int64)
+    places = np.empty(longest, np.int64)
     pairs = aligned(3, longest)
     state = aligned(4, width)
     diagonal, residual, direction, image = state[0], state[1], state[2], state[3]
@@ -222,7 +220,17 @@ def solve_rows(
         for j in range(count):
             places[j] = columns[first + j]
         places[count : count + TOGETHER - 1] = columns[last - 1]
-        _multiply(across, places, pairs, count, diagonal, direction, residual, True, columns[first:])
+        _multiply(
+            across,
+            places,
+            pairs,
+            count,
+            diagonal,
+            direction,
+            residual,
+            True,
+            columns[first + TOGETHER :],
+        )
         pairs[1, :count] = 0  # steps have no right side
         direction[:] = residual
         norm = _dot(residual, residual)

@@ -142,8 +142,8 @@ def _add_lanes(builder, vectors):
 
 
 @intrinsic
-def ask(_context, vectors, _row):
-    """Ask the memory for a row, which is multiplied soon."""
+def prefetch(_context, vectors, _row):
+    """Ask the memory for a row that is multiplied soon."""
 
     def generate(
         context,
@@ -206,7 +206,9 @@ def multiply(
         name = f"vector.reduce.fadd.v{TOGETHER}f32"
         return _instruction(builder, name, _FLOAT, _FLOAT(0), squares)
 
-    return numba.types.float32(vectors, places, _INDEX, direction, left, right, out), generate
+    return numba.types.float32(
+        vectors, places, _INDEX, direction, left, right, out
+    ), generate
 
 
 @intrinsic
