@@ -116,8 +116,9 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
     Returns:
         The sizes that a `Summary` has.
     """
-    users = np.sort(_ids(folder, "users", "user"))
-    order = np.argsort(_ids(folder, "users", "user"))
+    ids = _ids(folder, "users", "user")
+    order = np.argsort(ids)
+    users = ids[order]
     for split in SPLITS:
         save_array(folder / LATEST.format(split), _ids(folder, "users", split)[order])
     if len(users) < 2:

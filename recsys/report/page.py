@@ -86,13 +86,14 @@ def _draw_leaderboard(run: RunFolder) -> Forest | None:
     labels, same = label_rows(run.rows)
     rows = []
     for row in run.rows[:_SHOWN]:
-        value, *ends = interval_of(row, run.select)
+        value, lower, upper = interval_of(row, run.select)
         if value is None:
             continue
         is_tied = bool(row.get("ties")) and row is not run.candidates[0]
-        text = f"{numbers.number(value)} ({numbers.limits(*ends)})"
+        text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
         colour = arm_colour(0 if is_baseline(row) else 1)
         label = f"{labels[row['trial']]} ({run.state_of(row)})"
+        ends = (lower, upper)
         rows.append(IntervalRow(label, text, value, *ends, colour, not is_tied))
     if not rows:
         return None
