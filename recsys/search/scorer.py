@@ -188,7 +188,7 @@ def resolve_split(scorer: Scorer) -> Scorer:
     if share is None:
         heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
         listeners = len(np.unique(heldout["user"].to_numpy()))
-        share = max(_TEST_SHARE, 1 - _MOST_CHOOSE / listeners)
+        share = max(_TEST_SHARE, 1 - _MOST_CHOOSE / max(listeners, 1))
         share = share if listeners * share >= _FEWEST_IN_TEST else 0.0
     decided = validation.model_copy(update={"test_share": share})
     scorer = replace(scorer, validation=decided)
