@@ -189,9 +189,15 @@ def materialize(
     connection.execute(made, values)
 
 
-def use_one_thread(connection: Connection) -> None:
-    """Let sums of floats be in the order of their rows from now on."""
-    connection.execute("SET threads = 1")
+def use_threads(connection: Connection, count: int | None = None) -> None:
+    """Use so many threads, by default those of the machine; of one, sums are in order."""
+    connection.execute(f"SET threads = {count}" if count else "RESET threads")
+
+
+def drop(connection: Connection, tables: Iterable[str]) -> None:
+    """Delete tables, of those that there are."""
+    for table in tables:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def append(table: str, rows: Rows) -> None:
