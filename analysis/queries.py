@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -152,18 +151,13 @@ def copy_to_parquet(
     connection: Connection,
     name: str,
     file: Path,
-    compression: Literal["zstd", "snappy"] = "zstd",
     **values: object,
 ) -> int:
-    """Write the rows of a SQL file to a Parquet file, and return their number.
-
-    "snappy" is faster, for files that are soon read and deleted.
-    """
+    """Write the rows of a SQL file to a Parquet file, and return their number."""
     values["copy_target"] = str(file)
-    settings = f"FORMAT parquet, COMPRESSION {compression}"
-    if compression == "snappy":
-        settings += ", DICTIONARY_SIZE_LIMIT 1000"  # of numbers it costs time
-    copy = f"COPY ({statement(name)}) TO $copy_target ({settings})"
+    copy = (
+        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)"
+    )
     ((written,),) = connection.execute(copy, values).fetchall()
     return int(written)
 

@@ -103,7 +103,7 @@ def read_events(
 
     def read_logs(scratch: Path) -> Iterator[pa.Table]:
         nonlocal lines
-        files = NewFiles(logs, scratch)
+        files = NewFiles(logs, scratch, in_place=True)
         for chunk in read(files, kinds_of(logs), fields=schema.names):
             lines += chunk.lines
             rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
@@ -196,7 +196,8 @@ def _write_slices(
         )
         writers = [stack.enter_context(open_writer(file)) for file in slices]
         for rows in ahead(gather(tables, _EVENTS_AT_ONCE, schema)):
-            slice_of = ((rows["user"].to_numpy() * _LARGE_ODD) >> 32) % count
+            hashes = (rows["user"].to_numpy() * _LARGE_ODD) >> 32
+            slice_of = (hashes % count).astype(np.uint16)  # sorted in linear time
             ordered = rows.take(integers(np.argsort(slice_of, kind="stable")))
             start = 0
             sizes = np.bincount(slice_of, minlength=count).tolist()

@@ -3,8 +3,8 @@
 import re
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator

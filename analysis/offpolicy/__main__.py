@@ -14,7 +14,6 @@ from looplib.tables import output, table
 with importing():
     import numpy as np
 
-    from analysis import queries
     from analysis.ab.events import Events, read_events
     from analysis.errors import AnalysisError
     from analysis.logs.sources import digest
