@@ -175,15 +175,24 @@ class NewFiles:
             copy.seek(0)
             digest = self._digest(_hash(copy, end), log.name)
         source = Source(log.name, digest, end, LineCounts(), start, _head(line))
+        is_empty = start and not end
+        return source if not is_empty and self._is_new(source, line) else None
+
+    def _is_new(self, source: Source, line: bytes) -> bool:
+        """Compare a source with those that have its first line.
+
+        Raises:
+            AnalysisError: It goes on otherwise than one of them.
+        """
         rivals = self._known[source.head]
-        if any(digest == rival.digest for rival in rivals) or (start and not end):
-            return None
+        if any(source.digest == rival.digest for rival in rivals):
+            return False
         if self._reading or not rivals or not line.startswith(b"{"):
-            return source
+            return True
         if any(self._is_cut(source, rival) for rival in rivals):
-            return None
+            return False
         raise AnalysisError(
-            f"{log.name}: begins like {rivals[0].name}, which was read before, and goes on "
+            f"{source.name}: begins like {rivals[0].name}, which was read before, and goes on "
             "otherwise, so events would count twice; leave one of them out"
         )
 
