@@ -16,7 +16,7 @@ from botify.model.model import ServedModel
 from botify.rules import RulesFile
 from botify.service import Service, load_configured
 from botify.settings import FILE_VARIABLE, ServiceSettings, load_settings
-from botify.views import ShortWay, admin, views
+from botify.views import ShortWay, views
 from looplib.config import dump_config
 from looplib.files import atomic_write_text
 
@@ -70,7 +70,6 @@ def make_app(service: Service) -> flask.Flask:
     app.url_map.converters["id"] = _IdConverter
     app.extensions["botify"] = service
     app.register_blueprint(views)
-    app.register_blueprint(admin)
     app.wsgi_app = ShortWay(app, service)  # type: ignore[method-assign]  # as its docs do
     return app
 

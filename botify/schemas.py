@@ -3,8 +3,8 @@
 `openapi.yaml` describes them, and the answers.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,12 +12,11 @@ from werkzeug.datastructures import MultiDict
 
 from botify.errors import BodyError
 from botify.model.catalogue import LARGEST_ID, Catalogue, Id, WholeNumber
-from botify.rules import Rules
 from looplib.arrays import NO_TRACK
 from looplib.event_fields import EVENT_FIELDS
 
 LONGEST_ID = 512  # characters
-MOST_TRACKS = 1000  # of a list that is asked for, and that a request may name
+MOST_TRACKS = 1000  # of a list that is asked for, and that a request may exclude
 MOST_NEXT = 100  # of a list that is asked for beside the next track
 
 _TextId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
@@ -47,11 +46,8 @@ class Ranking(NamedTuple):
     """A request for a ranked list, without a session."""
 
     length: int  # tracks that are asked for
-    rules: Rules
+    exclude: frozenset[int]  # tracks that are not to be answered
     recommender: str | None = None  # by default the listener's list
-    candidates: Sequence[int] | None = None  # numbers of tracks; None: any
-    session: Sequence[int] = ()  # heard just before, in order
-    titles: int = 0  # whether the tracks' records are asked for
 
 
 class Bodies:
@@ -72,8 +68,6 @@ class Bodies:
                 optional = (field.name, value | None, None)
                 heard.append(optional if field.optional else (field.name, value))
         self._logged = [name for name, *_ in heard]
-        by = Annotated[float, Meta(gt=0, le=1e9)]
-        boosts = Annotated[dict[track, by], Meta(max_length=MOST_TRACKS)]
         count: Any = Annotated[int, Meta(ge=1, le=MOST_NEXT)]
         heard += [("exclude", tracks, ()), ("n", count | None, None)]
         request: Any = _make_object([("user", user), *heard])
@@ -84,18 +78,11 @@ class Bodies:
         self._one = _make_object(heard)
         self._many = _make_object([("requests", Annotated[requests, batch])])
         self._users = _make_object([("users", Annotated[users, batch])])
-        self._version = _make_object([("version", str | None, None)])
-        ruled: list[Any] = [
-            ("n", Annotated[int, Meta(ge=1, le=MOST_TRACKS)], 10),
-            ("exclude", tracks, ()),
-            ("boost", boosts, {}),
-            ("titles", Literal[0, 1], 0),
-        ]
+        length = Annotated[int, Meta(ge=1, le=MOST_TRACKS)]
         named = ("recommender", _TextId | None, None)
-        self._similar = _make_object(ruled)
-        self._recommend = _make_object([*ruled, named])
-        ranked = [("user", user), ("candidates", tracks), named]
-        self._ranking = _make_object([*ranked, ("session", tracks, ())])
+        asked = [("n", length, 10), ("exclude", tracks, ())]
+        self._similar = _make_object(asked)
+        self._recommend = _make_object([*asked, named])
 
     def user(self, text: str) -> Id:
         """Read a listener's id from a path, decoded."""
@@ -139,46 +126,22 @@ class Bodies:
     def query(
         self, arguments: MultiDict[str, str], *, is_similar: bool = False
     ) -> Ranking:
-        """Read `n=10&titles=1&recommender=new&exclude=17&boost=5:3`; the last two repeat.
+        """Read `n=10&recommender=new&exclude=17&exclude=5`.
 
         A query for similar tracks has no recommender.
         """
         kind = self._similar if is_similar else self._recommend
-        document: dict[str, Any] = dict(arguments)
-        if "exclude" in document:
-            document["exclude"] = arguments.getlist("exclude")
-        if "boost" in document:
-            boosts = (text.rpartition(":") for text in arguments.getlist("boost"))
-            document["boost"] = {track: by for track, _, by in boosts}
+        document = {**arguments, "exclude": arguments.getlist("exclude")}
         try:
             query: Any = msgspec.convert(document, kind, strict=False)
         except msgspec.ValidationError as error:
             raise BodyError(f"query: {error}") from None
-        rules = Rules.read(query.exclude, query.boost, self.catalogue)
-        return Ranking(query.n, rules, document.get("recommender"), titles=query.titles)
-
-    def ranking(self, body: bytes) -> tuple[Id, Ranking]:
-        """Read `{"user", "candidates"}`, perhaps with `recommender` and `session`.
-
-        Returns:
-            The listener, and what to rank: candidates that the catalogue lacks are left out.
-        """
-        asked = _read(self._ranking, body)
-        candidates = self.catalogue.find(dict.fromkeys(asked.candidates))
-        session = self.catalogue.find(asked.session)
-        count = len(candidates)
-        return asked.user, Ranking(
-            count, Rules(), asked.recommender, candidates, session
-        )
-
-    def version(self, body: bytes) -> str | None:
-        """Read `{"version"}`, which may be left out, or the whole body."""
-        version: str | None = _read(self._version, body or b"{}").version
-        return version
+        exclude = self.catalogue.numbers_of(query.exclude)
+        return Ranking(query.n, exclude, arguments.get("recommender"))
 
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
         track = self.catalogue.number(heard.track)
-        exclude = Rules.read(heard.exclude, {}, self.catalogue).exclude
+        exclude = self.catalogue.numbers_of(heard.exclude)
         logged = {name: getattr(heard, name) for name in self._logged}
         logged["user"] = user
         return Listening(user, track, heard.time, exclude, heard.n, logged)

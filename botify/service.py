@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,12 @@ from botify.recommenders.registry import (
     missing_artifacts,
     recommend,
 )
-from botify.rules import Rules, RulesFile
+from botify.rules import RulesFile
 from botify.schemas import Bodies, Listening, Ranking
 from botify.sessions.local import LocalSessions
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
 from looplib.arrays import NO_TRACK
-from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
 
 # requests of a batch, between which the others have their turn in this process and at Redis
@@ -109,7 +109,7 @@ class Service:
         """
         start_s = time.perf_counter()
         model = self.versions.model
-        barred = self.rules.current().exclude
+        barred = self.rules.excluded()
         most_barred = max(len(barred | request.exclude) for request in requests)
         if most_barred >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
@@ -186,38 +186,29 @@ class Service:
     def list_for(self, user: Id, request: Ranking) -> list[Id]:
         """Recommend tracks without a session: those of a recommender, then popular ones.
 
-        Without a name the listener's list comes first. Of candidates all are ranked, those that
-        neither knows at the end, as they came.
+        Without a name the listener's list comes first.
 
         Raises:
             BodyError: There is no such recommender, or it lacks what it reads.
         """
         model = self.versions.model
-        candidates, name = request.candidates, request.recommender
-        if name:
-            _check_recommender(model, name)
-        if not request.length:  # the catalogue has none of the candidates
-            return []
         query = Query(
             user_number(user),
-            request.session or (NO_TRACK,),
-            [1.0] * max(1, len(request.session)),
-            self.rules.current().exclude | request.rules.exclude,
+            (NO_TRACK,),
+            (1.0,),
+            self.rules.excluded() | request.exclude,
             request.length,
             repeat_after=0,
-            candidates=None if candidates is None else np.array(candidates),
+            plays=self.sessions.plays_of(user),
         )
-        remembered = self.sessions.plays_of(user)
-        if remembered is not None:
-            played = pack_plays(request.session, int(time.time()))
-            query.plays = add_plays(remembered, played)
         tracks = model.recommendations.list_of(query.user)
-        if name:
+        if name := request.recommender:
+            _check_recommender(model, name)
             rng = self._find_rng(query)
             _, drawn = draw(name, model, query, rng, self._note_failure)
             tracks = [t for t in (drawn.track, *drawn.following) if t != NO_TRACK]
-        ranked = [*query.allowed([*tracks, *model.popular]), *(candidates or ())]
-        return self._rank(model, ranked, request.length, request.rules)
+        ranked = query.allowed(dict.fromkeys([*tracks, *model.popular]))
+        return [model.catalogue.ids[track] for track in islice(ranked, query.count)]
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""
@@ -225,14 +216,9 @@ class Service:
         lists = model.get(SIMILAR)
         if lists is None:
             return None
-        similar = lists.list_of(user_number(track))
-        return self._rank(model, similar, request.length, request.rules)
-
-    def _rank(
-        self, model: ServedModel, tracks: Sequence[int], count: int, rules: Rules
-    ) -> list[Id]:
-        ranked = self.rules.current().rank(dict.fromkeys(tracks), rules)
-        return [model.catalogue.ids[track] for track in ranked[:count]]
+        barred = self.rules.excluded() | request.exclude
+        similar = [t for t in lists.list_of(user_number(track)) if t not in barred]
+        return [model.catalogue.ids[track] for track in similar[: request.length]]
 
     def erase(self, user: Id) -> None:
         """Delete what is kept of a listener, but for the event log and the version.

@@ -92,7 +92,7 @@ class ServiceSettings(Config):
     # or for how many days after the latest play Redis does
     memory_listeners: PositiveInt = 100_000
     memory_days: PositiveFloat = 90.0
-    # allows reload and rollback; else nobody may
+    # allows to erase listeners; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
     # all that run: each its keys, or the path of its file; the arm of the first picks the
     # recommender

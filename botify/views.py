@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import msgspec
 import orjson
 import yaml
 from flask import (
@@ -34,7 +33,7 @@ from botify.event_log import Message
 from botify.limits import RETRY_AFTER
 from botify.model.catalogue import Id
 from botify.recommenders.registry import load_recommenders, missing_artifacts
-from botify.schemas import Listening, Ranking
+from botify.schemas import Listening
 from botify.service import Service
 from looplib.arrays import NO_TRACK
 
@@ -55,7 +54,6 @@ _PREFIX = 6
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 views = Blueprint("views", __name__)
-admin = Blueprint("admin", __name__)
 
 
 @views.post("/next/<id:user>", defaults={"message": "next"})
@@ -94,15 +92,6 @@ def recommended(user: str) -> ResponseReturnValue:
     service = _service()
     listener = service.bodies.user(user)
     ranking = service.bodies.query(request.args)
-    tracks = service.list_for(listener, ranking)
-    return {"user": listener, "tracks": tracks, **_titles(ranking, tracks)}
-
-
-@views.post("/rank")
-def ranked() -> ResponseReturnValue:
-    """Rank the caller's candidates for a listener; nothing is logged."""
-    service = _service()
-    listener, ranking = service.bodies.ranking(request.get_data())
     return {"user": listener, "tracks": service.list_for(listener, ranking)}
 
 
@@ -118,7 +107,7 @@ def similar(track: str) -> ResponseReturnValue:
         abort(
             404, f"version {version} has no similar tracks; export a run with factors"
         )
-    return {"track": track_id, "tracks": tracks, **_titles(ranking, tracks)}
+    return {"track": track_id, "tracks": tracks}
 
 
 @views.get("/track/<id:track>")
@@ -196,36 +185,17 @@ def page() -> ResponseReturnValue:
     return text, HTTPStatus.OK, _PAGE_HEADERS
 
 
-@admin.before_request
-def check_token() -> None:
-    """Refuse requests without the administrator's token."""
-    token = _service().settings.admin_token
+@views.delete("/listeners/<id:user>")
+def erase(user: str) -> ResponseReturnValue:
+    """Delete what is kept of a listener, for those who have the administrator's token."""
+    service = _service()
+    token = service.settings.admin_token
     if token is None:
         abort(403, "no admin_token is configured, so nobody may do this")
     expected = f"Bearer {token.get_secret_value()}"
     sent = request.headers.get("Authorization", "")
     if not hmac.compare_digest(sent.encode(), expected.encode()):
         abort(401, "send the header Authorization: Bearer <admin_token>")
-
-
-@admin.post("/admin/reload")
-def reload() -> ResponseReturnValue:
-    """Serve the current version."""
-    return {"version": _service().versions.reload().version}
-
-
-@admin.post("/admin/rollback")
-def roll_back() -> ResponseReturnValue:
-    """Go back to an earlier version."""
-    service = _service()
-    version = service.bodies.version(request.get_data())
-    return {"version": service.versions.roll_back(version).version}
-
-
-@admin.delete("/listeners/<id:user>")
-def erase(user: str) -> ResponseReturnValue:
-    """Delete what is kept of a listener."""
-    service = _service()
     listener = service.bodies.user(user)
     service.erase(listener)
     return {"user": listener}
@@ -339,15 +309,6 @@ def _next_track(listening: Listening, tracks: Sequence[Id]) -> dict[str, Any]:
         if listening.list_length:
             answer["tracks"] = tracks
     return answer
-
-
-def _titles(ranking: Ranking, tracks: Sequence[Id]) -> dict[str, Any]:
-    """Read the records of tracks, where they are asked for."""
-    if not ranking.titles:
-        return {}
-    catalogue = _service().bodies.catalogue
-    records = [catalogue.record(catalogue.number(track)) for track in tracks]
-    return {"titles": [*map(msgspec.json.decode, records)]}
 
 
 def _status(status: str, *warnings: str) -> dict[str, Any]:

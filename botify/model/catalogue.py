@@ -72,12 +72,9 @@ class Catalogue:
             return track
         return NO_TRACK
 
-    def find(self, tracks: Iterable[Any]) -> list[int]:
-        """Look up the numbers of ids of the right kind; those that it lacks are left out."""
-        if self.numbers:
-            return [self.numbers[track] for track in tracks if track in self.numbers]
-        size = len(self)
-        return [track for track in tracks if track < size]
+    def numbers_of(self, tracks: Iterable[Id]) -> frozenset[int]:
+        """Look up the numbers of tracks; those that it lacks are left out."""
+        return frozenset(map(self.number, tracks)) - {NO_TRACK}
 
     @cached_property
     def _by_artist(self) -> Int32Array:

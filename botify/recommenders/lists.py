@@ -19,8 +19,6 @@ from looplib.arrays import NO_TRACK
 
 def draw_any(model: ServedModel, query: Query, rng: Generator) -> Drawn:
     """Draw any track of the catalogue, each equally likely, until one is not taken."""
-    if query.candidates is not None:
-        return draw_one(query.candidates.tolist(), query, rng)
     total = len(model.catalogue)
     count = total - len(query.taken)
     if count <= 0:

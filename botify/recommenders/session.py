@@ -35,8 +35,8 @@ def fold_in(model: ServedModel, query: Query, _: Generator) -> Drawn:
     taken = query.taken
     if factors.filter_seen:
         taken = taken | {track for track, value in values.items() if value > 0}
-    scores = factors.items[query.pool] @ factor.astype(np.float32)
-    return take_best(scores, taken, query.count, query.candidates)
+    scores = factors.items @ factor.astype(np.float32)
+    return take_best(scores, taken, query.count)
 
 
 def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -48,10 +48,10 @@ def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
     if factors is None:
         return UNKNOWN
     times = np.array(query.times)
-    closeness = factors.closeness(query.tracks, times, query.pool)
+    closeness = factors.closeness(query.tracks, times)
     if not closeness.any():
         return UNKNOWN
-    return take_best(closeness, query.taken, query.count, query.candidates)
+    return take_best(closeness, query.taken, query.count)
 
 
 def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:

@@ -235,17 +235,13 @@ class Attacker:
 def ask(service: Service, users: Iterable[int] = USERS) -> Iterator[tuple[str, int]]:
     """Ask all of a service for listeners of all arms; yields the statuses."""
     client = client_of(service)
-    ending = "?n=1000&boost=1:3&exclude=2"
+    ending = "?n=1000&exclude=2"
     for user in users:
         for track in (0, 2 * (user % 25), 10**9):
             heard = {"track": track, "time": 0.7, "n": 5}
             path = f"/next/{user}"
             yield path, client.post(path, json=heard).status_code
-        asked = {"user": user, "candidates": [1, 5, 10**9, 59], "session": [3, 4]}
         recommender = ARMS[user % (len(ARMS) - 1)]
-        for named in ({}, {"recommender": recommender}):
-            answer = client.post("/rank", json={**asked, **named})
-            yield f"/rank {user} {named}", answer.status_code
         paths = [f"/recommend/{user}", f"/recommend/{user}{ending}"]
         paths += [f"/recommend/{user}{ending}&recommender={recommender}"]
         if user < TRACKS:
