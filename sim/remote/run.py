@@ -10,21 +10,18 @@ import numpy as np
 
 from looplib.files import atomic_write_json
 from looplib.progress import progress
+from sim.config import SimulateConfig
 from sim.listening.sessions import LONGEST_SESSION, SessionBatch
 from sim.remote.client import RecommendationClient
-from sim.remote.config import RemoteConfig
 from sim.remote.sessions import SessionQueue, draw_boredom, draw_session_starts
 from sim.worlds.files import World, load_world, world_digest
-
-SCHEMA = 5
-
 
 Totals = Counter[str]
 """`sessions` played, `tracks` with the organic ones, `hundredths` heard of them, and `retries`, the
 requests that were sent again."""
 
 
-def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
+def run_remote(config: SimulateConfig, say: Callable[[str], None]) -> None:
     """Drive a service, show the results by `say`, and write the summary file.
 
     Raises:
@@ -46,7 +43,6 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
         say(f"{retries:,} requests sent again")
     if config.summary:
         document = {
-            "schema": SCHEMA,
             **config.model_dump(mode="json"),
             "world": {"sha256": world_digest(config.world)},
             "seconds": round(seconds, 3),
@@ -59,7 +55,7 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
 
 async def play_sessions(
     world: World,
-    config: RemoteConfig,
+    config: SimulateConfig,
     report: Callable[[int], object] = lambda _: None,
 ) -> Totals:
     """Play the sessions of a run.
