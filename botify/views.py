@@ -20,7 +20,6 @@ from flask import (
     Response,
     abort,
     current_app,
-    render_template,
     request,
 )
 from flask.typing import ResponseReturnValue
@@ -32,7 +31,6 @@ from botify.errors import BotifyError
 from botify.event_log import Message
 from botify.limits import RETRY_AFTER
 from botify.model.catalogue import Id
-from botify.recommenders.registry import load_recommenders, missing_artifacts
 from botify.schemas import Listening
 from botify.service import Service
 from looplib.arrays import NO_TRACK
@@ -41,12 +39,6 @@ _DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
 logger = logging.getLogger("botify")
 
-# nothing is fetched, nothing runs, and no other site shows the page in a frame
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-}
 _LOCAL = ("", "localhost", "127.0.0.1", "[::1]")  # HTTP/1.0 may name none
 _JSON = re.compile(r"(application/json *(;.*)?)?$", re.IGNORECASE)
 _MESSAGES: Mapping[str, Message] = {"/next/": "next", "/last/": "last"}
@@ -171,18 +163,14 @@ def experiments() -> ResponseReturnValue:
 
 @views.get("/openapi.json")
 def document() -> ResponseReturnValue:
-    """Answer with the OpenAPI document."""
-    return _document()
-
-
-@views.get("/docs")
-def page() -> ResponseReturnValue:
-    """Answer with the OpenAPI document as a page, with examples for curl."""
-    bodies = _service().bodies
-    track = bodies.catalogue.ids[0]
-    user = "someone" if bodies.text_users else 7
-    text = render_template("docs.html", user=user, track=track, **_document())
-    return text, HTTPStatus.OK, _PAGE_HEADERS
+    """Answer with the OpenAPI document, in which the kinds of ids are the service's."""
+    document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
+    schemas, bodies = document["components"]["schemas"], _service().bodies
+    if bodies.text_users:
+        schemas["UserId"] |= {"type": "string", "minLength": 1}
+    if bodies.catalogue.is_text:
+        schemas["TrackId"] |= {"type": "string", "minLength": 1}
+    return document
 
 
 @views.delete("/listeners/<id:user>")
@@ -314,19 +302,3 @@ def _next_track(listening: Listening, tracks: Sequence[Id]) -> dict[str, Any]:
 def _status(status: str, *warnings: str) -> dict[str, Any]:
     version = _service().versions.model.version
     return {"status": status, "problems": warnings, "version": version}
-
-
-def _document() -> dict[str, Any]:
-    """Read the OpenAPI document, and fill in the kinds of ids and the recommenders."""
-    document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
-    bodies = _service().bodies
-    model = _service().versions.model
-    schemas = document["components"]["schemas"]
-    schemas["RecommenderName"]["enum"] = [
-        name for name in load_recommenders() if not missing_artifacts(name, model)
-    ]
-    if bodies.text_users:
-        schemas["UserId"] |= {"type": "string", "minLength": 1}
-    if bodies.catalogue.is_text:
-        schemas["TrackId"] |= {"type": "string", "minLength": 1}
-    return document

@@ -24,9 +24,9 @@ def test_the_start_says_where_what_and_to_whom(
     caplog.set_level(logging.INFO, "botify")
     announce(settings, load_configured(settings), 5005)
     assert caplog.messages == [
-        "http://127.0.0.1:5005, to read about it: http://127.0.0.1:5005/docs",
+        "http://127.0.0.1:5005",
         "version one: lists of 20 listeners, a catalogue of 60 tracks",
-        "experiment ONE (picks the recommender): C indexed 75%, T1 next_track 25%",
+        "experiment ONE: C indexed 75%, T1 next_track 25%",
         f"events are logged in {tmp_path / 'log'}; the file under way is hidden: .events-…",
         "arm T1: next_track needs next_track.npz, which version one lacks; "
         "instead: top_pop, random",

@@ -249,7 +249,7 @@ def ask(service: Service, users: Iterable[int] = USERS) -> Iterator[tuple[str, i
         for path in paths:
             yield path, client.get(path).status_code
         client.post(f"/last/{user}", json={"track": 1, "time": 0.1})
-    for path in ("/experiments", "/openapi.json", "/docs", "/health/ready", "/metrics"):
+    for path in ("/experiments", "/openapi.json", "/health/ready", "/metrics"):
         yield path, client.get(path).status_code
 
 
