@@ -3,11 +3,8 @@
 import atexit
 import os
 from pathlib import Path
-from typing import Any
 
 import flask
-import orjson
-from flask.json.provider import JSONProvider
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing import PathConverter
 
@@ -62,7 +59,7 @@ def prepare(settings: ServiceSettings) -> ServedModel:
 def make_app(service: Service) -> flask.Flask:
     """Make the application of a service."""
     app = flask.Flask("botify", static_folder=None)
-    app.json = _Json(app)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.config["MAX_CONTENT_LENGTH"] = service.settings.body_limit_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # a slash may be an id's
@@ -72,17 +69,6 @@ def make_app(service: Service) -> flask.Flask:
     app.register_blueprint(views)
     app.wsgi_app = ShortWay(app, service)  # type: ignore[method-assign]  # as its docs do
     return app
-
-
-class _Json(JSONProvider):
-    """JSON by orjson."""
-
-    def dumps(self, obj: Any, **options: Any) -> str:  # noqa: ANN401  as Flask has it
-        indent = orjson.OPT_INDENT_2 if "indent" in options else 0
-        return orjson.dumps(obj, option=indent).decode()
-
-    def loads(self, s: str | bytes, **_: Any) -> Any:  # noqa: ANN401  as Flask has it
-        return orjson.loads(s)
 
 
 class _IdConverter(PathConverter):

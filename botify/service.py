@@ -6,8 +6,6 @@ session twice and nothing else.
 """
 
 import logging
-import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from botify.errors import BodyError, EventLogError, SessionError
+from botify.errors import BodyError, EventLogError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
 from botify.model.versions import Versions, load_version
-from botify.recommenders.base import UNKNOWN, Drawn, Query
+from botify.recommenders.base import UNKNOWN, Query
 from botify.recommenders.registry import (
     draw,
     load_recommenders,
@@ -86,11 +84,7 @@ class Service:
         self._arm_recommenders = {
             arm.name: arm.recommender for arm in settings.deciding.arms
         }
-        self.log = SegmentWriter(
-            settings.log_dir,
-            settings.event_log,
-            f"{socket.gethostname()}-{os.getpid()}",
-        )
+        self.log = SegmentWriter(settings.log_dir, settings.event_log)
         self.versions.watch()
 
     def answer(
@@ -166,7 +160,15 @@ class Service:
                     self.settings.repeat_after,
                     plays=session and session.plays,
                 )
-                name, drawn = self._recommend(model, query, assigned)
+                name, drawn = recommend(
+                    model,
+                    query,
+                    self._arm_recommenders[assigned[self.settings.deciding.name]],
+                    self.settings.fallback,
+                    self._find_rng(query),
+                    self._note_failure,
+                )
+                self.metrics.recommendations.labels(name).inc()
             if session is None and name:
                 self.metrics.without_memory.inc()
             if request.track == NO_TRACK:
@@ -220,15 +222,6 @@ class Service:
         similar = [t for t in lists.list_of(user_number(track)) if t not in barred]
         return [model.catalogue.ids[track] for track in similar[: request.length]]
 
-    def erase(self, user: Id) -> None:
-        """Delete what is kept of a listener, but for the event log and the version.
-
-        Raises:
-            SessionError: Redis is down.
-        """
-        if not self.sessions.erase(user):
-            raise SessionError("the session store cannot be reached; ask again")
-
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:
         """Assign each listener to arms, as the event log has them; nothing is logged."""
         experiments = self.settings.experiments
@@ -251,20 +244,6 @@ class Service:
         """Stop watching and close the event log's segment; no request may come after."""
         self.versions.close()
         self.log.close()
-
-    def _recommend(
-        self, model: ServedModel, query: Query, arms: Arms
-    ) -> tuple[str, Drawn]:
-        """Recommend by the arm of the experiment that decides, and count the answer.
-
-        Returns:
-            The recommender that had a track, and that track.
-        """
-        name = self._arm_recommenders[arms[self.settings.deciding.name]]
-        rng, fallback = self._find_rng(query), self.settings.fallback
-        name, drawn = recommend(model, query, name, fallback, rng, self._note_failure)
-        self.metrics.recommendations.labels(name).inc()
-        return name, drawn
 
     def _note_failure(self, name: str, error: Exception) -> None:
         """Count a recommender that failed; its first failure is logged."""

@@ -63,7 +63,8 @@ def hear_many(message: Message) -> ResponseReturnValue:
     service = _service()
     requests = service.bodies.many(request.get_data())
     lists = service.answer(message, requests, in_batch=True)
-    return {"responses": list(map(_next_track, requests, lists))}
+    content = orjson.dumps({"responses": [*map(_next_track, requests, lists)]})
+    return Response(content, content_type="application/json")
 
 
 @views.post("/assignments")
@@ -185,7 +186,7 @@ def erase(user: str) -> ResponseReturnValue:
     if not hmac.compare_digest(sent.encode(), expected.encode()):
         abort(401, "send the header Authorization: Bearer <admin_token>")
     listener = service.bodies.user(user)
-    service.erase(listener)
+    service.sessions.erase(listener)
     return {"user": listener}
 
 

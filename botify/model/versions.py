@@ -3,14 +3,18 @@
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
 from botify.model.catalogue import Catalogue
-from botify.model.manifest import MANIFEST, version_folder
-from botify.model.model import ServedModel, load_model
+from botify.model.manifest import MANIFEST, Version, version_folder
+from botify.model.model import LISTS, ServedModel
+from botify.model.tracklists import read_track_lists
 from botify.recommenders.registry import check_draws
 from botify.settings import ServiceSettings
+
+POPULAR = 100  # tracks
 
 logger = logging.getLogger("botify")
 
@@ -22,13 +26,50 @@ def load_version(
     *,
     text_users: bool | None,
 ) -> ServedModel:
-    """Load a version as `load_model` does, and ask its recommenders for some tracks.
+    """Load a version, and ask its recommenders for some tracks.
+
+    Args:
+        recommendations: The file of lists; the other files lie beside it.
+        catalogue: The tracks that the service knows.
+        settings: Name the recommenders, whose artifacts are loaded.
+        text_users: Whether ids of listeners are text; None: as in the lists.
 
     Raises:
-        ModelError: It cannot be loaded, or a recommender fails.
+        ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
+            or the kind of ids; a recommender fails.
     """
-    artifacts = settings.artifacts
-    model = load_model(recommendations, catalogue, artifacts, text_users=text_users)
+    file = MANIFEST  # that is read
+    try:
+        version = Version(recommendations, catalogue)
+        file = recommendations.name
+        lists = read_track_lists(version, file)
+        loaded: dict[str, Any] = {LISTS.name: lists}
+        for artifact in settings.artifacts:
+            file = artifact.file
+            if file in version.manifest.files:
+                loaded[artifact.name] = artifact.load(version)
+    except ModelError:
+        raise
+    except Exception as error:  # damaged files make their readers raise any kind
+        reason = f"{type(error).__name__}: {error}"
+        path = recommendations.with_name(file)
+        raise ModelError(f"{path}: cannot be read ({reason})") from error
+    if text_users not in (None, lists.is_text):
+        kinds = {True: "text", False: "whole numbers"}
+        raise ModelError(
+            f"{version.folder}: ids of listeners are {kinds[lists.is_text]}, "
+            f"and those of the service are {kinds[not lists.is_text]}"
+        )
+    model = ServedModel(
+        version=version.manifest.model,
+        created_at=version.manifest.created_at,
+        folder=version.folder,
+        catalogue=catalogue,
+        text_users=lists.is_text,
+        recommendations=lists,
+        popular=lists.most_listed(POPULAR),
+        artifacts=loaded,
+    )
     check_draws(model, settings.recommenders)
     return model
 

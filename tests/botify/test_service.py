@@ -232,5 +232,5 @@ def test_what_a_listener_played_is_remembered_across_sessions_until_it_is_erased
     answer = post(client, "/next/4", {"track": 7, "time": 1, "n": 2})
     assert answer["tracks"] == [9, 5]
     assert latest() == [7, 9]
-    service.erase(4)
+    service.sessions.erase(4)
     assert latest() == service.versions.model.popular[:2]

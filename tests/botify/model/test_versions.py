@@ -75,7 +75,7 @@ def test_the_watcher_serves_a_new_version_and_survives_any_error(
     assert "current" in str(versions.refused)
     link.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("botify.model.model.read_track_lists", lambda *_, **__: 1 // 0)
+        patch.setattr("botify.model.versions.read_track_lists", lambda *_, **__: 1 // 0)
         publish_next("two", 1)
         wait_until(lambda: "ZeroDivisionError" in str(versions.refused), "the reason")
     assert versions.model.version == "one"
