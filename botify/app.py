@@ -10,7 +10,6 @@ from werkzeug.routing import PathConverter
 
 from botify.event_log import describe_log
 from botify.model.model import ServedModel
-from botify.rules import RulesFile
 from botify.service import Service, load_configured
 from botify.settings import FILE_VARIABLE, ServiceSettings, load_settings
 from botify.views import ShortWay, views
@@ -49,7 +48,6 @@ def prepare(settings: ServiceSettings) -> ServedModel:
         OSError: The log's folder cannot be written.
     """
     model = load_configured(settings)
-    RulesFile(settings.rules, model.catalogue, settings.watch_s)  # fails at once
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))

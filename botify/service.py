@@ -27,7 +27,6 @@ from botify.recommenders.registry import (
     missing_artifacts,
     recommend,
 )
-from botify.rules import RulesFile
 from botify.schemas import Bodies, Listening, Ranking
 from botify.sessions.local import LocalSessions
 from botify.sessions.redis import RedisSessions
@@ -68,11 +67,11 @@ class Service:
         """Put the parts of one process together, and start to watch for new versions.
 
         Raises:
-            ConfigError: `redis_url` is no URL of a Redis, or `rules` no file of rules.
+            ConfigError: `redis_url` is no URL of a Redis.
             OSError: The event log's folder cannot be written.
         """
         self.settings = settings
-        self.rules = RulesFile(settings.rules, model.catalogue, settings.watch_s)
+        self._excluded = model.catalogue.numbers_of(settings.exclude)
         self.metrics = Metrics()
         self.versions = Versions(settings, model, self.metrics)
         self.bodies = Bodies(
@@ -103,7 +102,7 @@ class Service:
         """
         start_s = time.perf_counter()
         model = self.versions.model
-        barred = self.rules.excluded()
+        barred = self._excluded
         most_barred = max(len(barred | request.exclude) for request in requests)
         if most_barred >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
@@ -198,7 +197,7 @@ class Service:
             user_number(user),
             (NO_TRACK,),
             (1.0,),
-            self.rules.excluded() | request.exclude,
+            self._excluded | request.exclude,
             request.length,
             repeat_after=0,
             plays=self.sessions.plays_of(user),
@@ -218,7 +217,7 @@ class Service:
         lists = model.get(SIMILAR)
         if lists is None:
             return None
-        barred = self.rules.excluded() | request.exclude
+        barred = self._excluded | request.exclude
         similar = [t for t in lists.list_of(user_number(track)) if t not in barred]
         return [model.catalogue.ids[track] for track in similar[: request.length]]
 

@@ -160,7 +160,7 @@ def _end_with(master: int) -> None:
 
 
 def announce(settings: ServiceSettings, model: ServedModel, port: int) -> None:
-    """Log where the service is, what it serves, to whom, and where its events go."""
+    """Log where the service is, what it serves, and where its events go."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info("http://%s:%s", host, port)
     logger.info(
@@ -169,12 +169,6 @@ def announce(settings: ServiceSettings, model: ServedModel, port: int) -> None:
         f"{len(model.recommendations.ids):,}",
         f"{len(model.catalogue):,}",
     )
-    for experiment in settings.experiments:
-        arms = ", ".join(
-            f"{arm.name} {arm.recommender} {experiment.shares[arm.name]:.0%}"
-            for arm in experiment.arms
-        )
-        logger.info("experiment %s: %s", experiment.name, arms)
     logger.info(
         "events are logged in %s; the file under way is hidden: %sevents-…",
         settings.log_dir,
