@@ -7,7 +7,7 @@ session twice and nothing else.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -107,16 +107,13 @@ class Service:
         if most_barred >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
         timestamp = time.time_ns() // 1_000_000
-        events: list[dict[str, Any]] = []
-        lists: list[list[Id]] = []
+        answered: list[tuple[dict[str, Any], list[Id]]] = []
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
-            answered, ranked = self._hear(message, some, model, barred)
-            events += answered
-            lists += ranked
+            answered += self._hear(message, some, model, barred)
         latency = None if in_batch else time.perf_counter() - start_s
         shared = {"message": message, "timestamp": timestamp, "latency": latency}
-        lines = [event_line(**shared, **event) for event in events]
+        lines = [event_line(**shared, **event) for event, _ in answered]
         try:
             self.log.append(b"".join(lines))
         except OSError as error:
@@ -127,7 +124,7 @@ class Service:
             ) from error
         self.metrics.events[message].inc(len(lines))
         self.metrics.latency[message].observe(time.perf_counter() - start_s)
-        return lists
+        return [tracks for _, tracks in answered]
 
     def _hear(
         self,
@@ -135,16 +132,14 @@ class Service:
         requests: Sequence[Listening],
         model: ServedModel,
         barred: frozenset[int],
-    ) -> tuple[list[dict[str, Any]], list[list[Id]]]:
+    ) -> Iterator[tuple[dict[str, Any], list[Id]]]:
         """Bring sessions up to date, and recommend.
 
-        Returns:
-            The fields of the event log that are of one request, and the list, for each.
+        Yields:
+            The fields of the event log that are of one request, and its list.
         """
         arms = self.arms_of([request.user for request in requests])
         sessions = self.sessions.hear(requests, is_last=message == "last")
-        events: list[dict[str, Any]] = []
-        lists: list[list[Id]] = []
         ids = model.catalogue.ids
         for request, assigned, session in zip(requests, arms, sessions, strict=True):
             name, drawn = None, UNKNOWN
@@ -172,8 +167,6 @@ class Service:
                 self.metrics.without_memory.inc()
             if request.track == NO_TRACK:
                 self.metrics.unknown_tracks.inc()
-            tracks = (drawn.track, *drawn.following) if name else ()
-            lists.append([ids[track] for track in tracks])
             event = {
                 "recommendation": ids[drawn.track] if name else None,
                 "experiments": assigned,
@@ -181,8 +174,8 @@ class Service:
                 "recommender": name,
                 "propensity": drawn.propensity,
             }
-            events.append({**request.logged, **event})
-        return events, lists
+            tracks = (drawn.track, *drawn.following) if name else ()
+            yield {**request.logged, **event}, [ids[track] for track in tracks]
 
     def list_for(self, user: Id, request: Ranking) -> list[Id]:
         """Recommend tracks without a session: those of a recommender, then popular ones.

@@ -164,13 +164,8 @@ def experiments() -> ResponseReturnValue:
 
 @views.get("/openapi.json")
 def document() -> ResponseReturnValue:
-    """Answer with the OpenAPI document, in which the kinds of ids are the service's."""
+    """Answer with the OpenAPI document."""
     document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
-    schemas, bodies = document["components"]["schemas"], _service().bodies
-    if bodies.text_users:
-        schemas["UserId"] |= {"type": "string", "minLength": 1}
-    if bodies.catalogue.is_text:
-        schemas["TrackId"] |= {"type": "string", "minLength": 1}
     return document
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from sim.config import SimulateConfig
 from sim.listening.sessions import SessionBatch
-from sim.remote.run import Totals, play_sessions
-from sim.remote.sessions import draw_boredom, draw_session_starts
+from sim.remote.run import Totals, draw_boredom, draw_session_starts, play_sessions
 from sim.worlds.files import World, load_world
 from tests.sim.remote.fake_service import fake_service
 from tests.sim.small_world import write_world
