@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -122,8 +121,9 @@ class Service:
             raise EventLogError(
                 f"the event could not be written ({cause}); ask again"
             ) from error
-        self.metrics.events[message].inc(len(lines))
-        self.metrics.latency[message].observe(time.perf_counter() - start_s)
+        self.metrics.events.labels(message).inc(len(lines))
+        took_s = time.perf_counter() - start_s
+        self.metrics.latency.labels(message).observe(took_s)
         return [tracks for _, tracks in answered]
 
     def _hear(
@@ -201,8 +201,9 @@ class Service:
             rng = self._find_rng(query)
             _, drawn = draw(name, model, query, rng, self._note_failure)
             tracks = [t for t in (drawn.track, *drawn.following) if t != NO_TRACK]
-        ranked = query.allowed(dict.fromkeys([*tracks, *model.popular]))
-        return [model.catalogue.ids[track] for track in islice(ranked, query.count)]
+        ranked = dict.fromkeys([*tracks, *model.popular])
+        free = [track for track in ranked if track not in query.taken]
+        return [model.catalogue.ids[track] for track in free[: query.count]]
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""

@@ -1,6 +1,6 @@
 """Define a recommender: a draw by model, query and generator, and the artifacts it reads."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -27,11 +27,6 @@ class Query:
         None  # tracks, after which one may come again; None: never
     )
     plays: bytes | None = None  # the listener's latest, see `Session`
-
-    def allowed(self, tracks: Iterable[int]) -> Iterator[int]:
-        """Yield those of some tracks that may be recommended."""
-        taken = self.taken
-        return (track for track in tracks if track not in taken)
 
     @cached_property
     def taken(self) -> set[int]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from numpy.random import Generator
 
 from botify.model.model import Artifact, ServedModel
-from botify.model.tracklists import NO_LISTS, TrackLists
+from botify.model.tracklists import TrackLists
 from botify.recommenders.base import (
     EXHAUSTED,
     UNKNOWN,
@@ -58,7 +58,7 @@ def draw_one(tracks: Sequence[int], query: Query, rng: Generator) -> Drawn:
     Drawn(track=1, propensity=1.0, is_exhausted=False, following=())
     """
     chance = rng.random()
-    free = [*query.allowed(tracks)]
+    free = [track for track in tracks if track not in query.taken]
     if not free:
         return EXHAUSTED if tracks else UNKNOWN
     propensity = 1.0 / len(free)
@@ -74,10 +74,10 @@ def in_order(artifact: Artifact[TrackLists]) -> Recommender:
     """
 
     def draw(model: ServedModel, query: Query, _: Generator) -> Drawn:
-        lists = model.get(artifact) or NO_LISTS
-        tracks = lists.list_of(query.user)
+        lists = model.get(artifact)
+        tracks = lists.list_of(query.user) if lists else []
         if not tracks:
             return UNKNOWN
-        return take_first(query.allowed(tracks), (), query.count)
+        return take_first(tracks, query.taken, query.count)
 
     return Recommender(draw, reads=(artifact,))
