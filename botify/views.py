@@ -185,13 +185,8 @@ def erase(user: str) -> ResponseReturnValue:
     return {"user": listener}
 
 
-@views.before_app_request
-def check_site() -> None:
+def check_site(environ: WSGIEnvironment, hosts: Collection[str]) -> None:
     """Refuse what a page of another site may ask through a browser on this machine."""
-    _check_site(request.environ, _service().settings.hosts)
-
-
-def _check_site(environ: WSGIEnvironment, hosts: Collection[str]) -> None:
     host = environ.get("HTTP_HOST", "")
     name = host.rsplit(":", 1)[0]
     is_local = name in _LOCAL or environ["SERVER_NAME"] not in _LOOPBACK
@@ -232,7 +227,7 @@ def refuse(error: Exception) -> ResponseReturnValue:
 
 
 class ShortWay:
-    """A WSGI application for `/next` and `/last` of a listener; Flask answers all else.
+    """A WSGI application before Flask's, which answers `/next` and `/last` of a listener itself.
 
     Flask's way to a view and back takes longer than the answer.
     """
@@ -249,10 +244,11 @@ class ShortWay:
         path, length = environ.get("PATH_INFO", ""), get_content_length(environ)
         message, user = _MESSAGES.get(path[:_PREFIX]), path[_PREFIX:]
         is_usual = user and user.isascii() and environ["REQUEST_METHOD"] == "POST"
-        if not (message and is_usual) or length is None or length > self._longest:
-            return self._flask(environ, start_response)
         try:
-            _check_site(environ, self._service.settings.hosts)
+            check_site(environ, self._service.settings.hosts)
+            is_long = length is None or length > self._longest
+            if message is None or not is_usual or is_long:
+                return self._flask(environ, start_response)
             body = environ["wsgi.input"].read(length)
             content = _answer(self._service, message, user, body)
         except Exception as error:  # noqa: BLE001  as Flask does
