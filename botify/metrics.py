@@ -46,6 +46,9 @@ class Metrics:
             registry=self.registry,
         )
         self.events = self._counter("botify_events", "Events logged.", "message")
+        for message in ("next", "last"):  # at zero until the first one
+            self.latency.labels(message)
+            self.events.labels(message)
         self.recommendations = self._counter(
             "botify_recommendations", "Tracks recommended.", "recommender"
         )
