@@ -47,7 +47,6 @@ class Ranking(NamedTuple):
 
     length: int  # tracks that are asked for
     exclude: frozenset[int]  # tracks that are not to be answered
-    recommender: str | None = None  # by default the listener's list
 
 
 class Bodies:
@@ -79,10 +78,7 @@ class Bodies:
         self._many = _make_object([("requests", Annotated[requests, batch])])
         self._users = _make_object([("users", Annotated[users, batch])])
         length = Annotated[int, Meta(ge=1, le=MOST_TRACKS)]
-        named = ("recommender", _TextId | None, None)
-        asked = [("n", length, 10), ("exclude", tracks, ())]
-        self._similar = _make_object(asked)
-        self._recommend = _make_object([*asked, named])
+        self._query = _make_object([("n", length, 10), ("exclude", tracks, ())])
 
     def user(self, text: str) -> Id:
         """Read a listener's id from a path, decoded."""
@@ -123,21 +119,14 @@ class Bodies:
         users: list[Id] = _read(self._users, body).users
         return users
 
-    def query(
-        self, arguments: MultiDict[str, str], *, is_similar: bool = False
-    ) -> Ranking:
-        """Read `n=10&recommender=new&exclude=17&exclude=5`.
-
-        A query for similar tracks has no recommender.
-        """
-        kind = self._similar if is_similar else self._recommend
+    def query(self, arguments: MultiDict[str, str]) -> Ranking:
+        """Read `n=10&exclude=17&exclude=5`."""
         document = {**arguments, "exclude": arguments.getlist("exclude")}
         try:
-            query: Any = msgspec.convert(document, kind, strict=False)
+            query: Any = msgspec.convert(document, self._query, strict=False)
         except msgspec.ValidationError as error:
             raise BodyError(f"query: {error}") from None
-        exclude = self.catalogue.numbers_of(query.exclude)
-        return Ranking(query.n, exclude, arguments.get("recommender"))
+        return Ranking(query.n, self.catalogue.numbers_of(query.exclude))
 
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
         track = self.catalogue.number(heard.track)

@@ -20,12 +20,7 @@ from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
 from botify.model.versions import Versions, load_version
 from botify.recommenders.base import UNKNOWN, Query
-from botify.recommenders.registry import (
-    draw,
-    load_recommenders,
-    missing_artifacts,
-    recommend,
-)
+from botify.recommenders.registry import recommend
 from botify.schemas import Bodies, Listening, Ranking
 from botify.sessions.local import LocalSessions
 from botify.sessions.redis import RedisSessions
@@ -178,42 +173,23 @@ class Service:
             yield {**request.logged, **event}, [ids[track] for track in tracks]
 
     def list_for(self, user: Id, request: Ranking) -> list[Id]:
-        """Recommend tracks without a session: those of a recommender, then popular ones.
-
-        Without a name the listener's list comes first.
-
-        Raises:
-            BodyError: There is no such recommender, or it lacks what it reads.
-        """
+        """List the listener's tracks, then the most popular ones."""
         model = self.versions.model
-        query = Query(
-            user_number(user),
-            (NO_TRACK,),
-            (1.0,),
-            self._excluded | request.exclude,
-            request.length,
-            repeat_after=0,
-            plays=self.sessions.plays_of(user),
-        )
-        tracks = model.recommendations.list_of(query.user)
-        if name := request.recommender:
-            _check_recommender(model, name)
-            rng = self._find_rng(query)
-            _, drawn = draw(name, model, query, rng, self._note_failure)
-            tracks = [t for t in (drawn.track, *drawn.following) if t != NO_TRACK]
-        ranked = dict.fromkeys([*tracks, *model.popular])
-        free = [track for track in ranked if track not in query.taken]
-        return [model.catalogue.ids[track] for track in free[: query.count]]
+        listed = model.recommendations.list_of(user_number(user))
+        return self._allowed([*listed, *model.popular], request)
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""
-        model = self.versions.model
-        lists = model.get(SIMILAR)
+        lists = self.versions.model.get(SIMILAR)
         if lists is None:
             return None
+        return self._allowed(lists.list_of(user_number(track)), request)
+
+    def _allowed(self, tracks: Sequence[int], request: Ranking) -> list[Id]:
         barred = self._excluded | request.exclude
-        similar = [t for t in lists.list_of(user_number(track)) if t not in barred]
-        return [model.catalogue.ids[track] for track in similar[: request.length]]
+        allowed = [track for track in dict.fromkeys(tracks) if track not in barred]
+        ids = self.versions.model.catalogue.ids
+        return [ids[track] for track in allowed[: request.length]]
 
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:
         """Assign each listener to arms, as the event log has them; nothing is logged."""
@@ -273,15 +249,3 @@ def make_sessions(
         timeout_s=settings.redis_timeout_s,
         remembered_s=days * 24 * 60 * 60,
     )
-
-
-def _check_recommender(model: ServedModel, name: str) -> None:
-    """Refuse a recommender that a request names, and that is none or lacks what it reads."""
-    if name not in load_recommenders():
-        allowed = ", ".join(load_recommenders())
-        raise BodyError(f"recommender: {name} found; allowed: {allowed}")
-    if missing := missing_artifacts(name, model):
-        raise BodyError(
-            f"recommender: {name} needs {' and '.join(missing)}, which version "
-            f"{model.version} lacks or no arm reads"
-        )

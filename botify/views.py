@@ -93,7 +93,7 @@ def similar(track: str) -> ResponseReturnValue:
     """Answer with the tracks most similar to a track."""
     service = _service()
     track_id = service.bodies.catalogue.ids[_track_number(track)]
-    ranking = service.bodies.query(request.args, is_similar=True)
+    ranking = service.bodies.query(request.args)
     tracks = service.similar_to(track_id, ranking)
     if tracks is None:
         version = service.versions.model.version

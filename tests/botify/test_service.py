@@ -6,15 +6,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from botify.recommenders.base import Drawn, Recommender
-from botify.recommenders.registry import load_recommenders
 from botify.schemas import Listening
 from botify.service import Service, load_configured
 from botify.sessions.local import Session
-from looplib.als import AlsConfig
 from tests.botify.client import client_of, events, post
 from tests.botify.conftest import LIMIT, MakeService
-from tests.botify.exports import edit_manifest, make_settings, write_catalogue
+from tests.botify.exports import make_settings, write_catalogue
 
 HEARD = {"track": 1, "time": 1}
 LEARNED = ["top_pop", "indexed", "in_order", "contextual", "session_als", "fold_in"]
@@ -143,17 +140,6 @@ def test_a_recommender_that_fails_is_counted_logged_once_and_done_without(
     assert {event["recommender"] for event in events(service)} == {"top_pop"}
 
 
-def test_where_a_recommender_fails_its_list_is_of_popular_tracks(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> Drawn:
-        raise ZeroDivisionError
-
-    monkeypatch.setitem(load_recommenders(), "random", Recommender(fail))
-    answer = client.get("/recommend/4?recommender=random&n=3")
-    assert (answer.status_code, len(answer.get_json()["tracks"])) == (200, 3)
-
-
 def test_assigned_arms_are_those_of_the_log_and_asking_for_them_logs_nothing(
     client: FlaskClient, service: Service
 ) -> None:
@@ -195,27 +181,6 @@ def test_every_arm_answers_on_a_catalogue_alone(tmp_path: Path) -> None:
     assert warnings[1] == expected
 
 
-def test_a_list_of_any_recommender_goes_on_with_popular_tracks(
-    make_service: MakeService, tmp_path: Path
-) -> None:
-    arms = [{"recommender": name} for name in ("indexed", "contextual", "fold_in")]
-    service = make_service(experiments=[{"name": "A", "arms": arms}])
-    edit_manifest(tmp_path / "versions/one", parameters=AlsConfig().model_dump())
-    model = service.versions.reload()
-    client = client_of(service)
-    for name, message in (
-        ("next_track", "next_track needs next_track.npz, which version one"),
-        ("x", "recommender: x found; allowed: random, "),
-    ):
-        answer = client.get(f"/recommend/3?recommender={name}")
-        assert answer.status_code == 400
-        assert message in answer.get_json()["error"]
-    tracks = client.get("/recommend/3?n=3&recommender=contextual").get_json()["tracks"]
-    assert tracks == model.popular[:3]  # nothing was heard that they could be near to
-    best = client.get("/recommend/3?n=40&recommender=fold_in").get_json()["tracks"]
-    assert len(set(best)) == 40
-
-
 def test_what_a_listener_played_is_remembered_across_sessions_until_it_is_erased(
     make_service: MakeService,
 ) -> None:
@@ -223,14 +188,13 @@ def test_what_a_listener_played_is_remembered_across_sessions_until_it_is_erased
     service = make_service(experiments=[{"name": "A", "arms": arms}], repeat_after=1)
     client = client_of(service)
 
-    def latest() -> list[int]:
-        answer = client.get("/recommend/4?n=2&recommender=latest")
-        return list(answer.get_json()["tracks"])
-
     for track in (5, 9):
         post(client, "/last/4", {"track": track, "time": 1})
-    answer = post(client, "/next/4", {"track": 7, "time": 1, "n": 2})
-    assert answer["tracks"] == [9, 5]
-    assert latest() == [7, 9]
+    heard = {"track": 7, "time": 1, "n": 2}
+    assert post(client, "/next/4", heard)["tracks"] == [9, 5]
     service.sessions.erase(4)
-    assert latest() == service.versions.model.popular[:2]
+    post(client, "/next/4", heard)
+    assert [event["recommender"] == "latest" for event in events(service)[2:]] == [
+        True,
+        False,
+    ]

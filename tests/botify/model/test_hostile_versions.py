@@ -241,9 +241,7 @@ def ask(service: Service, users: Iterable[int] = USERS) -> Iterator[tuple[str, i
             heard = {"track": track, "time": 0.7, "n": 5}
             path = f"/next/{user}"
             yield path, client.post(path, json=heard).status_code
-        recommender = ARMS[user % (len(ARMS) - 1)]
         paths = [f"/recommend/{user}", f"/recommend/{user}{ending}"]
-        paths += [f"/recommend/{user}{ending}&recommender={recommender}"]
         if user < TRACKS:
             paths += [f"/similar/{user}", f"/similar/{user}{ending}"]
         for path in paths:
