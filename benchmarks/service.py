@@ -4,9 +4,9 @@
 
 Needs wrk and redis-server (Debian: `apt-get install wrk redis-server`). Both run side by side all
 the time and are loaded in turns. A session is ten `/next` and a `/last`; 512 listeners listen at
-any time, and each waits for an answer before it asks again. `/recommend` and `/similar` are asked
-for one listener or track after the other. Last, two processes answer `/next` with 20 tracks by
-`live`, for listeners of 300 plays.
+any time, and each waits for an answer before it asks again. `/recommend`, `/similar` and `/rank`,
+of 200 candidates, are asked for one listener or track after the other. Last, two processes answer
+`/next` with 20 tracks by `live`, for listeners of 300 plays.
 """
 
 import http.client
@@ -66,6 +66,13 @@ function request()
   local round = math.floor(n / active)
   if prefix == "/recommend/" then return wrk.format("GET", prefix .. (n * 7 % listeners)) end
   if prefix == "/similar/" then return wrk.format("GET", prefix .. (n * 7 % tracks)) end
+  if prefix == "/rank/" then
+    local candidates = {}
+    for i = 1, 200 do candidates[i] = (n * 7 + i * 101) % tracks end
+    local body = '{"user":%d,"candidates":[%s]}'
+    body = body:format(n * 7 % listeners, table.concat(candidates, ","))
+    return wrk.format("POST", "/rank", nil, body)
+  end
   local user, turn = (math.floor(round / 11) * active + n % active) % listeners, round % 11
   local path = (turn == 10 and prefix == "/next/") and "/last/" or prefix
   local body = '{"track":' .. (n * 7 % tracks) .. ',"time":0.5'
@@ -221,7 +228,7 @@ def compare(
     for connections in (32, 1):
         load = partial(load_path, folder, connections, duration_s)
         kinds = {"bare view": partial(load, bare_port, "/next/")}
-        for path in ("/next", "/recommend", "/similar"):
+        for path in ("/next", "/recommend", "/similar", "/rank"):
             kinds[path] = partial(load, served.port, f"{path}/")
         loads = take_turns(kinds, repeats)
         bare_rates = [rate for rate, *_ in loads["bare view"]]

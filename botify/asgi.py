@@ -31,7 +31,7 @@ _LARGEST_BODIES = 8  # that fit into the memory for all bodies
 _MOST_LONG = 64  # requests that wait for the thread of long ones
 _MOST_SHORT = 16  # that may wait for the other threads, and longer than
 _MOST_WAIT_S = 1.0
-_SHORT = ("/next/", "/last/", "/track/")
+_SHORT = ("/next/", "/last/", "/rank", "/track/")
 _HOST = re.compile(rb"[^\s,/?#@]+")
 
 

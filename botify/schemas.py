@@ -3,8 +3,8 @@
 `openapi.yaml` describes them, and the answers.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,7 +16,7 @@ from looplib.arrays import NO_TRACK
 from looplib.event_fields import EVENT_FIELDS
 
 LONGEST_ID = 512  # characters
-MOST_TRACKS = 1000  # of a list that is asked for, and that a request may exclude
+MOST_TRACKS = 1000  # of a list that is asked for, and that a request may name
 MOST_NEXT = 100  # of a list that is asked for beside the next track
 
 _TextId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
@@ -46,7 +46,11 @@ class Ranking(NamedTuple):
     """A request for a ranked list, without a session."""
 
     length: int  # tracks that are asked for
-    exclude: frozenset[int]  # tracks that are not to be answered
+    exclude: frozenset[int] = frozenset()  # tracks that are not to be answered
+    recommender: str | None = None  # by default the listener's list
+    candidates: Sequence[int] | None = None  # numbers of tracks; None: any
+    session: Sequence[int] = ()  # heard just before, in order
+    titles: int = 0  # whether the tracks' records are asked for
 
 
 class Bodies:
@@ -78,7 +82,13 @@ class Bodies:
         self._many = _make_object([("requests", Annotated[requests, batch])])
         self._users = _make_object([("users", Annotated[users, batch])])
         length = Annotated[int, Meta(ge=1, le=MOST_TRACKS)]
-        self._query = _make_object([("n", length, 10), ("exclude", tracks, ())])
+        named = ("recommender", _TextId | None, None)
+        titles = ("titles", Literal[0, 1], 0)
+        listed: list[Any] = [("n", length, 10), ("exclude", tracks, ()), titles]
+        self._similar = _make_object(listed)
+        self._recommend = _make_object([*listed, named])
+        ranked = [("user", user), ("candidates", tracks), named]
+        self._ranking = _make_object([*ranked, ("session", tracks, ())])
 
     def user(self, text: str) -> Id:
         """Read a listener's id from a path, decoded."""
@@ -119,18 +129,42 @@ class Bodies:
         users: list[Id] = _read(self._users, body).users
         return users
 
-    def query(self, arguments: MultiDict[str, str]) -> Ranking:
-        """Read `n=10&exclude=17&exclude=5`."""
+    def query(
+        self, arguments: MultiDict[str, str], *, is_similar: bool = False
+    ) -> Ranking:
+        """Read `n=10&titles=1&recommender=new&exclude=17&exclude=5`.
+
+        A query for similar tracks has no recommender.
+        """
+        kind = self._similar if is_similar else self._recommend
         document = {**arguments, "exclude": arguments.getlist("exclude")}
         try:
-            query: Any = msgspec.convert(document, self._query, strict=False)
+            query: Any = msgspec.convert(document, kind, strict=False)
         except msgspec.ValidationError as error:
             raise BodyError(f"query: {error}") from None
-        return Ranking(query.n, self.catalogue.numbers_of(query.exclude))
+        exclude = frozenset(self.catalogue.find(query.exclude))
+        name = arguments.get("recommender")
+        return Ranking(query.n, exclude, name, titles=query.titles)
+
+    def ranking(self, body: bytes) -> tuple[Id, Ranking]:
+        """Read `{"user", "candidates"}`, perhaps with `recommender` and `session`.
+
+        Returns:
+            The listener, and what to rank: candidates that the catalogue lacks are left out.
+        """
+        asked = _read(self._ranking, body)
+        candidates = self.catalogue.find(dict.fromkeys(asked.candidates))
+        ranking = Ranking(
+            len(candidates),
+            recommender=asked.recommender,
+            candidates=candidates,
+            session=self.catalogue.find(asked.session),
+        )
+        return asked.user, ranking
 
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
         track = self.catalogue.number(heard.track)
-        exclude = self.catalogue.numbers_of(heard.exclude)
+        exclude = frozenset(self.catalogue.find(heard.exclude))
         logged = {name: getattr(heard, name) for name in self._logged}
         logged["user"] = user
         return Listening(user, track, heard.time, exclude, heard.n, logged)

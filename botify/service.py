@@ -20,12 +20,18 @@ from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
 from botify.model.versions import Versions, load_version
 from botify.recommenders.base import UNKNOWN, Query
-from botify.recommenders.registry import recommend
+from botify.recommenders.registry import (
+    draw,
+    load_recommenders,
+    missing_artifacts,
+    recommend,
+)
 from botify.schemas import Bodies, Listening, Ranking
 from botify.sessions.local import LocalSessions
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
 from looplib.arrays import NO_TRACK
+from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
 
 # requests of a batch, between which the others have their turn in this process and at Redis
@@ -65,7 +71,7 @@ class Service:
             OSError: The event log's folder cannot be written.
         """
         self.settings = settings
-        self._excluded = model.catalogue.numbers_of(settings.exclude)
+        self._excluded = frozenset(model.catalogue.find(settings.exclude))
         self.metrics = Metrics()
         self.versions = Versions(settings, model, self.metrics)
         self.bodies = Bodies(
@@ -173,10 +179,40 @@ class Service:
             yield {**request.logged, **event}, [ids[track] for track in tracks]
 
     def list_for(self, user: Id, request: Ranking) -> list[Id]:
-        """List the listener's tracks, then the most popular ones."""
+        """Recommend tracks without a session: those of a recommender, then popular ones.
+
+        Without a name the listener's list comes first. Of candidates all are ranked, those that
+        neither knows at the end, as they came.
+
+        Raises:
+            BodyError: There is no such recommender, or it lacks what it reads.
+        """
         model = self.versions.model
-        listed = model.recommendations.list_of(user_number(user))
-        return self._allowed([*listed, *model.popular], request)
+        candidates, name = request.candidates, request.recommender
+        if name:
+            _check_recommender(model, name)
+        if not request.length:  # the catalogue has none of the candidates
+            return []
+        query = Query(
+            user_number(user),
+            request.session or (NO_TRACK,),
+            [1.0] * max(1, len(request.session)),
+            self._excluded | request.exclude,
+            request.length,
+            repeat_after=0,
+            candidates=None if candidates is None else np.array(candidates),
+        )
+        remembered = self.sessions.plays_of(user)
+        if remembered is not None:
+            played = pack_plays(request.session, int(time.time()))
+            query.plays = add_plays(remembered, played)
+        tracks = model.recommendations.list_of(query.user)
+        if name:
+            rng = self._find_rng(query)
+            _, drawn = draw(name, model, query, rng, self._note_failure)
+            tracks = [t for t in (drawn.track, *drawn.following) if t != NO_TRACK]
+        ranked = query.allowed([*tracks, *model.popular])
+        return self._allowed([*ranked, *(candidates or ())], request)
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""
@@ -249,3 +285,15 @@ def make_sessions(
         timeout_s=settings.redis_timeout_s,
         remembered_s=days * 24 * 60 * 60,
     )
+
+
+def _check_recommender(model: ServedModel, name: str) -> None:
+    """Refuse a recommender that a request names, and that is none or lacks what it reads."""
+    if name not in load_recommenders():
+        allowed = ", ".join(load_recommenders())
+        raise BodyError(f"recommender: {name} found; allowed: {allowed}")
+    if missing := missing_artifacts(name, model):
+        raise BodyError(
+            f"recommender: {name} needs {' and '.join(missing)}, which version "
+            f"{model.version} lacks or no arm reads"
+        )

@@ -162,7 +162,8 @@ def _end_with(master: int) -> None:
 def announce(settings: ServiceSettings, model: ServedModel, port: int) -> None:
     """Log where the service is, what it serves, and where its events go."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    logger.info("http://%s:%s", host, port)
+    address = f"http://{host}:{port}"
+    logger.info("%s, to read about it: %s/docs", address, address)
     logger.info(
         "version %s: lists of %s listeners, a catalogue of %s tracks",
         model.version,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import msgspec
 import orjson
 import yaml
 from flask import (
@@ -20,6 +21,7 @@ from flask import (
     Response,
     abort,
     current_app,
+    render_template,
     request,
 )
 from flask.typing import ResponseReturnValue
@@ -31,13 +33,20 @@ from botify.errors import BotifyError
 from botify.event_log import Message
 from botify.limits import RETRY_AFTER
 from botify.model.catalogue import Id
-from botify.schemas import Listening
+from botify.schemas import Listening, Ranking
 from botify.service import Service
 from looplib.arrays import NO_TRACK
 
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
 logger = logging.getLogger("botify")
+
+# nothing is fetched, nothing runs, and no other site shows the page in a frame
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 _LOCAL = ("", "localhost", "127.0.0.1", "[::1]")  # HTTP/1.0 may name none
 _JSON = re.compile(r"(application/json *(;.*)?)?$", re.IGNORECASE)
@@ -85,6 +94,15 @@ def recommended(user: str) -> ResponseReturnValue:
     service = _service()
     listener = service.bodies.user(user)
     ranking = service.bodies.query(request.args)
+    tracks = service.list_for(listener, ranking)
+    return {"user": listener, "tracks": tracks, **_titles(ranking, tracks)}
+
+
+@views.post("/rank")
+def ranked() -> ResponseReturnValue:
+    """Rank the caller's candidates for a listener; nothing is logged."""
+    service = _service()
+    listener, ranking = service.bodies.ranking(request.get_data())
     return {"user": listener, "tracks": service.list_for(listener, ranking)}
 
 
@@ -93,14 +111,14 @@ def similar(track: str) -> ResponseReturnValue:
     """Answer with the tracks most similar to a track."""
     service = _service()
     track_id = service.bodies.catalogue.ids[_track_number(track)]
-    ranking = service.bodies.query(request.args)
+    ranking = service.bodies.query(request.args, is_similar=True)
     tracks = service.similar_to(track_id, ranking)
     if tracks is None:
         version = service.versions.model.version
         abort(
             404, f"version {version} has no similar tracks; export a run with factors"
         )
-    return {"track": track_id, "tracks": tracks}
+    return {"track": track_id, "tracks": tracks, **_titles(ranking, tracks)}
 
 
 @views.get("/track/<id:track>")
@@ -165,8 +183,17 @@ def experiments() -> ResponseReturnValue:
 @views.get("/openapi.json")
 def document() -> ResponseReturnValue:
     """Answer with the OpenAPI document."""
-    document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
-    return document
+    return _document()
+
+
+@views.get("/docs")
+def page() -> ResponseReturnValue:
+    """Answer with the OpenAPI document as a page, with examples for curl."""
+    bodies = _service().bodies
+    track = bodies.catalogue.ids[0]
+    user = "someone" if bodies.text_users else 7
+    text = render_template("docs.html", user=user, track=track, **_document())
+    return text, HTTPStatus.OK, _PAGE_HEADERS
 
 
 @views.delete("/listeners/<id:user>")
@@ -289,6 +316,20 @@ def _next_track(listening: Listening, tracks: Sequence[Id]) -> dict[str, Any]:
         if listening.list_length:
             answer["tracks"] = tracks
     return answer
+
+
+def _titles(ranking: Ranking, tracks: Sequence[Id]) -> dict[str, Any]:
+    """Read the records of tracks, where they are asked for."""
+    if not ranking.titles:
+        return {}
+    catalogue = _service().bodies.catalogue
+    records = [catalogue.record(catalogue.number(track)) for track in tracks]
+    return {"titles": [*map(msgspec.json.decode, records)]}
+
+
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
+    return document
 
 
 def _status(status: str, *warnings: str) -> dict[str, Any]:

@@ -72,9 +72,9 @@ class Catalogue:
             return track
         return NO_TRACK
 
-    def numbers_of(self, tracks: Iterable[Id]) -> frozenset[int]:
+    def find(self, tracks: Iterable[Id]) -> list[int]:
         """Look up the numbers of tracks; those that it lacks are left out."""
-        return frozenset(map(self.number, tracks)) - {NO_TRACK}
+        return [n for n in map(self.number, tracks) if n != NO_TRACK]
 
     @cached_property
     def _by_artist(self) -> Int32Array:

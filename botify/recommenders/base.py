@@ -1,6 +1,6 @@
 """Define a recommender: a draw by model, query and generator, and the artifacts it reads."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from botify.model.model import Artifact, ServedModel
-from looplib.arrays import NO_TRACK, AnyFloatArray
+from looplib.arrays import NO_TRACK, AnyFloatArray, IntArray
 
 
 @dataclass
@@ -26,7 +26,25 @@ class Query:
     repeat_after: int | None = (
         None  # tracks, after which one may come again; None: never
     )
+    candidates: IntArray | None = None  # what may be recommended; None: any track
     plays: bytes | None = None  # the listener's latest, see `Session`
+
+    @property
+    def pool(self) -> IntArray | slice:
+        """The rows of arrays of tracks that may be recommended."""
+        return slice(None) if self.candidates is None else self.candidates
+
+    @cached_property
+    def _candidate_set(self) -> frozenset[int]:
+        return frozenset(() if self.candidates is None else self.candidates.tolist())
+
+    def allowed(self, tracks: Iterable[int]) -> Iterator[int]:
+        """Yield those of some tracks that may be recommended."""
+        taken = self.taken
+        free = (track for track in tracks if track not in taken)
+        if self.candidates is None:
+            return free
+        return filter(self._candidate_set.__contains__, free)
 
     @cached_property
     def taken(self) -> set[int]:
@@ -67,7 +85,12 @@ def take_first(tracks: Iterable[int], taken: Collection[int], count: int = 1) ->
     return Drawn(track, 1.0, following=tuple(free))
 
 
-def take_best(scores: AnyFloatArray, taken: Collection[int], count: int = 1) -> Drawn:
+def take_best(
+    scores: AnyFloatArray,
+    taken: Collection[int],
+    count: int = 1,
+    among: IntArray | None = None,
+) -> Drawn:
     """Take the tracks with the highest scores that are not taken.
 
     Of equal scores the earlier track comes first. Scores are changed in place.
@@ -76,18 +99,23 @@ def take_best(scores: AnyFloatArray, taken: Collection[int], count: int = 1) -> 
     (0,)
 
     Args:
-        scores: Of all tracks.
+        scores: Of all tracks, or of those that are named.
         taken: Tracks.
         count: How many are taken.
+        among: The tracks that the scores are of, shape (scores,), as a query's candidates.
     """
-    scores[list(taken)] = -np.inf
+    if among is None:
+        scores[list(taken)] = -np.inf
+    else:
+        scores[np.isin(among, list(taken))] = -np.inf
     if count == 1:
         best = [int(scores.argmax())]
     else:
         count = min(count, len(scores))
         likely = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
         best = likely[np.argsort(-scores[likely], kind="stable")][:count].tolist()
-    return take_first((track for track in best if scores[track] > -np.inf), (), count)
+    rows = [row for row in best if scores[row] > -np.inf]
+    return take_first(rows if among is None else among[rows].tolist(), (), count)
 
 
 Draw = Callable[[ServedModel, Query, np.random.Generator], Drawn]

@@ -19,6 +19,8 @@ from looplib.arrays import NO_TRACK
 
 def draw_any(model: ServedModel, query: Query, rng: Generator) -> Drawn:
     """Draw any track of the catalogue, each equally likely, until one is not taken."""
+    if query.candidates is not None:
+        return draw_one(query.candidates.tolist(), query, rng)
     total = len(model.catalogue)
     count = total - len(query.taken)
     if count <= 0:
@@ -58,7 +60,7 @@ def draw_one(tracks: Sequence[int], query: Query, rng: Generator) -> Drawn:
     Drawn(track=1, propensity=1.0, is_exhausted=False, following=())
     """
     chance = rng.random()
-    free = [track for track in tracks if track not in query.taken]
+    free = [*query.allowed(tracks)]
     if not free:
         return EXHAUSTED if tracks else UNKNOWN
     propensity = 1.0 / len(free)
@@ -78,6 +80,6 @@ def in_order(artifact: Artifact[TrackLists]) -> Recommender:
         tracks = lists.list_of(query.user) if lists else []
         if not tracks:
             return UNKNOWN
-        return take_first(tracks, query.taken, query.count)
+        return take_first(query.allowed(tracks), (), query.count)
 
     return Recommender(draw, reads=(artifact,))

@@ -40,7 +40,8 @@ def by_plays(weigh: Callable[[FloatArray], FloatArray]) -> Recommender:
             newest_first, return_index=True, return_inverse=True
         )
         order = np.lexsort((newest, -np.bincount(track, weights)))
-        return take_first(heard[order].tolist(), query.taken, query.count)
+        ranked = query.allowed(heard[order].tolist())
+        return take_first(ranked, (), query.count)
 
     return Recommender(draw, reads_for_arms=(PLAYS,))
 
@@ -51,7 +52,7 @@ def rank_next(model: ServedModel, query: Query, _: Generator) -> Drawn:
     if ranker is None or not len(plays):
         return UNKNOWN
     ranked = ranker.rank(plays, query.taken).tolist()
-    return take_first(ranked, query.taken, query.count)
+    return take_first(query.allowed(ranked), (), query.count)
 
 
 live = Recommender(rank_next, reads=(LIVE,), reads_for_arms=(PLAYS,))

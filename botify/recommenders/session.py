@@ -35,8 +35,8 @@ def fold_in(model: ServedModel, query: Query, _: Generator) -> Drawn:
     taken = query.taken
     if factors.filter_seen:
         taken = taken | {track for track, value in values.items() if value > 0}
-    scores = factors.items @ factor.astype(np.float32)
-    return take_best(scores, taken, query.count)
+    scores = factors.items[query.pool] @ factor.astype(np.float32)
+    return take_best(scores, taken, query.count, query.candidates)
 
 
 def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -48,10 +48,10 @@ def contextual(model: ServedModel, query: Query, _: Generator) -> Drawn:
     if factors is None:
         return UNKNOWN
     times = np.array(query.times)
-    closeness = factors.closeness(query.tracks, times)
+    closeness = factors.closeness(query.tracks, times, query.pool)
     if not closeness.any():
         return UNKNOWN
-    return take_best(closeness, query.taken, query.count)
+    return take_best(closeness, query.taken, query.count, query.candidates)
 
 
 def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -67,7 +67,8 @@ def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
     closeness = factors.closeness(query.tracks, liking, np.array(tracks))
     ranks = np.arange(len(tracks)) / len(tracks)
     order = np.argsort(_RANK_WEIGHT * ranks - closeness, kind="stable").tolist()
-    return take_first((tracks[i] for i in order), query.taken, query.count)
+    ranked = query.allowed(tracks[i] for i in order)
+    return take_first(ranked, (), query.count)
 
 
 def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -93,4 +94,5 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     scores = np.bincount(position, added)
     order = np.argsort(-scores, kind="stable")
     best = candidates[order][scores[order] > 0].tolist()
-    return take_first(best, query.taken, query.count) if best else UNKNOWN
+    ranked = query.allowed(best)
+    return take_first(ranked, (), query.count) if best else UNKNOWN

@@ -67,6 +67,10 @@ class LocalSessions:
             self._delete_silent(now_s)
             return [self._add(request, now_s, is_last=is_last) for request in requests]
 
+    def plays_of(self, user: Id) -> bytes | None:
+        """Look up the latest plays of a listener; None where they are not remembered."""
+        return self._plays.get(user)
+
     def erase(self, user: Id) -> None:
         """Delete a listener's session and latest plays."""
         with self._lock:

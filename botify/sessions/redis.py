@@ -149,6 +149,14 @@ class RedisSessions:
         plays: list[bytes | None] = [*answers[count:]] or [None] * count
         return [*map(_read_session, answers[:count], plays)]
 
+    def plays_of(self, user: Id) -> bytes | None:
+        """Look up the latest plays of a listener; None where they are not remembered."""
+        value: bytes | None = None
+        if self._remembered_ms:
+            value = self._ask("GET", f"{self._plays_prefix}{user}")
+        is_ours = value is not None and value.startswith(self._plays_head)
+        return value[8:] if value and is_ours else None
+
     def erase(self, user: Id) -> None:
         """Delete a listener's session and latest plays.
 

@@ -40,6 +40,11 @@ def test_lists_are_answered_without_a_session_or_excluded_tracks(
     client = client_of(excluding)
     assert client.get("/recommend/7").json == {"user": 7, "tracks": [9, 4, 5]}
     assert tracks(client, "/recommend/7?n=1&exclude=9&exclude=77") == [4]
+    for path, best in (("/recommend/7", 9), ("/similar/0", 3)):
+        record = client.get(f"/track/{best}").get_json()
+        answer = client.get(f"{path}?titles=1&n=1").get_json()
+        assert answer["titles"] == [record]
+        assert answer["tracks"] == [best]
     assert tracks(client, "/recommend/12") == [4, 5, 9]  # of most lists
     assert tracks(client, "/similar/0") == [3, 2]
     assert tracks(client, "/similar/3?n=1") == [0]

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a service that answers as it says."""
+"""The OpenAPI document, its page, and a service that answers as the document says."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ def test_the_document_is_openapi_and_knows_every_address(
         for rule in make_app(service).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD"}
     }
-    assert described == routes - {("/openapi.json", "GET")}
+    assert described == routes - {("/openapi.json", "GET"), ("/docs", "GET")}
 
 
 def test_the_document_has_each_field_of_the_log_that_clients_send(
@@ -46,6 +46,21 @@ def test_the_document_has_each_field_of_the_log_that_clients_send(
     schema = schemas["ListenerHeardTrack"]
     assert schema["properties"].keys() == sent.keys() | {"exclude", "n"}
     assert set(schema["required"]) == {name for name in sent if not sent[name]}
+
+
+def test_the_page_of_the_document_names_every_endpoint_and_needs_no_other_host(
+    client: FlaskClient,
+) -> None:
+    document, answer = client.get("/openapi.json").get_json(), client.get("/docs")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    page = answer.text
+    for path, operations in document["paths"].items():
+        for method in operations.keys() - {"parameters"}:
+            assert re.search(rf">{method.upper()} {re.escape(path)}<", page)
+    assert not re.search(r"<script src|//|@import|url\(", page), "all is in the page"
+    assert """-d '{"track":0,"time":0.8}'""" in page
+    addresses = set(re.findall(r'(?:href|src)="([^"#]+)', page))
+    assert addresses == {"/openapi.json", "data:,"}
 
 
 @pytest.mark.slow

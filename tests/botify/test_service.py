@@ -3,15 +3,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from botify.model.factors import FACTORS
+from botify.recommenders.base import Drawn, Recommender
+from botify.recommenders.registry import load_recommenders
 from botify.schemas import Listening
 from botify.service import Service, load_configured
 from botify.sessions.local import Session
+from looplib.als import AlsConfig
 from tests.botify.client import client_of, events, post
 from tests.botify.conftest import LIMIT, MakeService
-from tests.botify.exports import make_settings, write_catalogue
+from tests.botify.exports import edit_manifest, make_settings, write_catalogue
 
 HEARD = {"track": 1, "time": 1}
 LEARNED = ["top_pop", "indexed", "in_order", "contextual", "session_als", "fold_in"]
@@ -140,6 +145,17 @@ def test_a_recommender_that_fails_is_counted_logged_once_and_done_without(
     assert {event["recommender"] for event in events(service)} == {"top_pop"}
 
 
+def test_where_a_recommender_fails_its_list_is_of_popular_tracks(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Drawn:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(load_recommenders(), "random", Recommender(fail))
+    answer = client.get("/recommend/4?recommender=random&n=3")
+    assert (answer.status_code, len(answer.get_json()["tracks"])) == (200, 3)
+
+
 def test_assigned_arms_are_those_of_the_log_and_asking_for_them_logs_nothing(
     client: FlaskClient, service: Service
 ) -> None:
@@ -181,6 +197,49 @@ def test_every_arm_answers_on_a_catalogue_alone(tmp_path: Path) -> None:
     assert warnings[1] == expected
 
 
+def test_candidates_are_ranked_by_any_recommender_and_the_rest_comes_as_it_came(
+    make_service: MakeService, tmp_path: Path
+) -> None:
+    arms = [{"recommender": name} for name in ("indexed", "contextual", "fold_in")]
+    service = make_service(experiments=[{"name": "A", "arms": arms}])
+    edit_manifest(tmp_path / "versions/one", parameters=AlsConfig().model_dump())
+    model = service.versions.reload()
+    client = client_of(service)
+    own = model.recommendations.list_of(3)
+    candidates = [own[4], *sorted({*range(40)} - {*own})[:2], own[1]]
+
+    def ranked(**body: object) -> list[int]:
+        answer = client.post(
+            "/rank", json={"user": 3, "candidates": candidates, **body}
+        )
+        return list(answer.get_json()["tracks"])
+
+    assert ranked()[:2] == [own[1], own[4]]
+    assert sorted(ranked()) == sorted(candidates)
+    assert ranked(recommender="in_order") == ranked()
+    factors = model.get(FACTORS)
+    assert factors
+    near = factors.closeness([7], np.ones(1))
+    expected = sorted(candidates, key=lambda track: -near[track])
+    assert ranked(recommender="contextual", session=[7]) == expected
+    assert set(ranked(recommender="random", candidates=[1, 2, 999])) == {1, 2}
+    assert ranked(candidates=[999]) == []
+    for body, message in (
+        (
+            {"recommender": "next_track"},
+            "next_track needs next_track.npz, which version one",
+        ),
+        ({"recommender": "x"}, "recommender: x found; allowed: random, "),
+        ({"candidates": [1] * 1001}, "length <= 1000"),
+    ):
+        asked = {"user": 3, "candidates": candidates, **body}
+        assert message in post(client, "/rank", asked, 400)["error"]
+    tracks = client.get("/recommend/3?n=3&recommender=contextual").get_json()["tracks"]
+    assert tracks == model.popular[:3]  # nothing was heard that they could be near to
+    best = client.get("/recommend/3?n=40&recommender=fold_in").get_json()["tracks"]
+    assert len(set(best)) == 40
+
+
 def test_what_a_listener_played_is_remembered_across_sessions_until_it_is_erased(
     make_service: MakeService,
 ) -> None:
@@ -188,13 +247,17 @@ def test_what_a_listener_played_is_remembered_across_sessions_until_it_is_erased
     service = make_service(experiments=[{"name": "A", "arms": arms}], repeat_after=1)
     client = client_of(service)
 
+    def latest() -> list[int]:
+        answer = client.get("/recommend/4?n=2&recommender=latest")
+        return list(answer.get_json()["tracks"])
+
     for track in (5, 9):
         post(client, "/last/4", {"track": track, "time": 1})
-    heard = {"track": 7, "time": 1, "n": 2}
-    assert post(client, "/next/4", heard)["tracks"] == [9, 5]
+    answer = post(client, "/next/4", {"track": 7, "time": 1, "n": 2})
+    assert answer["tracks"] == [9, 5]
+    assert latest() == [7, 9]
+    ranked = {"user": 4, "candidates": [9, 3, 7], "session": [3, 9]}
+    ranking = post(client, "/rank", {**ranked, "recommender": "latest"})
+    assert ranking["tracks"] == [9, 3, 7]
     service.sessions.erase(4)
-    post(client, "/next/4", heard)
-    assert [event["recommender"] == "latest" for event in events(service)[2:]] == [
-        True,
-        False,
-    ]
+    assert latest() == service.versions.model.popular[:2]

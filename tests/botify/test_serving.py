@@ -24,7 +24,7 @@ def test_the_start_says_where_and_what(
     caplog.set_level(logging.INFO, "botify")
     announce(settings, load_configured(settings), 5005)
     assert caplog.messages == [
-        "http://127.0.0.1:5005",
+        "http://127.0.0.1:5005, to read about it: http://127.0.0.1:5005/docs",
         "version one: lists of 20 listeners, a catalogue of 60 tracks",
         f"events are logged in {tmp_path / 'log'}; the file under way is hidden: .events-…",
         "arm T1: next_track needs next_track.npz, which version one lacks; "

@@ -232,15 +232,16 @@ def test_a_listener_is_erased_while_the_service_answers_others(
                 for message, user in itertools.product(("next", "last"), others):
                     hear(user, message)
 
-        def list_of(user: int) -> list[int]:
-            tracks: list[int] = served.ask("GET", f"/recommend/{user}")[1]["tracks"]
+        def latest_of(user: int) -> list[int]:
+            path = f"/recommend/{user}?recommender=latest"
+            tracks: list[int] = served.ask("GET", path)[1]["tracks"]
             return tracks
 
         with beside(ask_others, 2):
             for _ in range(20):
                 hear(USER)
             ingest([log], store)
-            assert list_of(USER) != list_of(999)
+            assert latest_of(USER) != latest_of(999)
             whole = ("--log", log, "--store", store, "--export", tmp_path)
             assert run(*whole, "--service", f"http://127.0.0.1:{served.port}") == 2
             last = capsys.readouterr().err.splitlines()[-1]
@@ -249,7 +250,7 @@ def test_a_listener_is_erased_while_the_service_answers_others(
                 assert client.keys("erased:*")
                 assert not client.keys(f"erased:*:{USER}")
             wait_until(  # both processes have the version without the listener
-                lambda: all(list_of(USER) == list_of(999) for _ in range(20)),
+                lambda: all(latest_of(USER) == latest_of(999) for _ in range(20)),
                 "the version without the listener",
             )
             ingest([log], store)

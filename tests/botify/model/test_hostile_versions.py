@@ -241,13 +241,19 @@ def ask(service: Service, users: Iterable[int] = USERS) -> Iterator[tuple[str, i
             heard = {"track": track, "time": 0.7, "n": 5}
             path = f"/next/{user}"
             yield path, client.post(path, json=heard).status_code
+        asked = {"user": user, "candidates": [1, 5, 10**9, 59], "session": [3, 4]}
+        recommender = ARMS[user % (len(ARMS) - 1)]
+        for named in ({}, {"recommender": recommender}):
+            answer = client.post("/rank", json={**asked, **named})
+            yield f"/rank {user} {named}", answer.status_code
         paths = [f"/recommend/{user}", f"/recommend/{user}{ending}"]
+        paths += [f"/recommend/{user}{ending}&recommender={recommender}"]
         if user < TRACKS:
             paths += [f"/similar/{user}", f"/similar/{user}{ending}"]
         for path in paths:
             yield path, client.get(path).status_code
         client.post(f"/last/{user}", json={"track": 1, "time": 0.1})
-    for path in ("/experiments", "/openapi.json", "/health/ready", "/metrics"):
+    for path in ("/experiments", "/openapi.json", "/docs", "/health/ready", "/metrics"):
         yield path, client.get(path).status_code
 
 

@@ -51,6 +51,8 @@ def test_the_example_ranks_answers_and_is_logged(
     )
     client = client_of(service)
     assert post(client, "/next/1", {"track": 39, "time": 1})["track"] == 38
+    asked = {"user": 1, "candidates": [3, 9, 5], "recommender": "last"}
+    assert post(client, "/rank", asked)["tracks"] == [9, 5, 3]
 
 
 def test_a_recommender_that_cannot_be_loaded_is_one_line(install: Install) -> None:

@@ -115,13 +115,16 @@ def remembering(request: pytest.FixtureRequest) -> SessionStore:
 def test_plays_of_all_sessions_are_remembered_until_they_are_erased(
     remembering: SessionStore, user: int
 ) -> None:
+    assert remembering.plays_of(user) is None
     for track in (5, 3, NO_TRACK, 5):
         end(remembering, user, track)
     heard = hear(remembering, user, 8)
     assert (heard.tracks, plays_of(heard)) == ((8,), [5, 3, 5, 8])
+    assert remembering.plays_of(user) == heard.plays
     twice = remembering.hear([Listening(user, track, 1.0) for track in (1, 2)])
     assert [session and plays_of(session)[4:] for session in twice] == [[1], [1, 2]]
     remembering.erase(user)
+    assert remembering.plays_of(user) is None
     assert plays_of(hear(remembering, user, 9)) == [9]
 
 
@@ -136,8 +139,8 @@ def test_the_listener_heard_longest_ago_is_not_remembered_over_the_limit() -> No
     store = LocalSessions(10.0, remembered=2)
     for user in (1, 2, 1, 3):
         hear(store, user, 5)
-    lengths = [len(plays_of(hear(store, user, 5))) for user in (1, 3, 2)]
-    assert lengths == [3, 2, 1]
+    remembered = [store.plays_of(user) is not None for user in (1, 2, 3)]
+    assert remembered == [True, False, True]
     assert hear(LocalSessions(10.0), 1, 5).plays is None
 
 

@@ -178,6 +178,7 @@ def test_plays_of_another_catalogue_and_foreign_values_are_replaced(
     other = connect(redis_url, remembered_s=60, catalogue_sha256="d" * 64)
     hear(other, user, 7)
     store = connect(redis_url, remembered_s=60)
+    assert store.plays_of(user) is None
     assert plays_of(hear(store, user, 5)) == [5]
     command, content = value
     key = f"{PREFIX}:plays:{user}"
