@@ -58,7 +58,7 @@ def test_the_page_of_the_document_names_every_endpoint_and_needs_no_other_host(
         for method in operations.keys() - {"parameters"}:
             assert re.search(rf">{method.upper()} {re.escape(path)}<", page)
     assert not re.search(r"<script src|//|@import|url\(", page), "all is in the page"
-    assert """-d '{"track":0,"time":0.8}'""" in page
+    assert """-d '{"time": 0.8, "track": 0}'""" in page
     addresses = set(re.findall(r'(?:href|src)="([^"#]+)', page))
     assert addresses == {"/openapi.json", "data:,"}
 
