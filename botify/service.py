@@ -71,7 +71,8 @@ class Service:
             OSError: The event log's folder cannot be written.
         """
         self.settings = settings
-        self._excluded = frozenset(model.catalogue.find(settings.exclude))
+        numbers = map(model.catalogue.number, settings.exclude)
+        self._excluded = frozenset(numbers) - {NO_TRACK}
         self.metrics = Metrics()
         self.versions = Versions(settings, model, self.metrics)
         self.bodies = Bodies(

@@ -72,9 +72,12 @@ class Catalogue:
             return track
         return NO_TRACK
 
-    def find(self, tracks: Iterable[Id]) -> list[int]:
-        """Look up the numbers of tracks; those that it lacks are left out."""
-        return [n for n in map(self.number, tracks) if n != NO_TRACK]
+    def find(self, tracks: Iterable[Any]) -> list[int]:
+        """Look up the numbers of ids of the right kind; those that it lacks are left out."""
+        if self.numbers:
+            return [self.numbers[track] for track in tracks if track in self.numbers]
+        size = len(self)
+        return [track for track in tracks if track < size]
 
     @cached_property
     def _by_artist(self) -> Int32Array:
