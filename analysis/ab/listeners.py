@@ -4,8 +4,8 @@
 place here; those with a file in `analysis/sql/ab` are defined there:
 
 - of a slice: `session_events`, `slice_sessions`, `segment_listeners`;
-- what metrics read: `sessions` (`closed_sessions`, of primary metrics `segment_sessions`) and their
-  `events` (`closed_events`), both with the column `segment`, "" for the whole experiment;
+- what metrics read: `sessions` and their `events` (`closed_events`), both with the column
+  `segment`, "" for the whole experiment, and of primary metrics with all segments;
 - of all slices: `Metric.table`, of quantiles a histogram; `credited`, `quality`.
 """
 
@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import (
-    DAY_MS,
     NO_END,
     Events,
     assign_arms,
@@ -29,7 +28,6 @@ from analysis.ab.moments import thin
 from analysis.queries import Column, Constant
 from analysis.statistics.quantiles import Histogram
 
-_PARTS = ["first days", "later days"]  # of a listener, each a quarter of the experiment
 _GROUPS = 100  # of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 
@@ -66,10 +64,7 @@ def measure(
     tables = {metric.table: metric for metric in metrics}
     make = partial(queries.materialize, connection)
     attach = partial(queries.attach_query, connection)
-    last = max(days, default=0)
-    part_days = (last - min(days, default=last) + 1) // 4
-    parts = _PARTS if part_days else []
-    make("segments", "ab/segments", days=thin(days[::-1]), parts=parts)
+    make("segments", "ab/segments", days=thin(days[::-1]))
     queries.drop(connection, (*tables, "quality", "credited"))
     queries.use_threads(connection)
     for file in events.slices:
@@ -81,21 +76,12 @@ def measure(
             arms=[*recommenders],
             recommenders=[*recommenders.values()],
         )
-        make(
-            "slice_sessions",
-            "ab/slice_sessions",
-            skip_below=config.skip_below,
-            part_ms=max(1, part_days) * DAY_MS,
-            old_ms=(last - 2 * part_days) * DAY_MS,
-        )
+        make("slice_sessions", "ab/slice_sessions", skip_below=config.skip_below)
         make("segment_listeners", "ab/segment_listeners")
-        attach("closed_sessions", "ab/closed_sessions", start_ms=start_ms)
         for in_segments in (True, False):
-            if in_segments:
-                attach("sessions", "ab/segment_sessions")
-            else:
-                closed = connection.table("closed_sessions")
-                closed.create_view("sessions", replace=True)
+            attach(
+                "sessions", "ab/sessions", start_ms=start_ms, in_segments=in_segments
+            )
             attach("events", "ab/closed_events")
             for metric in tables.values():
                 if (metric in primary) == in_segments:
@@ -108,21 +94,10 @@ def measure(
     return [metric for metric in metrics if metric.quantile is None]
 
 
-def open_first_days(events: Events, metric: Metric) -> queries.Rows:
-    """Open the values of a metric in both parts of listeners' first days, the first as the past."""
-    values = events.connection.table(metric.table)
-    values.create_view("listener_values", replace=True)
-    return queries.open_rows(events.connection, "ab/first_days", parts=_PARTS)
-
-
 def open_values(events: Events, metric: Metric) -> queries.Rows:
     """Open the values of a metric, as `sql/ab/listener_values.sql` has them."""
-    return open_table(events, metric.table)
-
-
-def open_table(events: Events, table: str) -> queries.Rows:
-    """Open a measured table in one order, so that sums do not depend on that of the log."""
-    return events.connection.table(table).order("user")
+    # in one order, so that sums do not depend on that of the log
+    return events.connection.table(metric.table).order("user")
 
 
 def read_histograms(
