@@ -4,7 +4,7 @@ A number that does not exist is NaN.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any, Literal
@@ -25,6 +25,17 @@ Measurements = Mapping[str, Mapping[str, Any]]
 # standard errors from 0 that a control's value must have for an effect in % of it
 _SURELY_NOT_ZERO = 3.0
 _MOST_PCT = 10_000.0  # a change by more is no effect on what the control does
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """An arm's effect on a metric in two parts of the first days of the same listeners."""
+
+    arm: str
+    metric: str
+    first: float  # in % of the control's value, in their first days
+    later: float  # in as many days after these
+    p_value: float  # of no change from one to the other, valid as decisions are
 
 
 @dataclass(frozen=True)
@@ -248,3 +259,35 @@ def daily_effects(
             label = segment.removeprefix(UNTIL)
             effects += [replace(effect, day=label) for effect in by_day]
     return tuple(effects)
+
+
+def find_novelty(
+    rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
+) -> tuple[Novelty, ...]:
+    """Compare how a metric changes from listeners' first days to later ones in arm and control.
+
+    Args:
+        rows: Of the later days, the first ones as the past.
+        arms: The control first.
+        analysis: The rule by which is decided.
+    """
+    control, *treated = arms
+    changes = []
+    for metric, by_arm in by_metric(rows, arms).items():
+        for arm in treated:
+            if not by_arm.keys() >= {control, arm}:
+                continue
+            before, after = by_arm[control], by_arm[arm]
+            logs = [moments.log_ratio(PAST, RATIO) for moments in (before, after)]
+            (change, square), (arm_change, arm_square) = logs
+            error = math.sqrt(square + arm_square)
+            if error > 0:
+                errors = abs(arm_change - change) / error
+                p_value = analysis.p_value(errors, before.count + after.count)
+                first, later = (
+                    relative_effect(effects.compare_moments(before, after, quantity))
+                    for quantity in (PAST, RATIO)
+                )
+                row = Novelty(arm, metric, first.value, later.value, p_value)
+                changes.append(row)
+    return tuple(changes)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import (
+    DAY_MS,
     NO_END,
     Events,
     assign_arms,
@@ -28,6 +29,11 @@ from analysis.ab.moments import thin
 from analysis.queries import Column, Constant
 from analysis.statistics.quantiles import Histogram
 
+_PARTS = ["first days", "later days"]  # of a listener, each a quarter of the experiment
+# the events of a listener in an arm; of those at the same millisecond "next" stands before "last",
+# then the smaller track, and of equal ones the shorter listening
+_ORDER = ("user", "arm", "timestamp", "is_last", "track", "time", "recommendation")
+_IN_ORDER = [(column, "ascending") for column in _ORDER]
 _GROUPS = 100  # of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 
@@ -64,19 +70,31 @@ def measure(
     tables = {metric.table: metric for metric in metrics}
     make = partial(queries.materialize, connection)
     attach = partial(queries.attach_query, connection)
-    make("segments", "ab/segments", days=thin(days[::-1]))
+    last = max(days, default=0)
+    part_days = (last - min(days, default=last) + 1) // 4
+    parts = _PARTS if part_days else []
+    make("segments", "ab/segments", days=thin(days[::-1]), parts=parts)
     queries.drop(connection, (*tables, "quality", "credited"))
     queries.use_threads(connection)
     for file in events.slices:
         attach_logged(events, file)
-        make(
-            "session_events",
-            "ab/session_events",
+        labelled = queries.fetch_table(
+            connection,
+            "ab/labelled_events",
             end_ms=end_ms,
             arms=[*recommenders],
             recommenders=[*recommenders.values()],
         )
-        make("slice_sessions", "ab/slice_sessions", skip_below=config.skip_below)
+        # logs are nearly in order, which DuckDB's windows make no use of
+        connection.register("ordered", labelled.sort_by(_IN_ORDER))
+        make("session_events", "ab/session_events")
+        make(
+            "slice_sessions",
+            "ab/slice_sessions",
+            skip_below=config.skip_below,
+            part_ms=max(1, part_days) * DAY_MS,
+            old_ms=(last - 2 * part_days) * DAY_MS,
+        )
         make("segment_listeners", "ab/segment_listeners")
         for in_segments in (True, False):
             attach(
@@ -92,6 +110,13 @@ def measure(
             )
     queries.use_threads(connection, 1)
     return [metric for metric in metrics if metric.quantile is None]
+
+
+def open_first_days(events: Events, metric: Metric) -> queries.Rows:
+    """Open the values of a metric in both parts of listeners' first days, the first as the past."""
+    values = events.connection.table(metric.table)
+    values.create_view("listener_values", replace=True)
+    return queries.open_rows(events.connection, "ab/first_days", parts=_PARTS)
 
 
 def open_values(events: Events, metric: Metric) -> queries.Rows:

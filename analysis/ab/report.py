@@ -17,8 +17,10 @@ from typing import Any
 from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
     Measurements,
+    Novelty,
     compare_arms,
     daily_effects,
+    find_novelty,
     metric_effects,
 )
 from analysis.ab.events import (
@@ -37,6 +39,7 @@ from analysis.ab.interleaving import Preference, preferences
 from analysis.ab.listeners import (
     check_metrics,
     measure,
+    open_first_days,
     open_values,
     read_histograms,
 )
@@ -87,8 +90,9 @@ class Report(Evidence):
     plan: Mapping[str, Any] | None = None
     # closed sessions by arm; of a table a session for each listener
     sessions: Mapping[str, int]
-    # of arms that interleave two recommenders; a table has none
-    preferences: tuple[Preference, ...] = ()
+    # What a table does not have
+    novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
+    preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -100,6 +104,20 @@ class Report(Evidence):
         """The arm that is shipped or waited for."""
         arms = (arm for arm in self.verdict.arms if arm.outcome == "subject")
         return next(arms, None)
+
+    @property
+    def fading(self) -> Novelty | None:
+        """A gain of the subject that falls with a listener's days."""
+        for row in self.novelty:
+            if (
+                self.subject
+                and row.arm == self.subject.arm
+                and row.p_value < self.alpha
+            ):
+                gain = self.effect(row.arm, row.metric).gain
+                if gain(row.first) > max(0.0, gain(row.later)):
+                    return row
+        return None
 
 
 def build_report(
@@ -173,6 +191,12 @@ def _report_on_events(
     arms = _order_arms(sorted({row.arm for row in moments}), config.control, name)
     measurements = by_metric(moments, arms)
     sizes = _sizes(measurements, arms)
+    first_days = [
+        row
+        for metric in config.deciding
+        if metric.has_past
+        for row in read_moments(open_first_days(events, metric), metric)
+    ]
     histograms = read_histograms(events, config.reported, sizes)
     quality = events.connection.table("quality").to_arrow_table()
     facts = summarize_quality(quality, start_ms)
@@ -193,6 +217,7 @@ def _report_on_events(
             arm: round(row.count * row.mean(RATIO))
             for arm, row in measurements["sessions"].items()
         },
+        novelty=find_novelty(first_days, arms, analysis),
         preferences=preferences(
             events.connection.table("credited").order("user").to_arrow_table(),
             evidence.recommenders,

@@ -1,4 +1,4 @@
-"""Metrics of one's own, against plain Python, and what is refused."""
+"""Metrics of one's own and first days, against plain Python, and what is refused."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
 from looplib.config import dump_config, load_config
-from tests.analysis.ab.logs import experiment, write
+from tests.analysis.ab.logs import DAY_MS, experiment, write
 
 LATE_SKIPS = """
 -- label: late skips, share
@@ -169,3 +169,32 @@ def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -
     events = (event for own in sessions_of("C").values() for event in own)
     expected = [event["latency"] for event in events if event["latency"] > 0.001]
     assert effect.control_value == pytest.approx(np.median(expected), rel=0.02)
+
+
+def test_the_effect_in_first_days_is_that_of_a_log_of_their_sessions_alone(
+    folder: Path, tmp_path: Path
+) -> None:
+    begun: dict[int, int] = {}
+    parts: dict[int, dict[int, list[dict[str, Any]]]] = {}  # a day each
+    for arm in ("C", "T1"):
+        for session in sessions_of(arm).values():
+            user, start = session[0]["user"], session[0]["timestamp"]
+            day = (start - begun.setdefault(user, start)) // DAY_MS
+            parts.setdefault(day, {}).setdefault(user, []).extend(session)
+    both = parts[0].keys() & parts[1].keys()
+    # of each method
+    metrics = ["mean_time_per_session", "time_per_recommended_track", "time"]
+    config = settings(folder, primary=metrics, secondary=[], guardrails=[])
+    events = [event for event in EVENTS if event["user"] in both]
+    report = report_of(events, tmp_path, config)
+    config = settings(folder, primary=["sessions"], secondary=metrics, guardrails=[])
+    alone = [
+        report_of(
+            [event for user in both for event in parts[day][user]], tmp_path, config
+        )
+        for day in (0, 1)
+    ]
+    assert [row.metric for row in report.novelty] == metrics
+    for row in report.novelty:
+        expected = [part.effect("T1", row.metric).relative.value for part in alone]
+        assert [row.first, row.later] == pytest.approx(expected)

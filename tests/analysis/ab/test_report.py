@@ -121,6 +121,22 @@ def test_an_event_of_a_wrong_clock_makes_no_experiment_longer(
     assert report.left_out == 1
 
 
+def test_an_effect_that_falls_with_a_listeners_days_is_said(tmp_path: Path) -> None:
+    begun, over = (experiment(200, effect=effect, days=8) for effect in (0.3, 0.05))
+    third_day = START_MS + 2 * DAY_MS
+    fading = [
+        first if first["timestamp"] < third_day else later
+        for first, later in zip(begun, over, strict=True)
+    ]
+    sentences = []
+    for name, events in (("fading", fading), ("steady", begun)):
+        report = build_report([write(tmp_path / name, events)], "ALS", CONFIG)
+        assert report.verdict.decision == "ship"
+        sentences.append(words.reason(report))
+    assert "falls with a listener's days: +" in sentences[0]
+    assert "falls" not in sentences[1]
+
+
 def without_source(report: Report) -> bytes:
     return orjson.dumps(replace(report, sources=()))
 
