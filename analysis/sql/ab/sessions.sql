@@ -4,8 +4,8 @@
 -- FROM slice_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, part BIGINT)
 -- FROM segments(segment VARCHAR, part BIGINT, until_ms BIGINT)
 -- Columns:
---   arm, start_ms, end_ms, is_closed  as in slice_sessions.sql, with what else it has; arm is NULL before the experiment
---   segment                           as in segments.sql
+--   arm, start_ms, end_ms, is_closed, part  as in slice_sessions.sql, with what else it has; arm is NULL before the experiment
+--   segment  as in segments.sql
 SELECT sessions.*, segment
 FROM slice_sessions AS sessions
 JOIN segments
