@@ -1,4 +1,4 @@
-"""The A/B report against the way of the original course's notebook.
+"""The A/B report against DuckDB's plain copy of the log, and the way of the original's notebook.
 
     python -m benchmarks.ab
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import typer
 
 from analysis.logs.files import discover
-from benchmarks.data import with_arms
+from benchmarks.data import measure_plain_copy, with_arms
 from benchmarks.harness import (
     SEED_LOG,
     console,
@@ -24,6 +24,7 @@ from benchmarks.harness import (
     seconds,
     show_commands,
     show_machine,
+    take_turns,
 )
 from tests.analysis.ab import notebook
 
@@ -41,16 +42,15 @@ def main(
         events = with_arms(log, folder / "log", EXPERIMENTS)
         options = {"experiment": EXPERIMENTS[0], "out": folder / "report"}
         report = partial(measure_module, "analysis.ab", folder / "log", **options)
-        report()  # warms the page cache
+        plain = partial(measure_plain_copy, folder / "log", folder / "plain.parquet")
+        plain()  # warms the page cache
         head = folder / "head.jsonl"
         with discover([folder / "log"])[0].path.open("rb") as lines:
             head.write_bytes(b"".join(islice(lines, NOTEBOOK_EVENTS)))
-        reports, notebook_s = [], []
-        for _ in range(repeats):
-            notebook_s.append(seconds(read_as_notebook, head))
-            reports.append(report())
-    show_commands(f"{events:,} events", {"report": reports}, "report", events)
-    ratio = median_ratio(notebook_s, [run.wall_s for run in reports])
+        notebook_s = [seconds(read_as_notebook, head) for _ in range(repeats)]
+        runs = take_turns({"plain copy": plain, "report": report}, repeats)
+    show_commands(f"{events:,} events", runs, "plain copy", events)
+    ratio = median_ratio(notebook_s, [run.wall_s for run in runs["report"]])
     extrapolated = ratio * events / min(events, NOTEBOOK_EVENTS)
     console.print(
         f"the notebook's way takes {extrapolated:,.0f} x the report's time, "

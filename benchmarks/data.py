@@ -9,8 +9,17 @@ import mmh3
 import orjson
 import typer
 
+from analysis.logs.field_types import NUMBERS, database_types
 from analysis.logs.files import discover
-from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure_module
+from benchmarks.harness import (
+    SEED_LOG,
+    SEED_STORE,
+    SEED_WORLD,
+    Measured,
+    measure,
+    measure_module,
+    python,
+)
 from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
@@ -35,6 +44,20 @@ def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
     store, run = open_store(config.store), open_workspace(config.run)
     plan = plan_dataset(store, config)
     return cached_dataset(store, plan, run, cluster, lambda _done, _note: None)
+
+
+PLAIN = """
+import sys, duckdb
+*files, target = sys.argv[1:]
+duckdb.read_json(files, format="newline_delimited", columns={columns}).write_parquet(target)
+"""
+
+
+def measure_plain_copy(log: Path, target: Path) -> Measured:
+    """Measure DuckDB's plain copy of a log to Parquet, in a process of its own."""
+    script = PLAIN.format(columns=database_types(NUMBERS))
+    files = [file.path for file in discover([log])]
+    return measure(python("-c", script, *files, target))
 
 
 def with_arms(log: Path, folder: Path, experiments: tuple[str, ...]) -> int:

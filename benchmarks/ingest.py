@@ -14,34 +14,23 @@ from pathlib import Path
 
 import typer
 
-from analysis.logs.field_types import NUMBERS, database_types
-from analysis.logs.files import discover
 from analysis.store import open_store
+from benchmarks.data import measure_plain_copy
 from benchmarks.harness import (
     SEED_LOG,
     Measured,
-    measure,
     measure_module,
-    python,
     show_commands,
     show_machine,
     take_turns,
 )
 
-PLAIN = """
-import sys, duckdb
-*files, target = sys.argv[1:]
-duckdb.read_json(files, format="newline_delimited", columns={columns}).write_parquet(target)
-"""
-
 
 def main(log: Path = SEED_LOG, repeats: int = 5) -> None:
     """Copy and ingest in turn."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
-        store, target = Path(name) / "store", Path(name) / "plain.parquet"
-        files = [file.path for file in discover([log])]
-        script = PLAIN.format(columns=database_types(NUMBERS))
-        plain = partial(measure, python("-c", script, *files, target))
+        store = Path(name) / "store"
+        plain = partial(measure_plain_copy, log, Path(name) / "plain.parquet")
         plain()
         kinds: dict[str, Callable[[], Measured]] = {
             "plain copy": plain,

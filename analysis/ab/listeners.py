@@ -4,8 +4,8 @@
 place here; those with a file in `analysis/sql/ab` are defined there:
 
 - of a slice: `session_events`, `slice_sessions`, `segment_listeners`;
-- what metrics read: `sessions` (`closed_sessions`, of primary metrics `segment_sessions`) and their
-  `events` (`closed_events`), both with the column `segment`, "" for the whole experiment;
+- what metrics read: `sessions` and their `events` (`closed_events`), both with the column
+  `segment`, "" for the whole experiment, and of primary metrics with all segments;
 - of all slices: `Metric.table`, of quantiles a histogram; `credited`, `quality`.
 """
 
@@ -30,6 +30,10 @@ from analysis.queries import Column, Constant
 from analysis.statistics.quantiles import Histogram
 
 _PARTS = ["first days", "later days"]  # of a listener, each a quarter of the experiment
+# the events of a listener in an arm; of those at the same millisecond "next" stands before "last",
+# then the smaller track, and of equal ones the shorter listening
+_ORDER = ("user", "arm", "timestamp", "is_last", "track", "time", "recommendation")
+_IN_ORDER = [(column, "ascending") for column in _ORDER]
 _GROUPS = 100  # of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 
@@ -74,13 +78,16 @@ def measure(
     queries.use_threads(connection)
     for file in events.slices:
         attach_logged(events, file)
-        make(
-            "session_events",
-            "ab/session_events",
+        labelled = queries.fetch_table(
+            connection,
+            "ab/labelled_events",
             end_ms=end_ms,
             arms=[*recommenders],
             recommenders=[*recommenders.values()],
         )
+        # logs are nearly in order, which DuckDB's windows make no use of
+        connection.register("ordered", labelled.sort_by(_IN_ORDER))
+        make("session_events", "ab/session_events")
         make(
             "slice_sessions",
             "ab/slice_sessions",
@@ -89,13 +96,10 @@ def measure(
             old_ms=(last - 2 * part_days) * DAY_MS,
         )
         make("segment_listeners", "ab/segment_listeners")
-        attach("closed_sessions", "ab/closed_sessions", start_ms=start_ms)
         for in_segments in (True, False):
-            if in_segments:
-                attach("sessions", "ab/segment_sessions")
-            else:
-                closed = connection.table("closed_sessions")
-                closed.create_view("sessions", replace=True)
+            attach(
+                "sessions", "ab/sessions", start_ms=start_ms, in_segments=in_segments
+            )
             attach("events", "ab/closed_events")
             for metric in tables.values():
                 if (metric in primary) == in_segments:
@@ -117,12 +121,8 @@ def open_first_days(events: Events, metric: Metric) -> queries.Rows:
 
 def open_values(events: Events, metric: Metric) -> queries.Rows:
     """Open the values of a metric, as `sql/ab/listener_values.sql` has them."""
-    return open_table(events, metric.table)
-
-
-def open_table(events: Events, table: str) -> queries.Rows:
-    """Open a measured table in one order, so that sums do not depend on that of the log."""
-    return events.connection.table(table).order("user")
+    # in one order, so that sums do not depend on that of the log
+    return events.connection.table(metric.table).order("user")
 
 
 def read_histograms(

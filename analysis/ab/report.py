@@ -40,7 +40,6 @@ from analysis.ab.listeners import (
     check_metrics,
     measure,
     open_first_days,
-    open_table,
     open_values,
     read_histograms,
 )
@@ -220,7 +219,7 @@ def _report_on_events(
         },
         novelty=find_novelty(first_days, arms, analysis),
         preferences=preferences(
-            open_table(events, "credited").to_arrow_table(),
+            events.connection.table("credited").order("user").to_arrow_table(),
             evidence.recommenders,
             analysis,
         ),

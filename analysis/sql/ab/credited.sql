@@ -8,8 +8,8 @@ SELECT
     user, arm,
     count(*) FILTER (WHERE credit = 1) AS first_tracks,
     count(*) FILTER (WHERE credit = 2) AS second_tracks,
-    coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE credit = 1), 0) / pow(2, 80) AS first_time,
-    coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE credit = 2), 0) / pow(2, 80) AS second_time
-FROM events
+    CAST(coalesce(sum(exact_time) FILTER (WHERE credit = 1), 0) AS DOUBLE) AS first_time,
+    CAST(coalesce(sum(exact_time) FILTER (WHERE credit = 2), 0) AS DOUBLE) AS second_time
+FROM (SELECT *, CAST(time AS DECIMAL(38, 20)) AS exact_time FROM events)
 WHERE credit IS NOT NULL AND arm IS NOT NULL
 GROUP BY user, arm

@@ -1,18 +1,17 @@
 -- One row per session of a slice, closed or not, of listeners in an arm or before the experiment.
--- exact_… are sums of whole multiples of 2^-80, so that they do not depend on the order of the events.
+-- Times and latencies are added as decimals, so that sums do not depend on the order of the events.
 -- $skip_below  DOUBLE, a recommended track that is heard for less was skipped
 -- $part_ms     BIGINT, how long each part of a listener's first days is
 -- $old_ms      BIGINT, listeners who came later have not been there for two of them
 -- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_broken BOOLEAN)
 -- Columns:
---   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
+--   user, arm, number   the listener, the arm (NULL: none), the session's number in the slice
 --   is_closed           BOOLEAN, ends with a 'last'
 --   start_ms, end_ms    BIGINT, its first and last event
---   first_position      BIGINT, of its first event among the listener's
+--   first_position      BIGINT, of its first event
 --   organic             the track that opened it
---   exact_time, time    HUGEINT and DOUBLE, listening time in 2^-80 tracks and in tracks
---   exact_recommended_time, recommended_time  the same of recommended tracks
---   exact_latency, exact_logged_latency  HUGEINT, over the requests and the logged requests, in 2^-80 s
+--   time, recommended_time   DECIMAL, listening time in tracks, and that of recommended tracks
+--   latency, logged_latency  DECIMAL, over the requests and the logged requests, in s
 --   tracks              BIGINT, events
 --   recommended_tracks  BIGINT, all but the organic one
 --   skips               BIGINT, recommended tracks that were skipped
@@ -23,31 +22,38 @@
 --   fallbacks           BIGINT, of these, by another than the arm's own
 --   broken              BIGINT, events that are so
 --   part                BIGINT, the part of the listener's days that it begins in, from 1; NULL of listeners who came later
-WITH sessions AS (
+WITH events AS (
     SELECT
-        user, arm, number,
+        *,
+        CAST(time AS DECIMAL(38, 20)) AS exact_time,
+        CAST(latency AS DECIMAL(38, 20)) AS exact_latency
+    FROM session_events
+),
+sessions AS (
+    SELECT
+        any_value(user) AS user,
+        any_value(arm) AS arm,
+        number,
         bool_or(is_last) AS is_closed,
         min(timestamp) AS start_ms,
         max(timestamp) AS end_ms,
         min(position) AS first_position,
         any_value(track) FILTER (WHERE is_organic) AS organic,
-        sum(CAST(time * pow(2, 80) AS HUGEINT)) AS exact_time,
-        exact_time / pow(2, 80) AS time,
-        coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE NOT is_organic), 0) AS exact_recommended_time,
-        exact_recommended_time / pow(2, 80) AS recommended_time,
-        coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)) FILTER (WHERE latency >= 0), 0) AS exact_latency,
-        coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)), 0) AS exact_logged_latency,
+        sum(exact_time) AS time,
+        coalesce(sum(exact_time) FILTER (WHERE NOT is_organic), 0) AS recommended_time,
+        coalesce(sum(exact_latency) FILTER (WHERE exact_latency >= 0), 0) AS latency,
+        coalesce(sum(exact_latency), 0) AS logged_latency,
         count(*) AS tracks,
         count(*) FILTER (WHERE NOT is_organic) AS recommended_tracks,
-        count(*) FILTER (WHERE NOT is_organic AND time < $skip_below) AS skips,
+        count(*) FILTER (WHERE NOT is_organic AND events.time < $skip_below) AS skips,
         count(*) - list_unique(list(track)) AS repeats,
-        count(*) FILTER (WHERE latency >= 0) AS requests,
-        count(latency) AS logged_requests,
+        count(*) FILTER (WHERE exact_latency >= 0) AS requests,
+        count(exact_latency) AS logged_requests,
         count(*) FILTER (WHERE is_named) AS named,
         count(*) FILTER (WHERE is_fallback) AS fallbacks,
         count(*) FILTER (WHERE is_broken) AS broken
-    FROM session_events
-    GROUP BY user, arm, number
+    FROM events
+    GROUP BY number
 )
 SELECT
     *,

@@ -1,12 +1,11 @@
--- One row per listener, arm and segment: their tracks and sessions.
+-- One row per session and segment: its tracks.
 -- label: tracks per session, mean of the listeners' means
 -- unit: tracks
 -- kind: mean of ratios
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, tracks BIGINT)
 -- Columns:
 --   user, arm, segment  as in sessions
---   numerator           HUGEINT, tracks
---   denominator         BIGINT, sessions
-SELECT user, arm, segment, sum(tracks) AS numerator, count(*) AS denominator
+--   numerator           BIGINT, tracks
+--   denominator         INTEGER, 1 for the session
+SELECT user, arm, segment, tracks AS numerator, 1 AS denominator
 FROM sessions
-GROUP BY ALL

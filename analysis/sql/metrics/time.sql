@@ -1,12 +1,11 @@
--- One row per listener, arm and segment: their listening time.
+-- One row per session and segment: its listening time.
 -- label: listening time per listener
 -- unit: whole tracks
 -- kind: mean
 -- margin_pct: 10
--- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_time HUGEINT)
+-- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, time DECIMAL(38, 20))
 -- Columns:
 --   user, arm, segment  as in sessions
---   numerator           DOUBLE, listening time in tracks
-SELECT user, arm, segment, sum(exact_time) / pow(2, 80) AS numerator
+--   numerator           DECIMAL, listening time in tracks
+SELECT user, arm, segment, time AS numerator
 FROM sessions
-GROUP BY ALL

@@ -1,12 +1,11 @@
--- One row per listener, arm and segment: their listening time and sessions.
+-- One row per session and segment: its listening time.
 -- label: listening time per session
 -- unit: whole tracks
 -- phrase: listeners hear {} per session
--- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_time HUGEINT)
+-- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, time DECIMAL(38, 20))
 -- Columns:
 --   user, arm, segment  as in sessions
---   numerator           DOUBLE, listening time in tracks
---   denominator         BIGINT, sessions
-SELECT user, arm, segment, sum(exact_time) / pow(2, 80) AS numerator, count(*) AS denominator
+--   numerator           DECIMAL, listening time in tracks
+--   denominator         INTEGER, 1 for the session
+SELECT user, arm, segment, time AS numerator, 1 AS denominator
 FROM sessions
-GROUP BY ALL
