@@ -43,8 +43,8 @@ _LISTENERS = 1024  # whose candidates are in memory at once
 _HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
 _TREES = 150  # for the odds
-_RANKING_TREES = 20  # for the order of a listener's candidates
-_PLAYS = FEATURES.index("plays")
+_RANKING_TREES = 20  # for the order of candidates now; tomorrow they bring nothing
+_ACTIVATION = FEATURES.index("activation")
 # Few leaves and half of the rows: what is played later is hardly predictable, and larger trees
 # learn noise. One thread is faster than two that wait for one another on a busy machine, and the
 # trees are the same on any.
@@ -143,10 +143,11 @@ class Blend(Model):
         leaf = min(_LEAF, len(features) // 100)
         parameters = {**_PARAMETERS, "seed": seed, "min_data_in_leaf": leaf}
         data = lightgbm.Dataset(features, is_played, group=counts, free_raw_data=False)
-        odds = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
-        parameters["objective"] = "lambdarank"
-        both = lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)
-        return Ensemble(read_model(both.dump_model()))
+        model = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
+        if self.config.moment == "now":
+            parameters["objective"] = "lambdarank"
+            model = lightgbm.train(parameters, data, _RANKING_TREES, init_model=model)
+        return Ensemble(read_model(model.dump_model()))
 
     def _cut(
         self, plays: Plays, share: float, generator: Generator
@@ -204,7 +205,7 @@ class Blend(Model):
             features.append(described[order])
         indptr = offsets(np.array([len(candidates) for candidates in columns]))
         together = np.concatenate(features)
-        is_heard = (together[:, _PLAYS] > 0).astype(np.float32)
+        is_heard = (together[:, _ACTIVATION] > 0).astype(np.float32)
         arrays = (is_heard, np.concatenate(columns).astype(np.int32), indptr)
         return csr_matrix(arrays, (len(rows), len(facts.artists))), together
 
