@@ -28,6 +28,7 @@ from looplib.randomness import make_generator
 from looplib.trees import Ensemble, read_model
 from recsys.dataset.interactions import Interactions, Plays, number_artists
 from recsys.errors import TrialError
+from recsys.models.activation import sum_plays
 from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import rank_rows, to_lists, top_neighbours, values_at
@@ -36,6 +37,8 @@ _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 # Shares of a listener's plays that are cut off for examples; a second one helps tomorrow alone.
 _CUTS = {"now": (0.2,), "tomorrow": (0.2, 0.35)}
 _GAP = 20  # plays that are over tomorrow
+_THEN = 0.3  # weight of the logarithm of the activation tomorrow, which varies less than trees
+_UNHEARD = 0.05  # activation of new tracks
 _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
 _LATEST = 300  # plays whose near tracks and artists' tracks are candidates
@@ -105,6 +108,12 @@ class Blend(Model):
             scores.append(csr_matrix(arrays, is_heard.shape))
         self.scores = vstack(scores, "csr")
         self.heard = vstack(heard, "csr")
+        if self.config.moment == "tomorrow":
+            activations = sum_plays(
+                plays, (plays.age + _GAP) ** -0.5, len(facts.artists)
+            )
+            then = values_at(activations, self.scores, threads)
+            self.scores.data += _THEN * np.log(then + _UNHEARD)
         return self
 
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
