@@ -44,35 +44,21 @@ def by_definition(plays: list[int], track: int) -> dict[str, float]:
         "near to the plays": sum(
             CLOSENESS[played, track] / age for age, played in enumerate(newest[:10], 1)
         ),
-        "near to the last": CLOSENESS[newest[0], track],
-        "follows the last three": sum(
-            FOLLOWING[played, track] / age for age, played in enumerate(newest[:3], 1)
-        ),
-        "followed the last before": sum(
-            1 / distance
-            for at in cues
-            for distance in range(1, 6)
-            if at > distance and newest[at - distance] == track
-        ),
+        "follows the last": FOLLOWING[newest[0], track],
         "followed the last directly": len(directly),
         "plays of a passage that it followed": max(map(passage, directly), default=0),
         "activation": sum(age**-0.5 for age in ages),
         "activation, fading slowly": sum(age**-0.35 for age in ages),
-        "plays": len(ages),
         "plays since the last": min(ages, default=0),
         "activation of the artist": sum(age**-0.8 for age in by_artist),
         "plays since the artist's last": min(by_artist, default=0),
-        "plays of the artist": len(by_artist),
-        "the artist's tracks": len({newest[age - 1] for age in by_artist}),
         "is by the artist just heard": float(artist == newest[0] // 3),
         "plays of this artist up to now": len(
             [*takewhile(lambda played: played // 3 == newest[0] // 3, newest)]
         ),
         "plays by all": 10 * track,
         "plays of the artist by all": sum(PLAYS[artist == ARTISTS]),
-        "plays of the listener": len(plays),
         "tracks per play": len(set(plays)) / len(plays),
-        "recent tracks per play": len(set(newest[:20])) / len(newest[:20]),
     }
 
 
@@ -94,9 +80,7 @@ def test_features_are_those_of_their_definitions(plays: list[int]) -> None:
 def test_the_candidates_that_look_best_are_ranked() -> None:
     plays = np.array([1, 4, 7, 1, 4, 1], np.int32)
     candidates, features = describe(plays, FACTS, [1])
-    rough = features[
-        :, FEATURES.index("sum of the next four and of what followed before")
-    ]
+    rough = features[:, FEATURES.index("sum of the next three and of two more")]
     fewer, described = describe(plays, FACTS, [1], most=3)
     best = candidates[np.argsort(-rough)[:3]]
     assert sorted(fewer.tolist()) == sorted(best.tolist())
