@@ -5,9 +5,9 @@ metrics and guardrails of its configuration. Listeners are as the log knows them
 log as long as the experiment plans best; they arrive as they did in it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, log1p
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,9 +24,9 @@ with importing():
     from analysis.ab.interim import InterimAnalysis
     from analysis.ab.listeners import measure, open_values
     from analysis.ab.metrics import Metric
-    from analysis.ab.moments import VALUES
     from analysis.errors import AnalysisError
-    from analysis.planning import Logs, OutFile, parse_effect
+    from analysis.planning import Logs, OutFile
+    from analysis.statistics.moments import Moments, Quantity
     from analysis.statistics.power import Decision
     from looplib.config import load_config
     from looplib.experiments import Experiment
@@ -85,14 +85,35 @@ def main(
     typer.echo(describe(planned))
 
 
+def parse_effect(text: str) -> float:
+    """Return the relative effect that a text such as "5%" or "0.05" stands for; below 0 for a fall.
+
+    Raises:
+        AnalysisError: It stands for none, for one of -100 % or less, or may be meant in %.
+    """
+    is_percent = text.endswith("%")
+    try:
+        effect = float(text.removesuffix("%")) / (100 if is_percent else 1)
+    except ValueError:
+        effect = math.nan
+    if abs(effect) >= 1 and not is_percent:
+        raise AnalysisError(
+            f"effect {text}: is {text} % meant? Write {text}% or {effect / 100:g}; "
+            f"{100 * effect:g}% for {effect:g} times the mean"
+        )
+    if not (effect > -1 and effect != 0 and effect < math.inf):
+        raise AnalysisError(
+            f"effect {text}: a share such as 5% or 0.05 is expected, above -100% and not 0"
+        )
+    return effect
+
+
 @dataclass(frozen=True, eq=False)
 class PastLog:
     """A log that a plan is made from."""
 
     metrics: Sequence[Metric]  # the first primary one, and guardrails but for quantiles
-    # numerators and denominators of the listeners, NaN without a value; shape
-    # metrics x 2 x listeners
-    values: FloatArray
+    moments: Moments  # of `quantity_of` each metric over all listeners
     arrivals: FloatArray  # new listeners on each day, from the first to the last
 
     def days_until(self, listeners: float) -> int | None:
@@ -104,7 +125,7 @@ class PastLog:
         daily = float(self.arrivals[len(arrived) // 2 :].mean())
         if not daily:
             return None
-        return len(arrived) + ceil((listeners - float(arrived[-1])) / daily)
+        return len(arrived) + math.ceil((listeners - float(arrived[-1])) / daily)
 
 
 def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
@@ -117,45 +138,24 @@ def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
     metrics = [
         metric for metric in (config.deciding[0], *limited) if metric.quantile is None
     ]
+    columns: dict[str, FloatArray] = {}
     with read_events(logs) as events:
         (logged,) = assign_arms(events, None).values()
         days, listeners, _ = read_arrivals(events)
         measure(events, config, {}, logged["first_ms"])
-        tables = [
-            open_values(events, metric).filter("segment = ''").to_arrow_table()
-            for metric in metrics
-        ]
-        columns = [table[name] for table in tables for name in VALUES[:2]]
-    values = np.array([column.to_numpy() for column in columns], np.float64)
+        for metric in metrics:
+            values = open_values(events, metric).filter("segment = ''").to_arrow_table()
+            quantity = vars(quantity_of(metric))
+            for name, column in quantity.items():  # without a value it adds nothing
+                columns[column] = np.nan_to_num(values[name].to_numpy())
     arrivals = np.zeros(days[-1] - days[0] + 1)
     arrivals[days - days[0]] = listeners
-    return PastLog(metrics, values.reshape(len(metrics), 2, -1), arrivals)
+    return PastLog(metrics, Moments.of(columns), arrivals)
 
 
-def shares(values: FloatArray) -> FloatArray:
-    """Compute each listener's share in metrics less its mean, in means; 0 without a value.
-
-    Their variance over the number of listeners is that of the metric (delta method).
-
-    Args:
-        values: As in `PastLog`.
-
-    Returns:
-        Shape (metrics, listeners).
-    """
-    numerators, denominators = values[:, 0], values[:, 1]
-    means = _means(values)[:, np.newaxis]
-    deviations = numerators - means * denominators
-    whole = np.nan_to_num(denominators).mean(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.nan_to_num(deviations / whole))
-
-
-def _means(values: FloatArray) -> FloatArray:
-    """Compute the metrics, NaN without a denominator; shape (metrics,)."""
-    numerators, denominators = np.nansum(values, axis=2).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(numerators / denominators)
+def quantity_of(metric: Metric) -> Quantity:
+    """Name the columns of a metric in the moments of a log."""
+    return Quantity(f"{metric.name} numerator", f"{metric.name} denominator")
 
 
 @dataclass(frozen=True)
@@ -207,19 +207,19 @@ def plan(
     # analyses are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
         analyses = min(days or 1, _MOST_ANALYSES)
-        needed = listeners or ceil(
+        needed = listeners or math.ceil(
             decision.needed(effect or 0.0, config.power, analyses)
         )
         days = log.days_until(needed)
     if effect is None:
         analyses = min(days or 1, _MOST_ANALYSES)
         effect = decision.detected(needed, config.power, analyses)
-    first = shares(log.values)[0]
+    quantity = quantity_of(metric)
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(
         metric=metric.name,
-        mean=float(_means(log.values)[0]),
-        deviation=float(first.std(ddof=1)),
+        mean=log.moments.mean(quantity),
+        deviation=math.sqrt(log.moments.variance(quantity)),
         effect=effect,
         power=config.power,
         rule=rule,
@@ -240,10 +240,14 @@ def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
         AnalysisError: Too little is known of the first metric.
     """
     metrics = log.metrics
-    listener_shares = shares(log.values)
-    means = _means(log.values)
-    varies = listener_shares.any(axis=1) & (means != 0)  # other guardrails are kept
-    if listener_shares.shape[1] < _FEWEST or not varies[0]:
+    quantities = [*map(quantity_of, metrics)]
+    means = np.array([*map(log.moments.mean, quantities)])
+    covariances = np.array(
+        [[log.moments.covariance(a, b) for b in quantities] for a in quantities]
+    )
+    deviations = np.sqrt(covariances.diagonal())
+    varies = (deviations > 0) & (means != 0)  # other guardrails are kept
+    if log.moments.count < _FEWEST or not varies[0]:
         raise AnalysisError(
             f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
             "nothing to plan from"
@@ -254,14 +258,13 @@ def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
         relative = (guardrail.margin_pct or 0.0) / 100
         if guardrail.margin is not None:
             relative = guardrail.margin / (abs(mean) or 1.0)
-        falls = -log1p(-min(relative, 0.99))
-        margins.append(falls if metric.is_higher else log1p(relative))
-    listener_shares = listener_shares[varies]
-    means = means[varies]
-
+        falls = -math.log1p(-min(relative, 0.99))
+        margins.append(falls if metric.is_higher else math.log1p(relative))
+    correlations = covariances[np.ix_(varies, varies)]
+    correlations /= np.outer(deviations[varies], deviations[varies])
     return Decision(
-        deviations=listener_shares.std(axis=1, ddof=1) / np.abs(means),
-        correlations=np.atleast_2d(np.corrcoef(listener_shares)),
+        deviations=deviations[varies] / np.abs(means[varies]),
+        correlations=correlations,
         margins=np.array(margins)[varies[1:]],
         comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,

@@ -51,7 +51,7 @@ PARTS = {
     ),
     "Loop": (
         LoopConfig,
-        "`listening-loop loop --config FILE`, such as `configs/loop/demo.yaml`",
+        "`listening-loop demo --config FILE`, such as `configs/loop/demo.yaml`",
     ),
 }
 _FIELD = re.compile(r"^    (\w+): ")

@@ -36,22 +36,39 @@ from looplib.cli import Overrides, make_app
 from looplib.config import load_config
 from looplib.files import fsync
 
-PROG = "listening-loop loop"
-app = make_app("Run the whole loop, day after day; an interrupted one continues.")
+PROG = "listening-loop demo"
+app = make_app(
+    "Run the whole loop on a simulated world; an interrupted one continues where it was."
+)
 
 
-@app.command(epilog=f"Example: {PROG} --config configs/loop/demo.yaml --days 3")
+@app.command(epilog=f"Example: {PROG} --days 3")
 def main(
-    config: Annotated[
-        Path, typer.Option(help="The loop's YAML, such as configs/loop/demo.yaml.")
-    ],
     days: Annotated[
         int | None, typer.Option(min=1, help="How many days; wins over the file's.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Five arms in a larger world: minutes.")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where everything goes; out/first, or out/demo with --full."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML of another loop, in place of the demo's.")
     ] = None,
     set_: Overrides = None,
 ) -> None:
     """Run the loop; an interrupted one continues where it was."""
-    settings = load_config(LoopConfig, config, set_ or [], {"days": days})
+    installed = Path(__file__).parent / "configs"
+    configs = installed if installed.exists() else installed.parents[1] / "configs"
+    shipped = configs / ("loop/demo.yaml" if full else "first/loop.yaml")
+    options = {"days": days, "folder": folder}
+    settings = load_config(LoopConfig, config or shipped, set_ or (), options)
+    if config is None:
+        parts = ("world", "collect", "search", "service", "report")
+        paths = {part: configs.parent / getattr(settings, part) for part in parts}
+        settings = settings.model_copy(update=paths)
     run_loop(settings)
 
 

@@ -9,19 +9,19 @@ from typing import Literal
 import numpy as np
 
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.validation import NO_TRACK, align
-from looplib.arrays import AnyIntArray, BoolArray, FloatArray, IntArray
+from analysis.validation import align
+from looplib.arrays import NO_TRACK, AnyIntArray, BoolArray, FloatArray
 
 Serving = Literal["random", "in-order"]
-NOT_LISTED = -1
 
 
-def match_lists(
+def serve_lists(
     sessions: LoggedSessions,
     users: AnyIntArray,
     tracks: AnyIntArray,
-) -> tuple[IntArray, IntArray]:
-    """Match the tracks of lists with where they were heard.
+    serving: Serving,
+) -> tuple[FloatArray, BoolArray]:
+    """Serve lists at the logged requests.
 
     Args:
         sessions: The logged sessions.
@@ -29,42 +29,22 @@ def match_lists(
             are left out, and requests of others are unanswered.
         tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the
             longest).
-
-    Returns:
-        The list of each listener, shape (listeners, longest), and of each event the position in it
-        of a track heard for the first time in its session, else `NOT_LISTED`.
-    """
-    lists = align(users, tracks, listeners=sessions.users, depth=tracks.shape[1])
-    rank = np.full(len(sessions.track), NOT_LISTED)
-    # events are listener by listener
-    events = np.bincount(sessions.listener, minlength=len(lists))
-    for position, listed in enumerate(lists.T):
-        rank[np.repeat(listed, events) == sessions.track] = position
-    rank[~sessions.is_fresh] = NOT_LISTED
-    return lists, rank
-
-
-def serve_lists(
-    sessions: LoggedSessions,
-    lists: IntArray,
-    rank: IntArray,
-    serving: Serving,
-) -> tuple[FloatArray, BoolArray]:
-    """Serve lists at the logged requests.
-
-    Args:
-        sessions: The logged sessions.
-        lists: Of `match_lists`, or the best tracks of these alone.
-        rank: Of `match_lists`.
         serving: How a track of a list is picked.
 
     Returns:
         Of each event the probability with which its track is recommended, and whether a list has a
         track to recommend.
     """
-    lengths = np.count_nonzero(lists != NO_TRACK, axis=1)
-    length = lengths[sessions.listener]
-    is_listed = (rank != NOT_LISTED) & (rank < lists.shape[1])
+    lists = align(users, tracks, listeners=sessions.users, depth=tracks.shape[1])
+    length = np.count_nonzero(lists != NO_TRACK, axis=1)[sessions.listener]
+    # of each event the position in the list of a track heard for the first time in its session
+    rank = np.full(len(sessions.track), -1)
+    # events are listener by listener
+    events = np.bincount(sessions.listener, minlength=len(lists))
+    for position, listed in enumerate(lists.T):
+        rank[np.repeat(listed, events) == sessions.track] = position
+    rank[~sessions.is_fresh] = -1
+    is_listed = rank >= 0
     if serving == "random":
         unheard = length - sessions.before(is_listed)
         answered = unheard > 0

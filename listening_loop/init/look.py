@@ -15,10 +15,9 @@ from analysis.tables.reader import (
     AMOUNTS,
     CSV,
     JSON_LINES,
-    check_files,
+    attach_checked,
     decoded,
     find_tables,
-    in_batches,
     open_rows,
 )
 from listening_loop.init.guess import (
@@ -35,8 +34,7 @@ from listening_loop.init.guess import (
     is_value,
     recognize_rows,
 )
-from listening_loop.init.plan import Guess
-from recsys.ingest.pipeline import DEFAULT_MEMORY
+from listening_loop.init.plan import EVENT_LOG, Guess
 from recsys.ingest.presets import make_reading, recognize
 
 EXAMPLES = 3  # rows that are shown
@@ -77,13 +75,15 @@ def look_at(
     except queries.DatabaseError as error:
         reason = queries.one_line(error)
         raise AnalysisError(f"{log.name}: {_UNREADABLE} ({reason})") from None
-    if guess.reading and guess.rejected == guess.rows:
+    if guess.is_log:
+        return guess
+    if guess.rejected == guess.rows:
         why = guess.why or (
             f"none of {guess.left_out:,} rows is one with {guess.taken}; "
             "name the column of weights for all, as in --columns weight=seconds"
         )
         raise AnalysisError(f"{log.name}: no good row; {why}")
-    if guess.reading and guess.listeners == 1:
+    if guess.listeners == 1:
         raise AnalysisError(
             f"{log.name}: all plays are of one listener, as user={guess.reading.columns.user} "
             "says; two are expected: name another column with --columns user=…, or put each "
@@ -125,7 +125,7 @@ def _guess(
             reading = replace(reading, columns=columns_by_name(names_by_role))
             unused = explain_unused(names, columns, reading)
             plan = Guess(reading, names, preset, unused)
-    if plan.reading is None:
+    if plan.is_log:
         return plan
     decided = {} if preset else {k: v for k, v in options.items() if k != "where"}
     reading = replace(plan.reading, **decided)  # the plan has the condition
@@ -182,7 +182,7 @@ def _plan(
     reading = start
     names, columns = _profile(connection, log, reading)
     if not named and set(names) >= _EVENT:
-        return Guess(None, names)
+        return Guess(EVENT_LOG, names)
     item = find("item", columns)
     lists = [name for name in names if "[]" in name]
     if lists and (item is None or item.name in lists):
@@ -343,20 +343,11 @@ def _find_plays(
 
 def _read(logs: Sequence[LogFile], plan: Guess) -> Guess:
     """Read the first rows as an ingest does, and add their figures to a plan."""
-    assert plan.reading  # noqa: S101  an event log is not read
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
-        left = _LOOKED_AT
-        left_out = 0
-        for batch in in_batches(logs, plan.reading):
-            files = {log.name: log for log in batch}
-            target = Path(folder, f"{left}.parquet")
-            tables = check_files(files, plan.reading, target, DEFAULT_MEMORY, left)
-            left -= sum(table.rows + table.left_out for table in tables)
-            left_out += sum(table.left_out for table in tables)
-            if left <= 0:
-                break
-        checked = sorted(Path(folder).glob("*.parquet"))
-        queries.attach_parquet(connection, "checked", checked)
+        tables = attach_checked(
+            connection, logs, plan.reading, Path(folder), _LOOKED_AT
+        )
+        left_out = sum(table.left_out for table in tables)
         figures = queries.fetch_table(connection, "interactions/first_rows")
         examples = queries.fetch_table(
             connection, "interactions/examples", rows=EXAMPLES
