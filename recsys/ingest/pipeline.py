@@ -98,7 +98,8 @@ def ingest(
                 for file in files
             ]
         sources = before.manifest.sources
-        new = NewFiles(files, scratch, sources, reading.content if reading else None)
+        content = reading.content if reading else None
+        new = NewFiles(files, scratch, sources, content, whole=whole)
         partitioner = Partitioner(scratch, holds, before.manifest.partitions)
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has more page faults
         with queries.connect(

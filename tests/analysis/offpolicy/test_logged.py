@@ -47,9 +47,7 @@ def connect(rows: Sequence[Row]) -> queries.Connection:
     return connection
 
 
-def read(
-    rows: Sequence[Row], holdout: dict[str, Any] | None = None
-) -> LoggedSessions:
+def read(rows: Sequence[Row], holdout: dict[str, Any] | None = None) -> LoggedSessions:
     return read_sessions(connect(rows), holdout or parse_holdout("all", {}))
 
 
