@@ -6,8 +6,9 @@ log as long as the experiment plans best; they arrive as they did in it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,12 +28,14 @@ with importing():
     from analysis.errors import AnalysisError
     from analysis.planning import Logs, OutFile
     from analysis.statistics.moments import Moments, Quantity
-    from analysis.statistics.power import Decision
     from looplib.config import load_config
     from looplib.experiments import Experiment
     from looplib.files import atomic_write_json
+    from looplib.randomness import make_generator
 
 _FEWEST = 10  # listeners of whom a variance says anything
+_RUNS = 10_000  # simulated experiments
+_MOST = 1e12  # listeners
 _MOST_ANALYSES = 60  # one a day, of more days so many at equal distances
 
 Rule = Literal["any-time", "fixed-horizon"]
@@ -201,19 +204,17 @@ def plan(
     # the control first
     by_arm = sorted(config.shares.items(), key=lambda arm: arm[0] != config.control)
     weights = np.array([share for _, share in by_arm] or [1.0] * arms)
-    decision = _decision(log, config, weights / weights.sum())
+    decision = PlannedDecision(log, config, weights / weights.sum())
     metric = log.metrics[0]
     days: int | None = len(log.arrivals)
     # analyses are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
         analyses = min(days or 1, _MOST_ANALYSES)
-        needed = listeners or math.ceil(
-            decision.needed(effect or 0.0, config.power, analyses)
-        )
+        needed = listeners or math.ceil(decision.needed(effect or 0.0, analyses))
         days = log.days_until(needed)
     if effect is None:
         analyses = min(days or 1, _MOST_ANALYSES)
-        effect = decision.detected(needed, config.power, analyses)
+        effect = decision.detected(needed, analyses)
     quantity = quantity_of(metric)
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(
@@ -233,49 +234,134 @@ def plan(
     )
 
 
-def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
-    """Describe how an experiment on such listeners decides.
+class PlannedDecision:
+    """The rule of a verdict on listeners such as a log's, of whom one arm alone has an effect.
 
-    Raises:
-        AnalysisError: Too little is known of the first metric.
+    How often it ends in "ship" is simulated. Estimates of large arms are sums of independent normal
+    steps from analysis to analysis, correlated over metrics as listeners' values are. An arm ships
+    at the first at which it is significantly better at the level that all comparisons leave (the
+    first step of Holm's procedure), and every guardrail is surely within its margin.
     """
-    metrics = log.metrics
-    quantities = [*map(quantity_of, metrics)]
-    means = np.array([*map(log.moments.mean, quantities)])
-    covariances = np.array(
-        [[log.moments.covariance(a, b) for b in quantities] for a in quantities]
-    )
-    deviations = np.sqrt(covariances.diagonal())
-    varies = (deviations > 0) & (means != 0)  # other guardrails are kept
-    if log.moments.count < _FEWEST or not varies[0]:
-        raise AnalysisError(
-            f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
-            "nothing to plan from"
+
+    def __init__(self, log: PastLog, config: AbConfig, weights: FloatArray) -> None:
+        """Take the metrics of a log, and the share of the listeners in each arm, the control first.
+
+        Raises:
+            AnalysisError: Too little is known of the first metric.
+        """
+        metrics = log.metrics
+        quantities = [*map(quantity_of, metrics)]
+        means = np.array([*map(log.moments.mean, quantities)])
+        covariances = np.array(
+            [[log.moments.covariance(a, b) for b in quantities] for a in quantities]
         )
-    margins = []
-    for metric, mean in zip(metrics[1:], means[1:].tolist(), strict=True):
-        guardrail = config.limits[metric.name]
-        relative = (guardrail.margin_pct or 0.0) / 100
-        if guardrail.margin is not None:
-            relative = guardrail.margin / (abs(mean) or 1.0)
-        falls = -math.log1p(-min(relative, 0.99))
-        margins.append(falls if metric.is_higher else math.log1p(relative))
-    correlations = covariances[np.ix_(varies, varies)]
-    correlations /= np.outer(deviations[varies], deviations[varies])
-    return Decision(
-        deviations=deviations[varies] / np.abs(means[varies]),
-        correlations=correlations,
-        margins=np.array(margins)[varies[1:]],
-        comparisons=len(config.deciding) * (len(weights) - 1),
-        weights=weights,
-        alpha=config.alpha,
+        deviations = np.sqrt(covariances.diagonal())
+        varies = (deviations > 0) & (means != 0)  # other guardrails are kept
+        if log.moments.count < _FEWEST or not varies[0]:
+            raise AnalysisError(
+                f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
+                "nothing to plan from"
+            )
+        margins = []  # of each guardrail, as the logarithm of a ratio, above 0
+        for metric, mean in zip(metrics[1:], means[1:].tolist(), strict=True):
+            guardrail = config.limits[metric.name]
+            relative = (guardrail.margin_pct or 0.0) / 100
+            if guardrail.margin is not None:
+                relative = guardrail.margin / (abs(mean) or 1.0)
+            falls = -math.log1p(-min(relative, 0.99))
+            margins.append(falls if metric.is_higher else math.log1p(relative))
+        self._margins = np.array(margins)[varies[1:]]
+        # of a listener's share in each metric, in means of it
+        self._deviations = deviations[varies] / np.abs(means[varies])
+        scales = deviations[varies]
+        correlations = covariances[np.ix_(varies, varies)] / np.outer(scales, scales)
+        # with a trace of independence, so that equal metrics have a root too
+        self._root = np.linalg.cholesky(correlations + 1e-9 * np.eye(len(scales)))
+        comparisons = len(config.deciding) * (len(weights) - 1)
+        levels = [config.alpha] * len(scales)
+        self._levels = [config.alpha / comparisons, *levels[1:]]
+        self._weights = weights
         # where any time is planned for, the size that is planned is the one that is expected
-        errors=lambda progress, level: InterimAnalysis(
-            config.model_copy(update={"expected_listeners": 1}), progress
-        ).errors(level, progress),
-        least=config.min_listeners,
-        confirms=config.confirm and not config.fixed_horizon,
-    )
+        self._config = config.model_copy(update={"expected_listeners": 1})
+
+    def power(self, effect: float, listeners: float, analyses: int) -> float:
+        """Simulate the chance that a relative effect is shipped at any interim analysis.
+
+        Args:
+            effect: As a share of the mean.
+            listeners: Of all arms at the last analysis.
+            analyses: How many there are, at equal distances.
+        """
+        shares = np.arange(1, analyses + 1) / analyses
+        so_far = listeners * shares
+        control, arm = 1 / self._weights[:2]
+        # every listener hears so many times as much, so that the deviation grows with the mean
+        scale = math.sqrt(control + arm * (1 + effect) ** 2)
+        # of each analysis and metric: what is true, in standard errors, and what is to be reached
+        precision = np.sqrt(so_far)[:, np.newaxis] / (self._deviations * scale)
+        true = np.concatenate([[abs(effect)], self._margins]) * precision
+        limits = [
+            [
+                InterimAnalysis(self._config, share).errors(level, share)
+                for level in self._levels
+            ]
+            for share in shares.tolist()
+        ]
+        noise = _paths(analyses, len(self._deviations)) @ self._root.T
+        reached = (noise + true >= np.array(limits)).all(axis=2)
+        reached &= self._weights.min() * so_far >= self._config.min_listeners
+        if self._config.confirm and not self._config.fixed_horizon and analyses > 1:
+            reached = reached[:, 1:] & reached[:, :-1]
+        return float(reached.any(axis=1).mean())
+
+    def needed(self, effect: float, analyses: int) -> float:
+        """Search for the listeners in all arms with which an effect is shipped with a chance.
+
+        Raises:
+            AnalysisError: No number of listeners would do.
+        """
+        low = high = 2.0 * len(self._weights)
+        while self.power(effect, high, analyses) < self._config.power:
+            low = high
+            high = 2 * high
+            if high > _MOST:
+                raise AnalysisError(
+                    f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
+                )
+        return self._search(low, high, lambda many: self.power(effect, many, analyses))
+
+    def detected(self, listeners: float, analyses: int) -> float:
+        """Search for the smallest relative effect that so many listeners find with a chance.
+
+        Returns:
+            The effect; 1 where they find none below it.
+        """
+        return self._search(
+            0.0, 1.0, lambda effect: self.power(effect, listeners, analyses)
+        )
+
+    def _search(
+        self, low: float, high: float, power: Callable[[float], float]
+    ) -> float:
+        """Search for the least value whose power is enough, as the highest's is."""
+        while high - low > 0.002 * high:
+            middle = (low + high) / 2
+            if power(middle) >= self._config.power:
+                high = middle
+            else:
+                low = middle
+        return high
+
+
+@lru_cache(maxsize=1)
+def _paths(analyses: int, metrics: int) -> FloatArray:
+    """Simulate differences without an effect, of metrics that do not depend on each other.
+
+    Returns:
+        Standard errors, shape (runs, analyses, metrics).
+    """
+    steps = make_generator(0, "power").standard_normal((_RUNS, analyses, metrics))
+    return steps.cumsum(axis=1) / np.sqrt(np.arange(1, analyses + 1))[:, np.newaxis]
 
 
 def describe(planned: Plan) -> str:

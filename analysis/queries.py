@@ -378,18 +378,18 @@ def attach_columns(
     table: str,
     rows: Rows,
     values: Mapping[str, Expression],
-    where: str | None,
+    where: Expression,
 ) -> None:
     """Make expressions of rows readable as the columns of a table, as text.
 
-    The further column `kept` says 'true' where the SQL condition `where` holds, or a value `fault`
-    says why the row is none. A DatabaseError says that an expression or the condition is wrong.
+    The further column `kept` says 'true' where a condition holds, or a value `fault` says why the
+    row is none. A DatabaseError says that an expression or the condition is wrong.
     """
-    is_kept = Sql(where or "true").cast("BOOLEAN")
+    where = where.cast("BOOLEAN")
     if "fault" in values:
-        is_kept |= values["fault"].isnotnull()
-    texts = [
+        where |= values["fault"].isnotnull()
+    texts = (
         value.cast("VARCHAR").alias(name)
-        for name, value in {**values, "kept": is_kept}.items()
-    ]
+        for name, value in {**values, "kept": where}.items()
+    )
     rows.select(*texts).create_view(table, replace=True)

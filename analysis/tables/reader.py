@@ -381,13 +381,10 @@ def _find_columns(
 
 def _weigh(columns: Columns) -> queries.Expression:
     """Express the weight of a row by what it is; NULL where that has none."""
-    event = queries.Column(columns.event_column)
-    weights = iter(columns.event_weights.items())
-    kind, weight = next(weights)
-    value = queries.Case(event == queries.Constant(kind), queries.Constant(weight))
-    for kind, weight in weights:
-        value = value.when(event == queries.Constant(kind), queries.Constant(weight))
-    return value
+    kinds, weights = zip(*columns.event_weights.items(), strict=True)
+    event = queries.Column(columns.event_column).cast("VARCHAR")
+    number = queries.Function("list_position", queries.Constant([*kinds]), event)
+    return queries.Function("list_extract", queries.Constant([*weights]), number)
 
 
 def _attach_rows(
@@ -416,21 +413,17 @@ def _attach_rows(
     from_json = [name for name in names if name in _OF_JSON]
     values |= {name.strip("()"): queries.Column(name) for name in from_json}
     for role, column in (("user_kind", columns.user), ("track_kind", columns.item)):
+        kind = "untyped"
         if column in types:
             kind = _kind(file, column, str(types[column]))
-            values[role] = queries.Constant(kind)
-        elif column in reading.computed:
-            values[role] = queries.Constant("untyped")
         elif column not in names and {"+", "@"} & set(column):
-            values[role] = queries.Constant("text")
-        else:
-            values.setdefault(role, queries.Constant("untyped"))
+            kind = "text"
+        if role not in values or kind != "untyped":
+            values[role] = queries.Constant(kind)
     try:
-        where = reading.where
+        where = queries.Sql(reading.where or "true")
         if columns.event:
-            rows = rows.select(queries.Star(), values["weight"].alias("(weight)"))
-            has_weight = '"(weight)" IS NOT NULL'
-            where = f"({where}) AND {has_weight}" if where else has_weight
+            where &= values["weight"].isnotnull()
         queries.attach_columns("raw_rows", rows, values, where)
     except queries.DatabaseError as error:
         hint = "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"

@@ -284,7 +284,8 @@ def _attach_first(
     roles = roles or {name: name for name in shown}
     values = {role: queries.Column(name) for role, name in roles.items()}
     first = rows.limit(_GUESSED_FROM)
-    queries.attach_columns("first_rows", first, values, reading.where)
+    where = queries.Sql(reading.where or "true")
+    queries.attach_columns("first_rows", first, values, where)
     return shown
 
 
