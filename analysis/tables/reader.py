@@ -30,6 +30,7 @@ _KNOWN = (
     f"both also with .gz, {', '.join(PARQUET)}, {', '.join(DATABASES)}; "
     "unpack others, and write a sheet of Excel as CSV"
 )
+_EMPTY = "empty; at least one row is expected"
 # columns of numbers
 AMOUNTS = ("weight", "share", "played", "duration")
 DEFAULT_MEMORY = "1GB"  # that DuckDB may use
@@ -44,7 +45,7 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
     Of a folder, those of a known kind at any depth.
 
     Raises:
-        AnalysisError: There is none, or it is of no known kind.
+        AnalysisError: There is none, or one is empty or of no known kind.
     """
     missing = f"no file of plays or interactions here; known are {_KNOWN}"
     suffixes = (*CSV, *JSON_LINES, *PARQUET, *DATABASES)
@@ -53,6 +54,8 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
         if file.suffix not in suffixes:
             problem = f"no file of interactions; known are {_KNOWN}"
             raise AnalysisError(f"{file.name}: {problem}")
+        if not file.size_bytes:
+            raise AnalysisError(f"{file.name}: {_EMPTY}")
     return logs
 
 
@@ -126,9 +129,7 @@ def check_files(
     Raises:
         AnalysisError: A file is empty, not what its name says, or lacks a column.
     """
-    for file in files.values():
-        if not file.size_bytes:
-            raise AnalysisError(f"{file.name}: empty; at least one row is expected")
+    file = next(iter(files.values()))
     try:
         return _check_files(files, reading, target, memory, limit)
     except AnalysisError as error:
@@ -198,9 +199,7 @@ def _check_files(
     is_cut = limit is not None and len(files) > 1
     for table in tables:
         if not (table.rows or malformed or table.left_out or is_cut):
-            raise AnalysisError(
-                f"{table.file.name}: empty; at least one row is expected"
-            )
+            raise AnalysisError(f"{table.file.name}: {_EMPTY}")
     return tables
 
 
