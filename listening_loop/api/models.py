@@ -106,7 +106,7 @@ class FactorModel:
         Raises:
             Error: A listener is unknown; `fold_in` recommends by a history instead.
         """
-        check_count(n)
+        check_request(n, users, "listener")
         rows = self.user_factors[_positions(self.users, users, "listener")]
         lists = Factors(rows, self.item_factors).rank(n, usable_cores())
         return self._to_frame(*lists, user=users)
@@ -120,7 +120,7 @@ class FactorModel:
         Raises:
             Error: A track is unknown.
         """
-        check_count(n)
+        check_request(n, items, "track")
         positions = _positions(self.items, items, "track")
         factors = Factors(self.user_factors, self.item_factors)
         lists = factors.similar(positions, n, usable_cores())
@@ -139,7 +139,7 @@ class FactorModel:
             Error: The model knows no track of the history, a weight is not positive, or the
                 factors are of a class of another package.
         """
-        check_count(n)
+        check_request(n)
         if not isinstance(self.config, AlsConfig):
             raise UserError(f"fold_in: {self.config[CLASS]} does not fold listeners in")
         items = self.items.tolist()
@@ -295,25 +295,17 @@ def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
             workspace.delete("fit")
 
 
-def check_count(n: int) -> None:
-    """Check the length of lists.
+def check_request(n: int, ids: Sequence[Any] = (), kind: str = "id") -> None:
+    """Check the length of lists, and that ids are a list.
 
     Raises:
-        Error: It is below 1.
+        Error: The length is below 1, or they are one id.
     """
     if n < 1:
         raise UserError(f"n is {n}; at least 1 is expected")
-
-
-def check_list(asked: Sequence[Any], kind: str) -> None:
-    """Check that ids are a list.
-
-    Raises:
-        Error: They are one id.
-    """
-    if isinstance(asked, (str, int)):
-        advice = f"a list of {kind}s is expected, such as [{asked!r}]"
-        raise UserError(f"{asked!r}: {advice}")
+    if isinstance(ids, (str, int)):
+        advice = f"a list of {kind}s is expected, such as [{ids!r}]"
+        raise UserError(f"{ids!r}: {advice}")
 
 
 def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
@@ -322,7 +314,6 @@ def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
     Raises:
         Error: One is unknown.
     """
-    check_list(asked, kind)
     rows = {name: row for row, name in enumerate(ids.tolist())}
     unknown = [name for name in asked if name not in rows]
     if unknown:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from analysis.store import Store
 from listening_loop.api.frames import Frame, is_frame, write_parquet
-from listening_loop.api.models import Model, check_count, check_list
+from listening_loop.api.models import Model, check_request
 from listening_loop.api.stores import DEFAULT_FOLDER
 from listening_loop.errors import LoopError
 from looplib.config import parse_config, set_value
@@ -193,8 +193,7 @@ class Run:
         Raises:
             Error: One is unknown, or n is not allowed.
         """
-        check_count(n)
-        check_list(asked, "id")
+        check_request(n, asked)
         top = self.config.export.top
         if n > top:
             advice = f"search with settings={{'export.top': {n}}}"

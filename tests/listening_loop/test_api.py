@@ -85,6 +85,9 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
     for number, data in enumerate((*frames, tmp_path / "plays.csv")):
         other = ll.ingest(data, tmp_path / str(number), **COLUMNS)
         assert other.manifest.events == store.manifest.events
+    query = f"FROM '{tmp_path / 'plays.csv'}'"
+    other = ll.ingest(sql=query, store=tmp_path / "query", **COLUMNS)
+    assert other.manifest.events == store.manifest.events
     # a second time adds nothing
     assert ll.ingest(plays, store.address, **COLUMNS).manifest == store.manifest
     assert ll.open_store(store.address) == store
