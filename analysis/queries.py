@@ -66,6 +66,7 @@ def connect(**settings: int | str | Path) -> Connection:
     config = {name: str(value) for name, value in settings.items()}
     defaults = {"autoinstall_known_extensions": "false"}
     connection = duckdb.connect(config={**defaults, **config})
+    connection.execute("SET TimeZone = 'UTC'")  # of times that name none
     # in Jupyter without ipywidgets there is no bar to switch off
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")

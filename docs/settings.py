@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from analysis.ab.config import AbConfig
 from botify.settings import ServiceSettings
-from listening_loop.config import LoopConfig
+from listening_loop.loop import LoopConfig
 from looplib.experiments import Experiment
 from recsys.config import SearchConfig
 from recsys.ingest.__main__ import IngestSettings

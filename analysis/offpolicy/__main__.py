@@ -25,10 +25,10 @@ with importing():
         parse_holdout,
         read_sessions,
     )
-    from analysis.offpolicy.policies import serve_lists
     from analysis.offpolicy.recommendations import (
         Recommendations,
         read_recommendations,
+        serve_lists,
     )
     from analysis.planning import Logs, OutFile
     from analysis.statistics.effects import Interval

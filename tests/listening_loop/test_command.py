@@ -11,7 +11,7 @@ import pytest
 
 from listening_loop import loop
 from listening_loop.command import STEPS, main
-from listening_loop.config import LoopConfig
+from listening_loop.loop import LoopConfig
 
 pytestmark = pytest.mark.dask
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from analysis.offpolicy.estimate import OffPolicyEstimate, estimate_policy
 from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import Serving, serve_lists
+from analysis.offpolicy.recommendations import Serving, serve_lists
 from tests.analysis.offpolicy.logged import uniform_events
 
 USERS, SESSIONS, REQUESTS, TRACKS, LISTED, LOGS = 150, 8, 5, 40, 8, 200

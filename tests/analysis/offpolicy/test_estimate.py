@@ -6,7 +6,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicyEstimate, estimate_policy
 from analysis.offpolicy.logged import LoggedSessions, logged_sessions
-from analysis.offpolicy.policies import serve_lists
+from analysis.offpolicy.recommendations import serve_lists
 from tests.analysis.offpolicy.logged import (
     MEANS,
     TOP,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analysis.offpolicy.estimate import estimate_policy
 from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import Serving, serve_lists
+from analysis.offpolicy.recommendations import Serving, serve_lists
 from tests.analysis.offpolicy.logged import Session, heldout_events
 
 TRACKS = 8
