@@ -135,8 +135,8 @@ def ab(
     source: pa.Table | Path | str = str(data)
     if is_frame(data):
         source = to_table(data)
-    elif connection is None and source.endswith(".parquet"):
-        source = Path(source)
+    elif connection is None and str(data).endswith(".parquet"):
+        source = Path(str(data))
     if connection is None and isinstance(source, str):
         if metrics or guardrails or listener:
             problem = "metrics, guardrails and listener are for tables"

@@ -88,7 +88,7 @@ def ingest(
         tempfile.TemporaryDirectory(prefix="listening-loop-") as folder,
         copied_query(sql) as query,
     ):
-        name, paths = "the query", query
+        name, paths = "the query", list[str | Path](query)
         if is_frame(data):
             name, paths = "the data frame", [Path(folder, "frame.parquet")]
             write_parquet(data, paths[0])

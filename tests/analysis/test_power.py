@@ -57,7 +57,7 @@ def past_log(
     time = {"time": columns["time"] / columns["sessions"]}
     parts = {"time": columns, "sessions": columns, "mean_time_per_session": time}
     listed = [METRICS[name] for name in metrics]
-    values = {}
+    values: dict[str, FloatArray] = {}
     for metric in listed:
         numerator = parts[metric.name].get(metric.name, time["time"])
         names = vars(quantity_of(metric)).values()
