@@ -63,7 +63,8 @@ def _plain_lines(task: Task, unit: str) -> Iterator[None]:
     def print_line() -> None:
         line = f"{task.description}: {task.completed:,.0f}/{task.total:,.0f} {unit}"
         texts = (line, f"{task.elapsed:.0f} s", task.fields["note"])
-        print(", ".join(filter(None, texts)), file=sys.stderr, flush=True)  # noqa: T201  the plain display
+        text = ", ".join(filter(None, texts))
+        print(text, file=sys.stderr, flush=True)  # noqa: T201  the plain display
 
     def print_lines() -> None:
         while not has_ended.wait(PLAIN_INTERVAL_S):
