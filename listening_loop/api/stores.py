@@ -88,13 +88,13 @@ def ingest(
         tempfile.TemporaryDirectory(prefix="listening-loop-") as folder,
         copied_query(sql) as query,
     ):
-        name, paths = "the query", list[str | Path](query)
+        name, copies = "the query", query
         if is_frame(data):
-            name, paths = "the data frame", [Path(folder, "frame.parquet")]
-            write_parquet(data, paths[0])
-        whole = bool(paths)
-        facts = [*map(sha256_file, paths)]
-        if not whole:
+            name, copies = "the data frame", [Path(folder, "frame.parquet")]
+            write_parquet(data, copies[0])
+        paths: list[str | Path] = [*copies]
+        facts = [*map(sha256_file, copies)]
+        if not copies:
             paths = [data] if isinstance(data, (str, Path)) else list(data)
             if not paths or not all(isinstance(path, (str, Path)) for path in paths):
                 expected = "a data frame, or paths of files, is expected"
@@ -105,7 +105,7 @@ def ingest(
             facts.append(repr(reading))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
-            report = pipeline.ingest(paths, address, reading, whole=whole)
+            report = pipeline.ingest(paths, address, reading, whole=bool(copies))
         except UserError as error:
             message = str(error).replace(str(paths[0]), name)
             raise type(error)(message) from None
