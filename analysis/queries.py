@@ -149,18 +149,13 @@ def copy_to_parquet(
     connection: Connection,
     name: str,
     file: Path,
-    compression: Literal["zstd", "snappy"] = "zstd",
     **values: object,
 ) -> int:
-    """Write the rows of a SQL file to a Parquet file, and return their number.
-
-    "snappy" is faster, for files that are soon read and deleted.
-    """
+    """Write the rows of a SQL file to a Parquet file, and return their number."""
     values["copy_target"] = str(file)
-    settings = f"FORMAT parquet, COMPRESSION {compression}"
-    if compression == "snappy":
-        settings += ", DICTIONARY_SIZE_LIMIT 1000"  # of numbers it costs time
-    copy = f"COPY ({statement(name)}) TO $copy_target ({settings})"
+    copy = (
+        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)"
+    )
     ((written,),) = connection.execute(copy, values).fetchall()
     return int(written)
 
@@ -184,6 +179,17 @@ def materialize(
     """Run a SQL file and keep its rows as a table, instead of one of that name."""
     made = f"CREATE OR REPLACE TABLE {table} AS {statement(name)}"
     connection.execute(made, values)
+
+
+def use_threads(connection: Connection, count: int | None = None) -> None:
+    """Use so many threads, by default those of the machine; of one, sums are in order."""
+    connection.execute(f"SET threads = {count}" if count else "RESET threads")
+
+
+def drop(connection: Connection, tables: Iterable[str]) -> None:
+    """Delete tables, of those that there are."""
+    for table in tables:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def append(table: str, rows: Rows) -> None:
