@@ -31,9 +31,9 @@ Open = Callable[..., SegmentWriter]
 def open_log(tmp_path: Path) -> Iterator[Open]:
     writers: list[SegmentWriter] = []
 
-    def open_(process: str = "test", **changes: Any) -> SegmentWriter:  # noqa: ANN401  any setting
+    def open_(**changes: Any) -> SegmentWriter:  # noqa: ANN401  any setting
         settings = EventLogSettings(**{"fsync": "never", **changes})
-        writers.append(SegmentWriter(tmp_path, settings, process))
+        writers.append(SegmentWriter(tmp_path, settings))
         return writers[-1]
 
     yield open_
@@ -180,7 +180,7 @@ def test_a_removed_segment_is_a_failure_until_a_new_one_begins(
 ) -> None:
     monkeypatch.setattr(event_log, "TICK_S", 3600)  # the test ticks
     folder = tmp_path / "log"
-    log = SegmentWriter(folder, EventLogSettings(), "test")
+    log = SegmentWriter(folder, EventLogSettings())
     log.append(b"before\n")
     if is_moved:
         folder.rename(tmp_path / "elsewhere")
@@ -228,7 +228,7 @@ def test_the_segment_of_a_living_process_is_left_alone(
 ) -> None:
     log = open_log()
     log.append(b"mine\n")
-    other = open_log(process="other")
+    other = open_log()
     assert len(growing(tmp_path)) == 1
     log.append(b"too\n")
     other.append(b"yours\n")
@@ -243,7 +243,7 @@ from pathlib import Path
 from botify.event_log import SegmentWriter
 from botify.settings import EventLogSettings
 settings = EventLogSettings(fsync="never", segment_bytes=5000)
-log = SegmentWriter(Path(sys.argv[1]), settings, "killed")
+log = SegmentWriter(Path(sys.argv[1]), settings)
 for number in range(10**9):
     log.append(b"%d\\n" % number)
     print(number, flush=True)
@@ -258,7 +258,7 @@ def test_after_kill_9_every_acknowledged_line_is_in_the_log(tmp_path: Path) -> N
         acknowledged = [int(process.stdout.readline()) for _ in range(3000)]
         process.send_signal(signal.SIGKILL)
         acknowledged += [int(text) for text in process.stdout.read().splitlines()]
-    SegmentWriter(tmp_path, EventLogSettings(), "next").close()
+    SegmentWriter(tmp_path, EventLogSettings()).close()
     logged = sorted(int(text) for text in b"".join(final(tmp_path)).splitlines())
     assert logged[: len(acknowledged)] == acknowledged
     # written, and killed before the acknowledgement
