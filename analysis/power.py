@@ -5,9 +5,10 @@ metrics and guardrails of its configuration. Listeners are as the log knows them
 log as long as the experiment plans best; they arrive as they did in it.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, log1p
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,15 +25,17 @@ with importing():
     from analysis.ab.interim import InterimAnalysis
     from analysis.ab.listeners import measure, open_values
     from analysis.ab.metrics import Metric
-    from analysis.ab.moments import VALUES
     from analysis.errors import AnalysisError
-    from analysis.planning import Logs, OutFile, parse_effect
-    from analysis.statistics.power import Decision
+    from analysis.planning import Logs, OutFile
+    from analysis.statistics.moments import Moments, Quantity
     from looplib.config import load_config
     from looplib.experiments import Experiment
     from looplib.files import atomic_write_json
+    from looplib.randomness import make_generator
 
 _FEWEST = 10  # listeners of whom a variance says anything
+_RUNS = 10_000  # simulated experiments
+_MOST = 1e12  # listeners
 _MOST_ANALYSES = 60  # one a day, of more days so many at equal distances
 
 Rule = Literal["any-time", "fixed-horizon"]
@@ -85,14 +88,35 @@ def main(
     typer.echo(describe(planned))
 
 
+def parse_effect(text: str) -> float:
+    """Return the relative effect that a text such as "5%" or "0.05" stands for; below 0 for a fall.
+
+    Raises:
+        AnalysisError: It stands for none, for one of -100 % or less, or may be meant in %.
+    """
+    is_percent = text.endswith("%")
+    try:
+        effect = float(text.removesuffix("%")) / (100 if is_percent else 1)
+    except ValueError:
+        effect = math.nan
+    if abs(effect) >= 1 and not is_percent:
+        raise AnalysisError(
+            f"effect {text}: is {text} % meant? Write {text}% or {effect / 100:g}; "
+            f"{100 * effect:g}% for {effect:g} times the mean"
+        )
+    if not (effect > -1 and effect != 0 and effect < math.inf):
+        raise AnalysisError(
+            f"effect {text}: a share such as 5% or 0.05 is expected, above -100% and not 0"
+        )
+    return effect
+
+
 @dataclass(frozen=True, eq=False)
 class PastLog:
     """A log that a plan is made from."""
 
     metrics: Sequence[Metric]  # the first primary one, and guardrails but for quantiles
-    # numerators and denominators of the listeners, NaN without a value; shape
-    # metrics x 2 x listeners
-    values: FloatArray
+    moments: Moments  # of `quantity_of` each metric over all listeners
     arrivals: FloatArray  # new listeners on each day, from the first to the last
 
     def days_until(self, listeners: float) -> int | None:
@@ -104,7 +128,7 @@ class PastLog:
         daily = float(self.arrivals[len(arrived) // 2 :].mean())
         if not daily:
             return None
-        return len(arrived) + ceil((listeners - float(arrived[-1])) / daily)
+        return len(arrived) + math.ceil((listeners - float(arrived[-1])) / daily)
 
 
 def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
@@ -117,45 +141,24 @@ def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
     metrics = [
         metric for metric in (config.deciding[0], *limited) if metric.quantile is None
     ]
+    columns: dict[str, FloatArray] = {}
     with read_events(logs) as events:
         (logged,) = assign_arms(events, None).values()
         days, listeners, _ = read_arrivals(events)
         measure(events, config, {}, logged["first_ms"])
-        tables = [
-            open_values(events, metric).filter("segment = ''").to_arrow_table()
-            for metric in metrics
-        ]
-        columns = [table[name] for table in tables for name in VALUES[:2]]
-    values = np.array([column.to_numpy() for column in columns], np.float64)
+        for metric in metrics:
+            values = open_values(events, metric).filter("segment = ''").to_arrow_table()
+            quantity = vars(quantity_of(metric))
+            for name, column in quantity.items():  # without a value it adds nothing
+                columns[column] = np.nan_to_num(values[name].to_numpy())
     arrivals = np.zeros(days[-1] - days[0] + 1)
     arrivals[days - days[0]] = listeners
-    return PastLog(metrics, values.reshape(len(metrics), 2, -1), arrivals)
+    return PastLog(metrics, Moments.of(columns), arrivals)
 
 
-def shares(values: FloatArray) -> FloatArray:
-    """Compute each listener's share in metrics less its mean, in means; 0 without a value.
-
-    Their variance over the number of listeners is that of the metric (delta method).
-
-    Args:
-        values: As in `PastLog`.
-
-    Returns:
-        Shape (metrics, listeners).
-    """
-    numerators, denominators = values[:, 0], values[:, 1]
-    means = _means(values)[:, np.newaxis]
-    deviations = numerators - means * denominators
-    whole = np.nan_to_num(denominators).mean(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.nan_to_num(deviations / whole))
-
-
-def _means(values: FloatArray) -> FloatArray:
-    """Compute the metrics, NaN without a denominator; shape (metrics,)."""
-    numerators, denominators = np.nansum(values, axis=2).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(numerators / denominators)
+def quantity_of(metric: Metric) -> Quantity:
+    """Name the columns of a metric in the moments of a log."""
+    return Quantity(f"{metric.name} numerator", f"{metric.name} denominator")
 
 
 @dataclass(frozen=True)
@@ -201,25 +204,23 @@ def plan(
     # the control first
     by_arm = sorted(config.shares.items(), key=lambda arm: arm[0] != config.control)
     weights = np.array([share for _, share in by_arm] or [1.0] * arms)
-    decision = _decision(log, config, weights / weights.sum())
+    decision = PlannedDecision(log, config, weights / weights.sum())
     metric = log.metrics[0]
     days: int | None = len(log.arrivals)
     # analyses are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
         analyses = min(days or 1, _MOST_ANALYSES)
-        needed = listeners or ceil(
-            decision.needed(effect or 0.0, config.power, analyses)
-        )
+        needed = listeners or math.ceil(decision.needed(effect or 0.0, analyses))
         days = log.days_until(needed)
     if effect is None:
         analyses = min(days or 1, _MOST_ANALYSES)
-        effect = decision.detected(needed, config.power, analyses)
-    first = shares(log.values)[0]
+        effect = decision.detected(needed, analyses)
+    quantity = quantity_of(metric)
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(
         metric=metric.name,
-        mean=float(_means(log.values)[0]),
-        deviation=float(first.std(ddof=1)),
+        mean=log.moments.mean(quantity),
+        deviation=math.sqrt(log.moments.variance(quantity)),
         effect=effect,
         power=config.power,
         rule=rule,
@@ -233,46 +234,134 @@ def plan(
     )
 
 
-def _decision(log: PastLog, config: AbConfig, weights: FloatArray) -> Decision:
-    """Describe how an experiment on such listeners decides.
+class PlannedDecision:
+    """The rule of a verdict on listeners such as a log's, of whom one arm alone has an effect.
 
-    Raises:
-        AnalysisError: Too little is known of the first metric.
+    How often it ends in "ship" is simulated. Estimates of large arms are sums of independent normal
+    steps from analysis to analysis, correlated over metrics as listeners' values are. An arm ships
+    at the first at which it is significantly better at the level that all comparisons leave (the
+    first step of Holm's procedure), and every guardrail is surely within its margin.
     """
-    metrics = log.metrics
-    listener_shares = shares(log.values)
-    means = _means(log.values)
-    varies = listener_shares.any(axis=1) & (means != 0)  # other guardrails are kept
-    if listener_shares.shape[1] < _FEWEST or not varies[0]:
-        raise AnalysisError(
-            f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
-            "nothing to plan from"
-        )
-    margins = []
-    for metric, mean in zip(metrics[1:], means[1:].tolist(), strict=True):
-        guardrail = config.limits[metric.name]
-        relative = (guardrail.margin_pct or 0.0) / 100
-        if guardrail.margin is not None:
-            relative = guardrail.margin / (abs(mean) or 1.0)
-        falls = -log1p(-min(relative, 0.99))
-        margins.append(falls if metric.is_higher else log1p(relative))
-    listener_shares = listener_shares[varies]
-    means = means[varies]
 
-    return Decision(
-        deviations=listener_shares.std(axis=1, ddof=1) / np.abs(means),
-        correlations=np.atleast_2d(np.corrcoef(listener_shares)),
-        margins=np.array(margins)[varies[1:]],
-        comparisons=len(config.deciding) * (len(weights) - 1),
-        weights=weights,
-        alpha=config.alpha,
+    def __init__(self, log: PastLog, config: AbConfig, weights: FloatArray) -> None:
+        """Take the metrics of a log, and the share of the listeners in each arm, the control first.
+
+        Raises:
+            AnalysisError: Too little is known of the first metric.
+        """
+        metrics = log.metrics
+        quantities = [*map(quantity_of, metrics)]
+        means = np.array([*map(log.moments.mean, quantities)])
+        covariances = np.array(
+            [[log.moments.covariance(a, b) for b in quantities] for a in quantities]
+        )
+        deviations = np.sqrt(covariances.diagonal())
+        varies = (deviations > 0) & (means != 0)  # other guardrails are kept
+        if log.moments.count < _FEWEST or not varies[0]:
+            raise AnalysisError(
+                f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
+                "nothing to plan from"
+            )
+        margins = []  # of each guardrail, as the logarithm of a ratio, above 0
+        for metric, mean in zip(metrics[1:], means[1:].tolist(), strict=True):
+            guardrail = config.limits[metric.name]
+            relative = (guardrail.margin_pct or 0.0) / 100
+            if guardrail.margin is not None:
+                relative = guardrail.margin / (abs(mean) or 1.0)
+            falls = -math.log1p(-min(relative, 0.99))
+            margins.append(falls if metric.is_higher else math.log1p(relative))
+        self._margins = np.array(margins)[varies[1:]]
+        # of a listener's share in each metric, in means of it
+        self._deviations = deviations[varies] / np.abs(means[varies])
+        scales = deviations[varies]
+        correlations = covariances[np.ix_(varies, varies)] / np.outer(scales, scales)
+        # with a trace of independence, so that equal metrics have a root too
+        self._root = np.linalg.cholesky(correlations + 1e-9 * np.eye(len(scales)))
+        comparisons = len(config.deciding) * (len(weights) - 1)
+        levels = [config.alpha] * len(scales)
+        self._levels = [config.alpha / comparisons, *levels[1:]]
+        self._weights = weights
         # where any time is planned for, the size that is planned is the one that is expected
-        errors=lambda progress, level: InterimAnalysis(
-            config.model_copy(update={"expected_listeners": 1}), progress
-        ).errors(level, progress),
-        least=config.min_listeners,
-        confirms=config.confirm and not config.fixed_horizon,
-    )
+        self._config = config.model_copy(update={"expected_listeners": 1})
+
+    def power(self, effect: float, listeners: float, analyses: int) -> float:
+        """Simulate the chance that a relative effect is shipped at any interim analysis.
+
+        Args:
+            effect: As a share of the mean.
+            listeners: Of all arms at the last analysis.
+            analyses: How many there are, at equal distances.
+        """
+        shares = np.arange(1, analyses + 1) / analyses
+        so_far = listeners * shares
+        control, arm = 1 / self._weights[:2]
+        # every listener hears so many times as much, so that the deviation grows with the mean
+        scale = math.sqrt(control + arm * (1 + effect) ** 2)
+        # of each analysis and metric: what is true, in standard errors, and what is to be reached
+        precision = np.sqrt(so_far)[:, np.newaxis] / (self._deviations * scale)
+        true = np.concatenate([[abs(effect)], self._margins]) * precision
+        limits = [
+            [
+                InterimAnalysis(self._config, share).errors(level, share)
+                for level in self._levels
+            ]
+            for share in shares.tolist()
+        ]
+        noise = _paths(analyses, len(self._deviations)) @ self._root.T
+        reached = (noise + true >= np.array(limits)).all(axis=2)
+        reached &= self._weights.min() * so_far >= self._config.min_listeners
+        if self._config.confirm and not self._config.fixed_horizon and analyses > 1:
+            reached = reached[:, 1:] & reached[:, :-1]
+        return float(reached.any(axis=1).mean())
+
+    def needed(self, effect: float, analyses: int) -> float:
+        """Search for the listeners in all arms with which an effect is shipped with a chance.
+
+        Raises:
+            AnalysisError: No number of listeners would do.
+        """
+        low = high = 2.0 * len(self._weights)
+        while self.power(effect, high, analyses) < self._config.power:
+            low = high
+            high = 2 * high
+            if high > _MOST:
+                raise AnalysisError(
+                    f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
+                )
+        return self._search(low, high, lambda many: self.power(effect, many, analyses))
+
+    def detected(self, listeners: float, analyses: int) -> float:
+        """Search for the smallest relative effect that so many listeners find with a chance.
+
+        Returns:
+            The effect; 1 where they find none below it.
+        """
+        return self._search(
+            0.0, 1.0, lambda effect: self.power(effect, listeners, analyses)
+        )
+
+    def _search(
+        self, low: float, high: float, power: Callable[[float], float]
+    ) -> float:
+        """Search for the least value whose power is enough, as the highest's is."""
+        while high - low > 0.002 * high:
+            middle = (low + high) / 2
+            if power(middle) >= self._config.power:
+                high = middle
+            else:
+                low = middle
+        return high
+
+
+@lru_cache(maxsize=1)
+def _paths(analyses: int, metrics: int) -> FloatArray:
+    """Simulate differences without an effect, of metrics that do not depend on each other.
+
+    Returns:
+        Standard errors, shape (runs, analyses, metrics).
+    """
+    steps = make_generator(0, "power").standard_normal((_RUNS, analyses, metrics))
+    return steps.cumsum(axis=1) / np.sqrt(np.arange(1, analyses + 1))[:, np.newaxis]
 
 
 def describe(planned: Plan) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -21,6 +23,7 @@ from analysis.errors import AnalysisError
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
+TextForm = Literal["lines", "array", "unstructured"]  # of JSON but for lines
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
 Expression = duckdb.Expression
@@ -47,7 +50,7 @@ StatementErrors = (
 )
 # Raised for the machine it runs on.
 OutOfMemory = duckdb.OutOfMemoryException
-DiskErrors = (duckdb.IOException,)
+DiskError = duckdb.IOException
 _BYTES_AT_ONCE = 4 * 2**20
 _LARGEST_OBJECT = 2**27  # bytes of JSON
 _LONGEST_PROBLEM = 300  # characters of an error's message
@@ -63,6 +66,7 @@ def connect(**settings: int | str | Path) -> Connection:
     config = {name: str(value) for name, value in settings.items()}
     defaults = {"autoinstall_known_extensions": "false"}
     connection = duckdb.connect(config={**defaults, **config})
+    connection.execute("SET TimeZone = 'UTC'")  # of times that name none
     # in Jupyter without ipywidgets there is no bar to switch off
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")
@@ -72,12 +76,6 @@ def connect(**settings: int | str | Path) -> Connection:
 def open_database(file: Path) -> Connection:
     """Open the database in a file of DuckDB, to read it."""
     return duckdb.connect(str(file), read_only=True)
-
-
-def merge_log(file: Path) -> None:
-    """Write the rows of a DuckDB file's write-ahead log into the file."""
-    with duckdb.connect(str(file)) as connection:
-        connection.execute("CHECKPOINT")
 
 
 @contextmanager
@@ -141,7 +139,7 @@ def batches(table: Rows, rows: int) -> Iterator[pa.RecordBatch]:
     except OSError as error:
         # through Arrow comes the text alone, which starts with the error's name
         name = str(error).partition(" Error:")[0].replace(" ", "").lower()
-        for kind in (*DataErrors, OutOfMemory, *DiskErrors):
+        for kind in (*DataErrors, OutOfMemory, DiskError):
             if kind.__name__.lower() == f"{name}exception":
                 raise kind(str(error)) from None
         raise
@@ -220,67 +218,50 @@ def attach_parquet(
     rows.create_view(table, replace=True)
 
 
-def attach_lines(
+def attach_texts(
     connection: Connection,
     table: str,
     files: Sequence[Path],
-    labels: Mapping[str, Sequence[str]],
+    form: TextForm = "lines",
+    labels: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> None:
-    """Make the lines of text files readable under a table's name.
+    """Make the lines of text files, or the objects of JSON, readable under a table's name.
 
     Its column is `line`, NULL where one is empty. Labels are further columns, each with a text for
     every file.
     """
-    lines = connection.read_csv(
-        [glob.escape(str(file)) for file in files],
-        columns={"line": "VARCHAR"},
-        auto_detect=False,
-        strict_mode=False,
-        header=False,
-        sep="\x01",  # no text has it, so a line is one value
-        quotechar="",
-        escapechar="",
-        hive_partitioning=False,
-        filename="(path)",
-    )
-    _label(lines, files, labels).create_view(table, replace=True)
-
-
-def attach_objects(
-    connection: Connection,
-    table: str,
-    files: Sequence[Path],
-    labels: Mapping[str, Sequence[str]],
-    *,
-    is_array: bool,
-) -> None:
-    """Make the objects of JSON arrays, or one after the other, readable under a table's name.
-
-    Its columns are `line` and the labels, as of `attach_lines`.
-    """
-    objects = connection.read_json(
-        [glob.escape(str(file)) for file in files],
-        columns={"line": "JSON"},
-        format="array" if is_array else "unstructured",
-        records="false",
-        maximum_object_size=_LARGEST_OBJECT,
-        hive_partitioning=False,
-        filename="(path)",
-    )
-    _label(objects, files, labels).create_view(table, replace=True)
-
-
-def _label(
-    rows: Rows, files: Sequence[Path], labels: Mapping[str, Sequence[str]]
-) -> Rows:
-    """Return the column `line` of some files as text, with labels by file."""
+    names = [glob.escape(str(file)) for file in files]
+    if form == "lines":
+        rows = connection.read_csv(
+            names,
+            columns={"line": "VARCHAR"},
+            auto_detect=False,
+            strict_mode=False,
+            header=False,
+            sep="\x01",  # no text has it, so a line is one value
+            quotechar="",
+            escapechar="",
+            hive_partitioning=False,
+            filename="(path)",
+        )
+    else:
+        rows = connection.read_json(
+            names,
+            columns={"line": "JSON"},
+            format=form,
+            records="false",
+            maximum_object_size=_LARGEST_OBJECT,
+            hive_partitioning=False,
+            filename="(path)",
+        )
     paths = Constant([str(file) for file in files])
     number = Function("list_position", paths, Column("(path)"))
     columns = (
         Function("list_extract", Constant([*texts]), number).alias(name)
         for name, texts in labels.items()
     )
-    return rows.select(Column("line").cast("VARCHAR").alias("line"), *columns)
+    texts = rows.select(Column("line").cast("VARCHAR").alias("line"), *columns)
+    texts.create_view(table, replace=True)
 
 
 def open_log(
@@ -404,18 +385,18 @@ def attach_columns(
     table: str,
     rows: Rows,
     values: Mapping[str, Expression],
-    where: str | None,
+    where: Expression,
 ) -> None:
     """Make expressions of rows readable as the columns of a table, as text.
 
-    The further column `kept` says 'true' where the SQL condition `where` holds, or a value `fault`
-    says why the row is none. A DatabaseError says that an expression or the condition is wrong.
+    The further column `kept` says 'true' where a condition holds, or a value `fault` says why the
+    row is none. A DatabaseError says that an expression or the condition is wrong.
     """
-    is_kept = Sql(where or "true").cast("BOOLEAN")
+    where = where.cast("BOOLEAN")
     if "fault" in values:
-        is_kept |= values["fault"].isnotnull()
-    texts = [
+        where |= values["fault"].isnotnull()
+    texts = (
         value.cast("VARCHAR").alias(name)
-        for name, value in {**values, "kept": is_kept}.items()
-    ]
+        for name, value in {**values, "kept": where}.items()
+    )
     rows.select(*texts).create_view(table, replace=True)

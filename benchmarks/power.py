@@ -16,7 +16,8 @@ import typer
 from analysis.ab.config import AbConfig, FixedHorizon, expect
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import METRICS
-from analysis.power import PastLog, plan
+from analysis.power import PastLog, plan, quantity_of
+from analysis.statistics.moments import Moments
 from benchmarks.harness import show
 from looplib.arrays import BoolArray, FloatArray
 from looplib.randomness import make_generator
@@ -159,8 +160,10 @@ def main() -> None:
     rows = [[f"{100 * loss:g}", percent(shipped(loss))] for loss in (0, 0.2, 0.3)]
     show("returns fall", ("by, %", "shipped, %"), rows)
 
-    past = np.array([draw(make_generator(4, "power"), (200_000,))])
-    log = PastLog([METRICS["time_per_session"]], past, np.full(WEEKS4, 300.0))
+    metric = METRICS["time_per_session"]
+    names = vars(quantity_of(metric)).values()
+    past = dict(zip(names, draw(make_generator(4, "power"), (200_000,)), strict=True))
+    log = PastLog([metric], Moments.of(past), np.full(WEEKS4, 300.0))
     rows = []
     for config in (DEFAULT, planned(1)):
         size = plan(log, LIFT, config).listeners

@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from analysis.ab.config import AbConfig
 from botify.settings import ServiceSettings
-from listening_loop.config import LoopConfig
+from listening_loop.loop import LoopConfig
 from looplib.experiments import Experiment
 from recsys.config import SearchConfig
 from recsys.ingest.__main__ import IngestSettings
@@ -46,7 +46,7 @@ PARTS = {
     "Simulated sessions": (SimulateConfig, "`listening-loop simulate --config FILE`"),
     "Loop": (
         LoopConfig,
-        "`listening-loop loop --config FILE`, such as `configs/loop/demo.yaml`",
+        "`listening-loop demo --config FILE`, such as `configs/loop/demo.yaml`",
     ),
 }
 _FIELD = re.compile(r"^    (\w+): ")

@@ -15,12 +15,8 @@ PROG = "listening-loop"
 # The module whose `app` runs a step, and what `--help` says of it.
 STEPS = {
     "demo": (
-        "listening_loop.demo",
-        "Run the whole loop on a simulated world, in half a minute.",
-    ),
-    "loop": (
         "listening_loop.loop",
-        "Listen, learn, publish, serve, experiment, report, day after day.",
+        "Run the whole loop on a simulated world, in half a minute.",
     ),
     "init": (
         "listening_loop.init.command",

@@ -27,7 +27,6 @@ from looplib.cli import importing, make_app
 with importing():
     import numpy as np
     import orjson
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from analysis.logs.field_types import LARGEST_ID
@@ -107,10 +106,10 @@ def main(
             count = sum(not is_left(line) for line in text)
         if count and file.is_open:
             still_open.append(str(file.path))
-        else:
-            if count:
-                erase_from_log(file, is_left)
-            typer.echo(f"{file.path}: {count:,} lines removed")
+            continue
+        if count:
+            erase_from_log(file, is_left)
+        typer.echo(f"{file.path}: {count:,} lines removed")
     for address in run or ():
         workspace = open_workspace(address)
         read_config(workspace)  # else it is none
@@ -179,13 +178,10 @@ def erase_from_store(address: str, user: str, logs: Sequence[LogFile]) -> str:
         ids = [file for file in manifest.id_files if file.of == "users"]
         texts = scratch / "users.parquet"
         if ids:
-            filters = [("id", "!=", number)]
             files = download_files(address, ids)
-            tables = [
-                pq.read_table(file, partitioning=None, filters=filters)
-                for file in files
-            ]
-            pq.write_table(pa.concat_tables(tables), texts)
+            filters = [("id", "!=", number)]
+            remaining = pq.read_table(files, partitioning=None, filters=filters)
+            pq.write_table(remaining, texts)
         # other files and datasets than before, even if no log is another one
         mark = Source(f"erased {datetime.now(UTC):%F}", uuid4().hex, 0, LineCounts())
         manifest = replace(

@@ -19,8 +19,10 @@ from typing import Annotated
 
 import orjson
 import typer
+from annotated_types import Ge
+from pydantic import Field
 
-from listening_loop.config import LoopConfig, keep_config
+from listening_loop.errors import LoopError
 from listening_loop.processes import (
     LISTS,
     command,
@@ -33,25 +35,69 @@ from listening_loop.processes import (
     shell_text,
 )
 from looplib.cli import Overrides, make_app
-from looplib.config import load_config
-from looplib.files import fsync
+from looplib.config import Config, Count, dump_config, load_config
+from looplib.files import atomic_write_text, fsync
 
-PROG = "listening-loop loop"
-app = make_app("Run the whole loop, day after day; an interrupted one continues.")
+PROG = "listening-loop demo"
+app = make_app(
+    "Run the whole loop on a simulated world; an interrupted one continues where it was."
+)
 
 
-@app.command(epilog=f"Example: {PROG} --config configs/loop/demo.yaml --days 3")
+class Traffic(Config):
+    """A day's listeners."""
+
+    episodes: Count = Field(default=20_000, description="sessions a day")
+    batch: Annotated[int, Ge(0)] = Field(
+        default=500, description="sessions in one request; 0: one request a track"
+    )
+    concurrency: Count = Field(default=4, description="requests in flight at once")
+    seed: Annotated[int, Ge(0)] = 1337  # of the listeners; each day adds its number
+
+
+class LoopConfig(Config):
+    """A loop: the configurations of its parts, and the folder that takes everything."""
+
+    folder: Path  # takes all that the loop makes
+    world: Path = Field(description="configuration of the world")
+    collect: Path = Field(description="configuration of the first collection")
+    search: Path = Field(description="configuration of the search")
+    service: Path = Field(description="configuration of the service")
+    report: Path = Field(description="configuration of the A/B report")
+    experiment: str = Field(
+        description="the service's experiment that decides, and is reported on"
+    )
+    traffic: Traffic = Traffic()
+    days: Count = 1  # each learns from the logs of all before
+
+
+@app.command(epilog=f"Example: {PROG} --days 3")
 def main(
-    config: Annotated[
-        Path, typer.Option(help="The loop's YAML, such as configs/loop/demo.yaml.")
-    ],
     days: Annotated[
         int | None, typer.Option(min=1, help="How many days; wins over the file's.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Five arms in a larger world: minutes.")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where everything goes; out/first, or out/demo with --full."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML of another loop, in place of the demo's.")
     ] = None,
     set_: Overrides = None,
 ) -> None:
     """Run the loop; an interrupted one continues where it was."""
-    settings = load_config(LoopConfig, config, set_ or [], {"days": days})
+    installed = Path(__file__).parent / "configs"
+    configs = installed if installed.exists() else installed.parents[1] / "configs"
+    shipped = configs / ("loop/demo.yaml" if full else "first/loop.yaml")
+    options = {"days": days, "folder": folder}
+    settings = load_config(LoopConfig, config or shipped, set_ or (), options)
+    if config is None:
+        parts = ("world", "collect", "search", "service", "report")
+        paths = {part: configs.parent / getattr(settings, part) for part in parts}
+        settings = settings.model_copy(update=paths)
     run_loop(settings)
 
 
@@ -77,6 +123,19 @@ def run_loop(config: LoopConfig) -> None:
     lab = command("lab", root=folder, log=folder / "service")
     typer.echo(f"look at it  {shell_text(lab)}")
     typer.echo(f"your plays  {shell_text(command('init', 'plays.csv'))}")
+
+
+def keep_config(config: LoopConfig) -> None:
+    """Write the configuration; refuse one that differs from the folder's in more than the days."""
+    file = config.folder / "loop.yaml"
+    if file.exists():
+        before = load_config(LoopConfig, file)
+        keys = sorted(LoopConfig.model_fields.keys() - {"days"})
+        changed = [key for key in keys if getattr(config, key) != getattr(before, key)]
+        if changed:
+            began = f"this loop began with another {', '.join(changed)}"
+            raise LoopError(f"{file}: {began}; name another folder")
+    atomic_write_text(file, dump_config(config))
 
 
 def begin(config: LoopConfig) -> None:

@@ -2,12 +2,17 @@
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 PLAIN_INTERVAL_S = 5.0
 
@@ -25,20 +30,13 @@ ProgressReport = Callable[..., None]
 another total."""
 
 
-def progress(
-    title: str, total: float, unit: str
-) -> AbstractContextManager[ProgressReport]:
+@contextmanager
+def progress(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
     """Show the progress of a job; the block calls the report with what is done so far, in units.
 
     On a terminal it is a bar with the time left; elsewhere (CI) a line every few seconds, also
     where nothing is reported, and at the end.
     """
-    show = _bar if console.is_terminal else _plain_lines
-    return show(title, total, unit)
-
-
-@contextmanager
-def _bar(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
     columns = (
         *Progress.get_default_columns(),
         MofNCompleteColumn(),
@@ -46,31 +44,26 @@ def _bar(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console) as bar:
+    is_bar = console.is_terminal
+    with Progress(*columns, console=console, disable=not is_bar) as bar:
         task = bar.add_task(title, total=total, note="")
 
         def report(done: float, note: str = "", total: float = total) -> None:
             bar.update(task, completed=done, note=note, total=total)
 
-        yield report
+        with nullcontext() if is_bar else _plain_lines(bar.tasks[0], unit):
+            yield report
 
 
 @contextmanager
-def _plain_lines(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
-    latest: tuple[float, str, float] | None = None
+def _plain_lines(task: Task, unit: str) -> Iterator[None]:
+    """Print how far a job is, every few seconds and at the end."""
     has_ended = threading.Event()
-    began = time.monotonic()
-
-    def report(done: float, note: str = "", total: float = total) -> None:
-        nonlocal latest
-        latest = (done, note, total)
 
     def print_line() -> None:
-        done, note, size = latest or (0, "", total)
-        line = f"{title}: {done:,.0f}/{size:,.0f} {unit}"
-        text = ", ".join(
-            filter(None, (line, f"{time.monotonic() - began:.0f} s", note))
-        )
+        line = f"{task.description}: {task.completed:,.0f}/{task.total:,.0f} {unit}"
+        texts = (line, f"{task.elapsed:.0f} s", task.fields["note"])
+        text = ", ".join(filter(None, texts))
         print(text, file=sys.stderr, flush=True)  # noqa: T201  the plain display
 
     def print_lines() -> None:
@@ -80,9 +73,9 @@ def _plain_lines(title: str, total: float, unit: str) -> Iterator[ProgressReport
     thread = threading.Thread(target=print_lines, daemon=True)
     thread.start()
     try:
-        yield report
+        yield
     finally:
         has_ended.set()
         thread.join()
-        if latest:  # else it failed before it began
+        if task.completed:  # else it failed before it began
             print_line()

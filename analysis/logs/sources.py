@@ -47,6 +47,7 @@ class NewFiles:
         sources: Iterable[Source] = (),
         reading: Callable[[str], str] | None = None,
         *,
+        whole: bool = False,
         in_place: bool = False,
     ) -> None:
         """Take files, a folder to work in, and the sources of a store.
@@ -56,6 +57,7 @@ class NewFiles:
             scratch: The folder.
             sources: Those that were read before.
             reading: Of tables, how the one of a name is read.
+            whole: A table that has grown is read anew.
             in_place: What need not be copied is not.
         """
         self.all = files
@@ -69,6 +71,7 @@ class NewFiles:
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
         self.megabytes_done = 0.0
         self._reading = reading
+        self._whole = whole
         self._in_place = in_place
         self._known: dict[str, list[Source]] = defaultdict(list)  # by `Source.head`
         for source in sources:
@@ -149,7 +152,7 @@ class NewFiles:
                 # a power cut must not take back what is counted
                 os.fsync(text.fileno())
             start = 0
-            while source := self._longest_known(log, text, start):
+            while not self._whole and (source := self._longest_known(log, text, start)):
                 start += source.bytes
                 if self._reading and start < size:
                     raise AnalysisError(

@@ -4,6 +4,6 @@ In: held-out sessions with known propensities, and lists or the probabilities of
 the mean listening time of a recommended track, with an interval over listeners, or why there is
 none.
 
-Read `logged` (sessions), `policies` (what a policy would have done), `estimate` (the formulas),
+Read `logged` (sessions), `recommendations` (what they would have done), `estimate` (the formulas),
 then `__main__`.
 """

@@ -24,20 +24,16 @@ with importing():
         parse_holdout,
         read_sessions,
     )
-    from analysis.offpolicy.policies import match_lists, serve_lists
     from analysis.offpolicy.recommendations import (
         Recommendations,
         read_recommendations,
+        serve_lists,
     )
     from analysis.planning import Logs, OutFile
     from analysis.statistics.effects import Interval
     from analysis.store import content_digest
 
 PROG = "listening-loop offpolicy"
-LOGGING_HELP = (
-    "logged (nowhere) | uniform:TRACKS, where TRACKS are those of the catalogue"
-)
-
 app = make_app(
     "Estimate what lists of recommendations would be worth, "
     "from a log whose propensities are known."
@@ -64,21 +60,14 @@ def main(
             help=f"Sessions that the lists were not learned from: {HOLDOUTS}."
         ),
     ],
-    logging_policy: Annotated[
-        str,
-        typer.Option(
-            help=f"Where an event without propensity gets one: {LOGGING_HELP}."
-        ),
-    ] = "logged",
     out: OutFile = None,
 ) -> None:
     """Estimate what recommendations are worth."""
-    uniform = _uniform_tracks(logging_policy)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
     with read_events(logs, unused=()) as logged_events:
         logged_events.connection.table("logged").create_view("events")
-        sessions = read_sessions(logged_events.connection, rule, uniform)
+        sessions = read_sessions(logged_events.connection, rule)
     # of the policy that logged the recommendations every weight is 1
     drawn = np.where(sessions.counted, sessions.propensity, 0.0)
     logged = estimate_policy(sessions, drawn, sessions.counted).snips
@@ -88,7 +77,7 @@ def main(
     if out:
         document = {
             "sources": logged_events.sources,
-            "holdout": rule.text,
+            "holdout": rule,
             "listeners": len(sessions.users),
             "sessions": sessions.sessions,
             "unknown": sessions.unknown,
@@ -104,23 +93,12 @@ def main(
             console.print(f"{listed.name}: not conclusive: {reason}", soft_wrap=True)
 
 
-def _uniform_tracks(text: str) -> int | None:
-    """Return the tracks of which every one was equally likely; None where that is not so."""
-    kind, _, tracks = text.partition(":")
-    if text == "logged":
-        return None
-    if kind == "uniform" and tracks.isdecimal():
-        return int(tracks)
-    raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
-
-
 def _estimate(
     sessions: LoggedSessions,
     lists: Recommendations,
     events: Events,
 ) -> OffPolicyEstimate:
-    matched = match_lists(sessions, lists.users, lists.tracks)
-    policy = serve_lists(sessions, *matched, lists.serving)
+    policy = serve_lists(sessions, lists.users, lists.tracks, lists.serving)
     try:
         estimate = estimate_policy(sessions, *policy)
     except AnalysisError as error:

@@ -19,30 +19,26 @@ from looplib.arrays import BoolArray, FloatArray, IntArray
 HOLDOUTS = "all | since:MOMENT | manifest"
 
 
-@dataclass(frozen=True)
-class Holdout:
-    """A rule that says which sessions count: parameters of `sessions/heldout_sessions.sql`."""
+def parse_holdout(text: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Parse a rule such as in `HOLDOUTS` that says which sessions count.
 
-    text: str  # as on the command line
-    kind: str
-    seed: int = 0
-    holdout: float = 0.0
-    cutoff_ms: int = 0  # the epoch, so that a split by time holds all sessions out
+    Args:
+        text: The rule.
+        manifest: That of the recommendations, which "manifest" means.
 
-
-def parse_holdout(text: str, manifest: Mapping[str, Any]) -> Holdout:
-    """Return the rule that a text such as in `HOLDOUTS` stands for.
-
-    "manifest" is that of the recommendations.
+    Returns:
+        The parameters of `sessions/heldout_sessions.sql`.
 
     Raises:
         AnalysisError: It stands for none.
     """
-    if text == "all":
-        return Holdout(text, "time")
-    if text == "manifest":
-        return _rule_in(manifest)
+    # from the epoch on, so that a split by time holds all sessions out
+    rule = {"kind": "time", "seed": 0, "holdout": 0.0, "cutoff_ms": 0}
     kind, _, moment = text.partition(":")
+    if text == "all":
+        return rule
+    if text == "manifest":
+        return rule | _read_split(manifest)
     try:
         begin = datetime.fromisoformat(moment)
     except ValueError:
@@ -50,28 +46,24 @@ def parse_holdout(text: str, manifest: Mapping[str, Any]) -> Holdout:
     if kind != "since":
         raise AnalysisError(f"holdout {text}: allowed are {HOLDOUTS}")
     aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
-    return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
+    return rule | {"cutoff_ms": round(aware.timestamp() * 1000)}
 
 
-def _rule_in(manifest: Mapping[str, Any]) -> Holdout:
-    if not manifest:
-        raise AnalysisError(
-            "holdout manifest: no manifest.json beside the recommendations"
-        )
+def _read_split(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    problem = "no manifest.json beside the recommendations"
     try:
+        if manifest:
+            problem = "no split and seed in manifest.json"
         split = manifest["split"]
-        seed = int(manifest["seed"])
-        kind = str(split["kind"])
+        kind, seed = split["kind"], int(manifest["seed"])
         share = float(split.get("holdout", 0))
     except (KeyError, TypeError, ValueError) as error:
-        raise AnalysisError(
-            f"holdout manifest: no split and seed in manifest.json ({error!r})"
-        ) from None
+        raise AnalysisError(f"holdout manifest: {problem} ({error!r})") from None
     if kind not in ("session_hash", "newest", "last_session"):
         raise AnalysisError(
             f"holdout manifest: a split by {kind}; name the moment it was cut at, since:MOMENT"
         )
-    return Holdout(f"manifest: {kind}", kind, seed, share)
+    return {"kind": kind, "seed": seed, "holdout": share}
 
 
 @dataclass(frozen=True)
@@ -125,57 +117,29 @@ class LoggedSessions:
 
 
 def read_sessions(
-    connection: queries.Connection,
-    holdout: Holdout,
-    uniform: int | None = None,
+    connection: queries.Connection, holdout: Mapping[str, Any]
 ) -> LoggedSessions:
-    """Read the held-out sessions of the table `events`.
+    """Read the sessions of the table `events` that `parse_holdout` names.
 
     Raises:
-        AnalysisError: No session is held out, or `logged_sessions` refuses them.
+        AnalysisError: There is none.
     """
     queries.attach_query(connection, "named_events", "sessions/named_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
-    queries.materialize(
-        connection,
-        "heldout_sessions",
-        "sessions/heldout_sessions",
-        kind=holdout.kind,
-        seed=holdout.seed,
-        holdout=holdout.holdout,
-        cutoff_ms=holdout.cutoff_ms,
-    )
+    heldout = "sessions/heldout_sessions"
+    queries.materialize(connection, "heldout_sessions", heldout, **holdout)
     queries.attach_query(connection, "split_events", "sessions/split_events")
     events = queries.fetch_table(connection, "offpolicy/session_events")
     if not events.num_rows:
-        raise AnalysisError(
-            f"the holdout {holdout.text} has no session; at least one is needed"
-        )
-    return logged_sessions(events, uniform)
+        raise AnalysisError("the holdout has no session; at least one is needed")
+    return logged_sessions(events)
 
 
-def logged_sessions(events: pa.Table, uniform: int | None = None) -> LoggedSessions:
-    """Return the sessions of a table that is as `offpolicy/session_events.sql` has it.
-
-    Args:
-        events: The table.
-        uniform: Tracks of the catalogue, where of an event without propensity every one was equally
-            likely, repeats included, as in the simulator's random collection. Without, such an
-            event does not count.
-
-    Raises:
-        AnalysisError: The catalogue is too small.
-    """
+def logged_sessions(events: pa.Table) -> LoggedSessions:
+    """Convert a table of the columns of `offpolicy/session_events.sql` to arrays."""
     users, listener = np.unique(events["user"].to_numpy(), return_inverse=True)
     position = events["position"].to_numpy()
-    track = events["track"].to_numpy()
     propensity = events["propensity"].cast(pa.float64()).to_numpy()
-    if uniform is not None:
-        if (largest := track.max()) >= uniform:
-            raise AnalysisError(
-                f"track {largest} was heard; a catalogue of {uniform} has 0 … {uniform - 1}"
-            )
-        propensity = np.where(np.isnan(propensity), 1 / uniform, propensity)
     is_outcome = position > 1
     followed = events["followed"].to_numpy()
     is_answer = is_outcome & followed
@@ -183,7 +147,7 @@ def logged_sessions(events: pa.Table, uniform: int | None = None) -> LoggedSessi
         users=users,
         listener=listener,
         first=np.arange(len(position)) - position + 1,
-        track=track,
+        track=events["track"].to_numpy(),
         time=events["time"].to_numpy(),
         propensity=np.where(is_answer, propensity, np.nan),
         unknown=int(np.count_nonzero(is_answer & np.isnan(propensity))),

@@ -2,7 +2,6 @@
 
 import math
 from bisect import bisect_right
-from datetime import UTC, datetime
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -103,11 +102,6 @@ def duration(days: float) -> str:
     if hours < 1:
         return f"{60 * hours:,.1f} minutes"
     return f"{hours:,.1f} hours" if hours < 48 else f"{days:,.0f} days"
-
-
-def moment(timestamp_ms: int) -> str:
-    """Format a time in ms since the epoch, in UTC: 2026-11-30 09:15."""
-    return f"{datetime.fromtimestamp(timestamp_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
 def _format(value: float | None, format_spec: str, unit: str = "") -> str:

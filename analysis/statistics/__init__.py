@@ -2,5 +2,5 @@
 
 In: `Moments` of an arm, or arrays with one row a listener. Out: frozen results. Reads no file and
 no database. Read `moments` first, then `effects`, `quantiles`, `multiplicity`, of interim analyses
-`always_valid` and `fixed_horizon`; `sample_ratio`, `power` and `bootstrap` stand alone.
+`always_valid` and `fixed_horizon`; `sample_ratio` and `bootstrap` stand alone.
 """

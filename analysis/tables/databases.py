@@ -1,10 +1,9 @@
 """Copy a table of a DuckDB or SQLite file, or the rows of a query, to a file that is read."""
 
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,73 +17,37 @@ DATABASES = (".duckdb", ".ddb", ".db", ".sqlite", ".sqlite3")
 _SQLITE = b"SQLite format 3"
 
 
-def merge_log(file: LogFile, target: Path) -> LogFile:
-    """Copy a database with the rows of its write-ahead log, which its file does not have yet.
-
-    Returns:
-        The copy, or the file itself if there is no such log.
-
-    Raises:
-        AnalysisError: The database cannot be read, as when a process writes to it with DuckDB.
-    """
-    path = file.path.resolve()
-    logs = [path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", ".wal")]
-    logs = [log for log in logs if log.exists() and log.stat().st_size]
-    if file.suffix not in DATABASES or not logs:
-        return file
-    with _reading(file.name):
-        if _is_sqlite(path):
-            with (
-                _open_sqlite(path) as database,
-                closing(sqlite3.connect(target)) as copy,
-            ):
-                database.backup(copy)
-        else:
-            with queries.open_database(path):  # nobody writes meanwhile
-                shutil.copyfile(path, target)
-                shutil.copyfile(logs[0], target.with_name(f"{target.name}.wal"))
-            queries.merge_log(target)
-    return replace(file, path=target)
-
-
-def copy_table(database: Path, name: str, table: str | None, folder: Path) -> Path:
-    """Copy a table of a database to a file of Parquet, or of JSON lines, in a folder.
+def copy_table(database: LogFile, table: str | None, folder: Path) -> LogFile:
+    """Copy a table of a database, with the rows of its write-ahead log, to a file in a folder.
 
     Args:
         database: The file.
-        name: What messages call it.
         table: The table or view; None where the database has one alone.
         folder: Where the copy is written.
 
+    Returns:
+        The copy, of Parquet or of JSON lines.
+
     Raises:
-        AnalysisError: The database cannot be read, or has no such table, or several.
+        AnalysisError: The database cannot be read, as when a process writes to it with DuckDB, or
+            has no such table, or several.
     """
-    is_sqlite = _is_sqlite(database)
-    target = folder / ("table.jsonl" if is_sqlite else "table.parquet")
-    with _reading(name):
+    path, name = database.path.resolve(), database.name
+    with queries.naming(name, queries.DatabaseError, sqlite3.Error):
+        with path.open("rb") as file:
+            is_sqlite = file.read(len(_SQLITE)) == _SQLITE
+        name_of_copy = "table.jsonl" if is_sqlite else "table.parquet"
+        target = Path(tempfile.mkdtemp(dir=folder), name_of_copy)
         if is_sqlite:
-            with _open_sqlite(database) as connection:
+            address = f"{path.as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True)) as connection:
                 _write_lines(connection, name, table, target)
         else:
-            with queries.open_database(database) as connection:
+            with queries.open_database(path) as connection:
                 listed = connection.execute("SHOW TABLES").fetchall()
                 quoted = _find_table(listed, table, name)
                 connection.table(quoted).to_parquet(str(target))
-    return target
-
-
-def _is_sqlite(database: Path) -> bool:
-    with database.open("rb") as file:
-        return file.read(len(_SQLITE)) == _SQLITE
-
-
-def _open_sqlite(database: Path) -> closing[sqlite3.Connection]:
-    address = f"{database.resolve().as_uri()}?mode=ro"
-    return closing(sqlite3.connect(address, uri=True))
-
-
-def _reading(name: str) -> AbstractContextManager[None]:
-    return queries.naming(name, queries.DatabaseError, sqlite3.Error)
+    return replace(database, path=target)
 
 
 def _write_lines(

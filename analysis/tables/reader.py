@@ -30,8 +30,10 @@ _KNOWN = (
     f"both also with .gz, {', '.join(PARQUET)}, {', '.join(DATABASES)}; "
     "unpack others, and write a sheet of Excel as CSV"
 )
+_EMPTY = "empty; at least one row is expected"
 # columns of numbers
 AMOUNTS = ("weight", "share", "played", "duration")
+DEFAULT_MEMORY = "1GB"  # that DuckDB may use
 _LONGEST_LINE = 2**20  # bytes, by which lines of JSON differ from objects of many
 # columns of `sql/interactions/json_documents.sql`
 _OF_JSON = ("(source)", "(fault)", "(text)", "(user_kind)", "(track_kind)")
@@ -43,7 +45,7 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
     Of a folder, those of a known kind at any depth.
 
     Raises:
-        AnalysisError: There is none, or it is of no known kind.
+        AnalysisError: There is none, or one is empty or of no known kind.
     """
     missing = f"no file of plays or interactions here; known are {_KNOWN}"
     suffixes = (*CSV, *JSON_LINES, *PARQUET, *DATABASES)
@@ -52,6 +54,8 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
         if file.suffix not in suffixes:
             problem = f"no file of interactions; known are {_KNOWN}"
             raise AnalysisError(f"{file.name}: {problem}")
+        if not file.size_bytes:
+            raise AnalysisError(f"{file.name}: {_EMPTY}")
     return logs
 
 
@@ -77,6 +81,32 @@ def in_batches(files: Iterable[LogFile], reading: Reading) -> Iterator[list[LogF
     )
 
 
+def attach_checked(
+    connection: queries.Connection,
+    files: Iterable[LogFile],
+    reading: Reading,
+    folder: Path,
+    limit: int | None = None,
+) -> list[CheckedTable]:
+    """Make the rows of files, of more the first ones, readable as the table `checked`.
+
+    They are written to Parquet files in the folder. Arguments and errors are those of
+    `check_files`.
+    """
+    tables: list[CheckedTable] = []
+    for number, batch in enumerate(in_batches(files, reading)):
+        named = {file.name: file for file in batch}
+        target = folder / f"{number:06}.parquet"
+        read = check_files(named, reading, target, DEFAULT_MEMORY, limit)
+        tables += read
+        if limit is not None:
+            limit -= sum(table.rows + table.left_out for table in read)
+            if limit <= 0:
+                break
+    queries.attach_parquet(connection, "checked", sorted(folder.glob("*.parquet")))
+    return tables
+
+
 def check_files(
     files: Mapping[str, LogFile],
     reading: Reading,
@@ -99,19 +129,26 @@ def check_files(
     Raises:
         AnalysisError: A file is empty, not what its name says, or lacks a column.
     """
-    for file in files.values():
-        if not file.size_bytes:
-            raise AnalysisError(f"{file.name}: empty; at least one row is expected")
+    file = next(iter(files.values()))
     try:
         return _check_files(files, reading, target, memory, limit)
-    except AnalysisError:
-        if len(files) == 1:
+    except AnalysisError as error:
+        refusal = error
+    except queries.DatabaseError as error:
+        is_machine = isinstance(error, (queries.OutOfMemory, queries.DiskError))
+        if is_machine and "GZIP" not in str(error):
             raise
+        reason = queries.one_line(error)
+        refusal = AnalysisError(
+            f"{file.name}: cannot be read as {file.suffix} ({reason})"
+        )
+    if len(files) == 1:
+        raise refusal
     # one of them is to blame
     tables: list[CheckedTable] = []
     for source, file in files.items():
         alone = target.with_stem(f"{target.stem}-{len(tables)}")
-        tables += _check_files({source: file}, reading, alone, memory, limit)
+        tables += check_files({source: file}, reading, alone, memory, limit)
     return tables
 
 
@@ -123,51 +160,47 @@ def _check_files(
     limit: int | None,
 ) -> list[CheckedTable]:
     """Read files of the same form in one statement."""
-    first = next(iter(files.values()))
-    suffix = first.suffix
+    source, first = next(iter(files.items()))
     connected = queries.connect(
         memory_limit=memory, temp_directory=target.parent / "spilled"
     )
     with decoded(first, reading, target.parent) as copy, connected as connection:
-        copies = {**files, next(iter(files)): copy}
+        copies = {**files, source: copy}
         # `--where` is SQL of the caller
         paths = [file.path for file in copies.values()]
         queries.confine(connection, paths, target.parent)
-        with _naming(f"{first.name}: cannot be read as {suffix}"):
-            rows = open_rows(connection, copies, reading)
-            _attach_rows(copies, reading, rows.limit(limit) if limit else rows)
-            written = queries.copy_to_parquet(
-                connection,
-                "interactions/checked_rows",
-                target,
-                has_share=reading.columns.has_share,
-                full_share=100.0 if reading.percent else 1.0,
-                has_order=reading.columns.orders_by_position,
-                date_formats=[reading.date_format] if reading.date_format else None,
-                weight_scale=reading.weight_scale,
-                known=[*reading.columns.stored],
-            )
-            malformed: list[Malformed] = []
-            if suffix in CSV and not reading.lists:
-                lines = queries.fetch_table(connection, "interactions/malformed_rows")
-                malformed = [tuple(line.values()) for line in lines.to_pylist()]
-            counts: list[dict[str, Any]] = [
-                {"source": next(iter(files)), "rows": written}
-            ]
-            if reading.where or reading.columns.event or len(files) > 1:
-                queries.attach_parquet(connection, "checked", [target])
-                counted = queries.fetch_table(connection, "interactions/file_rows")
-                counts = counted.to_pylist()
-    tables = {
-        row.pop("source"): CheckedTable(first, malformed, **row) for row in counts
-    }
+        rows = open_rows(connection, copies, reading)
+        _attach_rows(copies, reading, rows.limit(limit) if limit else rows)
+        written = queries.copy_to_parquet(
+            connection,
+            "interactions/checked_rows",
+            target,
+            has_share=reading.columns.has_share,
+            full_share=100.0 if reading.percent else 1.0,
+            has_order=reading.columns.orders_by_position,
+            date_formats=[reading.date_format] if reading.date_format else None,
+            weight_scale=reading.weight_scale,
+            known=[*reading.columns.stored],
+        )
+        malformed: list[Malformed] = []
+        if first.suffix in CSV and not reading.lists:
+            lines = queries.fetch_table(connection, "interactions/malformed_rows")
+            malformed = [tuple(line.values()) for line in lines.to_pylist()]
+        counts: list[dict[str, Any]] = [{"source": source, "rows": written}]
+        if reading.where or reading.columns.event or len(files) > 1:
+            queries.attach_parquet(connection, "checked", [target])
+            counted = queries.fetch_table(connection, "interactions/file_rows")
+            counts = counted.to_pylist()
+    counted_rows = {row.pop("source"): row for row in counts}
+    tables = [
+        CheckedTable(file, malformed, **counted_rows.get(source, {}))
+        for source, file in files.items()
+    ]
     is_cut = limit is not None and len(files) > 1
-    for source, file in files.items():
-        table = tables.get(source, CheckedTable(first, malformed))
+    for table in tables:
         if not (table.rows or malformed or table.left_out or is_cut):
-            raise AnalysisError(f"{file.name}: empty; at least one row is expected")
-        tables[source] = replace(table, file=file)
-    return [tables[source] for source in files]
+            raise AnalysisError(f"{table.file.name}: {_EMPTY}")
+    return tables
 
 
 @contextmanager
@@ -180,9 +213,9 @@ def decoded(file: LogFile, reading: Reading, folder: Path) -> Iterator[LogFile]:
         AnalysisError: It is not written in the encoding, or there is no such table.
     """
     if file.suffix in DATABASES:
-        copy = copy_table(file.path, file.name, reading.table, folder)
-        yield replace(file, path=copy)
-        copy.unlink()
+        table = copy_table(file, reading.table, folder)
+        yield table
+        table.path.unlink()
         return
     if not reading.encoding or file.suffix in PARQUET:
         yield file
@@ -205,19 +238,6 @@ def decoded(file: LogFile, reading: Reading, folder: Path) -> Iterator[LogFile]:
         copy.unlink(missing_ok=True)
 
 
-@contextmanager
-def _naming(problem: str) -> Iterator[None]:
-    """Raise errors that name the file where it is to blame, and not the machine."""
-    try:
-        yield
-    except queries.DatabaseError as error:
-        machine_errors = (queries.OutOfMemory, *queries.DiskErrors)
-        if isinstance(error, machine_errors) and "GZIP" not in str(error):
-            raise
-        line = queries.one_line(error)
-        raise AnalysisError(f"{problem} ({line})") from None
-
-
 def open_rows(
     connection: queries.Connection,
     files: Mapping[str, LogFile],
@@ -234,10 +254,16 @@ def open_rows(
                 f"{file.name}: lists of items are lines of text, in a file such as train.txt; "
                 "of JSON name the columns, as in --columns user=user,item=items[]"
             )
-        queries.attach_lines(connection, "text_lines", [file.path], {})
+        queries.attach_texts(connection, "text_lines", [file.path])
         return queries.open_rows(connection, "interactions/list_rows")
     if file.suffix in JSON_LINES:
-        _attach_json(connection, files)
+        # with what stands for each file, all of which are written alike
+        places = [file_names(file.name) for file in files.values()]
+        labels = {f"({name})": [place[name] for place in places] for name in places[0]}
+        labels["(source)"] = [*files]
+        paths = [file.path for file in files.values()]
+        form = _json_form(file) or "lines"
+        queries.attach_texts(connection, "text_lines", paths, form, labels)
         return _open_documents(connection, reading)
     if file.suffix in PARQUET:
         queries.attach_parquet(connection, "parquet_rows", [file.path])
@@ -268,7 +294,7 @@ def _is_nested(rows: queries.Rows, columns: Columns) -> bool:
     return bool(nested) and any(name in nested or name not in types for name in names)
 
 
-def _json_form(file: LogFile) -> str | None:
+def _json_form(file: LogFile) -> queries.TextForm | None:
     """Detect lines of JSON, an array of objects, or objects of several lines each."""
     if file.suffix not in JSON_LINES:
         return None
@@ -277,22 +303,7 @@ def _json_form(file: LogFile) -> str | None:
     if first.lstrip().startswith(b"["):
         return "array"
     is_long = first.strip() == b"{" or len(first) == _LONGEST_LINE
-    return "objects" if is_long else "lines"
-
-
-def _attach_json(connection: queries.Connection, files: Mapping[str, LogFile]) -> None:
-    """Attach the JSON of files that are written alike, with what stands for each file."""
-    places = [file_names(file.name) for file in files.values()]
-    labels = {f"({name})": [place[name] for place in places] for name in places[0]}
-    labels["(source)"] = [*files]
-    paths = [file.path for file in files.values()]
-    form = _json_form(next(iter(files.values())))
-    if form == "lines":
-        queries.attach_lines(connection, "text_lines", paths, labels)
-    else:
-        queries.attach_objects(
-            connection, "text_lines", paths, labels, is_array=form == "array"
-        )
+    return "unstructured" if is_long else "lines"
 
 
 def _open_documents(connection: queries.Connection, reading: Reading) -> queries.Rows:
@@ -369,13 +380,10 @@ def _find_columns(
 
 def _weigh(columns: Columns) -> queries.Expression:
     """Express the weight of a row by what it is; NULL where that has none."""
-    event = queries.Column(columns.event_column)
-    weights = iter(columns.event_weights.items())
-    kind, weight = next(weights)
-    value = queries.Case(event == queries.Constant(kind), queries.Constant(weight))
-    for kind, weight in weights:
-        value = value.when(event == queries.Constant(kind), queries.Constant(weight))
-    return value
+    kinds, weights = zip(*columns.event_weights.items(), strict=True)
+    event = queries.Column(columns.event_column).cast("VARCHAR")
+    number = queries.Function("list_position", queries.Constant([*kinds]), event)
+    return queries.Function("list_extract", queries.Constant([*weights]), number)
 
 
 def _attach_rows(
@@ -404,21 +412,17 @@ def _attach_rows(
     from_json = [name for name in names if name in _OF_JSON]
     values |= {name.strip("()"): queries.Column(name) for name in from_json}
     for role, column in (("user_kind", columns.user), ("track_kind", columns.item)):
+        kind = "untyped"
         if column in types:
             kind = _kind(file, column, str(types[column]))
-            values[role] = queries.Constant(kind)
-        elif column in reading.computed:
-            values[role] = queries.Constant("untyped")
         elif column not in names and {"+", "@"} & set(column):
-            values[role] = queries.Constant("text")
-        else:
-            values.setdefault(role, queries.Constant("untyped"))
+            kind = "text"
+        if role not in values or kind != "untyped":
+            values[role] = queries.Constant(kind)
     try:
-        where = reading.where
+        where = queries.Sql(reading.where or "true")
         if columns.event:
-            rows = rows.select(queries.Star(), values["weight"].alias("(weight)"))
-            has_weight = '"(weight)" IS NOT NULL'
-            where = f"({where}) AND {has_weight}" if where else has_weight
+            where &= values["weight"].isnotnull()
         queries.attach_columns("raw_rows", rows, values, where)
     except queries.DatabaseError as error:
         hint = "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"

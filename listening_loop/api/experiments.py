@@ -132,8 +132,12 @@ def ab(
     if control is not None:
         document["control"] = str(control)
     name = plan.name if plan else str(experiment)
-    source = _table_source(data, connection)
-    if source is None:
+    source: pa.Table | Path | str = str(data)
+    if is_frame(data):
+        source = to_table(data)
+    elif connection is None and str(data).endswith(".parquet"):
+        source = Path(str(data))
+    if connection is None and isinstance(source, str):
         if metrics or guardrails or listener:
             problem = "metrics, guardrails and listener are for tables"
             raise UserError(f"{problem}; for logs, see docs/experiments.md")
@@ -156,17 +160,3 @@ def ab(
         document = {"control": table.find_control(), **document}
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(report_on_table(table, config, name, plan))
-
-
-def _table_source(
-    data: Frame | str | Path | Sequence[str | Path],
-    connection: Connection | None,
-) -> pa.Table | Path | str | None:
-    """Find the table in what was passed; None for logs and stores."""
-    if connection is not None:
-        return str(data)
-    if is_frame(data):
-        return to_table(data)
-    if isinstance(data, (str, Path)) and str(data).endswith(".parquet"):
-        return Path(data)
-    return None

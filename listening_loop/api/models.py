@@ -23,19 +23,15 @@ from looplib.arrays import (
     Float32Array,
     IntArray,
 )
-from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.errors import UserError
-from looplib.files import atomic_directory, atomic_write_json, sha256_file
 from looplib.progress import progress
-from looplib.untrusted import open_untrusted
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.plan import plan_dataset
-from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.external import CLASS, select_params
 from recsys.models.factors import Factors
 from recsys.models.libraries import NO_PLAYS, make
@@ -107,7 +103,7 @@ class FactorModel:
         Raises:
             Error: A listener is unknown; `fold_in` recommends by a history instead.
         """
-        check_count(n)
+        check_request(n, users, "listener")
         rows = self.user_factors[_positions(self.users, users, "listener")]
         lists = Factors(rows, self.item_factors).rank(n, usable_cores())
         return self._to_frame(*lists, user=users)
@@ -121,7 +117,7 @@ class FactorModel:
         Raises:
             Error: A track is unknown.
         """
-        check_count(n)
+        check_request(n, items, "track")
         positions = _positions(self.items, items, "track")
         factors = Factors(self.user_factors, self.item_factors)
         lists = factors.similar(positions, n, usable_cores())
@@ -140,7 +136,7 @@ class FactorModel:
             Error: The model knows no track of the history, a weight is not positive, or the
                 factors are of a class of another package.
         """
-        check_count(n)
+        check_request(n)
         if not isinstance(self.config, AlsConfig):
             raise UserError(f"fold_in: {self.config[CLASS]} does not fold listeners in")
         items = self.items.tolist()
@@ -164,53 +160,6 @@ class FactorModel:
         count = min(n, len(items) - len(rows))
         best = np.argsort(-scores, kind="stable")[:count]
         return self._to_frame(best[None], scores[best][None])
-
-    def save(self, folder: str | Path) -> None:
-        """Write the model to a new folder, whole or not at all; `Model.load` reads it.
-
-        Raises:
-            Error: There is such a folder.
-        """
-        if Path(folder).exists():
-            raise UserError(f"{folder}: there already; name another folder")
-        with atomic_directory(Path(folder)) as target:
-            np.savez(
-                target / FACTORS,
-                allow_pickle=False,
-                users=self.users,
-                tracks=self.items,
-                user_factors=self.user_factors,
-                item_factors=self.item_factors,
-            )
-            files = {FACTORS: {"sha256": sha256_file(target / FACTORS)}}
-            parameters = {CLASS: self.config}
-            if isinstance(self.config, AlsConfig):
-                parameters = self.config.model_dump()
-            manifest = {"parameters": parameters, "files": files}
-            atomic_write_json(target / MANIFEST, manifest)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "FactorModel":
-        """Read a model that `save` wrote, or that of a published version.
-
-        Raises:
-            Error: There is none, it is damaged, or it is of a kind without factors.
-        """
-        workspace = open_workspace(folder)
-        workspace.download_all()
-        try:
-            manifest = unseal((workspace.folder / MANIFEST).read_bytes())
-            parameters = manifest.get("factors") or manifest["parameters"]
-            config = parameters.get(CLASS) or AlsConfig.read(parameters)
-            sha256 = manifest["files"][FACTORS]["sha256"]
-            file = open_untrusted(workspace.folder / FACTORS, sha256=sha256)
-            with file, np.load(file, allow_pickle=False) as arrays:
-                users, items = arrays["users"], arrays["tracks"]
-                factors = arrays["user_factors"], arrays["item_factors"]
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UserError(f"{folder}: no saved model ({reason})") from None
-        return cls(users, items, *factors, config)
 
     def _to_frame(
         self, lists: AnyIntArray, scores: AnyFloatArray, **ids: Sequence[Any]
@@ -320,25 +269,17 @@ def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
             workspace.delete("fit")
 
 
-def check_count(n: int) -> None:
-    """Check the length of lists.
+def check_request(n: int, ids: Sequence[Any] = (), kind: str = "id") -> None:
+    """Check the length of lists, and that ids are a list.
 
     Raises:
-        Error: It is below 1.
+        Error: The length is below 1, or they are one id.
     """
     if n < 1:
         raise UserError(f"n is {n}; at least 1 is expected")
-
-
-def check_list(asked: Sequence[Any], kind: str) -> None:
-    """Check that ids are a list.
-
-    Raises:
-        Error: They are one id.
-    """
-    if isinstance(asked, (str, int)):
-        advice = f"a list of {kind}s is expected, such as [{asked!r}]"
-        raise UserError(f"{asked!r}: {advice}")
+    if isinstance(ids, (str, int)):
+        advice = f"a list of {kind}s is expected, such as [{ids!r}]"
+        raise UserError(f"{ids!r}: {advice}")
 
 
 def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
@@ -347,7 +288,6 @@ def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
     Raises:
         Error: One is unknown.
     """
-    check_list(asked, kind)
     rows = {name: row for row, name in enumerate(ids.tolist())}
     unknown = [name for name in asked if name not in rows]
     if unknown:

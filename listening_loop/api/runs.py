@@ -14,17 +14,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import Store
+from botify.model.manifest import read_manifest
 from listening_loop.api.frames import Frame, is_frame, write_parquet
-from listening_loop.api.models import Model, check_count, check_list
+from listening_loop.api.models import Model, check_request
 from listening_loop.api.stores import DEFAULT_FOLDER
 from listening_loop.errors import LoopError
+from looplib.als import AlsConfig
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
+from looplib.untrusted import open_untrusted
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.export.export import export_run
 from recsys.export.version import FACTORS, RECOMMENDATIONS, SCORES, SIMILAR
+from recsys.models.external import CLASS
 from recsys.models.libraries import class_path
 from recsys.report.page import write_report
 from recsys.search.folder import (
@@ -96,14 +100,27 @@ class Run:
         """The winner's factors, fitted to all sessions.
 
         Raises:
-            Error: The winner has none, as it is no ALS and no class with factors.
+            Error: The winner has none, as it is no ALS and no class with factors; or they are
+                damaged.
         """
-        is_there = FACTORS in open_workspace(self._version).names()
-        if not is_there or self.winner.factors:  # those are of another trial
+        version = open_workspace(self._version)
+        version.download_all()
+        manifest = read_manifest(version.folder)
+        facts = manifest.files.get(FACTORS)
+        if facts is None or manifest.factors:  # those are of another trial
             kind = describe(self.winner.trial)
             advice = "run.recommend and run.similar read its lists"
             raise LoopError(f"the winner, {kind}, has no factors; {advice}")
-        return Model.load(self._version)
+        parameters = manifest.parameters
+        file = open_untrusted(version.folder / FACTORS, sha256=facts.sha256)
+        with file, np.load(file, allow_pickle=False) as arrays:
+            return Model(
+                arrays["users"],
+                arrays["tracks"],
+                arrays["user_factors"],
+                arrays["item_factors"],
+                parameters.get(CLASS) or AlsConfig.read(parameters),
+            )
 
     def recommend(
         self, users: Sequence[Any], n: int = 10, *, skip_unknown: bool = False
@@ -193,8 +210,7 @@ class Run:
         Raises:
             Error: One is unknown, or n is not allowed.
         """
-        check_count(n)
-        check_list(asked, "id")
+        check_request(n, asked)
         top = self.config.export.top
         if n > top:
             advice = f"search with settings={{'export.top': {n}}}"

@@ -20,7 +20,7 @@ Source = Frame | str | Path | Sequence[str | Path]
 
 
 def ingest(
-    data: Source | None = None,
+    data: Source = (),
     store: str | Path | None = None,
     *,
     sql: str | None = None,
@@ -88,29 +88,26 @@ def ingest(
         tempfile.TemporaryDirectory(prefix="listening-loop-") as folder,
         copied_query(sql) as query,
     ):
-        name = "the query" if query else "the data frame"
-        copies = query or [Path(folder, "frame.parquet")]
+        name, copies = "the query", query
         if is_frame(data):
+            name, copies = "the data frame", [Path(folder, "frame.parquet")]
             write_parquet(data, copies[0])
-        if query or is_frame(data):
-            paths: list[str | Path] = [*copies]
-            facts = [sha256_file(copies[0])]
-        else:
-            paths = [data] if isinstance(data, (str, Path)) else list(data or ())
+        paths: list[str | Path] = [*copies]
+        facts = [*map(sha256_file, copies)]
+        if not copies:
+            paths = [data] if isinstance(data, (str, Path)) else list(data)
             if not paths or not all(isinstance(path, (str, Path)) for path in paths):
                 expected = "a data frame, or paths of files, is expected"
                 raise UserError(f"{data!r}: {expected}")
-            facts = [*map(str, paths)]
+            name, *_ = facts = [*map(str, paths)]
         reading = make_reading(preset, roles, options, paths[0])
         if reading:
             facts.append(repr(reading))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
-            report = pipeline.ingest(
-                paths, address, reading, whole=bool(query) or is_frame(data)
-            )
+            report = pipeline.ingest(paths, address, reading, whole=bool(copies))
         except UserError as error:
-            message = str(error).replace(str(copies[0]), name)
+            message = str(error).replace(str(paths[0]), name)
             raise type(error)(message) from None
-        say(describe_ingest(report).replace(str(copies[0]), name))
+        say(describe_ingest(report).replace(str(paths[0]), name))
         return report.store

@@ -2,16 +2,13 @@
 
 import json
 import shlex
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import jinja2
 import typer
 
 from analysis.errors import AnalysisError
-from analysis.page import numbers
+from analysis.page.render import render
 from analysis.tables.columns import Reading, parse_roles
 from analysis.tables.databases import copied_query
 from listening_loop.init.look import look_at
@@ -28,6 +25,7 @@ from recsys.ingest.settings import (
     describe,
 )
 
+_TEMPLATES = Path(__file__).with_name("templates")
 PROG = "listening-loop init"
 app = make_app(
     "Look at a file of plays; write the configurations and commands that lead to a verdict."
@@ -90,22 +88,23 @@ def main(
     reading = guess.reading
     preset = preset or guess.preset
     values: dict[str, object] = {
-        "n": numbers,
         "guess": guess,
         "reading": reading,
-        "named": reading.columns.by_role if reading else {},
+        "named": reading.columns.by_role,
         "file": source,
         "source": f"--sql {shlex.quote(sql)}" if sql else shlex.quote(str(source)),
         "folder": f"out/{search.stem}",
         "preset": preset,
-        "options": reading_options(reading, preset, source) if reading else {},
+        "options": {} if guess.is_log else reading_options(reading, preset, source),
         "program": program(),
+        "quote": lambda value: shlex.quote(str(value)),
+        "json": lambda value: json.dumps(str(value), ensure_ascii=False),
         **targets,
     }
-    values["steps"] = fill_in("steps.txt", values)
+    values["steps"] = render([_TEMPLATES], "steps.txt.jinja", **values)
     for name, target in targets.items():
-        atomic_write_text(target, fill_in(f"{name}.yaml", values))
-    typer.echo(fill_in("found.txt", values))
+        atomic_write_text(target, render([_TEMPLATES], f"{name}.yaml.jinja", **values))
+    typer.echo(render([_TEMPLATES], "found.txt.jinja", **values))
 
 
 def reading_options(
@@ -122,18 +121,3 @@ def reading_options(
         if value != getattr(default, name):
             options[name] = str(value).lower() if value in (True, False) else value
     return options
-
-
-def fill_in(name: str, values: Mapping[str, object]) -> str:
-    """Fill a template in, for YAML or the terminal."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # nosec B701  # noqa: S701  no HTML
-    )
-    environment.filters["quote"] = lambda value: shlex.quote(str(value))
-    environment.filters["json"] = partial(json.dumps, ensure_ascii=False)
-    environment.filters["split"] = str.split
-    return environment.get_template(f"{name}.jinja").render(values)

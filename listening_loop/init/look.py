@@ -3,7 +3,7 @@
 import codecs
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ from analysis.tables.reader import (
     AMOUNTS,
     CSV,
     JSON_LINES,
-    check_files,
+    attach_checked,
     decoded,
     find_tables,
-    in_batches,
     open_rows,
 )
 from listening_loop.init.guess import (
@@ -35,8 +34,7 @@ from listening_loop.init.guess import (
     is_value,
     recognize_rows,
 )
-from listening_loop.init.plan import Guess
-from recsys.ingest.pipeline import DEFAULT_MEMORY
+from listening_loop.init.plan import EVENT_LOG, Guess
 from recsys.ingest.presets import make_reading, recognize
 
 EXAMPLES = 3  # rows that are shown
@@ -48,6 +46,44 @@ _GUESSED_FROM = 20_000  # rows of the first file
 _LISTENED = 30.0  # seconds from which a play counts
 _EVENT = {"message", "user", "track", "time"}  # fields of an event log
 _UNREADABLE = "no row can be read; UTF-8, objects of JSON or Parquet are expected, as its name says"
+
+
+@dataclass(frozen=True)
+class FirstRows:
+    """The first rows of a file, with all values as text."""
+
+    connection: queries.Connection
+    log: LogFile
+
+    def attach(self, reading: Reading, **roles: str) -> list[str]:
+        """Make them readable as a table, all columns or some by their roles.
+
+        Returns:
+            The names of all columns.
+        """
+        rows = open_rows(self.connection, {self.log.name: self.log}, reading)
+        shown = [name for name in rows.columns if not name.startswith("(")]
+        roles = roles or {name: name for name in shown}
+        values = {role: queries.Column(name) for role, name in roles.items()}
+        where = queries.Sql(reading.where or "true")
+        first = rows.limit(_GUESSED_FROM)
+        queries.attach_columns("first_rows", first, values, where)
+        return shown
+
+    def profile(self, reading: Reading) -> tuple[list[str], list[Column]]:
+        """Profile the values.
+
+        Returns:
+            The names of all columns, and the profiles of those with values.
+        """
+        names = self.attach(reading)
+        rows = self.fetch("interactions/column_values")
+        profiles = {row["name"]: Column(**row) for row in rows}
+        return names, [profiles[name] for name in names if name in profiles]
+
+    def fetch(self, name: str, **values: object) -> list[dict[str, Any]]:
+        """Run a SQL file on the table."""
+        return list(queries.fetch_table(self.connection, name, **values).to_pylist())
 
 
 def look_at(
@@ -70,20 +106,20 @@ def look_at(
     """
     logs = find_tables([path])
     log = logs[0]
-    if not log.size_bytes:
-        raise AnalysisError(f"{log.name}: empty; at least one row is expected")
     try:
         guess = _guess(logs, columns, preset, options)
     except queries.DatabaseError as error:
         reason = queries.one_line(error)
         raise AnalysisError(f"{log.name}: {_UNREADABLE} ({reason})") from None
-    if guess.reading and guess.rejected == guess.rows:
+    if guess.is_log:
+        return guess
+    if guess.rejected == guess.rows:
         why = guess.why or (
             f"none of {guess.left_out:,} rows is one with {guess.taken}; "
             "name the column of weights for all, as in --columns weight=seconds"
         )
         raise AnalysisError(f"{log.name}: no good row; {why}")
-    if guess.reading and guess.listeners == 1:
+    if guess.listeners == 1:
         raise AnalysisError(
             f"{log.name}: all plays are of one listener, as user={guess.reading.columns.user} "
             "says; two are expected: name another column with --columns user=…, or put each "
@@ -109,13 +145,14 @@ def _guess(
         decoded(logs[0], reading, Path(folder)) as log,
         queries.connect() as connection,
     ):
+        first = FirstRows(connection, log)
         if not preset:
-            reading = _find_format(connection, log, reading, options)
-        names, columns = _profile(connection, log, reading)
+            reading = _find_format(first, reading, options)
+        names, columns = first.profile(reading)
         if not (preset or named or options):
             preset = recognize(names) or recognize_rows(columns)
         if not preset:
-            plan = _plan(connection, logs, log, reading, named)
+            plan = _plan(first, logs, reading, named)
         else:
             reading = make_reading(preset, None, options, log.name) or reading
             names_by_role = {**reading.columns.by_role, **named}
@@ -125,7 +162,7 @@ def _guess(
             reading = replace(reading, columns=columns_by_name(names_by_role))
             unused = explain_unused(names, columns, reading)
             plan = Guess(reading, names, preset, unused)
-    if plan.reading is None:
+    if plan.is_log:
         return plan
     decided = {} if preset else {k: v for k, v in options.items() if k != "where"}
     reading = replace(plan.reading, **decided)  # the plan has the condition
@@ -153,51 +190,53 @@ def _guess_encoding(log: LogFile) -> str | None:
 
 
 def _find_format(
-    connection: queries.Connection,
-    log: LogFile,
-    reading: Reading,
-    options: Mapping[str, Any],
+    first: FirstRows, reading: Reading, options: Mapping[str, Any]
 ) -> Reading:
     """Find the delimiter that is not detected, and whether the first line is a row."""
-    names, columns = _profile(connection, log, reading)
+    names, columns = first.profile(reading)
     if len(names) == 1 and "::" in names[0]:
         reading = replace(reading, delimiter="::")
-        names, columns = _profile(connection, log, reading)
+        names, columns = first.profile(reading)
     joined = "".join(names)
     if not (columns or "[]" in joined) or "\0" in joined:
-        raise AnalysisError(f"{log.name}: {_UNREADABLE}")
-    if log.suffix in CSV and "header" not in options and any(map(is_value, names)):
+        raise AnalysisError(f"{first.log.name}: {_UNREADABLE}")
+    if (
+        first.log.suffix in CSV
+        and "header" not in options
+        and any(map(is_value, names))
+    ):
         return replace(reading, header=False)
     return reading
 
 
 def _plan(
-    connection: queries.Connection,
+    first: FirstRows,
     logs: Sequence[LogFile],
-    log: LogFile,
     start: Reading,
     named: Mapping[str, str],
 ) -> Guess:
     """Plan how files are read by the first one, without figures of its rows."""
     reading = start
-    names, columns = _profile(connection, log, reading)
+    names, columns = first.profile(reading)
     if not named and set(names) >= _EVENT:
-        return Guess(None, names)
+        return Guess(EVENT_LOG, names)
     item = find("item", columns)
     lists = [name for name in names if "[]" in name]
     if lists and (item is None or item.name in lists):
         # an item of each list is a row
         listed = replace(_NO_COLUMNS, session="+".join(lists))
         reading = replace(reading, columns=listed)
-        names, columns = _profile(connection, log, reading)
+        names, columns = first.profile(reading)
     where = None if start.where == "true" else start.where
     event: dict[str, str] = {}
     if not where and "event" not in named:
-        where, event = _find_plays(connection, log, reading, columns)
+        where, event = _find_plays(first, reading, columns)
     if where:
-        plays = replace(reading, where=where)
-        _, columns = _profile(connection, log, plays)
-    forms = _find_date_forms(connection, columns)
+        _, columns = first.profile(replace(reading, where=where))
+    forms: dict[str, list[str]] = {}  # of dates, by the columns that are written so
+    for form in date_forms(column for column in columns if not column.is_time):
+        for row in first.fetch("interactions/date_forms", form=form):
+            forms.setdefault(row["name"], []).append(form)
     columns = [
         replace(column, is_time=column.is_time or column.name in forms)
         for column in columns
@@ -206,11 +245,10 @@ def _plan(
     place = "@folder" if len(folders) > 1 else "@file"
     roles = {"user": place} if len(logs) > 1 else {}
     roles |= guess_roles(columns, {**event, **named}, has_names=reading.header)
-    _check_roles(log, names, roles)
+    _check_roles(first.log, names, roles)
     date, _, clock = roles.get("timestamp", "").partition("+")
-    date_forms = [
-        f"{form}{' %H:%M:%S' if clock else ''}" for form in forms.get(date, [])
-    ]
+    time = " %H:%M:%S" if clock else ""
+    dates = [form + time for form in forms.get(date, [])]
     weight = next((c for c in columns if c.name == roles.get("weight")), None)
     if weight and not {"weight", "played"} & {*named}:
         where = _add_condition(where, weight)
@@ -225,11 +263,11 @@ def _plan(
             c.name == roles.get("share") and (c.largest or 0) > 1 for c in amounts
         ),
         decimal=next((c.decimal for c in amounts if c.decimal), None),
-        date_format=date_forms[0] if date_forms else None,
+        date_format=dates[0] if dates else None,
         weight_scale=weight.scale if weight else 1.0,
     )
     unused = explain_unused(names, columns, reading)
-    other_dates = date_forms[1] if date_forms[1:] and not start.date_format else None
+    other_dates = dates[1] if dates[1:] and not start.date_format else None
     return Guess(reading, names, unused=unused, other_dates=other_dates)
 
 
@@ -258,55 +296,8 @@ def _check_roles(log: LogFile, names: Sequence[str], roles: Mapping[str, str]) -
         )
 
 
-def _find_date_forms(
-    connection: queries.Connection, columns: Sequence[Column]
-) -> dict[str, list[str]]:
-    """Find the forms of dates in which the values of columns are written, by their names."""
-    forms: dict[str, list[str]] = {}
-    unread = [column for column in columns if not column.is_time]
-    for form in date_forms(unread):
-        fitting = queries.fetch_table(connection, "interactions/date_forms", form=form)
-        for name in fitting["name"].to_pylist():
-            forms.setdefault(name, []).append(form)
-    return forms
-
-
-def _attach_first(
-    connection: queries.Connection, log: LogFile, reading: Reading, **roles: str
-) -> list[str]:
-    """Make the first rows of a file readable as text, all columns or some by their roles.
-
-    Returns:
-        The names of all columns.
-    """
-    rows = open_rows(connection, {log.name: log}, reading)
-    shown = [name for name in rows.columns if not name.startswith("(")]
-    roles = roles or {name: name for name in shown}
-    values = {role: queries.Column(name) for role, name in roles.items()}
-    first = rows.limit(_GUESSED_FROM)
-    queries.attach_columns("first_rows", first, values, reading.where)
-    return shown
-
-
-def _profile(
-    connection: queries.Connection, log: LogFile, reading: Reading
-) -> tuple[list[str], list[Column]]:
-    """Profile the values of the first rows.
-
-    Returns:
-        The names of all columns, and the profiles of those with values.
-    """
-    names = _attach_first(connection, log, reading)
-    rows = queries.fetch_table(connection, "interactions/column_values").to_pylist()
-    profiles = {row["name"]: Column(**row) for row in rows}
-    return names, [profiles[name] for name in names if name in profiles]
-
-
 def _find_plays(
-    connection: queries.Connection,
-    log: LogFile,
-    reading: Reading,
-    columns: Sequence[Column],
+    first: FirstRows, reading: Reading, columns: Sequence[Column]
 ) -> tuple[str | None, dict[str, str]]:
     """Find the rows that are plays, where a column has types of events.
 
@@ -323,10 +314,9 @@ def _find_plays(
         is_skip = f"lower(\"{skipped.name}\") IN ('true', '1', '1.0')"
         return f"({is_skip}) IS NOT TRUE", {}
     roles = {"kind": event.name, "amount": (amount or event).name}
-    _attach_first(connection, log, reading, **roles)
+    first.attach(reading, **roles)
     values = {"plays": NAMES[PLAYS], "has_amount": amount is not None}
-    rows = queries.fetch_table(connection, "interactions/event_kinds", **values)
-    kinds = rows.to_pylist()
+    kinds = first.fetch("interactions/event_kinds", **values)
     if texts := [row["text"] for row in kinds if row["is_play"]]:
         return f'"{event.name}" IN ({", ".join(texts)})', {}
     weights = {
@@ -343,20 +333,11 @@ def _find_plays(
 
 def _read(logs: Sequence[LogFile], plan: Guess) -> Guess:
     """Read the first rows as an ingest does, and add their figures to a plan."""
-    assert plan.reading  # noqa: S101  an event log is not read
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
-        left = _LOOKED_AT
-        left_out = 0
-        for batch in in_batches(logs, plan.reading):
-            files = {log.name: log for log in batch}
-            target = Path(folder, f"{left}.parquet")
-            tables = check_files(files, plan.reading, target, DEFAULT_MEMORY, left)
-            left -= sum(table.rows + table.left_out for table in tables)
-            left_out += sum(table.left_out for table in tables)
-            if left <= 0:
-                break
-        checked = sorted(Path(folder).glob("*.parquet"))
-        queries.attach_parquet(connection, "checked", checked)
+        tables = attach_checked(
+            connection, logs, plan.reading, Path(folder), _LOOKED_AT
+        )
+        left_out = sum(table.left_out for table in tables)
         figures = queries.fetch_table(connection, "interactions/first_rows")
         examples = queries.fetch_table(
             connection, "interactions/examples", rows=EXAMPLES

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.tables.columns import Reading
+from analysis.tables.columns import Columns, Reading
 from listening_loop.init.guess import is_time_heard
 
+EVENT_LOG = Reading(Columns("user", "track", share="time", timestamp="timestamp"))
 _REPEATS = 0.05  # share of the rows from which plays count as repeated
 
 
@@ -14,7 +15,7 @@ _REPEATS = 0.05  # share of the rows from which plays count as repeated
 class Guess:
     """The columns of a file by what they seem to hold, and figures of its first rows."""
 
-    reading: Reading | None  # None of an event log
+    reading: Reading
     names: Sequence[str]  # of all columns
     preset: str | None = None  # the published data set that it is
     unused: Sequence[str] = ()  # columns, those that look of use with the reason
@@ -33,45 +34,35 @@ class Guess:
     examples: Sequence[Mapping[str, Any]] = ()  # rows as they are read
 
     @property
+    def is_log(self) -> bool:
+        """Whether it is an event log, whose rows are not looked at."""
+        return self.reading is EVENT_LOG
+
+    @property
     def taken(self) -> str | None:
         """What the rows that are taken have in common; None of all."""
-        if self.reading is None:
-            return None
         events = self.reading.columns.event
         return self.reading.where or (events and f"an event of {events}")
 
     @property
     def has_seconds(self) -> bool:
         """Whether the weights are the time that was heard."""
-        weight = self.reading.columns.weight if self.reading else None
-        return weight is not None and is_time_heard(weight)
-
-    @property
-    def is_pair(self) -> bool:
-        """Whether it is one of two files of a published split."""
-        return self.reading is not None and self.reading.lists
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether the plays of a listener have an order."""
-        if self.reading is None:
-            return True
-        columns = self.reading.columns
-        return columns.has_share or bool(columns.timestamp or columns.position)
+        return is_time_heard(self.reading.columns.weight or "")
 
     @property
     def has_sessions(self) -> bool:
         """Whether it has times, or positions."""
-        if self.reading is None:
-            return True
         columns = self.reading.columns
         return bool(columns.timestamp or columns.position)
 
     @property
+    def is_ordered(self) -> bool:
+        """Whether the plays of a listener have an order."""
+        return self.has_sessions or self.reading.columns.has_share
+
+    @property
     def can_replay(self) -> bool:
         """Whether the newest plays can be told from older ones."""
-        if self.reading is None:
-            return True
         columns = self.reading.columns
         return bool(columns.timestamp) or columns.orders_by_position
 
@@ -83,4 +74,4 @@ class Guess:
     @property
     def is_heard_again(self) -> bool:
         """Whether listeners repeat tracks, which is assumed of an event log."""
-        return self.reading is None or self.repeated >= _REPEATS
+        return self.is_log or self.repeated >= _REPEATS

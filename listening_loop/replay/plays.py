@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import queries
-from analysis.tables.columns import Columns, Reading
-from analysis.tables.reader import check_files, find_tables, in_batches
+from analysis.tables.columns import Reading
+from analysis.tables.reader import attach_checked, find_tables
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from listening_loop.errors import LoopError
@@ -23,10 +23,7 @@ from looplib.files import json_digest
 from looplib.memory import FILE_NAME as LATEST
 from looplib.progress import say
 from recsys.export.version import TRACKS
-from recsys.ingest.pipeline import DEFAULT_MEMORY
 
-# how the plays of an event log are read
-_EVENTS = Reading(Columns("user", "track", share="time", timestamp="timestamp"))
 _MOST_LOST = 0.5  # of the plays that are new, by the split at one moment
 
 
@@ -93,7 +90,7 @@ def read_plays(
             refits.
         UserError: The file or the version cannot be read.
     """
-    reading = look_at(path, columns, preset, **options).reading or _EVENTS
+    reading = look_at(path, columns, preset, **options).reading
     manifest = read_manifest(version)
     order = _find_order(path, reading, version, manifest.data.get("columns", ()))
     if refit_every_ms and order == "position":
@@ -208,12 +205,7 @@ def _select_newest(
         The rows of `sql/replay/newest_plays.sql`, and the counts of `learned_plays.sql`.
     """
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
-        checked: list[Path] = []
-        for batch in in_batches(find_tables([path]), reading):
-            checked.append(Path(folder, f"{len(checked)}.parquet"))
-            files = {log.name: log for log in batch}
-            check_files(files, reading, checked[-1], DEFAULT_MEMORY)
-        queries.attach_parquet(connection, "checked", checked)
+        attach_checked(connection, find_tables([path]), reading, Path(folder))
         learned = pa.table({"user": list(map(str, users)), "latest": latest})
         connection.register("learned", learned)
         (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()

@@ -8,7 +8,6 @@ a replay that was interrupted goes on with those who have none.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from operator import itemgetter
@@ -92,28 +91,12 @@ def send_plays(
     """
     lines = read_lines(file)
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
-    try:
-        asyncio.run(_send(plays, sessions, url, file, connections, report))
-    except* LoopError as errors:
-        raise errors.exceptions[0] from None
-
-
-async def _send(
-    plays: NewestPlays,
-    sessions: Mapping[int, list[range]],
-    url: str,
-    file: Path,
-    connections: int,
-    report: Callable[[int], None],
-) -> None:
-    queue = deque(sessions)
+    unsent = iter(sessions.items())  # of all tasks together
     sent = 0
 
-    async def work() -> None:
+    async def send_next(http: aiohttp.ClientSession) -> None:
         nonlocal sent
-        while queue:
-            listener = queue.popleft()
-            some = sessions[listener]
+        for listener, some in unsent:
             answers = await _send_listener(http, url, plays, some)
             refits = int(plays.refits[some[0].start])
             line = {"listener": listener, "refits": refits, **answers}
@@ -122,16 +105,20 @@ async def _send(
             sent += sum(map(len, some))
             report(sent)
 
-    async with (
-        aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
-            timeout=_TIMEOUT,
-            headers={"Content-Type": "application/json"},
-        ) as http,
-        asyncio.TaskGroup() as group,
-    ):
-        for _ in range(connections):
-            group.create_task(work())
+    async def send_all() -> None:
+        connector = aiohttp.TCPConnector(limit=connections)
+        headers = {"Content-Type": "application/json"}
+        client = aiohttp.ClientSession(
+            connector=connector, timeout=_TIMEOUT, headers=headers
+        )
+        async with client as http, asyncio.TaskGroup() as group:
+            for _ in range(connections):
+                group.create_task(send_next(http))
+
+    try:
+        asyncio.run(send_all())
+    except* LoopError as errors:
+        raise errors.exceptions[0] from None
 
 
 async def _send_listener(
@@ -179,5 +166,4 @@ async def _post(
     if response.status != HTTPStatus.OK:
         reason = content.decode(errors="replace")[:200]
         raise LoopError(f"the service refuses ({response.status}): {reason}")
-    answer: dict[str, Any] = orjson.loads(content)
-    return answer
+    return dict(orjson.loads(content))

@@ -16,8 +16,8 @@ from analysis.logs.reader import read_rejects
 from analysis.logs.sources import NewFiles
 from analysis.store import LOGGED, RowKind, Source, Store
 from analysis.tables.columns import Reading
-from analysis.tables.databases import DATABASES, merge_log
-from analysis.tables.reader import find_tables
+from analysis.tables.databases import DATABASES, copy_table
+from analysis.tables.reader import DEFAULT_MEMORY, find_tables
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
@@ -27,7 +27,6 @@ from recsys.store.partitions import Partitioner
 from recsys.store.reader import download_files
 from recsys.store.writer import commit, locked
 
-DEFAULT_MEMORY = "1GB"
 # None: in the words of DuckDB
 _DISK_FULL = {None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -92,12 +91,15 @@ def ingest(
         _check_columns(before, reading)
         scratch = Path(folder)
         if reading:
+            databases = [file for file in files if file.suffix in DATABASES]
+            whole |= bool(databases)
             files = [
-                merge_log(file, scratch / f"merged-{number}{file.suffix}")
-                for number, file in enumerate(files)
+                copy_table(file, reading.table, scratch) if file in databases else file
+                for file in files
             ]
         sources = before.manifest.sources
-        new = NewFiles(files, scratch, sources, reading.content if reading else None)
+        content = reading.content if reading else None
+        new = NewFiles(files, scratch, sources, content, whole=whole)
         partitioner = Partitioner(scratch, holds, before.manifest.partitions)
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has more page faults
         with queries.connect(
@@ -112,7 +114,6 @@ def ingest(
             else:
                 manifest, ids = add_events(before, new, partitioner, connection)
         # The connection is closed: sorting needs the memory.
-        whole |= any(file.suffix in DATABASES for file in files)
         if whole and before.manifest.parts and new.sources:
             _check_timestamps(before, reading)
         repeated = range(before.manifest.partitions) if whole else ()
@@ -177,7 +178,7 @@ def _machine_errors_explained(store: Workspace) -> Iterator[None]:
         raise IngestError(
             f"{store}: too little memory, allow more with --set memory=4GB ({line})"
         ) from None
-    except (*queries.DiskErrors, OSError) as error:
+    except (queries.DiskError, OSError) as error:
         if getattr(error, "errno", None) not in _DISK_FULL:
             raise
         line = queries.one_line(error)

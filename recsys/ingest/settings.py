@@ -6,8 +6,8 @@ import typer
 from annotated_types import Ge, Le
 
 from analysis.tables.columns import Decimal
+from analysis.tables.reader import DEFAULT_MEMORY
 from looplib.config import Config, Memory, Positive
-from recsys.ingest.pipeline import DEFAULT_MEMORY
 
 Where = Annotated[
     str | None,

@@ -73,6 +73,7 @@ def add_tables(
         lines = LineCounts(read, read - rejected[digest], rejected[digest])
         sources.append(replace(files.sources[table.file], lines=lines))
     ids = write_ids(connection, kinds, store, scratch)
+    queries.attach_query(connection, "numbered", "interactions/numbered_rows")
     if reading.columns.title or reading.columns.artist:
         ids["titles"] = scratch / "titles.parquet"
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])

@@ -16,8 +16,16 @@ from analysis.ab.metrics import METRICS
 from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
-from analysis.planning import parse_effect
-from analysis.power import PROG, PastLog, Rule, app, describe, plan
+from analysis.power import (
+    PROG,
+    PastLog,
+    Rule,
+    app,
+    describe,
+    parse_effect,
+    plan,
+    quantity_of,
+)
 from analysis.statistics.moments import Moments
 from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.arrays import FloatArray
@@ -41,13 +49,20 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def values_of(columns: dict[str, FloatArray], metrics: list[str]) -> FloatArray:
-    """Numerators and denominators of metrics, as in `PastLog`."""
+def past_log(
+    columns: dict[str, FloatArray], metrics: list[str], arrivals: FloatArray
+) -> PastLog:
+    """A log of listeners with these sums."""
     ones = np.ones(len(columns["time"]))
     time = {"time": columns["time"] / columns["sessions"]}
     parts = {"time": columns, "sessions": columns, "mean_time_per_session": time}
-    numerators = [parts[name].get(name, time["time"]) for name in metrics]
-    return np.stack([np.stack([numerator, ones]) for numerator in numerators])
+    listed = [METRICS[name] for name in metrics]
+    values: dict[str, FloatArray] = {}
+    for metric in listed:
+        numerator = parts[metric.name].get(metric.name, time["time"])
+        names = vars(quantity_of(metric)).values()
+        values |= zip(names, (numerator, ones), strict=True)
+    return PastLog(listed, Moments.of(values), arrivals)
 
 
 def arriving(per_day: list[int], metric: str = "time") -> PastLog:
@@ -55,8 +70,7 @@ def arriving(per_day: list[int], metric: str = "time") -> PastLog:
     count = sum(per_day)
     time = 10 + 3 * np.random.default_rng(1).standard_normal(count)
     columns = {"time": time, "sessions": np.ones(count)}
-    values = values_of(columns, [metric])
-    return PastLog([METRICS[metric]], values, np.array(per_day, float))
+    return past_log(columns, [metric], np.array(per_day, float))
 
 
 FREE = AbConfig(guardrails=(), min_listeners=2)
@@ -86,11 +100,7 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
     rows = draw_listeners(generator, 20_000, 1.0)
     metrics = ["time", "sessions"]
     # as many analyses as there will be
-    log = PastLog(
-        [METRICS[name] for name in metrics],
-        values_of(rows, metrics),
-        np.full(days, 20_000 / days),
-    )
+    log = past_log(rows, metrics, np.full(days, 20_000 / days))
     planned = plan(log, lift, config, arms=arms, rule=rule)
     names = ["C", *(f"T{number}" for number in range(1, arms))]
     if rule == "fixed-horizon":
@@ -175,7 +185,8 @@ def test_without_new_listeners_there_is_no_day() -> None:
 
 def test_a_metric_that_does_not_vary_is_refused() -> None:
     log = arriving([10, 10], "mean_time_per_session")
-    same = replace(log, values=np.ones_like(log.values))
+    ones = dict.fromkeys(log.moments.names, np.ones(LISTENERS))
+    same = replace(log, moments=Moments.of(ones))
     with pytest.raises(AnalysisError, match="nothing to plan from"):
         plan(same, 0.1, FREE)
 

@@ -47,7 +47,6 @@ missing, find = {modules_of_tests()}, PathFinder.find_spec
 PathFinder.find_spec = lambda name, *how: None if name in missing else find(name, *how)
 """
 RUN_BY_ANOTHER_TEST = {
-    "loop": "test_demo.py",
     "demo": "test_demo.py",
     "clusters.md": "test_clusters.py; of what needs more machines, test_names_in_docs.py",
 }

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.pages import ROOT, blocks_of
 
-COMMAND = ["loop", "--config", "configs/first/loop.yaml"]  # what the demo runs
+COMMAND = ["demo", "--config", "configs/first/loop.yaml"]
 
 
 @pytest.fixture(scope="module")

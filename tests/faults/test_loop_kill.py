@@ -66,7 +66,7 @@ def write_configs(folder: Path) -> Path:
 @contextmanager
 def looping(config: Path) -> Iterator[psutil.Popen]:
     """Run a day of the loop for the block; what it started is left to the next one."""
-    argv = [sys.executable, "-m", "listening_loop.command", "loop", "--days", "1"]
+    argv = [sys.executable, "-m", "listening_loop.command", "demo", "--days", "1"]
     with config.with_suffix(".out").open("w") as output:
         process = psutil.Popen(
             [*argv, "--config", str(config)], stdout=output, stderr=subprocess.STDOUT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from listening_loop import loop
-from listening_loop.config import LoopConfig
+from listening_loop.loop import LoopConfig
 
 DAYS, EPISODES = 2, 10
 STEPS = 10  # of both days

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from listening_loop import demo
+from listening_loop import loop
 from listening_loop.command import STEPS, main
-from listening_loop.config import LoopConfig
+from listening_loop.loop import LoopConfig
 
 pytestmark = pytest.mark.dask
 
@@ -104,7 +104,7 @@ def test_the_demo_finds_the_configurations_that_are_shipped(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     called: list[LoopConfig] = []
-    monkeypatch.setattr(demo, "run_loop", called.append)
+    monkeypatch.setattr(loop, "run_loop", called.append)
     assert main(["demo", "--folder", "here"]) == 0
     (settings,) = called
     assert settings.folder == Path("here")

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from listening_loop.config import LoopConfig
-from listening_loop.loop import PROG, app
+from listening_loop.loop import PROG, LoopConfig, app
 from looplib.cli import run
 from looplib.config import dump_config
 

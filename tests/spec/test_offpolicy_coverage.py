@@ -15,7 +15,7 @@ from scipy import stats
 
 from analysis.offpolicy.estimate import OffPolicyEstimate, estimate_policy
 from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import Serving, match_lists, serve_lists
+from analysis.offpolicy.recommendations import Serving, serve_lists
 from tests.analysis.offpolicy.logged import uniform_events
 
 USERS, SESSIONS, REQUESTS, TRACKS, LISTED, LOGS = 150, 8, 5, 40, 8, 200
@@ -78,9 +78,8 @@ def estimates() -> dict[Serving, list[OffPolicyEstimate]]:
             np.random.default_rng([9, log]), USERS, SESSIONS, REQUESTS, TRACKS, means
         )
         sessions = logged_sessions(events)
-        matched = match_lists(sessions, np.arange(USERS), lists)
         for serving in SERVINGS:
-            policy = serve_lists(sessions, *matched, serving)
+            policy = serve_lists(sessions, np.arange(USERS), lists, serving)
             estimate = estimate_policy(sessions, *policy, resamples=200, seed=log)
             found[serving].append(estimate)
     return found

@@ -52,11 +52,8 @@ parsed AS (
         TRY_CAST(position AS DOUBLE) AS place,
         CASE
             WHEN $date_formats IS NOT NULL THEN epoch_ms(try_strptime(timestamp, $date_formats))
-            WHEN TRY_CAST(timestamp AS DOUBLE) IS NOT NULL THEN NULL
-            WHEN regexp_matches(timestamp, '[0-9]:[0-9].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$')
-            THEN epoch_ms(TRY_CAST(timestamp AS TIMESTAMPTZ))
             ELSE epoch_ms(coalesce(
-                TRY_CAST(timestamp AS TIMESTAMP),
+                TRY_CAST(timestamp AS TIMESTAMPTZ),
                 try_strptime(timestamp, ['%d %b %Y, %H:%M', '%d %b %Y %H:%M', '%d %b %Y %H:%M:%S', '%d.%m.%Y %H:%M:%S', '%d.%m.%Y %H:%M'])
             ))
         END AS written_ms,

@@ -18,11 +18,11 @@ filled AS (
             WHEN value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?' THEN replace(value, ',', '')
             WHEN value SIMILAR TO '[\d.]*,\d+' THEN translate(value, ',.', '.')
             ELSE value
-        END AS DOUBLE), list_reduce(TRY_CAST(string_split(value, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS number
+        END AS DOUBLE), list_reduce(TRY_CAST(string_split(value, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS parsed,
+        CASE WHEN isfinite(parsed) THEN parsed END AS number
     FROM (UNPIVOT kept_rows ON COLUMNS(*) INTO NAME name VALUE value)
     WHERE value <> ''
 ),
-finite AS (SELECT * REPLACE (CASE WHEN isfinite(number) THEN number END AS number) FROM filled),
 counted AS (
     SELECT
         name,
@@ -39,7 +39,7 @@ counted AS (
         max(number) AS largest,
         count(DISTINCT value) AS kinds,
         min(value) AS example
-    FROM finite
+    FROM filled
     GROUP BY name
 )
 SELECT

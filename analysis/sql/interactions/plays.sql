@@ -2,9 +2,7 @@
 -- timestamps, of equal ones by session, position, file and row, and each is at least a millisecond after the one before.
 -- Sessions are those of the table, or else end after more than half an hour of silence; an organic play opens one. The
 -- track played next in a session counts as the recommendation that the play was followed by, and its propensity too.
--- FROM verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, reason VARCHAR, text VARCHAR)
--- FROM user_ids(id BIGINT, original VARCHAR)
--- FROM track_ids(id BIGINT, original VARCHAR)
+-- FROM numbered(source VARCHAR, row BIGINT, user BIGINT, track BIGINT, weight DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE)
 -- Columns:
 --   user, track     BIGINT, the number that stands for it where there is one, or else itself
 --   timestamp       BIGINT, ms since the epoch, UTC
@@ -13,20 +11,11 @@
 --   recommendation  BIGINT, the session's next track; NULL of its last play
 --   session         VARCHAR, the table's name; of a further part of that, or without one, with '@' and its first millisecond
 --   propensity      DOUBLE, probability with which the next track was recommended; NULL where it is not known
-WITH numbered AS (
+WITH ordered AS (
     SELECT
-        coalesce(user_ids.id, TRY_CAST(verified.user AS BIGINT)) AS user,
-        coalesce(track_ids.id, TRY_CAST(verified.track AS BIGINT)) AS track,
-        weight AS time, coalesce(timestamp, 0) AS written_ms, session, position, organic, propensity, source, row
-    FROM verified
-    LEFT JOIN user_ids ON user_ids.original = verified.user
-    LEFT JOIN track_ids ON track_ids.original = verified.track
-    WHERE reason IS NULL
-),
-ordered AS (
-    SELECT
-        * EXCLUDE (source, row, position),
-        row_number() OVER (PARTITION BY user ORDER BY written_ms, session, position, source, row) AS ordinal
+        user, track, weight AS time, session, organic, propensity,
+        coalesce(timestamp, 0) AS written_ms,
+        row_number() OVER (PARTITION BY user ORDER BY coalesce(timestamp, 0), session, position, source, row) AS ordinal
     FROM numbered
 ),
 marked AS (

@@ -5,11 +5,9 @@
 --   rejected  BIGINT, rows that are no plays
 --   learned   BIGINT, plays up to the latest one of their listener that the export has learned from
 --   later     BIGINT, the other plays
---   latest    BIGINT, the latest timestamp or position of all that it has learned from; NULL of nothing
 SELECT
     count(*) FILTER (reason IS NOT NULL) AS rejected,
     count(*) FILTER (reason IS NULL AND timestamp <= coalesce(learned.latest, -1)) AS learned,
-    count(*) FILTER (reason IS NULL AND timestamp > coalesce(learned.latest, -1)) AS later,
-    (SELECT max(latest) FROM learned) AS latest
+    count(*) FILTER (reason IS NULL AND timestamp > coalesce(learned.latest, -1)) AS later
 FROM checked
 LEFT JOIN learned USING (user)

@@ -6,7 +6,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicyEstimate, estimate_policy
 from analysis.offpolicy.logged import LoggedSessions, logged_sessions
-from analysis.offpolicy.policies import match_lists, serve_lists
+from analysis.offpolicy.recommendations import serve_lists
 from tests.analysis.offpolicy.logged import (
     MEANS,
     TOP,
@@ -27,8 +27,7 @@ def sessions() -> LoggedSessions:
 def value_lists(
     sessions: LoggedSessions, users: np.ndarray, tracks: np.ndarray
 ) -> OffPolicyEstimate:
-    matched = match_lists(sessions, users, tracks)
-    policy = serve_lists(sessions, *matched, "random")
+    policy = serve_lists(sessions, users, tracks, "random")
     return estimate_policy(sessions, *policy, resamples=200)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analysis.offpolicy.estimate import estimate_policy
 from analysis.offpolicy.logged import logged_sessions
-from analysis.offpolicy.policies import Serving, match_lists, serve_lists
+from analysis.offpolicy.recommendations import Serving, serve_lists
 from tests.analysis.offpolicy.logged import Session, heldout_events
 
 TRACKS = 8
@@ -100,8 +100,7 @@ def test_lists_are_valued_as_the_reference_values_them(
     tracks = np.array(
         [lists[user] + [-1] * (longest - len(lists[user])) for user in users.tolist()]
     )
-    matched = match_lists(logged, users, tracks)
-    policy = serve_lists(logged, *matched, serving)
+    policy = serve_lists(logged, users, tracks, serving)
     found = estimate_policy(logged, *policy, resamples=2)
     expected = reference(sessions, lists, serving)
     np.testing.assert_allclose(

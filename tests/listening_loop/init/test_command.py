@@ -111,7 +111,7 @@ def test_an_event_log_and_a_published_pair_are_known(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sessions = random_sessions(1, listeners=3, tracks=9, sessions=5)
-    assert look_at(write_log(tmp_path / "events.jsonl", sessions), {}).reading is None
+    assert look_at(write_log(tmp_path / "events.jsonl", sessions), {}).is_log
     Path("train.txt").write_text("2 17 4\n0\n1 17\n")
     words = ["init", "train.txt", "--preset", "lightgcn", "--out", "pair.yaml"]
     assert main(words) == 0

@@ -27,7 +27,6 @@ def test_a_parquet_file_is_read_by_the_types_of_its_columns(tmp_path: Path) -> N
     }
     pq.write_table(pa.table(columns), tmp_path / "listens.parquet")
     guess = look_at(tmp_path / "listens.parquet", {})
-    assert guess.reading is not None
     assert guess.reading.columns.timestamp == "purchased_at"
     assert guess.reading.columns.weight == "seconds"
     assert guess.examples[0]["item"] == "p0"
