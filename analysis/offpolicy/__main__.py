@@ -34,6 +34,9 @@ with importing():
     from analysis.store import content_digest
 
 PROG = "listening-loop offpolicy"
+LOGGING_HELP = (
+    "logged (nowhere) | uniform:TRACKS, where TRACKS are those of the catalogue"
+)
 app = make_app(
     "Estimate what lists of recommendations would be worth, "
     "from a log whose propensities are known."
@@ -60,14 +63,21 @@ def main(
             help=f"Sessions that the lists were not learned from: {HOLDOUTS}."
         ),
     ],
+    logging_policy: Annotated[
+        str,
+        typer.Option(
+            help=f"Where an event without propensity gets one: {LOGGING_HELP}."
+        ),
+    ] = "logged",
     out: OutFile = None,
 ) -> None:
     """Estimate what recommendations are worth."""
+    uniform = _uniform_tracks(logging_policy)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
     with read_events(logs, unused=()) as logged_events:
         logged_events.connection.table("logged").create_view("events")
-        sessions = read_sessions(logged_events.connection, rule)
+        sessions = read_sessions(logged_events.connection, rule, uniform)
     # of the policy that logged the recommendations every weight is 1
     drawn = np.where(sessions.counted, sessions.propensity, 0.0)
     logged = estimate_policy(sessions, drawn, sessions.counted).snips
@@ -91,6 +101,16 @@ def main(
     for listed, estimate in estimates:
         for reason in estimate.reasons:
             console.print(f"{listed.name}: not conclusive: {reason}", soft_wrap=True)
+
+
+def _uniform_tracks(text: str) -> int | None:
+    """Read of how many tracks every one was equally likely; None where that is not so."""
+    kind, _, tracks = text.partition(":")
+    if text == "logged":
+        return None
+    if kind == "uniform" and tracks.isdecimal():
+        return int(tracks)
+    raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
 def _estimate(

@@ -82,7 +82,7 @@ def estimate_policy(
         raise AnalysisError(
             f"no recommendation of the {sessions.sessions:,} sessions has a known "
             f"propensity ({sessions.unknown:,} have none, {sessions.unfollowed:,} were "
-            "not played); its events need a propensity"
+            "not played); state the logging policy, if it is known"
         )
     counted = sessions.counted & answered
     if not counted.any():

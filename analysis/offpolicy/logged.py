@@ -117,12 +117,14 @@ class LoggedSessions:
 
 
 def read_sessions(
-    connection: queries.Connection, holdout: Mapping[str, Any]
+    connection: queries.Connection,
+    holdout: Mapping[str, Any],
+    uniform: int | None = None,
 ) -> LoggedSessions:
     """Read the sessions of the table `events` that `parse_holdout` names.
 
     Raises:
-        AnalysisError: There is none.
+        AnalysisError: There is none, or `logged_sessions` refuses them.
     """
     queries.attach_query(connection, "named_events", "sessions/named_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
@@ -132,14 +134,31 @@ def read_sessions(
     events = queries.fetch_table(connection, "offpolicy/session_events")
     if not events.num_rows:
         raise AnalysisError("the holdout has no session; at least one is needed")
-    return logged_sessions(events)
+    return logged_sessions(events, uniform)
 
 
-def logged_sessions(events: pa.Table) -> LoggedSessions:
-    """Convert a table of the columns of `offpolicy/session_events.sql` to arrays."""
+def logged_sessions(events: pa.Table, uniform: int | None = None) -> LoggedSessions:
+    """Convert a table of the columns of `offpolicy/session_events.sql` to arrays.
+
+    Args:
+        events: The table.
+        uniform: Tracks of the catalogue, where of an event without propensity every one was equally
+            likely, repeats included, as in the homework's random collection. Without, such an event
+            does not count.
+
+    Raises:
+        AnalysisError: The catalogue is too small.
+    """
     users, listener = np.unique(events["user"].to_numpy(), return_inverse=True)
     position = events["position"].to_numpy()
     propensity = events["propensity"].cast(pa.float64()).to_numpy()
+    track = events["track"].to_numpy()
+    if uniform is not None:
+        if (largest := track.max()) >= uniform:
+            raise AnalysisError(
+                f"track {largest} was heard; a catalogue of {uniform} has 0 … {uniform - 1}"
+            )
+        propensity = np.where(np.isnan(propensity), 1 / uniform, propensity)
     is_outcome = position > 1
     followed = events["followed"].to_numpy()
     is_answer = is_outcome & followed
@@ -147,7 +166,7 @@ def logged_sessions(events: pa.Table) -> LoggedSessions:
         users=users,
         listener=listener,
         first=np.arange(len(position)) - position + 1,
-        track=events["track"].to_numpy(),
+        track=track,
         time=events["time"].to_numpy(),
         propensity=np.where(is_answer, propensity, np.nan),
         unknown=int(np.count_nonzero(is_answer & np.isnan(propensity))),

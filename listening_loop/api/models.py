@@ -23,15 +23,19 @@ from looplib.arrays import (
     Float32Array,
     IntArray,
 )
+from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.errors import UserError
+from looplib.files import atomic_directory, atomic_write_json, sha256_file
 from looplib.progress import progress
+from looplib.untrusted import open_untrusted
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.plan import plan_dataset
+from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.external import CLASS, select_params
 from recsys.models.factors import Factors
 from recsys.models.libraries import NO_PLAYS, make
@@ -160,6 +164,53 @@ class FactorModel:
         count = min(n, len(items) - len(rows))
         best = np.argsort(-scores, kind="stable")[:count]
         return self._to_frame(best[None], scores[best][None])
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a new folder, whole or not at all; `Model.load` reads it.
+
+        Raises:
+            Error: There is such a folder.
+        """
+        if Path(folder).exists():
+            raise UserError(f"{folder}: there already; name another folder")
+        with atomic_directory(Path(folder)) as target:
+            np.savez(
+                target / FACTORS,
+                allow_pickle=False,
+                users=self.users,
+                tracks=self.items,
+                user_factors=self.user_factors,
+                item_factors=self.item_factors,
+            )
+            files = {FACTORS: {"sha256": sha256_file(target / FACTORS)}}
+            parameters = {CLASS: self.config}
+            if isinstance(self.config, AlsConfig):
+                parameters = self.config.model_dump()
+            manifest = {"parameters": parameters, "files": files}
+            atomic_write_json(target / MANIFEST, manifest)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "FactorModel":
+        """Read a model that `save` wrote, or that of a published version.
+
+        Raises:
+            Error: There is none, it is damaged, or it is of a kind without factors.
+        """
+        workspace = open_workspace(folder)
+        workspace.download_all()
+        try:
+            manifest = unseal((workspace.folder / MANIFEST).read_bytes())
+            parameters = manifest.get("factors") or manifest["parameters"]
+            config = parameters.get(CLASS) or AlsConfig.read(parameters)
+            sha256 = manifest["files"][FACTORS]["sha256"]
+            file = open_untrusted(workspace.folder / FACTORS, sha256=sha256)
+            with file, np.load(file, allow_pickle=False) as arrays:
+                users, items = arrays["users"], arrays["tracks"]
+                factors = arrays["user_factors"], arrays["item_factors"]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"{folder}: no saved model ({reason})") from None
+        return cls(users, items, *factors, config)
 
     def _to_frame(
         self, lists: AnyIntArray, scores: AnyFloatArray, **ids: Sequence[Any]
