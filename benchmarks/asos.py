@@ -119,7 +119,6 @@ RULES = {
     "a single test at every analysis": Rule(single),
     "the default, at once": Rule(always, WEEK, gated=True),
     "the default": Rule(always, WEEK, confirmed=True, gated=True),
-    "the default, jumps trusted": Rule(always, WEEK, confirmed=True),
     "fixed horizon at the last analysis, confirmed": Rule(
         horizon, WEEK, confirmed=True, gated=True
     ),
@@ -205,14 +204,14 @@ def show_calls(streams: list[Stream], data: str) -> None:
             for has_effect in (significant, discovered)
             for among in (~has_effect, has_effect)
         ]
-        rows.append([name, *cells, share(calls <= 0.5, discovered, experiments)])
+        rows.append([name, *cells])
     console.print(
         f"data {data}: {len(streams)} streams of {len(set(experiments))} experiments, "
         f"{sum(stream.jumps.sum() for stream in streams)} jumps; "
         f"{significant.sum()} significant at their last analysis, "
         f"{discovered.sum()} by false discoveries"
     )
-    header = ("rule", "no effect", "effect", "none, FD", "effect, FD", "by half, FD")
+    header = ("rule", "no effect", "effect", "none, FD", "effect, FD")
     show("called, % (95 % interval)", header, rows)
 
 

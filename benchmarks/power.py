@@ -75,6 +75,43 @@ def draw(
     return sessions * generator.lognormal(0.0, sigma, shape), sessions
 
 
+def limits_of(config: AbConfig, listeners: float, days: int, arms: int) -> FloatArray:
+    """Compute the bounds that effects must reach, in standard errors.
+
+    Args:
+        config: Of a report.
+        listeners: Of all arms at the end.
+        days: With an analysis each.
+        arms: Less the control.
+
+    Returns:
+        Those of the largest effect, the second and so on; shape (days, 1, arms).
+    """
+    size = config.expected_listeners or listeners
+    levels = (config.alpha / np.arange(arms, 0, -1)).tolist()
+    limits = np.empty((days, 1, arms))
+    for day, so_far in enumerate(listeners * np.arange(1, days + 1) / days):
+        analysis = InterimAnalysis(config, so_far / size, arms + 1)
+        limits[day] = [
+            analysis.errors(level, 2 * so_far / (arms + 1)) for level in levels
+        ]
+    return limits
+
+
+def significant(errors: FloatArray, limits: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """Mark where an arm is better, and where one is worse, by Holm.
+
+    Args:
+        errors: Of `simulate`.
+        limits: Of `limits_of`.
+    """
+    order = np.argsort(-np.abs(errors), axis=-1)
+    ordered = np.take_along_axis(errors, order, -1)
+    passed = np.logical_and.accumulate(np.abs(ordered) >= limits, axis=-1)
+    better, worse = passed & (ordered > 0), passed & (ordered < 0)
+    return better.any(axis=-1), worse.any(axis=-1)
+
+
 def called(
     errors: FloatArray, config: AbConfig, listeners: float
 ) -> tuple[BoolArray, BoolArray]:
@@ -87,25 +124,10 @@ def called(
     """
     days, _, arms = errors.shape
     config = expect(config, int(listeners * config.min_days / days))
-    size = config.expected_listeners or listeners
-    levels = config.alpha / np.arange(arms, 0, -1)
-    limits = np.empty((days, 1, arms))
-    for day in range(days):
-        so_far = listeners * (day + 1) / days
-        analysis = InterimAnalysis(config, so_far / size, arms + 1)
-        limits[day] = [
-            analysis.errors(level, 2 * so_far / (arms + 1)) for level in levels.tolist()
-        ]
-    order = np.argsort(-np.abs(errors), axis=-1)
-    ordered = np.take_along_axis(errors, order, -1)
-    passed = np.logical_and.accumulate(np.abs(ordered) >= limits, axis=-1)
-    better, worse = (
-        (passed & (np.sign(ordered) == sign)).any(axis=-1)[config.min_days - 1 :]
-        for sign in (1, -1)
-    )
-    is_final = (
-        config.fixed_horizon is not None
-    )  # the last analysis needs no confirmation
+    by_day = significant(errors, limits_of(config, listeners, days, arms))
+    better, worse = (calls[config.min_days - 1 :] for calls in by_day)
+    # the last analysis needs no confirmation
+    is_final = config.fixed_horizon is not None
     return tuple(
         (calls[1:] & calls[:-1]).any(axis=0) | calls[-1] & is_final
         for calls in (better, worse)
