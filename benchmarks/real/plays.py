@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
@@ -109,14 +110,9 @@ def measure(file: Path, work: Work, title: str) -> Table:
 
 def first_plays(listener: IntArray, position: IntArray) -> BoolArray:
     """Mark the first 80 % of each listener's plays, rounded up; shape (plays,)."""
-    _, row, counts = np.unique(listener, return_inverse=True, return_counts=True)
-    order = np.lexsort((position, row))
-    starts = np.concatenate([[0], counts.cumsum()[:-1]])
-    rank = np.empty(len(row), np.int64)
-    rank[order] = np.arange(len(row)) - starts[row[order]]
-    first = np.ceil(counts * (1 - HELD_OUT) - 1e-9)
-    is_first: BoolArray = rank < first[row]
-    return is_first
+    by_listener = pd.Series(position).groupby(listener)
+    first = np.ceil(by_listener.transform("size") * (1 - HELD_OUT) - 1e-9)
+    return np.asarray(by_listener.rank() <= first)
 
 
 def score(model: Lister, dataset: Dataset) -> dict[str, FloatArray]:
