@@ -17,14 +17,14 @@ from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.planning import parse_effect
-from analysis.power import PROG, PastLog, Rule, app, describe, plan
+from analysis.power import PastLog, Rule, describe, plan
 from analysis.statistics.moments import Moments
 from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.arrays import FloatArray
-from looplib.cli import run
 from looplib.experiments import Guardrail
 from looplib.randomness import make_generator
 from tests.analysis.ab.logs import experiment, write
+from tests.conftest import Run
 
 LISTENERS = 400
 
@@ -41,21 +41,11 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def values_of(columns: dict[str, FloatArray], metrics: list[str]) -> FloatArray:
-    """Numerators and denominators of metrics, as in `PastLog`."""
-    ones = np.ones(len(columns["time"]))
-    time = {"time": columns["time"] / columns["sessions"]}
-    parts = {"time": columns, "sessions": columns, "mean_time_per_session": time}
-    numerators = [parts[name].get(name, time["time"]) for name in metrics]
-    return np.stack([np.stack([numerator, ones]) for numerator in numerators])
-
-
 def arriving(per_day: list[int], metric: str = "time") -> PastLog:
     """A log with so many new listeners on each day."""
     count = sum(per_day)
     time = 10 + 3 * np.random.default_rng(1).standard_normal(count)
-    columns = {"time": time, "sessions": np.ones(count)}
-    values = values_of(columns, [metric])
+    values = np.array([[time, np.ones(count)]])
     return PastLog([METRICS[metric]], values, np.array(per_day, float))
 
 
@@ -84,13 +74,10 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
     )
     generator = make_generator(5, "plan", arms)
     rows = draw_listeners(generator, 20_000, 1.0)
-    metrics = ["time", "sessions"]
+    metrics = [METRICS[name] for name in rows]
+    values = np.array([[column, np.ones(20_000)] for column in rows.values()])
     # as many analyses as there will be
-    log = PastLog(
-        [METRICS[name] for name in metrics],
-        values_of(rows, metrics),
-        np.full(days, 20_000 / days),
-    )
+    log = PastLog(metrics, values, np.full(days, 20_000 / days))
     planned = plan(log, lift, config, arms=arms, rule=rule)
     names = ["C", *(f"T{number}" for number in range(1, arms))]
     if rule == "fixed-horizon":
@@ -200,15 +187,14 @@ def test_a_bare_number_of_percent_is_asked_about() -> None:
 
 
 def test_the_command_writes_what_it_says(
-    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    log: Path, tmp_path: Path, printed: Run
 ) -> None:
     out = tmp_path / "plan.json"
-    assert run(app, PROG, [str(log), "--effect", "50%", "--out", str(out)]) == 0
+    words = ("power", log, "--effect=50%", "--out", out)
+    text = printed(*words)
     document = json.loads(out.read_bytes())
-    assert (
-        f"takes {document['listeners']:,} listeners in all arms, {document['days']} days"
-        in capsys.readouterr().out
-    )
+    size = f"{document['listeners']:,} listeners in all arms, {document['days']} days"
+    assert f"takes {size}" in text
     assert document["log_listeners"] == LISTENERS
     experiment = tmp_path / "experiment.yaml"
     experiment.write_text(
@@ -216,8 +202,7 @@ def test_the_command_writes_what_it_says(
         " metrics: [time], guardrails: [{metric: sessions, margin_pct: 20}],"
         " planned_listeners: 900}"
     )
-    given = ["--experiment", str(experiment), "--effect", "50%", "--out", str(out)]
-    assert run(app, PROG, [str(log), *given]) == 0
+    printed(*words, "--experiment", experiment)
     document = json.loads(out.read_bytes())
     named = (document[key] for key in ("metric", "arms", "rule", "guardrails"))
     assert [*named] == ["time", 3, "fixed-horizon", ["sessions"]]
@@ -232,7 +217,6 @@ def test_the_command_writes_what_it_says(
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
-    log: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    log: Path, arguments: list[str], message: str, refusal: Run
 ) -> None:
-    assert run(app, PROG, [str(log), *arguments]) == 2
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert message in refusal("power", log, *arguments)

@@ -206,6 +206,16 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
         serve(version, tmp_path / "log", text_users=False)
 
 
+def test_recommenders_find_all_that_they_read_in_an_export(tmp_path: Path) -> None:
+    names = ("repeat", "new", "contextual", "session_als", "fold_in")
+    service = serve(export(tmp_path), tmp_path / "log", *names)
+    client = client_of(service)
+    for name in names:
+        path = f"/recommend/{quote('u/3', safe='')}?recommender={name}"
+        assert client.get(path).status_code == 200, name
+    service.close()
+
+
 def test_plays_give_a_catalogue_and_estimates_in_the_ids_that_came_in(
     tmp_path: Path,
 ) -> None:

@@ -35,6 +35,7 @@ from tests.botify.exports import make_settings, write_catalogue
 from tests.botify.model.conftest import TRACKS
 from tests.botify.model.test_hostile_versions import publish_whole
 from tests.botify.redis_server import shared_server
+from tests.conftest import Run
 from tests.faults.served import Published, serve
 from tests.faults.test_service_edge import beside
 from tests.recsys.events import event, read_rows
@@ -110,7 +111,7 @@ def test_an_interrupted_erasure_goes_on(
 
 
 def test_a_text_id_leaves_the_store_with_its_rejects_and_datasets(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, printed: Run
 ) -> None:
     log, store = tmp_path / "a.log", tmp_path / "store"
     users = ["zoë", "ann", "zoë 2"]
@@ -119,8 +120,7 @@ def test_a_text_id_leaves_the_store_with_its_rejects_and_datasets(
     log.write_bytes(b"\n".join([*lines, b'{"user": "torn']))
     ingest([log], store)
     (store / "cache/one").mkdir(parents=True)
-    assert main(["erase", "--user", "zoë", "--store", str(store)]) == 0
-    assert "1 rows" in capsys.readouterr().out
+    assert "1 rows" in printed("erase", "--user", "zoë", "--store", store)
     after = open_store(store)
     numbers = np.array(sorted({row["user"] for row in read_rows(after)}))
     assert sorted(originals(after, "users", numbers)) == ["ann", "zoë 2"]
@@ -270,12 +270,12 @@ def test_a_listener_is_erased_while_the_service_answers_others(
 
 @pytest.mark.parametrize("user", ["zoë", "-1", "1.5", "9" * 30])
 def test_an_id_of_the_other_kind_is_refused(
-    tmp_path: Path, user: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, user: str, refusal: Run
 ) -> None:
     write("a.log", LINES[0])(tmp_path)
     ingest([tmp_path], tmp_path / "store")
-    assert main(["erase", "--user", user, "--store", str(tmp_path / "store")]) == 2
-    assert "its listeners have numbers" in capsys.readouterr().err
+    line = refusal("erase", "--user", user, "--store", tmp_path / "store")
+    assert "its listeners have numbers" in line
 
 
 @pytest.mark.parametrize(
@@ -292,9 +292,8 @@ def test_what_is_not_there_is_an_error(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refusal: Run,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(*arguments) == 2
-    assert message in capsys.readouterr().err
+    assert message in refusal("erase", "--user", USER, *arguments)
     assert not [*tmp_path.iterdir()]

@@ -93,7 +93,6 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             "wait",
             "It has run for 3 days, and 7 are asked for.",
         ),
-        (table(days=3, C=30, T1=33), {"min_days": 3}, "ship", "10.0 % higher"),
         # a call of one day
         (
             spoil(table(C=30, T1=30.3), LAST_OF_T1, mean=30.58),
@@ -150,12 +149,6 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             "do not trust",
             "'Minutes' has the same value for all listeners of C, or none: nothing can",
         ),
-        (
-            spoil(table(C=30, T1=33), "count > 0", variance=0),
-            {},
-            "do not trust",
-            "'Minutes' has the same value for all listeners of C, or none: nothing can",
-        ),
         # an arm's row stands still
         (
             freeze(table(C=30, T1=33), "T1", 14),
@@ -164,7 +157,6 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             "The row of T1 for 'Minutes' stands still while another arm's moves; "
             "wait for the next row.",
         ),
-        (freeze(table(C=30, T1=33), "T1", 13), {}, "wait", "counts when it still is"),
         (freeze(table(C=30, T1=33), "T1", 12), {}, "ship", "10.0 % higher"),
         (
             freeze(table(days=14, daily=18, C=30, T1=30), "T1", 14),
@@ -213,12 +205,6 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             {"smallest_effect_pct": 2},
             "do not ship",
             "T1 is too small to matter: 'Minutes' +1.00 % (+0.57 to +1.43 %), and 2 % is",
-        ),
-        (
-            table(daily=9000, C=30, T1=30),
-            {"smallest_effect_pct": 1},
-            "do not ship",
-            "T1 is too small to matter: 'Minutes' 0.00 % (-0.42 to +0.42 %), and",
         ),
         (table(C=30, T1=33), {"smallest_effect_pct": 2}, "ship", "10.0 % higher"),
         # two arms that are better
@@ -301,13 +287,6 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             {"shares": {"C": 10, "T1": 10, "H": 1}},
             "ship",
             "H differs from T1: -",
-        ),
-        # shares
-        (
-            spoil(table(C=30, T1=33), "arm == 'T1'", count=6000.0).tail(2),
-            {},
-            "do not trust",
-            "The arms do not have their shares of the listeners (p =",
         ),
     ],
 )
