@@ -90,15 +90,5 @@ def test_ratings_are_read_from_the_download(data: Path, tmp_path: Path) -> None:
     assert {*table["fold"].to_pylist()} <= {1, 2, 3, 4, 5}
 
 
-def test_the_newest_plays_of_some_listeners_are_taken(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    newest = originals._PLAYS.format(rows=originals._LASTFM_1K, listeners=2, newest=1)
-    original = originals.Original(("lastfm-dataset-1K.tar.gz",), newest)
-    monkeypatch.setattr(originals, "ORIGINALS", {"plays.tsv.gz": original})
-    table = read_table(originals.find("plays.tsv.gz", data, tmp_path))
-    assert sorted(table["position"].to_pylist()) == [1, 2]
-
-
 def test_without_a_download_the_file_is_missing(tmp_path: Path) -> None:
     assert not originals.find("plays_lastfm.tsv.gz", tmp_path, tmp_path).exists()

@@ -1,9 +1,6 @@
 import errno
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -235,35 +232,6 @@ def test_the_segment_of_a_living_process_is_left_alone(
     log.close()
     other.close()
     assert sorted(final(tmp_path)) == [b"mine\ntoo\n", b"yours\n"]
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from botify.event_log import SegmentWriter
-from botify.settings import EventLogSettings
-settings = EventLogSettings(fsync="never", segment_bytes=5000)
-log = SegmentWriter(Path(sys.argv[1]), settings, "killed")
-for number in range(10**9):
-    log.append(b"%d\\n" % number)
-    print(number, flush=True)
-"""
-
-
-def test_after_kill_9_every_acknowledged_line_is_in_the_log(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout
-        acknowledged = [int(process.stdout.readline()) for _ in range(3000)]
-        process.send_signal(signal.SIGKILL)
-        acknowledged += [int(text) for text in process.stdout.read().splitlines()]
-    SegmentWriter(tmp_path, EventLogSettings(), "next").close()
-    logged = sorted(int(text) for text in b"".join(final(tmp_path)).splitlines())
-    assert logged[: len(acknowledged)] == acknowledged
-    # written, and killed before the acknowledgement
-    assert len(logged) - len(acknowledged) <= 1
-    assert growing(tmp_path) == []
 
 
 def test_the_catalogue_is_described(tmp_path: Path) -> None:

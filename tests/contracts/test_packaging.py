@@ -71,10 +71,6 @@ def test_the_service_installs_without_what_training_needs() -> None:
     assert not names & HEAVY
 
 
-def test_all_brings_what_training_and_simulation_need() -> None:
-    assert would_install("all") >= HEAVY | {"gymnasium", "granian", "implicit"}
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the sdist."""

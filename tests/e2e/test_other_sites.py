@@ -36,9 +36,6 @@ ATTACKS = """async address => {
     const read = await fetch(`${address}/experiments`).then(answer => answer.text(), () => "");
     return read;
 }"""
-ASK = """([path, body]) => fetch(path, body && {
-    method: "POST", headers: {"Content-Type": "application/json"}, body
-}).then(answer => answer.status)"""
 pytestmark = pytest.mark.slow
 
 
@@ -89,22 +86,3 @@ def test_a_page_of_another_origin_writes_and_reads_nothing(
     assert 'botify_refused_requests_total{status="415"}' in metrics, "they came"
     assert 'botify_refused_requests_total{status="403"}' in metrics
     assert count_events(served) == 0
-
-
-def test_a_name_that_leads_to_this_machine_reads_and_writes_nothing(
-    browser: Browser, served: Served
-) -> None:
-    """As after DNS rebinding; the service's own address may do both."""
-    heard = ["/next/7", '{"track": 1, "time": 1}']
-    statuses = {}
-    for host in (FOREIGN, "127.0.0.1"):
-        page = browser.new_page()
-        answer = page.goto(f"http://{host}:{served.port}/track/1", timeout=TIMEOUT_MS)
-        assert answer is not None
-        asked = [
-            page.evaluate(ASK, request) for request in (["/experiments", None], heard)
-        ]
-        statuses[host] = [answer.status, *asked]
-        page.close()
-    assert statuses == {FOREIGN: [403] * 3, "127.0.0.1": [200] * 3}
-    assert count_events(served) == 1
