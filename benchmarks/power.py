@@ -25,7 +25,6 @@ EXPERIMENTS = 1000
 DAILY = 100  # listeners of all arms
 DEFAULT = AbConfig(guardrails=(), secondary=())
 LIFT = 0.1
-RETURNING = 0.3  # the chance of a day
 WEEKS4 = 28  # days in which the planned listeners come
 
 
@@ -134,32 +133,6 @@ def called(
     )
 
 
-def shipped(loss: float) -> BoolArray:
-    """Mark the experiments that ship an arm whose listeners come back less, by so large a part.
-
-    Its gain is certain, so that the guardrail decides. A listener comes back on a later day or not.
-    """
-    generator = make_generator(5, "returns", round(100 * loss))
-    config = expect(DEFAULT, DAILY * DEFAULT.min_days)
-    chances = RETURNING * np.array([1, 1 - loss])[:, np.newaxis, np.newaxis]
-    returns = np.zeros((2, EXPERIMENTS, 0), np.uint8)
-    newcomers = np.zeros((2, EXPERIMENTS, DAILY // 2), np.uint8)
-    worst = np.log1p(-(METRICS["returns"].margin_pct or 0) / 100)
-    kept = []
-    for day in range(1, 31):
-        returns += generator.random(returns.shape, np.float32) < chances
-        returns = np.concatenate([returns, newcomers], axis=2)
-        means = returns.mean(axis=2) + 1e-9
-        squared_errors = returns.var(axis=2, ddof=1) / means**2 / returns.shape[2]
-        listeners = DAILY * day
-        progress = listeners / (config.expected_listeners or 1)
-        errors = InterimAnalysis(config, progress).errors(config.alpha, listeners)
-        half_width = errors * np.sqrt(squared_errors.sum(axis=0))
-        kept.append(np.log(means[1] / means[0]) - half_width > worst)
-    due = np.array(kept)[config.min_days - 1 :]
-    return np.asarray((due[1:] & due[:-1]).any(axis=0))
-
-
 def percent(hits: BoolArray) -> str:
     """Format a share with its standard error."""
     share = hits.mean()
@@ -177,9 +150,6 @@ def main() -> None:
             calls = called(errors, config, days * DAILY)
             rows.append([f"{name}, {days} days", rule, *map(percent, calls)])
     show("without an effect, %", ("experiment", "rule", "better", "worse"), rows)
-
-    rows = [[f"{100 * loss:g}", percent(shipped(loss))] for loss in (0, 0.2, 0.3)]
-    show("returns fall", ("by, %", "shipped, %"), rows)
 
     past = np.array([draw(make_generator(4, "power"), (200_000,))])
     log = PastLog([METRICS["time_per_session"]], past, np.full(WEEKS4, 300.0))

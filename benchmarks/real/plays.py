@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
@@ -71,8 +70,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
     folder = work.folder
     training = folder / "training.tsv"
     plays = read_table(file)
-    is_first = first_plays(plays["listener"].to_numpy(), plays["position"].to_numpy())
-    write_table(training, plays.filter(pa.array(is_first)))
+    write_table(training, plays[first_plays(plays)])
     repeats = make_split([training], folder / "choose", READING, SETTINGS)
     # what suits new tracks is chosen by a search that leaves out what was heard
     discovery = make_split([training], folder / "choose", READING, DISCOVERY)
@@ -108,9 +106,9 @@ def measure(file: Path, work: Work, title: str) -> Table:
     return Table(title, header, rows, notes)
 
 
-def first_plays(listener: IntArray, position: IntArray) -> BoolArray:
+def first_plays(plays: pd.DataFrame) -> BoolArray:
     """Mark the first 80 % of each listener's plays, rounded up; shape (plays,)."""
-    by_listener = pd.Series(position).groupby(listener)
+    by_listener = plays.groupby("listener")["position"]
     first = np.ceil(by_listener.transform("size") * (1 - HELD_OUT) - 1e-9)
     return np.asarray(by_listener.rank() <= first)
 
