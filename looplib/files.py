@@ -21,7 +21,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is not None:
+        # one of its kinds is of a file with a name, or of a lost connection
+        if error.filename is not None or type(error) is not OSError:
             raise
         reason = error.strerror or str(error)
         raise OSError(error.errno, reason, str(path)) from None

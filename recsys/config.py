@@ -116,7 +116,7 @@ class ValidationConfig(Config):
     """the metric that chooses, as name@k, any but coverage"""
     test_share: Annotated[float, Ge(0), Lt(1)] | None = None
     """share of the listeners whose held-out sessions choose nothing, and say what the winner is
-    worth; none: a fifth, if these are at least 200"""
+    worth; none: a fifth, if these are at least 200, and so many that no more than 5,000 choose"""
     resamples: Annotated[int, Ge(100)] = 1000
     """bootstrap resamples behind each interval"""
 

@@ -6,12 +6,13 @@ Another kind is a file with its `looplib.config.Config` and its `Model`, and a l
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, ClassVar, Self, get_args, get_type_hints
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import AnyFloatArray, Int32Array
+from looplib.arrays import NO_TRACK, AnyFloatArray, Int32Array
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors, Pool, fill_up
@@ -103,11 +104,22 @@ class Model(ABC):
 
     def popular(self, k: int, pool: Pool) -> Int32Array:
         """Recommend the tracks with the most listening time."""
-        listeners, tracks = self.train.matrix.shape
-        scores = np.empty((tracks, 1), np.float32)
-        scores[self.train.by_popularity, 0] = np.arange(tracks, 0, -1)
-        factors = Factors(np.ones((listeners, 1), np.float32), scores)
-        return factors.recommend(self.train, k, self.threads, pool)
+        matrix = self.train.matrix
+        tracks = self.train.by_popularity
+        lists = np.full((matrix.shape[0], min(k, len(tracks))), NO_TRACK, np.int32)
+        if pool == "all":
+            lists[:] = tracks[:k]
+            return lists
+        ranks = np.arange(len(tracks))
+        rank_of = np.empty_like(ranks)
+        rank_of[tracks] = ranks
+        for row, (start, end) in enumerate(pairwise(matrix.indptr)):
+            best = np.sort(rank_of[matrix.indices[start:end]])  # heard
+            if pool == "new":
+                best = np.setdiff1d(ranks[: k + len(best)], best, assume_unique=True)
+            best = best[:k]
+            lists[row, : len(best)] = tracks[best]
+        return lists
 
     def fill_up(self, lists: Int32Array) -> Int32Array:
         """Put popular tracks that are new to the listener at the end of short lists."""

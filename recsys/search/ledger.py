@@ -90,7 +90,7 @@ class Ledger:
         """
         self._file = file
         lines, self.damaged = read_ledger(file)
-        whole = b"".join(map(_encode, lines))
+        whole = b"".join(map(encode, lines))
         if file.exists() and whole != file.read_bytes():
             with atomic_write(file) as written:
                 written.write(whole)
@@ -110,7 +110,7 @@ class Ledger:
     def add(self, score: Score) -> None:
         """Add a score or a failure; it is on disk when this returns."""
         with self._file.open("ab") as lines:
-            lines.write(_encode(score))
+            lines.write(encode(score))
             lines.flush()
             os.fsync(lines.fileno())
         self.scores[score.trial.id] = _with(self.scores[score.trial.id], score)
@@ -163,5 +163,6 @@ def _with(scores: tuple[Score, ...], added: Score) -> tuple[Score, ...]:
     return tuple(by_iteration[key] for key in sorted(by_iteration))
 
 
-def _encode(score: Score) -> bytes:
+def encode(score: Score) -> bytes:
+    """Write a score as a line of a ledger."""
     return orjson.dumps(seal(score), option=orjson.OPT_APPEND_NEWLINE)

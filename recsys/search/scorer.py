@@ -33,15 +33,17 @@ from looplib.randomness import make_generator
 from recsys.config import ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError, StorageError
+from recsys.models.baselines import VERSION
 from recsys.models.factors import Pool
 from recsys.search.trials import Checkpoint
-from recsys.storage import Workspace
+from recsys.storage import Workspace, open_workspace
 
 MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
 _ROUNDING = 1e-6  # of the largest standard error
-# of the listeners with held-out sessions
+# of the listeners with held-out sessions, those in the test part
 _TEST_SHARE = 0.2
 _FEWEST_IN_TEST = 200
+_MOST_CHOOSE = 5000  # the others: more would cost more and choose no better
 # pools of lists that are scored apart, on the held-out tracks in the same pool
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
 _SEGMENT_METRICS = {*METRICS} - {"novelty", "coverage"}
@@ -74,8 +76,14 @@ class Scorer:
         }
         return json_digest(facts)[:12]
 
+    def workspace(self, run: Workspace, checkpoint: Checkpoint) -> Workspace:
+        """Open what has the scores: the run, or of a rule the dataset, for all searches."""
+        if checkpoint.trial.is_baseline:
+            return open_workspace(self.dataset).sub(f"rules-{VERSION}")
+        return run
+
     def listeners_file(self, checkpoint: Checkpoint) -> str:
-        """Name the file of the run with what each listener adds to the choosing metric."""
+        """Name the file with what each listener adds to the choosing metric."""
         name = f"{checkpoint.trial.id}-{checkpoint.iteration}"
         part = "-test" if self.is_test else ""
         return f"{LISTENERS}/{self.digest}/{name}{part}.npz"
@@ -88,15 +96,16 @@ class Scorer:
             StorageError: It is missing, or cannot be read.
         """
         name = self.listeners_file(checkpoint)
+        folder = self.workspace(run, checkpoint)
         try:
-            with np.load(run.cached(name)) as arrays:
+            with np.load(folder.cached(name)) as arrays:
                 values: FloatArray = arrays[self.validation.select]
                 return values
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
             raise SearchError(
-                f"{run}/{name}: damaged ({error}); search again, which runs this step again"
+                f"{folder}/{name}: damaged ({error}); search again, which runs this step again"
             ) from None
 
     def has_listeners(self, run: Workspace, checkpoint: Checkpoint) -> bool:
@@ -188,7 +197,8 @@ def resolve_split(scorer: Scorer) -> Scorer:
     if share is None:
         heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
         listeners = len(np.unique(heldout["user"].to_numpy()))
-        share = _TEST_SHARE if listeners * _TEST_SHARE >= _FEWEST_IN_TEST else 0.0
+        share = max(_TEST_SHARE, 1 - _MOST_CHOOSE / listeners)
+        share = share if listeners * share >= _FEWEST_IN_TEST else 0.0
     decided = validation.model_copy(update={"test_share": share})
     scorer = replace(scorer, validation=decided)
     if share:

@@ -71,6 +71,10 @@ def test_an_error_of_the_disk_names_the_path(
         raise OSError("the disk is full")  # as Arrow does
     error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  as of a worker
     assert (error.filename, error.strerror) == (f"{tmp_path}/new", "the disk is full")
+    lost = ConnectionResetError("a worker went away")  # no error of the disk
+    with pytest.raises(ConnectionResetError) as caught, write(tmp_path / "new"):
+        raise lost
+    assert caught.value is lost
 
 
 HOLD = """
