@@ -101,12 +101,6 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             "Wait for T1: +1.9 %. The gain is certain for the first day, and counts when",
         ),
         (
-            spoil(table(C=30, T1=29.7), LAST_OF_T1, mean=29.42),
-            {},
-            "wait",
-            "The loss is certain for the first day",
-        ),
-        (
             spoil(table(C=30, T1=30.3), LAST_OF_T1, mean=30.58),
             {"confirm": False},
             "ship",
@@ -249,13 +243,6 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             {},
             "wait",
             "'Minutes' of T1 is 29.7 instead of 89.",
-        ),
-        # a ratio to nothing
-        (
-            listeners(plays=0.0),
-            {"metrics": ["minutes / plays"]},
-            "do not trust",
-            "'Minutes / plays' has the same value for all listeners of C, or none: nothing",
         ),
         # a control of a thousandth
         (
