@@ -10,20 +10,18 @@ import pytest
 
 from analysis.ab.config import AbConfig, FixedHorizon
 from analysis.ab.effects import metric_effects
-from analysis.ab.evidence import Evidence
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import METRICS
 from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
-from analysis.logs.lines import LineCounts
 from analysis.planning import parse_effect
 from analysis.power import PastLog, Rule, describe, plan
 from analysis.statistics.moments import Moments
-from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.arrays import FloatArray
 from looplib.experiments import Guardrail
 from looplib.randomness import make_generator
 from tests.analysis.ab.logs import experiment, write
+from tests.analysis.ab.samples import make_evidence
 from tests.conftest import Run
 
 LISTENERS = 400
@@ -117,13 +115,8 @@ def analyse(
     if config.fixed_horizon:
         planned = config.fixed_horizon.listeners
     analysis = InterimAnalysis(config, total / planned, len(counts))
-    evidence = Evidence(
-        listeners=counts,
-        lines=LineCounts(total, total),
-        srm=check_sample_ratio(counts),
-        effects=metric_effects(moments, analysis),
-        is_final=analysis.is_final,
-    )
+    effects = metric_effects(moments, analysis)
+    evidence = make_evidence(*effects, listeners=counts, is_final=analysis.is_final)
     return decide(evidence, analysis)
 
 

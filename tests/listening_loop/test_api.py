@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +25,7 @@ from looplib.cli import run
 from looplib.progress import ProgressReport
 from recsys.models.solver import solve
 from recsys.search import __main__ as search_command
+from tests.programs import run_python
 
 COLUMNS: dict[str, Any] = {
     "user": "listener",
@@ -345,7 +344,6 @@ def test_importing_starts_nothing_heavy() -> None:
         ("AlternatingLeastSquares", {"dask", "duckdb", "numba", "pyarrow", "pydantic"}),
     ):
         loaded = f"import sys; from listening_loop import {name}; print(*sys.modules)"
-        argv = [sys.executable, "-W", "ignore", "-c", loaded]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-        assert "listening_loop" in done.stdout.split()
-        assert not heavy & set(done.stdout.split())
+        names = run_python("-W", "ignore", "-c", loaded).stdout.split()
+        assert "listening_loop" in names
+        assert not heavy & set(names)

@@ -13,6 +13,7 @@ from listening_loop import demo
 from listening_loop.command import STEPS, main
 from listening_loop.config import LoopConfig
 from tests.conftest import Run
+from tests.programs import run_python
 
 pytestmark = pytest.mark.dask
 
@@ -54,13 +55,8 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
     tmp_path: Path,
 ) -> None:
     text = "raise ModuleNotFoundError('No module named dask', name='dask')"
-    done = subprocess.run(
-        [sys.executable, "-m", "recsys.search", "--help"],
-        env=with_own(tmp_path, "dask", text),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    environment = with_own(tmp_path, "dask", text)
+    done = run_python("-m", "recsys.search", "--help", env=environment)
     assert done.returncode == 2
     advice = "pip install '.[all]' in the clone brings it"
     assert done.stderr == f"error: dask is not installed; {advice}\n"

@@ -37,7 +37,6 @@ CHANGING = Quality(changing_listeners=21)
         (evidence(effect(), quality=CHANGING), "do not trust", None),
         (evidence(effect(), UNCLEAR, is_final=True), "do not ship", "T1"),
         (evidence(effect(), effect(pct=-5)), "do not ship", "T1"),
-        (evidence(effect(), effect("T2", pct=8)), "ship", "T2"),
         (evidence(effect(pct=1), effect("T2", pct=-8)), "wait", "T1"),
         (evidence(effect(pct=-4), effect("T2", pct=-8)), "do not ship", None),
         (
