@@ -123,12 +123,14 @@ def called(
     """
     days, _, arms = errors.shape
     config = expect(config, int(listeners * config.min_days / days))
-    by_day = significant(errors, limits_of(config, listeners, days, arms))
-    better, worse = (calls[config.min_days - 1 :] for calls in by_day)
+    better, worse = (
+        calls[config.min_days - 1 :]
+        for calls in significant(errors, limits_of(config, listeners, days, arms))
+    )
     # the last analysis needs no confirmation
     is_final = config.fixed_horizon is not None
     return tuple(
-        (calls[1:] & calls[:-1]).any(axis=0) | calls[-1] & is_final
+        np.asarray((calls[1:] & calls[:-1]).any(axis=0) | calls[-1] & is_final)
         for calls in (better, worse)
     )
 

@@ -68,7 +68,9 @@ def table(
     events: pd.DataFrame, experiment: str, control: str = "C"
 ) -> dict[tuple[str, str], list[float]]:
     """The table, by arm and metric: both means, their difference, and the ends of its interval."""
-    arms = dict(iter(listeners(events, experiment).groupby("arm")))
+    arms = {
+        str(arm): rows for arm, rows in listeners(events, experiment).groupby("arm")
+    }
     found = {}
     for arm in arms.keys() - {control}:
         for metric in METRICS:

@@ -59,7 +59,7 @@ def make_evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: 
     values: dict[str, Any] = {
         "listeners": arms,
         "lines": LineCounts(100, 100, 0),
-        "srm": SampleRatio(arms, arms, 1.0),
+        "srm": SampleRatio({**arms}, arms, 1.0),
         "effects": effects,
         "span_ms": (0, 10 * DAY_MS),
     }
@@ -109,7 +109,7 @@ def make_report(
         listeners=counts,
         recommenders={control: "random"} | {arm: f"model {arm}" for arm in treated},
         lines=LineCounts(read=842_415, good=842_404, rejected=11),
-        srm=SampleRatio(counts, counts, 0.865),
+        srm=SampleRatio({**counts}, counts, 0.865),
         span_ms=(_BEGIN_MS, _BEGIN_MS + (days - 1) * DAY_MS),
         quality=Quality(events=842_404, dropped_events=1_930, broken_chains=3),
         rejected=(
@@ -121,12 +121,13 @@ def make_report(
     sources = (f"{text}log/events-1.json", f"{text}log/events-2.json.gz")
     analysis = InterimAnalysis(AbConfig(control=control))
     preferred = Interval(5.0, 2.0, 8.0)
-    outcomes = ("subject", *["beside"] * len(treated))
     verdict = Verdict("do not ship", None, "loss")
     if treated:
         rows = (
-            ArmVerdict(arm, None, "time_per_session", (), outcome)
-            for arm, outcome in zip(treated, outcomes, strict=False)
+            ArmVerdict(
+                arm, None, "time_per_session", (), "beside" if number else "subject"
+            )
+            for number, arm in enumerate(treated)
         )
         verdict = Verdict("ship", treated[0], "gain", arms=tuple(rows))
     return replace(
