@@ -108,7 +108,7 @@ def significant(errors: FloatArray, limits: FloatArray) -> tuple[BoolArray, Bool
     ordered = np.take_along_axis(errors, order, -1)
     passed = np.logical_and.accumulate(np.abs(ordered) >= limits, axis=-1)
     better, worse = passed & (ordered > 0), passed & (ordered < 0)
-    return better.any(axis=-1), worse.any(axis=-1)
+    return np.asarray(better.any(axis=-1)), np.asarray(worse.any(axis=-1))
 
 
 def called(
@@ -129,10 +129,11 @@ def called(
     )
     # the last analysis needs no confirmation
     is_final = config.fixed_horizon is not None
-    return tuple(
+    better, worse = (
         np.asarray((calls[1:] & calls[:-1]).any(axis=0) | calls[-1] & is_final)
         for calls in (better, worse)
     )
+    return better, worse
 
 
 def percent(hits: BoolArray) -> str:
