@@ -8,9 +8,7 @@ The folder has the files of each step. A second run starts over.
 """
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,51 +36,24 @@ def main(
 ) -> None:
     """Run the six steps, and print the table of their times."""
     shutil.rmtree(out, ignore_errors=True)
-    world = Path("configs/world/course.yaml")
-    measure_module("sim.world", config=world, out=out / "world")
-    times = {}
-    for name, step in steps_of(out, sessions, episodes).items():
-        console.print(f"{name} …")
-        times[name] = step()
-    rows = [
-        (name, f"{run.wall_s:.0f}", f"{run.cpu_s:.0f}", f"{run.peak_mib:,.0f}")
-        for name, run in times.items()
-    ]
-    wall_s = sum(run.wall_s for run in times.values())
-    cpu_s = sum(run.cpu_s for run in times.values())
-    rows.append(("all", f"{wall_s:.0f}", f"{cpu_s:.0f}", ""))
-    show("The homework", ("step", "s", "CPU s", "peak MiB"), rows)
-    show_machine("implicit", "dask", "duckdb", "numpy")
-    console.print(times["report"].output)
-    console.print(f"{out / 'report' / 'report.html'}, {out / 'run' / 'report.html'}")
-
-
-def steps_of(
-    out: Path, sessions: int, episodes: int
-) -> dict[str, Callable[[], Measured]]:
-    """List the steps by name, in order."""
     world, log, store, run = (out / name for name in ("world", "log", "store", "run"))
-    catalogue = f"--set=catalogue={world / 'tracks.json'}"
-    return {
-        "collect": partial(
-            measure_module, "sim.run", world=world, log=log, episodes=sessions, seed=1
+    measure_module("sim.world", config="configs/world/course.yaml", out=world)
+    steps = {
+        "collect": measure_module(
+            "sim.run", world=world, log=log, episodes=sessions, seed=1
         ),
-        "ingest": partial(measure_module, "recsys.ingest", log, store=store),
-        "search": partial(
-            measure_module,
+        "ingest": measure_module("recsys.ingest", log, store=store),
+        "search": measure_module(
             "recsys.search",
             "--no-export",
-            catalogue,
+            f"--set=catalogue={world / 'tracks.json'}",
             config=CONFIGS / "search.yaml",
             store=store,
             run=run,
         ),
-        "export": partial(
-            measure_module, "recsys.export", run=run, out=out / "published"
-        ),
-        "experiment": partial(play_experiment, out, episodes),
-        "report": partial(
-            measure_module,
+        "export": measure_module("recsys.export", run=run, out=out / "published"),
+        "experiment": play_experiment(out, episodes),
+        "report": measure_module(
             "analysis.ab",
             out / "service" / "log",
             experiment=EXPERIMENT,
@@ -90,6 +61,17 @@ def steps_of(
             out=out / "report",
         ),
     }
+    rows = [
+        (name, f"{step.wall_s:.0f}", f"{step.cpu_s:.0f}", f"{step.peak_mib:,.0f}")
+        for name, step in steps.items()
+    ]
+    wall_s = sum(step.wall_s for step in steps.values())
+    cpu_s = sum(step.cpu_s for step in steps.values())
+    rows.append(("all", f"{wall_s:.0f}", f"{cpu_s:.0f}", ""))
+    show("The homework", ("step", "s", "CPU s", "peak MiB"), rows)
+    show_machine("implicit", "dask", "duckdb", "numpy")
+    console.print(steps["report"].output)
+    console.print(f"{out / 'report' / 'report.html'}, {run / 'report.html'}")
 
 
 def play_experiment(out: Path, episodes: int) -> Measured:

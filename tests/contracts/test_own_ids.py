@@ -10,18 +10,17 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis.offpolicy import __main__ as offpolicy
 from analysis.tables.columns import Reading, parse_columns
 from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.service import Service, load_configured
 from botify.settings import ServiceSettings
-from looplib.cli import run
 from looplib.config import parse_config
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
 from tests.botify.client import client_of
+from tests.conftest import Run
 from tests.recsys.finished import finish_run
 
 USERS, ITEMS = 12, 50
@@ -217,7 +216,7 @@ def test_recommenders_find_all_that_they_read_in_an_export(tmp_path: Path) -> No
 
 
 def test_plays_give_a_catalogue_and_estimates_in_the_ids_that_came_in(
-    tmp_path: Path,
+    tmp_path: Path, printed: Run
 ) -> None:
     version = export(tmp_path, columns=PLAYS)
     catalogue = read_lines(version / "tracks.json")
@@ -227,8 +226,8 @@ def test_plays_give_a_catalogue_and_estimates_in_the_ids_that_came_in(
     expected = {f"i{item}": (f"No. {item}", f"A{item % 9}") for item in range(ITEMS)}
     assert titles == expected
     lists, out = f"T1={version / 'recommendations.jsonl'}", tmp_path / "ope.json"
-    argv = [str(tmp_path / "store"), "--recommendations", lists, "--holdout", "all"]
-    assert run(offpolicy.app, offpolicy.PROG, [*argv, "--out", str(out)]) == 0
+    argv = [tmp_path / "store", "--recommendations", lists, "--holdout", "all"]
+    printed("offpolicy", *argv, "--out", out)
     report = json.loads(out.read_text())
     assert (report["listeners"], report["unfollowed"]) == (USERS, 0)
     assert 0 < report["recommendations"][0]["snips"]["value"] < 1

@@ -21,10 +21,9 @@ import listening_loop as ll
 import looplib.progress
 from listening_loop.api import models
 from looplib.als import AlsConfig
-from looplib.cli import run
 from looplib.progress import ProgressReport
 from recsys.models.solver import solve
-from recsys.search import __main__ as search_command
+from tests.conftest import Run
 from tests.programs import run_python
 
 COLUMNS: dict[str, Any] = {
@@ -161,24 +160,17 @@ def test_an_ingest_says_what_it_counted_and_why_rows_were_rejected(
 
 
 def test_a_search_with_a_client_publishes_the_bytes_of_the_command(
-    store: ll.Store, found: ll.Run, client: Client, tmp_path: Path
+    store: ll.Store, found: ll.Run, client: Client, tmp_path: Path, printed: Run
 ) -> None:
     version = Path(found.export(tmp_path / "published"))
     (tmp_path / "search.yaml").write_text(
         f"store: {store.address}\nrun: {tmp_path / 'run'}\n"
     )
-    argv = [
-        "--config",
-        str(tmp_path / "search.yaml"),
-        "--scheduler",
-        str(client.scheduler_info()["address"]),
-    ]
+    argv = ["--config", tmp_path / "search.yaml"]
+    argv += ["--scheduler", client.scheduler_info()["address"]]
     settings = {**SETTINGS, "models.als": "{factors: [4, 8], alpha: 1}"}
     settings["search.iterations"] = 2
-    argv += [
-        word for key, value in settings.items() for word in ("--set", f"{key}={value}")
-    ]
-    assert run(search_command.app, search_command.PROG, argv) == 0
+    printed("search", *argv, *(f"--set={key}={settings[key]}" for key in settings))
     exported = tmp_path / "run/export/current/recommendations.jsonl"
     assert (version / exported.name).read_bytes() == exported.read_bytes()
     assert client.status == "running"
