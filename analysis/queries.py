@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -152,18 +151,13 @@ def copy_to_parquet(
     connection: Connection,
     name: str,
     file: Path,
-    compression: Literal["zstd", "snappy"] = "zstd",
     **values: object,
 ) -> int:
-    """Write the rows of a SQL file to a Parquet file, and return their number.
-
-    "snappy" is faster, for files that are soon read and deleted.
-    """
+    """Write the rows of a SQL file to a Parquet file, and return their number."""
     values["copy_target"] = str(file)
-    settings = f"FORMAT parquet, COMPRESSION {compression}"
-    if compression == "snappy":
-        settings += ", DICTIONARY_SIZE_LIMIT 1000"  # of numbers it costs time
-    copy = f"COPY ({statement(name)}) TO $copy_target ({settings})"
+    copy = (
+        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)"
+    )
     ((written,),) = connection.execute(copy, values).fetchall()
     return int(written)
 
@@ -189,9 +183,15 @@ def materialize(
     connection.execute(made, values)
 
 
-def use_one_thread(connection: Connection) -> None:
-    """Let sums of floats be in the order of their rows from now on."""
-    connection.execute("SET threads = 1")
+def use_threads(connection: Connection, count: int | None = None) -> None:
+    """Use so many threads, by default those of the machine; of one, sums are in order."""
+    connection.execute(f"SET threads = {count}" if count else "RESET threads")
+
+
+def drop(connection: Connection, tables: Iterable[str]) -> None:
+    """Delete tables, of those that there are."""
+    for table in tables:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def append(table: str, rows: Rows) -> None:

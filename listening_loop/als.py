@@ -3,12 +3,12 @@
     from listening_loop import AlternatingLeastSquares
 
 A user of the library changes this one import. The class takes and returns what the library's does;
-docs/for-implicit-users.md says where it goes beyond. It loads neither Dask nor DuckDB.
+docs/for-implicit-users.md says where it differs. It loads neither Dask nor DuckDB.
 """
 
 import os
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,8 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyFloatArray, Float32Array, Int32Array
 
-# Imported where they are used, so that this module is imported sooner.
-if TYPE_CHECKING:
-    from looplib.als import AlsConfig
-
 _BATCH = 100  # rows from which packing the items for the ranking pays
 _LONGEST = 256  # lists that the ranking is made for
-_EXACT = 2  # conjugate-gradient steps for each factor that solve a row
 _NO_LIKE = -np.finfo(np.float32).tiny  # a confidence of 0, with a preference of 0
 Ids = npt.ArrayLike
 
@@ -50,35 +45,24 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
     def __init__(
         self,
         *args: Any,  # noqa: ANN401  the library's
-        unobserved_weight: float = 1.0,
-        nu: float = 0.0,
         use_gpu: bool = False,
         **options: Any,  # noqa: ANN401  the library's
     ) -> None:
-        """Take the library's arguments, and two more hyperparameters.
+        """Take the library's arguments.
 
         Args:
             args: Of the library's class, in its order.
-            unobserved_weight: Confidence of a pair without interaction; `alpha` and
-                `regularization` are divided by it, which gives the same factors.
-            nu: Regularize a row with n likes of N by (n + unobserved_weight N) to this power.
             use_gpu: For code that calls `implicit.als`; only False is allowed.
             options: Of the library's class, by name.
 
         Raises:
-            ValueError: A value is not allowed.
+            ValueError: `use_gpu` is True.
         """
         super().__init__(*args, **options)
         if use_gpu:
             raise ValueError(
                 "use_gpu: True found; this class fits on the processor, implicit.als on a GPU"
             )
-        self.unobserved_weight = unobserved_weight
-        self.nu = nu
-        self._config(self.regularization)  # refuses what is not allowed
-        # The equations divided by the weight, which the library's code solves too.
-        self.alpha /= unobserved_weight
-        self.regularization /= unobserved_weight
 
     def fit(
         self,
@@ -92,7 +76,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
         Raises:
             ModelFitError: A confidence is not finite.
-            ValueError: The factors are of another shape, or the library has no such loss.
+            ValueError: The factors are of another shape, or a hyperparameter is not allowed.
         """
         user_items = check_csr(user_items)
         with np.errstate(over="ignore"):
@@ -112,8 +96,6 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
                     f"user_items: {size} {side}s found, the model has {len(factors)}; "
                     "fit a new model"
                 )
-        if self.calculate_training_loss:
-            self._check_no_nu("calculate_training_loss")
         super().fit(user_items, show_progress, callback)
 
     @property
@@ -121,29 +103,8 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         """The function that solves one side in place; `fit` calls it."""
         if self.use_cg and self.use_native and self.dtype == np.float32:
             return self._solve
-        self._check_no_nu("use_cg False, use_native False or dtype float64")
         solver: Callable[..., None] = super().solver
         return solver
-
-    def recalculate_user(self, userid: Ids, user_items: csr_matrix) -> AnyFloatArray:
-        """Solve users by their confidences, shape (users, items), without storing them."""
-        if self.nu:
-            return self._recalculate(userid, user_items, self.item_factors)
-        factors: AnyFloatArray = super().recalculate_user(userid, user_items)
-        return factors
-
-    def recalculate_item(self, itemid: Ids, item_users: csr_matrix) -> AnyFloatArray:
-        """Solve items by their confidences, shape (items, users), without storing them."""
-        if self.nu:
-            return self._recalculate(itemid, item_users, self.user_factors)
-        factors: AnyFloatArray = super().recalculate_item(itemid, item_users)
-        return factors
-
-    def explain(self, *args: Any, **options: Any) -> tuple[Any, ...]:  # noqa: ANN401
-        """Explain a score by the liked items; see the library."""
-        self._check_no_nu("explain")
-        explanation: tuple[Any, ...] = super().explain(*args, **options)
-        return explanation
 
     def recommend(
         self,
@@ -180,37 +141,12 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         liked = user_items if filter_already_liked_items else None
         return self._rank(users, N, liked)
 
-    def to_gpu(self) -> Any:  # noqa: ANN401  the library's model
-        """Return the library's model on a GPU."""
-        self._check_no_nu("to_gpu")
-        return super().to_gpu()
-
-    def save(self, fileobj_or_path: str | os.PathLike[str] | IO[bytes]) -> None:
-        """Write the model to a file of NumPy arrays, `.npz`, which `load` reads."""
-        arguments = {
-            name: value
-            for name, value in vars(self).items()
-            if value is not None and name[0] != "_" and name != "fit_callback"
-        }
-        np.savez(fileobj_or_path, **(arguments | {"dtype": self.dtype.name}))
-
     @property
     def _threads(self) -> int:
         cores = os.cpu_count() or 1
         if hasattr(os, "sched_getaffinity"):  # on Linux
             cores = len(os.sched_getaffinity(0))
         return self.num_threads or cores
-
-    def _config(self, regularization: float, cg_steps: int = 0) -> "AlsConfig":
-        from looplib.als import AlsConfig
-
-        return AlsConfig(
-            factors=self.factors,
-            regularization=regularization,
-            cg_steps=cg_steps or self.cg_steps,
-            unobserved_weight=self.unobserved_weight,
-            nu=self.nu,
-        )
 
     def _solve(
         self,
@@ -219,9 +155,9 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         across: Float32Array,
         regularization: float,
         num_threads: int = 0,
-        cg_steps: int = 0,
     ) -> None:
         """Solve rows in place; a confidence below 0 has the preference 0."""
+        from looplib.als import AlsConfig
         from recsys.models.solver import solve
 
         values = confidences.data.astype(np.float32, copy=False)
@@ -229,28 +165,11 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             values = np.where(values == 0, _NO_LIKE, values)
         arrays = (values, confidences.indices, confidences.indptr)
         matrix = csr_matrix(arrays, shape=(len(rows), len(across)))
-        config = self._config(regularization, cg_steps)
+        config = AlsConfig(
+            factors=self.factors, regularization=regularization, cg_steps=self.cg_steps
+        )
         threads = num_threads or self._threads
         solve(rows, [across], matrix, config, threads, has_confidences=True)
-
-    def _recalculate(
-        self, ids: Ids, confidences: csr_matrix, across: Float32Array
-    ) -> Float32Array:
-        confidences = self.alpha * check_csr(confidences)
-        if confidences.shape[0] != np.size(ids):
-            raise ValueError(
-                f"{confidences.shape[0]} rows found for {np.size(ids)} ids"
-            )
-        rows = np.zeros((np.size(ids), self.factors), np.float32)
-        steps = _EXACT * self.factors
-        self._solve(confidences, rows, across, self.regularization, cg_steps=steps)
-        return rows[0] if np.isscalar(ids) else rows
-
-    def _check_no_nu(self, option: str) -> None:
-        if self.nu:
-            raise ValueError(
-                f"{option}: the library does it, without nu {self.nu}; leave out one"
-            )
 
     def _rank(
         self, rows: Float32Array, count: int, liked: csr_matrix | None

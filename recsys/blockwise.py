@@ -79,8 +79,8 @@ class Block:
     def load(self) -> csr_matrix:
         """Map its interactions from disk, shape (rows, rows of the other axis)."""
         dataset = open_dataset(self.dataset)
-        load = dataset.matrix if self.axis == "listeners" else dataset.by_track
-        return load(self.split, self.first, self.last)
+        rows = (self.split, self.first, self.last)
+        return dataset.matrix(*rows, by_track=self.axis == "tracks")
 
 
 def cut_blocks(

@@ -27,7 +27,7 @@ _FORKS.set_forkserver_preload(
         *MODULES,
         *(f"{name}.__main__" for name in MODULES),
         "listening_loop.init.command",
-        "recsys.report.figures",
+        "recsys.report.page",
         "tests.warm",
         "s3fs",
     ]

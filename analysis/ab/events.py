@@ -6,9 +6,10 @@ the lines, so logs and their store give the same report.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.errors import AnalysisError, StoreError
-from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
+from analysis.logs.field_types import EVENT_SCHEMA, integers, with_all_columns
 from analysis.logs.files import LogFile, discover
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
@@ -38,18 +39,16 @@ _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 _PACKED = 8  # a gzipped log is about an eighth of its text
-# of files that are soon read and deleted: only texts of few values are worth a dictionary
-_SOON_READ: Mapping[str, Any] = {
-    "compression": "lz4",
-    "use_dictionary": ["message", "experiments", "recommender"],
-    "write_statistics": False,
-}
+# only texts of few values are worth a dictionary
+_DICTIONARIES = ["message", "experiments", "recommender"]
+# what no report needs
+_UNUSED = ("session", "propensity")
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
 class Events:
-    """The events of logs and stores; the view `events` has all of them."""
+    """The events of logs and stores; the view `logged` has all of them, or a slice."""
 
     connection: queries.Connection
     slices: tuple[Path, ...]  # all events of a listener are in one file
@@ -70,6 +69,7 @@ def read_events(
     paths: Sequence[str | Path],
     *,
     memory: str = "1GB",
+    unused: Sequence[str] = _UNUSED,
 ) -> Iterator[Events]:
     """Read files, folders and patterns of logs, and folders of session stores.
 
@@ -78,6 +78,7 @@ def read_events(
     Args:
         paths: Where they are.
         memory: What DuckDB may use before it spills to the disk.
+        unused: Fields of events that are checked and left out.
 
     Raises:
         StoreError: A store is damaged, or has no events.
@@ -90,6 +91,7 @@ def read_events(
     }
     stores = [*map(_open_store, folders.values())]
     logs = discover(path for path in paths if Path(path).resolve() not in folders)
+    schema = pa.schema([field for field in EVENT_SCHEMA if field.name not in unused])
     lines = LineCounts()
     rejected: list[Reject] = []
     for store in stores:
@@ -101,18 +103,20 @@ def read_events(
 
     def read_logs(scratch: Path) -> Iterator[pa.Table]:
         nonlocal lines
-        for chunk in read(NewFiles(logs, scratch), kinds_of(logs)):
+        files = NewFiles(logs, scratch, in_place=True)
+        for chunk in read(files, kinds_of(logs), fields=schema.names):
             lines += chunk.lines
             rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
             yield chunk.events
 
     with _open_database(memory) as (connection, folder):
-        tables = chain(*map(_stored_events, stores), read_logs(folder))
+        stored = (_stored_events(store, schema) for store in stores)
+        tables = chain(*stored, read_logs(folder))
         expected = sum(store.manifest.events for store in stores)
         for log in logs:
             packed = _PACKED if log.is_gzipped else 1
             expected += log.size_bytes * packed // _BYTES_OF_AN_EVENT
-        slices = _write_slices(tables, expected, folder)
+        slices = _write_slices(tables, schema, expected, folder)
         rejected.sort(key=lambda reject: (reject.file, reject.line))
         first = tuple(rejected[:_SHOWN_REJECTS])
         events = Events(connection, slices, tuple(logs), tuple(stores), lines, first)
@@ -124,7 +128,7 @@ def read_events(
             names = ", ".join(events.sources)
             problem = f"{names}: no event in {lines.read:,} lines"
             raise AnalysisError(f"{problem}; {why}")
-        queries.attach_parquet(connection, "events", slices)
+        attach_logged(events, slices[0].with_name("events-*.parquet"))
         yield events
 
 
@@ -134,7 +138,9 @@ def no_events() -> Iterator[Events]:
     with _open_database("1GB") as (connection, folder):
         file = folder / "events.parquet"
         pq.write_table(EVENT_SCHEMA.empty_table(), file)
-        yield Events(connection, (file,))
+        events = Events(connection, (file,))
+        attach_logged(events, file)
+        yield events
 
 
 @contextmanager
@@ -150,6 +156,13 @@ def _open_database(memory: str) -> Iterator[tuple[queries.Connection, Path]]:
         yield connection, Path(name)
 
 
+def attach_logged(events: Events, files: Path) -> None:
+    """Let the view `logged` have the events of a slice, or of a pattern of their files."""
+    queries.attach_query(
+        events.connection, "logged", "events/counted_once", events_file=str(files)
+    )
+
+
 def _open_store(folder: Path) -> Store:
     store = open_store(folder)
     if store.manifest.holds == "interactions":
@@ -158,14 +171,14 @@ def _open_store(folder: Path) -> Store:
     return store
 
 
-def _stored_events(store: Store) -> Iterator[pa.Table]:
+def _stored_events(store: Store, schema: pa.Schema) -> Iterator[pa.Table]:
     for file in check_files(store.path, store.manifest.parts):
         for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
-            yield with_all_columns(pa.Table.from_batches([batch]), EVENT_SCHEMA)
+            yield with_all_columns(pa.Table.from_batches([batch]), schema)
 
 
 def _write_slices(
-    tables: Iterator[pa.Table], expected: int, folder: Path
+    tables: Iterator[pa.Table], schema: pa.Schema, expected: int, folder: Path
 ) -> tuple[Path, ...]:
     """Write events to the files of their listeners' slices."""
     count = 1 + expected // _EVENTS_OF_A_SLICE
@@ -173,14 +186,24 @@ def _write_slices(
     written = 0
     reading = progress("read", expected, "events")
     with naming(folder), ExitStack() as stack, reading as report:
-        writers = [
-            stack.enter_context(pq.ParquetWriter(file, EVENT_SCHEMA, **_SOON_READ))
-            for file in slices
-        ]
-        for rows in ahead(gather(tables, _EVENTS_AT_ONCE)):
-            slice_of = ((rows["user"].to_numpy() * _LARGE_ODD) >> 32) % count
-            for number, writer in enumerate(writers):
-                writer.write_table(rows.filter(pa.array(slice_of == number)))
+        # soon read and deleted, so that packing costs more than it saves
+        open_writer = partial(
+            pq.ParquetWriter,
+            schema=schema,
+            compression="none",
+            use_dictionary=_DICTIONARIES,
+            write_statistics=False,
+        )
+        writers = [stack.enter_context(open_writer(file)) for file in slices]
+        for rows in ahead(gather(tables, _EVENTS_AT_ONCE, schema)):
+            hashes = (rows["user"].to_numpy() * _LARGE_ODD) >> 32
+            slice_of = (hashes % count).astype(np.uint16)  # sorted in linear time
+            ordered = rows.take(integers(np.argsort(slice_of, kind="stable")))
+            start = 0
+            sizes = np.bincount(slice_of, minlength=count).tolist()
+            for writer, size in zip(writers, sizes, strict=True):
+                writer.write_table(ordered.slice(start, size))
+                start += size
             written += len(rows)
             report(written)
     return slices
@@ -211,10 +234,10 @@ def assign_arms(
     experiment: str | None,
     plan: Experiment | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Put listeners into their arms; the view `assigned` has all events with them.
+    """Put listeners into their arms; the view `assigned` has them with the events of `logged`.
 
     Args:
-        events: They are rewritten in their files.
+        events: Those of all slices.
         experiment: Its name; None puts all events into one arm, "".
         plan: The experiment's file, whose testers are left out.
 
@@ -226,23 +249,16 @@ def assign_arms(
         number_of(user) if isinstance(user, str) else user
         for user in (plan.overrides if plan else ())
     ]
-    left_out = pa.table({"user": pa.array(testers, pa.int64())})
+    left_out = pa.table({"user": integers(np.array(testers, np.int64))})
     connection.register("left_out", left_out)
-    for file in events.slices:
-        assigned = file.with_suffix(".assigned")
-        queries.attach_query(
-            connection, "events", "events/counted_once", events_file=str(file)
-        )
-        queries.copy_to_parquet(
-            connection,
-            "ab/assigned_events",
-            assigned,
-            "snappy",
-            all_listeners=experiment is None,
-            experiment=queries.json_pointers(experiment or "")[0],
-        )
-        assigned.replace(file)
-    queries.attach_parquet(connection, "assigned", events.slices)
+    queries.materialize(
+        connection,
+        "assignments",
+        "ab/assignments",
+        all_listeners=experiment is None,
+        experiment=queries.json_pointers(experiment or "")[0],
+    )
+    queries.attach_query(connection, "assigned", "ab/assigned_events")
     rows = queries.fetch_table(connection, "ab/arms").to_pylist()
     return {row["arm"]: row for row in rows}
 

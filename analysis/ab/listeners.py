@@ -3,10 +3,10 @@
 `measure` works on a slice of the listeners at a time. Its tables in the database, each made in one
 place here; those with a file in `analysis/sql/ab` are defined there:
 
-- of a slice: `session_events`, `slice_sessions`, `known_listeners`;
-- what metrics read: `sessions` and their `events` (`closed_events`), both with the column
-  `segment`, "" for the whole experiment, and of primary metrics with all segments;
-- of all slices: `values_<metric>`, of quantiles its histograms; `credited`, `quality`.
+- of a slice: `session_events`, `slice_sessions`, `segment_listeners`;
+- what metrics read: `sessions` (`closed_sessions`, of primary metrics `segment_sessions`) and their
+  `events` (`closed_events`), both with the column `segment`, "" for the whole experiment;
+- of all slices: `Metric.table`, of quantiles a histogram; `credited`, `quality`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,14 @@ import pyarrow.compute as pc
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.events import DAY_MS, NO_END, Events, assign_arms, no_events
+from analysis.ab.events import (
+    DAY_MS,
+    NO_END,
+    Events,
+    assign_arms,
+    attach_logged,
+    no_events,
+)
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.moments import thin
 from analysis.queries import Column, Constant
@@ -56,15 +63,20 @@ def measure(
     connection = events.connection
     primary = config.deciding
     metrics = list(dict.fromkeys([*config.reported, METRICS["sessions"]]))
+    tables = {metric.table: metric for metric in metrics}
     make = partial(queries.materialize, connection)
     attach = partial(queries.attach_query, connection)
     last = max(days, default=0)
     part_days = (last - min(days, default=last) + 1) // 4
+    parts = _PARTS if part_days else []
+    make("segments", "ab/segments", days=thin(days[::-1]), parts=parts)
+    queries.drop(connection, (*tables, "quality", "credited"))
+    queries.use_threads(connection)
     for file in events.slices:
+        attach_logged(events, file)
         make(
             "session_events",
             "ab/session_events",
-            assigned_file=str(file),
             end_ms=end_ms,
             arms=[*recommenders],
             recommenders=[*recommenders.values()],
@@ -73,38 +85,39 @@ def measure(
             "slice_sessions",
             "ab/slice_sessions",
             skip_below=config.skip_below,
-            days=thin(days[::-1]),
-            parts=_PARTS,
             part_ms=max(1, part_days) * DAY_MS,
-            old_ms=(last - 2 * part_days) * DAY_MS if part_days else 0,
+            old_ms=(last - 2 * part_days) * DAY_MS,
         )
-        make("known_listeners", "ab/known_listeners")
+        make("segment_listeners", "ab/segment_listeners")
+        attach("closed_sessions", "ab/closed_sessions", start_ms=start_ms)
         for in_segments in (True, False):
-            attach(
-                "sessions", "ab/sessions", start_ms=start_ms, in_segments=in_segments
-            )
+            if in_segments:
+                attach("sessions", "ab/segment_sessions")
+            else:
+                closed = connection.table("closed_sessions")
+                closed.create_view("sessions", replace=True)
             attach("events", "ab/closed_events")
-            for metric in metrics:
+            for metric in tables.values():
                 if (metric in primary) == in_segments:
                     _measure(connection, metric, in_segments=in_segments)
         for name in ("ab/quality", "ab/credited"):
             queries.append(
                 name.removeprefix("ab/"), queries.open_rows(connection, name)
             )
-    queries.use_one_thread(connection)
+    queries.use_threads(connection, 1)
     return [metric for metric in metrics if metric.quantile is None]
 
 
 def open_first_days(events: Events, metric: Metric) -> queries.Rows:
     """Open the values of a metric in both parts of listeners' first days, the first as the past."""
-    values = events.connection.table(f"values_{metric.name}")
+    values = events.connection.table(metric.table)
     values.create_view("listener_values", replace=True)
     return queries.open_rows(events.connection, "ab/first_days", parts=_PARTS)
 
 
 def open_values(events: Events, metric: Metric) -> queries.Rows:
     """Open the values of a metric, as `sql/ab/listener_values.sql` has them."""
-    return open_table(events, f"values_{metric.name}")
+    return open_table(events, metric.table)
 
 
 def open_table(events: Events, table: str) -> queries.Rows:
@@ -120,7 +133,7 @@ def read_histograms(
     for metric in metrics:
         if metric.quantile is None:
             continue
-        counted = events.connection.table(f"values_{metric.name}").to_arrow_table()
+        counted = events.connection.table(metric.table).to_arrow_table()
         for arm, listeners in sizes.items():
             _, *columns = counted.filter(pc.field("arm") == arm).columns
             groups, steps, counts = (column.to_numpy() for column in columns)
@@ -153,7 +166,7 @@ def _measure(
         if metric.quantile is not None:
             rows.create_view("measured", replace=True)
             histogram = queries.open_rows(connection, "ab/histogram", groups=_GROUPS)
-            queries.append(f"values_{metric.name}", histogram)
+            queries.append(metric.table, histogram)
             return
         denominator = Column("denominator")
         if metric.kind == "mean":
@@ -166,4 +179,4 @@ def _measure(
             kind=metric.kind,
             in_segments=in_segments,
         )
-        queries.append(f"values_{metric.name}", values)
+        queries.append(metric.table, values)

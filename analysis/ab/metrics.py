@@ -1,12 +1,15 @@
 """A metric: a `.sql` file whose head says what it is, or columns of a table."""
 
 import re
+import zlib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from analysis import queries
 from analysis.queries import SQL_FOLDER
 from looplib.config import Config, parse_config
 
@@ -53,6 +56,14 @@ class Metric(Config):
         if isinstance(document, Mapping) and document.get("sql"):
             return {**_head_of(Path(document["sql"])), **document}
         return document
+
+    @cached_property
+    def table(self) -> str:
+        """The table of its values from a log, which quantiles of the same rows share."""
+        if self.quantile is None:
+            return f"values_{self.name}"
+        rows = re.sub(r"--.*\n", "", queries.statement(str(self.sql)))
+        return f"values_{zlib.crc32(rows.encode())}"
 
     @property
     def is_higher(self) -> bool:

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis import queries
 from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
     Measurements,
@@ -164,9 +163,7 @@ def build_report(
         latest = report(events, config, end_ms=end_ms, days=ended)
 
         def report_until(end_ms: int, config: AbConfig) -> Report:
-            with queries.connect(memory_limit=config.memory) as connection:
-                earlier = replace(events, connection=connection)
-                return report(earlier, config, end_ms=end_ms)
+            return report(events, config, end_ms=end_ms)
 
         return _confirm(latest, config, report_until)
 

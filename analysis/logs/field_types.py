@@ -26,9 +26,9 @@ Probability = Annotated[float, Meta(gt=0, le=1)]
 # {0}, and the catalogue's last track {1}
 FieldRule = tuple[Any, str, str]
 
-# an object or a list is read as its JSON text
-_ANY_TEXT = "left({0}, 1) NOT IN ('{{', '[')"
-_TEXT_ID: FieldRule = (TextId, "VARCHAR", "left({0}, 1) NOT IN ('', '{{', '[')")
+# an object or a list is read as its JSON text, which begins with { or [
+_ANY_TEXT = "ascii({0}) NOT IN (91, 123)"
+_TEXT_ID: FieldRule = (TextId, "VARCHAR", "ascii({0}) NOT IN (0, 91, 123)")
 _RULES: dict[str, FieldRule] = {
     "message": (Message, "VARCHAR", "{0} IN ('next', 'last')"),
     "milliseconds": (
@@ -94,14 +94,9 @@ def event_condition(kinds: IdKinds, largest_track: int) -> str:
     return f"coalesce({' AND '.join(conditions)}, false)"
 
 
-@cache
-def schema_of(kinds: IdKinds) -> pa.Schema:
-    """Return the columns of events as they are in a log."""
-    types = database_types(kinds)
-    return pa.schema({name: _ARROW[column] for name, column in types.items()})
-
-
-EVENT_SCHEMA = schema_of(NUMBERS)
+EVENT_SCHEMA = pa.schema(
+    {name: _ARROW[column] for name, column in database_types(NUMBERS).items()}
+)
 
 
 def integers(values: IntArray) -> pa.Array:

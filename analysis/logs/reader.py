@@ -33,7 +33,6 @@ from analysis.logs.field_types import (
     database_types,
     event_condition,
     integers,
-    schema_of,
 )
 from analysis.logs.files import LogFile
 from analysis.logs.lines import (
@@ -71,7 +70,7 @@ class ReadLines:
     """The events and rejects of some lines of a log."""
 
     file: LogFile
-    # columns of `EVENT_SCHEMA`, in the order of the lines; text ids became numbers
+    # columns of `EVENT_SCHEMA`, or some, in the order of the lines; text ids became numbers
     events: pa.Table
     text_ids: pa.Table  # in columns `user` and `track`
     rejects: list[Reject]
@@ -88,6 +87,7 @@ def read(
     batches: Iterable[Sequence[LogFile]],
     kinds: IdKinds = NUMBERS,
     largest_track: int = LARGEST_ID,
+    fields: Sequence[str] = EVENT_SCHEMA.names,
 ) -> Iterator[ReadLines]:
     """Read logs.
 
@@ -96,6 +96,7 @@ def read(
             checked. An iterator is asked for the next batch when it is its turn.
         kinds: Which ids are text; they become the numbers that stand for them in stores.
         largest_track: The catalogue's last id; a line with one beyond is rejected.
+        fields: Those that events have; the others are checked alone.
 
     Yields:
         The events and rejects of some lines, in the order of the files and the lines.
@@ -105,7 +106,7 @@ def read(
     """
     with queries.connect() as connection:
         for files in batches:
-            yield from _read_files(connection, files, kinds, largest_track)
+            yield from _read_files(connection, files, kinds, largest_track, fields)
 
 
 def ahead(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -118,12 +119,14 @@ def ahead(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
             yield table
 
 
-def gather(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+def gather(
+    tables: Iterable[pa.Table], rows: int, schema: pa.Schema = EVENT_SCHEMA
+) -> Iterator[pa.Table]:
     """Join consecutive tables until there are at least so many rows, or no more tables.
 
     There is at least one, which may be empty.
     """
-    gathered = [pa.Table.from_batches([], EVENT_SCHEMA)]
+    gathered = [pa.Table.from_batches([], schema)]
     for table in tables:
         gathered.append(table)
         if sum(len(part) for part in gathered) >= rows:
@@ -169,8 +172,9 @@ def _read_files(
     files: Sequence[LogFile],
     kinds: IdKinds,
     largest_track: int,
+    fields: Sequence[str],
 ) -> Iterator[ReadLines]:
-    read_rows = partial(_read_rows, connection, files, kinds, largest_track)
+    read_rows = partial(_read_rows, connection, files, kinds, largest_track, fields)
     done = 0
     names = dict.fromkeys([files[0].name, files[-1].name])
     problem = f"{' … '.join(names)}: cannot be read"
@@ -188,6 +192,7 @@ def _read_rows(
     files: Sequence[LogFile],
     kinds: IdKinds,
     largest_track: int,
+    fields: Sequence[str],
     done: int | None = None,
 ) -> Iterator[ReadLines]:
     """Read lines that are all sound; where some are not, those behind so many that are done."""
@@ -201,6 +206,7 @@ def _read_rows(
         condition,
         skip_errors=not is_sound,
     )
+    log = log.select(*map(queries.Column, (*fields, "is_event", "file_index")))
     if done:
         log = log.limit(_ALL_ROWS, done)
     lines = islice(_filled_lines(files), done, None)
@@ -221,7 +227,7 @@ def _read_rows(
                 if not is_sound:
                     is_event &= [repeated_key(line) is None for _, line in part_lines]
                 refused = list(compress(part_lines, ~is_event))
-            events = part.select(schema_of(kinds).names)
+            events = part.select(fields)
             read, rejects = _parse(
                 file, events, is_event, refused, kinds, largest_track
             )

@@ -29,13 +29,15 @@ MOST_KEPT_BYTES = 16 * 2**20
 _LARGEST_BATCH = 32 * 2**20  # bytes
 _MOST_FILES = 1000
 _CHUNK = 2**20
+_PIECE = 2**18  # that a cache of the processor holds
 
 
 class NewFiles:
     """The contents of files that neither earlier sources nor earlier files have.
 
     A file is copied when it is its turn: unpacked, checked to its end, and without what it begins
-    with and was read before. The copy is deleted when the next one is asked for.
+    with and was read before. The copy is deleted when the next one is asked for. For a single
+    reading, a closed file that is new as a whole need not be copied.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class NewFiles:
         scratch: Path,
         sources: Iterable[Source] = (),
         reading: Callable[[str], str] | None = None,
+        *,
+        in_place: bool = False,
     ) -> None:
         """Take files, a folder to work in, and the sources of a store.
 
@@ -52,6 +56,7 @@ class NewFiles:
             scratch: The folder.
             sources: Those that were read before.
             reading: Of tables, how the one of a name is read.
+            in_place: What need not be copied is not.
         """
         self.all = files
         self.scratch = scratch
@@ -64,6 +69,7 @@ class NewFiles:
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
         self.megabytes_done = 0.0
         self._reading = reading
+        self._in_place = in_place
         self._known: dict[str, list[Source]] = defaultdict(list)  # by `Source.head`
         for source in sources:
             self._known[source.head].append(source)
@@ -91,13 +97,14 @@ class NewFiles:
                 copy.unlink(missing_ok=True)
             else:
                 origin = f" from byte {source.start}" if source.start else ""
-                files[copy] = LogFile(copy, f"{log.name}{origin}")
+                path = copy if copy.exists() else log.path
+                files[copy] = LogFile(path, f"{log.name}{origin}")
                 self._known[source.head].append(source)
                 self.sources[files[copy]] = source
             self.megabytes_done += log.size_bytes / 1e6
         yield [*files.values()]
         for copy in files:
-            copy.unlink()
+            copy.unlink(missing_ok=True)
 
     def keep_rejects(self, content: str, rejects: Iterable[Reject]) -> None:
         """Append rejected lines to those of a file, until these have `MOST_KEPT_BYTES`.
@@ -151,11 +158,13 @@ class NewFiles:
                     )
             if log.is_gzipped and not start:
                 Path(text.name).replace(target)
+            elif self._in_place and not (start or log.is_open):
+                target = log.path
             else:
                 text.seek(start)
                 with target.open("wb") as copy:
                     copy.writelines(_chunks(text, size - start))
-        with target.open("r+b") as copy:
+        with target.open("r+b" if log.is_open else "rb") as copy:
             end = copy.seek(0, os.SEEK_END)
             if not self._reading:
                 end -= _torn_bytes(copy, end)
@@ -166,15 +175,24 @@ class NewFiles:
             copy.seek(0)
             digest = self._digest(_hash(copy, end), log.name)
         source = Source(log.name, digest, end, LineCounts(), start, _head(line))
+        is_empty = start and not end
+        return source if not is_empty and self._is_new(source, line) else None
+
+    def _is_new(self, source: Source, line: bytes) -> bool:
+        """Compare a source with those that have its first line.
+
+        Raises:
+            AnalysisError: It goes on otherwise than one of them.
+        """
         rivals = self._known[source.head]
-        if any(digest == rival.digest for rival in rivals) or (start and not end):
-            return None
+        if any(source.digest == rival.digest for rival in rivals):
+            return False
         if self._reading or not rivals or not line.startswith(b"{"):
-            return source
+            return True
         if any(self._is_cut(source, rival) for rival in rivals):
-            return None
+            return False
         raise AnalysisError(
-            f"{log.name}: begins like {rivals[0].name}, which was read before, and goes on "
+            f"{source.name}: begins like {rivals[0].name}, which was read before, and goes on "
             "otherwise, so events would count twice; leave one of them out"
         )
 
@@ -269,7 +287,7 @@ def _open_content(log: LogFile, scratch: Path) -> Iterator[IO[bytes]]:
 
 def _chunks(text: IO[bytes], length: int) -> Iterator[bytes]:
     """Yield the next bytes, as far as there are so many."""
-    while chunk := text.read(max(min(length, _CHUNK), 0)):
+    while chunk := text.read(max(min(length, _PIECE), 0)):
         length -= len(chunk)
         yield chunk
 

@@ -14,7 +14,6 @@ from looplib.tables import output, table
 with importing():
     import numpy as np
 
-    from analysis import queries
     from analysis.ab.events import Events, read_events
     from analysis.errors import AnalysisError
     from analysis.logs.sources import digest
@@ -77,14 +76,8 @@ def main(
     uniform = _uniform_tracks(logging_policy)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
-    with read_events(logs) as logged_events:
-        events = str(logged_events.slices[0].with_name("events-*.parquet"))
-        queries.attach_query(
-            logged_events.connection,
-            "events",
-            "events/counted_once",
-            events_file=events,
-        )
+    with read_events(logs, unused=()) as logged_events:
+        logged_events.connection.table("logged").create_view("events")
         sessions = read_sessions(logged_events.connection, rule, uniform)
     # of the policy that logged the recommendations every weight is 1
     drawn = np.where(sessions.counted, sessions.propensity, 0.0)

@@ -3,6 +3,6 @@
 In: a session store and the configuration's split and feedback. Out: a folder of arrays, named by
 its digest. Read `dataset` first (what the folder holds; `layout` names its files), then `plan`
 (what decides it) and `split` (its kinds); `cache` opens or builds a dataset, `build` runs
-`partitions` on workers and joins their tables with `artists` and `matrices`; `interactions` is what
-models are fitted to.
+`partitions` on workers and joins their tables by `matrices`; `interactions` is what models are
+fitted to.
 """

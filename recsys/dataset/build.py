@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.logs.field_types import integers
-from analysis.store import Store
-from looplib.arrays import IntArray, column_values
+from analysis.logs.field_types import LARGEST_ID, integers
+from analysis.store import Store, number_of
+from looplib.arrays import Int32Array, IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, sha256_file
 from recsys.cluster.cluster import Cluster
-from recsys.dataset.artists import number_tracks
 from recsys.dataset.dataset import Summary
+from recsys.dataset.interactions import UNKNOWN_ARTIST
 from recsys.dataset.layout import (
     ARTISTS,
     LATEST,
@@ -40,8 +40,9 @@ from recsys.dataset.matrices import (
 from recsys.dataset.partitions import count_starts, find_cutoff, prepare_partition
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.split import SplitRule
-from recsys.errors import SearchError
+from recsys.errors import SearchError, StoreError
 from recsys.storage import Workspace, open_workspace
+from recsys.store.ids import originals, read_titles
 
 Report = Callable[[float, str], None]
 
@@ -115,8 +116,9 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
     Returns:
         The sizes that a `Summary` has.
     """
-    users = np.sort(_ids(folder, "users", "user"))
-    order = np.argsort(_ids(folder, "users", "user"))
+    ids = _ids(folder, "users", "user")
+    order = np.argsort(ids)
+    users = ids[order]
     for split in SPLITS:
         save_array(folder / LATEST.format(split), _ids(folder, "users", split)[order])
     if len(users) < 2:
@@ -124,7 +126,7 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
             "all rows are of one listener; recommendations are learned from what many heard"
         )
     heard = np.unique(_ids(folder, "tracks", "track"))
-    tracks, artists = number_tracks(store, plan.catalogue, heard)
+    tracks, artists = _number_tracks(store, plan.catalogue, heard)
     counts = write_matrices(folder, users, tracks, plan.feedback)
     _write_heldout(folder, users, tracks)
     if plan.rule.is_ordered:
@@ -140,6 +142,57 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
         "interactions": int(counts.sum()),
         "training_listeners": int(np.count_nonzero(counts)),
     }
+
+
+def _number_tracks(
+    store: Store,
+    catalogue: Path | None,
+    heard: IntArray,
+) -> tuple[IntArray, Int32Array]:
+    """List the tracks of a dataset with the numbers of their artists.
+
+    They are all of the store's catalogue, whose ids are 0..n-1; or else those heard, and the other
+    tracks that a catalogue has of the artists heard.
+
+    Args:
+        store: Its titles name the artists where no catalogue does.
+        catalogue: A file of titles.
+        heard: Ids, ascending, shape (n,); not needed with a catalogue in the store.
+
+    Returns:
+        The ids of tracks, ascending, and the artist of each or `UNKNOWN_ARTIST`; shape (tracks,).
+
+    Raises:
+        StoreError: The catalogue is of other tracks, or cannot be read.
+    """
+    titles = read_titles(catalogue, store)
+    size = store.manifest.catalogue_size
+    tracks = heard if size is None else np.arange(size)
+    if catalogue and size is None:
+        is_text = store.manifest.text_items
+        artist_of = {
+            number_of(track) if is_text else int(track): title.artist
+            for track, title in titles.items()
+            if title.artist and (is_text or track.isdecimal())
+        }
+        played = {artist_of[track] for track in heard.tolist() if track in artist_of}
+        unplayed = [
+            track
+            for track, artist in artist_of.items()
+            if artist in played and track <= LARGEST_ID
+        ]
+        tracks = np.union1d(heard, np.array(unplayed, np.int64))
+    ids = originals(store, "items", tracks, titles).tolist()
+    named = sum(str(track) in titles for track in ids)
+    if catalogue and 2 * named < len(ids) and size is None:
+        raise StoreError(
+            f"{catalogue}: names {named:,} of the {len(ids):,} tracks of {store}, so it "
+            "belongs to another store; leave it out: --set catalogue=null"
+        )
+    names = [title.artist if (title := titles.get(str(track))) else "" for track in ids]
+    numbers = {name: number for number, name in enumerate(sorted({*names} - {""}))}
+    artists = [numbers.get(name, UNKNOWN_ARTIST) for name in names]
+    return tracks, np.array(artists, np.int32)
 
 
 def _ids(folder: Path, piece: Piece, column: str) -> IntArray:

@@ -64,23 +64,20 @@ class Dataset:
         return self.workspace.address
 
     def matrix(
-        self, split: SplitName, first: int = 0, last: int | None = None
-    ) -> csr_matrix:
-        """Map the listening time of a split, float32, shape (listeners, tracks), from the disk.
-
-        It is that of all listeners, or from the row `first` to `last - 1`.
-        """
-        return load_matrix(self.path, split, len(self.tracks), first, last)
-
-    def by_track(
         self,
         split: SplitName,
         first: int = 0,
         last: int | None = None,
+        *,
+        by_track: bool = False,
     ) -> csr_matrix:
-        """Map the listening time of a split, float32, shape (tracks, listeners), from the disk."""
-        name = BY_TRACK.format(split)
-        return load_matrix(self.path, name, len(self.users), first, last)
+        """Map the listening time of a split, float32, shape (listeners, tracks), from the disk.
+
+        It is that of all rows, or from `first` to `last - 1`; transposed where it is by track.
+        """
+        name = BY_TRACK.format(split) if by_track else split
+        columns = self.users if by_track else self.tracks
+        return load_matrix(self.path, name, len(columns), first, last)
 
     def array(self, matrix: str, name: str) -> AnyArray:
         """Map one of the three arrays of a matrix: of a split, or of one by track."""

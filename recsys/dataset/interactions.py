@@ -161,7 +161,7 @@ def load_interactions(
     is_unplayed = (artists != UNKNOWN_ARTIST) & (dataset.popularity("all") == 0)
     return Interactions(
         dataset.matrix(split),
-        by_track=dataset.by_track(split),
+        by_track=dataset.matrix(split, by_track=True),
         plays=read_plays(dataset, split) if is_ordered else None,
         artists=artists,
         unplayed=np.flatnonzero(is_unplayed),

@@ -63,8 +63,15 @@ def prepare_partition(
                 f"{counts['split_events']} of {counts['events']} events in either; "
                 "allowed are 0, and all"
             )
-        for piece, (statement, values) in _statements(rule, feedback).items():
+        counted = {"min_time": feedback.min_time}
+        parameters: dict[Piece, dict[str, object]] = {
+            "heldout": {"is_weighted": rule.is_weighted, "gap": rule.split.gap},
+            "interactions": {**counted},
+            "plays": {**counted},
+        }
+        for piece, statement in _statements(rule).items():
             file = workspace.folder / f"{piece}-{number:03d}.arrow"
+            values = parameters.get(piece, {})
             table = queries.fetch_table(connection, statement, **values)
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             with (
@@ -136,24 +143,16 @@ def attach_events(
     queries.attach_query(connection, "named_events", "sessions/named_events")
 
 
-def _statements(
-    rule: SplitRule, feedback: Feedback
-) -> dict[Piece, tuple[str, dict[str, object]]]:
-    """Name the statement of each table, with its parameters."""
-    counted: dict[str, object] = {"min_time": feedback.min_time}
-    statements: dict[Piece, tuple[str, dict[str, object]]] = {
-        "users": ("sessions/users", {}),
-        "heldout": (
-            "sessions/heldout",
-            {"is_weighted": rule.is_weighted, "gap": rule.split.gap},
-        ),
+def _statements(rule: SplitRule) -> dict[Piece, str]:
+    """Name the statement of each table."""
+    weights = "interactions/weights"
+    statements: dict[Piece, str] = {
+        "users": "sessions/users",
+        "heldout": "sessions/heldout",
+        "interactions": weights if rule.is_weighted else "sessions/interactions",
     }
     if not rule.has_catalogue:
-        statements["tracks"] = ("sessions/tracks", {})
+        statements["tracks"] = "sessions/tracks"
     if rule.is_ordered:
-        statements["plays"] = ("sessions/plays", counted)
-    if rule.is_weighted:
-        statements["interactions"] = ("interactions/weights", counted)
-    else:
-        statements["interactions"] = ("sessions/interactions", counted)
+        statements["plays"] = "sessions/plays"
     return statements

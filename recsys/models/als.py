@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.als import AlsConfig
-from looplib.arrays import Int32Array, IntArray
+from looplib.arrays import Int32Array
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions
 from recsys.models.base import IterativeModel, State
 from recsys.models.factors import Factors, Pool
@@ -81,11 +81,3 @@ class Als(IterativeModel):
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Recommend the tracks with the largest products of factors."""
         return self.factors.recommend(self.train, k, self.threads, pool)
-
-    def similar(self, tracks: IntArray, k: int) -> Int32Array:
-        """Rank the other tracks by the cosine of their factors with those of some tracks.
-
-        Returns:
-            Columns, best first, shape (tracks given, ≤ k).
-        """
-        return self.factors.similar(tracks, k, self.threads)[0]

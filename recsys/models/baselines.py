@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyFloatArray, Int32Array, offsets
 from recsys.models.base import Model
-from recsys.models.factors import Pool, fill_up
+from recsys.models.factors import Pool
 from recsys.models.sparse import rank_rows, values_at
 
 # Goes up when a rule changes: their scores are kept beside the datasets.
@@ -35,13 +35,10 @@ class Repetition(Model):
 
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
         """Recommend the tracks heard with the largest scores, or popular ones that are new."""
-        return self.recommend_pools(k)[pool]
-
-    def recommend_pools(self, k: int) -> dict[Pool, Int32Array]:
-        """Recommend from each pool."""
+        if pool == "new":
+            return self.popular(k, pool)
         heard = rank_rows(self.scores(), k)
-        new = self.popular(k, "new")
-        return {"all": fill_up(heard, new), "repeat": heard, "new": new}
+        return heard if pool == "repeat" else self.fill_up(heard)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score the tracks that the listener has heard; see `Model.score`."""

@@ -20,7 +20,6 @@ from looplib.arrays import (
     BoolArray,
     Float32Array,
     Int32Array,
-    IntArray,
 )
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
@@ -176,12 +175,6 @@ class External(SimilarityModel):
                 scores[is_cold] = -np.inf
             lists[rows] = _take_best(scores, lists.shape[1])
         return lists if pool == "repeat" else self.fill_up(lists)
-
-    def similar(self, tracks: IntArray, k: int) -> Int32Array:
-        """Rank the other tracks most similar to each of some, shape (tracks given, ≤ k)."""
-        if self._factors:
-            return self._factors.similar(tracks, k, self.threads)[0]
-        return super().similar(tracks, k)
 
     @contextmanager
     def _library(self) -> Iterator[None]:

@@ -41,14 +41,12 @@ def solve(
         count: How many columns the regularization counts: those that have interactions. By default
             all.
         has_confidences: The interactions are confidences as `implicit` has them, below 0 where the
-            preference is 0.
+            preference is 0; without `nu`.
     """
     # takes half a second, and only a fit needs it
     from recsys.models.kernels import als as kernels
 
     heard = np.diff(interactions.indptr)
-    if has_confidences:
-        heard = (interactions > 0).getnnz(axis=1)
     if count is None:
         count = interactions.shape[1]
     regularization = row_regularization(heard.astype(np.float64), count, config)

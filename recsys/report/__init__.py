@@ -2,5 +2,5 @@
 
 In: a run folder, and the dataset it was searched on. Out: `report.html` in the run folder, which
 needs no other file. Read `page` first, then `runs` (a run folder as it is on the disk, which the
-lab shows too) and `figures`.
+lab shows too).
 """

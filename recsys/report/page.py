@@ -3,25 +3,35 @@
 import shlex
 from dataclasses import replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from analysis.page import numbers
+from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render
 from analysis.store import Store
 from looplib.cli import program
 from looplib.files import sha256_file
 from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.report.figures import TEMPLATES, draw_curves, draw_leaderboard
-from recsys.report.runs import RunFolder, is_baseline, read_examples, read_folder
+from recsys.report.runs import (
+    RunFolder,
+    interval_of,
+    is_baseline,
+    read_examples,
+    read_folder,
+)
 from recsys.search.folder import REPORT, read_run, write_winner
-from recsys.search.leaderboard import WARNING, describe_row, is_better
+from recsys.search.leaderboard import WARNING, describe_row, is_better, label_rows
 from recsys.storage import open_workspace
 from recsys.store.ids import Title, originals, read_titles
 from recsys.store.reader import open_store
 
 _LENGTH = 6  # tracks of an example list
+_SHOWN = 12  # trials in the figure; the table has all
+_CURVES = 6  # of them by iteration, as many as there are colours
 _MAIN = ("recall", "precision", "map", "mrr", "hit_rate", "novelty", "coverage")
 
 
@@ -58,17 +68,64 @@ def render_run(run: RunFolder, **values: Any) -> str:  # noqa: ANN401  of the te
     k = run.select.partition("@")[2]
     main = [run.select, f"repeat_{run.select}", f"new_{run.select}"]
     return render(
-        [TEMPLATES],
+        [Path(__file__).parent],
         "page.html.jinja",
         run=run,
-        figure=draw_leaderboard(run),
-        curves=draw_curves(run),
+        figure=_draw_leaderboard(run),
+        curves=_draw_curves(run),
         baselines=baselines,
         better=list(filter(is_better, baselines)),
         main_metrics=main + [f"{name}@{k}" for name in _MAIN],
         describe=describe_row,
         **({"winner": None, "examples": ()} | values),
     )
+
+
+def _draw_leaderboard(run: RunFolder) -> Forest | None:
+    """Draw the best trials by the choosing metric; None without a score."""
+    labels, same = label_rows(run.rows)
+    rows = []
+    for row in run.rows[:_SHOWN]:
+        value, lower, upper = interval_of(row, run.select)
+        if value is None:
+            continue
+        is_tied = bool(row.get("ties")) and row is not run.candidates[0]
+        text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
+        colour = arm_colour(0 if is_baseline(row) else 1)
+        label = f"{labels[row['trial']]} ({run.state_of(row)})"
+        ends = (lower, upper)
+        rows.append(IntervalRow(label, text, value, *ends, colour, not is_tied))
+    if not rows:
+        return None
+    return Forest(
+        f"The best {len(rows)} by {run.select}",
+        "With 95 % intervals over listeners. An open mark is tied with the best model: the "
+        "interval of their difference over the same listeners, which is narrower than these, "
+        "holds 0. The other colour is of baselines."
+        + (f" The same in all: {same}." if same else ""),
+        run.select,
+        {"": rows},
+    )
+
+
+def _draw_curves(run: RunFolder) -> Forest | None:
+    """Draw the best trials by iteration; None where none was scored twice."""
+    labels, _ = label_rows(run.rows)
+    trials = [
+        row["trial"] for row in run.candidates if len(run.scores[row["trial"]]) > 1
+    ]
+    groups: dict[str, list[IntervalRow]] = {}
+    for position, trial in enumerate(trials[:_CURVES], start=1):
+        groups[labels[trial]] = points = []
+        for score in run.scores[trial]:
+            if score.metrics:
+                value, *_ = score.metrics[run.select]
+                point = (str(score.iteration), numbers.number(value), value)
+                points.append(IntervalRow(*point, None, None, arm_colour(position)))
+    if not groups:
+        return None
+    note = f"The best {len(groups)}. A curve that still rises at its end asks for more."
+    return Forest(f"{run.select} by iteration", note, "iterations", groups)
 
 
 def name_examples(

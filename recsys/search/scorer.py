@@ -23,10 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import special
 
-from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE
-from analysis.validation import METRICS, Validator
+from analysis.validation import Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
@@ -46,7 +45,7 @@ _FEWEST_IN_TEST = 200
 _MOST_CHOOSE = 5000  # the others: more would cost more and choose no better
 # pools of lists that are scored apart, on the held-out tracks in the same pool
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
-_SEGMENT_METRICS = {*METRICS} - {"novelty", "coverage"}
+_OF_ALL = ("novelty", "coverage")  # metrics of no segment
 LISTENERS = "listeners"  # the folder of a run
 EXAMPLES = "examples"  # the lists of a few listeners, in a file of that folder
 
@@ -144,46 +143,38 @@ def score_lists(
     *,
     is_whole: bool,
     listeners: IntArray | None = None,
+    pool: Pool = "all",
 ) -> tuple[dict[str, MetricValue], FloatArray]:
     """Score lists by every metric, or by the choosing one alone.
+
+    Lists of repeats or of new tracks are scored on the held-out tracks of their pool.
 
     Args:
         scorer: Has the held-out listening.
         lists: Best track first, shape (lists, ≤ largest k).
         is_whole: Compute every metric.
         listeners: The row of the listener of each list; by default there is one for each.
+        pool: What the lists are made of.
 
     Returns:
         The metrics by their keys, and what each listener adds to the choosing one, by which fits
             are compared in pairs: its numerators and denominators, shape (2, listeners).
+
+    Raises:
+        AnalysisError: Nothing that was held out is in the pool.
     """
     rows = np.arange(len(lists)) if listeners is None else listeners
     select = scorer.validation.select
-    validation = validator_for(scorer).score(rows, lists, None if is_whole else select)
-    metrics = {
-        key: (value.value, value.lower, value.upper)
-        for key, value in validation.metrics.items()
-    }
-    return metrics, validation.ratios[select]
-
-
-def score_segment(
-    scorer: Scorer, pool: Pool, lists: Int32Array
-) -> dict[str, MetricValue]:
-    """Score lists of repeats, or of new tracks, on the held-out tracks of the pool.
-
-    Where nothing that was held out is in the pool, there are no metrics.
-    """
-    try:
-        validator = validator_for(scorer, pool)
-    except AnalysisError:
-        return {}
-    scored = validator.score(np.arange(len(lists)), lists).metrics
-    return {
-        f"{pool}_{key}": (value.value, value.lower, value.upper)
-        for key, value in scored.items()
-        if key.partition("@")[0] in _SEGMENT_METRICS
-    }
+    validator = validator_for(scorer, pool)
+    scored = validator.score(rows, lists, None if is_whole else select)
+    metrics: dict[str, MetricValue] = {}
+    for key, value in scored.metrics.items():
+        ends = (value.value, value.lower, value.upper)
+        if pool == "all":
+            metrics[key] = ends
+        elif key.partition("@")[0] not in _OF_ALL:
+            metrics[f"{pool}_{key}"] = ends
+    return metrics, scored.ratios[select]
 
 
 def resolve_split(scorer: Scorer) -> Scorer:
@@ -197,7 +188,7 @@ def resolve_split(scorer: Scorer) -> Scorer:
     if share is None:
         heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
         listeners = len(np.unique(heldout["user"].to_numpy()))
-        share = max(_TEST_SHARE, 1 - _MOST_CHOOSE / listeners)
+        share = max(_TEST_SHARE, 1 - _MOST_CHOOSE / max(listeners, 1))
         share = share if listeners * share >= _FEWEST_IN_TEST else 0.0
     decided = validation.model_copy(update={"test_share": share})
     scorer = replace(scorer, validation=decided)

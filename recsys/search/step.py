@@ -21,6 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from analysis.errors import AnalysisError
 from looplib.arrays import Int32Array
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
@@ -39,7 +40,6 @@ from recsys.search.scorer import (
     Scorer,
     choose_examples,
     score_lists,
-    score_segment,
     validator_for,
 )
 from recsys.search.trials import Checkpoint
@@ -98,7 +98,9 @@ def _fit_and_score(
     _write({select: added, **examples}, folder, scorer.listeners_file(checkpoint))
     test: dict[str, MetricValue] = {}
     for segment in SEGMENTS if by_pool else ():
-        metrics |= score_segment(scorer, segment, by_pool[segment])
+        with suppress(AnalysisError):  # nothing that was held out is of it
+            scored = by_pool[segment]
+            metrics |= score_lists(scorer, scored, is_whole=True, pool=segment)[0]
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
         test, added = score_lists(on_test, lists, is_whole=True)

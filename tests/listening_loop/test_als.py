@@ -1,8 +1,6 @@
 """The class for users of `implicit`, against the library itself, factor by factor."""
 
-import pickle
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,50 +114,10 @@ def test_a_batch_is_recommended_what_the_library_recommends(
     assert_allclose(scores, their_scores, atol=1e-5)
 
 
-def test_added_hyperparameters_solve_their_equation(tmp_path: Path) -> None:
-    made, weight, power = matrix(), 0.3, 0.5
-    ours = AlternatingLeastSquares(
-        8, 0.7, 2.0, unobserved_weight=weight, nu=power, random_state=1, iterations=2
-    )
-    ours.cg_steps = EXACT
-    ours.fit(made, show_progress=False)
-    others = ours.item_factors.astype(np.float64)
-    before = ours.user_factors.copy()
-    sides = ours.user_factors, ours.item_factors
-    ours.solver(ours.alpha * made, *sides, ours.regularization)
-    for user in (0, 11, 42):
-        confidence = 2.0 * made[user].toarray()[0]
-        is_stored = np.isin(np.arange(60), made[user].indices)
-        left = np.where(is_stored, np.abs(confidence), weight)
-        likes = (confidence > 0).sum()
-        penalty = 0.7 * (likes + weight * 60) ** power * np.eye(8)
-        right = others.T @ np.maximum(confidence, 0)
-        expected = np.linalg.solve((others.T * left) @ others + penalty, right)
-        assert_allclose(ours.user_factors[user], expected, atol=1e-3)
-        folded = ours.recalculate_user(user, made[user])
-        assert_allclose(folded, expected, atol=1e-3)
-    batch = ours.recalculate_user(np.arange(150), made)
-    assert_allclose(batch, ours.user_factors, atol=1e-3)
-
-    ours.user_factors = before
-    ours.save(tmp_path / "model.npz")
-    for read in (
-        AlternatingLeastSquares.load(tmp_path / "model.npz"),
-        pickle.loads(pickle.dumps(ours)),  # noqa: S301  written here
-    ):
-        assert (read.unobserved_weight, read.nu) == (weight, power)
-        assert (read.alpha, read.regularization) == (ours.alpha, ours.regularization)
-        assert np.array_equal(read.user_factors, before)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"nu": 1.0, "dtype": np.float64}, "dtype float64.*nu 1.0; leave"),
-        ({"nu": 1.0, "calculate_training_loss": True}, "calculate_training_loss: the"),
-        ({"unobserved_weight": 0.0}, "unobserved_weight\n.*greater than 0"),
         ({"regularization": -0.1}, "regularization\n.*greater than or equal to 0"),
-        ({"nu": np.nan}, "nu\n.*a finite number"),
         ({"factors": 0}, "factors\n.*greater than or equal to 1"),
         ({"use_gpu": True}, "use_gpu: True found"),
     ],
@@ -183,9 +141,6 @@ def test_matrices_that_do_not_fit_are_refused_before_a_sweep() -> None:
         ours.fit(matrix(users=151), show_progress=False)
     with pytest.raises(IndexError):
         ours.recommend(np.arange(1, 151), matrix())
-    ours.nu = 1.0
-    with pytest.raises(ValueError, match="explain: the library does it, without nu"):
-        ours.explain(0, matrix(), 5)
 
 
 ELSEWHERE = """

@@ -162,7 +162,7 @@ def moments_of(metric: str, sums: np.ndarray) -> MetricMoments:
     }
     with queries.connect(threads=1) as connection:
         listeners = both["C"].select(["user", "arm", "segment"])
-        connection.register("known_listeners", listeners)
+        connection.register("segment_listeners", listeners)
         connection.register("measured", pa.concat_tables(both.values()))
         kind = METRICS[metric].kind
         values = queries.open_rows(

@@ -4,14 +4,17 @@
 --   day        BIGINT, days since the epoch, UTC
 --   listeners  BIGINT
 --   events     BIGINT
-WITH begun AS (
-    SELECT timestamp // 86400000 AS day, count(*) AS listeners
-    FROM (SELECT user, min(timestamp) AS timestamp FROM assigned WHERE arm IS NOT NULL GROUP BY user)
+WITH listener_days AS (
+    SELECT user, timestamp // 86400000 AS day, count(*) AS events
+    FROM assigned
+    WHERE arm IS NOT NULL
     GROUP BY ALL
+),
+in_order AS (
+    SELECT day, events, min(day) OVER (PARTITION BY user) = day AS is_first
+    FROM listener_days
 )
-SELECT timestamp // 86400000 AS day, coalesce(any_value(listeners), 0) AS listeners, count(*) AS events
-FROM assigned
-LEFT JOIN begun ON begun.day = timestamp // 86400000
-WHERE arm IS NOT NULL
-GROUP BY ALL
+SELECT day, count(*) FILTER (WHERE is_first) AS listeners, CAST(sum(events) AS BIGINT) AS events
+FROM in_order
+GROUP BY day
 ORDER BY day

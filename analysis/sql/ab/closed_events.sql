@@ -4,7 +4,7 @@
 -- Columns:
 --   user, arm, number  as in session_events.sql, with what else it has
 --   position           BIGINT, in the session, 1 for the organic track
---   segment            of its session: sessions.sql
+--   segment            of its session
 SELECT events.* REPLACE (events.position - first_position + 1 AS position), segment
 FROM session_events AS events
 JOIN sessions

@@ -1,7 +1,7 @@
 -- One row per listener of a slice, arm and segment: what the moments of one metric are of.
 -- $kind         VARCHAR, the metric's: 'ratio', 'mean' or 'mean of ratios'
 -- $in_segments  BOOLEAN, in every segment; else in the whole experiment alone
--- FROM known_listeners(user BIGINT, arm VARCHAR, segment VARCHAR)
+-- FROM segment_listeners(user BIGINT, arm VARCHAR, segment VARCHAR)
 -- FROM measured(user BIGINT, arm VARCHAR, segment VARCHAR, numerator DOUBLE, denominator DOUBLE)
 -- Columns:
 --   user, arm, segment
@@ -14,13 +14,13 @@ WITH sums AS (
 ),
 joined AS (
     SELECT
-        known.*,
+        listeners.*,
         CAST(sums.numerator AS DOUBLE) AS numerator, CAST(sums.denominator AS DOUBLE) AS denominator,
         CAST(past.numerator AS DOUBLE) AS past_numerator, CAST(past.denominator AS DOUBLE) AS past_denominator
-    FROM known_listeners AS known
-    LEFT JOIN sums ON sums.user = known.user AND sums.arm = known.arm AND sums.segment = known.segment
-    LEFT JOIN sums AS past ON past.user = known.user AND past.arm IS NULL
-    WHERE $in_segments OR known.segment = ''
+    FROM segment_listeners AS listeners
+    LEFT JOIN sums ON sums.user = listeners.user AND sums.arm = listeners.arm AND sums.segment = listeners.segment
+    LEFT JOIN sums AS past ON past.user = listeners.user AND past.arm IS NULL
+    WHERE $in_segments OR listeners.segment = ''
 ),
 finite AS (
     SELECT

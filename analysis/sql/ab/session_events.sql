@@ -2,7 +2,6 @@
 -- They are ordered by time; of those at the same millisecond 'next' stands before 'last', then the smaller track, and
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.
--- $assigned_file  VARCHAR, Parquet file of the events of a slice: assigned_events.sql
 -- $arms           VARCHAR[], arms with a recommender of their own
 -- $recommenders   VARCHAR[], theirs
 -- $end_ms         BIGINT, the first millisecond after the experiment's planned end
@@ -18,13 +17,17 @@
 --   is_fallback  BOOLEAN, another than the arm's own recommender did
 --   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
 --                events from the one before that to the one after this are of the same millisecond, whose order is unknown
-WITH assigned AS (
+WITH labelled AS (
     SELECT
-        * EXCLUDE (message, recommender),
+        assigned.* EXCLUDE (message, recommender),
         message = 'last' AS is_last,
-        -- a number is ordered with less memory
-        CASE WHEN recommender IS NOT NULL THEN hash(recommender) END AS recommender
-    FROM read_parquet($assigned_file)
+        message = 'next' AND recommender IS NOT NULL AS is_named,
+        coalesce(message = 'next' AND recommender <> own, false) AS is_fallback
+    FROM assigned
+    LEFT JOIN (
+        SELECT unnest(CAST($arms AS VARCHAR[])) AS arm, unnest(CAST($recommenders AS VARCHAR[])) AS own
+    ) AS own_recommenders
+        ON own_recommenders.arm = assigned.arm
     WHERE timestamp < $end_ms
 ),
 ordered AS (
@@ -40,21 +43,16 @@ ordered AS (
         lead(timestamp) OVER in_order AS timestamp_after,
         lag(recommendation) OVER in_order AS recommended_before,
         lag(credit) OVER in_order AS credit_before
-    FROM assigned
+    FROM labelled
     WINDOW in_order AS (PARTITION BY user, arm ORDER BY timestamp, is_last, track, time, recommendation)
 )
 SELECT
-    user, ordered.arm, timestamp, track, time, latency,
+    user, arm, timestamp, track, time, latency,
     CASE WHEN NOT last_before AND track = recommended_before THEN credit_before END AS credit,
     is_last, position, number,
     coalesce(last_before, true) AS is_organic,
-    NOT is_last AND recommender IS NOT NULL AS is_named,
-    coalesce(NOT is_last AND recommender <> hash(own), false) AS is_fallback,
+    is_named, is_fallback,
     coalesce(NOT last_before AND track <> recommended_before AND timestamp <> timestamp_before, false)
     AND timestamp_before IS DISTINCT FROM timestamp_two_before
     AND timestamp IS DISTINCT FROM timestamp_after AS is_broken
 FROM ordered
-LEFT JOIN (
-    SELECT unnest(CAST($arms AS VARCHAR[])) AS arm, unnest(CAST($recommenders AS VARCHAR[])) AS own
-) AS own_recommenders
-    ON own_recommenders.arm = ordered.arm

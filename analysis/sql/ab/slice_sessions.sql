@@ -1,10 +1,8 @@
 -- One row per session of a slice, closed or not, of listeners in an arm or before the experiment.
 -- exact_… are sums of whole multiples of 2^-80, so that they do not depend on the order of the events.
 -- $skip_below  DOUBLE, a recommended track that is heard for less was skipped
--- $days        INTEGER[], days since the epoch, UTC, by whose ends the experiment is shown
--- $parts       VARCHAR[], the segments of a listener's first days, one after the other
--- $part_ms     BIGINT, how long each of them is
--- $old_ms      BIGINT, listeners who came later have not been there for both
+-- $part_ms     BIGINT, how long each part of a listener's first days is
+-- $old_ms      BIGINT, listeners who came later have not been there for two of them
 -- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_broken BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
@@ -24,8 +22,7 @@
 --   named               BIGINT, recommendations whose recommender is known
 --   fallbacks           BIGINT, of these, by another than the arm's own
 --   broken              BIGINT, events that are so
---   parts               VARCHAR[], all parts of the listener's first days
---   segments            VARCHAR[], '' for the whole experiment, the part that it is in, each day by whose end it had ended
+--   part                BIGINT, the part of the listener's days that it begins in, from 1; NULL of listeners who came later
 WITH sessions AS (
     SELECT
         user, arm, number,
@@ -51,20 +48,9 @@ WITH sessions AS (
         count(*) FILTER (WHERE is_broken) AS broken
     FROM session_events
     GROUP BY user, arm, number
-),
-aged AS (
-    SELECT
-        *,
-        start_ms - min(start_ms) OVER (PARTITION BY user, arm) AS age_ms,
-        if(arm IS NOT NULL AND start_ms - age_ms <= $old_ms, CAST($parts AS VARCHAR[]), []) AS parts
-    FROM sessions
 )
 SELECT
-    * EXCLUDE (age_ms),
-    list_concat(
-        [''],
-        list_filter(parts, lambda part, place: place = age_ms // $part_ms + 1),
-        ['until=' || (DATE '1970-01-01' + day) FOR day IN CAST($days AS INTEGER[])
-            IF arm IS NOT NULL AND day >= end_ms // 86400000]
-    ) AS segments
-FROM aged
+    *,
+    CASE WHEN min(start_ms) OVER in_arm <= $old_ms THEN (start_ms - min(start_ms) OVER in_arm) // $part_ms + 1 END AS part
+FROM sessions
+WINDOW in_arm AS (PARTITION BY user, arm)

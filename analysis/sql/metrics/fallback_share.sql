@@ -4,7 +4,7 @@
 -- has_past: false
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, fallbacks BIGINT, named BIGINT)
 -- Columns:
---   user, arm, segment  as in sessions.sql
+--   user, arm, segment  as in sessions
 --   numerator           HUGEINT, fallbacks
 --   denominator         HUGEINT, recommendations whose recommender is known
 SELECT user, arm, segment, sum(fallbacks) AS numerator, sum(named) AS denominator

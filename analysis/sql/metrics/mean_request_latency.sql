@@ -6,7 +6,7 @@
 -- has_past: false
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_logged_latency HUGEINT, logged_requests BIGINT)
 -- Columns:
---   user, arm, segment  as in sessions.sql
+--   user, arm, segment  as in sessions
 --   numerator           DOUBLE, latency in ms
 --   denominator         HUGEINT, events with a latency
 SELECT user, arm, segment, 1000 * sum(exact_logged_latency) / pow(2, 80) AS numerator, sum(logged_requests) AS denominator

@@ -5,7 +5,7 @@
 -- kind: mean of ratios
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_time HUGEINT)
 -- Columns:
---   user, arm, segment  as in sessions.sql
+--   user, arm, segment  as in sessions
 --   numerator           DOUBLE, listening time in tracks
 --   denominator         BIGINT, sessions
 SELECT user, arm, segment, sum(exact_time) / pow(2, 80) AS numerator, count(*) AS denominator

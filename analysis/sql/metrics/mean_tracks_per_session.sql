@@ -4,7 +4,7 @@
 -- kind: mean of ratios
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, tracks BIGINT)
 -- Columns:
---   user, arm, segment  as in sessions.sql
+--   user, arm, segment  as in sessions
 --   numerator           HUGEINT, tracks
 --   denominator         BIGINT, sessions
 SELECT user, arm, segment, sum(tracks) AS numerator, count(*) AS denominator

@@ -3,7 +3,7 @@
 -- better: lower
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, repeats BIGINT, tracks BIGINT)
 -- Columns:
---   user, arm, segment  as in sessions.sql
+--   user, arm, segment  as in sessions
 --   numerator           HUGEINT, tracks heard before in the session
 --   denominator         HUGEINT, tracks
 SELECT user, arm, segment, sum(repeats) AS numerator, sum(tracks) AS denominator

@@ -4,7 +4,7 @@
 -- margin_pct: 10
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR)
 -- Columns:
---   user, arm, segment  as in sessions.sql
+--   user, arm, segment  as in sessions
 --   numerator           BIGINT, sessions after the first
 SELECT user, arm, segment, count(*) - 1 AS numerator
 FROM sessions

@@ -3,7 +3,7 @@
 -- kind: mean
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR)
 -- Columns:
---   user, arm, segment  as in sessions.sql
+--   user, arm, segment  as in sessions
 --   numerator           BIGINT, sessions
 SELECT user, arm, segment, count(*) AS numerator
 FROM sessions

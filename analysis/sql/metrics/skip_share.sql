@@ -3,7 +3,7 @@
 -- better: lower
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, skips BIGINT, recommended_tracks BIGINT)
 -- Columns:
---   user, arm, segment  as in sessions.sql
+--   user, arm, segment  as in sessions
 --   numerator           HUGEINT, skips
 --   denominator         HUGEINT, recommended tracks
 SELECT user, arm, segment, sum(skips) AS numerator, sum(recommended_tracks) AS denominator

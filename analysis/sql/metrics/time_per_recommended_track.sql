@@ -3,7 +3,7 @@
 -- unit: of the track
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, exact_recommended_time HUGEINT, recommended_tracks BIGINT)
 -- Columns:
---   user, arm, segment  as in sessions.sql
+--   user, arm, segment  as in sessions
 --   numerator           DOUBLE, listening time in tracks
 --   denominator         HUGEINT, recommended tracks
 SELECT user, arm, segment, sum(exact_recommended_time) / pow(2, 80) AS numerator, sum(recommended_tracks) AS denominator

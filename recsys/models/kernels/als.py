@@ -3,9 +3,9 @@
 In: interactions and the other side's factors. Out: the side's factors, written in place. Read
 `solve` first, then `solve_rows`. Conjugate gradients do not see a rotation: on the axes of the Gram
 matrix its product with a vector is one number for each factor. The vectors that a row's
-interactions need are copied into one buffer, and every step runs on that, with the loops of
-`vectors`. A row's operations have one order, whatever rows stand beside it, so that no number of
-threads or blocks changes a bit.
+interactions need are in the caches after its first product; the memory is asked for those of the
+next row before its turn. A row's operations have one order, whatever rows stand beside it, so that
+no number of threads or blocks changes a bit.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,11 @@ from recsys.models.kernels.vectors import (
     TOGETHER,
     add_multiples,
     aligned,
-    copy,
     multiply,
     multiply_rows,
+    prefetch,
 )
 
-_AHEAD = 16  # a vector is asked for this many vectors before it is copied; memory takes that long
 _SOLVED = np.float32(1e-20)  # squared residual at which conjugate gradients end
 BLAS = ThreadpoolController()
 # Of a unit of listening time, of a pair without interaction, and what an interaction adds to the
@@ -145,36 +144,21 @@ def _weigh(values: Float32Array, weights: Weights, pairs: Float32Array) -> None:
 
 
 @compiled
-def _gather(
-    across: Float32Array,
-    columns: Int32Array,
-    first: int,
-    last: int,
-    vectors: Float32Array,
-) -> None:
-    """Copy the vectors of a row's interactions, and zeros that fill the last step."""
-    end = columns.size - 1
-    count = last - first
-    for j in range(count):
-        ahead = min(first + j + _AHEAD, end)
-        copy(across, columns[first + j], columns[ahead], vectors, j)
-    vectors[count : count + TOGETHER - 1] = 0
-
-
-@compiled
 def _multiply(
-    vectors: Float32Array,
+    across: Float32Array,
+    places: IntArray,
     pairs: Float32Array,
     count: int,
     diagonal: Float32Array,
     direction: Float32Array,
     out: Float32Array,
     add: bool,
+    ahead: Int32Array,
 ) -> np.float32:
     """Multiply the left side of a row's equations with a direction, and add the right side.
 
     The left side is diag(diagonal) + Σ_j left_j y_j y_jᵀ. The last step needs no residual: unless
-    `add`, `out` lacks the sums.
+    `add`, `out` lacks the sums. The vectors `ahead` come from memory meanwhile.
 
     Returns:
         The product of the direction with that of the left side.
@@ -186,9 +170,11 @@ def _multiply(
         out[k] = diagonal[k] * direction[k]
     total = _dot(direction, out)
     for j in range(0, count, TOGETHER):
-        total += multiply(vectors, j, direction, left, right, products)
+        for column in ahead[j : j + TOGETHER]:
+            prefetch(across, column)
+        total += multiply(across, places, j, direction, left, right, products)
         if add:
-            add_multiples(vectors, j, products, out)
+            add_multiples(across, places, j, products, out)
     return total
 
 
@@ -215,7 +201,7 @@ def solve_rows(
     """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
     width = rows.shape[1]
     longest = np.max(np.append(np.diff(indptr), 0)) + TOGETHER - 1
-    vectors = aligned(longest, width)
+    places = np.empty(longest, np.int64)
     pairs = aligned(3, longest)
     state = aligned(4, width)
     diagonal, residual, direction, image = state[0], state[1], state[2], state[3]
@@ -231,8 +217,20 @@ def solve_rows(
             diagonal[k] = eigenvalues[k] + regularization[row]
             direction[k] = -solution[k]
         _weigh(values[first:last], weights, pairs)
-        _gather(across, columns, first, last, vectors)
-        _multiply(vectors, pairs, count, diagonal, direction, residual, True)
+        for j in range(count):
+            places[j] = columns[first + j]
+        places[count : count + TOGETHER - 1] = columns[last - 1]
+        _multiply(
+            across,
+            places,
+            pairs,
+            count,
+            diagonal,
+            direction,
+            residual,
+            True,
+            columns[first + TOGETHER :],
+        )
         pairs[1, :count] = 0  # steps have no right side
         direction[:] = residual
         norm = _dot(residual, residual)
@@ -240,7 +238,15 @@ def solve_rows(
             if norm < _SOLVED:
                 break
             curvature = _multiply(
-                vectors, pairs, count, diagonal, direction, image, step + 1 < steps
+                across,
+                places,
+                pairs,
+                count,
+                diagonal,
+                direction,
+                image,
+                step + 1 < steps,
+                columns[:0],
             )
             length = norm / curvature
             before = norm

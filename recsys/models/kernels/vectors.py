@@ -6,6 +6,8 @@ lanes, which takes longer than a short product: here eight such sums are one.
 """
 
 from contextlib import contextmanager
+from functools import partial, wraps
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -24,6 +26,7 @@ _SUMS = TOGETHER if _HAS_512_BITS else TOGETHER // 2  # of rows of a product at 
 _INDEX = numba.types.intp
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(32)
+_LONG = ir.IntType(64)
 _FLOAT = ir.FloatType()
 _FLOATS = ir.VectorType(_FLOAT, LANES)
 _EIGHT = ir.VectorType(_FLOAT, TOGETHER)
@@ -41,30 +44,44 @@ def aligned(rows: int, columns: int) -> Float32Array:
     return numbers[start : start + rows * columns].reshape(rows, columns)
 
 
-def _open_arrays(
-    context,
-    builder,
-    signature,
-    values,
-):
-    """Return two functions that take the number of an array among an intrinsic's arguments.
+def _instructions(build, returned=numba.types.void):
+    """Make a function for compiled code of one that builds its instructions.
 
-    The first returns the address of an element, as the address of a kind of value, and the second
-    the array's shape.
+    `build` takes LLVM's builder and the arguments: whole numbers as indices, of an array its
+    `shape` and a function `at` for the address of an element, as that of a kind of value.
     """
 
-    def array(number):
-        make = context.make_array(signature.args[number])
-        return make(context, builder, values[number])
+    @wraps(build)  # Numba reads the names of the arguments
+    def define(_context, *types):
+        def generate(
+            context,
+            builder,
+            signature,
+            values,
+        ):
+            def opened(kind, value):
+                if not isinstance(kind, numba.types.Array):
+                    return value
+                array = context.make_array(kind)(context, builder, value)
 
-    def pointer(kind, number, *at):
-        kind_of_array = signature.args[number]
-        address = cgutils.get_item_pointer(
-            context, builder, kind_of_array, array(number), at
-        )
-        return builder.bitcast(address, kind.as_pointer())
+                def at(element, *position):
+                    address = cgutils.get_item_pointer(
+                        context, builder, kind, array, position
+                    )
+                    return builder.bitcast(address, element.as_pointer())
 
-    return pointer, lambda number: cgutils.unpack_tuple(builder, array(number).shape)
+                shape = cgutils.unpack_tuple(builder, array.shape)
+                return SimpleNamespace(at=at, shape=shape)
+
+            result = build(builder, *map(opened, signature.args, values))
+            return context.get_dummy_value() if result is None else result
+
+        arguments = [
+            _INDEX if isinstance(kind, numba.types.Integer) else kind for kind in types
+        ]
+        return returned(*arguments), generate
+
+    return intrinsic(define)
 
 
 def _shuffle(
@@ -117,6 +134,11 @@ def _steps(builder, end, step=LANES):
         yield loop[0]
 
 
+def _eight(builder, first):
+    """Return eight positions from the first one."""
+    return [builder.add(first, first.type(n)) for n in range(TOGETHER)]
+
+
 def _add_lanes(builder, vectors):
     """Return the sum of the lanes of each of eight vectors, as a vector.
 
@@ -140,42 +162,22 @@ def _add_lanes(builder, vectors):
     return builder.fadd(low, high)
 
 
-@intrinsic
-def copy(
-    _context,
-    source,
-    _row,
-    _ahead,
-    target,
-    _to,
-):
-    """Copy a row, and ask the memory for the row `ahead`, which is copied soon."""
-
-    def generate(
-        context,
-        builder,
-        signature,
-        values,
-    ):
-        pointer, shape = _open_arrays(context, builder, signature, values)
-        _, row, ahead, _, to = values
-        # To read (0), keep in all caches (3), data (1).
-        how = (_WORD(0), _WORD(3), _WORD(1))
-        with _steps(builder, shape(0)[1]) as k:
-            address = pointer(_BYTE, 0, ahead, k)
-            _instruction(builder, "prefetch.p0", ir.VoidType(), address, *how)
-            copied = builder.load(pointer(_FLOATS, 0, row, k), align=4)
-            builder.store(copied, pointer(_FLOATS, 3, to, k), align=4)
-        return context.get_dummy_value()
-
-    return numba.types.void(source, _INDEX, _INDEX, target, _INDEX), generate
+@_instructions
+def prefetch(builder, vectors, row):
+    """Ask the memory for a row that is multiplied soon."""
+    # To read (0), keep in all caches (3), data (1).
+    how = (_WORD(0), _WORD(3), _WORD(1))
+    with _steps(builder, vectors.shape[1]) as k:
+        address = vectors.at(_BYTE, row, k)
+        _instruction(builder, "prefetch.p0", ir.VoidType(), address, *how)
 
 
-@intrinsic
+@partial(_instructions, returned=numba.types.float32)
 def multiply(
-    _context,
+    builder,
     vectors,
-    _first,
+    places,
+    first,
     direction,
     left,
     right,
@@ -185,131 +187,75 @@ def multiply(
 
     Returns Σ_j left_j p_j².
     """
-
-    def generate(
-        context,
-        builder,
-        signature,
-        values,
-    ):
-        pointer, shape = _open_arrays(context, builder, signature, values)
-        first = values[1]
-        rows = [builder.add(first, first.type(n)) for n in range(TOGETHER)]
-        totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in rows]
-        with _steps(builder, shape(2)[0]) as k:
-            along = builder.load(pointer(_FLOATS, 2, k), align=4)
-            for row, total in zip(rows, totals, strict=True):
-                address = pointer(_FLOATS, 0, row, k)
-                before = builder.load(total)
-                after = _multiply_add(builder, address, along, before)
-                builder.store(after, total)
-        products = _add_lanes(builder, [builder.load(total) for total in totals])
-        left_weights = builder.load(pointer(_EIGHT, 3, first), align=4)
-        right_weights = builder.load(pointer(_EIGHT, 4, first), align=4)
-        weighted = builder.fmul(left_weights, products)
-        sums = builder.fadd(right_weights, weighted)
-        builder.store(sums, pointer(_EIGHT, 5, first), align=4)
-        squares = builder.fmul(weighted, products)
-        name = f"vector.reduce.fadd.v{TOGETHER}f32"
-        return _instruction(builder, name, _FLOAT, _FLOAT(0), squares)
-
-    return numba.types.float32(vectors, _INDEX, direction, left, right, out), generate
+    rows = [builder.load(places.at(_LONG, n)) for n in _eight(builder, first)]
+    totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in rows]
+    with _steps(builder, direction.shape[0]) as k:
+        along = builder.load(direction.at(_FLOATS, k), align=4)
+        for row, total in zip(rows, totals, strict=True):
+            before = builder.load(total)
+            after = _multiply_add(builder, vectors.at(_FLOATS, row, k), along, before)
+            builder.store(after, total)
+    products = _add_lanes(builder, [builder.load(total) for total in totals])
+    weighted = builder.fmul(builder.load(left.at(_EIGHT, first), align=4), products)
+    sums = builder.fadd(builder.load(right.at(_EIGHT, first), align=4), weighted)
+    builder.store(sums, out.at(_EIGHT, first), align=4)
+    squares = builder.fmul(weighted, products)
+    name = f"vector.reduce.fadd.v{TOGETHER}f32"
+    return _instruction(builder, name, _FLOAT, _FLOAT(0), squares)
 
 
-@intrinsic
+@_instructions
 def add_multiples(
-    _context,
+    builder,
     vectors,
-    _first,
+    places,
+    first,
     weights,
     out,
 ):
     """Add eight vectors to `out`, each times its weight."""
-
-    def generate(
-        context,
-        builder,
-        signature,
-        values,
-    ):
-        pointer, shape = _open_arrays(context, builder, signature, values)
-        first = values[1]
-        rows = [builder.add(first, first.type(n)) for n in range(TOGETHER)]
-        weights = [builder.load(pointer(_FLOAT, 2, row)) for row in rows]
-        factors = [_spread(builder, weight) for weight in weights]
-        with _steps(builder, shape(3)[0]) as k:
-            # Two sums at a time, and `out` last: a processor waits less for earlier results.
-            sums = [_ZERO, _ZERO]
-            for n, (row, factor) in enumerate(zip(rows, factors, strict=True)):
-                address = pointer(_FLOATS, 0, row, k)
-                sums[n % 2] = _multiply_add(builder, address, factor, sums[n % 2])
-            address = pointer(_FLOATS, 3, k)
-            before = builder.load(address, align=4)
-            after = builder.fadd(builder.fadd(*sums), before)
-            builder.store(after, address, align=4)
-        return context.get_dummy_value()
-
-    return numba.types.void(vectors, _INDEX, weights, out), generate
+    eight = _eight(builder, first)
+    rows = [builder.load(places.at(_LONG, n)) for n in eight]
+    factors = [_spread(builder, builder.load(weights.at(_FLOAT, n))) for n in eight]
+    with _steps(builder, out.shape[0]) as k:
+        # Two sums at a time, and `out` last: a processor waits less for earlier results.
+        sums = [_ZERO, _ZERO]
+        for n, (row, factor) in enumerate(zip(rows, factors, strict=True)):
+            address = vectors.at(_FLOATS, row, k)
+            sums[n % 2] = _multiply_add(builder, address, factor, sums[n % 2])
+        before = builder.load(out.at(_FLOATS, k), align=4)
+        after = builder.fadd(builder.fadd(*sums), before)
+        builder.store(after, out.at(_FLOATS, k), align=4)
 
 
-@intrinsic
+@_instructions
 def multiply_rows(
-    _context,
+    builder,
     rows,
     matrix,
-    _column,
+    column,
     out,
 ):
     """Write columns of the product of eight rows with a matrix: `LANES` from the one given."""
-
-    def generate(
-        context,
-        builder,
-        signature,
-        values,
-    ):
-        pointer, shape = _open_arrays(context, builder, signature, values)
-        column = values[2]
-        # Sums that find no register would be written to memory.
-        for start in range(0, TOGETHER, _SUMS):
-            rows = [column.type(n) for n in range(start, start + _SUMS)]
-            totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in rows]
-            with _steps(builder, shape(1)[0], 1) as k:
-                address = pointer(_FLOATS, 1, k, column)
-                for row, total in zip(rows, totals, strict=True):
-                    factor = builder.load(pointer(_FLOAT, 0, row, k))
-                    before = builder.load(total)
-                    spread = _spread(builder, factor)
-                    after = _multiply_add(builder, address, spread, before)
-                    builder.store(after, total)
-            for row, total in zip(rows, totals, strict=True):
-                address = pointer(_FLOATS, 3, row, column)
-                builder.store(builder.load(total), address, align=4)
-        return context.get_dummy_value()
-
-    return numba.types.void(rows, matrix, _INDEX, out), generate
+    # Sums that find no register would be written to memory.
+    for start in range(0, TOGETHER, _SUMS):
+        numbers = [column.type(n) for n in range(start, start + _SUMS)]
+        totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in numbers]
+        with _steps(builder, matrix.shape[0], 1) as k:
+            address = matrix.at(_FLOATS, k, column)
+            for row, total in zip(numbers, totals, strict=True):
+                factor = _spread(builder, builder.load(rows.at(_FLOAT, row, k)))
+                before = builder.load(total)
+                after = _multiply_add(builder, address, factor, before)
+                builder.store(after, total)
+        for row, total in zip(numbers, totals, strict=True):
+            builder.store(builder.load(total), out.at(_FLOATS, row, column), align=4)
 
 
-@intrinsic
-def reaches(
-    _context,
-    numbers,
-    _first,
-    least,
-):
+@partial(_instructions, returned=numba.types.boolean)
+def reaches(builder, numbers, first, least):
     """Check whether one of `LANES` numbers is at least so large."""
-
-    def generate(
-        context,
-        builder,
-        signature,
-        values,
-    ):
-        pointer, _ = _open_arrays(context, builder, signature, values)
-        _, first, least = values
-        vector = builder.load(pointer(_FLOATS, 0, first), align=4)
-        flags = builder.fcmp_ordered(">=", vector, _spread(builder, least))
-        bits = builder.bitcast(flags, ir.IntType(LANES))
-        return builder.icmp_unsigned("!=", bits, bits.type(0))
-
-    return numba.types.boolean(numbers, _INDEX, least), generate
+    vector = builder.load(numbers.at(_FLOATS, first), align=4)
+    flags = builder.fcmp_ordered(">=", vector, _spread(builder, least))
+    bits = builder.bitcast(flags, ir.IntType(LANES))
+    return builder.icmp_unsigned("!=", bits, bits.type(0))

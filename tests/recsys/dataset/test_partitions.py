@@ -3,8 +3,6 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +17,7 @@ from recsys.config import Feedback, Split
 from recsys.dataset.partitions import find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
-from tests.recsys.logs import START_MS, Session, events_of, random_sessions, write_part
+from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000
 HASH = SplitRule(Split(holdout=0.3), seed=7)
@@ -89,19 +87,6 @@ def test_interactions_are_the_sums_of_each_split(
     for split, part in (("training", training), ("all", sessions)):
         pairs = read_pairs(tmp_path, "interactions", split)
         assert pairs == pytest.approx(sums(part, feedback), rel=1e-6)
-
-
-def test_what_is_played_from_a_moment_on_is_left_out(tmp_path: Path) -> None:
-    sessions = random_sessions(1, listeners=9, tracks=30, sessions=200)
-    until_ms = sorted(session.start_ms for session in sessions)[100] + 500
-    until = datetime.fromtimestamp(until_ms / 1000, UTC)
-    prepare(tmp_path, sessions, rule=SplitRule(Split(until=until), seed=7))
-    earlier: Pairs = defaultdict(float)
-    for event in chain.from_iterable(map(events_of, sessions)):
-        if event["timestamp"] < until_ms and event["time"]:
-            earlier[event["user"], event["track"]] += event["time"]
-    pairs = read_pairs(tmp_path, "interactions", "all")
-    assert pairs == pytest.approx(earlier, rel=1e-6)
 
 
 def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(

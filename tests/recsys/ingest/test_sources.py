@@ -118,17 +118,6 @@ def test_every_event_is_counted_once(tmp_path: Path, way: str) -> None:
         assert ingest([log], store).lines == events.lines
 
 
-def test_a_segment_that_lost_what_was_read_of_it_is_refused(tmp_path: Path) -> None:
-    log, store = tmp_path / "log", tmp_path / "store"
-    write(".events-a.jsonl", ALL)(log)
-    ingest([log], store)
-    close(OLD)(log)
-    message = r"events-a-crc\w+\.jsonl: begins like .*events-a\.jsonl, which was read"
-    with pytest.raises(AnalysisError, match=message):
-        ingest([log], store)
-    assert open_store(store).manifest.events == 150
-
-
 def test_a_table_that_grew_is_refused_and_named(tmp_path: Path) -> None:
     table, store = tmp_path / "a.csv", tmp_path / "store"
     rows = b"uid,song,seconds,ts\na,b,1,5\n"

@@ -186,13 +186,11 @@ def test_parts_of_a_fit_make_the_factors_of_the_whole(plays: Interactions) -> No
 
 @pytest.mark.slow
 def test_similar_tracks_are_not_the_track_itself(plays: Interactions) -> None:
+    path = "irspack.DenseSLIMRecommender"  # a dense matrix
     tracks = np.array([3, 50, 199])
-    for path in IMPLICIT | IRSPACK:
-        if path.endswith("TopPopRecommender"):
-            continue
-        lists = fit(plays, path, (IMPLICIT | IRSPACK)[path]).similar(tracks, 5)
-        assert lists.shape == (3, 5)
-        assert not (lists == tracks[:, None]).any()
+    lists = fit(plays, path, IRSPACK[path]).similar(tracks, 5)
+    assert lists.shape == (3, 5)
+    assert not (lists == tracks[:, None]).any()
 
 
 OWN = r"""

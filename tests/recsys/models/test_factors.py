@@ -68,3 +68,13 @@ def test_listeners_who_heard_none_get_the_popular_tracks() -> None:
     assert lists.tolist() == [[3, 2, 1], [0, 2, 1]]
     unseen = factors.recommend(train, 3, threads=1, pool="new")
     assert unseen.tolist() == [[3, -1, -1], [0, 2, 1]]
+
+
+def test_similar_tracks_have_the_largest_cosines() -> None:
+    items = random_factors(3, 40)
+    unit = items / np.linalg.norm(items, axis=1, keepdims=True)
+    cosines = unit[[3, 7]] @ unit.T
+    cosines[[0, 1], [3, 7]] = -2
+    expected = np.argsort(-cosines, axis=1)[:, :5]
+    similar, _ = Factors(items, items).similar(np.array([3, 7]), 5, threads=1)
+    assert np.array_equal(similar, expected)

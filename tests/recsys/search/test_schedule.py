@@ -128,47 +128,63 @@ def stops(played: "Played") -> dict[int, int]:
     }
 
 
-def test_nothing_is_stopped_before_its_curve_is_known() -> None:
-    """After two iterations the second is far behind, and after three still as fast as ever."""
-    best = (0.5, 0.6, 0.64, 0.66, 0.665, 0.675)
-    late = (0.0, 0.1, 0.3, 0.6, 0.68, 0.7)
-    played = play_curves(best, late)
-    assert stops(played) == {0: 6} | dict.fromkeys(range(2, 9), 3)
+FIRST = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
+
+
+@pytest.mark.parametrize(
+    ("curves", "scored", "stopped"),
+    [
+        # after two iterations the second is far behind, and after three still as fast as ever
+        (
+            [(0.5, 0.6, 0.64, 0.66, 0.665, 0.675), (0.0, 0.1, 0.3, 0.6, 0.68, 0.7)],
+            [5, 6],
+            {0: 6},
+        ),
+        (
+            [
+                (0.4, 0.5, 0.55, 0.57, 0.58, 0.585),
+                # at 3 it is .03 behind and gains .02 more, at 4 .025 and .005
+                (0.34, 0.45, 0.52, 0.545, 0.56, 0.565),
+                # at 3 it is .11 behind and gains .04
+                (0.3, 0.4, 0.44, 0.46, 0.47, 0.475),
+            ],
+            [6, 4, 3],
+            {1: 4, 2: 3},
+        ),
+        # what ceases to gain may win; the other is .15 behind, gaining .05
+        (
+            [(0.6, 0.5, 0.4, 0.3, 0.2, 0.1), (0.3, 0.4, 0.45, 0.48, 0.5, 0.55)],
+            [3, 3],
+            {1: 3},
+        ),
+        # it stands still before it learns
+        (
+            [(0.6, 0.599, 0.598, 0.65, 0.68, 0.69), (0.6, 0.59, 0.58, 0.57, 0.56)],
+            [6, 3],
+            {},
+        ),
+        # of what is tied only the best and what may be better, at 4 by .035 more, go on
+        (
+            [
+                FIRST,
+                [value - 0.004 for value in FIRST],
+                (0.4, 0.5, 0.6, 0.655, 0.675, 0.7),
+            ],
+            [5, 4, 6],
+            {},
+        ),
+    ],
+    ids=["late", "behind", "falling", "still", "tied"],
+)
+def test_a_fit_goes_on_while_it_may_win_and_gains(
+    curves: list[Sequence[float]], scored: list[int], stopped: dict[int, int]
+) -> None:
+    """What goes no further without being stopped can still win."""
+    played = play_curves(*curves)
+    ranked = played.candidates[: len(curves)]
+    assert [len(played.scores[trial.id]) for trial in ranked] == scored
+    assert stops(played) == stopped | dict.fromkeys(range(len(curves), 9), 3)
     assert played.schedule.done == {trial.id for trial in played.candidates}
-    assert len(played.scores[played.candidates[1].id]) == 6
-
-
-def test_what_is_behind_by_more_than_it_may_still_gain_is_stopped() -> None:
-    best = (0.4, 0.5, 0.55, 0.57, 0.58, 0.585)
-    near = (
-        0.34,
-        0.45,
-        0.52,
-        0.545,
-        0.56,
-        0.565,
-    )  # at 3: .03 behind, and gains .02 more
-    far = (0.3, 0.4, 0.44, 0.46, 0.47, 0.475)  # at 3: .11 behind, and gains .04
-    played = play_curves(best, near, far)
-    assert stops(played)[2] == 3
-    assert stops(played)[1] == 4  # .025 behind, and gains .005 more
-
-
-def test_a_fit_that_ceases_to_gain_goes_no_further_and_may_win() -> None:
-    falling = (0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-    rising = (0.3, 0.4, 0.45, 0.48, 0.5, 0.55)
-    played = play_curves(falling, rising)
-    best, other = played.candidates[:2]
-    assert [score.iteration for score in played.scores[best.id]] == [1, 2, 3]
-    assert best.id not in played.schedule.stopped
-    assert stops(played)[1] == 3  # .15 behind, gaining .05
-    assert other.id in played.schedule.done
-
-
-def test_a_fit_that_stands_still_before_it_learns_goes_on() -> None:
-    still = (0.6, 0.599, 0.598, 0.65, 0.68, 0.69)
-    played = play_curves(still, (0.6, 0.59, 0.58, 0.57, 0.56, 0.55))
-    assert len(played.scores[played.candidates[0].id]) == len(still)
 
 
 def test_fits_are_compared_with_what_is_scored_once() -> None:
@@ -205,26 +221,6 @@ def test_neither_workers_nor_the_order_of_results_change_what_is_done_or_stop_th
         assert best
         assert best.trial.id not in played.schedule.stopped
     assert all(outcome == outcomes[0] for outcome in outcomes)
-
-
-def test_of_what_is_tied_only_the_best_and_what_may_be_better_go_on() -> None:
-    first = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
-    level = tuple(value - 0.004 for value in first)
-    faster = (0.4, 0.5, 0.6, 0.655, 0.675, 0.7)  # at 4: gains .035 more
-    played = play_curves(first, level, faster)
-    lengths = [len(played.scores[trial.id]) for trial in played.candidates[:3]]
-    assert lengths == [5, 4, 6]
-    assert not {trial.id for trial in played.candidates[:3]} & set(
-        played.schedule.stopped
-    )
-
-
-def test_failed_candidates_never_push_out_a_sound_one() -> None:
-    search = HALVING
-    values = random_values(search, 3, failing=range(1, 9))
-    played = Played(search, values).play(2, np.random.default_rng(0))
-    assert played.schedule.stopped == {}
-    assert len(played.scores[played.candidates[0].id]) >= 3
 
 
 def expand_to_the_end(

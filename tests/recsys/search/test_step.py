@@ -14,7 +14,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als
 from recsys.models.baselines import MostPlayed
 from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer, score_lists, validator_for
+from recsys.search.scorer import Scorer, resolve_split, score_lists, validator_for
 from recsys.search.step import run_step
 from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
 from recsys.storage import open_workspace
@@ -144,6 +144,17 @@ def test_a_rule_is_scored_once_for_all_searches_unless_its_scores_are_damaged(
     (file,) = Path(scorer.dataset).rglob("most_played*.npz")
     file.write_bytes(b"")
     assert score("second").metrics == first.metrics
+
+
+def test_no_more_listeners_choose_than_are_needed(
+    scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.search.scorer._FEWEST_IN_TEST", 9)
+    monkeypatch.setattr("recsys.search.scorer._MOST_CHOOSE", 15)
+    listener_count = len(validator_for(scorer).users)
+    resolved = resolve_split(scorer)
+    assert resolved.validation.test_share == 1 - 15 / listener_count
+    assert len(validator_for(resolved).users) < 0.5 * listener_count
 
 
 def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(
