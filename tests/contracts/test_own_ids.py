@@ -14,12 +14,11 @@ from analysis.tables.columns import Reading, parse_columns
 from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.service import Service, load_configured
-from botify.settings import ServiceSettings
-from looplib.config import parse_config
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from tests.botify.client import client_of
+from tests.botify.client import client_of, read_lines
+from tests.botify.exports import experiments_of, make_settings
 from tests.conftest import Run
 from tests.recsys.finished import finish_run
 
@@ -62,23 +61,16 @@ def publish_model(folder: Path) -> Path:
     return Path(export_run(finish_run(folder), folder / "out", ExportConfig(top=5)))
 
 
-def read_lines(*files: Path) -> list[dict[str, Any]]:
-    return [
-        orjson.loads(line) for file in files for line in file.read_bytes().splitlines()
-    ]
-
-
 def serve(version: Path, log: Path, *recommenders: str, **settings: Any) -> Service:  # noqa: ANN401  any setting
     """Starts a service of a version and its own catalogue; the caller closes it."""
-    arms = [{"recommender": name} for name in recommenders or ("in_order",)]
-    document = {
-        "catalogue": str(version / "tracks.json"),
+    changes = {
         "recommendations": str(version / "recommendations.jsonl"),
         "log_dir": str(log),
-        "experiments": [{"name": "ONE", "arms": arms}],
+        "experiments": experiments_of(*recommenders or ("in_order",)),
         **settings,
     }
-    parsed = parse_config(ServiceSettings, document, "the test")
+    catalogue = Path(changes.pop("catalogue", version / "tracks.json"))
+    parsed = make_settings(version, catalogue, **changes)
     service = Service(parsed, load_configured(parsed))
     describe_log(log, service.bodies.catalogue, text_users=service.bodies.text_users)
     return service

@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 from recsys.ingest.pipeline import ingest
+from tests.botify.exports import experiments_of
 from tests.botify.redis_server import RedisServer
 from tests.faults.served import Load, Published, Served, assert_all_logged
 from tests.programs import run_python
@@ -129,13 +130,12 @@ def test_kills_lose_nothing_that_was_acknowledged(
 ) -> None:
     log, store = tmp_path / "log", tmp_path / "store"
     chance = np.random.default_rng(1)
-    arms = [{"recommender": name} for name in ("indexed", "random")]
     served = Served(
         published,
         log,
         processes=2,
         redis_url=own_redis.url,
-        experiments=[{"name": "ALL", "arms": arms}],
+        experiments=experiments_of("indexed", "random", name="ALL"),
     )
     samples: list[Sample] = []
     try:

@@ -31,7 +31,7 @@ from recsys.ingest.pipeline import ingest
 from recsys.storage import open_workspace
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
-from tests.botify.exports import make_settings, write_catalogue
+from tests.botify.exports import experiments_of, make_settings, write_catalogue
 from tests.botify.model.conftest import TRACKS
 from tests.botify.model.test_hostile_versions import publish_whole
 from tests.botify.redis_server import shared_server
@@ -140,8 +140,7 @@ def test_versions_are_published_again_without_the_listener(
     catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
     for name in ("first", "second"):
         publish_whole(tmp_path, catalogue, name)
-    arms = [{"recommender": name} for name in RECOMMENDERS]
-    experiments = [{"name": "ALL", "arms": arms}]
+    experiments = experiments_of(*RECOMMENDERS)
     settings = make_settings(tmp_path, catalogue, experiments=experiments)
     before = load_configured(settings)
     if is_remote:
@@ -210,13 +209,12 @@ def test_a_listener_is_erased_while_the_service_answers_others(
     catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
     publish_whole(tmp_path, catalogue, "first")
     redis_url = shared_server().url
-    arms = [{"recommender": name} for name in ("latest", "next_track")]
     settings: dict[str, Any] = {
         "processes": 2,
         "redis_url": redis_url,
         "redis_prefix": "erased",
         "redis_timeout_s": 30,
-        "experiments": [{"name": "ALL", "arms": arms}],
+        "experiments": experiments_of("latest", "next_track"),
     }
     monkeypatch.setenv("BOTIFY_ADMIN_TOKEN", "secret")
     others, answered = [1, 2, 4, 5], itertools.count()
