@@ -3,20 +3,16 @@
 import atexit
 import os
 from pathlib import Path
-from typing import Any
 
 import flask
-import orjson
-from flask.json.provider import JSONProvider
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing import PathConverter
 
 from botify.event_log import describe_log
 from botify.model.model import ServedModel
-from botify.rules import RulesFile
 from botify.service import Service, load_configured
 from botify.settings import FILE_VARIABLE, ServiceSettings, load_settings
-from botify.views import ShortWay, admin, views
+from botify.views import ShortWay, views
 from looplib.config import dump_config
 from looplib.files import atomic_write_text
 
@@ -52,7 +48,6 @@ def prepare(settings: ServiceSettings) -> ServedModel:
         OSError: The log's folder cannot be written.
     """
     model = load_configured(settings)
-    RulesFile(settings.rules, model.catalogue, settings.watch_s)  # fails at once
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
@@ -62,7 +57,7 @@ def prepare(settings: ServiceSettings) -> ServedModel:
 def make_app(service: Service) -> flask.Flask:
     """Make the application of a service."""
     app = flask.Flask("botify", static_folder=None)
-    app.json = _Json(app)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.config["MAX_CONTENT_LENGTH"] = service.settings.body_limit_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # a slash may be an id's
@@ -70,20 +65,8 @@ def make_app(service: Service) -> flask.Flask:
     app.url_map.converters["id"] = _IdConverter
     app.extensions["botify"] = service
     app.register_blueprint(views)
-    app.register_blueprint(admin)
     app.wsgi_app = ShortWay(app, service)  # type: ignore[method-assign]  # as its docs do
     return app
-
-
-class _Json(JSONProvider):
-    """JSON by orjson."""
-
-    def dumps(self, obj: Any, **options: Any) -> str:  # noqa: ANN401  as Flask has it
-        indent = orjson.OPT_INDENT_2 if "indent" in options else 0
-        return orjson.dumps(obj, option=indent).decode()
-
-    def loads(self, s: str | bytes, **_: Any) -> Any:  # noqa: ANN401  as Flask has it
-        return orjson.loads(s)
 
 
 class _IdConverter(PathConverter):

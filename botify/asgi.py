@@ -11,7 +11,6 @@ import io
 import re
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
@@ -61,7 +60,9 @@ class BufferedApp:
         self._threads = LimitedThreads(
             threads, most_waiting=_MOST_SHORT, most_wait_s=_MOST_WAIT_S
         )
-        self._health_thread = ThreadPoolExecutor(1)
+        self._health_thread = LimitedThreads(
+            1, most_waiting=_MOST_SHORT, most_wait_s=_MOST_WAIT_S
+        )
         self._long_thread = LimitedThreads(1, most_waiting=_MOST_LONG)
         self._bodies = 0  # under way
         self._bodies_bytes = 0
@@ -146,11 +147,9 @@ class BufferedApp:
             HTTPException: Too many requests wait for it.
         """
         path = environ["PATH_INFO"]
+        threads = self._threads if path.startswith(_SHORT) else self._long_thread
         if path == "/" or path.startswith("/health/"):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._health_thread, self._ask, environ)
-        is_short = path.startswith(_SHORT)
-        threads = self._threads if is_short else self._long_thread
+            threads = self._health_thread
         answer: Answer = await threads.run(self._ask, environ)
         return answer
 

@@ -21,8 +21,6 @@ class BotifyError(UserError):
 class ModelError(BotifyError):
     """Exported recommendations that cannot be used."""
 
-    status = HTTPStatus.CONFLICT
-
 
 class BodyError(BotifyError):
     """A body, a query or an id in a path that cannot be answered."""

@@ -15,6 +15,7 @@ import errno
 import logging
 import os
 import secrets
+import socket
 import threading
 import time
 import zlib
@@ -103,18 +104,17 @@ class SegmentWriter:
     writer.
     """
 
-    def __init__(self, folder: Path, settings: EventLogSettings, process: str) -> None:
+    def __init__(self, folder: Path, settings: EventLogSettings) -> None:
         """Make the folder and close the segments that dead processes left in it.
 
         A segment is closed before it grows over its size (one append is never split), or within a
-        second of its age. Its name has the name of its process, such as host and number.
+        second of its age. Its name has the host and the number of its process.
 
         Raises:
             OSError: The folder cannot be written.
         """
         self._folder = folder
         self._settings = settings
-        self._process = process
         self._lock = threading.Lock()
         self._segment: _Segment | None = None
         self.failure: str | None = None  # why events cannot be written now
@@ -155,7 +155,7 @@ class SegmentWriter:
     def _open_segment(self) -> "_Segment":
         if self._segment is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._segment = _Segment(self._folder, self._process)
+            self._segment = _Segment(self._folder)
         return self._segment
 
     def _close_segment(self) -> None:
@@ -217,8 +217,9 @@ class SegmentWriter:
 class _Segment:
     """An open segment: locked, and named so that readers skip it."""
 
-    def __init__(self, folder: Path, process: str) -> None:
+    def __init__(self, folder: Path) -> None:
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        process = f"{socket.gethostname()}-{os.getpid()}"
         name = f"events-{started}-{process}-{secrets.token_hex(4)}.jsonl"
         self._path = folder / f"{OPEN_PREFIX}{name}"
         while True:

@@ -36,20 +36,19 @@ class Metrics:
     """Counters and gauges of the service."""
 
     def __init__(self) -> None:
-        """Register all metrics, at zero."""
+        """Register all metrics."""
         self.registry = CollectorRegistry()
-        latency = Histogram(
+        self.latency = Histogram(
             "botify_latency_seconds",
             "Time spent on a request, single or batch.",
             ["message"],
             buckets=_LATENCY_BOUNDS_S,
             registry=self.registry,
         )
-        self.latency = {
-            message: latency.labels(message) for message in ("next", "last")
-        }
-        events = self._counter("botify_events", "Events logged.", "message")
-        self.events = {message: events.labels(message) for message in ("next", "last")}
+        self.events = self._counter("botify_events", "Events logged.", "message")
+        for message in ("next", "last"):  # at zero until the first one
+            self.latency.labels(message)
+            self.events.labels(message)
         self.recommendations = self._counter(
             "botify_recommendations", "Tracks recommended.", "recommender"
         )

@@ -12,7 +12,6 @@ from werkzeug.datastructures import MultiDict
 
 from botify.errors import BodyError
 from botify.model.catalogue import LARGEST_ID, Catalogue, Id, WholeNumber
-from botify.rules import Rules
 from looplib.arrays import NO_TRACK
 from looplib.event_fields import EVENT_FIELDS
 
@@ -47,7 +46,7 @@ class Ranking(NamedTuple):
     """A request for a ranked list, without a session."""
 
     length: int  # tracks that are asked for
-    rules: Rules
+    exclude: frozenset[int] = frozenset()  # tracks that are not to be answered
     recommender: str | None = None  # by default the listener's list
     candidates: Sequence[int] | None = None  # numbers of tracks; None: any
     session: Sequence[int] = ()  # heard just before, in order
@@ -72,8 +71,6 @@ class Bodies:
                 optional = (field.name, value | None, None)
                 heard.append(optional if field.optional else (field.name, value))
         self._logged = [name for name, *_ in heard]
-        by = Annotated[float, Meta(gt=0, le=1e9)]
-        boosts = Annotated[dict[track, by], Meta(max_length=MOST_TRACKS)]
         count: Any = Annotated[int, Meta(ge=1, le=MOST_NEXT)]
         heard += [("exclude", tracks, ()), ("n", count | None, None)]
         request: Any = _make_object([("user", user), *heard])
@@ -84,16 +81,12 @@ class Bodies:
         self._one = _make_object(heard)
         self._many = _make_object([("requests", Annotated[requests, batch])])
         self._users = _make_object([("users", Annotated[users, batch])])
-        self._version = _make_object([("version", str | None, None)])
-        ruled: list[Any] = [
-            ("n", Annotated[int, Meta(ge=1, le=MOST_TRACKS)], 10),
-            ("exclude", tracks, ()),
-            ("boost", boosts, {}),
-            ("titles", Literal[0, 1], 0),
-        ]
+        length = Annotated[int, Meta(ge=1, le=MOST_TRACKS)]
         named = ("recommender", _TextId | None, None)
-        self._similar = _make_object(ruled)
-        self._recommend = _make_object([*ruled, named])
+        titles = ("titles", Literal[0, 1], 0)
+        listed: list[Any] = [("n", length, 10), ("exclude", tracks, ()), titles]
+        self._similar = _make_object(listed)
+        self._recommend = _make_object([*listed, named])
         ranked = [("user", user), ("candidates", tracks), named]
         self._ranking = _make_object([*ranked, ("session", tracks, ())])
 
@@ -139,23 +132,19 @@ class Bodies:
     def query(
         self, arguments: MultiDict[str, str], *, is_similar: bool = False
     ) -> Ranking:
-        """Read `n=10&titles=1&recommender=new&exclude=17&boost=5:3`; the last two repeat.
+        """Read `n=10&titles=1&recommender=new&exclude=17&exclude=5`.
 
         A query for similar tracks has no recommender.
         """
         kind = self._similar if is_similar else self._recommend
-        document: dict[str, Any] = dict(arguments)
-        if "exclude" in document:
-            document["exclude"] = arguments.getlist("exclude")
-        if "boost" in document:
-            boosts = (text.rpartition(":") for text in arguments.getlist("boost"))
-            document["boost"] = {track: by for track, _, by in boosts}
+        document = {**arguments, "exclude": arguments.getlist("exclude")}
         try:
             query: Any = msgspec.convert(document, kind, strict=False)
         except msgspec.ValidationError as error:
             raise BodyError(f"query: {error}") from None
-        rules = Rules.read(query.exclude, query.boost, self.catalogue)
-        return Ranking(query.n, rules, document.get("recommender"), titles=query.titles)
+        exclude = frozenset(self.catalogue.find(query.exclude))
+        name = arguments.get("recommender")
+        return Ranking(query.n, exclude, name, titles=query.titles)
 
     def ranking(self, body: bytes) -> tuple[Id, Ranking]:
         """Read `{"user", "candidates"}`, perhaps with `recommender` and `session`.
@@ -165,20 +154,17 @@ class Bodies:
         """
         asked = _read(self._ranking, body)
         candidates = self.catalogue.find(dict.fromkeys(asked.candidates))
-        session = self.catalogue.find(asked.session)
-        count = len(candidates)
-        return asked.user, Ranking(
-            count, Rules(), asked.recommender, candidates, session
+        ranking = Ranking(
+            len(candidates),
+            recommender=asked.recommender,
+            candidates=candidates,
+            session=self.catalogue.find(asked.session),
         )
-
-    def version(self, body: bytes) -> str | None:
-        """Read `{"version"}`, which may be left out, or the whole body."""
-        version: str | None = _read(self._version, body or b"{}").version
-        return version
+        return asked.user, ranking
 
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
         track = self.catalogue.number(heard.track)
-        exclude = Rules.read(heard.exclude, {}, self.catalogue).exclude
+        exclude = frozenset(self.catalogue.find(heard.exclude))
         logged = {name: getattr(heard, name) for name in self._logged}
         logged["user"] = user
         return Listening(user, track, heard.time, exclude, heard.n, logged)

@@ -6,29 +6,26 @@ session twice and nothing else.
 """
 
 import logging
-import os
-import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from botify.errors import BodyError, EventLogError, SessionError
+from botify.errors import BodyError, EventLogError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
 from botify.model.versions import Versions, load_version
-from botify.recommenders.base import UNKNOWN, Drawn, Query
+from botify.recommenders.base import UNKNOWN, Query
 from botify.recommenders.registry import (
     draw,
     load_recommenders,
     missing_artifacts,
     recommend,
 )
-from botify.rules import Rules, RulesFile
 from botify.schemas import Bodies, Listening, Ranking
 from botify.sessions.local import LocalSessions
 from botify.sessions.redis import RedisSessions
@@ -70,11 +67,12 @@ class Service:
         """Put the parts of one process together, and start to watch for new versions.
 
         Raises:
-            ConfigError: `redis_url` is no URL of a Redis, or `rules` no file of rules.
+            ConfigError: `redis_url` is no URL of a Redis.
             OSError: The event log's folder cannot be written.
         """
         self.settings = settings
-        self.rules = RulesFile(settings.rules, model.catalogue, settings.watch_s)
+        numbers = map(model.catalogue.number, settings.exclude)
+        self._excluded = frozenset(numbers) - {NO_TRACK}
         self.metrics = Metrics()
         self.versions = Versions(settings, model, self.metrics)
         self.bodies = Bodies(
@@ -86,11 +84,7 @@ class Service:
         self._arm_recommenders = {
             arm.name: arm.recommender for arm in settings.deciding.arms
         }
-        self.log = SegmentWriter(
-            settings.log_dir,
-            settings.event_log,
-            f"{socket.gethostname()}-{os.getpid()}",
-        )
+        self.log = SegmentWriter(settings.log_dir, settings.event_log)
         self.versions.watch()
 
     def answer(
@@ -109,21 +103,18 @@ class Service:
         """
         start_s = time.perf_counter()
         model = self.versions.model
-        barred = self.rules.current().exclude
+        barred = self._excluded
         most_barred = max(len(barred | request.exclude) for request in requests)
         if most_barred >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
         timestamp = time.time_ns() // 1_000_000
-        events: list[dict[str, Any]] = []
-        lists: list[list[Id]] = []
+        answered: list[tuple[dict[str, Any], list[Id]]] = []
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
-            answered, ranked = self._hear(message, some, model, barred)
-            events += answered
-            lists += ranked
+            answered += self._hear(message, some, model, barred)
         latency = None if in_batch else time.perf_counter() - start_s
         shared = {"message": message, "timestamp": timestamp, "latency": latency}
-        lines = [event_line(**shared, **event) for event in events]
+        lines = [event_line(**shared, **event) for event, _ in answered]
         try:
             self.log.append(b"".join(lines))
         except OSError as error:
@@ -132,9 +123,10 @@ class Service:
             raise EventLogError(
                 f"the event could not be written ({cause}); ask again"
             ) from error
-        self.metrics.events[message].inc(len(lines))
-        self.metrics.latency[message].observe(time.perf_counter() - start_s)
-        return lists
+        self.metrics.events.labels(message).inc(len(lines))
+        took_s = time.perf_counter() - start_s
+        self.metrics.latency.labels(message).observe(took_s)
+        return [tracks for _, tracks in answered]
 
     def _hear(
         self,
@@ -142,16 +134,14 @@ class Service:
         requests: Sequence[Listening],
         model: ServedModel,
         barred: frozenset[int],
-    ) -> tuple[list[dict[str, Any]], list[list[Id]]]:
+    ) -> Iterator[tuple[dict[str, Any], list[Id]]]:
         """Bring sessions up to date, and recommend.
 
-        Returns:
-            The fields of the event log that are of one request, and the list, for each.
+        Yields:
+            The fields of the event log that are of one request, and its list.
         """
         arms = self.arms_of([request.user for request in requests])
         sessions = self.sessions.hear(requests, is_last=message == "last")
-        events: list[dict[str, Any]] = []
-        lists: list[list[Id]] = []
         ids = model.catalogue.ids
         for request, assigned, session in zip(requests, arms, sessions, strict=True):
             name, drawn = None, UNKNOWN
@@ -166,13 +156,19 @@ class Service:
                     self.settings.repeat_after,
                     plays=session and session.plays,
                 )
-                name, drawn = self._recommend(model, query, assigned)
+                name, drawn = recommend(
+                    model,
+                    query,
+                    self._arm_recommenders[assigned[self.settings.deciding.name]],
+                    self.settings.fallback,
+                    self._find_rng(query),
+                    self._note_failure,
+                )
+                self.metrics.recommendations.labels(name).inc()
             if session is None and name:
                 self.metrics.without_memory.inc()
             if request.track == NO_TRACK:
                 self.metrics.unknown_tracks.inc()
-            tracks = (drawn.track, *drawn.following) if name else ()
-            lists.append([ids[track] for track in tracks])
             event = {
                 "recommendation": ids[drawn.track] if name else None,
                 "experiments": assigned,
@@ -180,8 +176,8 @@ class Service:
                 "recommender": name,
                 "propensity": drawn.propensity,
             }
-            events.append({**request.logged, **event})
-        return events, lists
+            tracks = (drawn.track, *drawn.following) if name else ()
+            yield {**request.logged, **event}, [ids[track] for track in tracks]
 
     def list_for(self, user: Id, request: Ranking) -> list[Id]:
         """Recommend tracks without a session: those of a recommender, then popular ones.
@@ -202,7 +198,7 @@ class Service:
             user_number(user),
             request.session or (NO_TRACK,),
             [1.0] * max(1, len(request.session)),
-            self.rules.current().exclude | request.rules.exclude,
+            self._excluded | request.exclude,
             request.length,
             repeat_after=0,
             candidates=None if candidates is None else np.array(candidates),
@@ -216,32 +212,21 @@ class Service:
             rng = self._find_rng(query)
             _, drawn = draw(name, model, query, rng, self._note_failure)
             tracks = [t for t in (drawn.track, *drawn.following) if t != NO_TRACK]
-        ranked = [*query.allowed([*tracks, *model.popular]), *(candidates or ())]
-        return self._rank(model, ranked, request.length, request.rules)
+        ranked = query.allowed([*tracks, *model.popular])
+        return self._allowed([*ranked, *(candidates or ())], request)
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
         """List the tracks most similar to one; None where the version has no such lists."""
-        model = self.versions.model
-        lists = model.get(SIMILAR)
+        lists = self.versions.model.get(SIMILAR)
         if lists is None:
             return None
-        similar = lists.list_of(user_number(track))
-        return self._rank(model, similar, request.length, request.rules)
+        return self._allowed(lists.list_of(user_number(track)), request)
 
-    def _rank(
-        self, model: ServedModel, tracks: Sequence[int], count: int, rules: Rules
-    ) -> list[Id]:
-        ranked = self.rules.current().rank(dict.fromkeys(tracks), rules)
-        return [model.catalogue.ids[track] for track in ranked[:count]]
-
-    def erase(self, user: Id) -> None:
-        """Delete what is kept of a listener, but for the event log and the version.
-
-        Raises:
-            SessionError: Redis is down.
-        """
-        if not self.sessions.erase(user):
-            raise SessionError("the session store cannot be reached; ask again")
+    def _allowed(self, tracks: Sequence[int], request: Ranking) -> list[Id]:
+        barred = self._excluded | request.exclude
+        allowed = [track for track in dict.fromkeys(tracks) if track not in barred]
+        ids = self.versions.model.catalogue.ids
+        return [ids[track] for track in allowed[: request.length]]
 
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:
         """Assign each listener to arms, as the event log has them; nothing is logged."""
@@ -265,20 +250,6 @@ class Service:
         """Stop watching and close the event log's segment; no request may come after."""
         self.versions.close()
         self.log.close()
-
-    def _recommend(
-        self, model: ServedModel, query: Query, arms: Arms
-    ) -> tuple[str, Drawn]:
-        """Recommend by the arm of the experiment that decides, and count the answer.
-
-        Returns:
-            The recommender that had a track, and that track.
-        """
-        name = self._arm_recommenders[arms[self.settings.deciding.name]]
-        rng, fallback = self._find_rng(query), self.settings.fallback
-        name, drawn = recommend(model, query, name, fallback, rng, self._note_failure)
-        self.metrics.recommendations.labels(name).inc()
-        return name, drawn
 
     def _note_failure(self, name: str, error: Exception) -> None:
         """Count a recommender that failed; its first failure is logged."""

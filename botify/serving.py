@@ -160,7 +160,7 @@ def _end_with(master: int) -> None:
 
 
 def announce(settings: ServiceSettings, model: ServedModel, port: int) -> None:
-    """Log where the service is, what it serves, to whom, and where its events go."""
+    """Log where the service is, what it serves, and where its events go."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{port}"
     logger.info("%s, to read about it: %s/docs", address, address)
@@ -170,14 +170,6 @@ def announce(settings: ServiceSettings, model: ServedModel, port: int) -> None:
         f"{len(model.recommendations.ids):,}",
         f"{len(model.catalogue):,}",
     )
-    for experiment in settings.experiments:
-        arms = ", ".join(
-            f"{arm.name} {arm.recommender} {experiment.shares[arm.name]:.0%}"
-            for arm in experiment.arms
-        )
-        is_deciding = experiment is settings.deciding
-        note = " (picks the recommender)" if is_deciding else ""
-        logger.info("experiment %s%s: %s", experiment.name, note, arms)
     logger.info(
         "events are logged in %s; the file under way is hidden: %sevents-…",
         settings.log_dir,

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from botify.model.catalogue import Id
 from botify.model.model import SIMILAR, Artifact, ServedModel
 from botify.model.plays import PLAYS
 from botify.recommenders.registry import (
@@ -34,7 +35,6 @@ _TEXT_KEYS = {
     "catalogue",
     "recommendations",
     "log_dir",
-    "rules",
     "redis_url",
     "admin_token",
     "host",
@@ -92,7 +92,7 @@ class ServiceSettings(Config):
     # or for how many days after the latest play Redis does
     memory_listeners: PositiveInt = 100_000
     memory_days: PositiveFloat = 90.0
-    # allows reload and rollback; else nobody may
+    # allows to erase listeners; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
     # all that run: each its keys, or the path of its file; the arm of the first picks the
     # recommender
@@ -109,8 +109,7 @@ class ServiceSettings(Config):
     repeat_after: NonNegativeInt | None = None
     # of draws, which then follow from the listener and the session's length
     seed: NonNegativeInt | None = None
-    # a file of business rules: tracks left out, raised or lowered; read again when it changes
-    rules: Path | None = None
+    exclude: tuple[Id, ...] = ()  # tracks that no answer has
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
     host: str = "127.0.0.1"  # address to listen on

@@ -33,7 +33,6 @@ from botify.errors import BotifyError
 from botify.event_log import Message
 from botify.limits import RETRY_AFTER
 from botify.model.catalogue import Id
-from botify.recommenders.registry import load_recommenders, missing_artifacts
 from botify.schemas import Listening, Ranking
 from botify.service import Service
 from looplib.arrays import NO_TRACK
@@ -48,6 +47,7 @@ _PAGE_HEADERS = {
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
+
 _LOCAL = ("", "localhost", "127.0.0.1", "[::1]")  # HTTP/1.0 may name none
 _JSON = re.compile(r"(application/json *(;.*)?)?$", re.IGNORECASE)
 _MESSAGES: Mapping[str, Message] = {"/next/": "next", "/last/": "last"}
@@ -55,7 +55,6 @@ _PREFIX = 6
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 views = Blueprint("views", __name__)
-admin = Blueprint("admin", __name__)
 
 
 @views.post("/next/<id:user>", defaults={"message": "next"})
@@ -73,7 +72,8 @@ def hear_many(message: Message) -> ResponseReturnValue:
     service = _service()
     requests = service.bodies.many(request.get_data())
     lists = service.answer(message, requests, in_batch=True)
-    return {"responses": list(map(_next_track, requests, lists))}
+    content = orjson.dumps({"responses": [*map(_next_track, requests, lists)]})
+    return Response(content, content_type="application/json")
 
 
 @views.post("/assignments")
@@ -196,48 +196,24 @@ def page() -> ResponseReturnValue:
     return text, HTTPStatus.OK, _PAGE_HEADERS
 
 
-@admin.before_request
-def check_token() -> None:
-    """Refuse requests without the administrator's token."""
-    token = _service().settings.admin_token
+@views.delete("/listeners/<id:user>")
+def erase(user: str) -> ResponseReturnValue:
+    """Delete what is kept of a listener, for those who have the administrator's token."""
+    service = _service()
+    token = service.settings.admin_token
     if token is None:
         abort(403, "no admin_token is configured, so nobody may do this")
     expected = f"Bearer {token.get_secret_value()}"
     sent = request.headers.get("Authorization", "")
     if not hmac.compare_digest(sent.encode(), expected.encode()):
         abort(401, "send the header Authorization: Bearer <admin_token>")
-
-
-@admin.post("/admin/reload")
-def reload() -> ResponseReturnValue:
-    """Serve the current version."""
-    return {"version": _service().versions.reload().version}
-
-
-@admin.post("/admin/rollback")
-def roll_back() -> ResponseReturnValue:
-    """Go back to an earlier version."""
-    service = _service()
-    version = service.bodies.version(request.get_data())
-    return {"version": service.versions.roll_back(version).version}
-
-
-@admin.delete("/listeners/<id:user>")
-def erase(user: str) -> ResponseReturnValue:
-    """Delete what is kept of a listener."""
-    service = _service()
     listener = service.bodies.user(user)
-    service.erase(listener)
+    service.sessions.erase(listener)
     return {"user": listener}
 
 
-@views.before_app_request
-def check_site() -> None:
+def check_site(environ: WSGIEnvironment, hosts: Collection[str]) -> None:
     """Refuse what a page of another site may ask through a browser on this machine."""
-    _check_site(request.environ, _service().settings.hosts)
-
-
-def _check_site(environ: WSGIEnvironment, hosts: Collection[str]) -> None:
     host = environ.get("HTTP_HOST", "")
     name = host.rsplit(":", 1)[0]
     is_local = name in _LOCAL or environ["SERVER_NAME"] not in _LOOPBACK
@@ -278,7 +254,7 @@ def refuse(error: Exception) -> ResponseReturnValue:
 
 
 class ShortWay:
-    """A WSGI application for `/next` and `/last` of a listener; Flask answers all else.
+    """A WSGI application before Flask's, which answers `/next` and `/last` of a listener itself.
 
     Flask's way to a view and back takes longer than the answer.
     """
@@ -295,10 +271,11 @@ class ShortWay:
         path, length = environ.get("PATH_INFO", ""), get_content_length(environ)
         message, user = _MESSAGES.get(path[:_PREFIX]), path[_PREFIX:]
         is_usual = user and user.isascii() and environ["REQUEST_METHOD"] == "POST"
-        if not (message and is_usual) or length is None or length > self._longest:
-            return self._flask(environ, start_response)
         try:
-            _check_site(environ, self._service.settings.hosts)
+            check_site(environ, self._service.settings.hosts)
+            is_long = length is None or length > self._longest
+            if message is None or not is_usual or is_long:
+                return self._flask(environ, start_response)
             body = environ["wsgi.input"].read(length)
             content = _answer(self._service, message, user, body)
         except Exception as error:  # noqa: BLE001  as Flask does
@@ -350,22 +327,11 @@ def _titles(ranking: Ranking, tracks: Sequence[Id]) -> dict[str, Any]:
     return {"titles": [*map(msgspec.json.decode, records)]}
 
 
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
+    return document
+
+
 def _status(status: str, *warnings: str) -> dict[str, Any]:
     version = _service().versions.model.version
     return {"status": status, "problems": warnings, "version": version}
-
-
-def _document() -> dict[str, Any]:
-    """Read the OpenAPI document, and fill in the kinds of ids and the recommenders."""
-    document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
-    bodies = _service().bodies
-    model = _service().versions.model
-    schemas = document["components"]["schemas"]
-    schemas["RecommenderName"]["enum"] = [
-        name for name in load_recommenders() if not missing_artifacts(name, model)
-    ]
-    if bodies.text_users:
-        schemas["UserId"] |= {"type": "string", "minLength": 1}
-    if bodies.catalogue.is_text:
-        schemas["TrackId"] |= {"type": "string", "minLength": 1}
-    return document

@@ -15,8 +15,7 @@ from looplib.experiments import Experiment
 from recsys.config import SearchConfig
 from recsys.ingest.__main__ import IngestSettings
 from recsys.models.registry import searched_models
-from sim.collect import CollectConfig
-from sim.remote.config import RemoteConfig
+from sim.config import SimulateConfig
 from sim.worlds.config import WorldConfig
 
 PARTS = {
@@ -44,11 +43,7 @@ PARTS = {
         WorldConfig,
         "`listening-loop world --config FILE`, such as `configs/world/demo.yaml`",
     ),
-    "Collected sessions": (CollectConfig, "`listening-loop simulate --config FILE`"),
-    "Sessions over HTTP": (
-        RemoteConfig,
-        "`listening-loop simulate --recommender remote`",
-    ),
+    "Simulated sessions": (SimulateConfig, "`listening-loop simulate --config FILE`"),
     "Loop": (
         LoopConfig,
         "`listening-loop loop --config FILE`, such as `configs/loop/demo.yaml`",

@@ -1,31 +1,29 @@
 """Collect an event log of simulated listening under random recommendations.
 
-In: a world and a `CollectConfig`. Out: a folder of `events-….jsonl` in the fields of the service's
+In: a world and a `SimulateConfig`. Out: a folder of `events-….jsonl` in the fields of the service's
 log, and beside them what they were collected from. A segment is a block of sessions simulated at
 once, which follows from (seed, segment) alone.
 """
 
 from calendar import timegm
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge
 
-from looplib.arrays import NO_TRACK
+from looplib.arrays import NO_TRACK, IntArray
 from looplib.checksums import seal, unseal
-from looplib.config import Config, Count, dump_config
+from looplib.config import dump_config
 from looplib.files import (
-    atomic_write,
+    atomic_directory,
     atomic_write_json,
     atomic_write_text,
-    exclusive,
-    remove_leftovers,
     sha256_file,
 )
 from looplib.progress import progress
 from looplib.randomness import make_generator
+from sim.config import SimulateConfig
 from sim.errors import SimError
 from sim.events import event_times, format_events, window_ms
 from sim.listening.sessions import LONGEST_SESSION, start_sessions
@@ -37,68 +35,14 @@ SCHEMA = 1
 START = date(2026, 1, 1)  # of the simulated clock
 
 
-class CollectConfig(Config):
-    """A collection: from which world, how many sessions, and where to."""
-
-    world: Path
-    """folder of the world"""
-    log: Path
-    """folder of the log"""
-    episodes: Count
-    """number of sessions"""
-    recommender: Literal["random"] = "random"
-    """random or remote"""
-    seed: Annotated[int, Ge(0)] = 0
-    """decides all randomness"""
-    segment_sessions: Count = 20_000
-    """sessions a segment; simulated side by side"""
-
-    @property
-    def segments(self) -> int:
-        """The number of segments."""
-        return -(-self.episodes // self.segment_sessions)
-
-    def sessions_in(self, segment: int) -> range:
-        """List the numbers of a segment's sessions in the whole collection."""
-        first = segment * self.segment_sessions
-        return range(first, min(first + self.segment_sessions, self.episodes))
-
-    def segment_path(self, segment: int) -> Path:
-        """Name the file of a segment."""
-        return self.log / f"events-{segment:05d}.jsonl"
-
-
-def collect(config: CollectConfig) -> None:
-    """Collect a log, or what is missing of one that an earlier run began.
+def collect(config: SimulateConfig) -> None:
+    """Collect a log, unless it is there already.
 
     Raises:
-        SimError: The world cannot be used; the folder holds something else, or is in use by another
-            collection; a session does not end.
+        SimError: The world cannot be used; the folder holds something else; a session does not end.
         OSError: The folder cannot be written.
     """
     world = load_world(config.world)
-    config.log.mkdir(parents=True, exist_ok=True)
-    refusal = SimError(f"{config.log}: another collection is writing here")
-    with exclusive(config.log, refusal):
-        _prepare_folder(config, world)
-        missing = [
-            segment
-            for segment in range(config.segments)
-            if not config.segment_path(segment).exists()
-        ]
-        total = sum(len(config.sessions_in(segment)) for segment in missing)
-        done = 0
-        with progress("collecting", total, "sessions") as report:
-            for segment in missing:
-                lines = _simulate_segment(world, config, segment)
-                with atomic_write(config.segment_path(segment)) as file:
-                    file.write(lines)
-                done += len(config.sessions_in(segment))
-                report(done)
-
-
-def _prepare_folder(config: CollectConfig, world: World) -> None:
-    """Check that the folder is this collection's, or write what its bytes follow from."""
     facts = {
         "schema": SCHEMA,
         "catalogue": {
@@ -113,25 +57,37 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
         "start": START.isoformat(),
         "segment_sessions": config.segment_sessions,
     }
-    path = config.log / COLLECTION_FILE
-    remove_leftovers(config.log)
-    if not path.exists():
-        if any(config.log.iterdir()):
-            raise SimError(
-                f"{config.log}: holds files but no {COLLECTION_FILE}; "
-                "name an empty or a new folder"
-            )
-        atomic_write_text(config.log / CONFIG_FILE, dump_config(config))
-        atomic_write_json(path, seal(facts))
+    if config.log.exists():
+        _check_collected(config.log / COLLECTION_FILE, facts)
         return
+    with (
+        atomic_directory(config.log) as folder,
+        progress("collecting", config.episodes, "sessions") as report,
+    ):
+        firsts = range(0, config.episodes, config.segment_sessions)
+        for segment, first in enumerate(firsts):
+            end = min(first + config.segment_sessions, config.episodes)
+            lines = _simulate_segment(world, config, segment, np.arange(first, end))
+            (folder / f"events-{segment:05d}.jsonl").write_bytes(lines)
+            report(end)
+        atomic_write_text(folder / CONFIG_FILE, dump_config(config))
+        atomic_write_json(folder / COLLECTION_FILE, seal(facts))
+
+
+def _check_collected(path: Path, facts: Mapping[str, object]) -> None:
+    """Raise a `SimError` unless a log was collected from the same facts."""
     try:
-        earlier = unseal(path.read_bytes())
+        collected = unseal(path.read_bytes())
+    except FileNotFoundError:
+        raise SimError(
+            f"{path.parent}: exists and holds no {COLLECTION_FILE}; name a new folder"
+        ) from None
     except (ValueError, TypeError) as error:
         raise SimError(f"{path}: not a JSON object ({error})") from None
     differences = [
-        f"{key} {earlier.get(key)} there, {value} now"
+        f"{key} {collected.get(key)} there, {value} now"
         for key, value in facts.items()
-        if earlier.get(key) != value
+        if collected.get(key) != value
     ]
     if differences:
         raise SimError(
@@ -139,14 +95,15 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
         )
 
 
-def _simulate_segment(world: World, config: CollectConfig, segment: int) -> bytes:
-    """Play a segment's sessions to their ends.
+def _simulate_segment(
+    world: World, config: SimulateConfig, segment: int, numbers: IntArray
+) -> bytes:
+    """Play a segment's sessions, of these numbers in the whole collection, to their ends.
 
     Returns:
         Their lines of the event log, in the order of the sessions' starts.
     """
     rng = make_generator(config.seed, "collect", segment)
-    numbers = np.array(config.sessions_in(segment))
     listeners = rng.integers(world.listeners, size=len(numbers))
     batch = start_sessions(world, listeners, rng)
     while len(rows := batch.under_way()):

@@ -9,31 +9,21 @@ from typing import Annotated
 import typer
 
 from looplib.cli import Overrides, make_app, run
-from looplib.config import Config, parse_config, read_document
-from sim.collect import CollectConfig, collect
+from looplib.config import parse_config, read_document
+from sim.collect import collect
+from sim.config import SimulateConfig
 from sim.errors import SimError
-from sim.remote.config import RemoteConfig
 from sim.remote.run import run_remote
 
 PROG = "listening-loop simulate"
-KINDS: dict[str, type[Config]] = {"random": CollectConfig, "remote": RemoteConfig}
-
-
-def _settings_text() -> str:
-    """Describe each setting in a line, with the recommender that takes it if not both do."""
-    fields = RemoteConfig.model_fields | CollectConfig.model_fields
-    lines = []
-    for key, field in fields.items():
-        takers = [kind for kind, config in KINDS.items() if key in config.model_fields]
-        only = f" ({takers[0]})" if len(takers) == 1 else ""
-        lines.append(f"  --{key:17} {field.description}{only}")
-    return "\n".join(lines)
-
-
+SETTINGS = "\n".join(
+    f"  --{key:17} {field.description}"
+    for key, field in SimulateConfig.model_fields.items()
+)
 HELP = f"""Let a world's listeners listen to what a recommender plays.
 
-With random, recommendations are drawn here and an event log is written: a folder of JSON lines. A
-run into a folder that an earlier one left unfinished writes what is missing.
+With random, recommendations are drawn here and an event log is written: a folder of JSON lines,
+whole or not at all.
 
 With remote, listeners ask the service at --url, which writes the log. What a listener does follows
 from the seed and the number of the session, whatever the concurrency. A request without an answer
@@ -41,7 +31,7 @@ is sent again under its number.
 
 \b
 Settings, as --key value over the file and --set:
-{_settings_text()}
+{SETTINGS}
 
 \b
 Examples:
@@ -64,19 +54,13 @@ def _main(
     options = dict(_read_options(context.args))
     document = read_document(config, overrides or [], options)
     source = str(config or "the configuration")
-    kind = str(document.get("recommender", "random"))
-    if kind not in KINDS:
-        raise SimError(f"{source}: recommender: {kind} found; random or remote is due")
-    if kind == "remote":
-        run_remote(parse_config(RemoteConfig, document, source), typer.echo)
+    settings = parse_config(SimulateConfig, document, source)
+    if settings.recommender == "remote":
+        run_remote(settings, typer.echo)
         return
-    collection = parse_config(CollectConfig, document, source)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
-    collect(collection)
-    typer.echo(
-        f"{collection.log}: {collection.episodes:,} sessions "
-        f"in {collection.segments} segments"
-    )
+    collect(settings)
+    typer.echo(f"{settings.log}: {settings.episodes:,} sessions")
 
 
 def _read_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -4,8 +4,7 @@ No pickle, nothing compressed, checked against the shapes expected.
 """
 
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,34 +12,12 @@ from botify.errors import ModelError
 from botify.model.catalogue import user_number
 from botify.model.manifest import Version
 from botify.model.tracklists import TrackLists, group_tracks
-from looplib.arrays import NO_TRACK, AnyArray, Float32Array, Int32Array
+from looplib.arrays import NO_TRACK, AnyArray
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
 
 Arrays = dict[str, AnyArray]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WeightedLists(TrackLists):
-    """Lists of tracks with a value each, by listener or track."""
-
-    values: Float32Array  # like `tracks`
-
-    def find(self, number: int) -> tuple[Int32Array, Float32Array]:
-        """Look up the tracks of the catalogue in a list, and their values.
-
-        Args:
-            number: Of the listener or track; of one without a list both are empty.
-        """
-        span = self.span(number)
-        is_in_catalogue = self.tracks[span] != NO_TRACK
-        return self.tracks[span][is_in_catalogue], self.values[span][is_in_catalogue]
-
-    def values_of(self, number: int) -> dict[int, float]:
-        """Look up the values of a list by track."""
-        tracks, values = self.find(number)
-        return dict(zip(tracks.tolist(), values.tolist(), strict=True))
 
 
 def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Arrays:
@@ -90,7 +67,9 @@ def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Array
     return arrays
 
 
-def read_lists(arrays: Arrays, ids: str, counts: str, listed: str) -> TrackLists:
+def read_lists(
+    arrays: Arrays, ids: str, counts: str, listed: str, values: str | None = None
+) -> TrackLists:
     """Put lists together from the arrays of a file.
 
     Args:
@@ -98,6 +77,7 @@ def read_lists(arrays: Arrays, ids: str, counts: str, listed: str) -> TrackLists
         ids: The name of the array of ids.
         counts: The name of the array of how many tracks each id has.
         listed: The name of the array of these, as positions in `tracks`.
+        values: The name of the array of a value for each of these.
 
     Raises:
         ValueError: The arrays do not fit one another.
@@ -110,16 +90,8 @@ def read_lists(arrays: Arrays, ids: str, counts: str, listed: str) -> TrackLists
         raise ValueError(
             f"{counts} add up to {lengths.sum()}, not {len(positions)} tracks"
         )
-    return group_tracks(arrays[ids], lengths.astype(np.int64), numbers[positions])
-
-
-def read_weighted_lists(
-    arrays: Arrays, ids: str, names: Sequence[str]
-) -> WeightedLists:
-    """Put lists together as `read_lists` does; the last name is that of the values."""
-    counts, listed, values = names
-    lists = read_lists(arrays, ids, counts, listed)
-    return WeightedLists(**vars(lists), values=arrays[values])
+    lengths, tracks = lengths.astype(np.int64), numbers[positions]
+    return group_tracks(arrays[ids], lengths, tracks, arrays.get(values or ""))
 
 
 def _check_range(name: str, numbers: AnyArray, limit: int) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from botify.model.arrays import WeightedLists, read_arrays, read_weighted_lists
+from botify.model.arrays import read_arrays, read_lists
 from botify.model.manifest import Version
 from botify.model.model import Artifact
+from botify.model.tracklists import TrackLists
 from looplib.als import AlsConfig, solve_row
 from looplib.arrays import NO_TRACK, Float32Array, FloatArray, IntArray
 
@@ -125,7 +126,7 @@ def _is_log(feedback: Mapping[str, Any]) -> bool:
     return {"linear": False, "log": True}[feedback.get("scale", "linear")]
 
 
-def _load_history(version: Version) -> WeightedLists:
+def _load_history(version: Version) -> TrackLists:
     """Load how much each listener has heard of tracks, before any logarithm."""
     shapes = {
         "users": "user listeners",
@@ -137,7 +138,7 @@ def _load_history(version: Version) -> WeightedLists:
     arrays = read_arrays(version, HISTORY.file, shapes)
     if _is_log(version.manifest.feedback):
         arrays["values"] = np.expm1(arrays["values"])
-    return read_weighted_lists(arrays, "users", ("counts", "heard", "values"))
+    return read_lists(arrays, "users", "counts", "heard", "values")
 
 
 FACTORS = Artifact("factors of an ALS model", "factors.npz", _load_factors)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from botify.model.arrays import Arrays, read_arrays, read_weighted_lists
+from botify.model.arrays import Arrays, read_arrays, read_lists
 from botify.model.manifest import Version
 from botify.model.model import Artifact
 from looplib import next_play, next_track_file
@@ -61,8 +61,7 @@ def _load_ranker(version: Version) -> Ranker:
 
 def _read_lists(arrays: Arrays, name: str, size: int) -> Lists:
     """Read lists of tracks, without those that the catalogue lacks."""
-    names = (f"{name}_counts", f"{name}_tracks", f"{name}_values")
-    lists = read_weighted_lists(arrays, "tracks", names)
+    lists = read_lists(arrays, "tracks", f"{name}_counts", f"{name}_tracks")
     is_there = lists.tracks != NO_TRACK
     before = np.append(0, is_there.cumsum())
     starts, ends = np.zeros((2, size), np.int64)
@@ -70,7 +69,8 @@ def _read_lists(arrays: Arrays, name: str, size: int) -> Lists:
     owners = lists.ids[has_list]
     starts[owners] = before[lists.starts[has_list]]
     ends[owners] = before[lists.ends[has_list]]
-    return Lists(starts, ends, lists.tracks[is_there], lists.values[is_there])
+    values = arrays[f"{name}_values"]
+    return Lists(starts, ends, lists.tracks[is_there], values[is_there])
 
 
 NEXT_TRACK = Artifact(next_track_file.FILE_NAME, next_track_file.FILE_NAME, _load_model)

@@ -10,7 +10,7 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.catalogue import Text, WholeNumber, user_number
 from botify.model.manifest import Version
-from looplib.arrays import Int32Array, IntArray
+from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class TrackLists:
     starts: IntArray  # (rows,): a row's list is tracks[start:end]
     ends: IntArray  # (rows,)
     tracks: Int32Array  # of all lists
+    values: Float32Array | None = None  # like `tracks`
     is_text: bool = False  # ids in the file are text
 
     def row(self, number: int) -> int | None:
@@ -39,6 +40,14 @@ class TrackLists:
         tracks: list[int] = self.tracks[self.span(number)].tolist()
         return tracks
 
+    def values_of(self, number: int) -> dict[int, float]:
+        """Look up the values of a list by track, without tracks that the catalogue lacks."""
+        if self.values is None:
+            return {}
+        span = self.span(number)
+        pairs = zip(self.tracks[span].tolist(), self.values[span].tolist(), strict=True)
+        return {track: value for track, value in pairs if track != NO_TRACK}
+
     def most_listed(self, count: int) -> list[int]:
         """Rank tracks by the number of lists that hold them, most listed first."""
         counts = np.zeros(self.tracks.max(initial=-1) + 1, np.int64)
@@ -48,7 +57,12 @@ class TrackLists:
 
 
 def group_tracks(
-    ids: IntArray, lengths: IntArray, tracks: Int32Array, *, is_text: bool = False
+    ids: IntArray,
+    lengths: IntArray,
+    tracks: Int32Array,
+    values: Float32Array | None = None,
+    *,
+    is_text: bool = False,
 ) -> TrackLists:
     """Make lists from the tracks of all, list after list.
 
@@ -56,12 +70,13 @@ def group_tracks(
         ids: Numbers of the listeners or tracks, shape (rows,), in any order.
         lengths: Of their lists, shape (rows,).
         tracks: Of all lists.
+        values: Of these tracks.
         is_text: Whether the ids are text.
     """
     order = np.argsort(ids, kind="stable")
     ends = lengths.cumsum()
     starts = ends - lengths
-    return TrackLists(ids[order], starts[order], ends[order], tracks, is_text)
+    return TrackLists(ids[order], starts[order], ends[order], tracks, values, is_text)
 
 
 _NOTHING = np.empty(0, np.int64)

@@ -1,18 +1,20 @@
-"""Serve one version after another: load a new one, refuse a bad one, roll back."""
+"""Serve one version after another: load a new one, refuse a bad one."""
 
-import contextlib
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
 from botify.model.catalogue import Catalogue
-from botify.model.manifest import MANIFEST, read_manifest, version_folder
-from botify.model.model import ServedModel, load_model
+from botify.model.manifest import MANIFEST, Version, version_folder
+from botify.model.model import LISTS, ServedModel
+from botify.model.tracklists import read_track_lists
 from botify.recommenders.registry import check_draws
 from botify.settings import ServiceSettings
-from looplib.files import atomic_symlink
+
+POPULAR = 100  # tracks
 
 logger = logging.getLogger("botify")
 
@@ -24,13 +26,50 @@ def load_version(
     *,
     text_users: bool | None,
 ) -> ServedModel:
-    """Load a version as `load_model` does, and ask its recommenders for some tracks.
+    """Load a version, and ask its recommenders for some tracks.
+
+    Args:
+        recommendations: The file of lists; the other files lie beside it.
+        catalogue: The tracks that the service knows.
+        settings: Name the recommenders, whose artifacts are loaded.
+        text_users: Whether ids of listeners are text; None: as in the lists.
 
     Raises:
-        ModelError: It cannot be loaded, or a recommender fails.
+        ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
+            or the kind of ids; a recommender fails.
     """
-    artifacts = settings.artifacts
-    model = load_model(recommendations, catalogue, artifacts, text_users=text_users)
+    file = MANIFEST  # that is read
+    try:
+        version = Version(recommendations, catalogue)
+        file = recommendations.name
+        lists = read_track_lists(version, file)
+        loaded: dict[str, Any] = {LISTS.name: lists}
+        for artifact in settings.artifacts:
+            file = artifact.file
+            if file in version.manifest.files:
+                loaded[artifact.name] = artifact.load(version)
+    except ModelError:
+        raise
+    except Exception as error:  # damaged files make their readers raise any kind
+        reason = f"{type(error).__name__}: {error}"
+        path = recommendations.with_name(file)
+        raise ModelError(f"{path}: cannot be read ({reason})") from error
+    if text_users not in (None, lists.is_text):
+        kinds = {True: "text", False: "whole numbers"}
+        raise ModelError(
+            f"{version.folder}: ids of listeners are {kinds[lists.is_text]}, "
+            f"and those of the service are {kinds[not lists.is_text]}"
+        )
+    model = ServedModel(
+        version=version.manifest.model,
+        created_at=version.manifest.created_at,
+        folder=version.folder,
+        catalogue=catalogue,
+        text_users=lists.is_text,
+        recommendations=lists,
+        popular=lists.most_listed(POPULAR),
+        artifacts=loaded,
+    )
     check_draws(model, settings.recommenders)
     return model
 
@@ -39,7 +78,7 @@ class Versions:
     """The model being served, swapped in one step: a request sees one version or another.
 
     The link that the recommendations are found through (`current -> versions/<model id>`) says
-    which version is the current one: the export moves it, `roll_back` moves it back, and every
+    which version is the current one: the export moves it, a rollback moves it back, and every
     process of every replica follows it.
     """
 
@@ -56,52 +95,46 @@ class Versions:
         self.model, self._settings, self._metrics = model, settings, metrics
         self.refused: str | None = None  # why the current version is not the one served
         self._served = self._tried = _state(model.folder)
-        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._watcher = threading.Thread(
             target=self._watch, name="versions", daemon=True
         )
 
     def reload(self) -> ServedModel:
-        """Serve the current version, loading it unless it is the one served.
+        """Serve the current version, unless it is served or was refused already.
 
         Raises:
             ModelError: It is refused; the one served before goes on.
         """
-        with self._lock:
-            folder = version_folder(self._configured())
-            self._tried = _state(folder)
+        lists, served = self._settings.recommendations, self.model
+        if lists is None:  # the catalogue alone
+            return served
+        folder = version_folder(lists)
+        current = _state(folder)
+        if current == self._tried:
+            return served
+        self._tried = current
+        if current != self._served:
             try:
-                if self._tried != self._served:
-                    self._serve(self._load(folder))
+                self.model = load_version(
+                    folder / lists.name,
+                    served.catalogue,
+                    self._settings,
+                    text_users=served.text_users,
+                )
             except ModelError as error:
-                published = self._configured().parent.parent
+                published = lists.parent.parent
                 # anyone may read it, so it has no path of this machine
                 reason = str(error).replace(f"{published.resolve()}/", "")
                 self.refused = reason.replace(f"{published}/", "")
                 self._metrics.versions_refused.inc()
                 raise
-            self.refused = None
-            return self.model
-
-    def roll_back(self, version: str | None = None) -> ServedModel:
-        """Make an earlier version the current one, and serve it.
-
-        Args:
-            version: Its name; by default the version exported before the served one.
-
-        Raises:
-            ModelError: There is no such version, the recommendations are not found through a link,
-                or that version is refused.
-        """
-        with self._lock:
-            folder = self._find(version)
-            model = self._load(folder)
-            self._point_to(folder)
-            self._tried = _state(folder)
-            self._serve(model)
-            self.refused = None
-            return model
+            self._served = current
+            logger.info("serving version %s", self.model.version)
+            for warning in self._settings.warnings(self.model):
+                logger.warning("%s", warning)
+        self.refused = None
+        return self.model
 
     def watch(self) -> None:
         """Check for a new version every `watch_s`, in a thread of its own, until `close`."""
@@ -117,59 +150,10 @@ class Versions:
     def _watch(self) -> None:
         while not self._stop.wait(self._settings.watch_s):
             try:
-                if _state(version_folder(self._configured())) != self._tried:
-                    self.reload()
+                self.reload()
             except Exception as error:  # noqa: BLE001  the watcher goes on
                 logger.warning("%s", error)
             self._metrics.versions_checked.set_to_current_time()
-
-    def _configured(self) -> Path:
-        if self._settings.recommendations is None:
-            raise ModelError(
-                "recommendations: none are configured, so there are no versions"
-            )
-        return self._settings.recommendations
-
-    def _load(self, folder: Path) -> ServedModel:
-        file, served = folder / self._configured().name, self.model
-        return load_version(
-            file, served.catalogue, self._settings, text_users=served.text_users
-        )
-
-    def _serve(self, model: ServedModel) -> None:
-        self.model, self._served = model, self._tried
-        logger.info("serving version %s", model.version)
-        for warning in self._settings.warnings(model):
-            logger.warning("%s", warning)
-
-    def _find(self, version: str | None) -> Path:
-        """Find the folder of a version, by default of the latest one before the served one."""
-        served = self.model
-        versions = (served.folder or version_folder(self._configured())).parent
-        candidates = {}
-        for folder in versions.glob("[!.]*"):
-            with contextlib.suppress(ModelError):  # no version
-                manifest = read_manifest(folder)
-                is_earlier = manifest.created_at <= served.created_at
-                if manifest.model == version or (
-                    version is None and is_earlier and folder != served.folder
-                ):
-                    candidates[manifest.created_at] = folder
-        if not candidates:
-            name = version or f"earlier than {served.version}"
-            raise ModelError(f"{versions}: no version {name}")
-        return candidates[max(candidates)]
-
-    def _point_to(self, folder: Path) -> None:
-        link = self._configured().parent
-        if not link.is_symlink():
-            raise ModelError(
-                f"{link}: no link to a version, so there is nothing to roll back"
-            )
-        try:
-            atomic_symlink(link, str(folder.relative_to(link.parent.resolve())))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{link}: cannot be moved ({error})") from None
 
 
 def _state(folder: Path | None) -> tuple[Path | None, int]:

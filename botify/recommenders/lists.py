@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from numpy.random import Generator
 
 from botify.model.model import Artifact, ServedModel
-from botify.model.tracklists import NO_LISTS, TrackLists
+from botify.model.tracklists import TrackLists
 from botify.recommenders.base import (
     EXHAUSTED,
     UNKNOWN,
@@ -76,8 +76,8 @@ def in_order(artifact: Artifact[TrackLists]) -> Recommender:
     """
 
     def draw(model: ServedModel, query: Query, _: Generator) -> Drawn:
-        lists = model.get(artifact) or NO_LISTS
-        tracks = lists.list_of(query.user)
+        lists = model.get(artifact)
+        tracks = lists.list_of(query.user) if lists else []
         if not tracks:
             return UNKNOWN
         return take_first(query.allowed(tracks), (), query.count)

@@ -66,26 +66,20 @@ _PROBES = (
 ANY_REPEAT = "any_repeat"  # in the log, where all tracks were heard in the session
 
 
-def load_recommenders() -> Mapping[str, Recommender]:
-    """Load the recommenders of this package and of others by name; see `load_plugins`."""
-    return {**RECOMMENDERS, **load_plugins()}
-
-
 @cache
-def load_plugins() -> Mapping[str, Recommender]:
-    """Load the recommenders of other packages, by the names of their entry points.
+def load_recommenders() -> Mapping[str, Recommender]:
+    """Load the recommenders of this package and, by their entry points, of others by name.
 
     Raises:
         BotifyError: One cannot be loaded, is none, or has the name of another.
     """
-    loaded: dict[str, Recommender] = {}
+    loaded = dict(RECOMMENDERS)
     for point in entry_points(group=GROUP):
         try:
             recommender = point.load()
         except Exception as error:  # of any kind, by the code of its module
             raise BotifyError(f"{point.value}: cannot be loaded ({error})") from error
-        is_taken = point.name in (*RECOMMENDERS, *loaded)
-        if is_taken or not isinstance(recommender, Recommender):
+        if point.name in loaded or not isinstance(recommender, Recommender):
             raise BotifyError(
                 f"{point.value}: a Recommender under a name of its own is expected, found "
                 f"{type(recommender).__name__} {point.name}"

@@ -71,12 +71,11 @@ class LocalSessions:
         """Look up the latest plays of a listener; None where they are not remembered."""
         return self._plays.get(user)
 
-    def erase(self, user: Id) -> bool:
-        """Delete a listener's session and latest plays; False where the store is down."""
+    def erase(self, user: Id) -> None:
+        """Delete a listener's session and latest plays."""
         with self._lock:
             self._sessions.pop(user, None)
             self._plays.pop(user, None)
-        return True
 
     def is_ready(self) -> bool:
         """Check that the store can be reached now."""

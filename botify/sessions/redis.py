@@ -21,6 +21,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from botify.errors import SessionError
 from botify.model.catalogue import Id
 from botify.schemas import Listening
 from botify.sessions.local import LONGEST_SESSION, Session
@@ -156,10 +157,15 @@ class RedisSessions:
         is_ours = value is not None and value.startswith(self._plays_head)
         return value[8:] if value and is_ours else None
 
-    def erase(self, user: Id) -> bool:
-        """Delete a listener's session and latest plays; False while Redis is down."""
+    def erase(self, user: Id) -> None:
+        """Delete a listener's session and latest plays.
+
+        Raises:
+            SessionError: Redis is down.
+        """
         keys = (f"{self._prefix}{user}", f"{self._plays_prefix}{user}")
-        return self._ask("UNLINK", *keys) is not None
+        if self._ask("UNLINK", *keys) is None:
+            raise SessionError("the session store cannot be reached; ask again")
 
     def is_ready(self) -> bool:
         """Check that Redis runs a script that writes; during a pause it is not asked."""

@@ -1,5 +1,6 @@
 """Build the lab's Flask application from its settings."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,9 @@ from analysis.page.render import render
 from listening_loop.client import ServiceClient
 from listening_loop.errors import LoopError
 from listening_loop.lab import folders
-from listening_loop.lab.folders import AB_REPORT, find_entries
 from looplib.errors import UserError
 from recsys.report.page import render_run
-from recsys.search.folder import (
-    LEDGER,
-    REPORT,
-    WINNER,
-    check_digest,
-    read_winner,
-)
+from recsys.search.folder import REPORT, WINNER, check_digest, read_winner
 from recsys.storage import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -87,30 +81,27 @@ def explain(error: Exception) -> tuple[str, int]:
 @pages.get("/")
 def overview() -> str:
     """Show all runs and reports."""
-    root = _root()
-    runs, reports = find_entries(root, LEDGER), find_entries(root, AB_REPORT)
-    return _page("overview", root=root, runs=runs, reports=reports)
+    return _page("overview", root=_root(), entries=folders.find_entries(_root()))
 
 
 @pages.get("/reports/<path:name>")
-def report(name: str) -> Response:
-    """Show the page of a search or of an experiment so that it can do nothing but be read."""
-    folder = _find(REPORT, name)
+def report(name: str) -> ResponseReturnValue:
+    """Show the page of a run or of an experiment so that it can do nothing but be read.
+
+    Of a run without one, what is scored so far.
+    """
+    file = folders.find_files(_root()).get(name)
+    if file is None:
+        abort(404, f"no {name} below {_root()}")
+    folder = file.parent
+    if not os.path.lexists(folder / REPORT):
+        return render_run(folders.read_run(_root(), folder), links=_links())
     page = folders.read_file(_root(), folder / REPORT)
     if (folder / WINNER).exists():
         run = open_workspace(folder)
         check_digest(run, read_winner(run), REPORT)
     policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
     return Response(page, mimetype="text/html", headers=policy)
-
-
-@pages.get("/runs/<path:name>")
-def run(name: str) -> ResponseReturnValue:
-    """Show the page of a finished run, or what is scored so far."""
-    folder = _find(LEDGER, name)
-    if (folder / REPORT).exists():
-        return report(name)
-    return render_run(folders.read_run(_root(), folder), links=_links())
 
 
 @pages.get("/live")
@@ -137,15 +128,6 @@ def live_experiment() -> str:
 def _root() -> Path:
     root: Path = current_app.config["ROOT"]
     return root
-
-
-def _find(file: str, name: str) -> Path:
-    """Find a folder by its name; only one that was found below the root can be named."""
-    root = _root()
-    folder = folders.find_folders(root, file).get(name)
-    if folder is None:
-        abort(404, f"no {file} of {name} below {root}")
-    return folder
 
 
 def _links() -> dict[str, str]:

@@ -20,29 +20,33 @@ _SKIPPED = (".", "partition=", "cache", "versions", "listeners", "checkpoints")
 _LONGEST = 2**28  # bytes of a file
 
 
-def find_folders(root: Path, file: str) -> dict[str, Path]:
-    """Find the folders that hold a file, by name; skip those that hold many other files."""
-    folders = {}
+def find_files(root: Path) -> dict[str, Path]:
+    """Find the ledger of each run and `report.json` of each A/B report, by their folders' names.
+
+    Folders that hold many other files are skipped.
+    """
+    files = {}
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if not name.startswith(_SKIPPED))
-        if file in names:
-            folders[_printable(os.path.relpath(folder, root))] = Path(folder)
-    return folders
+        for file in (AB_REPORT, LEDGER):
+            if file in names:
+                files[_printable(os.path.relpath(folder, root))] = Path(folder, file)
+    return files
 
 
-def find_entries(root: Path, file: str) -> list[dict[str, Any]]:
-    """Find all runs (`LEDGER`), or all A/B reports (`AB_REPORT`), below a folder, the newest first.
+def find_entries(root: Path) -> list[dict[str, Any]]:
+    """Find all runs and A/B reports below a folder, the newest first.
 
     Returns:
         For each its name, when its file was last written to, and the texts of the overview, or its
             damage.
     """
-    describe = _describe_run if file == LEDGER else _describe_report
     entries = []
-    for name, folder in find_folders(root, file).items():
-        changed = datetime.fromtimestamp((folder / file).lstat().st_mtime, UTC)
+    for name, file in find_files(root).items():
+        describe = _describe_run if file.name == LEDGER else _describe_report
+        changed = datetime.fromtimestamp(file.lstat().st_mtime, UTC)
         try:
-            texts = describe(root, folder)
+            texts = describe(root, file.parent)
         except Exception as error:  # noqa: BLE001  damaged files make their readers raise any kind
             texts = [describe_damage(name, error)]
         entries.append({"name": name, "changed": changed, "texts": texts})

@@ -43,7 +43,7 @@ app = make_app(
     "Send real plays through the service, and see which recommender predicts the next ones."
 )
 # settings of the service that decide what it answers
-_DECIDING = {"fallback", "repeat_after", "rules"}
+_DECIDING = {"fallback", "repeat_after", "exclude"}
 _UNITS_MS = {"h": 3_600_000, "d": 86_400_000}
 
 

@@ -5,7 +5,7 @@ What DuckDB cannot keep in memory it spills to the store's disk.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -141,9 +141,10 @@ def _keep_rejects(
     checked: Mapping[str, CheckedTable],
     reading: Reading,
 ) -> Counter[str]:
-    """Keep the rejected lines of each file, and count them by its digest."""
+    """Keep lines that are no rows and refused rows, and count them by the digest of the file."""
     rejected: Counter[str] = Counter()
-    for digest, lines in _refused_lines(connection, checked, reading):
+
+    def keep(digest: str, lines: list[Malformed]) -> None:
         rejected[digest] += len(lines)
         name = checked[digest].file.name
         rejects = (
@@ -151,33 +152,20 @@ def _keep_rejects(
             for line, reason, text in lines
         )
         files.keep_rejects(digest, rejects)
-    return rejected
 
-
-def _refused_lines(
-    connection: queries.Connection,
-    checked: Mapping[str, CheckedTable],
-    reading: Reading,
-) -> Iterator[tuple[str, list[Malformed]]]:
-    """Yield lines that are no rows and refused rows, some of one file at a time."""
     for digest, file in checked.items():
         if file.malformed:
-            yield digest, file.malformed
+            keep(digest, file.malformed)
     refused = queries.open_rows(connection, "interactions/rejected_rows")
     for batch in queries.batches(refused, ROWS_AT_ONCE):
         for digest, rows in groupby(batch.to_pylist(), itemgetter("source")):
             file = checked[digest]
-            yield (
-                digest,
-                [
-                    (
-                        _line_number(row["row"], file, reading),
-                        row["reason"],
-                        row["text"],
-                    )
-                    for row in rows
-                ],
-            )
+            lines = [
+                (_line_number(row["row"], file, reading), row["reason"], row["text"])
+                for row in rows
+            ]
+            keep(digest, lines)
+    return rejected
 
 
 def _line_number(row: int, file: CheckedTable, reading: Reading) -> int:

@@ -32,10 +32,9 @@ from looplib.randomness import make_generator
 from recsys.config import ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError, StorageError
-from recsys.models.baselines import VERSION
 from recsys.models.factors import Pool
 from recsys.search.trials import Checkpoint
-from recsys.storage import Workspace, open_workspace
+from recsys.storage import Workspace
 
 MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
 _ROUNDING = 1e-6  # of the largest standard error
@@ -75,14 +74,8 @@ class Scorer:
         }
         return json_digest(facts)[:12]
 
-    def workspace(self, run: Workspace, checkpoint: Checkpoint) -> Workspace:
-        """Open what has the scores: the run, or of a rule the dataset, for all searches."""
-        if checkpoint.trial.is_baseline:
-            return open_workspace(self.dataset).sub(f"rules-{VERSION}")
-        return run
-
     def listeners_file(self, checkpoint: Checkpoint) -> str:
-        """Name the file with what each listener adds to the choosing metric."""
+        """Name the file of the run with what each listener adds to the choosing metric."""
         name = f"{checkpoint.trial.id}-{checkpoint.iteration}"
         part = "-test" if self.is_test else ""
         return f"{LISTENERS}/{self.digest}/{name}{part}.npz"
@@ -95,16 +88,15 @@ class Scorer:
             StorageError: It is missing, or cannot be read.
         """
         name = self.listeners_file(checkpoint)
-        folder = self.workspace(run, checkpoint)
         try:
-            with np.load(folder.cached(name)) as arrays:
+            with np.load(run.cached(name)) as arrays:
                 values: FloatArray = arrays[self.validation.select]
                 return values
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
             raise SearchError(
-                f"{folder}/{name}: damaged ({error}); search again, which runs this step again"
+                f"{run}/{name}: damaged ({error}); search again, which runs this step again"
             ) from None
 
     def has_listeners(self, run: Workspace, checkpoint: Checkpoint) -> bool:

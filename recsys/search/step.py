@@ -10,8 +10,6 @@ step leaves in the run is there whole or not at all, and the same however often 
                                                  iteration
     listeners/<scorer>/<trial>-<iteration>.npz   what each listener adds to the metrics that fits
                                                  are compared by, and lists of a few
-
-A rule without training is scored once for all searches: its scores stay beside the dataset.
 """
 
 import time
@@ -32,7 +30,7 @@ from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
 from recsys.models.factors import Factors, Pool
 from recsys.models.solver import load_kernels
-from recsys.search.ledger import Score, encode, read_ledger
+from recsys.search.ledger import Score
 from recsys.search.scorer import (
     EXAMPLES,
     SEGMENTS,
@@ -59,22 +57,6 @@ def run_step(
     The fit goes on from the checkpoint after the iteration `start`, if there is one.
     """
     run = open_workspace(address)
-    if not checkpoint.trial.is_baseline:
-        return _fit_and_score(checkpoint, scorer, run, start, is_whole)
-    folder = scorer.workspace(run, checkpoint)
-    file = f"{scorer.digest}-{checkpoint.trial.id}.jsonl"
-    scores, _ = read_ledger(folder.cached(file))
-    if not scores or not scorer.has_listeners(run, checkpoint):
-        scores = [_fit_and_score(checkpoint, scorer, run, start, is_whole)]
-        with folder.create(file) as lines:
-            lines.write(encode(scores[0]))
-    return scores[0]
-
-
-def _fit_and_score(
-    checkpoint: Checkpoint, scorer: Scorer, run: Workspace, start: int, is_whole: bool
-) -> Score:
-    folder = scorer.workspace(run, checkpoint)
     model, fit_s = _fit(checkpoint, scorer, run, start)
     k = max(scorer.validation.ks)
     pool = scorer.validation.pool
@@ -95,7 +77,7 @@ def _fit_and_score(
         lists = model.recommend(k, pool)[listeners]
     metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
     examples = {EXAMPLES: choose_examples(scorer, lists)} if is_whole else {}
-    _write({select: added, **examples}, folder, scorer.listeners_file(checkpoint))
+    _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
     test: dict[str, MetricValue] = {}
     for segment in SEGMENTS if by_pool else ():
         with suppress(AnalysisError):  # nothing that was held out is of it
@@ -104,7 +86,7 @@ def _fit_and_score(
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
         test, added = score_lists(on_test, lists, is_whole=True)
-        _write({select: added}, folder, on_test.listeners_file(checkpoint))
+        _write({select: added}, run, on_test.listeners_file(checkpoint))
     return Score(
         checkpoint.trial,
         checkpoint.iteration,
@@ -202,7 +184,7 @@ def _read_latest(run: Workspace, checkpoint: Checkpoint, start: int) -> State | 
     return None
 
 
-def _write(arrays: State, folder: Workspace, name: str) -> None:
-    with folder.create(name) as file:
+def _write(arrays: State, run: Workspace, name: str) -> None:
+    with run.create(name) as file:
         np.savez(file, **arrays)
-    folder.evict(name)
+    run.evict(name)

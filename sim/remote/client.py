@@ -19,8 +19,8 @@ import numpy as np
 import orjson
 
 from looplib.arrays import IntArray
+from sim.config import SimulateConfig
 from sim.errors import SimError
-from sim.remote.config import RemoteConfig
 
 TIMEOUT_S = 10.0  # after which an answer counts as lost
 PATIENCE_S = 10.0  # for which a request without an answer is sent again
@@ -31,7 +31,7 @@ _LONGEST_PAUSE_S = 2.0
 class RecommendationClient:
     """A client for several callers."""
 
-    def __init__(self, config: RemoteConfig, tracks: int) -> None:
+    def __init__(self, config: SimulateConfig, tracks: int) -> None:
         """Prepare requests to a service whose catalogue has so many tracks; `aclose` it."""
         self.retries = 0  # requests sent again
         self._address = str(config.url).rstrip("/")

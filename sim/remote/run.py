@@ -1,30 +1,40 @@
-"""A run against a service: its sessions and its summary file."""
+"""A run against a service: its sessions and its summary file.
+
+What a listener does follows from the seed and the number of the session alone, whatever is played
+beside it.
+"""
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 
 import numpy as np
 
+from looplib.arrays import FloatArray, IntArray
 from looplib.files import atomic_write_json
 from looplib.progress import progress
-from sim.listening.sessions import LONGEST_SESSION, SessionBatch
+from sim.config import SimulateConfig
+from sim.listening.draws import scale_below, session_draws
+from sim.listening.sessions import LONGEST_SESSION, SessionBatch, find_starts
 from sim.remote.client import RecommendationClient
-from sim.remote.config import RemoteConfig
-from sim.remote.sessions import SessionQueue, draw_boredom, draw_session_starts
 from sim.worlds.files import World, load_world, world_digest
 
-SCHEMA = 5
-
+# what a session's draws are for
+_LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(4)
+_REPEAT = _FIRST_TRACK + LONGEST_SESSION  # behind those of its tracks
 
 Totals = Counter[str]
 """`sessions` played, `tracks` with the organic ones, `hundredths` heard of them, and `retries`, the
 requests that were sent again."""
 
 
-def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
+Starts = tuple[IntArray, IntArray, IntArray]
+"""The listeners, the interests and the organic tracks of sessions, each (sessions,)."""
+
+
+def run_remote(config: SimulateConfig, say: Callable[[str], None]) -> None:
     """Drive a service, show the results by `say`, and write the summary file.
 
     Raises:
@@ -46,7 +56,6 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
         say(f"{retries:,} requests sent again")
     if config.summary:
         document = {
-            "schema": SCHEMA,
             **config.model_dump(mode="json"),
             "world": {"sha256": world_digest(config.world)},
             "seconds": round(seconds, 3),
@@ -59,7 +68,7 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
 
 async def play_sessions(
     world: World,
-    config: RemoteConfig,
+    config: SimulateConfig,
     report: Callable[[int], object] = lambda _: None,
 ) -> Totals:
     """Play the sessions of a run.
@@ -110,3 +119,47 @@ async def play_sessions(
         await asyncio.gather(*(play_pool(client) for _ in range(config.concurrency)))
         totals["retries"] = client.retries
     return totals
+
+
+def draw_session_starts(world: World, seed: int, sessions: IntArray) -> Starts:
+    """Draw how each session begins, by its number."""
+    limits = np.full(len(sessions), world.listeners)
+    listeners = scale_below(limits, session_draws(seed, sessions, _LISTENER))
+    first = world.interest_offsets[listeners]
+    interests = world.interest_offsets[listeners + 1] - first
+    neighbours = world.interest_neighbours[listeners]
+    starts = find_starts(
+        world,
+        listeners,
+        first + scale_below(interests, session_draws(seed, sessions, _INTEREST)),
+        scale_below(neighbours, session_draws(seed, sessions, _ORGANIC)),
+        session_draws(seed, sessions, _REPEAT) < world.response.repeats,
+    )
+    return listeners, *starts
+
+
+def draw_boredom(seed: int, sessions: IntArray, lengths: IntArray) -> FloatArray:
+    """Draw from (0, 1) for each session's next track, after `lengths` tracks were played."""
+    return session_draws(seed, sessions, _FIRST_TRACK + lengths - 1)
+
+
+class SessionQueue:
+    """Sessions in the order of their numbers, except that a listener has one at a time."""
+
+    def __init__(self, listeners: IntArray) -> None:
+        """Queue the sessions 0..n-1 of these listeners (n,)."""
+        self._waiting: dict[int, deque[int]] = {}  # by listener, ascending
+        for number, listener in enumerate(listeners.tolist()):
+            self._waiting.setdefault(listener, deque()).append(number)
+        self._ready: deque[int] = deque()  # whose listeners have none open
+        self.free(self._waiting)
+
+    def take(self, most: int) -> IntArray:
+        """Take the numbers of up to so many sessions, to be opened now."""
+        count = min(most, len(self._ready))
+        return np.array([self._ready.popleft() for _ in range(count)], dtype=np.int64)
+
+    def free(self, listeners: Iterable[int]) -> None:
+        """Let these listeners have other sessions, as theirs are over."""
+        waiting = (self._waiting[listener] for listener in listeners)
+        self._ready += (sessions.popleft() for sessions in waiting if sessions)

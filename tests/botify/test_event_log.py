@@ -28,9 +28,9 @@ Open = Callable[..., SegmentWriter]
 def open_log(tmp_path: Path) -> Iterator[Open]:
     writers: list[SegmentWriter] = []
 
-    def open_(process: str = "test", **changes: Any) -> SegmentWriter:  # noqa: ANN401  any setting
+    def open_(**changes: Any) -> SegmentWriter:  # noqa: ANN401  any setting
         settings = EventLogSettings(**{"fsync": "never", **changes})
-        writers.append(SegmentWriter(tmp_path, settings, process))
+        writers.append(SegmentWriter(tmp_path, settings))
         return writers[-1]
 
     yield open_
@@ -177,7 +177,7 @@ def test_a_removed_segment_is_a_failure_until_a_new_one_begins(
 ) -> None:
     monkeypatch.setattr(event_log, "TICK_S", 3600)  # the test ticks
     folder = tmp_path / "log"
-    log = SegmentWriter(folder, EventLogSettings(), "test")
+    log = SegmentWriter(folder, EventLogSettings())
     log.append(b"before\n")
     if is_moved:
         folder.rename(tmp_path / "elsewhere")
@@ -225,7 +225,7 @@ def test_the_segment_of_a_living_process_is_left_alone(
 ) -> None:
     log = open_log()
     log.append(b"mine\n")
-    other = open_log(process="other")
+    other = open_log()
     assert len(growing(tmp_path)) == 1
     log.append(b"too\n")
     other.append(b"yours\n")

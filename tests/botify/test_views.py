@@ -7,6 +7,7 @@ import orjson
 import pytest
 from flask.testing import FlaskClient
 
+from botify.errors import ModelError
 from botify.service import Service
 from tests.botify.client import client_of, events, post
 from tests.botify.conftest import MakeService
@@ -175,39 +176,24 @@ def test_experiments_are_described(client: FlaskClient) -> None:
     assert (other["decides"], other["overrides"]) == (False, 0)
 
 
-def test_only_the_token_reloads_and_rolls_back(
-    client: FlaskClient, tmp_path: Path
+def test_a_refused_version_is_reported(
+    client: FlaskClient, service: Service, tmp_path: Path
 ) -> None:
-    publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
-    for token in ("", "Bearer no", "secret", "Bearer \xe9"):
-        headers = {"Authorization": token} if token else {}
-        assert client.post("/admin/reload", headers=headers).status_code == 401
-    assert client.post("/admin/reload", headers=TOKEN).json == {"version": "two"}
-    for body in ({}, {"version": "one"}):
-        answer = client.post("/admin/rollback", headers=TOKEN, json=body)
-        assert answer.json == {"version": "one"}
-    for body, message in (({}, "no version earlier"), ({"version": "x"}, "version x")):
-        answer = client.post("/admin/rollback", headers=TOKEN, json=body)
-        assert answer.status_code == 409
-        assert message in answer.get_json()["error"]
-    assert client.post("/admin/rollback", headers=TOKEN, data=b"[]").status_code == 400
-
-
-def test_a_refused_version_is_reported(client: FlaskClient, tmp_path: Path) -> None:
     catalogue = tmp_path / "tracks.json"
     folder = publish(tmp_path, "two", {0: [1]}, catalogue=catalogue, day=1)
     (folder / "recommendations.jsonl").write_bytes(b"{}\n")
-    answer = client.post("/admin/reload", headers=TOKEN)
-    assert answer.status_code == 409
-    assert "recommendations.jsonl" in answer.get_json()["error"]
+    with pytest.raises(ModelError):
+        service.versions.reload()
     described = client.get("/experiments").get_json()
     assert described["version"] == "one"
     assert "recommendations.jsonl" in described["refused"]
 
 
-def test_a_listener_is_erased_by_the_token(client: FlaskClient) -> None:
+def test_only_the_token_erases_a_listener(client: FlaskClient) -> None:
     post(client, "/next/7", {"track": 1, "time": 0.5})
-    assert client.delete("/listeners/7").status_code == 401
+    for token in ("", "Bearer no", "secret", "Bearer \xe9"):
+        headers = {"Authorization": token} if token else {}
+        assert client.delete("/listeners/7", headers=headers).status_code == 401
     answer = client.delete("/listeners/7", headers=TOKEN)
     assert (answer.status_code, answer.json) == (200, {"user": 7})
     assert client.delete("/listeners/x", headers=TOKEN).status_code == 400
@@ -217,5 +203,5 @@ def test_without_a_configured_token_nobody_administers(
     make_service: MakeService,
 ) -> None:
     client = client_of(make_service())
-    answer = client.post("/admin/reload", headers={"Authorization": "Bearer "})
+    answer = client.delete("/listeners/7", headers={"Authorization": "Bearer "})
     assert answer.status_code == 403

@@ -20,6 +20,7 @@ from analysis.ab import metrics
 from botify.recommenders.registry import RECOMMENDERS
 from listening_loop.command import STEPS
 from recsys.config import SearchConfig
+from sim.config import SimulateConfig
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
 
 FOLDERS = (
@@ -118,12 +119,8 @@ def _options(name: str) -> set[str]:
     """Return the options of a command."""
     found = importlib.import_module(STEPS[name][0])
     parameters = typer.main.get_command(found.app).params
-    settings = {
-        f"--{key}"
-        for config in getattr(found, "KINDS", {}).values()
-        for key in config.model_fields
-    }
-    return settings | {
+    settings = SimulateConfig.model_fields if name == "simulate" else ()
+    return {f"--{key}" for key in settings} | {
         option
         for parameter in parameters
         for option in (*parameter.opts, *parameter.secondary_opts)

@@ -46,7 +46,7 @@ def test_two_recommenders_share_load_sessions_and_log_and_one_may_leave(
                 assert track not in heard, "one replica knows what the other heard"
                 heard.add(track)
             assert outside.ask("GET", "/metrics")[0] == 404, "of one replica alone"
-            assert outside.ask("POST", "/admin/reload")[0] == 404
+            assert outside.ask("DELETE", "/listeners/7")[0] == 404
             assert first.stop() == 0
             load.wait_for(500)
         assert set(load.statuses) == {200}, "nobody notices that one has left"

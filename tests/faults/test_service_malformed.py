@@ -60,7 +60,7 @@ WRONG_HTTP = [
         b"16\r\n" + GOOD + b"\r\n0\r\nno colon\r\n\r\n", b"1\r\n{\r\n" * 500 + b"0\r\n\r\n",
     )),
     # credentials come in the head
-    b"POST /admin/reload HTTP/1.1\r\nHost: x\r\n" + CHUNKED
+    b"DELETE /listeners/7 HTTP/1.1\r\nHost: x\r\n" + CHUNKED
     + b"\r\n0\r\nAuthorization: Bearer secret\r\n\r\n",
 ]  # fmt: skip
 # Odd, and answered; nginx refuses a few of them.

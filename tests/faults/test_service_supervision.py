@@ -3,6 +3,7 @@
 import os
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -13,13 +14,19 @@ from tests.faults.served import (
     TRACKS,
     Load,
     Published,
+    Served,
     assert_all_logged,
     logged_answers,
     publish_first,
     serve,
 )
+from tests.waiting import wait_until
 
 RELOADS = 20
+
+
+def serves(served: Served, version: str) -> bool:
+    return bool(served.ask("GET", "/")[1]["version"] == version)
 
 
 @pytest.mark.slow
@@ -57,14 +64,13 @@ def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(
     versions = {"low": (0, TRACKS // 2), "high": (TRACKS // 2, TRACKS)}
     lists = {name: published.publish(name, *part) for name, part in versions.items()}
     with (
-        serve(published, tmp_path / "log", watch_s=3600) as served,
+        serve(published, tmp_path / "log", watch_s=0.01) as served,
         Load(served.port, clients=4) as load,
     ):
         for number in range(RELOADS):
             version = ("low", "high")[number % 2]
             point_to(published.folder, version)
-            reloaded = served.ask("POST", "/admin/reload")
-            assert reloaded == (200, {"version": version})
+            wait_until(partial(serves, served, version), "the version")
             load.wait_for(10)
     assert set(load.statuses) == {200}
     assert load.broken == []

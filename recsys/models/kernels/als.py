@@ -166,23 +166,16 @@ def _multiply(
     left = pairs[0]
     right = pairs[1]
     products = pairs[2]
+    total = np.float32(0)
     for k in range(direction.size):
         out[k] = diagonal[k] * direction[k]
-    total = _dot(direction, out)
+        total += out[k] * direction[k]
     for j in range(0, count, TOGETHER):
         for column in ahead[j : j + TOGETHER]:
             prefetch(across, column)
         total += multiply(across, places, j, direction, left, right, products)
         if add:
             add_multiples(across, places, j, products, out)
-    return total
-
-
-@compiled
-def _dot(left: Float32Array, right: Float32Array) -> np.float32:
-    total = np.float32(0)
-    for k in range(left.size):
-        total += left[k] * right[k]
     return total
 
 
@@ -232,8 +225,10 @@ def solve_rows(
             columns[first + TOGETHER :],
         )
         pairs[1, :count] = 0  # steps have no right side
-        direction[:] = residual
-        norm = _dot(residual, residual)
+        norm = np.float32(0)
+        for k in range(width):
+            direction[k] = residual[k]
+            norm += residual[k] * residual[k]
         for step in range(steps):
             if norm < _SOLVED:
                 break
@@ -250,10 +245,11 @@ def solve_rows(
             )
             length = norm / curvature
             before = norm
+            norm = np.float32(0)
             for k in range(width):
                 solution[k] += length * direction[k]
                 residual[k] -= length * image[k]
-            norm = _dot(residual, residual)
+                norm += residual[k] * residual[k]
             ratio = norm / before
             for k in range(width):
                 direction[k] = residual[k] + ratio * direction[k]

@@ -207,7 +207,7 @@ class Attacker:
 def ask(service: Service, users: Iterable[int] = USERS) -> Iterator[tuple[str, int]]:
     """Ask all of a service for listeners of all arms; yields the statuses."""
     client = client_of(service)
-    ending = "?n=1000&boost=1:3&exclude=2"
+    ending = "?n=1000&exclude=2"
     for user in users:
         for track in (0, 2 * (user % 25), 10**9):
             heard = {"track": track, "time": 0.7, "n": 5}

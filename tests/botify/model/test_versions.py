@@ -34,13 +34,15 @@ def versions(settings: ServiceSettings) -> Iterator[Versions]:
 
 
 def test_reload_serves_the_version_that_current_points_to(
-    versions: Versions, publish_next: Publish
+    versions: Versions, publish_next: Publish, tmp_path: Path
 ) -> None:
     assert versions.reload().version == "one"
     publish_next("two", 7)
     assert versions.model.version == "one"
     assert versions.reload().version == "two"
     assert versions.model.recommendations.list_of(0) == [7]
+    point_to(tmp_path, "one")
+    assert versions.reload().version == "one"
 
 
 def test_a_refused_version_leaves_the_old_one_and_says_why(
@@ -52,43 +54,10 @@ def test_a_refused_version_leaves_the_old_one_and_says_why(
     assert versions.model.version == "one"
     expected = "versions/two/recommendations.jsonl: sha256"
     assert str(versions.refused).startswith(expected)
+    assert versions.reload().version == "one", "it is not tried again"
     point_to(tmp_path, "one")
     assert versions.reload().version == "one"
     assert versions.refused is None
-
-
-def test_rollback_goes_to_the_version_before_and_moves_the_link(
-    versions: Versions,
-    publish_next: Publish,
-    caplog: pytest.LogCaptureFixture,
-    tmp_path: Path,
-) -> None:
-    caplog.set_level("INFO", "botify")
-    for day, name in enumerate(("two", "three"), start=1):
-        lists = publish_next(name, day)
-    versions.reload()
-    assert versions.roll_back().version == "two"
-    assert (tmp_path / "current").resolve().name == "two"
-    assert versions.reload().version == "two"
-    lists.write_bytes(b"")
-    with pytest.raises(ModelError, match="bytes found"):
-        versions.roll_back("three")
-    assert (tmp_path / "current").resolve().name == versions.model.version == "two"
-    assert versions.roll_back().version == "one"
-    with pytest.raises(ModelError, match="no version earlier than one"):
-        versions.roll_back()
-    served = [text.split()[-1] for text in caplog.messages if "serving" in text]
-    assert served == ["three", "two", "one"]
-
-
-def test_a_version_without_a_link_can_be_served_but_not_rolled_back(
-    settings: ServiceSettings, publish_next: Publish
-) -> None:
-    recommendations = publish_next("two", 1)
-    fixed = settings.model_copy(update={"recommendations": recommendations})
-    versions = Versions(fixed, load_configured(fixed), Metrics())
-    with pytest.raises(ModelError, match="no link to a version"):
-        versions.roll_back("one")
 
 
 def test_the_watcher_serves_a_new_version_and_survives_any_error(
@@ -106,7 +75,7 @@ def test_the_watcher_serves_a_new_version_and_survives_any_error(
     assert "current" in str(versions.refused)
     link.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("botify.model.model.read_track_lists", lambda *_, **__: 1 // 0)
+        patch.setattr("botify.model.versions.read_track_lists", lambda *_, **__: 1 // 0)
         publish_next("two", 1)
         wait_until(lambda: "ZeroDivisionError" in str(versions.refused), "the reason")
     assert versions.model.version == "one"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from botify.errors import BotifyError
-from botify.recommenders.registry import load_plugins
+from botify.recommenders.registry import load_recommenders
 from tests.botify.client import client_of, post
 from tests.botify.conftest import MakeService
 from tests.botify.exports import experiments_of
@@ -34,11 +34,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         (folder / "entry_points.txt").write_text(entry)
         monkeypatch.delitem(sys.modules, target.split(":")[0], raising=False)
         monkeypatch.syspath_prepend(tmp_path)
-        load_plugins.cache_clear()
+        load_recommenders.cache_clear()
 
     yield install_code
     monkeypatch.undo()
-    load_plugins.cache_clear()
+    load_recommenders.cache_clear()
 
 
 def test_the_example_ranks_answers_and_is_logged(
@@ -58,7 +58,7 @@ def test_a_recommender_that_cannot_be_loaded_is_one_line(install: Install) -> No
     with pytest.raises(
         BotifyError, match=r"my_package:last: cannot be loaded .No module"
     ):
-        load_plugins()
+        load_recommenders()
 
 
 def test_what_is_no_recommender_is_refused(install: Install) -> None:
@@ -66,4 +66,4 @@ def test_what_is_no_recommender_is_refused(install: Install) -> None:
     with pytest.raises(
         BotifyError, match=r"my_package:last: a Recommender .* found int"
     ):
-        load_plugins()
+        load_recommenders()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
+from botify.errors import SessionError
 from botify.schemas import Listening
 from botify.sessions import redis as redis_sessions
 from botify.sessions.local import Session
@@ -47,7 +48,8 @@ def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(
     own_redis.stop()
     assert store.hear(batch(1, 2)) == [None, None]
     assert store.hear(batch(1), is_last=True) == [None]
-    assert not store.erase(1)
+    with pytest.raises(SessionError):
+        store.erase(1)
     assert not store.is_ready()
     own_redis.start()
     wait_until(store.is_ready, "Redis")

@@ -16,9 +16,11 @@ from implicit.nearest_neighbours import CosineRecommender
 from scipy.sparse import csr_matrix
 
 import listening_loop as ll
-from botify.model.catalogue import load_catalogue, user_number
+from botify.model.catalogue import user_number
 from botify.model.factors import FACTORS
-from botify.model.model import SIMILAR, load_model
+from botify.model.model import SIMILAR
+from botify.service import load_configured
+from botify.settings import load_settings
 from tests.programs import run_python
 from tests.recsys.in_process import without_processes
 from tests.recsys.plays import make_plays_store, random_plays
@@ -57,11 +59,7 @@ def test_a_fitted_model_is_served_by_its_own_scores(
     assert [new[user][0] for user in USERS] == ids[:, 0].tolist()
     best, _ = model.similar_items(7, N=3)
     assert lists_of(version, "similar.jsonl")[7][0] in best.tolist()
-    served = load_model(
-        Path(version, "recommendations.jsonl"),
-        load_catalogue(Path(version, "tracks.json")),
-        [SIMILAR, FACTORS],
-    )
+    served = load_configured(load_settings(None, {}, published=tmp_path))
     best = lists_of(version, "recommendations.jsonl")["u3"]
     assert served.recommendations.list_of(user_number("u3")) == best
     assert served.get(SIMILAR)

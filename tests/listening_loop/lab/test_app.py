@@ -119,7 +119,7 @@ def test_a_damaged_run_is_a_row_that_says_so(
     after = read_rows(lab)
     assert "finished" not in after.pop("bad")
     assert after.items() <= before.items()
-    answer = lab.get("/runs/bad")
+    answer = lab.get("/reports/bad")
     assert answer.status_code in (200, 409)
     assert b"root:" not in answer.data
 
@@ -137,23 +137,20 @@ def test_a_damaged_report_is_a_row_that_says_so(
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "/dev/zero", "../../outside.html"])
-@pytest.mark.parametrize("path", ["reports/bad-report", "reports/bad"])
+@pytest.mark.parametrize("name", ["bad-report", "bad"])
 def test_a_page_elsewhere_is_not_shown(
-    lab: FlaskClient, tmp_path: Path, path: str, target: str
+    lab: FlaskClient, tmp_path: Path, name: str, target: str
 ) -> None:
     (tmp_path / "outside.html").write_text("root: secret")
-    _link("report.html", target)(tmp_path / "root" / path.partition("/")[2])
-    answer = lab.get(f"/{path}")
+    _link("report.html", target)(tmp_path / "root" / name)
+    answer = lab.get(f"/reports/{name}")
     assert answer.status_code == 409
     assert b"root:" not in answer.data
 
 
 @pytest.mark.parametrize("name", ["%2e%2e/%2e%2e/etc/passwd", HOSTILE])
-@pytest.mark.parametrize("kind", ["runs", "reports"])
-def test_what_is_not_below_the_root_is_not_shown(
-    lab: FlaskClient, kind: str, name: str
-) -> None:
-    answer = lab.get(f"/{kind}/{name}", follow_redirects=True)
+def test_what_is_not_below_the_root_is_not_shown(lab: FlaskClient, name: str) -> None:
+    answer = lab.get(f"/reports/{name}", follow_redirects=True)
     assert answer.status_code in (400, 404)
     assert not Parser(answer.get_data(as_text=True)).root.find("img")
 
@@ -166,7 +163,7 @@ def test_a_name_that_is_not_utf_8_is_a_row_of_its_own(
     rows = read_rows(lab)
     assert "finished" in rows["good"]
     assert rows["b\\xffd"].startswith("b\\xffd")
-    assert lab.get("/runs/b\\xffd").status_code in (200, 409)
+    assert lab.get("/reports/b\\xffd").status_code in (200, 409)
 
 
 def test_a_search_under_way_shows_what_is_scored_so_far(
@@ -175,19 +172,19 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
     folder = tmp_path / "root" / "bad"
     for name in ("winner.json", "leaderboard.parquet"):
         (folder / name).unlink()
-    page = Parser(lab.get("/runs/bad").text).root
+    page = Parser(lab.get("/reports/bad").text).root
     assert "2 candidates have a score so far" in page.text
     (table,) = page.find("table", id="trials")
     assert len(table.find("tr")) == 1 + 2 + 3  # with baselines
     os.utime(folder / LOCK, (0, 0))
-    assert "was interrupted" in lab.get("/runs/bad").text
+    assert "was interrupted" in lab.get("/reports/bad").text
 
 
 def test_a_run_says_how_to_publish_it_and_the_command_does_so(
     lab: FlaskClient, tmp_path: Path
 ) -> None:
     write_report(str(tmp_path / "root" / "good"))
-    page = Parser(lab.get("/runs/good").text).root
+    page = Parser(lab.get("/reports/good").text).root
     texts = [code.text for code in page.find("code")]
     (command,) = [text for text in texts if " export --run " in text]
     words = shlex.split(command.replace("FOLDER", str(tmp_path / "published")))
@@ -220,7 +217,13 @@ def test_the_live_experiment_shows_what_is_logged_so_far(
 
 def test_another_site_cannot_frame_read_or_post_to_the_lab(lab: FlaskClient) -> None:
     assert lab.get("/", headers={"Host": "evil.example"}).status_code == 403
-    for path in ("/", "/runs/good", "/reports/good-report", "/runs/nothing", "/live"):
+    for path in (
+        "/",
+        "/reports/good",
+        "/reports/good-report",
+        "/reports/nothing",
+        "/live",
+    ):
         headers = lab.get(path).headers
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert "default-src 'none'" in headers["Content-Security-Policy"]

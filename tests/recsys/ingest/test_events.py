@@ -71,21 +71,6 @@ def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_li
     assert len(stores[3].manifest.parts) == 3 * len(stores[0].manifest.parts)
 
 
-def test_the_same_content_again_adds_nothing_under_any_name(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    log, copy = (
-        write_log(tmp_path / name, events(50)) for name in ("a.jsonl", "copy.log")
-    )
-    report = ingest.ingest([log, copy], tmp_path / "store")
-    assert report.store.manifest.events == 50
-    assert [file.path for file in report.repeated] == [copy]
-    assert run_ingest(tmp_path / "store", copy, log) == 0
-    message = f"2 files add nothing, the store has their content: {log} …"
-    assert message in capsys.readouterr().out
-    assert open_store(tmp_path / "store") == report.store
-
-
 def test_rejects_are_kept_counted_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

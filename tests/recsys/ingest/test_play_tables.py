@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import AnalysisError
 from analysis.logs.reader import read_rejects
 from analysis.store import Store
-from analysis.tables.columns import parse_columns
 from recsys.store.ids import Title, read_titles
 from tests.recsys.commands import error_line
 from tests.recsys.events import event, read_rows, rows_by_original_id, write_log
@@ -243,39 +241,6 @@ def test_bad_tables_are_refused_in_one_line(
     assert ingest(store, file, "--columns", COLUMNS, *options) == 2
     assert message in error_line(capsys)
     assert not (store / "manifest.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        ("user=uid,item=uid", "user and item are the same column, uid"),
-        (
-            "user=uid,item=song,share=heard",
-            "plays need timestamp= or session=; for interactions name the share weight=",
-        ),
-        (
-            "user=uid,item=song,played=heard,timestamp=ts",
-            "played and duration go together",
-        ),
-        (
-            "user=uid,item=song,share=heard,weight=heard,timestamp=ts",
-            "weight and share both say how much was heard",
-        ),
-        (
-            "user=uid,item=song,position=n,timestamp=ts",
-            "timestamp and position both order interactions",
-        ),
-        (
-            "user=uid,item=song,organic=heard,timestamp=ts",
-            "organic and propensity belong to plays, which need share=",
-        ),
-    ],
-)
-def test_columns_that_do_not_go_together_are_refused(
-    columns: str, message: str
-) -> None:
-    with pytest.raises(AnalysisError, match=f"--columns: {message}"):
-        parse_columns(columns)
 
 
 def test_plays_event_logs_and_interactions_have_stores_of_their_own(

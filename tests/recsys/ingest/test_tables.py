@@ -288,10 +288,33 @@ def test_an_id_column_that_is_neither_numbers_nor_text_is_refused(
         ("user=uid,item", "'item': expected name=column, such as user=uid"),
         ("user=uid,item=song,wieght=s", "wieght: unknown; the nearest is weight"),
         ("user=uid,item=song,user=x", "user: given twice"),
+        ("user=uid,item=uid", "user and item are the same column, uid"),
+        (
+            "user=uid,item=song,share=heard",
+            "plays need timestamp= or session=; for interactions name the share weight=",
+        ),
+        (
+            "user=uid,item=song,played=heard,timestamp=ts",
+            "played and duration go together",
+        ),
+        (
+            "user=uid,item=song,share=heard,weight=heard,timestamp=ts",
+            "weight and share both say how much was heard",
+        ),
+        (
+            "user=uid,item=song,position=n,timestamp=ts",
+            "timestamp and position both order interactions",
+        ),
+        (
+            "user=uid,item=song,organic=heard,timestamp=ts",
+            "organic and propensity belong to plays, which need share=",
+        ),
     ],
 )
-def test_wrong_columns_are_refused(columns: str, message: str) -> None:
-    with pytest.raises(AnalysisError, match=message):
+def test_wrong_columns_and_those_that_do_not_go_together_are_refused(
+    columns: str, message: str
+) -> None:
+    with pytest.raises(AnalysisError, match=f"columns.*{message}"):
         parse_columns(columns)
 
 

@@ -39,17 +39,20 @@ def columns_of(row: np.ndarray) -> list[int]:
 
 
 @given(seed=st.integers(0, 500), k=st.integers(1, 12), threads=st.integers(1, 2))
-def test_the_best_of_a_product_are_those_of_the_dense_one(
+def test_the_best_of_a_product_are_those_of_the_dense_one_as_lists_and_as_a_matrix(
     seed: int, k: int, threads: int
 ) -> None:
     left, right = draw(seed, 9, 7), draw(seed + 1, 7, 11)
     left_out = draw(seed + 2, 9, 11, 0.2)
     dense = np.where(left_out.toarray() != 0, 0, (left @ right).toarray())
     best, values = top_products(left, right, k, threads, left_out)
+    near = nearest(left, right, k, threads, left_out)
     for row in range(9):
         expected = best_of(dense[row], k)
         assert columns_of(best[row]) == expected
         assert values[row, : len(expected)].tolist() == dense[row, expected].tolist()
+        assert near[row].indices.tolist() == sorted(expected)
+        assert near[row].data.tolist() == dense[row, sorted(expected)].tolist()
 
 
 def test_products_at_places_are_those_of_the_dense_product() -> None:
@@ -57,18 +60,6 @@ def test_products_at_places_are_those_of_the_dense_product() -> None:
     rows, columns = places.nonzero()
     expected = (left @ right).toarray()[rows, columns]
     assert products_at(left, right, places, 2) == pytest.approx(expected)
-
-
-def test_the_nearest_are_kept_as_a_matrix_with_ascending_columns() -> None:
-    left = draw(4, 20, 15)
-    found = nearest(left, csr_matrix(left.T), 3, 2)
-    dense = (left @ left.T).toarray()
-    for row in range(20):
-        expected = best_of(dense[row], 3)
-        assert found[row].indices.tolist() == sorted(expected)
-        assert (
-            found[row, expected].toarray()[0].tolist() == dense[row, expected].tolist()
-        )
 
 
 def test_rows_are_ranked_by_their_values_negative_ones_too() -> None:

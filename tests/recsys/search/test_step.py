@@ -12,7 +12,6 @@ from looplib.als import AlsConfig
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als
-from recsys.models.baselines import MostPlayed
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, resolve_split, score_lists, validator_for
 from recsys.search.step import run_step
@@ -126,24 +125,6 @@ def test_what_listeners_add_makes_up_the_metric(scorer: Scorer, tmp_path: Path) 
     assert numerators.sum() / denominators.sum() == pytest.approx(
         score.metrics["ndcg@30"][0], abs=1e-12
     )
-
-
-def test_a_rule_is_scored_once_for_all_searches_unless_its_scores_are_damaged(
-    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rule = Checkpoint(Trial("most_played", "most_played", {}, 7), 0)
-
-    def score(name: str) -> Score:
-        return run_step(rule, scorer, str(tmp_path / name), is_whole=True)
-
-    first = score("first")
-    with monkeypatch.context() as patch:
-        patch.setattr(MostPlayed, "recommend", None)
-        assert score("second") == first
-        assert scorer.has_listeners(open_workspace(tmp_path / "third"), rule)
-    (file,) = Path(scorer.dataset).rglob("most_played*.npz")
-    file.write_bytes(b"")
-    assert score("second").metrics == first.metrics
 
 
 def test_no_more_listeners_choose_than_are_needed(

@@ -4,7 +4,7 @@ from typing import Any
 
 from recsys.models.registry import read_models
 from recsys.search.leaderboard import describe
-from recsys.search.trials import Trial, plan_baselines, plan_beyond, plan_trials
+from recsys.search.trials import Trial, plan_beyond, plan_trials
 
 AXES = {"factors": [8, 16], "regularization": [0.1, 1.0], "alpha": [1.0, 10.0, 40.0]}
 
@@ -41,13 +41,6 @@ def test_every_kind_has_axes_of_its_own_and_may_need_an_order() -> None:
     assert len({trial.id for trial in trials}) == 2 * 2 * 3 + 3
     unordered = plan(models, is_ordered=False)
     assert {trial.kind for trial in unordered} == {"als", "item_knn"}
-
-
-def test_baselines_need_no_order_but_the_latest() -> None:
-    names = ["popular", "most_played"]
-    assert [trial.id for trial in plan_baselines(1)] == names
-    ordered = plan_baselines(1, is_ordered=True)
-    assert [trial.id for trial in ordered] == [*names, "latest"]
 
 
 def test_a_trial_s_id_follows_from_data_hyperparameters_and_seed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from looplib.randomness import make_generator
 from sim.listening.sessions import SessionBatch, start_sessions
-from sim.remote.sessions import draw_session_starts
+from sim.remote.run import draw_session_starts
 from sim.worlds.config import ResponseConfig
 from sim.worlds.files import World, load_world
 from tests.sim.small_world import write_world

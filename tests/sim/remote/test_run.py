@@ -9,10 +9,9 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from sim.config import SimulateConfig
 from sim.listening.sessions import SessionBatch
-from sim.remote.config import RemoteConfig
-from sim.remote.run import Totals, play_sessions
-from sim.remote.sessions import draw_boredom, draw_session_starts
+from sim.remote.run import Totals, draw_boredom, draw_session_starts, play_sessions
 from sim.worlds.files import World, load_world
 from tests.sim.remote.fake_service import fake_service
 from tests.sim.small_world import write_world
@@ -26,11 +25,11 @@ def play(
     *,
     timeout_s: float = 60,
     patience_s: float = 60,
-    **changes: Any,  # noqa: ANN401  any of RemoteConfig's fields
+    **changes: Any,  # noqa: ANN401  any of SimulateConfig's fields
 ) -> Totals:
     """Plays sessions in this process, eight requests at a time unless told otherwise."""
     values = {"concurrency": 8, "seed": SEED, "episodes": EPISODES, **changes}
-    config = RemoteConfig.model_validate({"url": url, **values})
+    config = SimulateConfig.model_validate({"url": url, **values})
     with mock.patch.multiple(
         "sim.remote.client", TIMEOUT_S=timeout_s, PATIENCE_S=patience_s
     ):

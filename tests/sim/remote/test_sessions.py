@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from sim.remote.sessions import SessionQueue
+from sim.remote.run import SessionQueue
 
 
 def test_the_queue_keeps_a_listeners_sessions_in_their_order_one_at_a_time() -> None:
