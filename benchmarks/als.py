@@ -29,22 +29,21 @@ class Shape(NamedTuple):
     users: int
     items: int
     interactions: int
-    spread: float  # of the logarithm of users' counts
     # million interactions a second of `implicit` on a core of an i7-7820X, by rank
     published: dict[int, float]
 
 
 SHAPES = {
-    "40k": Shape(40_000, 12_000, 1_600_000, 1.0, {}),  # not published
+    "40k": Shape(40_000, 12_000, 1_600_000, {}),  # not published
     # published of the 10 million ratings of 4 and more
-    "ml20m": Shape(138_493, 26_744, 10_000_000, 1.0, {64: 1.49, 128: 1.03, 256: 0.53}),
+    "ml20m": Shape(138_493, 26_744, 10_000_000, {64: 1.49, 128: 1.03, 256: 0.53}),
 }
 
 
 def make_matrix(shape: Shape) -> csr_matrix:
     """Draw play counts; a track's popularity falls by its rank to the power of 0.8."""
     generator = np.random.default_rng(42)
-    activity = generator.lognormal(0, shape.spread, shape.users)
+    activity = generator.lognormal(0, 1, shape.users)
     popularity = (np.arange(shape.items) + 20.0) ** -0.8
     order = generator.permutation(shape.items)
     by_rank = np.cumsum(popularity / popularity.sum())

@@ -14,10 +14,10 @@ measured, and "random" from the log of women/bts, where one impression weighs 21
 
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.csv
 import typer
 
@@ -25,21 +25,11 @@ from analysis.offpolicy.estimate import OffPolicyEstimate, estimate_policy
 from analysis.offpolicy.logged import LoggedSessions
 from analysis.statistics.effects import Interval
 from benchmarks.harness import console, download, show
-from looplib.arrays import FloatArray, IntArray
+from looplib.arrays import FloatArray
 
 PACKAGE = "obp==0.5.7"
 CAMPAIGNS, POLICIES = ("all", "men", "women"), ("bts", "random")
 METHODS = ("IPS", "SNIPS")
-
-
-@dataclass(frozen=True)
-class Impressions:
-    """Impressions of a policy; arrays of shape (impressions,)."""
-
-    item: IntArray
-    position: IntArray  # on the page, from 1
-    click: FloatArray  # 0 or 1
-    propensity: FloatArray  # with which the item was shown at the position
 
 
 def main(folder: Path = Path("out/obp")) -> None:
@@ -51,7 +41,7 @@ def main(folder: Path = Path("out/obp")) -> None:
         for valued, logging in (POLICIES, POLICIES[::-1]):
             policy = probabilities(logs[valued], is_uniform=valued == "random")
             intervals, estimate = value(logs[logging], policy)
-            measured = logs[valued].click.mean()
+            measured = logs[valued]["click"].mean()
             is_covered = all(
                 lower <= measured <= upper for _, lower, upper in intervals
             )
@@ -77,41 +67,38 @@ def main(folder: Path = Path("out/obp")) -> None:
         raise typer.Exit(1)
 
 
-def read_log(package: Path, campaign: str, policy: str) -> Impressions:
-    """Read the impressions of a campaign under a policy."""
+def read_log(package: Path, campaign: str, policy: str) -> pd.DataFrame:
+    """Read the impressions of a campaign under a policy: item, position, click, propensity."""
     folder = f"{package.name.removesuffix('.tar.gz')}/obp/dataset/obd"
     name = f"{folder}/{policy}/{campaign}/{campaign}.csv"
     with tarfile.open(package) as archive:
-        table = pyarrow.csv.read_csv(archive.extractfile(name))
-    names = ("item_id", "position", "click", "propensity_score")
-    item, position, click, propensity = (table[name].to_numpy() for name in names)
-    return Impressions(
-        item, position, click.astype(np.float64), propensity.astype(np.float64)
-    )
+        table = pyarrow.csv.read_csv(archive.extractfile(name)).to_pandas()
+    return pd.DataFrame(table)
 
 
-def probabilities(log: Impressions, *, is_uniform: bool) -> FloatArray:
+def probabilities(log: pd.DataFrame, *, is_uniform: bool) -> FloatArray:
     """Compute the probability of items by position in a log, shape (positions + 1, items)."""
-    shown = np.zeros((int(log.position.max()) + 1, int(log.item.max()) + 1))
-    np.add.at(shown, (log.position, log.item), 1)
+    position, item = log["position"].to_numpy(), log["item_id"].to_numpy()
+    shown = np.zeros((position.max() + 1, item.max() + 1))
+    np.add.at(shown, (position, item), 1)
     if is_uniform:
         return np.full(shown.shape, 1 / shown.shape[1])
     return np.asarray(shown / np.maximum(shown.sum(axis=1, keepdims=True), 1))
 
 
 def value(
-    log: Impressions, policy: FloatArray
+    log: pd.DataFrame, policy: FloatArray
 ) -> tuple[Sequence[Interval], OffPolicyEstimate]:
     """Estimate the clicks of a policy, given by `probabilities`, from another's log.
 
     Returns:
         An interval for each of `METHODS`, and what else the estimate says.
     """
-    rows = np.arange(len(log.item))
-    impressions = LoggedSessions(
-        rows, rows, rows, log.item, log.click, log.propensity, unknown=0, unfollowed=0
-    )
-    drawn = policy[log.position, log.item]
+    rows, item = np.arange(len(log)), log["item_id"].to_numpy()
+    clicks = log["click"].to_numpy(np.float64)
+    propensity = log["propensity_score"].to_numpy()
+    impressions = LoggedSessions(rows, rows, rows, item, clicks, propensity, 0, 0)
+    drawn = policy[log["position"], item]
     answered = np.full(len(rows), fill_value=True)
     estimate = estimate_policy(impressions, drawn, answered)
     return (estimate.ips, estimate.snips), estimate

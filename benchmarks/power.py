@@ -26,7 +26,6 @@ EXPERIMENTS = 1000
 DAILY = 100  # listeners of all arms
 DEFAULT = AbConfig(guardrails=(), secondary=())
 LIFT = 0.1
-RETURNING = 0.3  # the chance of a day
 WEEKS4 = 28  # days in which the planned listeners come
 
 
@@ -76,6 +75,43 @@ def draw(
     return sessions * generator.lognormal(0.0, sigma, shape), sessions
 
 
+def limits_of(config: AbConfig, listeners: float, days: int, arms: int) -> FloatArray:
+    """Compute the bounds that effects must reach, in standard errors.
+
+    Args:
+        config: Of a report.
+        listeners: Of all arms at the end.
+        days: With an analysis each.
+        arms: Less the control.
+
+    Returns:
+        Those of the largest effect, the second and so on; shape (days, 1, arms).
+    """
+    size = config.expected_listeners or listeners
+    levels = (config.alpha / np.arange(arms, 0, -1)).tolist()
+    limits = np.empty((days, 1, arms))
+    for day, so_far in enumerate(listeners * np.arange(1, days + 1) / days):
+        analysis = InterimAnalysis(config, so_far / size, arms + 1)
+        limits[day] = [
+            analysis.errors(level, 2 * so_far / (arms + 1)) for level in levels
+        ]
+    return limits
+
+
+def significant(errors: FloatArray, limits: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """Mark where an arm is better, and where one is worse, by Holm.
+
+    Args:
+        errors: Of `simulate`.
+        limits: Of `limits_of`.
+    """
+    order = np.argsort(-np.abs(errors), axis=-1)
+    ordered = np.take_along_axis(errors, order, -1)
+    passed = np.logical_and.accumulate(np.abs(ordered) >= limits, axis=-1)
+    better, worse = passed & (ordered > 0), passed & (ordered < 0)
+    return np.asarray(better.any(axis=-1)), np.asarray(worse.any(axis=-1))
+
+
 def called(
     errors: FloatArray, config: AbConfig, listeners: float
 ) -> tuple[BoolArray, BoolArray]:
@@ -88,55 +124,17 @@ def called(
     """
     days, _, arms = errors.shape
     config = expect(config, int(listeners * config.min_days / days))
-    size = config.expected_listeners or listeners
-    levels = config.alpha / np.arange(arms, 0, -1)
-    limits = np.empty((days, 1, arms))
-    for day in range(days):
-        so_far = listeners * (day + 1) / days
-        analysis = InterimAnalysis(config, so_far / size, arms + 1)
-        limits[day] = [
-            analysis.errors(level, 2 * so_far / (arms + 1)) for level in levels.tolist()
-        ]
-    order = np.argsort(-np.abs(errors), axis=-1)
-    ordered = np.take_along_axis(errors, order, -1)
-    passed = np.logical_and.accumulate(np.abs(ordered) >= limits, axis=-1)
     better, worse = (
-        (passed & (np.sign(ordered) == sign)).any(axis=-1)[config.min_days - 1 :]
-        for sign in (1, -1)
+        calls[config.min_days - 1 :]
+        for calls in significant(errors, limits_of(config, listeners, days, arms))
     )
-    is_final = (
-        config.fixed_horizon is not None
-    )  # the last analysis needs no confirmation
-    return tuple(
-        (calls[1:] & calls[:-1]).any(axis=0) | calls[-1] & is_final
+    # the last analysis needs no confirmation
+    is_final = config.fixed_horizon is not None
+    better, worse = (
+        np.asarray((calls[1:] & calls[:-1]).any(axis=0) | calls[-1] & is_final)
         for calls in (better, worse)
     )
-
-
-def shipped(loss: float) -> BoolArray:
-    """Mark the experiments that ship an arm whose listeners come back less, by so large a part.
-
-    Its gain is certain, so that the guardrail decides. A listener comes back on a later day or not.
-    """
-    generator = make_generator(5, "returns", round(100 * loss))
-    config = expect(DEFAULT, DAILY * DEFAULT.min_days)
-    chances = RETURNING * np.array([1, 1 - loss])[:, np.newaxis, np.newaxis]
-    returns = np.zeros((2, EXPERIMENTS, 0), np.uint8)
-    newcomers = np.zeros((2, EXPERIMENTS, DAILY // 2), np.uint8)
-    worst = np.log1p(-(METRICS["returns"].margin_pct or 0) / 100)
-    kept = []
-    for day in range(1, 31):
-        returns += generator.random(returns.shape, np.float32) < chances
-        returns = np.concatenate([returns, newcomers], axis=2)
-        means = returns.mean(axis=2) + 1e-9
-        squared_errors = returns.var(axis=2, ddof=1) / means**2 / returns.shape[2]
-        listeners = DAILY * day
-        progress = listeners / (config.expected_listeners or 1)
-        errors = InterimAnalysis(config, progress).errors(config.alpha, listeners)
-        half_width = errors * np.sqrt(squared_errors.sum(axis=0))
-        kept.append(np.log(means[1] / means[0]) - half_width > worst)
-    due = np.array(kept)[config.min_days - 1 :]
-    return np.asarray((due[1:] & due[:-1]).any(axis=0))
+    return better, worse
 
 
 def percent(hits: BoolArray) -> str:
@@ -156,9 +154,6 @@ def main() -> None:
             calls = called(errors, config, days * DAILY)
             rows.append([f"{name}, {days} days", rule, *map(percent, calls)])
     show("without an effect, %", ("experiment", "rule", "better", "worse"), rows)
-
-    rows = [[f"{100 * loss:g}", percent(shipped(loss))] for loss in (0, 0.2, 0.3)]
-    show("returns fall", ("by, %", "shipped, %"), rows)
 
     metric = METRICS["time_per_session"]
     names = vars(quantity_of(metric)).values()

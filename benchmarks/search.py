@@ -2,29 +2,23 @@
 
     python -m benchmarks.search compare
     python -m benchmarks.search compare --config mine.yaml --store out/mine/store
-    python -m benchmarks.search bpr
 
 Bare is what a script would do: load the training matrix, fit each trial with `implicit` in one
 call, rank the 30 best tracks of every listener once; no split, scores, intervals or cluster. It is
 measured with all cores in one fit and with one fit on each core. A search is measured cold (its
-dataset is built from the store in the same run) and scores each trial three times. `bpr` fits that
-of `implicit` in four workers, and bare in four processes beside them: fits share the caches.
+dataset is built from the store in the same run) and scores each trial three times.
 """
 
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 from implicit.cpu.als import AlternatingLeastSquares
-from threadpoolctl import threadpool_limits
 
 from benchmarks import data, harness
 from benchmarks.harness import (
@@ -37,16 +31,11 @@ from benchmarks.harness import (
 )
 from looplib.als import AlsConfig
 from looplib.config import load_config
-from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.plan import plan_dataset
-from recsys.models.external import select_params
-from recsys.models.libraries import make
-from recsys.search.folder import LEDGER, read_run
-from recsys.search.ledger import read_ledger
-from recsys.search.search import search
-from recsys.search.trials import plan_search, plan_trials
+from recsys.search.folder import read_run
+from recsys.search.trials import plan_trials
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store
 
@@ -56,7 +45,6 @@ SETTINGS = {
     "halving": ("cluster.workers=2", "search.strategy=halving"),
     "grid, 1 worker": ("cluster.workers=1",),
 }
-BPR = "implicit.bpr.BayesianPersonalizedRanking"
 Store = Annotated[Path, typer.Option(help="Session store; compare empties its cache.")]
 Out = Annotated[Path, typer.Option(help="Folder of the runs.")]
 OUT = Path("out/benchmark")
@@ -106,44 +94,6 @@ def _to_the_better_bare(
     return median_ratio(
         seconds[name], [min(turn) for turn in zip(*map(seconds.get, BARE), strict=True)]
     )
-
-
-@app.command()
-def bpr(
-    store: Store = harness.SEED_STORE, iterations: int = 60, out: Out = OUT
-) -> None:
-    """Compare the CPU seconds of four fits of BPR, in a search and bare, at the same time."""
-    run = out / "bpr"
-    shutil.rmtree(run, ignore_errors=True)
-    axes = {"factors": [64, 96], "learning_rate": [0.02, 0.05]}
-    config = SearchConfig(
-        store=str(store),
-        run=str(run),
-        models={"bpr": {"class": BPR, "iterations": iterations, **axes}},
-        cluster={"workers": 4},
-        search={"score_every": 15},
-    )
-    with open_cluster(config.cluster) as cluster:
-        address = data.dataset_of(config, cluster).address
-    plan = plan_search(open_store(store), config)
-    with ProcessPoolExecutor(4, get_context("spawn")) as pool:
-        params = [trial.params for trial in plan.candidates]
-        bare_s = pool.map(partial(_fit_bpr, address), params)
-        search(open_store(store), open_workspace(run), config)
-        scores, _ = read_ledger(run / LEDGER)
-        ours_s = [score.fit_s for score in scores if score.trial.is_iterative]
-        ratio = sum(ours_s) / sum(bare_s)
-    console.print(f"the search's fits: {ratio:.2f} x the CPU seconds of the bare ones")
-    harness.show_machine("implicit", "dask")
-
-
-def _fit_bpr(address: str, params: Mapping[str, Any]) -> float:
-    matrix = open_dataset(address).matrix("training").copy()
-    model = make(BPR, select_params(params), matrix)
-    with threadpool_limits(1):
-        began = time.process_time()
-        model.fit(matrix, show_progress=False)
-        return time.process_time() - began
 
 
 @app.command()

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,7 @@ end
 """
 # requests a second, median and 99th percentile of the latency in ms, failed
 Load = tuple[float, float, float, int]
+HEADER = ("requests/s", "p50 ms", "p99 ms", "failed")
 
 
 def main(
@@ -160,11 +161,8 @@ def measure_live(
             for _ in range(repeats)
         ]
         memory = max(memory_mib(worker.pid) for worker in served.workers())
-    rates, p50_ms, p99_ms, failed = zip(*turns, strict=True)
-    rate, p50, p99 = map(statistics.median, (rates, p50_ms, p99_ms))
-    row = (f"{tracks:,}", f"{rate:,.0f}", f"{p50:.1f}", f"{p99:.1f}", sum(failed))
-    header = ("tracks", "requests/s", "p50 ms", "p99 ms", "failed")
-    show("`live`, 20 tracks, 32 connections, two processes, Redis", header, [row])
+    title = "`live`, 20 tracks, 32 connections, two processes, Redis"
+    show(title, ("tracks", *HEADER), [(f"{tracks:,}", *summarise(turns))])
     console.print(f"a process {memory:.0f} MiB (PSS)")
 
 
@@ -233,13 +231,9 @@ def compare(
         loads = take_turns(kinds, repeats)
         bare_rates = [rate for rate, *_ in loads["bare view"]]
         for name, turns in loads.items():
-            rates, p50_ms, p99_ms, failed = zip(*turns, strict=True)
-            rate, p50, p99 = map(statistics.median, (rates, p50_ms, p99_ms))
-            ratio = f"{median_ratio(rates, bare_rates):.2f}"
-            cells = (f"{rate:,.0f}", ratio, f"{p50:.2f}", f"{p99:.1f}", sum(failed))
-            rows.append((name, connections, *cells))
-    header = ("connections", "requests/s", "x bare", "p50 ms", "p99 ms", "failed")
-    show("", ("", *header), rows)
+            ratio = median_ratio([rate for rate, *_ in turns], bare_rates)
+            rows.append((name, connections, f"{ratio:.2f}", *summarise(turns)))
+    show("", ("", "connections", "x bare", *HEADER), rows)
     memory = max(memory_mib(worker.pid) for worker in served.workers())
     with closing(connect(served.port)) as connection:
         times_s = [seconds(ask_batch, connection, n) for n in range(BATCHES)]
@@ -248,6 +242,13 @@ def compare(
         f"a process {memory:.0f} MiB (PSS); "
         f"batches of {BATCH:,} on one connection: {rate:,.0f} recommendations/s"
     )
+
+
+def summarise(turns: Sequence[Load]) -> tuple[object, ...]:
+    """Format the medians of turns, and count the failures; `HEADER` has their names."""
+    rates, p50_ms, p99_ms, failed = zip(*turns, strict=True)
+    rate, p50, p99 = map(statistics.median, (rates, p50_ms, p99_ms))
+    return f"{rate:,.0f}", f"{p50:.2f}", f"{p99:.1f}", sum(failed)
 
 
 def load_path(

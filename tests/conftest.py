@@ -1,17 +1,20 @@
-"""Shared by all tests: their order, and that none touches a global random generator."""
+"""Shared by all tests: their order, commands, and that none draws from a global generator."""
 
 import os
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from listening_loop.command import main
+
 # Timings decide no test.
 settings.register_profile("unhurried", settings(), deadline=None)
 settings.load_profile("unhurried")
+Run = Callable[..., str]  # of the words of a command
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +36,30 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Run one process more than there are cores, at most four: many tests wait for programs."""
     return min(4, (os.cpu_count() or 1) + 1)
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `listening-loop` to its good end; returns what it prints."""
+
+    def run(*words: object) -> str:
+        assert main([str(word) for word in words]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `listening-loop`, which refuses that; returns the one line that says why."""
+
+    def run(*words: object) -> str:
+        assert main([str(word) for word in words]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        (line,) = [line for line in lines if "error:" in line]
+        return line
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -37,6 +38,17 @@ def is_open(port: int) -> bool:
     """Check that somebody listens on a port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def run_python(
+    *words: str,
+    **options: Any,  # noqa: ANN401  of `subprocess.run`
+) -> "subprocess.CompletedProcess[str]":
+    """Run Python to its end."""
+    argv = [sys.executable, *words]
+    return subprocess.run(
+        argv, capture_output=True, text=True, timeout=600, check=False, **options
+    )
 
 
 def kill_all(process: subprocess.Popen[Any]) -> None:

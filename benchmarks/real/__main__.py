@@ -32,37 +32,25 @@ class DataSet:
     measure: Callable[..., Table]
 
 
+PLAYS = {"lastfm": "Last.fm", "30music": "30Music", "yambda": "Yambda"}
+OF_PLAYS = {
+    "": plays.measure,
+    "-hidden": unplayed.measure,
+    "-halving": halving.measure_plays,
+}
+MOVIELENS, LFM2B = ("movielens1m_folds.tsv.gz",), ("lfm2b_fl_dataset.inter.gz",)
+DEEZER = ("deezer_random_half.tsv.gz", "deezer_other_half_known_only.tsv.gz")
 SETS: Mapping[str, DataSet] = {
-    "lastfm": DataSet(
-        ("plays_lastfm.tsv.gz",), partial(plays.measure, title="Last.fm")
-    ),
-    "30music": DataSet(
-        ("plays_30music.tsv.gz",), partial(plays.measure, title="30Music")
-    ),
-    "yambda": DataSet(("plays_yambda.tsv.gz",), partial(plays.measure, title="Yambda")),
-    "lastfm-hidden": DataSet(
-        ("plays_lastfm.tsv.gz",), partial(unplayed.measure, title="Last.fm")
-    ),
-    "30music-hidden": DataSet(
-        ("plays_30music.tsv.gz",), partial(unplayed.measure, title="30Music")
-    ),
+    f"{name}{ending}": DataSet((f"plays_{name}.tsv.gz",), partial(measure, title=title))
+    for ending, measure in OF_PLAYS.items()
+    for name, title in PLAYS.items()
+} | {
     "sessions": DataSet(("sessions_30music.tsv.gz",), next_track.measure),
-    "movielens": DataSet(("movielens1m_folds.tsv.gz",), pairs.measure_movielens),
-    "lfm2b": DataSet(("lfm2b_fl_dataset.inter.gz",), pairs.measure_lfm2b),
-    "movielens-halving": DataSet(
-        ("movielens1m_folds.tsv.gz",), halving.measure_movielens
-    ),
-    "lfm2b-halving": DataSet(("lfm2b_fl_dataset.inter.gz",), halving.measure_lfm2b),
-    "lastfm-halving": DataSet(
-        ("plays_lastfm.tsv.gz",), partial(halving.measure_plays, title="Last.fm")
-    ),
-    "30music-halving": DataSet(
-        ("plays_30music.tsv.gz",), partial(halving.measure_plays, title="30Music")
-    ),
-    "deezer": DataSet(
-        ("deezer_random_half.tsv.gz", "deezer_other_half_known_only.tsv.gz"),
-        deezer.measure,
-    ),
+    "movielens": DataSet(MOVIELENS, pairs.measure_movielens),
+    "lfm2b": DataSet(LFM2B, pairs.measure_lfm2b),
+    "movielens-halving": DataSet(MOVIELENS, halving.measure_movielens),
+    "lfm2b-halving": DataSet(LFM2B, halving.measure_lfm2b),
+    "deezer": DataSet(DEEZER, deezer.measure),
 }
 
 

@@ -66,9 +66,7 @@ def measure(random_half: Path, other_half: Path, _work: Work) -> Table:
 def read_ratings(random_half: Path, other_half: Path) -> tuple[Ratings, Ratings]:
     """Read ratings of random tracks, and other people's of what they knew; of the same tracks."""
     names = ("user", "item", "rating", "known")
-    tables = [
-        np.stack(read_columns(file, *names)) for file in (random_half, other_half)
-    ]
+    tables = [read_columns(file, *names) for file in (random_half, other_half)]
     tables = [columns[:, np.isin(columns[2], (1, 2, 3, 4))] for columns in tables]
     tracks = np.unique(np.concatenate([columns[1] for columns in tables]))
     halves = []

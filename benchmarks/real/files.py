@@ -2,30 +2,26 @@
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv
+import pandas as pd
 
 from looplib.arrays import IntArray
 
 
-def read_table(file: Path) -> pa.Table:
+def read_table(file: Path) -> pd.DataFrame:
     """Read a table."""
-    options = pyarrow.csv.ParseOptions(delimiter="\t")
-    return pyarrow.csv.read_csv(file, parse_options=options)
+    return pd.read_csv(file, sep="\t")
 
 
-def read_columns(file: Path, *names: str) -> list[IntArray]:
-    """Read columns of whole numbers."""
-    table = read_table(file)
-    return [table[name].to_numpy() for name in names]
+def read_columns(file: Path, *names: str) -> IntArray:
+    """Read columns of whole numbers, shape (columns, rows)."""
+    return read_table(file)[[*names]].to_numpy().T
 
 
-def write_table(target: Path, table: pa.Table) -> None:
+def write_table(target: Path, table: pd.DataFrame) -> None:
     """Write a table."""
-    options = pyarrow.csv.WriteOptions(delimiter="\t", quoting_style="none")
-    pyarrow.csv.write_csv(table, target, options)
+    table.to_csv(target, sep="\t", index=False)
 
 
 def write_pairs(target: Path, user: IntArray, item: IntArray) -> None:
     """Write pairs of a user and an item."""
-    write_table(target, pa.table({"user": user, "item": item}))
+    write_table(target, pd.DataFrame({"user": user, "item": item}))

@@ -49,8 +49,7 @@ def measure_lfm2b(file: Path, work: Work) -> Table:
 
 def measure_plays(file: Path, work: Work, title: str) -> Table:
     """Search in the pairs of a listener and a track that was played."""
-    user, item = read_columns(file, "listener", "track")
-    user, item = np.unique(np.stack((user, item)), axis=1)
+    user, item = np.unique(read_columns(file, "listener", "track"), axis=1)
     return _search(title, user, item, work, LFM2B)
 
 

@@ -40,7 +40,7 @@ def measure(file: Path, _work: Work) -> Table:
 def read_sessions(file: Path) -> Sessions:
     """Read sessions, with the artist of each track."""
     names = ("UserId", "SessionId", "ItemId", "Time", "ArtistId", "slice")
-    columns = np.stack(read_columns(file, *names))
+    columns = read_columns(file, *names)
     # a session's name may come again in another window
     columns = columns[:, np.lexsort((columns[3], columns[1], columns[5], columns[0]))]
     is_first = np.append(True, (np.diff(columns[[0, 1, 5]]) != 0).any(axis=0))

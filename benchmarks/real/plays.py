@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pandas as pd
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
@@ -70,8 +70,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
     folder = work.folder
     training = folder / "training.tsv"
     plays = read_table(file)
-    is_first = first_plays(plays["listener"].to_numpy(), plays["position"].to_numpy())
-    write_table(training, plays.filter(pa.array(is_first)))
+    write_table(training, plays[first_plays(plays)])
     repeats = make_split([training], folder / "choose", READING, SETTINGS)
     # what suits new tracks is chosen by a search that leaves out what was heard
     discovery = make_split([training], folder / "choose", READING, DISCOVERY)
@@ -107,16 +106,11 @@ def measure(file: Path, work: Work, title: str) -> Table:
     return Table(title, header, rows, notes)
 
 
-def first_plays(listener: IntArray, position: IntArray) -> BoolArray:
+def first_plays(plays: pd.DataFrame) -> BoolArray:
     """Mark the first 80 % of each listener's plays, rounded up; shape (plays,)."""
-    _, row, counts = np.unique(listener, return_inverse=True, return_counts=True)
-    order = np.lexsort((position, row))
-    starts = np.concatenate([[0], counts.cumsum()[:-1]])
-    rank = np.empty(len(row), np.int64)
-    rank[order] = np.arange(len(row)) - starts[row[order]]
-    first = np.ceil(counts * (1 - HELD_OUT) - 1e-9)
-    is_first: BoolArray = rank < first[row]
-    return is_first
+    by_listener = plays.groupby("listener")["position"]
+    first = np.ceil(by_listener.transform("size") * (1 - HELD_OUT) - 1e-9)
+    return np.asarray(by_listener.rank() <= first)
 
 
 def score(model: Lister, dataset: Dataset) -> dict[str, FloatArray]:

@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from analysis.tables.columns import Reading
-from benchmarks.data import dataset_of
 from benchmarks.real.tables import SEED
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.interactions import Interactions, load_interactions
+from recsys.dataset.plan import plan_dataset
 from recsys.ingest.pipeline import ingest
 from recsys.models.base import IterativeModel, Model
 from recsys.models.registry import MODELS
@@ -80,8 +81,11 @@ class Split:
 
     def dataset(self) -> Dataset:
         """Make the dataset, without a search."""
-        with open_cluster(self.config.cluster) as cluster:
-            return dataset_of(self.config, cluster)
+        config = self.config
+        store, run = open_store(config.store), open_workspace(config.run)
+        plan = plan_dataset(store, config)
+        with open_cluster(config.cluster) as cluster:
+            return cached_dataset(store, plan, run, cluster, lambda _done, _note: None)
 
 
 def make_split(

@@ -10,7 +10,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from analysis.tables.columns import Columns, Reading
@@ -38,11 +37,11 @@ def measure(file: Path, work: Work, title: str) -> Table:
     """Rank hidden tracks by what is known of their artists."""
     plays = read_table(file)
     listener, track = plays["listener"].to_numpy(), plays["track"].to_numpy()
-    is_first = first_plays(listener, plays["position"].to_numpy())
+    is_first = first_plays(plays)
     is_hidden = hide(track)
     training, catalogue = work.folder / "training.tsv", work.folder / "tracks.json"
-    write_table(training, plays.filter(pa.array(is_first & ~is_hidden)))
-    artists = dict(zip(track.tolist(), plays["artist"].to_pylist(), strict=True))
+    write_table(training, plays[is_first & ~is_hidden])
+    artists = dict(zip(track.tolist(), plays["artist"], strict=True))
     records = [{"track": id_, "artist": str(by)} for id_, by in artists.items()]
     catalogue.write_text("".join(json.dumps(record) + "\n" for record in records))
     settings = {

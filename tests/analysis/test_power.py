@@ -10,29 +10,25 @@ import pytest
 
 from analysis.ab.config import AbConfig, FixedHorizon
 from analysis.ab.effects import metric_effects
-from analysis.ab.evidence import Evidence
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import METRICS
 from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
-from analysis.logs.lines import LineCounts
 from analysis.power import (
-    PROG,
     PastLog,
     Rule,
-    app,
     describe,
     parse_effect,
     plan,
     quantity_of,
 )
 from analysis.statistics.moments import Moments
-from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.arrays import FloatArray
-from looplib.cli import run
 from looplib.experiments import Guardrail
 from looplib.randomness import make_generator
 from tests.analysis.ab.logs import experiment, write
+from tests.analysis.ab.samples import make_evidence
+from tests.conftest import Run
 
 LISTENERS = 400
 
@@ -98,7 +94,7 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
     )
     generator = make_generator(5, "plan", arms)
     rows = draw_listeners(generator, 20_000, 1.0)
-    metrics = ["time", "sessions"]
+    metrics = list(rows)
     # as many analyses as there will be
     log = past_log(rows, metrics, np.full(days, 20_000 / days))
     planned = plan(log, lift, config, arms=arms, rule=rule)
@@ -140,13 +136,8 @@ def analyse(
     if config.fixed_horizon:
         planned = config.fixed_horizon.listeners
     analysis = InterimAnalysis(config, total / planned, len(counts))
-    evidence = Evidence(
-        listeners=counts,
-        lines=LineCounts(total, total),
-        srm=check_sample_ratio(counts),
-        effects=metric_effects(moments, analysis),
-        is_final=analysis.is_final,
-    )
+    effects = metric_effects(moments, analysis)
+    evidence = make_evidence(*effects, listeners=counts, is_final=analysis.is_final)
     return decide(evidence, analysis)
 
 
@@ -211,15 +202,14 @@ def test_a_bare_number_of_percent_is_asked_about() -> None:
 
 
 def test_the_command_writes_what_it_says(
-    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    log: Path, tmp_path: Path, printed: Run
 ) -> None:
     out = tmp_path / "plan.json"
-    assert run(app, PROG, [str(log), "--effect", "50%", "--out", str(out)]) == 0
+    words = ("power", log, "--effect=50%", "--out", out)
+    text = printed(*words)
     document = json.loads(out.read_bytes())
-    assert (
-        f"takes {document['listeners']:,} listeners in all arms, {document['days']} days"
-        in capsys.readouterr().out
-    )
+    size = f"{document['listeners']:,} listeners in all arms, {document['days']} days"
+    assert f"takes {size}" in text
     assert document["log_listeners"] == LISTENERS
     experiment = tmp_path / "experiment.yaml"
     experiment.write_text(
@@ -227,8 +217,7 @@ def test_the_command_writes_what_it_says(
         " metrics: [time], guardrails: [{metric: sessions, margin_pct: 20}],"
         " planned_listeners: 900}"
     )
-    given = ["--experiment", str(experiment), "--effect", "50%", "--out", str(out)]
-    assert run(app, PROG, [str(log), *given]) == 0
+    printed(*words, "--experiment", experiment)
     document = json.loads(out.read_bytes())
     named = (document[key] for key in ("metric", "arms", "rule", "guardrails"))
     assert [*named] == ["time", 3, "fixed-horizon", ["sessions"]]
@@ -243,7 +232,6 @@ def test_the_command_writes_what_it_says(
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
-    log: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    log: Path, arguments: list[str], message: str, refusal: Run
 ) -> None:
-    assert run(app, PROG, [str(log), *arguments]) == 2
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert message in refusal("power", log, *arguments)

@@ -43,8 +43,8 @@ def test_a_call_counts_from_its_day_on_and_when_a_later_analysis_says_the_same(
     assert naive.call(barely) == 1
     assert confirmed.call(barely) == np.inf
     assert confirmed.call(fades) == 0.2
-    assert replace(naive, min_days=7).call(fades) == np.inf
     at_once = asos.RULES["the default, at once"]
+    assert at_once.call(replace(fades, errors=np.full(LOOKS, 9.0))) == 0.7
     assert 0.7 < at_once.call(grows) < 1
     jumped = replace(grows, jumps=np.ones(LOOKS, bool))
     assert at_once.call(jumped) == np.inf

@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest.mock import sentinel
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
@@ -199,9 +200,9 @@ def test_a_difference_whose_interval_contains_0_is_tied() -> None:
 
 
 def test_training_plays_are_the_first_of_each_listener() -> None:
-    listener = np.array([7, 3, 7, 7, 3, 7, 7])
-    position = np.array([4, 1, 0, 1, 0, 2, 3])
-    is_first = plays.first_plays(listener, position)
+    listener, position = [7, 3, 7, 7, 3, 7, 7], [4, 1, 0, 1, 0, 2, 3]
+    table = pd.DataFrame({"listener": listener, "position": position})
+    is_first = plays.first_plays(table)
     assert is_first.tolist() == [False, True, True, True, True, True, True]
 
 

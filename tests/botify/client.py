@@ -1,5 +1,6 @@
 """A client of a service without its server."""
 
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -30,7 +31,11 @@ def post(client: FlaskClient, path: str, body: object, status: int = 200) -> Any
 def events(service: Service) -> list[dict[str, Any]]:
     """Close a service, and return what it has logged."""
     service.close()
-    files = sorted(service.settings.log_dir.glob("*.jsonl"))
+    return read_lines(*sorted(service.settings.log_dir.glob("*.jsonl")))
+
+
+def read_lines(*files: Path) -> list[dict[str, Any]]:
+    """Parse the lines of files."""
     return [
         orjson.loads(line) for file in files for line in file.read_bytes().splitlines()
     ]

@@ -117,6 +117,12 @@ def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, lis
     }
 
 
+def experiments_of(*recommenders: str, name: str = "ONE") -> list[dict[str, Any]]:
+    """Make the settings of one experiment, with an arm for each recommender."""
+    arms = [{"recommender": recommender} for recommender in recommenders]
+    return [{"name": name, "arms": arms}]
+
+
 def make_settings(
     root: Path, catalogue: Path, recommender: str = "indexed", **changes: object
 ) -> ServiceSettings:
@@ -125,7 +131,7 @@ def make_settings(
         "catalogue": str(catalogue),
         "recommendations": str(root / "current" / "recommendations.jsonl"),
         "log_dir": str(root / "log"),
-        "experiments": [{"name": "ONE", "arms": [{"recommender": recommender}]}],
+        "experiments": experiments_of(recommender),
         "watch_s": 0.05,
     }
     return parse_config(ServiceSettings, {**document, **changes}, "the test")

@@ -16,29 +16,16 @@ class RedisServer:
     """A `redis-server` on a free port; keeps nothing on the disk."""
 
     def __init__(self, folder: Path) -> None:
-        self._program, self._folder, self.port = (
-            need("redis-server"),
-            folder,
-            free_port(),
-        )
+        self._program, self._folder = need("redis-server"), folder
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        settings = {
-            "port": self.port,
-            "bind": "127.0.0.1",
-            "dir": self._folder,
-            "save": "",
-            "appendonly": "no",
-        }
-        words = [
-            word for key, value in settings.items() for word in (f"--{key}", str(value))
-        ]
-        self.process = subprocess.Popen(
-            [self._program, *words], stdout=subprocess.DEVNULL
-        )
+        words = f"--port {self.port} --bind 127.0.0.1 --appendonly no".split()
+        argv = [self._program, *words, "--dir", str(self._folder), "--save", ""]
+        self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
         wait_until(self._answers, "redis-server to answer", [self.process])
 
     def stop(self) -> None:

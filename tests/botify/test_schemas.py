@@ -31,7 +31,6 @@ def bodies(tmp_path: Path) -> Bodies:
             b'{"track": "300", "time": 1}',
             "Expected `int`, got `str` - at `$.track`",
         ),
-        (b'{"track": 1, "time": 1, "x": 1}', "unknown field `x`"),
         (b'{"track": 1, "time": 1, "user": 1}', "unknown field `user`"),
         (b'{"track": 1, "time": 1, "n": 0}', "Expected `int` >= 1 - at `$.n`"),
         (b'{"track": 1, "time": 1, "n": 101}', "Expected `int` <= 100 - at `$.n`"),
@@ -66,12 +65,9 @@ def test_a_wrong_batch(bodies: Bodies, requests: object, message: str) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"[1]", "Expected `object`, got `array`"),
-        (b"{}", "required field `users`"),
         (b'{"users": []}', "Expected `array` of length >= 1"),
         (b'{"users": [7, -1]}', "Expected `int` >= 0 - at `$.users[1]`"),
         (b'{"users": [7, "1"]}', "Expected `int`, got `str`"),
-        (b'{"users": [true]}', "Expected `int`, got `bool`"),
         (b'{"users": [9223372036854775808]}', f"Expected `int` <= {LARGEST_ID}"),
         (
             orjson.dumps({"users": [1] * (LIMIT + 1)}),

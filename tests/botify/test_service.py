@@ -16,7 +16,12 @@ from botify.sessions.local import Session
 from looplib.als import AlsConfig
 from tests.botify.client import client_of, events, post
 from tests.botify.conftest import LIMIT, MakeService
-from tests.botify.exports import edit_manifest, make_settings, write_catalogue
+from tests.botify.exports import (
+    edit_manifest,
+    experiments_of,
+    make_settings,
+    write_catalogue,
+)
 
 HEARD = {"track": 1, "time": 1}
 LEARNED = ["top_pop", "indexed", "in_order", "contextual", "session_als", "fold_in"]
@@ -92,9 +97,7 @@ def test_a_list_is_answered_beside_the_track_where_it_is_asked_for(
 
 @pytest.mark.parametrize("name", ["random", "sticky_artist", "indexed"])
 def test_draws_follow_from_a_seed(make_service: MakeService, name: str) -> None:
-    arms = [{"recommender": name}]
-    experiments = [{"name": "ONE", "arms": arms}]
-    client = client_of(make_service(seed=3, experiments=experiments))
+    client = client_of(make_service(seed=3, experiments=experiments_of(name)))
     requests = {"requests": [{"user": user, **HEARD, "n": 4} for user in range(20)]}
     first = post(client, "/next", requests)
     assert post(client, "/next", requests) != first, "the sessions have two tracks"
@@ -170,12 +173,9 @@ def test_assigned_arms_are_those_of_the_log_and_asking_for_them_logs_nothing(
 
 def test_every_arm_answers_on_a_catalogue_alone(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", [n % 9 for n in range(60)])
-    arms = [{"recommender": name} for name in ("random", "sticky_artist", *LEARNED)]
+    experiments = experiments_of("random", "sticky_artist", *LEARNED)
     settings = make_settings(
-        tmp_path,
-        catalogue,
-        recommendations=None,
-        experiments=[{"name": "ONE", "arms": arms}],
+        tmp_path, catalogue, recommendations=None, experiments=experiments
     )
     service = Service(settings, load_configured(settings))
     client = client_of(service)
@@ -200,8 +200,8 @@ def test_every_arm_answers_on_a_catalogue_alone(tmp_path: Path) -> None:
 def test_candidates_are_ranked_by_any_recommender_and_the_rest_comes_as_it_came(
     make_service: MakeService, tmp_path: Path
 ) -> None:
-    arms = [{"recommender": name} for name in ("indexed", "contextual", "fold_in")]
-    service = make_service(experiments=[{"name": "A", "arms": arms}])
+    names = ("indexed", "contextual", "fold_in")
+    service = make_service(experiments=experiments_of(*names))
     edit_manifest(tmp_path / "versions/one", parameters=AlsConfig().model_dump())
     model = service.versions.reload()
     client = client_of(service)
@@ -243,8 +243,7 @@ def test_candidates_are_ranked_by_any_recommender_and_the_rest_comes_as_it_came(
 def test_what_a_listener_played_is_remembered_across_sessions_until_it_is_erased(
     make_service: MakeService,
 ) -> None:
-    arms = [{"recommender": "latest"}]
-    service = make_service(experiments=[{"name": "A", "arms": arms}], repeat_after=1)
+    service = make_service(experiments=experiments_of("latest"), repeat_after=1)
     client = client_of(service)
 
     def latest() -> list[int]:

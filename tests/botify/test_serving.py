@@ -2,8 +2,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from botify.service import load_configured
 from botify.serving import _Worker, announce
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
+from tests.programs import run_python
 
 
 def test_the_start_says_where_and_what(
@@ -61,9 +60,7 @@ serving.Service = SlowToStart
 serving.serve(load_settings(None, {{}}, {words}))
 """
     # returns when the worker has closed the pipes, too
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300
-    )
+    done = run_python("-c", script)
     assert done.returncode == (0 if fate == signal.SIGTERM else -fate)
     assert done.stderr == ""
 

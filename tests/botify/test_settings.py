@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from botify import __main__ as program
 from botify.settings import ServiceSettings, load_settings
-from looplib.cli import run
 from looplib.errors import ConfigError
+from tests.conftest import Run
 
 BASIC = """
 catalogue: tracks.json
@@ -121,17 +120,8 @@ def test_a_wrong_setting_is_refused_with_what_is_allowed(
 
 
 def test_several_processes_without_redis_are_refused_in_one_line(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Run
 ) -> None:
     load(tmp_path)
-    assert (
-        run(
-            program.app,
-            program.PROG,
-            ["--config", str(tmp_path / "botify.yaml"), "--processes", "2"],
-        )
-        == 2
-    )
-    errors = capfd.readouterr().err.strip().splitlines()
-    assert len(errors) == 1
-    assert "set redis_url, or processes to 1" in errors[0]
+    line = refusal("serve", f"--config={tmp_path}/botify.yaml", "--processes=2")
+    assert "set redis_url, or processes to 1" in line

@@ -18,7 +18,12 @@ from botify.service import Service, load_configured
 from looplib.randomness import make_generator
 from recsys.ingest.pipeline import ingest
 from tests.botify.client import listening
-from tests.botify.exports import make_settings, publish, write_catalogue
+from tests.botify.exports import (
+    experiments_of,
+    make_settings,
+    publish,
+    write_catalogue,
+)
 
 LISTENERS, TRACKS = 300, 60
 PAIR = "interleaved(in_order, top_pop)"
@@ -36,10 +41,8 @@ def serve(folder: Path, liking: float) -> Path:
         for user in range(LISTENERS)
     }
     publish(folder, "one", lists, catalogue=catalogue)
-    arms = [{"recommender": "in_order"}, {"recommender": PAIR}]
-    settings = make_settings(
-        folder, catalogue, experiments=[{"name": "MIX", "arms": arms}]
-    )
+    experiments = experiments_of("in_order", PAIR, name="MIX")
+    settings = make_settings(folder, catalogue, experiments=experiments)
     service = Service(settings, load_configured(settings))
     for user in range(LISTENERS):
         generator = make_generator(5, "interleaving", user)

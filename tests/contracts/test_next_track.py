@@ -19,7 +19,6 @@ from botify.recommenders.base import EXHAUSTED, UNKNOWN, Query
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from looplib.arrays import NO_TRACK
-from looplib.cli import run
 from looplib.next_play import describe
 from looplib.progress import console
 from recsys.config import ExportConfig, NextTrackConfig, SearchConfig
@@ -29,11 +28,10 @@ from recsys.next_track.live import write_ranker
 from recsys.next_track.model import NextTrackModel
 from recsys.next_track.score import HELD_OUT
 from recsys.next_track.sessions import load_sessions
-from recsys.search import __main__ as search
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
 from tests.botify.exports import make_settings
-from tests.recsys.commands import error_line
+from tests.conftest import Run
 from tests.recsys.finished import finish_run
 from tests.recsys.opened import dataset_of
 
@@ -278,7 +276,7 @@ def test_live_serves_new_listeners_from_their_first_play(published: Path) -> Non
 
 
 def test_a_store_without_sessions_is_refused_before_any_fit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Run
 ) -> None:
     plays = draw_plays(is_taste=True)
     plays.to_csv(tmp_path / "plays.csv", index=False)
@@ -288,8 +286,9 @@ def test_a_store_without_sessions_is_refused_before_any_fit(
     config.write_text(
         f"store: {tmp_path / 'store'}\nrun: {tmp_path / 'run'}\nnext_track: {{}}\n"
     )
-    assert run(search.app, search.PROG, ["--config", str(config)]) == 2
-    assert "next_track learns from what follows" in error_line(capsys)
+    assert "next_track learns from what follows" in refusal(
+        "search", "--config", config
+    )
 
 
 def test_sessions_of_one_track_each_leave_it_out_in_one_line(tmp_path: Path) -> None:

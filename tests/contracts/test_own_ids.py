@@ -10,18 +10,16 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis.offpolicy import __main__ as offpolicy
 from analysis.tables.columns import Reading, parse_columns
 from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.service import Service, load_configured
-from botify.settings import ServiceSettings
-from looplib.cli import run
-from looplib.config import parse_config
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from tests.botify.client import client_of
+from tests.botify.client import client_of, read_lines
+from tests.botify.exports import experiments_of, make_settings
+from tests.conftest import Run
 from tests.recsys.finished import finish_run
 
 USERS, ITEMS = 12, 50
@@ -63,23 +61,16 @@ def publish_model(folder: Path) -> Path:
     return Path(export_run(finish_run(folder), folder / "out", ExportConfig(top=5)))
 
 
-def read_lines(*files: Path) -> list[dict[str, Any]]:
-    return [
-        orjson.loads(line) for file in files for line in file.read_bytes().splitlines()
-    ]
-
-
 def serve(version: Path, log: Path, *recommenders: str, **settings: Any) -> Service:  # noqa: ANN401  any setting
     """Starts a service of a version and its own catalogue; the caller closes it."""
-    arms = [{"recommender": name} for name in recommenders or ("in_order",)]
-    document = {
-        "catalogue": str(version / "tracks.json"),
+    changes = {
         "recommendations": str(version / "recommendations.jsonl"),
         "log_dir": str(log),
-        "experiments": [{"name": "ONE", "arms": arms}],
+        "experiments": experiments_of(*recommenders or ("in_order",)),
         **settings,
     }
-    parsed = parse_config(ServiceSettings, document, "the test")
+    catalogue = Path(changes.pop("catalogue", version / "tracks.json"))
+    parsed = make_settings(version, catalogue, **changes)
     service = Service(parsed, load_configured(parsed))
     describe_log(log, service.bodies.catalogue, text_users=service.bodies.text_users)
     return service
@@ -206,8 +197,18 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
         serve(version, tmp_path / "log", text_users=False)
 
 
+def test_recommenders_find_all_that_they_read_in_an_export(tmp_path: Path) -> None:
+    names = ("repeat", "new", "contextual", "session_als", "fold_in")
+    service = serve(export(tmp_path), tmp_path / "log", *names)
+    client = client_of(service)
+    for name in names:
+        path = f"/recommend/{quote('u/3', safe='')}?recommender={name}"
+        assert client.get(path).status_code == 200, name
+    service.close()
+
+
 def test_plays_give_a_catalogue_and_estimates_in_the_ids_that_came_in(
-    tmp_path: Path,
+    tmp_path: Path, printed: Run
 ) -> None:
     version = export(tmp_path, columns=PLAYS)
     catalogue = read_lines(version / "tracks.json")
@@ -217,8 +218,8 @@ def test_plays_give_a_catalogue_and_estimates_in_the_ids_that_came_in(
     expected = {f"i{item}": (f"No. {item}", f"A{item % 9}") for item in range(ITEMS)}
     assert titles == expected
     lists, out = f"T1={version / 'recommendations.jsonl'}", tmp_path / "ope.json"
-    argv = [str(tmp_path / "store"), "--recommendations", lists, "--holdout", "all"]
-    assert run(offpolicy.app, offpolicy.PROG, [*argv, "--out", str(out)]) == 0
+    argv = [tmp_path / "store", "--recommendations", lists, "--holdout", "all"]
+    printed("offpolicy", *argv, "--out", out)
     report = json.loads(out.read_text())
     assert (report["listeners"], report["unfollowed"]) == (USERS, 0)
     assert 0 < report["recommendations"][0]["snips"]["value"] < 1

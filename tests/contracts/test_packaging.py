@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions, requires
@@ -13,6 +11,8 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.programs import run_python
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -71,10 +71,6 @@ def test_the_service_installs_without_what_training_needs() -> None:
     assert not names & HEAVY
 
 
-def test_all_brings_what_training_and_simulation_need() -> None:
-    assert would_install("all") >= HEAVY | {"gymnasium", "granian", "implicit"}
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the sdist."""
@@ -91,8 +87,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(folder: Path, target: str, out: Path) -> None:
     words = f"hatchling build --target {target} --directory"
-    argv = [sys.executable, "-m", *words.split(), str(out)]
-    subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=True)
+    run_python("-m", *words.split(), str(out), cwd=folder).check_returncode()
 
 
 @pytest.mark.slow
@@ -127,15 +122,8 @@ def test_what_is_installed_works_without_the_clone(wheel: Path, tmp_path: Path) 
     environment = {**os.environ, "PYTHONPATH": str(installed)}
 
     def command(*words: str) -> str:
-        argv = [sys.executable, "-m", "listening_loop.command", *words]
-        done = subprocess.run(
-            argv,
-            cwd=elsewhere,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        module = ("-m", "listening_loop.command")
+        done = run_python(*module, *words, cwd=elsewhere, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -3,29 +3,23 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.pages import ROOT, blocks_of
+from tests.programs import run_python
 
 COMMAND = ["demo", "--config", "configs/first/loop.yaml"]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     shutil.copytree(ROOT / "configs", folder / "configs")
-    done = subprocess.run(
-        [sys.executable, "-m", "listening_loop.command", *COMMAND],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python("-m", "listening_loop.command", *COMMAND, cwd=folder)
     assert done.returncode == 0, done.stderr
     before, _, ending = done.stdout.rpartition("\nShip ")
     assert ending, before[-4000:]
@@ -40,16 +34,12 @@ def shape(ending: str) -> str:
     return re.sub(r"T\d|\d[\d.,]*", "", " ".join((headline + lines).split()))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_the_quick_start_shows_how_the_demo_ends(demo: Path) -> None:
     blocks = blocks_of(ROOT / "docs" / "quickstart.md")
     (shown,) = (block.text for block in blocks if block.text.startswith("Ship "))
     assert shape((demo / "ending.txt").read_text()) == shape(shown)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) -> None:
     report = json.loads((demo / "out/first/days/1/report/report.json").read_text())
     first = (demo / "ending.txt").read_text().splitlines()[0]
@@ -70,8 +60,6 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
     assert (demo / "out/first/days/1/report/report.html").stat().st_size > 10_000
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> None:
     board = pq.read_table(demo / "out/first/days/1/run/leaderboard.parquet").to_pylist()
     best = {

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.programs import run_python
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
@@ -41,12 +41,6 @@ def test_a_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> N
     else:
         cells = ["".join(cell["source"]) for cell in code_of(notebook)]
         argv = ["-c", "\n".join(["print('from the top')", *cells])]
-    done = subprocess.run(
-        [sys.executable, *argv],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    done = run_python(*argv, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("from the top") == (notebook.stem != IN_JUPYTER)

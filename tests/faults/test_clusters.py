@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from looplib.cli import run
-from recsys.search.__main__ import PROG, app
+from tests.conftest import Run
 from tests.recsys.by_hand import scheduler
-from tests.recsys.commands import error_line
 from tests.recsys.logs import make_store, random_sessions
 
 # In a mount namespace of its own, an empty file system lies over a folder.
@@ -27,7 +25,7 @@ main()
 @pytest.mark.slow
 @pytest.mark.dask
 def test_a_folder_that_a_worker_does_not_see_and_its_other_software_are_one_line_each(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Run
 ) -> None:
     spare, hidden = tmp_path / "spare", tmp_path / "run"
     spare.mkdir()
@@ -39,14 +37,9 @@ def test_a_folder_that_a_worker_does_not_see_and_its_other_software_are_one_line
     config = tmp_path / "search.yaml"
     config.write_text(f"store: {store}\nrun: unused\n")
     with scheduler(tmp_path) as (address, start_worker):
-
-        def refusal(folder: Path) -> str:
-            argv = ["--config", str(config), "--run", str(folder)]
-            assert run(app, PROG, [*argv, "--scheduler", address, "--no-export"]) == 2
-            return error_line(capsys)
-
+        words = ("search", f"--config={config}", "--scheduler", address, "--no-export")
         worker = start_worker(under=(*HIDING, str(hidden)))
-        line = refusal(hidden)
+        line = refusal(*words, "--run", hidden)
         assert f"{hidden}" in line
         assert f"(process {worker.pid}) does not see it" in line
         assert not list(hidden.glob(".tmp-*"))
@@ -54,7 +47,7 @@ def test_a_folder_that_a_worker_does_not_see_and_its_other_software_are_one_line
         worker.kill()
         worker.wait()
         start_worker(dask=(sys.executable, "-c", OTHER_SOFTWARE))
-        line = refusal(tmp_path / "other")
+        line = refusal(*words, "--run", tmp_path / "other")
     assert "error: the worker tcp://127.0.0.1:" in line
     ours = version("listening-loop")
     assert f"has listening-loop 0.0.1, and the search listening-loop {ours}" in line

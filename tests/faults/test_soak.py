@@ -8,8 +8,6 @@ with its open segments; in a soak nights of learning, publishing, reporting and 
 import itertools
 import logging
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,8 +22,10 @@ import psutil
 import pytest
 
 from recsys.ingest.pipeline import ingest
+from tests.botify.exports import experiments_of
 from tests.botify.redis_server import RedisServer
 from tests.faults.served import Load, Published, Served, assert_all_logged
+from tests.programs import run_python
 
 SECONDS, KILLS = (int(os.environ.get(f"SOAK_{name}", 0)) for name in ("S", "KILLS"))
 KINDS = ("worker", "redis", "service")
@@ -94,8 +94,7 @@ def run_nights(published: Published, log: Path, folder: Path, stop: Event) -> in
         ):
             if stop.is_set():
                 return night - 1
-            argv = [sys.executable, "-m", "listening_loop.command", *words.split()]
-            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            done = run_python("-m", "listening_loop.command", *words.split())
             assert done.returncode == 0, (
                 f"night {night}, {words}: {done.stderr[-2000:]}"
             )
@@ -131,13 +130,12 @@ def test_kills_lose_nothing_that_was_acknowledged(
 ) -> None:
     log, store = tmp_path / "log", tmp_path / "store"
     chance = np.random.default_rng(1)
-    arms = [{"recommender": name} for name in ("indexed", "random")]
     served = Served(
         published,
         log,
         processes=2,
         redis_url=own_redis.url,
-        experiments=[{"name": "ALL", "arms": arms}],
+        experiments=experiments_of("indexed", "random", name="ALL"),
     )
     samples: list[Sample] = []
     try:

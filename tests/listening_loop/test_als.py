@@ -1,7 +1,5 @@
 """The class for users of `implicit`, against the library itself, factor by factor."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from listening_loop import AlternatingLeastSquares
 from recsys.models.kernels import als as als  # draws a random number, so not in a test
+from tests.programs import run_python
 
 pytestmark = pytest.mark.filterwarnings("ignore:OpenBLAS is configured")
 EXACT = 40  # conjugate-gradient steps after which rounding decides
@@ -160,4 +159,4 @@ assert model.recommend(range(150), items)[0].shape == (150, 10)
 
 @pytest.mark.slow
 def test_the_class_runs_where_python_has_no_calls_of_linux() -> None:
-    subprocess.run([sys.executable, "-c", ELSEWHERE], check=True)
+    run_python("-c", ELSEWHERE).check_returncode()

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +21,10 @@ import listening_loop as ll
 import looplib.progress
 from listening_loop.api import models
 from looplib.als import AlsConfig
-from looplib.cli import run
 from looplib.progress import ProgressReport
 from recsys.models.solver import solve
-from recsys.search import __main__ as search_command
+from tests.conftest import Run
+from tests.programs import run_python
 
 COLUMNS: dict[str, Any] = {
     "user": "listener",
@@ -165,24 +163,17 @@ def test_an_ingest_says_what_it_counted_and_why_rows_were_rejected(
 
 
 def test_a_search_with_a_client_publishes_the_bytes_of_the_command(
-    store: ll.Store, found: ll.Run, client: Client, tmp_path: Path
+    store: ll.Store, found: ll.Run, client: Client, tmp_path: Path, printed: Run
 ) -> None:
     version = Path(found.export(tmp_path / "published"))
     (tmp_path / "search.yaml").write_text(
         f"store: {store.address}\nrun: {tmp_path / 'run'}\n"
     )
-    argv = [
-        "--config",
-        str(tmp_path / "search.yaml"),
-        "--scheduler",
-        str(client.scheduler_info()["address"]),
-    ]
+    argv = ["--config", tmp_path / "search.yaml"]
+    argv += ["--scheduler", client.scheduler_info()["address"]]
     settings = {**SETTINGS, "models.als": "{factors: [4, 8], alpha: 1}"}
     settings["search.iterations"] = 2
-    argv += [
-        word for key, value in settings.items() for word in ("--set", f"{key}={value}")
-    ]
-    assert run(search_command.app, search_command.PROG, argv) == 0
+    printed("search", *argv, *(f"--set={key}={settings[key]}" for key in settings))
     exported = tmp_path / "run/export/current/recommendations.jsonl"
     assert (version / exported.name).read_bytes() == exported.read_bytes()
     assert client.status == "running"
@@ -215,7 +206,7 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     nobody = found.recommend(["nobody"], skip_unknown=True)
     assert ([*nobody.columns], len(nobody)) == (columns, 0)
     similar = found.similar(["t3", "no track"], n=4, skip_unknown=True)
-    assert [*similar["item"]] == [*found.model.similar(["t3"], 4)["item"]]
+    assert [*similar["item"]] == [*found.loaded.similar(["t3"], 4)["item"]]
     assert [*similar.columns] == ["of", "rank", "item", "title", "artist"]
     opened = ll.open_run(found.address)
     assert (opened.address, opened.winner.trial.id) == (
@@ -242,7 +233,7 @@ def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
 
 
 def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_one(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"client": client, "iterations": 3, **COLUMNS}
     del options["title"]
@@ -267,11 +258,14 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
     assert killed
     assert np.array_equal(model.user_factors, whole.user_factors)
     assert np.array_equal(model.item_factors, whole.item_factors)
+    model.save(tmp_path / "model")
+    loaded = ll.Model.load(tmp_path / "model")
+    assert loaded.recommend(["u3"]).equals(model.recommend(["u3"]))
     heard = {"t3": 100.0, "t6": 50.0, "unknown": 1.0}
-    recommended = model.fold_in(heard, n=5)["item"].tolist()
+    recommended = loaded.fold_in(heard, n=5)["item"].tolist()
     assert len(recommended) == 5
     assert not set(recommended) & heard.keys()
-    assert "t3" not in model.similar(["t3"], 4)["item"].tolist()
+    assert "t3" not in loaded.similar(["t3"], 4)["item"].tolist()
 
 
 def test_lists_of_another_model_are_searched_beside_those_of_the_fits(
@@ -345,7 +339,6 @@ def test_importing_starts_nothing_heavy() -> None:
         ("AlternatingLeastSquares", {"dask", "duckdb", "numba", "pyarrow", "pydantic"}),
     ):
         loaded = f"import sys; from listening_loop import {name}; print(*sys.modules)"
-        argv = [sys.executable, "-W", "ignore", "-c", loaded]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-        assert "listening_loop" in done.stdout.split()
-        assert not heavy & set(done.stdout.split())
+        names = run_python("-W", "ignore", "-c", loaded).stdout.split()
+        assert "listening_loop" in names
+        assert not heavy & set(names)

@@ -12,39 +12,34 @@ import pytest
 from listening_loop import loop
 from listening_loop.command import STEPS, main
 from listening_loop.loop import LoopConfig
+from tests.conftest import Run
+from tests.programs import run_python
 
 pytestmark = pytest.mark.dask
 
 
-def test_the_version_and_the_steps_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("listening-loop 0.")
-    assert main([]) == 0
-    shown = capsys.readouterr().out
+def test_the_version_and_the_steps_are_told(printed: Run, refusal: Run) -> None:
+    assert printed("--version").startswith("listening-loop 0.")
+    shown = printed()
     assert all(f"  {name} " in shown for name in STEPS)
-    assert main(["serach"]) == 2
-    assert capsys.readouterr().err.startswith(
+    assert refusal("serach").startswith(
         "listening-loop: error: no command serach; the nearest is search"
     )
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_the_help_of_a_step_has_an_example_of_this_command(
-    name: str, capsys: pytest.CaptureFixture[str]
+    name: str, printed: Run
 ) -> None:
-    assert main([name, "--help"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = " ".join(printed(name, "--help").split())
     assert shown.startswith(f"Usage: listening-loop {name}")
     assert re.search(f"Examples?: listening-loop {name}", shown)
     if name not in ("ab", "demo", "init", "lab", "serve", "simulate"):
         assert "[required]" in shown
 
 
-def test_an_error_names_the_command_that_was_typed(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["search", "--config", "nowhere.yaml"]) == 2
-    assert capsys.readouterr().err.startswith(
+def test_an_error_names_the_command_that_was_typed(refusal: Run) -> None:
+    assert refusal("search", "--config", "nowhere.yaml").startswith(
         "listening-loop search: error: nowhere.yaml: cannot be read"
     )
 
@@ -60,13 +55,8 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
     tmp_path: Path,
 ) -> None:
     text = "raise ModuleNotFoundError('No module named dask', name='dask')"
-    done = subprocess.run(
-        [sys.executable, "-m", "recsys.search", "--help"],
-        env=with_own(tmp_path, "dask", text),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    environment = with_own(tmp_path, "dask", text)
+    done = run_python("-m", "recsys.search", "--help", env=environment)
     assert done.returncode == 2
     advice = "pip install '.[all]' in the clone brings it"
     assert done.stderr == f"error: dask is not installed; {advice}\n"
@@ -115,9 +105,8 @@ def test_the_demo_finds_the_configurations_that_are_shipped(
 
 
 def test_an_export_without_a_catalogue_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Run
 ) -> None:
-    assert main(["serve", "--published", str(tmp_path)]) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    line = refusal("serve", "--published", tmp_path)
     assert "no export with a catalogue is here; make one with listening-loop" in line
     assert "--set catalogue=PATH" in line

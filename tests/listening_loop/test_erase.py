@@ -31,10 +31,11 @@ from recsys.ingest.pipeline import ingest
 from recsys.storage import open_workspace
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
-from tests.botify.exports import make_settings, write_catalogue
+from tests.botify.exports import experiments_of, make_settings, write_catalogue
 from tests.botify.model.conftest import TRACKS
 from tests.botify.model.test_hostile_versions import publish_whole
 from tests.botify.redis_server import shared_server
+from tests.conftest import Run
 from tests.faults.served import Published, serve
 from tests.faults.test_service_edge import beside
 from tests.recsys.events import event, read_rows
@@ -110,7 +111,7 @@ def test_an_interrupted_erasure_goes_on(
 
 
 def test_a_text_id_leaves_the_store_with_its_rejects_and_datasets(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, printed: Run
 ) -> None:
     log, store = tmp_path / "a.log", tmp_path / "store"
     users = ["zoë", "ann", "zoë 2"]
@@ -119,8 +120,7 @@ def test_a_text_id_leaves_the_store_with_its_rejects_and_datasets(
     log.write_bytes(b"\n".join([*lines, b'{"user": "torn']))
     ingest([log], store)
     (store / "cache/one").mkdir(parents=True)
-    assert main(["erase", "--user", "zoë", "--store", str(store)]) == 0
-    assert "1 rows" in capsys.readouterr().out
+    assert "1 rows" in printed("erase", "--user", "zoë", "--store", store)
     after = open_store(store)
     numbers = np.array(sorted({row["user"] for row in read_rows(after)}))
     assert sorted(originals(after, "users", numbers)) == ["ann", "zoë 2"]
@@ -140,8 +140,7 @@ def test_versions_are_published_again_without_the_listener(
     catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
     for name in ("first", "second"):
         publish_whole(tmp_path, catalogue, name)
-    arms = [{"recommender": name} for name in RECOMMENDERS]
-    experiments = [{"name": "ALL", "arms": arms}]
+    experiments = experiments_of(*RECOMMENDERS)
     settings = make_settings(tmp_path, catalogue, experiments=experiments)
     before = load_configured(settings)
     if is_remote:
@@ -210,13 +209,12 @@ def test_a_listener_is_erased_while_the_service_answers_others(
     catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
     publish_whole(tmp_path, catalogue, "first")
     redis_url = shared_server().url
-    arms = [{"recommender": name} for name in ("latest", "next_track")]
     settings: dict[str, Any] = {
         "processes": 2,
         "redis_url": redis_url,
         "redis_prefix": "erased",
         "redis_timeout_s": 30,
-        "experiments": [{"name": "ALL", "arms": arms}],
+        "experiments": experiments_of("latest", "next_track"),
     }
     monkeypatch.setenv("BOTIFY_ADMIN_TOKEN", "secret")
     others, answered = [1, 2, 4, 5], itertools.count()
@@ -270,12 +268,12 @@ def test_a_listener_is_erased_while_the_service_answers_others(
 
 @pytest.mark.parametrize("user", ["zoë", "-1", "1.5", "9" * 30])
 def test_an_id_of_the_other_kind_is_refused(
-    tmp_path: Path, user: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, user: str, refusal: Run
 ) -> None:
     write("a.log", LINES[0])(tmp_path)
     ingest([tmp_path], tmp_path / "store")
-    assert main(["erase", "--user", user, "--store", str(tmp_path / "store")]) == 2
-    assert "its listeners have numbers" in capsys.readouterr().err
+    line = refusal("erase", "--user", user, "--store", tmp_path / "store")
+    assert "its listeners have numbers" in line
 
 
 @pytest.mark.parametrize(
@@ -292,9 +290,8 @@ def test_what_is_not_there_is_an_error(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refusal: Run,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(*arguments) == 2
-    assert message in capsys.readouterr().err
+    assert message in refusal("erase", "--user", USER, *arguments)
     assert not [*tmp_path.iterdir()]

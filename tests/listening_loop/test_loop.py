@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
-from listening_loop.loop import PROG, LoopConfig, app
-from looplib.cli import run
+from listening_loop.loop import LoopConfig
 from looplib.config import dump_config
+from tests.conftest import Run
 
 
 def make_config(folder: Path, **changes: object) -> LoopConfig:
@@ -18,15 +16,12 @@ def make_config(folder: Path, **changes: object) -> LoopConfig:
 
 
 def test_a_folder_goes_on_as_the_loop_that_it_began_as(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Run
 ) -> None:
     began = make_config(tmp_path)
     began.folder.mkdir()
     (began.folder / "loop.yaml").write_text(dump_config(began))
     other = make_config(tmp_path, traffic={"episodes": 7}, days=3)
     (tmp_path / "other.yaml").write_text(dump_config(other))
-    assert run(app, PROG, ["--config", str(tmp_path / "other.yaml")]) == 2
-    assert (
-        "this loop began with another traffic; name another folder"
-        in capsys.readouterr().err
-    )
+    line = refusal("demo", "--config", tmp_path / "other.yaml")
+    assert "this loop began with another traffic; name another folder" in line

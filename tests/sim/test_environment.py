@@ -61,17 +61,3 @@ def test_what_is_no_track_is_refused(env: ListeningEnv, action: Any) -> None:  #
     env.reset(seed=1)
     with pytest.raises(InvalidAction):
         env.step(action)
-
-
-def test_a_long_session_is_truncated_at_the_limit(tmp_path: Path) -> None:
-    """Everything is heard to the end: nobody is ever bored."""
-    world = write_world(
-        tmp_path / "w",
-        tracks=[{"track": i, "artist": i} for i in range(12)],
-        users=[{"user": 0, "interests": [0], "consume_bias": -1e6}],
-    )
-    env = gymnasium.make(ENVIRONMENT, world=world, max_episode_steps=3)
-    first, _ = env.reset(seed=1)
-    unheard = [track for track in range(12) if track != int(first["track"])]
-    ends = [env.step(track)[2:4] for track in unheard[:3]]
-    assert ends == [(False, False), (False, False), (False, True)]

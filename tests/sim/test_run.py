@@ -3,10 +3,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from looplib.cli import run
 from looplib.config import load_config
 from sim.config import SimulateConfig
-from sim.run import PROG, app
+from tests.conftest import Run
 from tests.sim.remote.fake_service import fake_service
 from tests.sim.small_world import write_world
 
@@ -16,12 +15,14 @@ def world(tmp_path: Path) -> Path:
     return write_world(tmp_path / "world")
 
 
-def test_flags_win_over_set_and_set_over_the_file(world: Path, tmp_path: Path) -> None:
+def test_flags_win_over_set_and_set_over_the_file(
+    world: Path, tmp_path: Path, printed: Run
+) -> None:
     log, file = tmp_path / "log: with a colon", tmp_path / "collect.yaml"
     file.write_text(f"world: {world}\nlog: elsewhere\nepisodes: 10\nseed: 1\n")
     changes = ["--set", "episodes=20", "--set", "seed=2"]
     flags = ["--log", str(log), "--episodes", "30"]
-    assert run(app, PROG, ["--config", str(file), *changes, *flags]) == 0
+    printed("simulate", "--config", file, *changes, *flags)
     effective = load_config(SimulateConfig, log / "collect.yaml")
     assert (effective.episodes, effective.seed, effective.log) == (30, 2, log)
 
@@ -38,37 +39,27 @@ def test_flags_win_over_set_and_set_over_the_file(world: Path, tmp_path: Path) -
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
-    world: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    words: str,
-    message: str,
+    world: Path, tmp_path: Path, refusal: Run, words: str, message: str
 ) -> None:
     log = tmp_path / "log"
     flags = [f"--world={world}", f"--log={log}", "--episodes=10"]
-    assert run(app, PROG, [*flags, *words.split()]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in refusal("simulate", *flags, *words.split())
     assert not log.exists()
 
 
-def test_help_names_every_setting(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert run(app, PROG, ["--help"]) == 0
-    shown = capsys.readouterr().out
+def test_help_names_every_setting(printed: Run) -> None:
+    shown = printed("simulate", "--help")
     assert "--batch             remote: sessions in a request" in shown
 
 
 def test_a_run_against_a_service_ends_with_means_in_a_summary_file(
-    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: Path, tmp_path: Path, printed: Run
 ) -> None:
     file = tmp_path / "deep" / "summary.json"
     with fake_service(12) as service:
         flags = [f"--world={world}", f"--url={service.url}", "--episodes=200"]
         flags += ["--recommender=remote", "--seed=5", f"--summary={file}"]
-        assert run(app, PROG, flags) == 0
+        shown = printed("simulate", *flags)
     summary = orjson.loads(file.read_bytes())
     assert summary["seed"] == 5
     assert (summary["sessions"], summary["retries"]) == (200, 0)
@@ -77,6 +68,5 @@ def test_a_run_against_a_service_ends_with_means_in_a_summary_file(
     times = sum(time for events in sessions for _, time in events)
     assert summary["tracks"] == pytest.approx(tracks / 200)
     assert summary["time"] == pytest.approx(times / 200)
-    shown = capsys.readouterr().out
     assert shown.startswith("200 sessions, ")
     assert shown.endswith(f"listening time {summary['time']:.3f}\n")

@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from looplib.cli import run
 from looplib.config import load_config
 from sim.errors import SimError
-from sim.world import PROG, app, make_world
+from sim.world import make_world
 from sim.worlds.config import WorldConfig
 from sim.worlds.files import load_world, world_digest
+from tests.conftest import Run
 
 DEMO = Path("configs/world/demo.yaml")
 SMALL = [
@@ -23,10 +23,6 @@ def _small(*changes: str) -> WorldConfig:
     return load_config(WorldConfig, DEMO, [*SMALL, *changes])
 
 
-def _main(*words: str) -> int:
-    return run(app, PROG, list(words))
-
-
 def test_what_is_written_is_what_the_configuration_says(tmp_path: Path) -> None:
     config = _small("response.tiredness=0.1")
     make_world(config, tmp_path / "w")
@@ -39,17 +35,14 @@ def test_what_is_written_is_what_the_configuration_says(tmp_path: Path) -> None:
 
 
 def test_the_command_makes_a_world_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, printed: Run, refusal: Run
 ) -> None:
     changes = [f"--set={change}" for change in SMALL]
-    command = ["--config", str(DEMO), "--out", str(tmp_path / "w"), *changes]
-    assert _main(*command) == 0
-    assert "300 tracks, 60 artists, 40 listeners" in capsys.readouterr().out
+    command = ["world", "--config", DEMO, "--out", tmp_path / "w", *changes]
+    assert "300 tracks, 60 artists, 40 listeners" in printed(*command)
     before = world_digest(tmp_path / "w")
-    assert _main(*command) == 0
-    assert "nothing done" in capsys.readouterr().out
-    assert _main(*command, "--set", "seed=3") == 2
-    assert "another configuration" in capsys.readouterr().err
+    assert "nothing done" in printed(*command)
+    assert "another configuration" in refusal(*command, "--set", "seed=3")
     assert world_digest(tmp_path / "w") == before
 
 
@@ -68,12 +61,9 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_configuration_is_refused_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, message: str
+    tmp_path: Path, refusal: Run, change: str, message: str
 ) -> None:
     changes = [f"--set={change}" for change in [*SMALL, change]]
     out = tmp_path / "w"
-    assert _main("--config", str(DEMO), "--out", str(out), *changes) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in refusal("world", "--config", DEMO, "--out", out, *changes)
     assert not out.exists()

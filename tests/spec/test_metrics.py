@@ -100,10 +100,6 @@ SHORT = """
 user tracks
 1    10 - -
 """
-NOTHING = """
-user tracks
-1    - - -
-"""
 NOBODY = "user tracks"
 ONE_OF_TWO = """
 user tracks
@@ -174,12 +170,6 @@ GRADED_IDEAL_OF_3 = 1.0 / log2(2) + 0.8 / log2(3) + 0.5 / log2(4)
                 "coverage": 1 / 100,
             },
             id="a short list: precision still divides by k, the rest by what there is",
-        ),
-        pytest.param(
-            ONE_RELEVANT,
-            NOTHING,
-            dict.fromkeys(METRICS, 0),
-            id="a list of nothing counts 0",
         ),
         pytest.param(
             ONE_RELEVANT,

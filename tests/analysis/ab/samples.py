@@ -1,71 +1,84 @@
-"""A whole report, computed by formula, to draw pages from."""
+"""Evidence and whole reports, computed by formula."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+from analysis.ab.config import AbConfig, Role
 from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
-from analysis.ab.evidence import Quality
+from analysis.ab.evidence import Evidence, Quality
+from analysis.ab.interim import InterimAnalysis
 from analysis.ab.interleaving import Preference
-from analysis.ab.report import Report
+from analysis.ab.report import Report, conclude
 from analysis.ab.verdict import ArmVerdict, Verdict
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio
 
 _BEGIN_MS = 1_792_886_400_000  # 25 October 2026
-_METRICS = (
-    ("time_per_session", "Time per session", "primary", True, 4.0, 8.0, 1.6),
-    ("time", "Listening time", "primary", True, 60.0, 6.0, 4.0),
-    ("sessions", "Sessions", "secondary", True, 14.0, -0.4, 1.5),
-    (
-        "tracks_per_session",
-        "Tracks per session",
-        "secondary",
-        True,
-        6.4,
-        3.4,
-        1.1,
-    ),
-    ("skips", "Share of skips", "secondary", False, 0.31, -5.2, 2.3),
-    ("latency_p99", "Latency p99, ms", "guardrail", False, 4.1, 1.1, 3.5),
-    ("fallbacks", "Share of fallbacks", "guardrail", False, 0.004, 38.0, 61.0),
-)
+# label, role, whether more is better, the control's value, the change and half its interval in %
+_METRICS: dict[str, tuple[str, Role, bool, float, float, float]] = {
+    "time_per_session": ("Time per session", "primary", True, 4.0, 8.0, 1.6),
+    "time": ("Listening time", "primary", True, 60.0, 6.0, 4.0),
+    "sessions": ("Sessions", "secondary", True, 14.0, -0.4, 1.5),
+    "tracks_per_session": ("Tracks per session", "secondary", True, 6.4, 3.4, 1.1),
+    "skips": ("Share of skips", "secondary", False, 0.31, -5.2, 2.3),
+    "latency_p99": ("Latency p99, ms", "guardrail", False, 4.1, 1.1, 3.5),
+    "fallbacks": ("Share of fallbacks", "guardrail", False, 0.004, 38.0, 61.0),
+}
 
 
-def around(value: float, half: float) -> Interval:
-    return Interval(value, value - half, value + half)
+def make_effect(
+    arm: str = "T1",
+    role: Role = "primary",
+    pct: float = 5.0,
+    half: float = 2.0,
+    control: float = 100.0,
+    **changes: Any,  # noqa: ANN401  any value
+) -> MetricEffect:
+    """An effect with its interval, significant if that excludes 0."""
+    ends = [control * end / 100 for end in (pct, pct - half, pct + half)]
+    values: dict[str, Any] = {
+        "metric": f"{role} metric",
+        "label": f"{role} metric",
+        "higher_is_better": True,
+        "control_value": control,
+        "arm_value": control + ends[0],
+        **dict(zip(("effect", "lower", "upper"), ends, strict=True)),
+        "relative": Interval(pct, pct - half, pct + half),
+        "p_value": 1e-9 if abs(pct) > half else 0.5,
+        "significant": abs(pct) > half,
+    }
+    return MetricEffect(arm=arm, role=role, **values | changes)
 
 
-def p_value(value: float, half: float) -> float:
-    return math.erfc(abs(value) / half * 1.96 / math.sqrt(2))
+def make_evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN401  any value
+    """An experiment that nothing speaks against."""
+    arms = dict.fromkeys(("C", *(effect.arm for effect in effects)), 1000)
+    values: dict[str, Any] = {
+        "listeners": arms,
+        "lines": LineCounts(100, 100, 0),
+        "srm": SampleRatio({**arms}, arms, 1.0),
+        "effects": effects,
+        "span_ms": (0, 10 * DAY_MS),
+    }
+    return Evidence(**values | changes)
 
 
 def effects_of(arm: str, strength: float) -> list[MetricEffect]:
-    found = []
-    for name, label, role, higher, control, pct, half in _METRICS:
-        change, is_guardrail = strength * pct, role == "guardrail"
-        effect = MetricEffect(
-            arm=arm,
-            metric=name,
-            label=label,
-            role=role,  # type: ignore[arg-type]  # a literal that the table above spells
-            higher_is_better=higher,
-            control_value=control,
-            arm_value=control * (1 + change / 100),
-            effect=control * change / 100,
-            lower=control * (change - half) / 100,
-            upper=control * (change + half) / 100,
-            relative=around(change, half),
-            p_value=p_value(change, half),
-            adjusted_p_value=min(1.0, 2 * p_value(change, half)),
-            significant=abs(change) > 1.2 * half,
-            past_explains=0.36 if name in {"time", "sessions"} else math.nan,
-            margin=0.05 * control if is_guardrail else None,
-            guardrail=("kept" if half < 5 else "unclear") if is_guardrail else None,
+    """Effects on all metrics, of which the guardrails may get worse by 5 %."""
+    effects = []
+    for name, (label, role, higher, control, pct, half) in _METRICS.items():
+        changes: dict[str, Any] = {"label": label, "higher_is_better": higher}
+        if role == "guardrail":
+            state = "kept" if half < 5 else "unclear"
+            changes |= {"margin": 0.05 * control, "guardrail": state}
+        change = strength * pct
+        effects.append(
+            make_effect(arm, role, change, half, control, metric=name, **changes)
         )
-        found.append(effect)
-    return found
+    return effects
 
 
 def make_report(
@@ -82,66 +95,46 @@ def make_report(
         days: How many it ran.
         text: Put into every free text.
     """
-    control, treated = arms[0], arms[1:]
-    strengths = {arm: 1.0 - 0.55 * number for number, arm in enumerate(treated)}
+    control, *treated = arms
+    effects = [
+        effect
+        for number, arm in enumerate(treated)
+        for effect in effects_of(arm, 1.0 - 0.55 * number)
+    ]
+    metrics = [*_METRICS]
+    effects.sort(key=lambda effect: metrics.index(effect.metric))
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
-    effects = [one for arm in treated for one in effects_of(arm, strengths[arm])]
-    metrics = [name for name, *_ in _METRICS]
-    effects.sort(key=lambda one: metrics.index(one.metric))
-    return Report(
-        experiment=experiment,
-        control=control,
-        alpha=0.05,
-        span_ms=(_BEGIN_MS, _BEGIN_MS + (days - 1) * DAY_MS),
-        fixed_horizon=None,
-        min_listeners=200,
-        min_days=7,
-        smallest_effect_pct=0.0,
-        is_final=False,
-        preferences=(
-            Preference(
-                arms[-1],
-                "in_order",
-                "top_pop",
-                900,
-                around(5.0, 3.0),
-                "top_pop",
-            ),
-        ),
-        recommenders={
-            arm: "random" if arm == control else f"model {arm}" for arm in arms
-        },
+    evidence = make_evidence(
+        *effects,
         listeners=counts,
-        sessions={arm: 14 * count for arm, count in counts.items()},
+        recommenders={control: "random"} | {arm: f"model {arm}" for arm in treated},
         lines=LineCounts(read=842_415, good=842_404, rejected=11),
-        srm=SampleRatio(
-            dict.fromkeys(arms, sum(counts.values()) / len(arms)), counts, 0.865
-        ),
-        verdict=Verdict(
-            "ship" if treated else "do not ship",
-            treated[0] if treated else None,
-            "gain" if treated else "loss",
-            arms=tuple(
-                ArmVerdict(
-                    arm,
-                    None,
-                    "time_per_session",
-                    (),
-                    outcome="beside" if number else "subject",
-                )
-                for number, arm in enumerate(treated)
-            ),
-        ),
-        effects=tuple(effects),
-        quality=Quality(
-            events=842_404,
-            dropped_events=1_930,
-            broken_chains=3,
-        ),
+        srm=SampleRatio({**counts}, counts, 0.865),
+        span_ms=(_BEGIN_MS, _BEGIN_MS + (days - 1) * DAY_MS),
+        quality=Quality(events=842_404, dropped_events=1_930, broken_chains=3),
         rejected=(
             Reject(
                 f"{text}log/events-1.json", 4_711, f"{text}not an object", 5, "[1,2]"
             ),
         ),
-        sources=(f"{text}log/events-1.json", f"{text}log/events-2.json.gz"),
+    )
+    sources = (f"{text}log/events-1.json", f"{text}log/events-2.json.gz")
+    analysis = InterimAnalysis(AbConfig(control=control))
+    preferred = Interval(5.0, 2.0, 8.0)
+    verdict = Verdict("do not ship", None, "loss")
+    if treated:
+        rows = (
+            ArmVerdict(
+                arm, None, "time_per_session", (), "beside" if number else "subject"
+            )
+            for number, arm in enumerate(treated)
+        )
+        verdict = Verdict("ship", treated[0], "gain", arms=tuple(rows))
+    return replace(
+        conclude(evidence, analysis, experiment, None, sources),
+        preferences=(
+            Preference(arms[-1], "in_order", "top_pop", 900, preferred, "top_pop"),
+        ),
+        metrics={},
+        verdict=verdict,
     )

@@ -16,9 +16,8 @@ import pytest
 import sqlglot
 
 import listening_loop as ll
-from analysis.ab.__main__ import PROG, app
 from analysis.ab.report import Report
-from looplib.cli import run
+from tests.conftest import Run
 
 METRICS: dict[str, Literal["higher", "lower"]] = {
     "minutes": "higher",
@@ -123,7 +122,7 @@ def test_rows_and_moments_from_anywhere_give_the_same_report(
 def test_the_statement_for_a_warehouse_makes_aggregates_with_the_report_of_the_rows(
     listeners: pd.DataFrame,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    printed: Run,
     dialect: str,
     listener: str | None,
 ) -> None:
@@ -133,8 +132,7 @@ def test_the_statement_for_a_warehouse_makes_aggregates_with_the_report_of_the_r
     plan.write_text(json.dumps({"name": "A", "arms": arms, "metrics": [*METRICS]}))
     argv = ["--sql=SELECT * FROM rows", f"--experiment={plan}", "--print-sql"]
     argv += [f"--dialect={dialect}", *([f"--listener={listener}"] if listener else [])]
-    assert run(app, PROG, argv) == 0
-    (statement,) = sqlglot.transpile(capsys.readouterr().out, dialect, "duckdb")
+    (statement,) = sqlglot.transpile(printed("ab", *argv), dialect, "duckdb")
     with duckdb.connect() as connection:
         connection.register("rows", rows)
         moments = connection.execute(statement).df()
@@ -199,10 +197,6 @@ T1 = {"arm": "T1", "metric": "minutes", "time": DAYS[1]}
             "arm T1, time 2026-01-04: variance missing; a number of at least 0",
         ),
         (
-            change(T1, mean=np.nan),
-            "arm T1, time 2026-01-02: count .*, mean .*; a whole",
-        ),
-        (
             change(T1, count=99.5),
             "time 2026-01-02: count 99.5, mean .*; a whole number",
         ),
@@ -227,10 +221,6 @@ T1 = {"arm": "T1", "metric": "minutes", "time": DAYS[1]}
             "arm B: no row for 2026-01-01, which C, T1, T2 has",
         ),
         (lambda rows: rows[:0], "no metric minutes.*; found are"),
-        (
-            lambda rows: rows[rows["arm"] == "C"],
-            "C and another arm are expected; found are C",
-        ),
         (
             change(T1, time="Friday"),
             "time Friday: a date such as 2026-11-30 or a number",
@@ -290,7 +280,7 @@ def test_another_database_s_rows_come_as_a_data_frame() -> None:
 
 
 def test_the_command_reports_on_a_table_by_the_experiment_s_file(
-    listeners: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    listeners: pd.DataFrame, tmp_path: Path, printed: Run, refusal: Run
 ) -> None:
     parquet, plan = tmp_path / "listeners.parquet", tmp_path / "experiment.yaml"
     listeners.to_parquet(parquet)
@@ -307,10 +297,9 @@ planned_listeners: 900
 """,
         encoding="utf-8",
     )
-    argv = ["--experiment", str(plan), "--out", str(tmp_path / "out")]
-    for source in ([str(parquet)], ["--sql", f"FROM '{parquet}'"]):
-        assert run(app, PROG, [*source, *argv]) == 0
-        assert "Ship T2" in capsys.readouterr().out
+    argv = ["ab", f"--experiment={plan}", f"--out={tmp_path}/out"]
+    for source in (parquet, f"--sql=FROM '{parquet}'"):
+        assert "Ship T2" in printed(*argv, source)
         report = json.loads((tmp_path / "out" / "report.json").read_bytes())
         assert report["experiment"] == "RANKING"
         assert report["plan"]["owner"] == "the ranking team"
@@ -318,7 +307,5 @@ planned_listeners: 900
         assert report["is_final"]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "lists are heard longer" in page
-    assert run(app, PROG, ["--sql", "SELEC", *argv]) == 2
-    assert "error: the query: Parser Error" in capsys.readouterr().err
-    assert run(app, PROG, argv) == 2
-    assert "name logs, a store or" in capsys.readouterr().err
+    assert "error: the query: Parser Error" in refusal(*argv, "--sql=SELEC")
+    assert "name logs, a store or" in refusal(*argv)

@@ -74,41 +74,18 @@ def log_lines(draw: st.DrawFn) -> bytes:
             st.sampled_from(KEYS), tokens, max_size=draw(st.sampled_from([0, 0, 1, 2]))
         )
     )
-    for key in draw(
-        st.lists(st.sampled_from(COLUMNS), max_size=draw(st.sampled_from([0, 0, 2])))
-    ):
+    for key in draw(st.lists(st.sampled_from(COLUMNS), max_size=1)):
         members.pop(key, None)
-    pairs = [
-        f'"{key}"{draw(st.sampled_from([":", ": ", " : "]))}{token}'
-        for key, token in members.items()
-    ]
-    pairs += (
-        draw(
-            st.lists(
-                st.sampled_from(pairs), max_size=draw(st.sampled_from([0, 0, 0, 1]))
-            )
-        )
-        if pairs
-        else []
-    )
+    colon = draw(st.sampled_from([":", ": ", " : "]))
+    pairs = [f'"{key}"{colon}{token}' for key, token in members.items()]
+    pairs += draw(st.lists(st.sampled_from(pairs), max_size=1))
     line = ("{" + draw(st.sampled_from([",", ", "])).join(pairs) + "}").encode()
-    kind = draw(
-        st.sampled_from(
-            ["whole"] * 6 + ["byte", "cut", "blank", "return", "comma", "twice"]
-        )
-    )
-    position = draw(st.integers(0, len(line)))
-    changes = {
-        "byte": line[:position]
-        + draw(st.binary(min_size=1, max_size=2)).replace(b"\n", b"")
-        + line[position:],
-        "cut": line[:position],
-        "blank": draw(st.sampled_from([b"", b" ", b"\t \r"])),
-        "return": line + b"\r",
-        "comma": line[:-1] + draw(st.sampled_from([b",}", b" , }", b",\t}"])),
-        "twice": line + line,
-    }
-    return changes.get(kind, line)
+    before, after = line[: (cut := draw(st.integers(0, len(line))))], line[cut:]
+    inserted = draw(st.binary(min_size=1, max_size=2)).replace(b"\n", b"")
+    changed = [before + inserted + after, before, line + b"\r", line + line]
+    changed += [line[:-1] + end for end in (b",}", b" , }", b",\t}")]
+    changed += [b"", b" ", b"\t \r"]
+    return draw(st.sampled_from([line] * 10 + changed))
 
 
 @settings(

@@ -23,7 +23,6 @@ from tests.analysis.logs.lines import (
 
 GOOD = {
     "as the simulator writes": text(),
-    "compact": json.dumps(EVENT, separators=(",", ":")),
     "the end of a session": text(
         message="last", recommendation=None, recommender=None, propensity=None
     ),
@@ -37,12 +36,10 @@ GOOD = {
         latency=None, session=None, recommender=None, propensity=None, experiments=None
     ),
     "an unknown key": text(extra={"a": [1, None, "x"]}),
-    "a name beyond ASCII": text(session="séance", recommender="рекомендатель"),
     "a name with escapes": text(
         session='a "b" \\ \n \u0001 \u0000', recommender="a\tb"
     ),
     "the largest id": text(user=2**63 - 1),
-    "negative latency": text(latency=-0.5),
     "the smallest values": text(user=0, track=0, time=0, latency=0, recommendation=0),
     "a share in exponent form": raw("time", "73e-2"),
     "keys in another order": json.dumps(dict(reversed(EVENT.items()))),
@@ -62,14 +59,9 @@ BAD = {
         "Expected `int` <= 9223372036854775807 - at `$.user`",
     ),
     "a missing id": (text(user=...), "Object missing required field `user`"),
-    "a null id": (text(user=None), "Expected `int`, got `null` - at `$.user`"),
     "a share above 1": (text(time=1.01), "Expected `float` <= 1.0 - at `$.time`"),
     "no number": (text(time=math.nan), "not JSON"),
     "propensity 0": (text(propensity=0), "Expected `float` > 0.0 - at `$.propensity`"),
-    "propensity above 1": (
-        text(propensity=1.5),
-        "Expected `float` <= 1.0 - at `$.propensity`",
-    ),
     "seconds for milliseconds": (
         text(timestamp=START_MS // 1000),
         "Expected `int` >= 100000000000 - at `$.timestamp`",
@@ -90,7 +82,6 @@ BAD = {
         text(experiments={"AA": 1}),
         "Expected `str`, got `int` - at `$.experiments[...]`",
     ),
-    "a list": ("[1,2]", "Expected `object`, got `array`"),
     "garbage": ("%$#!", "not JSON"),
     "a cut line": (text()[:60], "not JSON"),
     "a zero byte": (f"{text()}\0", "not JSON"),

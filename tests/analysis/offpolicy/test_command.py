@@ -11,10 +11,9 @@ import pytest
 
 from analysis.logs.files import discover
 from analysis.logs.sources import digest
-from analysis.offpolicy.__main__ import PROG, app
 from analysis.store import content_digest
-from looplib.cli import run
 from tests.analysis.offpolicy.logged import LISTED, MEANS, TOP, TRACKS, USERS
+from tests.conftest import Run
 from tests.recsys.logs import START_MS, Session, write_log
 
 
@@ -43,18 +42,17 @@ def _write_lines(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
 
-def command(logs: Path, lists: Path | str, holdout: str, *more: str) -> int:
-    words = ["--recommendations", str(lists), "--holdout", holdout, *more]
-    return run(app, PROG, [str(logs), *words])
+def words(folder: Path, name: str = "", lists: str = "lists.jsonl") -> list[str]:
+    """Words of the command, for lists that may have a name."""
+    file = f"{name}{folder / lists}"
+    return ["offpolicy", f"{folder}/log", f"--recommendations={file}", "--holdout=all"]
 
 
 def test_the_command_prints_a_table_and_writes_the_same_as_json(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, printed: Run
 ) -> None:
-    lists = f"T1={folder / 'lists.jsonl'}"
     out = folder / "estimates.json"
-    assert command(folder / "log", lists, "all", "--out", str(out)) == 0
-    printed = capsys.readouterr().out
+    table = printed(*words(folder, "T1="), "--out", out)
     document = json.loads(out.read_bytes())
     (found,) = document["recommendations"]
     assert found["conclusive"] is True
@@ -62,23 +60,20 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
         float(np.mean(np.sort(MEANS, axis=1)[:, -LISTED:])), abs=0.03
     )
     assert document["sessions"] == 3000
-    assert f"{found['value']:.4f}" in printed
-    assert f"{document['logged']['value']:.4f}" in printed
+    assert f"{found['value']:.4f}" in table
+    assert f"{document['logged']['value']:.4f}" in table
 
 
 def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, printed: Run
 ) -> None:
     (log,) = discover([folder / "log"])
     store = content_digest([digest(log)])  # what an export of a store of this log names
     (folder / "manifest.json").write_text(
         json.dumps({"model": "m1", "data": {"store": store}})
     )
-    assert command(folder / "log", folder / "lists.jsonl", "all") == 0
-    assert (
-        "m1: not conclusive: the lists were learned from all sessions"
-        in capsys.readouterr().out
-    )
+    expected = "m1: not conclusive: the lists were learned from all sessions"
+    assert expected in printed(*words(folder))
 
 
 @pytest.mark.parametrize(
@@ -93,12 +88,24 @@ def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
     ],
 )
 def test_bad_lists_are_one_line_with_the_file_and_exit_code_2(
-    folder: Path, content: str | None, message: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, content: str, message: str, refusal: Run
 ) -> None:
-    (folder / "lists.jsonl").unlink()
-    if content is not None:
-        (folder / "lists.jsonl").write_text(content)
-    assert command(folder / "log", folder / "lists.jsonl", "all") == 2
-    error = capsys.readouterr().err.splitlines()
-    assert message in error[-1]
-    assert str(folder / "lists.jsonl") in error[-1]
+    (folder / "lists.jsonl").write_text(content)
+    line = refusal(*words(folder))
+    assert message in line
+    assert str(folder / "lists.jsonl") in line
+
+
+@pytest.mark.parametrize(
+    ("lists", "policy", "message"),
+    [
+        ("none.jsonl", "logged", "cannot be read"),
+        ("lists.jsonl", "uniform", "allowed are logged"),
+        ("lists.jsonl", "uniform:7", "a catalogue of 7 has 0 … 6"),
+    ],
+)
+def test_other_mistakes_are_one_line_too(
+    folder: Path, lists: str, policy: str, message: str, refusal: Run
+) -> None:
+    stated = ("--logging-policy", policy)
+    assert message in refusal(*words(folder, lists=lists), *stated)

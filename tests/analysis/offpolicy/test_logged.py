@@ -47,8 +47,12 @@ def connect(rows: Sequence[Row]) -> queries.Connection:
     return connection
 
 
-def read(rows: Sequence[Row], holdout: dict[str, Any] | None = None) -> LoggedSessions:
-    return read_sessions(connect(rows), holdout or parse_holdout("all", {}))
+def read(
+    rows: Sequence[Row],
+    holdout: dict[str, Any] | None = None,
+    uniform: int | None = None,
+) -> LoggedSessions:
+    return read_sessions(connect(rows), holdout or parse_holdout("all", {}), uniform)
 
 
 def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:
@@ -73,6 +77,19 @@ def test_a_request_does_not_count_where_another_track_was_played_or_the_propensi
     found = read(rows)
     assert (found.unknown, found.unfollowed, found.sessions) == (1, 1, 2)
     np.testing.assert_array_equal(found.propensity, [np.nan] * 4 + [0.1])
+
+
+def test_uniform_fills_what_was_not_logged() -> None:
+    rows: list[Row] = [
+        (3, 0, "next", 10, 1.0, 11, "a", None),
+        (3, 1000, "next", 11, 0.5, 11, "a", None),
+        (3, 2000, "next", 11, 0.0, 12, "a", None),
+        (3, 3000, "last", 12, 0.25, None, "a", None),
+    ]
+    uniform = read(rows, uniform=20)
+    np.testing.assert_allclose(uniform.propensity[1:], [1 / 20] * 3)
+    logged = read(A_SESSION, uniform=20)
+    np.testing.assert_array_equal(logged.propensity, [np.nan, 0.1, 0.2])
 
 
 def test_each_holdout_keeps_the_sessions_that_it_names() -> None:
@@ -147,7 +164,10 @@ def test_a_holdout_without_sessions_is_refused() -> None:
         read(A_SESSION, parse_holdout("since:2030-01-01", {}))
 
 
-def test_a_log_without_propensities_cannot_be_used() -> None:
+def test_a_log_without_propensities_cannot_be_used_unless_the_logging_policy_is_stated() -> (
+    None
+):
     rows = [(*row[:-1], None) for row in A_SESSION]
-    with pytest.raises(AnalysisError, match="its events need a propensity"):
+    with pytest.raises(AnalysisError, match="state the logging policy"):
         estimate_policy(read(rows), np.ones(len(rows)), np.ones(len(rows), np.bool_))
+    assert read(rows, uniform=13).unknown == 0

@@ -57,13 +57,9 @@ class Parser(HTMLParser):
         if tag not in VOID:
             self.path.append(element)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.path[-1].contents.append(
-            Element(tag, {name: value or "" for name, value in attrs})
-        )
-
     def handle_endtag(self, tag: str) -> None:
-        assert self.path.pop().tag == tag
+        if tag not in VOID:
+            assert self.path.pop().tag == tag
 
     def handle_data(self, data: str) -> None:
         self.path[-1].contents.append(data)

@@ -6,21 +6,10 @@ from scipy import stats
 
 from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
-from looplib.arrays import FloatArray
 
 
 def all_draws(resamples: Resamples) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.vstack([*resamples.blocks()])
-
-
-def of_ratios(
-    resamples: Resamples, numerators: FloatArray, denominators: FloatArray
-) -> FloatArray:
-    return bootstrap.estimate(resamples, numerators, denominators)
-
-
-def of_means(resamples: Resamples, values: FloatArray) -> FloatArray:
-    return of_ratios(resamples, values, np.ones_like(values))
 
 
 def test_every_resample_draws_as_many_units_as_there_are() -> None:
@@ -48,30 +37,25 @@ def test_ratios_are_those_of_the_repeated_units(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(3)
-    numerators, denominators = (
-        rng.random((30, 4)),
-        rng.integers(0, 3, (30, 4)).astype(float),
-    )
+    numerators = rng.random((30, 4))
+    denominators = rng.integers(0, 3, (30, 4)).astype(float)
     resamples = Resamples(30, 70, 1)
     expected = [
         numerators.repeat(draws, axis=0).sum(axis=0)
         / denominators.repeat(draws, axis=0).sum(axis=0)
         for draws in all_draws(resamples)
     ]
-    assert of_ratios(resamples, numerators, denominators) == pytest.approx(
-        np.array(expected)
-    )
-    monkeypatch.setattr(bootstrap, "_PRODUCT_VALUES", 90)  # three resamples at a time
-    assert of_ratios(resamples, numerators, denominators) == pytest.approx(
-        np.array(expected)
-    )
+    for values in (bootstrap._PRODUCT_VALUES, 90):  # three resamples at a time
+        monkeypatch.setattr(bootstrap, "_PRODUCT_VALUES", values)
+        ratios = bootstrap.estimate(resamples, numerators, denominators)
+        assert ratios == pytest.approx(np.array(expected))
 
 
 def test_the_interval_is_that_of_scipy() -> None:
     values = np.random.default_rng(7).beta(0.5, 2, size=400)
-    ours = np.quantile(
-        of_means(Resamples(400, 5000, 1), values[:, None]), [0.025, 0.975], axis=0
-    )[:, 0]
+    columns = values[:, None], np.ones((400, 1))
+    means = bootstrap.estimate(Resamples(400, 5000, 1), *columns)[:, 0]
+    ours = np.quantile(means, [0.025, 0.975])
     theirs = stats.bootstrap(
         (values,),
         np.mean,

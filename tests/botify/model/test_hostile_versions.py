@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 
 from botify.errors import ModelError
@@ -62,32 +61,22 @@ KEYS = {
 }
 
 
-def save(file: Path, **arrays: Any) -> None:  # noqa: ANN401  whatever NumPy saves
-    np.savez(file, **arrays)
-
-
 def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
     """Publish a version with all that recommenders read, and which nothing is wrong with."""
-    ids = [orjson.loads(line)["track"] for line in catalogue.read_bytes().splitlines()]
-    rows = random_lists(LISTENERS, TRACKS)
-    lists = {user: [ids[track] for track in row] for user, row in rows.items()}
+    lists = random_lists(LISTENERS, TRACKS)
     folder = publish(root, name, lists, catalogue=catalogue)
     for file in LISTS[1:]:
         write_lists(folder / file, lists, "track" if "similar" in file else "user")
-    users, tracks = np.arange(LISTENERS), np.array(ids)
-    factors = np.random.default_rng(3).normal(size=(TRACKS, 8)).astype(np.float32)
-    np.savez(folder / "factors.npz", tracks=tracks, item_factors=factors)
-    pairs = {
-        "counts": np.full(LISTENERS, 3),
-        "heard": np.arange(60),
-        "values": np.ones(60),
+    tracks, users = np.arange(TRACKS), np.arange(LISTENERS)
+    heard = {"users": users, "counts": np.full(LISTENERS, 3)}
+    arrays: dict[str, dict[str, Any]] = {
+        "history.npz": {**heard, "heard": tracks, "values": np.ones(60)},
+        PLAYS: {**heard, "latest": users, "plays": tracks},
+        FILE_NAME: {"listener": 0.1, "followed": 1.0, **near_arrays("near", "last")},
+        LIVE: live_arrays(),
     }
-    save(folder / "history.npz", users=users, tracks=tracks, **pairs)
-    heard = {"counts": np.full(LISTENERS, 3), "plays": np.arange(60) % TRACKS}
-    save(folder / PLAYS, users=users, tracks=tracks, latest=users, **heard)
-    weights = {"listener": np.float64(0.1), "followed": np.float64(1)}
-    save(folder / FILE_NAME, tracks=tracks, **weights, **near_arrays("near", "last"))
-    save(folder / LIVE, tracks=tracks, **live_arrays())
+    for file, members in arrays.items():
+        np.savez(folder / file, allow_pickle=False, tracks=tracks, **members)
     for file in FILES:
         update_manifest(folder, file)
     digest = {"sha256": sha256_file(catalogue), "tracks": TRACKS, "own_ids": True}
@@ -157,68 +146,51 @@ class Attacker:
     def change_lists(self, folder: Path) -> str:
         file = folder / self.pick(LISTS)
         lines = file.read_bytes().splitlines() or [b"{}"]
-        owner = "track" if "similar" in file.name else "user"
         values = [*VALUES, TRACKS - 1, 2**62, "7", 7.0]
-        line = {owner: self.pick(values), "tracks": [1, 2]}
-        if self.rng.random() < 0.5:
-            length = self.pick((0, 1, 1, 30, 5000))
-            tracks = [self.pick((self.pick(values), 1)) for _ in range(length)]
-            line = {owner: int(self.rng.integers(TRACKS)), "tracks": tracks}
+        length = self.pick((0, 1, 1, 30, 5000))
+        tracks = [self.pick((self.pick(values), 1)) for _ in range(length)]
+        owner = "track" if "similar" in file.name else "user"
+        line = {owner: self.pick((self.pick(values), 1)), "tracks": tracks}
         hostile = json.dumps(line).encode()
         raw = (b"", b"\xff", b"[" * 5000, b"null", b"{}", hostile[:-2], b"\0")
-        where = self.pick(("one", "one", "first", "all", "no line", "raw"))
-        number = int(self.rng.integers(len(lines)))
-        match where:
-            case "one" | "raw":
-                lines[number] = hostile if where == "one" else self.pick(raw)
-            case "first":
-                lines.insert(0, hostile)
-            case "all":
-                lines = [hostile] * len(lines)
-            case _:
-                lines = []
+        picked = self.pick((hostile, hostile, self.pick(raw)))
+        lines[self.rng.integers(len(lines))] = picked
+        lines *= self.pick((0, 1, 1, 1, 2))
         file.write_bytes(b"".join(line + b"\n" for line in lines))
         update_manifest(folder, file.name)
-        return f"{file.name}: {where} {hostile[:40]!r}"
+        return f"{file.name}: {len(lines)} {picked[:40]!r}"
 
     def change_array(self, folder: Path) -> str:
         file = folder / self.pick(FILES[len(LISTS) :])
         with zipfile.ZipFile(file) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         name = self.pick([*members])
-        way = self.pick(("value", "value", "values", "type", "shape", "bytes"))
+        way = self.pick((self.value, self.value, self.kind, self.shape, None))
+        content = members[name]
+        saved = io.BytesIO()
         try:
-            array = np.load(io.BytesIO(members[name]))
-        except (ValueError, EOFError):
-            way = "bytes"  # as it was attacked before
-        if way == "bytes":
-            content = members[name]
-            cut = int(self.rng.integers(len(content)))
-            wrong = (content[:cut], content + b"\0" * 99, b"", content[:cut] + b"\xff")
-            members[name] = self.pick(wrong)
-        else:
             with np.errstate(all="ignore"):
-                array = self.change(array, way)
-            saved = io.BytesIO()
-            np.save(saved, array)
-            members[name] = saved.getvalue()
+                np.save(saved, way(np.atleast_1d(np.load(io.BytesIO(content)))))
+        except (TypeError, ValueError, EOFError):  # no way, or attacked before
+            content = content[: self.rng.integers(len(content) + 1)]
+            saved.write(content + self.pick((b"", b"\0" * 99, b"\xff")))
+        members[name] = saved.getvalue()
         with zipfile.ZipFile(file, "w") as archive:
             for member, content in members.items():
                 archive.writestr(member, content)
         update_manifest(folder, file.name)
         return f"{file.name}: {name} {way}"
 
-    def change(self, array: Any, way: str) -> Any:  # noqa: ANN401  an array of any kind
-        array = np.atleast_1d(array)
-        kinds = (np.int8, np.int16, np.uint64, np.float16, np.float64, np.longdouble)
-        others = (np.dtype(">i8"), np.dtype(">f4"), np.complex64, bool, "U3", "S2")
-        match way:
-            case "type":
-                return array.astype(self.pick((*kinds, *others)))
-            case "shape":
-                shapes = (array[:-1], array[:0], array[None], array.ravel()[0])
-                columns = (array[..., :0], np.repeat(array, 2, axis=0), array.T)
-                return self.pick((*shapes, *columns))
+    def kind(self, array: Any) -> Any:  # noqa: ANN401  an array of any kind
+        kinds = ("i1", "i2", "u8", "f2", "f8", "g", ">i8", ">f4", "c8", "?", "U3", "S2")
+        return array.astype(self.pick(kinds))
+
+    def shape(self, array: Any) -> Any:  # noqa: ANN401  an array of any kind
+        fewer = (array[:-1], array[:0], array[..., :0], array.ravel()[:1])
+        return self.pick((*fewer, array[None], np.repeat(array, 2, axis=0), array.T))
+
+    def value(self, array: Any) -> Any:  # noqa: ANN401  an array of any kind
+        """Change one of the values, or all."""
         values = [*NUMBERS, 1e39, TRACKS - 1, -TRACKS]
         if array.dtype.kind == "i":
             limits = np.iinfo(array.dtype)
@@ -226,7 +198,7 @@ class Attacker:
         elif array.dtype.kind == "f":
             array = array.astype(self.pick((array.dtype, np.float64)))
         if array.size:
-            count = array.size if way == "values" else 1
+            count = self.pick((1, array.size))
             at = self.rng.choice(array.size, count, replace=False)
             array.ravel()[at] = np.array(self.pick(values)).astype(array.dtype)
         return array

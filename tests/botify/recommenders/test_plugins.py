@@ -11,6 +11,7 @@ from botify.errors import BotifyError
 from botify.recommenders.registry import load_recommenders
 from tests.botify.client import client_of, post
 from tests.botify.conftest import MakeService
+from tests.botify.exports import experiments_of
 
 CONTRIBUTING = Path(__file__).parents[3] / "CONTRIBUTING.md"
 Install = Callable[[str], None]
@@ -46,10 +47,7 @@ def test_the_example_ranks_answers_and_is_logged(
     (example,) = re.findall(r"```py\n(.*?)```", CONTRIBUTING.read_text(), re.DOTALL)
     assert len(example.splitlines()) <= 10
     install(example)
-    service = make_service(
-        experiments=[{"name": "A", "arms": [{"recommender": "last"}]}]
-    )
-    client = client_of(service)
+    client = client_of(make_service(experiments=experiments_of("last")))
     assert post(client, "/next/1", {"track": 39, "time": 1})["track"] == 38
     asked = {"user": 1, "candidates": [3, 9, 5], "recommender": "last"}
     assert post(client, "/rank", asked)["tracks"] == [9, 5, 3]

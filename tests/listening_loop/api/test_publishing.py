@@ -1,7 +1,5 @@
 """A fitted model of `implicit`, published without a store, and one that a search found."""
 
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from botify.model.factors import FACTORS
 from botify.model.model import SIMILAR
 from botify.service import load_configured
 from botify.settings import load_settings
+from tests.programs import run_python
 from tests.recsys.in_process import without_processes
 from tests.recsys.plays import make_plays_store, random_plays
 
@@ -79,9 +78,8 @@ def test_a_service_without_a_with_block_ends_with_the_program(
         "(process,) = psutil.Process().children()\n"
         "print(service.next('u3', 7), process.pid)"
     )
-    argv = [sys.executable, "-c", code]
-    printed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    track, pid = map(int, printed.split()[-2:])
+    done = run_python("-c", code)
+    track, pid = map(int, done.stdout.split()[-2:])
     assert track in range(40)
     assert not psutil.pid_exists(pid)
 

@@ -27,7 +27,6 @@ from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
 
-LOCAL = {"Host": "localhost"}
 WORDS = {"headline": "Wait", "reason": "too few listeners"}
 Damage = Callable[[Path], object]
 
@@ -103,7 +102,7 @@ def lab(root: Path, tmp_path: Path) -> FlaskClient:
 
 def read_rows(lab: FlaskClient) -> dict[str, str]:
     """Read the text of each row of the overview by what it is about."""
-    page = lab.get("/", headers=LOCAL)
+    page = lab.get("/")
     assert page.status_code == 200
     rows = Parser(page.get_data(as_text=True)).root.find("li")
     return {name.text: row.text for row in rows for name in row.find("a")}
@@ -120,7 +119,7 @@ def test_a_damaged_run_is_a_row_that_says_so(
     after = read_rows(lab)
     assert "finished" not in after.pop("bad")
     assert after.items() <= before.items()
-    answer = lab.get("/reports/bad", headers=LOCAL)
+    answer = lab.get("/reports/bad")
     assert answer.status_code in (200, 409)
     assert b"root:" not in answer.data
 
@@ -144,14 +143,14 @@ def test_a_page_elsewhere_is_not_shown(
 ) -> None:
     (tmp_path / "outside.html").write_text("root: secret")
     _link("report.html", target)(tmp_path / "root" / name)
-    answer = lab.get(f"/reports/{name}", headers=LOCAL)
+    answer = lab.get(f"/reports/{name}")
     assert answer.status_code == 409
     assert b"root:" not in answer.data
 
 
 @pytest.mark.parametrize("name", ["%2e%2e/%2e%2e/etc/passwd", HOSTILE])
 def test_what_is_not_below_the_root_is_not_shown(lab: FlaskClient, name: str) -> None:
-    answer = lab.get(f"/reports/{name}", headers=LOCAL, follow_redirects=True)
+    answer = lab.get(f"/reports/{name}", follow_redirects=True)
     assert answer.status_code in (400, 404)
     assert not Parser(answer.get_data(as_text=True)).root.find("img")
 
@@ -164,7 +163,7 @@ def test_a_name_that_is_not_utf_8_is_a_row_of_its_own(
     rows = read_rows(lab)
     assert "finished" in rows["good"]
     assert rows["b\\xffd"].startswith("b\\xffd")
-    assert lab.get("/reports/b\\xffd", headers=LOCAL).status_code in (200, 409)
+    assert lab.get("/reports/b\\xffd").status_code in (200, 409)
 
 
 def test_a_search_under_way_shows_what_is_scored_so_far(
@@ -173,19 +172,19 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
     folder = tmp_path / "root" / "bad"
     for name in ("winner.json", "leaderboard.parquet"):
         (folder / name).unlink()
-    page = Parser(lab.get("/reports/bad", headers=LOCAL).text).root
+    page = Parser(lab.get("/reports/bad").text).root
     assert "2 candidates have a score so far" in page.text
     (table,) = page.find("table", id="trials")
     assert len(table.find("tr")) == 1 + 2 + 3  # with baselines
     os.utime(folder / LOCK, (0, 0))
-    assert "was interrupted" in lab.get("/reports/bad", headers=LOCAL).text
+    assert "was interrupted" in lab.get("/reports/bad").text
 
 
 def test_a_run_says_how_to_publish_it_and_the_command_does_so(
     lab: FlaskClient, tmp_path: Path
 ) -> None:
     write_report(str(tmp_path / "root" / "good"))
-    page = Parser(lab.get("/reports/good", headers=LOCAL).text).root
+    page = Parser(lab.get("/reports/good").text).root
     texts = [code.text for code in page.find("code")]
     (command,) = [text for text in texts if " export --run " in text]
     words = shlex.split(command.replace("FOLDER", str(tmp_path / "published")))
@@ -210,7 +209,7 @@ def test_the_live_experiment_shows_what_is_logged_so_far(
 ) -> None:
     log = write(tmp_path / "log" / "events-1.jsonl", experiment())
     lab = create_app(root, Service("http://127.0.0.1:1"), log.parent).test_client()
-    page = Parser(lab.get("/live", headers=LOCAL).text).root
+    page = Parser(lab.get("/live").text).root
     assert page.find("span", id="events")[0].text == f"{len(experiment()):,}"
     assert "ALS, C: indexed, 50 % of the listeners" in page.text
     assert "T1" in page.find("figure")[0].text
@@ -225,11 +224,11 @@ def test_another_site_cannot_frame_read_or_post_to_the_lab(lab: FlaskClient) -> 
         "/reports/nothing",
         "/live",
     ):
-        headers = lab.get(path, headers=LOCAL).headers
+        headers = lab.get(path).headers
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
-        assert lab.post(path, headers=LOCAL).status_code == 405
-    policy = lab.get("/reports/good-report", headers=LOCAL).headers
+        assert lab.post(path).status_code == 405
+    policy = lab.get("/reports/good-report").headers
     assert policy["Content-Security-Policy"].startswith("sandbox; ")

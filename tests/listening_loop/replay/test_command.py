@@ -17,6 +17,7 @@ import pytest
 from listening_loop.command import main
 from tests.botify.exports import edit_manifest
 from tests.botify.redis_server import shared_server
+from tests.conftest import Run
 from tests.listening_loop.replay.conftest import COLUMNS, DAY, publish, write_plays
 from tests.waiting import wait_until
 
@@ -66,12 +67,11 @@ def sessions_by_hand(file: Path, export: Path) -> tuple[Sessions, Sessions]:
 
 @pytest.mark.dask
 def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
-    older: Older, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    older: Older, tmp_path: Path, printed: Run
 ) -> None:
     file, export = older("timestamp")
-    assert main(words("timestamp", file, export, tmp_path)) == 0
-    assert "A prediction of what people played without us, not a lift" in (
-        capsys.readouterr().out
+    assert "A prediction of what people played without us, not a lift" in printed(
+        *words("timestamp", file, export, tmp_path)
     )
     lines = (export / "current/recommendations.jsonl").read_text().splitlines()
     lists = {line["user"]: line["tracks"] for line in map(json.loads, lines)}
@@ -188,41 +188,35 @@ def test_the_same_plays_give_the_same_bytes_after_a_kill_and_on_redis(
 
 
 def test_what_cannot_be_replayed_is_refused(
-    older: Older, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    older: Older, tmp_path: Path, refusal: Run
 ) -> None:
     file, export = older("position")
     out = tmp_path / "out"
-
-    def refusal(arguments: list[str]) -> str:
-        assert main(arguments) == 2
-        return capsys.readouterr().err
-
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("u,i\nu1,t1\nu1,t2\nu2,t1\n")
     unordered = ["replay", str(pairs), "--published", str(export)]
     unordered += ["--columns", "user=u,item=i", "--recommender", "in_order"]
-    problem = refusal(unordered)
-    assert "neither timestamp= nor position=" in problem
+    assert "neither timestamp= nor position=" in refusal(*unordered)
     nobody = words("position", file, export, out, names=["in_order", "nobody"])
-    assert "no such recommender" in refusal(nobody)
+    assert "no such recommender" in refusal(*nobody)
     everything, learned = publish(tmp_path, "position")
     assert "has learned from 100.0% of the plays" in refusal(
-        words("position", everything, learned, out)
+        *words("position", everything, learned, out)
     )
     refits = ("--refit-every", "1d")
-    assert "needs --run" in refusal(words("position", file, export, out, *refits))
+    assert "needs --run" in refusal(*words("position", file, export, out, *refits))
     run = ("--run", str(export.parent / "run"))
-    problem = refusal(words("position", file, export, out, *refits, *run))
+    problem = refusal(*words("position", file, export, out, *refits, *run))
     assert "needs times" in problem
-    problem = refusal(words("position", file, export, out, "--refit-every", "0d"))
+    problem = refusal(*words("position", file, export, out, "--refit-every", "0d"))
     assert "expected a span such as 12h or 7d" in problem
-    problem = refusal(words("position", everything, learned, out, *refits, *run))
+    problem = refusal(*words("position", everything, learned, out, *refits, *run))
     assert "leaves out no plays of its store" in problem
     of_times = write_plays(tmp_path / "times.csv", "timestamp")
-    problem = refusal(words("timestamp", of_times, export, out))
+    problem = refusal(*words("timestamp", of_times, export, out))
     assert "without timestamps" in problem
     edit_manifest(learned / "current", files={})
-    problem = refusal(words("position", file, learned, out, names=["next_track"]))
+    problem = refusal(*words("position", file, learned, out, names=["next_track"]))
     assert "--recommender next_track reads next_track.npz, which" in problem
 
 
