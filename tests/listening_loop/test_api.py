@@ -206,7 +206,7 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     nobody = found.recommend(["nobody"], skip_unknown=True)
     assert ([*nobody.columns], len(nobody)) == (columns, 0)
     similar = found.similar(["t3", "no track"], n=4, skip_unknown=True)
-    assert [*similar["item"]] == [*found.loaded.similar(["t3"], 4)["item"]]
+    assert [*similar["item"]] == [*found.model.similar(["t3"], 4)["item"]]
     assert [*similar.columns] == ["of", "rank", "item", "title", "artist"]
     opened = ll.open_run(found.address)
     assert (opened.address, opened.winner.trial.id) == (

@@ -84,7 +84,6 @@ def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
         ('{"user": -1, "tracks": [1]}\n', "line 1 is not"),
         ("", "no line here"),
         ("[1]\n", "line 1 is not"),
-        (None, "cannot be read"),
     ],
 )
 def test_bad_lists_are_one_line_with_the_file_and_exit_code_2(
