@@ -48,11 +48,14 @@ _FOLLOWED = 3  # latest plays whose followers are
 _CUES = 20  # earlier plays of the track just heard
 _DISTANCE = 5  # plays after these that count
 _PASSAGE = 4  # plays up to now that are compared with those up to an earlier one
+_RECENT = 20  # plays
 _DECAYS = (0.35, 1.0, 1.5)  # of activations, beside 0.5
 
 FEATURES = (
     "near to the plays",  # 1 / (plays ago) of each
     "near to the plays, fading slowly",
+    "near to the last three",
+    "follows the last three",
     "follows the last",  # in the plays of all listeners
     "followed the last directly",  # in the listener's own plays
     "plays of a passage that it followed",  # which ends as the plays do now
@@ -61,8 +64,9 @@ FEATURES = (
     "activation, fading fast",
     "activation, fading faster",
     "plays since the last",
-    "sum of the next three and of two more",  # see `describe`
+    "sum of the next four and of what followed before",
     "near to the plays, against the nearest",
+    "near to the last three, against the nearest",
     "follows the last three, against the best",
     "activation, against the highest",
     "activation of the artist",  # 0 of new artists, like the next
@@ -71,7 +75,9 @@ FEATURES = (
     "plays of this artist up to now",  # without another between
     "plays by all",
     "plays of the artist by all",
+    "plays of the listener",
     "tracks per play",
+    "recent tracks per play",
 )
 # Columns that are 0 of tracks that nobody has played.
 OF_PLAYED = [
@@ -226,7 +232,7 @@ def describe(
     follows = add_up(after, following / ago[followed], size)
     before, directly, passage = _follow_own(heard, size)
 
-    parts = (near_plays, follows, activation, near_three, before)
+    parts = (near_plays, near_three, follows, activation, before)
     relative = [part / max(part.max(), 1e-9) for part in parts]
     rough = np.add.reduce(relative)
     score = rough + add_up(by_artist, 1 / ago[first][artist], size)
@@ -243,6 +249,8 @@ def describe(
     columns = [
         near_plays,
         add_up(near, closeness / np.sqrt(ago)[cue], size),
+        near_three,
+        follows,
         add_up(after, following * (followed == 0), size),
         directly,
         passage,
@@ -250,7 +258,7 @@ def describe(
         *(add_up(heard, ago**-decay, size) for decay in _DECAYS),
         since,
         rough,
-        *relative[:3],
+        *relative[:4],
     ]
     candidates = tracks[rows]
     described = [
@@ -258,7 +266,9 @@ def describe(
         *_describe_artists(facts.artists[newest], facts.artists[candidates]),
         facts.plays[candidates],
         facts.artist_plays[candidates],
+        len(heard),
         np.count_nonzero(activation) / len(heard),
+        len(np.unique(heard[:_RECENT])) / len(heard[:_RECENT]),
     ]
     features = np.empty((len(candidates), len(described)), np.float32)
     for place, values in enumerate(described):

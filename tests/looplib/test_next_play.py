@@ -44,6 +44,9 @@ def by_definition(plays: list[int], track: int) -> dict[str, float]:
         "near to the plays": sum(
             CLOSENESS[played, track] / age for age, played in enumerate(newest[:10], 1)
         ),
+        "follows the last three": sum(
+            FOLLOWING[played, track] / age for age, played in enumerate(newest[:3], 1)
+        ),
         "follows the last": FOLLOWING[newest[0], track],
         "followed the last directly": len(directly),
         "plays of a passage that it followed": max(map(passage, directly), default=0),
@@ -58,7 +61,9 @@ def by_definition(plays: list[int], track: int) -> dict[str, float]:
         ),
         "plays by all": 10 * track,
         "plays of the artist by all": sum(PLAYS[artist == ARTISTS]),
+        "plays of the listener": len(plays),
         "tracks per play": len(set(plays)) / len(plays),
+        "recent tracks per play": len(set(newest[:20])) / len(newest[:20]),
     }
 
 
@@ -80,7 +85,9 @@ def test_features_are_those_of_their_definitions(plays: list[int]) -> None:
 def test_the_candidates_that_look_best_are_ranked() -> None:
     plays = np.array([1, 4, 7, 1, 4, 1], np.int32)
     candidates, features = describe(plays, FACTS, [1])
-    rough = features[:, FEATURES.index("sum of the next three and of two more")]
+    rough = features[
+        :, FEATURES.index("sum of the next four and of what followed before")
+    ]
     fewer, described = describe(plays, FACTS, [1], most=3)
     best = candidates[np.argsort(-rough)[:3]]
     assert sorted(fewer.tolist()) == sorted(best.tolist())
