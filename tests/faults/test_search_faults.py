@@ -77,10 +77,15 @@ def searching(
         text=True,
     ) as process:
         try:
-            wait_until(lambda: len(ledger_rows(Path(config.run))) >= 2, "", [process])
+            wait_until(lambda: has_fit(Path(config.run)), "a fit", [process])
             yield process
         finally:
             process.kill()
+
+
+def has_fit(run: Path) -> bool:
+    """Whether workers have scored a fit; rules may be scored already."""
+    return any(row["model"] == "als" for row in ledger_rows(run))
 
 
 def wait_for_row(run: Path, process: "subprocess.Popen[str]") -> None:
