@@ -55,22 +55,27 @@ FEATURES = (
     "near to the plays",  # 1 / (plays ago) of each
     "near to the plays, fading slowly",
     "near to the last three",
-    "follows the last three",
-    "follows the last",  # in the plays of all listeners
-    "followed the last directly",  # in the listener's own plays
+    "near to the last",
+    "follows the last three",  # in the plays of all listeners
+    "follows the last",
+    "followed the last before",  # in the listener's own plays, 1 / distance
+    "followed the last directly",  # plays
     "plays of a passage that it followed",  # which ends as the plays do now
     "activation",
     "activation, fading slowly",
     "activation, fading fast",
     "activation, fading faster",
+    "plays",  # by the listener
     "plays since the last",
     "sum of the next four and of what followed before",
     "near to the plays, against the nearest",
     "near to the last three, against the nearest",
     "follows the last three, against the best",
     "activation, against the highest",
-    "activation of the artist",  # 0 of new artists, like the next
+    "activation of the artist",  # 0 of new artists, like the next three
     "plays since the artist's last",
+    "plays of the artist",
+    "the artist's tracks",  # that the listener has played
     "is by the artist just heard",
     "plays of this artist up to now",  # without another between
     "plays by all",
@@ -246,16 +251,21 @@ def describe(
 
     since = np.zeros(size)
     since[heard[::-1]] = ago[::-1]
+    counts = np.bincount(heard, minlength=size)
+    recent = heard[:_RECENT]
     columns = [
         near_plays,
         add_up(near, closeness / np.sqrt(ago)[cue], size),
         near_three,
+        add_up(near, closeness * (cue == 0), size),
         follows,
         add_up(after, following * (followed == 0), size),
+        before,
         directly,
         passage,
         activation,
         *(add_up(heard, ago**-decay, size) for decay in _DECAYS),
+        counts,
         since,
         rough,
         *relative[:4],
@@ -263,12 +273,12 @@ def describe(
     candidates = tracks[rows]
     described = [
         *(column[rows] for column in columns),
-        *_describe_artists(facts.artists[newest], facts.artists[candidates]),
+        *_describe_artists(newest, tracks[counts > 0], candidates, facts.artists),
         facts.plays[candidates],
         facts.artist_plays[candidates],
         len(heard),
-        np.count_nonzero(activation) / len(heard),
-        len(np.unique(heard[:_RECENT])) / len(heard[:_RECENT]),
+        np.count_nonzero(counts) / len(heard),
+        np.count_nonzero(np.bincount(recent)) / len(recent),
     ]
     features = np.empty((len(candidates), len(described)), np.float32)
     for place, values in enumerate(described):
@@ -319,20 +329,35 @@ def _follow_own(heard: IntArray, size: int) -> tuple[AnyArray, AnyArray, AnyArra
 
 
 def _describe_artists(
-    played: AnyIntArray, described: AnyIntArray
+    newest: Int32Array,
+    heard: AnyIntArray,
+    candidates: AnyIntArray,
+    artists: AnyIntArray,
 ) -> Iterator[AnyArray | int]:
     """Describe what the listener has played of the candidates' artists.
 
     Args:
-        played: The artists of the listener's plays, the newest first.
-        described: Those of the candidates.
+        newest: The listener's plays, the newest first.
+        heard: The distinct tracks of these.
+        candidates: What is described.
+        artists: One number an artist, of all tracks.
     """
-    ago = np.arange(1.0, len(played) + 1)
-    distinct, first, artist = np.unique(played, return_index=True, return_inverse=True)
+    ago = np.arange(1.0, len(newest) + 1)
+    played = artists[newest]
+    distinct, artist = np.unique(played, return_inverse=True)
+    since = np.empty(len(distinct))
+    since[artist[::-1]] = ago[::-1]
+    tracks = np.bincount(np.searchsorted(distinct, artists[heard]))
+    described = artists[candidates]
     place = np.searchsorted(distinct, described).clip(max=len(distinct) - 1)
     is_known = distinct[place] == described
-    yield is_known * np.bincount(artist, ago**-0.8)[place]
-    yield is_known * ago[first][place]
+    for values in (
+        np.bincount(artist, ago**-0.8),
+        since,
+        np.bincount(artist),
+        tracks,
+    ):
+        yield is_known * values[place]
     yield described == played[0]
     changes = np.flatnonzero(played != played[0])
     yield int(changes[0]) if len(changes) else len(played)

@@ -28,7 +28,6 @@ from looplib.randomness import make_generator
 from looplib.trees import Ensemble, read_model
 from recsys.dataset.interactions import Interactions, Plays, number_artists
 from recsys.errors import TrialError
-from recsys.models.activation import sum_plays
 from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import rank_rows, to_lists, top_neighbours, values_at
@@ -37,8 +36,6 @@ _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 # Shares of a listener's plays that are cut off for examples; a second one helps tomorrow alone.
 _CUTS = {"now": (0.2,), "tomorrow": (0.2, 0.35)}
 _GAP = 20  # plays that are over tomorrow
-_THEN = 0.3  # weight of the logarithm of the activation tomorrow, which varies less than trees
-_UNHEARD = 0.05  # activation of new tracks
 _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
 _LATEST = 300  # plays whose near tracks and artists' tracks are candidates
@@ -46,8 +43,8 @@ _LISTENERS = 1024  # whose candidates are in memory at once
 _HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
 _TREES = 150  # for the odds
-_RANKING_TREES = 20  # for the order of candidates now; tomorrow they bring nothing
-_ACTIVATION = FEATURES.index("activation")
+_RANKING_TREES = 20  # for the order of a listener's candidates
+_PLAYS = FEATURES.index("plays")
 # Few leaves and half of the rows: what is played later is hardly predictable, and larger trees
 # learn noise. One thread is faster than two that wait for one another on a busy machine, and the
 # trees are the same on any.
@@ -108,12 +105,6 @@ class Blend(Model):
             scores.append(csr_matrix(arrays, is_heard.shape))
         self.scores = vstack(scores, "csr")
         self.heard = vstack(heard, "csr")
-        if self.config.moment == "tomorrow":
-            activations = sum_plays(
-                plays, (plays.age + _GAP) ** -0.5, len(facts.artists)
-            )
-            then = values_at(activations, self.scores, threads)
-            self.scores.data += _THEN * np.log(then + _UNHEARD)
         return self
 
     def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
@@ -152,11 +143,10 @@ class Blend(Model):
         leaf = min(_LEAF, len(features) // 100)
         parameters = {**_PARAMETERS, "seed": seed, "min_data_in_leaf": leaf}
         data = lightgbm.Dataset(features, is_played, group=counts, free_raw_data=False)
-        model = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
-        if self.config.moment == "now":
-            parameters["objective"] = "lambdarank"
-            model = lightgbm.train(parameters, data, _RANKING_TREES, init_model=model)
-        return Ensemble(read_model(model.dump_model()))
+        odds = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
+        parameters["objective"] = "lambdarank"
+        both = lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)
+        return Ensemble(read_model(both.dump_model()))
 
     def _cut(
         self, plays: Plays, share: float, generator: Generator
@@ -214,7 +204,7 @@ class Blend(Model):
             features.append(described[order])
         indptr = offsets(np.array([len(candidates) for candidates in columns]))
         together = np.concatenate(features)
-        is_heard = (together[:, _ACTIVATION] > 0).astype(np.float32)
+        is_heard = (together[:, _PLAYS] > 0).astype(np.float32)
         arrays = (is_heard, np.concatenate(columns).astype(np.int32), indptr)
         return csr_matrix(arrays, (len(rows), len(facts.artists))), together
 

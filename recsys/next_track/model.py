@@ -22,7 +22,7 @@ from recsys.models.sparse import nearest, top_neighbours, top_products
 from recsys.next_track.sessions import Sessions
 
 _BACKWARD = 0.5  # of a play before a track, against one after it
-_FANS = 0.5  # power of a track's listeners, among the tracks of its artist
+_FANS = 0.25  # power of a track's listeners, among the tracks of its artist
 
 
 @dataclass(frozen=True)

@@ -44,17 +44,26 @@ def by_definition(plays: list[int], track: int) -> dict[str, float]:
         "near to the plays": sum(
             CLOSENESS[played, track] / age for age, played in enumerate(newest[:10], 1)
         ),
+        "near to the last": CLOSENESS[newest[0], track],
         "follows the last three": sum(
             FOLLOWING[played, track] / age for age, played in enumerate(newest[:3], 1)
         ),
-        "follows the last": FOLLOWING[newest[0], track],
+        "followed the last before": sum(
+            1 / distance
+            for at in cues
+            for distance in range(1, 6)
+            if at > distance and newest[at - distance] == track
+        ),
         "followed the last directly": len(directly),
         "plays of a passage that it followed": max(map(passage, directly), default=0),
         "activation": sum(age**-0.5 for age in ages),
         "activation, fading slowly": sum(age**-0.35 for age in ages),
+        "plays": len(ages),
         "plays since the last": min(ages, default=0),
         "activation of the artist": sum(age**-0.8 for age in by_artist),
         "plays since the artist's last": min(by_artist, default=0),
+        "plays of the artist": len(by_artist),
+        "the artist's tracks": len({newest[age - 1] for age in by_artist}),
         "is by the artist just heard": float(artist == newest[0] // 3),
         "plays of this artist up to now": len(
             [*takewhile(lambda played: played // 3 == newest[0] // 3, newest)]
