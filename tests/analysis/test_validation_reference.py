@@ -1,5 +1,6 @@
-"""The metrics in SQL against ten lines of plain Python."""
+"""The metrics in SQL against ten lines of plain Python, and against scikit-learn."""
 
+from collections.abc import Sequence
 from math import log2
 from statistics import fmean
 
@@ -8,8 +9,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import label_ranking_average_precision_score, ndcg_score  # type: ignore[import-untyped]
 
 from analysis.validation import Validation, Validator
+from looplib.arrays import FloatArray
 
 TRACKS = 12
 TRAINING_LISTENERS = 9
@@ -20,7 +23,13 @@ Heldout = dict[int, dict[int, float]]  # user → track → listening time
 Lists = dict[int, list[int]]  # user → tracks, best first
 
 
-def validator_of(heldout: Heldout, popularity: dict[int, int]) -> Validator:
+def validator_of(
+    heldout: Heldout,
+    popularity: dict[int, int],
+    *,
+    ks: Sequence[int] = KS,
+    catalogue_size: int = TRACKS,
+) -> Validator:
     pairs = [
         (user, track, time)
         for user, times in heldout.items()
@@ -37,9 +46,9 @@ def validator_of(heldout: Heldout, popularity: dict[int, int]) -> Validator:
                 "listeners": pa.array(popularity.values(), pa.int64()),
             }
         ),
-        catalogue_size=TRACKS,
+        catalogue_size=catalogue_size,
         training_listeners=TRAINING_LISTENERS,
-        ks=KS,
+        ks=ks,
         min_time=MIN_TIME,
         resamples=2,
     )
@@ -134,3 +143,46 @@ def test_sql_equals_the_definitions_in_plain_python(
         expected = reference(heldout, lists, popularity, k)
         found = {name: validation.metrics[f"{name}@{k}"].value for name in expected}
         assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def random_data() -> tuple[FloatArray, FloatArray]:
+    """Listening times, 0 where not heard, and scores; both of shape (60 users, 40 tracks)."""
+    rng = np.random.default_rng(11)
+    times = np.where(rng.random((60, 40)) < 0.3, rng.random((60, 40)), 0)
+    # every listener has something relevant: scikit-learn knows no listener without
+    times[:, 0] = 0.9
+    return times, rng.random((60, 40)) + 0.3 * times
+
+
+@pytest.mark.parametrize("k", [1, 5, 30])
+def test_both_ndcgs_equal_those_of_scikit_learn(
+    random_data: tuple[FloatArray, FloatArray], k: int
+) -> None:
+    times, scores = random_data
+    validation = of_scores(times, scores, k)
+    assert validation.metrics[f"ndcg@{k}"].value == pytest.approx(
+        ndcg_score(times >= MIN_TIME, scores, k=k), abs=1e-12
+    )
+    assert validation.metrics[f"graded_ndcg@{k}"].value == pytest.approx(
+        ndcg_score(times, scores, k=k), abs=1e-12
+    )
+
+
+def test_average_precision_of_whole_rankings_equals_that_of_scikit_learn(
+    random_data: tuple[FloatArray, FloatArray],
+) -> None:
+    times, scores = random_data
+    expected = label_ranking_average_precision_score(times >= MIN_TIME, scores)
+    assert of_scores(times, scores, k=40).metrics["map@40"].value == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+def of_scores(times: FloatArray, scores: FloatArray, k: int) -> Validation:
+    heldout = {
+        user: {int(track): float(row[track]) for track in np.nonzero(row)[0]}
+        for user, row in enumerate(times)
+    }
+    validator = validator_of(heldout, {}, ks=[k], catalogue_size=times.shape[1])
+    return validator.score(np.arange(len(times)), np.argsort(-scores, axis=1)[:, :k])

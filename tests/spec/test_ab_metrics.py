@@ -13,7 +13,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.events import assign_arms, read_events
 from analysis.ab.listeners import measure, open_values
 from analysis.ab.metrics import METRICS
-from analysis.ab.moments import PAST, MetricMoments, read_moments
+from analysis.ab.moments import PAST, RATIO, MetricMoments, read_moments
 from tests.analysis.ab.logs import START_MS, experiment, write
 
 SKIP_BELOW = 0.3
@@ -173,6 +173,17 @@ def moments_of(metric: str, sums: np.ndarray) -> MetricMoments:
 
 
 VALUES = np.array([[4.0, 2.0], [0.0, 0.0], [1.0, 2.0]])
+
+
+def test_a_mean_is_over_all_listeners() -> None:
+    found = moments_of("time", VALUES)
+    assert found.moments.mean(RATIO) == found.moments.mean(PAST) == pytest.approx(5 / 3)
+
+
+def test_a_mean_of_ratios_is_over_the_listeners_who_have_one() -> None:
+    found = moments_of("mean_time_per_session", VALUES)
+    assert (found.listeners, found.moments.count) == (3, 2)
+    assert found.moments.mean(RATIO) == pytest.approx(5 / 4)
 
 
 def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
@@ -136,3 +137,20 @@ def test_a_packed_log_is_checked_to_its_end(
     log.write_bytes(damage(PACKED))
     with pytest.raises(AnalysisError, match=r"a\.jsonl\.gz: a damaged gzip file"):
         users_in([log], tmp_path / "scratch")
+
+
+def test_no_flip_in_a_packed_log_changes_what_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "a.jsonl.gz"
+    chance = np.random.default_rng(7)
+    refused = 0
+    for _ in range(200):
+        flipped = bytearray(PACKED)
+        flipped[chance.integers(len(flipped))] ^= 1 << int(chance.integers(8))
+        log.write_bytes(flipped)
+        try:
+            users, _ = users_in([log], tmp_path / "scratch")
+        except AnalysisError:
+            refused += 1
+        else:
+            assert users == [*range(20)]  # of a time, or such, in the header
+    assert refused > 150

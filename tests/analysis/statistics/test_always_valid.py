@@ -11,6 +11,9 @@ from analysis.ab.interim import InterimAnalysis
 from analysis.statistics import always_valid
 from analysis.statistics.always_valid import ANY_SIZE, p_value_at, widening
 from analysis.statistics.effects import Estimate, compare
+from looplib.randomness import make_generator
+
+EXPERIMENTS, DAYS = 1_000, 30
 
 
 def test_one_unit_alone_is_the_published_boundary() -> None:
@@ -97,3 +100,17 @@ def test_without_an_error_there_is_no_sequence() -> None:
     assert look.widen(sure).p_value == 0
     same = compare(Estimate(1.0, 1.0, 10), Estimate(1.0, 1.0, 10))
     assert look.widen(same).p_value == 1
+
+
+def test_daily_looks_at_the_same_listeners_err_as_seldom_as_asked_for() -> None:
+    """Listeners who come every day: their totals grow, their number does not."""
+    listeners = 100
+    generator = make_generator(22, "test sequential")
+    taste = generator.gamma(1.0, size=(EXPERIMENTS, 2, 1, listeners))
+    daily = generator.gamma(0.5 + taste, size=(EXPERIMENTS, 2, DAYS, listeners))
+    totals = np.cumsum(daily, axis=2)
+    means, variances = totals.mean(axis=3), totals.var(axis=3, ddof=1)
+    errors = np.sqrt((variances / listeners).sum(axis=1))
+    margin = widening(2 * listeners, (2 * listeners,), 0.05, 0.05)
+    significant = np.abs(means[:, 1] - means[:, 0]) > margin * errors
+    assert significant.any(axis=1).mean() <= 0.05
