@@ -21,7 +21,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # one of its kinds is of a file with a name, or of a lost connection
+        # a subclass names its file, or is a lost connection
         if error.filename is not None or type(error) is not OSError:
             raise
         reason = error.strerror or str(error)
