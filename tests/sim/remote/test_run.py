@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,7 +12,13 @@ import pytest
 
 from sim.config import SimulateConfig
 from sim.listening.sessions import SessionBatch
-from sim.remote.run import Totals, draw_boredom, draw_session_starts, play_sessions
+from sim.remote.run import (
+    SessionQueue,
+    Totals,
+    draw_boredom,
+    draw_session_starts,
+    play_sessions,
+)
 from sim.worlds.files import World, load_world
 from tests.sim.remote.fake_service import fake_service
 from tests.sim.small_world import write_world
@@ -89,3 +96,17 @@ def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> 
         totals = play(load_world(folder), service.url, concurrency=1, episodes=1)
     assert [len(events) for _, events in service.sessions] == [1000]
     assert totals["tracks"] == 1000
+
+
+def test_the_queue_keeps_a_listeners_sessions_in_their_order_one_at_a_time() -> None:
+    listeners = np.random.default_rng(1).integers(3, size=3000)
+    queue = SessionQueue(listeners)
+    taken: list[int] = []
+    while len(numbers := queue.take(2)):
+        assert len(set(listeners[numbers].tolist())) == len(numbers)
+        taken += numbers.tolist()
+        queue.free(listeners[numbers].tolist())
+    assert sorted(taken) == list(range(3000))
+    for listener in range(3):
+        ordered = [number for number in taken if listeners[number] == listener]
+        assert all(earlier < later for earlier, later in pairwise(ordered))
