@@ -34,8 +34,9 @@ from recsys.models.base import State
 from recsys.models.solver import check_finite, first_factors, solve
 from recsys.storage import Workspace, open_workspace
 
-# So many interactions take about 130 MB, and their confidences another half of that.
-LARGEST_BLOCK = 16_000_000
+# So many interactions are half a gigabyte, mapped from the disk. A block costs what does not depend
+# on its size: rotating the factors of the other axis.
+LARGEST_BLOCK = 64_000_000
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
 _NEWEST = "newest.json"  # names the files of the last whole iteration
 Axis = Literal["listeners", "tracks"]
