@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import AnyFloatArray, Int32Array, offsets
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows, values_at
+from recsys.models.sparse import rank_rows
 
 # Goes up when a rule changes: their scores are kept beside the datasets.
 VERSION = 1
@@ -42,7 +42,7 @@ class Repetition(Model):
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score the tracks that the listener has heard; see `Model.score`."""
-        return values_at(self.scores(), places, self.threads)
+        return np.ravel(self.scores()[places.nonzero()])
 
 
 class MostPlayed(Repetition):
