@@ -48,9 +48,7 @@ class Traffic(Config):
     """A day's listeners."""
 
     episodes: Count = Field(default=20_000, description="sessions a day")
-    batch: Annotated[int, Ge(0)] = Field(
-        default=500, description="sessions in one request; 0: one request a track"
-    )
+    batch: Count = Field(default=500, description="sessions in one request")
     concurrency: Count = Field(default=4, description="requests in flight at once")
     seed: Annotated[int, Ge(0)] = 1337  # of the listeners; each day adds its number
 
