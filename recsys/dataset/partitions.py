@@ -4,7 +4,7 @@ Plain functions, paths in and a small result out. Every event of a listener is i
 which is split, checked and summed without looking at any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,7 @@ def prepare_partition(
         cut = {"is_weighted": rule.is_weighted, "gap": rule.split.gap}
         summed = "interactions/weights" if rule.is_weighted else "sessions/interactions"
         # the statement of each table, and its parameters
-        tables: dict[Piece, tuple[str, dict[str, float]]] = {
+        tables: dict[Piece, tuple[str, Mapping[str, object]]] = {
             "users": ("sessions/users", {}),
             "heldout": ("sessions/heldout", cut),
             "interactions": (summed, counted),
