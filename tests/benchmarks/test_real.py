@@ -2,7 +2,6 @@
 
 import gzip
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import sentinel
 
@@ -19,7 +18,6 @@ from benchmarks.real import (
     pairs,
     peers,
     plays,
-    product,
     sequences,
     tables,
 )
@@ -27,7 +25,7 @@ from benchmarks.real.unbiased_models import MODELS
 from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Pool
-from tests.recsys.in_process import in_process, without_processes
+from tests.recsys.in_process import without_processes
 
 LISTENERS, TRACKS, PLAYS = 30, 60, 40
 
@@ -109,7 +107,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PAIRS", "PLAYS"):
         monkeypatch.setattr(peers, name, one_of_each(getattr(peers, name)))
     monkeypatch.setattr(sequences, "KINDS", one_of_each(sequences.KINDS))
-    monkeypatch.setattr(product, "open_cluster", lambda _: nullcontext(in_process()))
 
 
 @pytest.mark.slow
