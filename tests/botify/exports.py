@@ -13,6 +13,7 @@ from botify.settings import ServiceSettings
 from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.files import sha256_file
+from tests.botify.client import read_lines
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -78,6 +79,12 @@ def write_lists(
     """Write the tracks of each listener, or of what else lists are of."""
     lines = [{of: owner, "tracks": list(tracks)} for owner, tracks in lists.items()]
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+
+
+def read_lists(version: Path | str, name: str = "recommendations.jsonl") -> Any:  # noqa: ANN401  of ids of any kind
+    """Read the tracks of each listener, or of what else lists are of."""
+    lines = read_lines(Path(version, name))
+    return {line.get("user", line.get("track")): line["tracks"] for line in lines}
 
 
 def point_to(root: Path, name: str) -> None:

@@ -24,7 +24,7 @@ from tests.hosts import network
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows, untimed
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import random_store
 from tests.recsys.opened import search_of
 from tests.waiting import wait_until
 
@@ -40,8 +40,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.dask]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sessions = random_sessions(5, listeners=100, tracks=300, sessions=1500)
-    return make_store(tmp_path_factory.mktemp("faults"), sessions, tracks=300)
+    folder = tmp_path_factory.mktemp("faults")
+    return random_store(folder, listeners=100, tracks=300, sessions=1500)
 
 
 def config_of(

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from listening_loop.command import main
-from tests.botify.exports import edit_manifest
+from tests.botify.exports import edit_manifest, read_lists
 from tests.botify.redis_server import shared_server
 from tests.conftest import Run
 from tests.listening_loop.replay.conftest import COLUMNS, DAY, publish, write_plays
@@ -73,8 +73,7 @@ def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
     assert "A prediction of what people played without us, not a lift" in printed(
         *words("timestamp", file, export, tmp_path)
     )
-    lines = (export / "current/recommendations.jsonl").read_text().splitlines()
-    lists = {line["user"]: line["tracks"] for line in map(json.loads, lines)}
+    lists = read_lists(export / "current")
     ranks, rest = [], []
     for user, sessions in sessions_by_hand(file, export)[1].items():
         for session in sessions:

@@ -16,7 +16,7 @@ from analysis.logs.reader import read_rejects
 from analysis.tables.columns import parse_columns
 from listening_loop.init.look import look_at
 from recsys.store.reader import open_store
-from tests.recsys.commands import error_line
+from tests.conftest import Run
 from tests.recsys.events import read_rows, rows_by_original_id
 from tests.recsys.tables import INTERACTIONS as COLUMNS
 from tests.recsys.tables import (
@@ -149,7 +149,7 @@ def test_bad_rows_are_kept_with_their_files_lines_and_reasons_and_the_others_com
 
 
 def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Run
 ) -> None:
     columns = "user=@folder,item=song"
     for name in ("a [1]", "b"):
@@ -162,8 +162,8 @@ def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
     assert looked.examples[0]["user"] == "a [1]"
     (tmp_path / "in" / "d.json").write_text('[{"uid": 1, "song": 2}, {"ui')
     (tmp_path / "in" / "c.json").write_text('[{"uid": 1, "song": 2}]')
-    assert ingest(tmp_path / "more", tmp_path / "in", "--columns", columns) == 2
-    assert "d.json: cannot be read as .json" in error_line(capsys)
+    argv = (tmp_path / "in", "--store", tmp_path / "more", "--columns", columns)
+    assert "d.json: cannot be read as .json" in refusal("ingest", *argv)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
@@ -259,16 +259,11 @@ def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(
     ],
 )
 def test_a_bad_file_is_refused_in_one_line_and_nothing_is_written(
-    name: str,
-    content: bytes,
-    message: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    name: str, content: bytes, message: str, tmp_path: Path, refusal: Run
 ) -> None:
     file = tmp_path / name
     file.write_bytes(content)
-    assert ingest(tmp_path / "store", file, *ASKED) == 2
-    assert message in error_line(capsys)
+    assert message in refusal("ingest", file, "--store", tmp_path / "store", *ASKED)
     assert {path.name for path in tmp_path.rglob("*")} <= {name, "store", ".lock"}
 
 
@@ -331,12 +326,9 @@ def test_a_file_without_header_is_read_by_position(
     argv = ["--set", "header=false", "--columns", "user=1,item=2,weight=3,timestamp=4"]
     argv += ["--delimiter", asked] if asked else []
     assert ingest(tmp_path / "store", tmp_path / "u.data", *argv) == 0
-    store = open_store(tmp_path / "store")
-    stored = {
-        (row["user"], row["track"], row["time"], row["timestamp"])
-        for row in read_rows(store)
-    }
-    assert stored == {
+    names = ("user", "track", "time", "timestamp")
+    stored = read_rows(open_store(tmp_path / "store"))
+    assert {tuple(row[name] for name in names) for row in stored} == {
         (196, 242, 3.0, 881_250_949_000),
         (186, 302, 3.0, 891_717_742_000),
     }
