@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
 import psutil
 import pytest
 import yaml
 
 from recsys.store.reader import open_store
+from tests.botify.client import read_lines
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 EPISODES = 1000
 PATIENCE_S = 900  # for a whole day of the loop, on a machine with much more to do
 
@@ -25,7 +24,7 @@ PATIENCE_S = 900  # for a whole day of the loop, on a machine with much more to 
 def write_configs(folder: Path) -> Path:
     """Write the demo's configurations, made tiny; returns that of the loop."""
     out = folder / "out"
-    world = yaml.safe_load((ROOT / "configs/world/demo.yaml").read_text())
+    world = yaml.safe_load(Path("configs/world/demo.yaml").read_text())
     world["catalogue"] |= {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8}
     world["listeners"] = 150
     arms = [{"recommender": name} for name in ("random", "in_order")]
@@ -119,8 +118,4 @@ def test_after_a_kill_the_loop_continues_and_every_event_counts_once(
 def read_log(log: Path) -> list[dict[str, Any]]:
     """Read every event of a log; none is in an open segment."""
     assert not list(log.glob(".events-*"))
-    return [
-        orjson.loads(line)
-        for file in sorted(log.glob("events-*"))
-        for line in file.read_bytes().splitlines()
-    ]
+    return read_lines(*log.glob("events-*"))
