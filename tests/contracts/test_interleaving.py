@@ -81,7 +81,7 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     assert preferred == "in_order"
     assert effect_pct < -10
     assert report.recommenders == {"C": "in_order", "T1": PAIR}
-    ingest([str(log)], tmp_path / "store", partitions=2)
+    ingest([log], tmp_path / "store", partitions=2)
     assert (
         build_report([tmp_path / "store"], "MIX", config).preferences
         == report.preferences

@@ -13,7 +13,6 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from looplib.config import parse_config
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
@@ -51,15 +50,14 @@ def config_of(
     als: Mapping[str, Any] = AXES,
     **cluster: object,
 ) -> SearchConfig:
-    document = {
-        "store": str(store),
-        "run": str(run),
-        "models": {"als": als},
-        "search": search,
-        "validation": {"ks": [5, 30], "resamples": 100},
-        "cluster": PATIENCE | cluster,
-    }
-    return parse_config(SearchConfig, document, "the test")
+    return SearchConfig(
+        store=store,
+        run=run,
+        models={"als": als},
+        search=search,
+        validation={"ks": [5, 30], "resamples": 100},
+        cluster=PATIENCE | cluster,
+    )
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def test_what_cannot_be_compared_is_said_in_one_line(
 
 def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
     log = write(tmp_path / "a.jsonl", experiment())
-    ingest([str(log)], tmp_path / "store", partitions=1)
+    ingest([log], tmp_path / "store", partitions=1)
     next((tmp_path / "store").rglob("*.parquet")).unlink()
     with pytest.raises(AnalysisError, match="No such file"):
         build_report([tmp_path / "store"], "ALS", CONFIG)
@@ -63,7 +63,7 @@ def test_a_store_of_interactions_is_refused(tmp_path: Path) -> None:
 
 def test_damaged_rejects_of_a_store_are_said(tmp_path: Path) -> None:
     log = write(tmp_path / "a.jsonl", experiment(), more=b"garbage\n")
-    ingest([str(log)], tmp_path / "store", partitions=1)
+    ingest([log], tmp_path / "store", partitions=1)
     (rejects,) = (tmp_path / "store" / "rejects").iterdir()
     rejects.write_bytes(b"{")
     with pytest.raises(AnalysisError, match=r"\.jsonl: damaged"):

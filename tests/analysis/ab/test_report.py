@@ -145,7 +145,7 @@ def test_a_store_and_its_logs_give_the_same_report(tmp_path: Path) -> None:
             tmp_path / "logs" / "b.jsonl", events[1::2], more=b'garbage\n{"message":'
         ),
     ]
-    ingest([str(log) for log in logs], tmp_path / "store", partitions=4)
+    ingest(logs, tmp_path / "store", partitions=4)
     of_logs, of_store = (
         build_report([tmp_path / name], "ALS", CONFIG) for name in ("logs", "store")
     )
@@ -165,7 +165,7 @@ def test_testers_are_left_out(tmp_path: Path, text_ids: bool) -> None:
         {"name": "ALS", "arms": arms, "overrides": testers}
     )
     log = write(tmp_path / "a.jsonl", events)
-    ingest([str(log)], tmp_path / "store", partitions=1)
+    ingest([log], tmp_path / "store", partitions=1)
     for path in (log, tmp_path / "store"):
         report = build_report([path], "ALS", CONFIG, plan)
         assert sum(report.listeners.values()) == 60 - len(testers)
