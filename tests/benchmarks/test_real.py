@@ -37,20 +37,15 @@ def write_gz(file: Path, columns: Mapping[str, IntArray]) -> None:
     file.write_bytes(gzip.compress("\n".join(lines).encode() + b"\n"))
 
 
-def drawn_plays(generator: np.random.Generator) -> dict[str, IntArray]:
-    """Listeners who play twenty tracks around one of their own again and again."""
-    listener = np.repeat(np.arange(LISTENERS), PLAYS)
-    track = (2 * listener + generator.integers(20, size=len(listener))) % TRACKS
-    position = np.tile(np.arange(PLAYS), LISTENERS)
-    return {"listener": listener, "position": position, "track": track}
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     generator = np.random.default_rng(0)
-    heard = drawn_plays(generator)
-    listener, position, track = heard.values()
+    # listeners play twenty tracks around one of their own again and again
+    listener = np.repeat(np.arange(LISTENERS), PLAYS)
+    track = (2 * listener + generator.integers(20, size=len(listener))) % TRACKS
+    position = np.tile(np.arange(PLAYS), LISTENERS)
+    heard = {"listener": listener, "position": position, "track": track}
     for name in ("lastfm", "30music"):
         columns = {**heard, "artist": track // 4}
         write_gz(folder / f"plays_{name}.tsv.gz", columns)

@@ -68,6 +68,11 @@ def searching(
     file = Path(f"{config.run}.yaml")
     file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
     program = [sys.executable, "-m", "recsys.search", "--config", str(file)]
+    run = Path(config.run)
+
+    def has_fit() -> bool:  # scored by workers; rules may be scored already
+        return any(row["model"] == "als" for row in ledger_rows(run))
+
     with subprocess.Popen(
         [*under, *program, "--no-export"],
         stdout=subprocess.DEVNULL,
@@ -75,15 +80,10 @@ def searching(
         text=True,
     ) as process:
         try:
-            wait_until(lambda: has_fit(Path(config.run)), "a fit", [process])
+            wait_until(has_fit, "a fit", [process])
             yield process
         finally:
             process.kill()
-
-
-def has_fit(run: Path) -> bool:
-    """Whether workers have scored a fit; rules may be scored already."""
-    return any(row["model"] == "als" for row in ledger_rows(run))
 
 
 def wait_for_row(run: Path, process: "subprocess.Popen[str]") -> None:

@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
-from analysis.logs.reader import read_rejects
 from analysis.store import Store
 from recsys.store.ids import Title, read_titles
 from tests.conftest import Run
 from tests.recsys.events import event, read_rows, rows_by_original_id, write_log
-from tests.recsys.tables import Row, ingest_tables, write_csv, write_json
+from tests.recsys.tables import (
+    Row,
+    ingest_rows,
+    ingest_tables,
+    rejects_of,
+    write_csv,
+    write_json,
+)
 
 COLUMNS = "user=uid,item=song,share=heard,timestamp=ts"
 MINUTE = 60_000
@@ -32,8 +38,7 @@ def play(
 
 def ingest_plays(folder: Path, rows: Sequence[Row], columns: str = "") -> Store:
     """Ingest plays with some more columns."""
-    file = write_csv(folder / "a.csv", rows)
-    return ingest_tables(folder, file, columns=COLUMNS + columns)
+    return ingest_rows(folder, rows, COLUMNS + columns)
 
 
 def read_events(store: Store, *names: str) -> list[tuple[Any, ...]]:
@@ -118,10 +123,8 @@ def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played
         {"u": "a", "t": track, "ms": ms, "of": 200, "ts": 1_700_000_000}
         for track, ms in (("q", 50), ("b", 900))
     ]
-    file = write_csv(tmp_path / "a.csv", rows)
-    store = ingest_tables(
-        tmp_path, file, columns="user=u,item=t,played=ms,duration=of,timestamp=ts"
-    )
+    columns = "user=u,item=t,played=ms,duration=of,timestamp=ts"
+    store = ingest_rows(tmp_path, rows, columns)
     assert read_events(store, "track", "time") == [("q", 0.25), ("b", 1.0)]
 
 
@@ -177,11 +180,8 @@ def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
     }
     rows = [good, *(good | fault for fault in faults.values()), good]
     store = ingest_plays(tmp_path, rows, ",organic=own,propensity=p")
-    (source,) = store.manifest.sources
-    rejects = read_rejects(store.path / source.rejects)
-    assert [(reject.line, reject.reason) for reject in rejects] == list(
-        enumerate(faults, start=3)
-    )
+    rejects = [(reject.line, reject.reason) for reject in rejects_of(store)]
+    assert rejects == [*enumerate(faults, start=3)]
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,10 @@ from tests.recsys.tables import (
     WRITERS,
     Row,
     ingest,
+    ingest_rows,
     ingest_tables,
     random_interactions,
+    rejects_of,
     write_csv,
     write_json,
     write_parquet,
@@ -95,8 +97,7 @@ def test_whole_numbers_stay_themselves(name: str, tmp_path: Path) -> None:
 def test_a_timestamp_is_seconds_or_milliseconds_or_a_date(
     written: str, moment_ms: int, tmp_path: Path
 ) -> None:
-    file = write_csv(tmp_path / "a.csv", [GOOD | {"ts": written}])
-    (row,) = read_rows(ingest_tables(tmp_path, file))
+    (row,) = read_rows(ingest_rows(tmp_path, [GOOD | {"ts": written}]))
     assert row["timestamp"] == moment_ms
 
 
@@ -198,19 +199,15 @@ def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_kee
         "uid,song,seconds,ts\na,b,1,5\na,b\na,c,1,5\na,d,x,5\na,e,1,5,9\n,f,1,5\n"
     )
     store = ingest_tables(tmp_path, file)
-    (source,) = store.manifest.sources
-    rejects = read_rejects(store.path / "rejects" / f"{source.digest}.jsonl")
-    assert sorted(reject.line for reject in rejects) == [3, 5, 6, 7]
+    assert [reject.line for reject in rejects_of(store)] == [3, 5, 6, 7]
     assert store.manifest.events == 2
 
 
 def test_a_row_whose_position_is_no_whole_number_is_rejected(tmp_path: Path) -> None:
     rows = [{"uid": 1, "song": 2, "n": n} for n in ("", "x", "1.5", "-1", "2")]
-    file = write_csv(tmp_path / "a.csv", rows)
-    store = ingest_tables(tmp_path, file, columns="user=uid,item=song,position=n")
+    store = ingest_rows(tmp_path, rows, "user=uid,item=song,position=n")
     assert store.manifest.events == 1
-    (source,) = store.manifest.sources
-    reasons = [reject.reason for reject in read_rejects(store.path / source.rejects)]
+    reasons = [reject.reason for reject in rejects_of(store)]
     assert len(reasons) == 4
     assert reasons[0] == "position is missing"
     assert reasons[1].startswith("position x; a whole number")
@@ -219,13 +216,9 @@ def test_a_row_whose_position_is_no_whole_number_is_rejected(tmp_path: Path) -> 
 def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(
     tmp_path: Path,
 ) -> None:
-    ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", [GOOD | {"uid": 7}]))
-    store = ingest_tables(
-        tmp_path,
-        write_csv(
-            tmp_path / "b.csv", [GOOD | {"uid": 8, "song": "c"}, GOOD | {"uid": "x"}]
-        ),
-    )
+    ingest_rows(tmp_path, [GOOD | {"uid": 7}])
+    rows = [GOOD | {"uid": 8, "song": "c"}, GOOD | {"uid": "x"}]
+    store = ingest_rows(tmp_path, rows)
     assert {row["user"] for row in read_rows(store)} == {7, 8}
     assert sum(source.lines.rejected for source in store.manifest.sources) == 1
 
