@@ -94,15 +94,20 @@ def point_to(root: Path, name: str) -> None:
     link.replace(root / "current")
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a version's manifest."""
+    return unseal((folder / "manifest.json").read_bytes())
+
+
 def edit_manifest(folder: Path, **changes: object) -> None:
     """Change keys of a version's manifest."""
-    file = folder / "manifest.json"
-    file.write_text(json.dumps({**unseal(file.read_bytes()), **changes}))
+    changed = json.dumps({**read_manifest(folder), **changes})
+    (folder / "manifest.json").write_text(changed)
 
 
 def update_manifest(folder: Path, name: str) -> None:
     """Write into a version's manifest what one of its files now is."""
-    files = json.loads((folder / "manifest.json").read_text())["files"]
+    files = read_manifest(folder)["files"]
     file = folder / name
     facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
     rows = None

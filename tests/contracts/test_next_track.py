@@ -1,6 +1,5 @@
 """The next-track model: what is published of a table of sessions, and served, by a reference."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -28,7 +27,7 @@ from recsys.next_track.score import HELD_OUT
 from recsys.next_track.sessions import load_sessions
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
-from tests.botify.exports import make_settings
+from tests.botify.exports import make_settings, read_manifest
 from tests.conftest import Run
 from tests.recsys.finished import finish_run
 from tests.recsys.opened import dataset_of
@@ -66,8 +65,7 @@ def publish(folder: Path, plays: pd.DataFrame, *, publish_anyway: bool = False) 
 
 
 def read_section(folder: Path) -> Any:  # noqa: ANN401  JSON
-    manifest = json.loads((folder / "current" / "manifest.json").read_text())
-    return manifest["next_track"]
+    return read_manifest(folder / "current")["next_track"]
 
 
 def serve(folder: Path, recommender: str = "next_track") -> ServedModel:

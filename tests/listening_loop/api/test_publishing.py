@@ -8,7 +8,6 @@ import implicit.als
 import implicit.bpr
 import implicit.lmf
 import numpy as np
-import orjson
 import psutil
 import pytest
 from implicit.cpu.als import AlternatingLeastSquares
@@ -21,7 +20,7 @@ from botify.model.factors import FACTORS
 from botify.model.model import SIMILAR
 from botify.service import load_configured
 from botify.settings import load_settings
-from tests.botify.exports import read_lists
+from tests.botify.exports import read_lists, read_manifest
 from tests.programs import run_python
 from tests.recsys.in_process import without_processes
 from tests.recsys.plays import make_plays_store, random_plays
@@ -135,6 +134,6 @@ def test_a_class_is_searched_exported_and_taken_away(tmp_path: Path) -> None:
     assert len(read_lists(version, "similar.jsonl")) > 9
     with pytest.raises(ll.Error, match=f"fold_in: {BPR} does not fold"):
         only.model.fold_in({1: 1.0})
-    manifest = orjson.loads(Path(version, "manifest.json").read_bytes())
+    manifest = read_manifest(Path(version))
     assert manifest["parameters"]["class"]["class"] == BPR
     assert manifest["factors"] is None

@@ -20,6 +20,7 @@ from recsys.ingest.pipeline import ingest
 from recsys.search.folder import read_winner, write_winner
 from recsys.storage import open_workspace
 from tests.botify.client import read_lines
+from tests.botify.exports import read_manifest
 from tests.conftest import Run
 from tests.recsys.logs import random_sessions, random_store, write_log
 from tests.recsys.search.quick import search_ok
@@ -43,11 +44,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def publish(run_folder: Path, out: Path, **options: Any) -> Path:  # noqa: ANN401  of an export
     """Publish a run; returns the folder of the version."""
     return Path(export.export_run(run_folder, out, ExportConfig(**options))).resolve()
-
-
-def read_manifest(version: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((version / "manifest.json").read_text())
-    return manifest
 
 
 def dataset_of_version(run_folder: Path, version: Path) -> Dataset:
