@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
@@ -63,29 +62,18 @@ def write_configs(folder: Path) -> Path:
 
 
 @contextmanager
-def looping(config: Path) -> Iterator[psutil.Popen]:
+def looping(config: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a day of the loop for the block; what it started is left to the next one."""
     argv = [sys.executable, "-m", "listening_loop.command", "demo", "--days", "1"]
-    with config.with_suffix(".out").open("w") as output:
-        process = psutil.Popen(
-            [*argv, "--config", str(config)], stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        yield process
-    finally:
-        if process.is_running():
+    argv += ["--config", str(config)]
+    with (
+        config.with_suffix(".out").open("w") as output,
+        subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            yield process
+        finally:
             process.kill()
-        process.wait(60)
-
-
-def wait_for_traffic(loop: psutil.Popen, log: Path) -> None:
-    """Wait until some of the listeners' requests are answered."""
-
-    def is_under_way() -> bool:
-        assert loop.poll() is None
-        return any(file.stat().st_size for file in log.glob(".events-*"))
-
-    wait_until(is_under_way, "traffic")
 
 
 @pytest.mark.slow
@@ -96,7 +84,13 @@ def test_after_a_kill_the_loop_continues_and_every_event_counts_once(
     config = write_configs(tmp_path)
     day = tmp_path / "out" / "days" / "1"
     with looping(config) as loop:
-        wait_for_traffic(loop, day / "log")
+        wait_until(
+            lambda: any(
+                file.stat().st_size for file in (day / "log").glob(".events-*")
+            ),
+            "answers to listeners",
+            [loop],
+        )
         loop.kill()
     assert not (day / "traffic.json").exists()
 
