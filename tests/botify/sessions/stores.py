@@ -21,8 +21,14 @@ def new_listener() -> int:
 
 
 def connect(url: str, **changes: Any) -> RedisSessions:  # noqa: ANN401  any option
-    options = {"silence_s": 1800.0, "timeout_s": 60.0, "remembered_s": 0} | changes
-    return RedisSessions(url, PREFIX, **{"catalogue_sha256": CATALOGUE} | options)
+    options = {
+        "silence_s": 1800.0,
+        "timeout_s": 60.0,
+        "catalogue_sha256": CATALOGUE,
+        "remembered_s": 0,
+        **changes,
+    }
+    return RedisSessions(url, PREFIX, **options)
 
 
 def hear(

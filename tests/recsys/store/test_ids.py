@@ -7,7 +7,7 @@ import pytest
 from recsys.errors import StoreError
 from recsys.store.ids import read_titles
 from recsys.store.reader import open_store
-from tests.recsys.logs import random_store
+from tests.recsys.logs import make_store, random_sessions
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,8 @@ from tests.recsys.logs import random_store
 def test_a_line_of_a_catalogue_that_is_no_title_is_named(
     tmp_path: Path, line: bytes
 ) -> None:
-    store = open_store(random_store(tmp_path, listeners=2, tracks=6, sessions=5))
+    sessions = random_sessions(1, listeners=2, tracks=6, sessions=5)
+    store = open_store(make_store(tmp_path, sessions))
     file = tmp_path / "titles.json"
     file.write_bytes(b'{"track": 1}\n' + line + b"\n")
     with pytest.raises(StoreError, match=r'titles\.json, line 2: not \{"track"'):
