@@ -12,7 +12,7 @@ from analysis.ab.effects import MetricEffect
 from analysis.ab.evidence import Evidence, Quality
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.page import render
-from analysis.ab.report import conclude
+from analysis.ab.report import Report, conclude
 from analysis.ab.verdict import ArmVerdict, Decision, Reason, Verdict, decide
 from analysis.logs.lines import LineCounts
 from analysis.page import numbers
@@ -60,9 +60,13 @@ def test_the_first_rule_that_applies_decides(
     assert "\n" not in said(case)
 
 
+def report_of(case: Evidence, config: AbConfig = CONFIG) -> Report:
+    return conclude(case, InterimAnalysis(config), "ALS", None, ())
+
+
 def said(case: Evidence, config: AbConfig = CONFIG) -> str:
     """What a verdict says, with plain spaces."""
-    text = words.summary(conclude(case, InterimAnalysis(config), "ALS", None, ()))
+    text = words.summary(report_of(case, config))
     return text.replace("\N{NARROW NO-BREAK SPACE}", " ").replace(numbers.MINUS, "-")
 
 
@@ -158,10 +162,7 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
         effect(role="guardrail", metric=name, guardrail="kept", margin_pct=10.0)
         for name in ("returns", "time")
     ]
-    report = conclude(
-        evidence(effect(), *kept), InterimAnalysis(AbConfig()), "ALS", None, ()
-    )
-    (warning,) = words.warnings(report)
+    (warning,) = words.warnings(report_of(evidence(effect(), *kept), AbConfig()))
     assert warning == (
         "'99th percentile of latency' is not compared for T1: no request was answered by itself."
     )
@@ -177,8 +178,8 @@ def test_every_reason_has_words(code: Reason) -> None:
         constant=(row.metric, "T1"),
         absent=("T1", "2026-01-01", "2026-01-01"),
     )
-    report = conclude(case, InterimAnalysis(CONFIG), "ALS", None, ())
-    report = replace(report, metrics={row.metric: {"label": row.label}})
+    metrics = {row.metric: {"label": row.label}}
+    report = replace(report_of(case), metrics=metrics)
     for outcome in ("subject", "lost"):
         arm = ArmVerdict("T1", row.metric, row.metric, (), outcome)
         verdict = Verdict("wait", "T1", code, 5, (arm,))
@@ -191,7 +192,7 @@ def test_simulated_listeners_are_named_in_the_terminal_and_on_the_page(
 ) -> None:
     config = CONFIG.model_copy(update={"is_simulated": True})
     case = evidence(effect(), recommenders={"C": "a", "T1": "b"})
-    report = conclude(case, InterimAnalysis(config), "ALS", None, ())
+    report = report_of(case, config)
     print_report(report)
     for text in (capsys.readouterr().out, render(report)):
         assert "These listeners are simulated" in text
