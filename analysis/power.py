@@ -25,6 +25,7 @@ with importing():
     from analysis.ab.interim import InterimAnalysis
     from analysis.ab.listeners import measure, open_values
     from analysis.ab.metrics import Metric
+    from analysis.ab.verdict import ever_ships
     from analysis.errors import AnalysisError
     from analysis.planning import Logs, OutFile
     from analysis.statistics.moments import Moments, Quantity
@@ -308,11 +309,9 @@ class PlannedDecision:
             for share in shares.tolist()
         ]
         noise = _paths(analyses, len(self._deviations)) @ self._root.T
-        reached = (noise + true >= np.array(limits)).all(axis=2)
-        reached &= self._weights.min() * so_far >= self._config.min_listeners
-        if self._config.confirm and not self._config.fixed_horizon and analyses > 1:
-            reached = reached[:, 1:] & reached[:, :-1]
-        return float(reached.any(axis=1).mean())
+        wins = (noise + true >= np.array(limits)).all(axis=2)
+        shipped = ever_ships(wins, self._weights.min() * so_far, self._config)
+        return float(shipped.mean())
 
     def needed(self, effect: float, analyses: int) -> float:
         """Search for the listeners in all arms with which an effect is shipped with a chance.
