@@ -75,7 +75,8 @@ def from_row(metric: str, row: Mapping[str, Any]) -> MetricMoments:
         upper = np.triu_indices(len(means))
         covariances[upper] = covariances.T[upper] = row["covariances"]
     moments = Moments(VALUES[: len(means)], row["count"], means, covariances)
-    return MetricMoments(metric, row["arm"], row["segment"], row["listeners"], moments)
+    listeners = row.get("listeners", row["count"])
+    return MetricMoments(metric, row["arm"], row["segment"], listeners, moments)
 
 
 def by_metric(

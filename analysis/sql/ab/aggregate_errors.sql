@@ -16,7 +16,7 @@ WITH ordered AS (
 ),
 errors AS (
     SELECT NULL AS moment, concat('no metric ', name, '; found are ', (SELECT string_agg(DISTINCT metric, ', ' ORDER BY metric) FROM aggregates)) AS error
-    FROM (SELECT unnest($metrics) AS name)
+    FROM unnest($metrics) AS wanted (name)
     WHERE name NOT IN (SELECT metric FROM timed)
     UNION ALL
     SELECT
@@ -49,7 +49,7 @@ errors AS (
         SELECT metric, moment, min(time) AS time, string_agg(DISTINCT arm, ', ' ORDER BY arm) AS arms
         FROM timed
         WHERE moment IS NOT NULL
-        GROUP BY metric, moment
+        GROUP BY ALL
     )
     JOIN (SELECT DISTINCT metric, arm FROM timed) USING (metric)
     ANTI JOIN timed USING (metric, arm, moment)

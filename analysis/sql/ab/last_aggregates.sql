@@ -7,19 +7,14 @@
 --   metric, arm
 --   latest              STRUCT[], at that time and at those before it, the latest first:
 --     arm; segment        'until=' and the time; '' without one
---     count, listeners    BIGINT, the listeners
+--     count               BIGINT, the listeners
 --     means, covariances  DOUBLE[], of numerator and denominator, and the upper triangle; of a mean the latter are 1, 0 and 0
 --   first_listeners     BIGINT, of all arms, in the first $min_days days; 0 where times are no dates
 --   first_ms, last_ms   BIGINT, the first time and the last since the epoch; 0 where they are no dates
 --   left_out            BIGINT, later times
-WITH sizes AS (
-    SELECT moment, arm, max(count) AS listeners
-    FROM timed
-    GROUP BY moment, arm
-),
-totals AS (
+WITH totals AS (
     SELECT moment, sum(listeners) AS listeners
-    FROM sizes
+    FROM (SELECT moment, max(count) AS listeners FROM timed GROUP BY moment, arm)
     GROUP BY moment
 ),
 beginning AS (
@@ -40,7 +35,6 @@ SELECT
             'arm': arm,
             'segment': coalesce('until=' || replace(time, ' 00:00:00', ''), ''),
             'count': CAST(count AS BIGINT),
-            'listeners': CAST(count AS BIGINT),
             'means': [mean, coalesce(denominator_mean, 1)],
             'covariances': [variance, coalesce(covariance, 0), coalesce(denominator_variance, 0)]
         }

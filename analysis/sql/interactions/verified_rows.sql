@@ -1,12 +1,11 @@
 -- One row per row of `checked`, and whether its ids are of the kind that the store has.
 -- $text_users  BOOLEAN, the store's users are text; else whole numbers from 0 to 2^63-1
 -- $text_items  BOOLEAN, the store's items are text; else whole numbers from 0 to 2^63-1
--- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
+-- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, clock VARCHAR, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
 --   source, row, user, track, weight, timestamp, session, position, organic, propensity, title, artist  as in checked
 --   reason, text  VARCHAR, why the row is refused, NULL if it is not, and the row as text
-SELECT
-    source, row, user, track, weight, timestamp, session, position, organic, propensity, title, artist,
+SELECT * EXCLUDE (user_kind, track_kind, clock) REPLACE (
     CASE
         WHEN reason IS NOT NULL THEN reason
         WHEN $text_users AND user_kind = 'whole number' THEN 'user ' || user || ' is a number; the users of this store are text'
@@ -17,4 +16,5 @@ SELECT
         THEN 'item ' || left(track, 40) || '; the items of this store are whole numbers, 0 to 2^63-1'
     END AS reason,
     coalesce(text, concat_ws(' ', user, track)) AS text
+)
 FROM checked

@@ -11,15 +11,12 @@
 WITH ranked AS (
     SELECT listener, time, row_number() OVER (PARTITION BY listener ORDER BY time DESC) AS rank
     FROM truth
-),
-cutoffs AS (
-    SELECT unnest($ks)::INTEGER AS k
 )
 SELECT
     k, listener,
-    nullif(count(*) FILTER (time >= $min_time), 0) AS relevant,
+    nullif(count_if(time >= $min_time), 0) AS relevant,
     fsum(1 / log2(rank + 1)) FILTER (rank <= k AND time >= $min_time) AS ideal_dcg,
     fsum(time / log2(rank + 1)) FILTER (rank <= k AND time > 0) AS ideal_graded_dcg
 FROM ranked
-CROSS JOIN cutoffs
-GROUP BY k, listener
+CROSS JOIN (SELECT unnest($ks)::INTEGER AS k)
+GROUP BY ALL

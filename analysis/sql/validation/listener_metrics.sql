@@ -35,7 +35,7 @@ found AS (
     SELECT
         listener, rank, time,
         time >= $min_time AS relevant,
-        count(*) FILTER (time >= $min_time) OVER (PARTITION BY listener ORDER BY rank) AS hits_so_far
+        count_if(time >= $min_time) OVER (PARTITION BY listener ORDER BY rank) AS hits_so_far
     FROM recommendations
     JOIN truth USING (listener, track)
     WHERE time > 0
@@ -43,7 +43,7 @@ found AS (
 accuracy AS (
     SELECT
         k, listener,
-        count(*) FILTER (relevant) AS hits,
+        count_if(relevant) AS hits,
         fsum(1 / log2(rank + 1)) FILTER (relevant) AS dcg,
         fsum(hits_so_far / rank) FILTER (relevant) AS precisions,
         min(rank) FILTER (relevant) AS first_rank,
@@ -52,7 +52,7 @@ accuracy AS (
         fsum(time) AS heard_time
     FROM found
     JOIN cutoffs ON rank <= k
-    GROUP BY k, listener
+    GROUP BY ALL
 ),
 surprise AS (
     SELECT
@@ -61,7 +61,7 @@ surprise AS (
     FROM recommendations
     LEFT JOIN popularity USING (track)
     JOIN cutoffs ON rank <= k AND $with_novelty
-    GROUP BY k, listener
+    GROUP BY ALL
 )
 SELECT
     k, listener,
