@@ -45,7 +45,6 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "top_pop": Recommender(draw_popular, reads=(LISTS,)),
     "indexed": Recommender(draw_listed, reads=(LISTS,)),
     "in_order": in_order(LISTS),
-    "blend": in_order(LISTS),
     "repeat": in_order(lists_in("repeat.jsonl")),
     "new": in_order(lists_in("new.jsonl")),
     "most_played": most_played,

@@ -47,7 +47,7 @@ def test_factors_may_be_those_of_another_model_than_the_lists(tmp_path: Path) ->
     publish_twelve(tmp_path, parameters=blend, factors={"kind": "als", **ALS})
     model = load(tmp_path, "session_als")
     assert draw(model, "session_als", heard(0, 10))[0].track == 9
-    assert draw(model, "blend", heard(0, 0, 10))[0].track == 3
+    assert draw(model, "in_order", heard(0, 0, 10))[0].track == 3
 
 
 def test_no_answer_says_why(model: ServedModel, als: ServedModel) -> None:
