@@ -201,7 +201,9 @@ def plan(
     rule = rule or ("fixed-horizon" if config.fixed_horizon else "any-time")
     planned = config.fixed_horizon or FixedHorizon(listeners=1)
     horizon = planned if rule == "fixed-horizon" else None
-    config = config.model_copy(update={"fixed_horizon": horizon})
+    # where any time is planned for, the size that is planned is the one that is expected
+    update = {"fixed_horizon": horizon, "expected_listeners": 1}
+    config = config.model_copy(update=update)
     # the control first
     by_arm = sorted(config.shares.items(), key=lambda arm: arm[0] != config.control)
     weights = np.array([share for _, share in by_arm] or [1.0] * arms)
@@ -215,7 +217,10 @@ def plan(
         days = log.days_until(needed)
     if effect is None:
         analyses = min(days or 1, _MOST_ANALYSES)
-        effect = decision.detected(needed, analyses)
+        # the smallest that so many find; twice the mean where they find none below it
+        effect = decision.search(
+            0.0, 1.0, lambda effect: decision.power(effect, needed, analyses)
+        )
     quantity = quantity_of(metric)
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(
@@ -279,11 +284,9 @@ class PlannedDecision:
         # with a trace of independence, so that equal metrics have a root too
         self._root = np.linalg.cholesky(correlations + 1e-9 * np.eye(len(scales)))
         comparisons = len(config.deciding) * (len(weights) - 1)
-        levels = [config.alpha] * len(scales)
-        self._levels = [config.alpha / comparisons, *levels[1:]]
+        self._levels = [config.alpha / comparisons, *[config.alpha] * (len(scales) - 1)]
         self._weights = weights
-        # where any time is planned for, the size that is planned is the one that is expected
-        self._config = config.model_copy(update={"expected_listeners": 1})
+        self._config = config
 
     def power(self, effect: float, listeners: float, analyses: int) -> float:
         """Simulate the chance that a relative effect is shipped at any interim analysis.
@@ -327,22 +330,10 @@ class PlannedDecision:
                 raise AnalysisError(
                     f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
                 )
-        return self._search(low, high, lambda many: self.power(effect, many, analyses))
+        return self.search(low, high, lambda many: self.power(effect, many, analyses))
 
-    def detected(self, listeners: float, analyses: int) -> float:
-        """Search for the smallest relative effect that so many listeners find with a chance.
-
-        Returns:
-            The effect; 1 where they find none below it.
-        """
-        return self._search(
-            0.0, 1.0, lambda effect: self.power(effect, listeners, analyses)
-        )
-
-    def _search(
-        self, low: float, high: float, power: Callable[[float], float]
-    ) -> float:
-        """Search for the least value whose power is enough, as the highest's is."""
+    def search(self, low: float, high: float, power: Callable[[float], float]) -> float:
+        """Search for the least value whose power is enough, as the highest's is taken to be."""
         while high - low > 0.002 * high:
             middle = (low + high) / 2
             if power(middle) >= self._config.power:

@@ -130,14 +130,13 @@ def read_histograms(
     """Read the values of quantiles by metric and arm, of so many listeners."""
     histograms: dict[str, dict[str, Histogram]] = {}
     for metric in metrics:
-        if metric.quantile is None:
-            continue
-        counted = events.connection.table(metric.table).to_arrow_table()
-        for arm, listeners in sizes.items():
-            _, *columns = counted.filter(pc.field("arm") == arm).columns
-            groups, steps, counts = (column.to_numpy() for column in columns)
-            histogram = Histogram.of(steps, groups, counts, listeners)
-            histograms.setdefault(metric.name, {})[arm] = histogram
+        if metric.quantile is not None:
+            counted = events.connection.table(metric.table).to_arrow_table()
+            by_arm = histograms[metric.name] = {}
+            for arm, listeners in sizes.items():
+                _, *columns = counted.filter(pc.field("arm") == arm).columns
+                groups, steps, counts = (column.to_numpy() for column in columns)
+                by_arm[arm] = Histogram.of(steps, groups, counts, listeners)
     return histograms
 
 

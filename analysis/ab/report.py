@@ -44,6 +44,7 @@ from analysis.ab.listeners import (
 )
 from analysis.ab.moments import (
     RATIO,
+    MetricMoments,
     by_metric,
     find_constant,
     read_moments,
@@ -175,9 +176,7 @@ def _weigh_events(
         for metric in metrics
         for row in read_moments(open_values(events, metric), metric)
     ]
-    arms = _order_arms({row.arm for row in moments}, config.control, name)
-    measurements = by_metric(moments, arms)
-    sizes = _sizes(measurements, arms)
+    measurements, sizes = _arrange(moments, config, name)
     analysis = InterimAnalysis.at(config, sizes.values())
     first_days = [
         row
@@ -188,12 +187,13 @@ def _weigh_events(
     histograms = read_histograms(events, config.reported, sizes)
     quality = events.connection.table("quality").to_arrow_table()
     facts = summarize_quality(quality, start_ms)
-    own = {arm: recommenders.get(arm) for arm in arms}
+    own = {arm: recommenders.get(arm) for arm in sizes}
     credited = events.connection.table("credited").order("user").to_arrow_table()
     return _weigh(
         {**measurements, **histograms},
-        sizes,
+        moments,
         analysis,
+        listeners=sizes,
         sessions={
             arm: round(row.count * row.mean(RATIO))
             for arm, row in measurements["sessions"].items()
@@ -201,9 +201,8 @@ def _weigh_events(
         recommenders=own,
         lines=events.lines,
         left_out=total - facts["quality"].events,
-        by_day=daily_effects(moments, arms, config),
         rejected=events.rejected,
-        novelty=find_novelty(first_days, arms, analysis),
+        novelty=find_novelty(first_days, [*sizes], analysis),
         preferences=preferences(credited, own, analysis),
         **facts,
     )
@@ -238,9 +237,7 @@ def _weigh_table(table: Table, config: AbConfig, end_ms: int) -> Evidence:
     for metric in config.reported:  # each has the control and another arm
         compared = {row.arm for row in moments if row.metric == metric.name}
         _order_arms(compared, config.control, table.name)
-    arms = _order_arms({row.arm for row in moments}, config.control, table.name)
-    measurements = by_metric(moments, arms)
-    sizes = _sizes(measurements, arms)
+    measurements, sizes = _arrange(moments, config, table.name)
     total = sum(sizes.values())
     planned = config.horizon or math.inf
     can_be_cut = facts.get("left_out") or any(facts.get("span_ms", ()))
@@ -250,37 +247,46 @@ def _weigh_table(table: Table, config: AbConfig, end_ms: int) -> Evidence:
         raise AnalysisError(f"{table.name}: {problem}; {advice}")
     return _weigh(
         measurements,
-        sizes,
+        moments,
         InterimAnalysis.at(config, sizes.values()),
+        listeners=sizes,
         sessions=sizes,
         recommenders=dict.fromkeys(sizes) | config.recommenders,
         lines=LineCounts(total, total),
-        by_day=daily_effects(moments, arms, config),
         **facts,
     )
 
 
-def _sizes(
-    measurements: Mapping[str, Mapping[str, Moments]], arms: Iterable[str]
-) -> dict[str, int]:
-    """Count the listeners of each arm: those of the metric that has most."""
-    return {
+def _arrange(
+    rows: Sequence[MetricMoments], config: AbConfig, where: str
+) -> tuple[dict[str, dict[str, Moments]], dict[str, int]]:
+    """Arrange the moments of the whole experiment.
+
+    Returns:
+        Those by metric and arm, and the listeners of each arm: those of the metric that has most.
+    """
+    arms = _order_arms({row.arm for row in rows}, config.control, where)
+    measurements = by_metric(rows, arms)
+    return measurements, {
         arm: max(by_arm[arm].count for by_arm in measurements.values()) for arm in arms
     }
 
 
 def _weigh(
     measurements: Measurements,
-    sizes: Mapping[str, int],
+    moments: Sequence[MetricMoments],
     analysis: InterimAnalysis,
+    *,
+    listeners: Mapping[str, int],
     **facts: Any,  # noqa: ANN401  of `Evidence`
 ) -> Evidence:
     """Estimate the effects, and check what speaks against them."""
     config = analysis.config
     return Evidence(
-        listeners=sizes,
-        srm=check_sample_ratio(sizes, config.shares),
+        listeners=listeners,
+        srm=check_sample_ratio(listeners, config.shares),
         effects=metric_effects(measurements, analysis),
+        by_day=daily_effects(moments, [*listeners], config),
         between=compare_arms(measurements, analysis),
         is_final=analysis.is_final,
         expected_listeners=config.expected_listeners,

@@ -10,7 +10,7 @@ the same. `listening-loop power` plans by the same rules.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -167,25 +167,25 @@ def _distrust(evidence: Evidence, config: AbConfig) -> Reason | None:
 
 
 def _decide_arms(evidence: Evidence, config: AbConfig) -> Verdict:
+    """Decide by the effects."""
     gains = dict.fromkeys([*evidence.listeners][1:], -math.inf)
     for row in reversed(evidence.effects):  # the first primary metric wins
         if row.role == "primary" and not math.isnan(row.relative.value):
             gains[row.arm] = row.gain_interval.value
-    arms = [_weigh(evidence, arm, config) for arm in gains]
-    arms.sort(key=lambda arm: -gains[arm.arm])
-    best = next((arm for arm in arms if arm.wins), None)
-    candidates = [arm for arm in arms if not arm.loss and not arm.wins]
-    # a certain gain first, then by its size
-    candidates.sort(key=lambda arm: (arm.gain is None, -gains[arm.arm]))
-    if best:
-        ranked = _rank(arms, best, evidence)
-        return Verdict("ship", best.arm, "gain", arms=ranked)
-    if not candidates:
+    best_first = sorted(gains, key=lambda arm: -gains[arm])
+    arms = [_weigh(evidence, arm, config) for arm in best_first]
+    # an arm that wins first, then one with a certain gain
+    subject = min(
+        (arm for arm in arms if not arm.loss),
+        key=lambda arm: (not arm.wins, arm.gain is None),
+        default=None,
+    )
+    ranked = tuple(_compare(arm, subject, evidence) for arm in arms)
+    if not subject:
         name = arms[0].arm if len(arms) == 1 else None
-        lost = tuple(replace(arm, outcome="lost") for arm in arms)
-        return Verdict("do not ship", name, "loss", arms=lost)
-    subject = candidates[0]
-    ranked = _rank(arms, subject, evidence)
+        return Verdict("do not ship", name, "loss", arms=ranked)
+    if subject.wins:
+        return Verdict("ship", subject.arm, "gain", arms=ranked)
     if evidence.is_final:
         return Verdict("do not ship", subject.arm, "undecided", arms=ranked)
     planned = config.horizon or evidence.expected_listeners
@@ -195,39 +195,36 @@ def _decide_arms(evidence: Evidence, config: AbConfig) -> Verdict:
 
 def _weigh(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
     """Weigh the effects of an arm."""
-    guardrails = [row for row in evidence.effects if row.arm == arm and row.guardrail]
+    effects = [row for row in evidence.effects if row.arm == arm]
     primary = evidence.primary(arm)
     significant = [row for row in primary if row.significant]
-    losses = [row for row in guardrails if row.guardrail == "broken"]
+    losses = [row for row in effects if row.guardrail == "broken"]
     losses += [row for row in significant if row.gain(row.effect) <= 0]
     smallest = config.smallest_effect_pct
     if smallest and all(row.gain_interval.upper < smallest for row in primary):
         losses = losses or primary
-    unclear = [row for row in guardrails if row.guardrail == "unclear"]
-    gain = significant[0].metric if significant and not losses else None
     return ArmVerdict(
         arm=arm,
         loss=losses[0].metric if losses else None,
-        gain=gain,
-        unclear=tuple(row.metric for row in unclear),
+        gain=significant[0].metric if significant and not losses else None,
+        unclear=tuple(row.metric for row in effects if row.guardrail == "unclear"),
     )
 
 
-def _rank(
-    arms: Sequence[ArmVerdict], subject: ArmVerdict, evidence: Evidence
-) -> tuple[ArmVerdict, ...]:
-    """Set the outcome of each arm beside the one that is shipped or waited for."""
-
-    def outcome(arm: ArmVerdict) -> ArmOutcome:
-        if arm is subject:
-            return "subject"
-        if arm.loss:
-            return "lost"
+def _compare(
+    arm: ArmVerdict, subject: ArmVerdict | None, evidence: Evidence
+) -> ArmVerdict:
+    """Set the outcome of an arm beside the one that is shipped or waited for."""
+    outcome: ArmOutcome = "open"
+    if arm.loss:
+        outcome = "lost"
+    elif arm is subject:
+        outcome = "subject"
+    elif subject:
         change = evidence.between.get(arm.arm, {}).get(subject.arm)
-        is_apart = change is not None and change.excludes_zero
-        return "beside" if arm.wins or is_apart else "open"
-
-    return tuple(replace(arm, outcome=outcome(arm)) for arm in arms)
+        if arm.wins or (change and change.excludes_zero):
+            outcome = "beside"
+    return replace(arm, outcome=outcome)
 
 
 def _not_compared(evidence: Evidence, config: AbConfig) -> dict[str, tuple[str, ...]]:
@@ -238,6 +235,4 @@ def _not_compared(evidence: Evidence, config: AbConfig) -> dict[str, tuple[str, 
         name: tuple(arm for arm in arms if (arm, name) not in compared)
         for name in config.limits
     }
-    return {
-        name: lacking_arms for name, lacking_arms in lacking.items() if lacking_arms
-    }
+    return {name: without for name, without in lacking.items() if without}

@@ -49,13 +49,13 @@ parsed AS (
         TRY_CAST(propensity AS DOUBLE) AS probability,
         CASE WHEN $date_formats IS NULL THEN TRY_CAST(timestamp AS DOUBLE) END AS number,
         TRY_CAST(position AS DOUBLE) AS place,
-        epoch_ms(CASE
-            WHEN $date_formats IS NOT NULL THEN try_strptime(timestamp, $date_formats)
-            ELSE coalesce(
+        CASE
+            WHEN $date_formats IS NOT NULL THEN epoch_ms(try_strptime(timestamp, $date_formats))
+            ELSE epoch_ms(coalesce(
                 TRY_CAST(timestamp AS TIMESTAMPTZ),
                 try_strptime(timestamp, ['%d %b %Y, %H:%M', '%d %b %Y %H:%M', '%d %b %Y %H:%M:%S', '%d.%m.%Y %H:%M:%S', '%d.%m.%Y %H:%M'])
-            )
-        END) AS written_ms,
+            ))
+        END AS written_ms,
         1 + (abs(number) >= 1e11)::INTEGER + (abs(number) >= 1e14)::INTEGER + (abs(number) >= 1e17)::INTEGER AS unit
     FROM numbered
     WHERE (fault IS NULL OR trim(text) <> '') AND kept = 'true'
