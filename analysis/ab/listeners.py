@@ -77,8 +77,8 @@ def measure(
     parts = _PARTS if part_days else []
     make("segments", "ab/segments", days=thin(days[::-1]), parts=parts)
     queries.drop(connection, (*tables, "quality", "credited"))
-    own = {"arm": [*recommenders], "own": [*recommenders.values()]}
-    own_recommenders = pa.table(own, schema=_OWN_RECOMMENDERS)
+    columns = {"arm": [*recommenders], "own": [*recommenders.values()]}
+    own_recommenders = pa.table(columns, schema=_OWN_RECOMMENDERS)
     connection.register("own_recommenders", own_recommenders)
     queries.use_threads(connection)
     for file in events.slices:

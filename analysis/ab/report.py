@@ -187,7 +187,7 @@ def _weigh_events(
     histograms = read_histograms(events, config.reported, sizes)
     quality = events.connection.table("quality").to_arrow_table()
     facts = summarize_quality(quality, start_ms)
-    own = {arm: recommenders.get(arm) for arm in sizes}
+    by_arm = {arm: recommenders.get(arm) for arm in sizes}
     credited = events.connection.table("credited").order("user").to_arrow_table()
     return _weigh(
         {**measurements, **histograms},
@@ -198,12 +198,12 @@ def _weigh_events(
             arm: round(row.count * row.mean(RATIO))
             for arm, row in measurements["sessions"].items()
         },
-        recommenders=own,
+        recommenders=by_arm,
         lines=events.lines,
         left_out=total - facts["quality"].events,
         rejected=events.rejected,
         novelty=find_novelty(first_days, [*sizes], analysis),
-        preferences=preferences(credited, own, analysis),
+        preferences=preferences(credited, by_arm, analysis),
         **facts,
     )
 

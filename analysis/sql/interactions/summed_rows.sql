@@ -14,5 +14,5 @@ SELECT
         ELSE sum(CAST(weight AS DECIMAL(38, 9))) END AS DOUBLE) AS time,
     session, source
 FROM numbered
-GROUP BY ALL
+GROUP BY user, timestamp, track, session, source
 ORDER BY user, timestamp, track, session, source
