@@ -24,7 +24,7 @@ errors AS (
         place || ': ' || CASE
             WHEN arm IS NULL THEN 'no arm; every row has one'
             WHEN moment IS NULL THEN 'a date such as 2026-11-30 or a number is expected'
-            WHEN (count >= 0 AND count = floor(count) AND count < 1e18) IS NOT TRUE
+            WHEN (count BETWEEN 0 AND 1e18 AND count = floor(count)) IS NOT TRUE
                 OR count > 0 AND (abs(mean) < 1e100 AND coalesce(abs(denominator_mean) < 1e100, true)) IS NOT TRUE
                 THEN concat('count ', count, ', mean ', mean, '; a whole number of at least 0 and a number are expected')
             -- one that is missing matters at the last time alone

@@ -5,7 +5,7 @@
 --   first_ms  BIGINT, its first event
 --   own       VARCHAR, the recommender that answered most of its requests, of equal ones the first by name; NULL without one
 WITH counted AS (
-    SELECT arm, recommender, count_if(message = 'next') AS requests, min(timestamp) AS first_ms
+    SELECT arm, recommender, count(*) FILTER (message = 'next') AS requests, min(timestamp) AS first_ms
     FROM assigned
     WHERE arm IS NOT NULL
     GROUP BY ALL

@@ -10,8 +10,8 @@
 SELECT
     assigned.* EXCLUDE (message, recommender),
     message = 'last' AS is_last,
-    message = 'next' AND recommender IS NOT NULL AS is_named,
-    coalesce(message = 'next' AND recommender <> own, false) AS is_fallback
+    NOT is_last AND recommender IS NOT NULL AS is_named,
+    coalesce(is_named AND recommender <> own, false) AS is_fallback
 FROM assigned
 LEFT JOIN own_recommenders USING (arm)
 WHERE timestamp < $end_ms

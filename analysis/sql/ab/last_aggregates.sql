@@ -2,7 +2,7 @@
 -- $planned   BIGINT, listeners of all arms at which it ends; NULL for no end
 -- $min_days  BIGINT, days that it runs at least, where times are dates
 -- $end_ms    BIGINT, later dates are left out
--- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, is_date BOOLEAN)
+-- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, time_ms BIGINT)
 -- Columns:
 --   metric, arm
 --   latest              STRUCT[], at that time and at those before it, the latest first:
@@ -20,13 +20,13 @@ WITH totals AS (
 beginning AS (
     SELECT CAST(coalesce(max(listeners), 0) AS BIGINT) AS listeners
     FROM totals
-    WHERE moment < (SELECT if(bool_and(is_date), floor(min(moment)) + $min_days, 0) FROM timed)
+    WHERE moment < (SELECT if(min(time_ms) > 0, floor(min(moment)) + $min_days, 0) FROM timed)
 ),
 ending AS (
     SELECT coalesce(min(moment), 'infinity') AS moment
     FROM totals
     WHERE listeners >= $planned
-        AND moment >= (SELECT min(moment) + if(bool_and(is_date), $min_days - 1, 0) FROM timed)
+        AND moment >= (SELECT min(moment) + if(min(time_ms) > 0, $min_days - 1, 0) FROM timed)
 )
 SELECT
     metric, arm,
@@ -41,10 +41,10 @@ SELECT
         ORDER BY moment DESC
     ) AS latest,
     (SELECT listeners FROM beginning) AS first_listeners,
-    CAST(if(bool_and(is_date), min(moment) * 86400000, 0) AS BIGINT) AS first_ms,
-    CAST(if(bool_and(is_date), max(moment) * 86400000, 0) AS BIGINT) AS last_ms,
+    min(time_ms) AS first_ms,
+    max(time_ms) AS last_ms,
     (SELECT count(*) FROM totals, ending WHERE totals.moment > ending.moment) AS left_out
 FROM timed
-WHERE moment <= (SELECT moment FROM ending) AND NOT (is_date AND moment * 86400000 > $end_ms)
+WHERE moment <= (SELECT moment FROM ending) AND time_ms <= $end_ms
 GROUP BY metric, arm
 ORDER BY metric, arm

@@ -10,5 +10,5 @@ UNION ALL
 SELECT name, part, 9223372036854775807
 FROM unnest(CAST($parts AS VARCHAR[])) WITH ORDINALITY AS parts (name, part)
 UNION ALL
-SELECT 'until=' || (DATE '1970-01-01' + day), NULL, 86400000 * (1 + CAST(day AS BIGINT))
+SELECT 'until=' || (DATE '1970-01-01' + day), NULL, 86400000::BIGINT * (1 + day)
 FROM unnest(CAST($days AS INTEGER[])) AS days (day)

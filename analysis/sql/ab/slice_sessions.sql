@@ -44,14 +44,14 @@ sessions AS (
         coalesce(sum(exact_latency) FILTER (exact_latency >= 0), 0) AS latency,
         coalesce(sum(exact_latency), 0) AS logged_latency,
         count(*) AS tracks,
-        count_if(NOT is_organic) AS recommended_tracks,
-        count_if(NOT is_organic AND events.time < $skip_below) AS skips,
+        count(*) FILTER (NOT is_organic) AS recommended_tracks,
+        count(*) FILTER (NOT is_organic AND events.time < $skip_below) AS skips,
         count(*) - list_unique(list(track)) AS repeats,
-        count_if(exact_latency >= 0) AS requests,
+        count(*) FILTER (exact_latency >= 0) AS requests,
         count(exact_latency) AS logged_requests,
-        count_if(is_named) AS named,
-        count_if(is_fallback) AS fallbacks,
-        count_if(is_broken) AS broken
+        count(*) FILTER (is_named) AS named,
+        count(*) FILTER (is_fallback) AS fallbacks,
+        count(*) FILTER (is_broken) AS broken
     FROM events
     GROUP BY number
 )

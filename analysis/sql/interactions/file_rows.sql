@@ -10,6 +10,6 @@ SELECT
     source,
     min(row) - 1 AS before,
     (SELECT count(*) FROM checked WHERE checked.source = numbered.source) AS rows,
-    count_if(kept IS DISTINCT FROM 'true') AS left_out
+    count(*) FILTER (kept IS DISTINCT FROM 'true') AS left_out
 FROM (SELECT source, kept, row_number() OVER () AS row FROM raw_rows) AS numbered
 GROUP BY source

@@ -6,15 +6,14 @@
 --   source, row, user, track, weight, timestamp, session, position, organic, propensity, title, artist  as in checked
 --   reason, text  VARCHAR, why the row is refused, NULL if it is not, and the row as text
 SELECT * EXCLUDE (user_kind, track_kind, clock) REPLACE (
-    CASE
-        WHEN reason IS NOT NULL THEN reason
+    coalesce(reason, CASE
         WHEN $text_users AND user_kind = 'whole number' THEN 'user ' || user || ' is a number; the users of this store are text'
         WHEN NOT $text_users AND (user_kind IN ('text', 'characters') OR TRY_CAST(user AS BIGINT) IS NULL OR starts_with(user, '-'))
         THEN 'user ' || left(user, 40) || '; the users of this store are whole numbers, 0 to 2^63-1'
         WHEN $text_items AND track_kind = 'whole number' THEN 'item ' || track || ' is a number; the items of this store are text'
         WHEN NOT $text_items AND (track_kind IN ('text', 'characters') OR TRY_CAST(track AS BIGINT) IS NULL OR starts_with(track, '-'))
         THEN 'item ' || left(track, 40) || '; the items of this store are whole numbers, 0 to 2^63-1'
-    END AS reason,
+    END) AS reason,
     coalesce(text, concat_ws(' ', user, track)) AS text
 )
 FROM checked

@@ -7,7 +7,7 @@
 --   valued, beyond  BIGINT, rows with a weight or a share, and those where it is above 1
 --   largest       DOUBLE, the largest weight or share
 WITH counted AS (
-    SELECT source, clock, count(*) AS lines, count(weight) AS weights, count_if(weight > 1) AS beyond, max(weight) AS largest
+    SELECT source, clock, count(*) AS lines, count(weight) AS weights, count(*) FILTER (weight > 1) AS beyond, max(weight) AS largest
     FROM checked
     GROUP BY ALL
 )

@@ -14,7 +14,7 @@ WITH ranked AS (
 )
 SELECT
     k, listener,
-    nullif(count_if(time >= $min_time), 0) AS relevant,
+    nullif(count(*) FILTER (time >= $min_time), 0) AS relevant,
     fsum(1 / log2(rank + 1)) FILTER (rank <= k AND time >= $min_time) AS ideal_dcg,
     fsum(time / log2(rank + 1)) FILTER (rank <= k AND time > 0) AS ideal_graded_dcg
 FROM ranked

@@ -35,7 +35,7 @@ found AS (
     SELECT
         listener, rank, time,
         time >= $min_time AS relevant,
-        count_if(time >= $min_time) OVER (PARTITION BY listener ORDER BY rank) AS hits_so_far
+        count(*) FILTER (time >= $min_time) OVER (PARTITION BY listener ORDER BY rank) AS hits_so_far
     FROM recommendations
     JOIN truth USING (listener, track)
     WHERE time > 0
@@ -43,7 +43,7 @@ found AS (
 accuracy AS (
     SELECT
         k, listener,
-        count_if(relevant) AS hits,
+        count(*) FILTER (relevant) AS hits,
         fsum(1 / log2(rank + 1)) FILTER (relevant) AS dcg,
         fsum(hits_so_far / rank) FILTER (relevant) AS precisions,
         min(rank) FILTER (relevant) AS first_rank,
