@@ -22,7 +22,7 @@ from benchmarks.harness import console, memory_mib, sampled, seconds, show, show
 from looplib.als import AlsConfig
 from looplib.arrays import IntArray
 from looplib.checksums import seal
-from recsys.blockwise import cut_blocks, fit_blocks
+from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset, Summary, open_dataset
@@ -56,11 +56,10 @@ def main(
         pids = set(cluster.run(import_fit, [()] * 4 * workers))
         idle = max(map(memory_mib, pids))
         dataset = open_dataset(str(out / "data"))
-        blocks = cut_blocks(cluster, dataset, "training")
-        fit = (cluster, blocks, params, SEED, iterations, open_workspace(out / "fit"))
+        fit = (params, SEED, iterations, open_workspace(out / "fit"))
         with sampled(pids, interval_s=0.2) as fitting:
             began = time.perf_counter()
-            state = fit_blocks(*fit)
+            state = fit_blocks(cluster, dataset, "training", *fit)
             fit_s = time.perf_counter() - began
         for axis in ("user_factors", "item_factors"):
             np.save(out / f"{axis}.npy", state[axis])

@@ -136,8 +136,8 @@ def _fit(
     iterations: int,
     folder: Workspace,
 ) -> None:
-    blocks = cut_blocks(cluster, dataset, "training")
-    fit_blocks(cluster, blocks, params, SEED, iterations, folder.sub("fit"))
+    fit = (params, SEED, iterations, folder.sub("fit"))
+    fit_blocks(cluster, dataset, "training", *fit)
 
 
 if __name__ == "__main__":

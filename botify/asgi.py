@@ -73,8 +73,8 @@ class BufferedApp:
             await receive()
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            self._threads.shutdown()
-            self._long_thread.shutdown()
+            for threads in (self._threads, self._health_thread, self._long_thread):
+                threads.shutdown()
             self._close()
             await send({"type": "lifespan.shutdown.complete"})
             return

@@ -11,9 +11,9 @@ from msgspec import Meta, Struct
 from werkzeug.datastructures import MultiDict
 
 from botify.errors import BodyError
-from botify.model.catalogue import LARGEST_ID, Catalogue, Id, WholeNumber
+from botify.model.catalogue import Catalogue, Id, WholeNumber
 from looplib.arrays import NO_TRACK
-from looplib.event_fields import EVENT_FIELDS
+from looplib.event_fields import EVENT_FIELDS, LARGEST_ID
 
 LONGEST_ID = 512  # characters
 MOST_TRACKS = 1000  # of a list that is asked for, and that a request may name

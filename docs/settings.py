@@ -143,9 +143,6 @@ def _comments(model: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     above: list[str] = []
     name = ""  # of the field whose lines these are
-    # made of the hyperparameters, which have descriptions
-    if model.__name__.endswith("Space"):
-        return found
     for line in inspect.getsource(model).splitlines():
         if (text := line.strip()).startswith("# "):
             above.append(text[2:])

@@ -51,7 +51,14 @@ with importing():
         current_version,
         point_to,
     )
-    from recsys.export.version import MANIFEST, write_manifest
+    from recsys.export.version import (
+        BY_COUNT,
+        BY_LISTENER,
+        MANIFEST,
+        RECOMMENDATIONS,
+        SCORES,
+        write_manifest,
+    )
     from recsys.lock import hold_lock
     from recsys.search.folder import read_config
     from recsys.search.scorer import LISTENERS
@@ -66,8 +73,6 @@ REMAINS = (
     "what remains: tables that were ingested, backups, log lines that are no JSON, reports, and "
     "what models have learned of all listeners until the next search and export"
 )
-_COUNTED = {"heard", "values", "plays"}  # arrays of lists of as many as `counts`
-_BY_USER = ("users", "user_factors", "latest", "counts")
 IsLeft = Callable[[bytes], bool]
 """Checks whether a line is of another listener."""
 Paths = list[str] | None
@@ -254,6 +259,11 @@ def _publish_without(user: str, version: Workspace, later: Workspace) -> bool:
         files = [file for file in version.folder.iterdir() if file.name not in left]
         changed = [_copy(file, target / file.name, user) for file in files]
         if any(changed):
+            scores = target / SCORES
+            if scores.exists():  # a row for each line
+                lines = (version.folder / RECOMMENDATIONS).read_bytes().splitlines()
+                is_left = [*map(partial(_is_left, user), lines)]
+                np.save(scores, np.load(scores)[is_left])
             manifest = (version.folder / MANIFEST).read_bytes()
             write_manifest(target, unseal(manifest))
             with atomic_directory(later.folder) as whole:
@@ -272,9 +282,9 @@ def _copy(file: Path, target: Path, user: str) -> bool:
             arrays = dict(loaded)
         is_left = arrays.get("users", np.empty(0)).astype(str) != user
         if not is_left.all():
-            for name in arrays.keys() & _COUNTED:
+            for name in arrays.keys() & BY_COUNT:
                 arrays[name] = arrays[name][is_left.repeat(arrays["counts"])]
-            for name in arrays.keys() & set(_BY_USER):
+            for name in arrays.keys() & BY_LISTENER:
                 arrays[name] = arrays[name][is_left]
         np.savez(target, allow_pickle=False, **arrays)
         return not is_left.all()

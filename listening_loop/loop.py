@@ -20,7 +20,6 @@ from typing import Annotated
 import orjson
 import typer
 from annotated_types import Ge
-from pydantic import Field
 
 from listening_loop.errors import LoopError
 from listening_loop.processes import (
@@ -47,11 +46,9 @@ app = make_app(
 class Traffic(Config):
     """A day's listeners."""
 
-    episodes: Count = Field(default=20_000, description="sessions a day")
-    batch: Annotated[int, Ge(0)] = Field(
-        default=500, description="sessions in one request; 0: one request a track"
-    )
-    concurrency: Count = Field(default=4, description="requests in flight at once")
+    episodes: Count = 20_000  # sessions a day
+    batch: Count = 500  # sessions in one request
+    concurrency: Count = 4  # requests in flight at once
     seed: Annotated[int, Ge(0)] = 1337  # of the listeners; each day adds its number
 
 
@@ -59,14 +56,12 @@ class LoopConfig(Config):
     """A loop: the configurations of its parts, and the folder that takes everything."""
 
     folder: Path  # takes all that the loop makes
-    world: Path = Field(description="configuration of the world")
-    collect: Path = Field(description="configuration of the first collection")
-    search: Path = Field(description="configuration of the search")
-    service: Path = Field(description="configuration of the service")
-    report: Path = Field(description="configuration of the A/B report")
-    experiment: str = Field(
-        description="the service's experiment that decides, and is reported on"
-    )
+    world: Path  # configuration of the world
+    collect: Path  # configuration of the first collection
+    search: Path  # configuration of the search
+    service: Path  # configuration of the service
+    report: Path  # configuration of the A/B report
+    experiment: str  # the service's experiment that decides, and is reported on
     traffic: Traffic = Traffic()
     days: Count = 1  # each learns from the logs of all before
 

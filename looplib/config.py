@@ -98,21 +98,6 @@ def load_config(
         >>> load_config(Traffic, overrides=["episodes=20"])
         Traffic(episodes=20)
     """
-    document = read_document(path, overrides, options, above)
-    return parse_config(model, document, str(path or "the configuration"))
-
-
-def read_document(
-    path: Path | None,
-    overrides: Iterable[str] = (),
-    options: Mapping[str, Any] | None = None,
-    above: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Read the values of a configuration, as `load_config` takes them, without a check.
-
-    Raises:
-        ConfigError: The file cannot be read, or an override is none.
-    """
     document = (_read_yaml(path) if path else {}) | dict(above or {})
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -129,7 +114,7 @@ def read_document(
     for key, value in (options or {}).items():
         if value is not None:
             set_value(document, key, value, key)
-    return document
+    return parse_config(model, document, str(path or "the configuration"))
 
 
 def parse_config(

@@ -12,6 +12,8 @@ A metric of an A/B report sees what `sql/ab/session_events.sql` passes on, and a
 
 from typing import Literal, NamedTuple
 
+LARGEST_ID = 2**63 - 1  # of a listener or a track, where ids are numbers
+
 FieldType = Literal[
     "message",  # "next": a recommendation was asked for; "last": the session ended
     "milliseconds",  # since the epoch, UTC

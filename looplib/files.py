@@ -102,10 +102,15 @@ def atomic_symlink(link: Path, target: str) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed writers left in a folder that no other process writes to."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        remove(leftover)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder and what it holds, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def fsync(path: Path) -> None:

@@ -34,8 +34,9 @@ from recsys.models.base import State
 from recsys.models.solver import check_finite, first_factors, solve
 from recsys.storage import Workspace, open_workspace
 
-# So many interactions take about 130 MB, and their confidences another half of that.
-LARGEST_BLOCK = 16_000_000
+# So many interactions are half a gigabyte, mapped from the disk. A block costs what does not depend
+# on its size: rotating the factors of the other axis.
+LARGEST_BLOCK = 64_000_000
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
 _NEWEST = "newest.json"  # names the files of the last whole iteration
 Axis = Literal["listeners", "tracks"]
@@ -116,17 +117,29 @@ def cut_blocks(
 
 def fit_blocks(
     cluster: Cluster,
-    blocks: Blocks,
+    dataset: Dataset,
+    split: SplitName,
     config: AlsConfig,
     seed: int,
     iterations: int,
     workspace: Workspace,
     report: Callable[[float], None] | None = None,
+    blocks: int | None = None,
 ) -> State:
     """Fit a model, continuing from the last iteration that the fit's own workspace has.
 
-    A block whose worker dies is solved again elsewhere. `report` is called with the iterations
-    done.
+    A block whose worker dies is solved again elsewhere.
+
+    Args:
+        cluster: Its workers solve the blocks.
+        dataset: What is fitted.
+        split: Whose interactions.
+        config: The hyperparameters.
+        seed: Decides the first factors.
+        iterations: How many the fit has at its end.
+        workspace: The fit's own.
+        report: Is called with the iterations done.
+        blocks: How many each axis is cut into; by default see `cut_blocks`.
 
     Returns:
         The state of a fit of `recsys.models.als.Als`.
@@ -136,9 +149,10 @@ def fit_blocks(
         SearchError: The scheduler is lost, or there has been no worker for a while.
         OSError: The disk is full.
     """
+    cuts = cut_blocks(cluster, dataset, split, blocks)
     files = _find_newest(workspace, iterations)
     if not files:
-        shape = (blocks[0][-1].last, blocks[1][-1].last)
+        shape = (len(dataset.users), len(dataset.tracks))
         first = first_factors(shape, config.factors, seed)
         for axis, factors in zip(AXES, first, strict=True):
             file = FactorFile(axis, 0, 0, len(factors))
@@ -148,7 +162,7 @@ def fit_blocks(
         saved = saver.submit(lambda: None)
         for iteration in range(files["tracks"][0].iteration + 1, iterations + 1):
             before = dict(files)
-            for axis, across, cut in zip(AXES, reversed(AXES), blocks, strict=True):
+            for axis, across, cut in zip(AXES, reversed(AXES), cuts, strict=True):
                 fit = (config, workspace.address, iteration, cluster.threads)
                 calls = [(block, *fit, before[axis], files[across]) for block in cut]
                 list(cluster.run(solve_block, calls))

@@ -11,7 +11,6 @@ endpoint and region itself: for S3 in the environment, in ~/.aws, or by the mach
 
 import errno
 import os
-import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +30,7 @@ from looplib.files import (
     atomic_write,
     exclusive,
     json_digest,
+    remove,
     sha256_file,
     user_cache,
 )
@@ -141,13 +141,8 @@ class Workspace:
 
     def evict(self, *names: str) -> None:
         """Remove this machine's copies of uploaded files or folders; "." is all of them."""
-        if not self.is_remote:
-            return
-        for path in map(self.folder.joinpath, names):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        for name in names if self.is_remote else ():
+            remove(self.folder / name)
 
     def delete(self, *names: str) -> None:
         """Delete files or folders, here and at the address."""

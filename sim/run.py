@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from looplib.cli import Overrides, make_app, run
-from looplib.config import parse_config, read_document
+from looplib.config import load_config
 from sim.collect import collect
 from sim.config import SimulateConfig
 from sim.errors import SimError
@@ -52,9 +52,7 @@ def _main(
     overrides: Overrides = None,
 ) -> None:
     options = dict(_read_options(context.args))
-    document = read_document(config, overrides or [], options)
-    source = str(config or "the configuration")
-    settings = parse_config(SimulateConfig, document, source)
+    settings = load_config(SimulateConfig, config, overrides or [], options)
     if settings.recommender == "remote":
         run_remote(settings, typer.echo)
         return

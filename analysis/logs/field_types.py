@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from looplib.arrays import IntArray
 from looplib.event_fields import EVENT_FIELDS, FieldType
+from looplib.event_fields import LARGEST_ID as LARGEST_ID
 
-LARGEST_ID = 2**63 - 1
 # seconds, to either side of 0; a clock that is set back makes some negative
 LONGEST_LATENCY = 1_000_000
 

@@ -15,8 +15,8 @@ from msgspec import Meta
 
 from botify.errors import BotifyError
 from looplib.arrays import NO_TRACK, Int32Array, IntArray, offsets
+from looplib.event_fields import LARGEST_ID
 
-LARGEST_ID = 2**63 - 1
 Id = int | str
 """The owner's id of a listener or a track; those of one service are all numbers, or all text."""
 

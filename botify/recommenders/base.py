@@ -70,19 +70,17 @@ UNKNOWN = Drawn(NO_TRACK)  # nothing is known of this listener or track
 EXHAUSTED = Drawn(NO_TRACK, is_exhausted=True)
 
 
-def take_first(tracks: Iterable[int], taken: Collection[int], count: int = 1) -> Drawn:
-    """Take the first tracks that are not taken.
+def take_first(tracks: Iterable[int], count: int) -> Drawn:
+    """Take the first of some tracks that may be recommended.
 
-    >>> take_first([3, 1, 2], taken={3}).track
-    1
-    >>> take_first([3, 1, 2], taken={3}, count=2).following
-    (2,)
+    >>> take_first([3, 1, 2], 2)
+    Drawn(track=3, propensity=1.0, is_exhausted=False, following=(1,))
     """
-    free = islice((track for track in tracks if track not in taken), count)
-    track = next(free, NO_TRACK)
+    first = islice(tracks, count)
+    track = next(first, NO_TRACK)
     if track == NO_TRACK:
         return EXHAUSTED
-    return Drawn(track, 1.0, following=tuple(free))
+    return Drawn(track, 1.0, following=tuple(first))
 
 
 def take_best(
@@ -115,7 +113,7 @@ def take_best(
         likely = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
         best = likely[np.argsort(-scores[likely], kind="stable")][:count].tolist()
     rows = [row for row in best if scores[row] > -np.inf]
-    return take_first(rows if among is None else among[rows].tolist(), (), count)
+    return take_first(rows if among is None else among[rows].tolist(), count)
 
 
 Draw = Callable[[ServedModel, Query, np.random.Generator], Drawn]

@@ -80,6 +80,6 @@ def in_order(artifact: Artifact[TrackLists]) -> Recommender:
         tracks = lists.list_of(query.user) if lists else []
         if not tracks:
             return UNKNOWN
-        return take_first(query.allowed(tracks), (), query.count)
+        return take_first(query.allowed(tracks), query.count)
 
     return Recommender(draw, reads=(artifact,))

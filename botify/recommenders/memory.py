@@ -41,7 +41,7 @@ def by_plays(weigh: Callable[[FloatArray], FloatArray]) -> Recommender:
         )
         order = np.lexsort((newest, -np.bincount(track, weights)))
         ranked = query.allowed(heard[order].tolist())
-        return take_first(ranked, (), query.count)
+        return take_first(ranked, query.count)
 
     return Recommender(draw, reads_for_arms=(PLAYS,))
 
@@ -52,7 +52,7 @@ def rank_next(model: ServedModel, query: Query, _: Generator) -> Drawn:
     if ranker is None or not len(plays):
         return UNKNOWN
     ranked = ranker.rank(plays, query.taken).tolist()
-    return take_first(query.allowed(ranked), (), query.count)
+    return take_first(query.allowed(ranked), query.count)
 
 
 live = Recommender(rank_next, reads=(LIVE,), reads_for_arms=(PLAYS,))

@@ -68,7 +68,7 @@ def session_als(model: ServedModel, query: Query, _: Generator) -> Drawn:
     ranks = np.arange(len(tracks)) / len(tracks)
     order = np.argsort(_RANK_WEIGHT * ranks - closeness, kind="stable").tolist()
     ranked = query.allowed(tracks[i] for i in order)
-    return take_first(ranked, (), query.count)
+    return take_first(ranked, query.count)
 
 
 def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -95,4 +95,4 @@ def follow_session(model: ServedModel, query: Query, _: Generator) -> Drawn:
     order = np.argsort(-scores, kind="stable")
     best = candidates[order][scores[order] > 0].tolist()
     ranked = query.allowed(best)
-    return take_first(ranked, (), query.count) if best else UNKNOWN
+    return take_first(ranked, query.count) if best else UNKNOWN

@@ -29,7 +29,7 @@ from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
 from looplib.progress import progress
 from looplib.untrusted import open_untrusted
-from recsys.blockwise import cut_blocks, fit_blocks
+from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
@@ -284,16 +284,16 @@ def fit(
             with progress("Interactions", 100, "%") as report:
                 dataset = cached_dataset(store, plan, scratch, workers, report)
             with progress("Fit", iterations, "iterations") as report:
-                number = search.cluster.workers  # None: one for each
-                parts = cut_blocks(workers, dataset, "all", number)
                 state = fit_blocks(
                     workers,
-                    parts,
+                    dataset,
+                    "all",
                     config,
                     seed,
                     iterations,
                     scratch.sub("fit"),
                     report,
+                    blocks=search.cluster.workers,  # None: one for each
                 )
             return FactorModel(
                 originals(store, "users", dataset.users),

@@ -14,21 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import Store
-from botify.model.manifest import read_manifest
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from listening_loop.api.models import Model, check_request
 from listening_loop.api.stores import DEFAULT_FOLDER
 from listening_loop.errors import LoopError
-from looplib.als import AlsConfig
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
-from looplib.untrusted import open_untrusted
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.export.export import export_run
 from recsys.export.version import FACTORS, RECOMMENDATIONS, SCORES, SIMILAR
-from recsys.models.external import CLASS
 from recsys.models.libraries import class_path
 from recsys.report.page import write_report
 from recsys.search.folder import (
@@ -103,24 +99,13 @@ class Run:
             Error: The winner has none, as it is no ALS and no class with factors; or they are
                 damaged.
         """
-        version = open_workspace(self._version)
-        version.download_all()
-        manifest = read_manifest(version.folder)
-        facts = manifest.files.get(FACTORS)
-        if facts is None or manifest.factors:  # those are of another trial
+        # a version may have those of another trial
+        files = open_workspace(self._version).names()
+        if self.winner.factors or FACTORS not in files:
             kind = describe(self.winner.trial)
             advice = "run.recommend and run.similar read its lists"
             raise LoopError(f"the winner, {kind}, has no factors; {advice}")
-        parameters = manifest.parameters
-        file = open_untrusted(version.folder / FACTORS, sha256=facts.sha256)
-        with file, np.load(file, allow_pickle=False) as arrays:
-            return Model(
-                arrays["users"],
-                arrays["tracks"],
-                arrays["user_factors"],
-                arrays["item_factors"],
-                parameters.get(CLASS) or AlsConfig.read(parameters),
-            )
+        return Model.load(self._version)
 
     def recommend(
         self, users: Sequence[Any], n: int = 10, *, skip_unknown: bool = False
@@ -194,7 +179,10 @@ class Run:
         """The published lists, by file, then by listener or track."""
         version = open_workspace(self._version)
         return {
-            name: dict(map(_read_line, version.cached(name).read_bytes().splitlines()))
+            name: dict(
+                orjson.loads(line).values()
+                for line in version.cached(name).read_bytes().splitlines()
+            )
             for name in {RECOMMENDATIONS, SIMILAR} & version.names()
         }
 
@@ -318,12 +306,6 @@ item_knn, allowed are als, activation, item_knn, blend
     winner = run_search(open_store(config.store), folder, config, client=client)
     write_report(config.run)
     return Run(config.run, config, winner, client)
-
-
-def _read_line(line: bytes) -> tuple[Any, list[Any]]:
-    """Read the id and the tracks of a line of lists."""
-    owner, tracks = orjson.loads(line).values()
-    return owner, tracks
 
 
 def _to_file(lists: Frame | str | Path) -> Path:

@@ -111,8 +111,8 @@ class Cluster:
 
     def _check_resources(self, resources: Mapping[str, float]) -> None:
         """Raise a `SearchError` if no worker has what a call needs."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         for name in resources:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
             if not any(worker["resources"].get(name) for worker in workers):
                 raise SearchError(
                     f"no worker has a {name}; start one where there is one: "

@@ -4,7 +4,7 @@ Plain functions, paths in and a small result out. Every event of a listener is i
 which is split, checked and summed without looking at any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,14 +58,20 @@ def prepare_partition(
                 "allowed are 0, and all"
             )
         counted = {"min_time": feedback.min_time}
-        parameters: dict[Piece, dict[str, object]] = {
-            "heldout": {"is_weighted": rule.is_weighted, "gap": rule.split.gap},
-            "interactions": {**counted},
-            "plays": {**counted},
+        cut = {"is_weighted": rule.is_weighted, "gap": rule.split.gap}
+        summed = "interactions/weights" if rule.is_weighted else "sessions/interactions"
+        # the statement of each table, and its parameters
+        tables: dict[Piece, tuple[str, Mapping[str, object]]] = {
+            "users": ("sessions/users", {}),
+            "heldout": ("sessions/heldout", cut),
+            "interactions": (summed, counted),
         }
-        for piece, statement in _statements(rule).items():
+        if not rule.has_catalogue:
+            tables["tracks"] = ("sessions/tracks", {})
+        if rule.is_ordered:
+            tables["plays"] = ("sessions/plays", counted)
+        for piece, (statement, values) in tables.items():
             file = workspace.folder / f"{piece}-{number:03d}.arrow"
-            values = parameters.get(piece, {})
             table = queries.fetch_table(connection, statement, **values)
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             with (
@@ -135,18 +141,3 @@ def attach_events(
             test=list(rule.test),
         )
     queries.attach_query(connection, "named_events", "sessions/named_events")
-
-
-def _statements(rule: SplitRule) -> dict[Piece, str]:
-    """Name the statement of each table."""
-    weights = "interactions/weights"
-    statements: dict[Piece, str] = {
-        "users": "sessions/users",
-        "heldout": "sessions/heldout",
-        "interactions": weights if rule.is_weighted else "sessions/interactions",
-    }
-    if not rule.has_catalogue:
-        statements["tracks"] = "sessions/tracks"
-    if rule.is_ordered:
-        statements["plays"] = "sessions/plays"
-    return statements

@@ -11,7 +11,7 @@ from uuid import uuid4
 from analysis.store import Store
 from looplib.files import atomic_directory, atomic_symlink, exclusive, remove_leftovers
 from looplib.progress import progress
-from recsys.blockwise import cut_blocks, fit_blocks
+from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
@@ -190,7 +190,8 @@ def _refit_in_blocks(
         with open_cluster(export.config.cluster, seen, client, modules) as cluster:
             return fit_blocks(
                 cluster,
-                cut_blocks(cluster, export.dataset, export.split),
+                export.dataset,
+                export.split,
                 Als(**trial.params).config,
                 trial.seed,
                 fitted.iteration,

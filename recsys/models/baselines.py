@@ -1,15 +1,14 @@
 """Rules without training, which every search compares its models with."""
 
 from abc import abstractmethod
-from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import AnyFloatArray, Int32Array, offsets
+from looplib.arrays import AnyFloatArray, Int32Array
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows, values_at
+from recsys.models.sparse import rank_rows
 
 # Goes up when a rule changes: their scores are kept beside the datasets.
 VERSION = 1
@@ -42,7 +41,7 @@ class Repetition(Model):
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score the tracks that the listener has heard; see `Model.score`."""
-        return values_at(self.scores(), places, self.threads)
+        return np.ravel(self.scores()[places.nonzero()])
 
 
 class MostPlayed(Repetition):
@@ -66,12 +65,9 @@ class Latest(Repetition):
     def scores(self) -> csr_matrix:
         """Compute 1 by how many plays ago the newest play of the track was."""
         plays = self.train.ordered_plays
-        columns, ages = [], []
-        for first, last in pairwise(plays.indptr):
-            newest = plays.tracks[first:last][::-1]
-            heard, index = np.unique(newest, return_index=True)
-            columns.append(heard)
-            ages.append(index + 1)
-        indptr = offsets(np.array([len(heard) for heard in columns]))
-        arrays = (1 / np.concatenate(ages), np.concatenate(columns), indptr)
-        return csr_matrix(arrays, shape=self.train.matrix.shape, dtype=np.float32)
+        shape = self.train.matrix.shape
+        pairs = plays.listeners * shape[1] + plays.tracks
+        _, behind = np.unique(pairs[::-1], return_index=True)
+        newest = len(pairs) - 1 - behind
+        positions = (plays.listeners[newest], plays.tracks[newest])
+        return csr_matrix((1 / plays.age[newest], positions), shape, dtype=np.float32)

@@ -30,7 +30,7 @@ from recsys.dataset.interactions import Interactions, Plays, number_artists
 from recsys.errors import TrialError
 from recsys.models.base import Model
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows, to_lists, top_neighbours, values_at
+from recsys.models.sparse import rank_rows, to_lists, top_neighbours
 
 _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 # Shares of a listener's plays that are cut off for examples; a second one helps tomorrow alone.
@@ -120,7 +120,7 @@ class Blend(Model):
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Look up the log odds of candidates; see `Model.score`."""
-        return values_at(self.scores, places, self.threads)
+        return np.ravel(self.scores[places.nonzero()])
 
     def _learn(self, plays: Plays, seed: int) -> Ensemble:
         """Fit the probability that a candidate is among a listener's newest plays."""

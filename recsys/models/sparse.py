@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, eye_array
+from scipy.sparse import csr_matrix
 
 from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray, offsets
 from looplib.next_play import Lists
@@ -77,12 +77,6 @@ def products_at(
     arrays = map(_arrays, (left, right, places))
     _share_out(kernels.rows_at, places.shape[0], threads, *arrays, products)
     return products
-
-
-def values_at(matrix: csr_matrix, places: csr_matrix, threads: int) -> Float32Array:
-    """Look up a sparse matrix where another of its shape has values, in the order of these."""
-    itself = csr_matrix(eye_array(matrix.shape[0], format="csr"))
-    return products_at(itself, matrix, places, threads)
 
 
 def top_neighbours(

@@ -123,8 +123,8 @@ def load_sessions(
     table = pa.concat_tables(tables)
     listener = np.searchsorted(dataset.users, column_values(table["user"]))
     latest = dataset.latest(split)[listener]
-    table = table.filter(pa.array(column_values(table["timestamp"]) <= latest))
-    listener = np.searchsorted(dataset.users, column_values(table["user"]))
+    is_learned = column_values(table["timestamp"]) <= latest
+    table, listener = table.filter(pa.array(is_learned)), listener[is_learned]
     order = np.argsort(listener, kind="stable")
     opens = column_values(table["opens"])[order] > 0
     starts = np.flatnonzero(opens)

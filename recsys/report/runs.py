@@ -1,5 +1,6 @@
 """Read the run folder of a search, finished or not."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,22 +47,14 @@ class RunFolder:
         return datetime.fromtimestamp((self.folder / LEDGER).stat().st_mtime, UTC)
 
     @property
-    def alive(self) -> datetime:
-        """When the search last gave a sign of life."""
-        lock = self.folder / LOCK
-        return (
-            datetime.fromtimestamp(lock.stat().st_mtime, UTC)
-            if lock.exists()
-            else self.changed
-        )
-
-    @property
     def state(self) -> str:
         """The state of the search: "finished", "running" or "interrupted"."""
         if self.winner:
             return "finished"
-        silent = datetime.now(UTC) - self.alive
-        return "running" if silent.total_seconds() < EXPIRY_S else "interrupted"
+        lock = self.folder / LOCK
+        sign_of_life = lock if lock.exists() else self.folder / LEDGER
+        silent_s = time.time() - sign_of_life.stat().st_mtime
+        return "running" if silent_s < EXPIRY_S else "interrupted"
 
     @property
     def select(self) -> str:

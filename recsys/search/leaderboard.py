@@ -51,7 +51,7 @@ class Entry:
 class Leaderboard:
     """All that was tried, best first."""
 
-    metric: str  # that chooses
+    select: str  # that chooses
     entries: tuple[Entry, ...]
 
     @property
@@ -84,7 +84,7 @@ class Leaderboard:
             replace(entry, behind=next(behind)) if entry.score.metrics else entry
             for entry in self.entries
         ]
-        return Leaderboard(self.metric, tuple(entries))
+        return Leaderboard(self.select, tuple(entries))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each entry, all with the same keys."""
@@ -114,7 +114,7 @@ class Leaderboard:
 
 
 def rank(
-    trials: Iterable[Trial], stopped: Mapping[str, int], scores: Scores, metric: str
+    trials: Iterable[Trial], stopped: Mapping[str, int], scores: Scores, select: str
 ) -> Leaderboard:
     """Rank trials and baselines, best first; those without a score last, equals by their id.
 
@@ -122,11 +122,11 @@ def rank(
         trials: What was tried.
         stopped: After which iteration some were stopped early, by their id.
         scores: Those of each trial, by its id.
-        metric: The metric that chooses.
+        select: The metric that chooses.
     """
     entries = []
     for trial in trials:
-        best = best_score(scores[trial.id], metric) or Score(trial, 0, "")
+        best = best_score(scores[trial.id], select) or Score(trial, 0, "")
         entry = Entry(best)
         if failure := failure_of(scores[trial.id]):
             without = Score(trial, 0, "")
@@ -134,8 +134,8 @@ def rank(
         elif trial.id in stopped:
             entry = Entry(best, "pruned", stopped[trial.id], BEHIND)
         entries.append(entry)
-    entries.sort(key=lambda entry: (-entry.value(metric), entry.state, entry.trial.id))
-    return Leaderboard(metric, tuple(entries))
+    entries.sort(key=lambda entry: (-entry.value(select), entry.state, entry.trial.id))
+    return Leaderboard(select, tuple(entries))
 
 
 def print_rows(rows: Sequence[Row], select: str) -> Table:
@@ -232,20 +232,20 @@ def name_axes(trial: Trial, axes: Iterable[str]) -> str:
 
 def explain_winner(leaderboard: Leaderboard, *, may_expand: bool) -> list[str]:
     """Write the warnings about a winner: ties, selection bias, edges of the space."""
-    metric = leaderboard.metric
+    select = leaderboard.select
     texts = []
     best, *behind = leaderboard.candidates
     ties = sum(entry.ties for entry in behind)
     if ties:
         texts.append(
             f"Tied with the best: {ties} of the {len(behind)} candidates behind it; the interval "
-            f"of the difference in {metric}, at 95 % for all pairs at once, reaches 0"
+            f"of the difference in {select}, at 95 % for all pairs at once, reaches 0"
         )
     score = best.score
-    if metric in score.test:
-        value, lower, upper = score.test[metric]
+    if select in score.test:
+        value, lower, upper = score.test[select]
         texts.append(
-            f"The winner's {metric} of {best.value(metric):.4f} is the highest of many, and so "
+            f"The winner's {select} of {best.value(select):.4f} is the highest of many, and so "
             "looks better than it is; on the listeners who chose nothing it is "
             f"{value:.4f} ({lower:.4f} … {upper:.4f})"
         )

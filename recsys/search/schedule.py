@@ -55,7 +55,7 @@ def decide(
     search: Search,
     candidates: Sequence[Trial],
     scores: Scores,
-    metric: str,
+    select: str,
     compare: Compare,
 ) -> Schedule:
     """Schedule the next steps of some candidates by their scores."""
@@ -64,7 +64,7 @@ def decide(
         for trial in candidates
     }
     curves = {
-        trial.id: _curve(scores[trial.id], scored[trial.id], metric)
+        trial.id: _curve(scores[trial.id], scored[trial.id], select)
         for trial in candidates
     }
     limit = len(search.scored_iterations)
@@ -90,7 +90,7 @@ def expand(
     search: Search,
     planned: Sequence[Trial],
     scores: Scores,
-    metric: str,
+    select: str,
     compare: Compare,
     dataset: str,
     *,
@@ -101,11 +101,11 @@ def expand(
     They are added while the best gains, if the search expands. `dataset` is the digest of the data;
     where `is_late`, the time for added trials is over, and what they scored counts.
     """
-    schedule = decide(search, planned, scores, metric, compare)
+    schedule = decide(search, planned, scores, select, compare)
     trials = [*planned]
     ended = ""
     while search.expand and not (schedule.steps or ended):
-        candidates = rank(trials, {}, scores, metric).candidates
+        candidates = rank(trials, {}, scores, select).candidates
         if not candidates:
             break
         best = candidates[0].trial
@@ -125,14 +125,14 @@ def expand(
             ended = limit
         else:
             trials += further
-            more = decide(search, [best, *further], scores, metric, compare)
+            more = decide(search, [best, *further], scores, select, compare)
             steps = () if is_late else more.steps
             stopped = {**schedule.stopped, **more.stopped}
             schedule = Schedule(steps, stopped, schedule.done | more.done)
             if is_late and more.steps:
                 ended = limit
             elif not steps:
-                ended = _describe_gain(best, trials, scores, metric, compare)
+                ended = _describe_gain(best, trials, scores, select, compare)
     return replace(schedule, added=tuple(trials[len(planned) :]), ended=ended)
 
 
@@ -140,11 +140,11 @@ def _describe_gain(
     earlier: Trial,
     trials: Sequence[Trial],
     scores: Scores,
-    metric: str,
+    select: str,
     compare: Compare,
 ) -> str:
     """Say that the best now gains too little on an earlier best trial, if so."""
-    entries = rank(trials, {}, scores, metric).candidates
+    entries = rank(trials, {}, scores, select).candidates
     ranked = [entry.trial for entry in entries]
     if ranked[0] == earlier:
         return ""
@@ -152,9 +152,9 @@ def _describe_gain(
     behind, lower, upper = compare(steps)[ranked.index(earlier)]
     gain = f"{-behind:.4f} ({-upper:.4f} … {-lower:.4f})"
     if upper >= 0:
-        return f"the last step gained {gain} in {metric}, within its interval"
-    if -behind < _GAINS * entries[0].value(metric):
-        return f"the last step gained {gain} in {metric}, less than 1 %"
+        return f"the last step gained {gain} in {select}, within its interval"
+    if -behind < _GAINS * entries[0].value(select):
+        return f"the last step gained {gain} in {select}, less than 1 %"
     return ""
 
 
@@ -255,7 +255,7 @@ def _last_gains(
 def _curve(
     scores: tuple[Score, ...],
     iterations: Sequence[int],
-    metric: str,
+    select: str,
 ) -> list[float]:
     """List a candidate's values at the scored iterations so far; the last is -inf if it failed."""
     by_iteration = {score.iteration: score for score in scores if score.error is None}
@@ -263,5 +263,5 @@ def _curve(
     for iteration in iterations:
         if iteration not in by_iteration:
             return [*values, _FAILED] if failure_of(scores) else values
-        values.append(by_iteration[iteration].metrics[metric][0])
+        values.append(by_iteration[iteration].metrics[select][0])
     return values

@@ -241,23 +241,17 @@ def differences(
         resamples: How many resamples of the listeners there are.
         seed: Decides which.
     """
-    numerators = parts[:, 0]
-    denominators = parts[:, 1]
     listeners = parts.shape[2]
-    values = bootstrap.divide(numerators.sum(axis=1), denominators.sum(axis=1))
     drawn = bootstrap.Resamples(listeners, resamples, seed)
-    estimates = bootstrap.estimate(drawn, numerators.T, denominators.T)
-    noise = estimates - values
-    errors = _standard_errors(numerators, denominators, values)
+    values, errors = _standard_errors(parts)
+    noise = bootstrap.estimate(drawn, parts[:, 0].T, parts[:, 1].T) - values
     largest = np.array(
         [np.max(np.abs(row[:, np.newaxis] - row) / errors) for row in noise]
     )
     to_reference = errors[reference]
     errors_behind = np.where(np.isinf(to_reference), 0.0, to_reference)
     margins = _critical(largest, listeners) * errors_behind
-    behind = values - values[reference]
-    ends = (behind, behind - margins, behind + margins)
-    return list(zip(*(end.tolist() for end in ends), strict=True))
+    return _intervals(values - values[reference], margins)
 
 
 def cross_fit(parts: FloatArray, folds: int, seed: int) -> FloatArray:
@@ -292,26 +286,28 @@ def leads(parts: FloatArray) -> list[MetricValue]:
     Args:
         parts: As of `differences`.
     """
-    numerators, denominators = parts[:, 0], parts[:, 1]
-    values = bootstrap.divide(numerators.sum(axis=1), denominators.sum(axis=1))
-    errors = _standard_errors(numerators, denominators, values)[0]
-    margins = errors * special.stdtrit(parts.shape[2] - 1, (1 + CONFIDENCE) / 2)
-    behind = values - values[0]
-    ends = (behind, behind - margins, behind + margins)
-    return list(zip(*(end[1:].tolist() for end in ends), strict=True))
+    values, errors = _standard_errors(parts)
+    margins = errors[0] * special.stdtrit(parts.shape[2] - 1, (1 + CONFIDENCE) / 2)
+    return _intervals(values - values[0], margins)[1:]
 
 
-def _standard_errors(
-    numerators: FloatArray,
-    denominators: FloatArray,
-    values: FloatArray,
-) -> FloatArray:
+def _intervals(values: FloatArray, margins: FloatArray) -> list[MetricValue]:
+    ends = (values, values - margins, values + margins)
+    return list(zip(*(end.tolist() for end in ends), strict=True))
+
+
+def _standard_errors(parts: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Compute the standard error of the difference of each two models, by the delta method.
 
     Unlike the spread of the resamples it does not depend on which are drawn. Equal models differ by
     rounding alone, and not by chance: the standard error of their difference is infinite.
+
+    Returns:
+        The metric of each model, shape (models,), and the errors, shape (models, models).
     """
+    numerators, denominators = parts[:, 0], parts[:, 1]
     totals = denominators.sum(axis=1)
+    values = bootstrap.divide(numerators.sum(axis=1), totals)
     totals = np.where(totals > 0, totals, 1)
     residuals = numerators - values[:, np.newaxis] * denominators
     shares = residuals / totals[:, np.newaxis]
@@ -320,7 +316,7 @@ def _standard_errors(
     sums = variances[:, np.newaxis] + variances
     errors: FloatArray = np.sqrt(np.maximum(sums - 2 * covariances, 0))
     errors[errors <= _ROUNDING * np.sqrt(variances.max())] = np.inf
-    return errors
+    return values, errors
 
 
 def _critical(largest: FloatArray, listeners: int) -> float:

@@ -150,8 +150,8 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
             note = ""
             if candidates := state.rank().candidates:
                 best = candidates[0]
-                value = best.value(state.metric)
-                note = f"best {state.metric} {value:.4f} ({describe(best.trial)})"
+                value = best.value(state.select)
+                note = f"best {state.select} {value:.4f} ({describe(best.trial)})"
             trials = [describe(step.trial) for step in state.schedule.steps]
             if 0 < len(trials) <= _NAMED:
                 note += f"; left: {', '.join(trials)}"
@@ -189,7 +189,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
-    output().print(print_rows(rows, state.metric))
+    output().print(print_rows(rows, state.select))
     score = best.score
     listeners = scorer.read_listeners(run, score.checkpoint).shape[1]
     beats_baselines = listeners >= _FEWEST and all(
@@ -206,7 +206,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         score.trial,
         score.iteration,
         score.metrics,
-        state.metric,
+        state.select,
         scorer.dataset_digest,
         tuple(warnings),
         beats_baselines,
@@ -298,7 +298,7 @@ def _explain_search(
         best = max(behind, key=lambda name: behind[name][0])
         value, lower, upper = behind[best]
         texts.append(
-            f"The best simple rule is {best}; the winner's {state.metric} less that of the rule: "
+            f"The best simple rule is {best}; the winner's {state.select} less that of the rule: "
             f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}), cross-fitted over listeners"
         )
     else:

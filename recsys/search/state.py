@@ -44,7 +44,7 @@ class SearchState:
         self._lock = lock
         self.scorer = scorer
         self.run = lock.workspace
-        self.metric = scorer.validation.select
+        self.select = plan.config.validation.select  # the metric that chooses
         is_kept = partial(scorer.has_listeners, self.run)
         self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
         # rules are scored once for all searches of the dataset
@@ -168,7 +168,7 @@ class SearchState:
     def _clear(self, trial: Trial) -> None:
         """Delete the checkpoints of a trial that are not needed any more."""
         scores = self.ledger.scores[trial.id]
-        best = best_score(scores, self.metric)
+        best = best_score(scores, self.select)
         needed = set()
         if best and trial.id not in self.schedule.stopped and not failure_of(scores):
             needed = {best.iteration, scores[-1].iteration}
@@ -182,14 +182,14 @@ class SearchState:
     def rank(self) -> Leaderboard:
         """Rank candidates and baselines by the choosing metric."""
         stopped = self.schedule.stopped
-        return rank(self.trials, stopped, self.ledger.scores, self.metric)
+        return rank(self.trials, stopped, self.ledger.scores, self.select)
 
     def _decide(self) -> Schedule:
         return expand(
             self.search,
             self.plan.candidates,
             self.ledger.scores,
-            self.metric,
+            self.select,
             partial(compare_steps, self.scorer, self.run),
             self.scorer.dataset_digest,
             is_late=self._seconds() > 60 * self.search.minutes,

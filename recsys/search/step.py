@@ -21,7 +21,7 @@ import numpy as np
 
 from analysis.errors import AnalysisError
 from looplib.arrays import Int32Array
-from recsys.blockwise import cut_blocks, fit_blocks
+from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.interactions import load_interactions
@@ -161,10 +161,15 @@ def fit_in_blocks(
     if state and state["iterations"] == iteration:
         return
     fit_s = float(state["fit_s"]) if state else 0.0
-    blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "training")
-    config = Als(**trial.params).config
-    folder = run.sub(trial.blocks)
-    fitted = fit_blocks(cluster, blocks, config, trial.seed, iteration, folder)
+    fitted = fit_blocks(
+        cluster,
+        open_dataset(scorer.dataset),
+        "training",
+        Als(**trial.params).config,
+        trial.seed,
+        iteration,
+        run.sub(trial.blocks),
+    )
     fit_s += time.perf_counter() - began
     _write({**fitted, "fit_s": fit_s}, run, checkpoint.file)
 

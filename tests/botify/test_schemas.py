@@ -7,8 +7,9 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from botify.errors import BodyError
-from botify.model.catalogue import LARGEST_ID, load_catalogue
+from botify.model.catalogue import load_catalogue
 from botify.schemas import Bodies
+from looplib.event_fields import LARGEST_ID
 from tests.botify.exports import write_catalogue
 
 LIMIT = 50  # of a batch

@@ -33,7 +33,7 @@ from recsys.store.ids import originals
 from recsys.store.reader import open_store
 from tests.botify.exports import experiments_of, make_settings, write_catalogue
 from tests.botify.model.conftest import TRACKS
-from tests.botify.model.test_hostile_versions import publish_whole
+from tests.botify.model.test_hostile_versions import LISTENERS, publish_whole
 from tests.botify.redis_server import shared_server
 from tests.conftest import Run
 from tests.faults.served import Published, serve
@@ -139,7 +139,8 @@ def test_versions_are_published_again_without_the_listener(
 ) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", [*range(TRACKS)])
     for name in ("first", "second"):
-        publish_whole(tmp_path, catalogue, name)
+        folder = publish_whole(tmp_path, catalogue, name)
+        np.save(folder / "scores.npy", np.arange(LISTENERS))
     experiments = experiments_of(*RECOMMENDERS)
     settings = make_settings(tmp_path, catalogue, experiments=experiments)
     before = load_configured(settings)
@@ -156,6 +157,8 @@ def test_versions_are_published_again_without_the_listener(
     for name in ("lists", "repeat.jsonl", "new.jsonl", "history.npz"):
         assert_erased(before.artifacts[name], after.artifacts[name])
     assert_erased(before.artifacts[PLAYS].lists, after.artifacts[PLAYS].lists)
+    scores = np.load(tmp_path / "current/scores.npy")
+    assert np.array_equal(scores, np.delete(np.arange(LISTENERS), USER))
 
 
 def erase_remotely(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from looplib.als import AlsConfig
 from recsys import blockwise
-from recsys.blockwise import Block, Blocks, cut_blocks, fit_blocks, solve_block
+from recsys.blockwise import Block, cut_blocks, fit_blocks, solve_block
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.base import State
@@ -50,14 +50,15 @@ def assert_same(state: State, dataset: Dataset, config: AlsConfig) -> None:
 
 
 def fit(
-    blocks: Blocks,
+    dataset: Dataset,
+    number: int,
     config: AlsConfig,
     iterations: int,
     folder: Path,
     report: Callable[[float], None] | None = None,
 ) -> State:
-    workspace = open_workspace(folder / "fit")
-    return fit_blocks(in_process(), blocks, config, 4, iterations, workspace, report)
+    rest = (config, 4, iterations, open_workspace(folder / "fit"), report, number)
+    return fit_blocks(in_process(), dataset, "training", *rest)
 
 
 @pytest.mark.parametrize("config", KNOBS.values(), ids=KNOBS)
@@ -65,8 +66,7 @@ def fit(
 def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
     config: AlsConfig, number: int, dataset: Dataset, tmp_path: Path
 ) -> None:
-    blocks = cut_blocks(in_process(), dataset, "training", number)
-    state = fit(blocks, config, 3, tmp_path)
+    state = fit(dataset, number, config, 3, tmp_path)
     assert state["iterations"] == 3
     assert_same(state, dataset, config)
 
@@ -109,7 +109,6 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
     number: int, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = KNOBS["cg"]
-    blocks = cut_blocks(in_process(), dataset, "training", 3)
     solved: list[Block] = []
 
     def solve(block: Block, *arguments: Any) -> None:  # noqa: ANN401  those of `solve_block`
@@ -120,13 +119,13 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
 
     monkeypatch.setattr(blockwise, "solve_block", solve)
     with pytest.raises(KeyboardInterrupt):
-        fit(blocks, config, 5, tmp_path)
+        fit(dataset, 3, config, 5, tmp_path)
     monkeypatch.undo()
-    blocks = cut_blocks(in_process(), dataset, "training", number)
     done: list[float] = []
-    state = fit(blocks, config, 5, tmp_path, done.append)
+    state = fit(dataset, number, config, 5, tmp_path, done.append)
     assert done == [3, 4, 5]
     assert_same(state, dataset, config)
+    blocks = cut_blocks(in_process(), dataset, "training", number)
     newest = {block.file(5).name for cut in blocks for block in cut}
     left = {file.name for file in (tmp_path / "fit").iterdir()}
     assert left == {"newest.json", *newest}
