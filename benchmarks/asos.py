@@ -149,7 +149,7 @@ def share(values: BoolArray, among: BoolArray, experiments: list[str]) -> str:
     )
     called = hits.sum() / sizes.sum()
     if called in {0, 1}:
-        concerned = np.count_nonzero(sizes)
+        concerned = int(np.count_nonzero(sizes))
         exact = binomtest(round(called * concerned), concerned).proportion_ci()
         ends = np.array([exact.low, exact.high])
     else:

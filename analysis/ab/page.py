@@ -85,9 +85,16 @@ def _draw_days(report: Report) -> Iterator[Forest]:
 
 def _row(report: Report, effect: MetricEffect, label: str) -> IntervalRow:
     """Describe an effect in a figure."""
-    colour = arm_colour(report.arms.index(effect.arm))
-    text = words.change_with_range(effect)
-    return IntervalRow(label, text, *effect.relative, colour, effect.significant)
+    relative = effect.relative
+    return IntervalRow(
+        label,
+        words.change_with_range(effect),
+        relative.value,
+        relative.lower,
+        relative.upper,
+        arm_colour(report.arms.index(effect.arm)),
+        effect.significant,
+    )
 
 
 def _validity(report: Report) -> str:
