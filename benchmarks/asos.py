@@ -7,8 +7,9 @@ The data set (Liu, Cardoso, Couturier & McCoy, Datasets for Online Controlled Ex
 twice a day. A stream is a metric of an arm of an experiment. Whether it has an effect is what a
 test at its last analysis says: a single one at the 5 % level, or one at 5 % false discoveries over
 all streams. Streams of an experiment share its control, so intervals are by bootstrap over
-experiments. The data are taken as they are, and cleaned: without the analyses at which an effect
-jumps.
+experiments; where none or all of the streams are called, the exact one of Clopper and Pearson, as
+if each experiment with such streams were one. The data are taken as they are, and cleaned: without
+the analyses at which an effect jumps.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from typing import Annotated
 import numpy as np
 import pyarrow.parquet as pq
 import typer
+from scipy.stats import binomtest
 
 from analysis.ab.config import AbConfig, expect
 from analysis.ab.interim import InterimAnalysis
@@ -145,12 +147,19 @@ def share(values: BoolArray, among: BoolArray, experiments: list[str]) -> str:
     hits, sizes = (
         np.bincount(groups, weights, len(names)) for weights in (values & among, among)
     )
-    generator = make_generator(7, "asos")
-    drawn = generator.integers(len(names), size=(RESAMPLES, len(names)))
-    with np.errstate(invalid="ignore"):
-        shares = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = 100 * np.nanquantile(shares, [0.025, 0.975])
-    return f"{100 * hits.sum() / sizes.sum():.1f} ({low:.0f}-{high:.0f})"
+    called = hits.sum() / sizes.sum()
+    if called in {0, 1}:
+        concerned = int(np.count_nonzero(sizes))
+        exact = binomtest(round(called * concerned), concerned).proportion_ci()
+        ends = np.array([exact.low, exact.high])
+    else:
+        generator = make_generator(7, "asos")
+        drawn = generator.integers(len(names), size=(RESAMPLES, len(names)))
+        with np.errstate(invalid="ignore"):
+            shares = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+        ends = np.nanquantile(shares, [0.025, 0.975])
+    low, high = 100 * ends
+    return f"{100 * called:.1f} ({low:.0f}-{high:.0f})"
 
 
 def main(

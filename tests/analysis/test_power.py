@@ -130,7 +130,7 @@ def analyse(
     analysis = InterimAnalysis(config, total / planned, len(counts))
     effects = metric_effects(moments, analysis)
     evidence = make_evidence(*effects, listeners=counts, is_final=analysis.is_final)
-    return decide(evidence, analysis)
+    return decide(evidence, config)
 
 
 def draw_listeners(

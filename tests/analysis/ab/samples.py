@@ -8,7 +8,6 @@ from analysis.ab.config import AbConfig, Role
 from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
 from analysis.ab.evidence import Evidence, Quality
-from analysis.ab.interim import InterimAnalysis
 from analysis.ab.interleaving import Preference
 from analysis.ab.report import Report, conclude
 from analysis.ab.verdict import ArmVerdict, Verdict
@@ -58,6 +57,7 @@ def make_evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: 
     arms = dict.fromkeys(("C", *(effect.arm for effect in effects)), 1000)
     values: dict[str, Any] = {
         "listeners": arms,
+        "sessions": changes.get("listeners", arms),
         "lines": LineCounts(100, 100, 0),
         "srm": SampleRatio({**arms}, arms, 1.0),
         "effects": effects,
@@ -107,7 +107,7 @@ def make_report(
         ),
     )
     sources = (f"{text}log/events-1.json", f"{text}log/events-2.json.gz")
-    analysis = InterimAnalysis(AbConfig(control=control))
+    config = AbConfig(control=control)
     preferred = Interval(5.0, 2.0, 8.0)
     verdict = Verdict("do not ship", None, "loss")
     if treated:
@@ -119,7 +119,7 @@ def make_report(
         )
         verdict = Verdict("ship", treated[0], "gain", arms=tuple(rows))
     return replace(
-        conclude(evidence, analysis, experiment, None, sources),
+        conclude(evidence, config, experiment, None, sources),
         preferences=(
             Preference(arms[-1], "in_order", "top_pop", 900, preferred, "top_pop"),
         ),
