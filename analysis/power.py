@@ -25,6 +25,7 @@ with importing():
     from analysis.ab.interim import InterimAnalysis
     from analysis.ab.listeners import measure, open_values
     from analysis.ab.metrics import Metric
+    from analysis.ab.verdict import ever_ships
     from analysis.errors import AnalysisError
     from analysis.planning import Logs, OutFile
     from analysis.statistics.moments import Moments, Quantity
@@ -200,7 +201,9 @@ def plan(
     rule = rule or ("fixed-horizon" if config.fixed_horizon else "any-time")
     planned = config.fixed_horizon or FixedHorizon(listeners=1)
     horizon = planned if rule == "fixed-horizon" else None
-    config = config.model_copy(update={"fixed_horizon": horizon})
+    # where any time is planned for, the size that is planned is the one that is expected
+    update = {"fixed_horizon": horizon, "expected_listeners": 1}
+    config = config.model_copy(update=update)
     # the control first
     by_arm = sorted(config.shares.items(), key=lambda arm: arm[0] != config.control)
     weights = np.array([share for _, share in by_arm] or [1.0] * arms)
@@ -214,7 +217,10 @@ def plan(
         days = log.days_until(needed)
     if effect is None:
         analyses = min(days or 1, _MOST_ANALYSES)
-        effect = decision.detected(needed, analyses)
+        # the smallest that so many find; twice the mean where they find none below it
+        effect = decision.search(
+            0.0, 1.0, lambda effect: decision.power(effect, needed, analyses)
+        )
     quantity = quantity_of(metric)
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(
@@ -278,11 +284,9 @@ class PlannedDecision:
         # with a trace of independence, so that equal metrics have a root too
         self._root = np.linalg.cholesky(correlations + 1e-9 * np.eye(len(scales)))
         comparisons = len(config.deciding) * (len(weights) - 1)
-        levels = [config.alpha] * len(scales)
-        self._levels = [config.alpha / comparisons, *levels[1:]]
+        self._levels = [config.alpha / comparisons, *[config.alpha] * (len(scales) - 1)]
         self._weights = weights
-        # where any time is planned for, the size that is planned is the one that is expected
-        self._config = config.model_copy(update={"expected_listeners": 1})
+        self._config = config
 
     def power(self, effect: float, listeners: float, analyses: int) -> float:
         """Simulate the chance that a relative effect is shipped at any interim analysis.
@@ -308,11 +312,9 @@ class PlannedDecision:
             for share in shares.tolist()
         ]
         noise = _paths(analyses, len(self._deviations)) @ self._root.T
-        reached = (noise + true >= np.array(limits)).all(axis=2)
-        reached &= self._weights.min() * so_far >= self._config.min_listeners
-        if self._config.confirm and not self._config.fixed_horizon and analyses > 1:
-            reached = reached[:, 1:] & reached[:, :-1]
-        return float(reached.any(axis=1).mean())
+        wins = (noise + true >= np.array(limits)).all(axis=2)
+        shipped = ever_ships(wins, self._weights.min() * so_far, self._config)
+        return float(shipped.mean())
 
     def needed(self, effect: float, analyses: int) -> float:
         """Search for the listeners in all arms with which an effect is shipped with a chance.
@@ -328,22 +330,10 @@ class PlannedDecision:
                 raise AnalysisError(
                     f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
                 )
-        return self._search(low, high, lambda many: self.power(effect, many, analyses))
+        return self.search(low, high, lambda many: self.power(effect, many, analyses))
 
-    def detected(self, listeners: float, analyses: int) -> float:
-        """Search for the smallest relative effect that so many listeners find with a chance.
-
-        Returns:
-            The effect; 1 where they find none below it.
-        """
-        return self._search(
-            0.0, 1.0, lambda effect: self.power(effect, listeners, analyses)
-        )
-
-    def _search(
-        self, low: float, high: float, power: Callable[[float], float]
-    ) -> float:
-        """Search for the least value whose power is enough, as the highest's is."""
+    def search(self, low: float, high: float, power: Callable[[float], float]) -> float:
+        """Search for the least value whose power is enough, as the highest's is taken to be."""
         while high - low > 0.002 * high:
             middle = (low + high) / 2
             if power(middle) >= self._config.power:

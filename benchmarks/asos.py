@@ -7,8 +7,9 @@ The data set (Liu, Cardoso, Couturier & McCoy, Datasets for Online Controlled Ex
 twice a day. A stream is a metric of an arm of an experiment. Whether it has an effect is what a
 test at its last analysis says: a single one at the 5 % level, or one at 5 % false discoveries over
 all streams. Streams of an experiment share its control, so intervals are by bootstrap over
-experiments. The data are taken as they are, and cleaned: without the analyses at which an effect
-jumps.
+experiments; where none or all of the streams are called, the exact one of Clopper and Pearson, as
+if each experiment with such streams were one. The data are taken as they are, and cleaned: without
+the analyses at which an effect jumps.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from typing import Annotated
 import numpy as np
 import pyarrow.parquet as pq
 import typer
+from scipy.stats import binomtest
 
 from analysis.ab.config import AbConfig, expect
 from analysis.ab.interim import InterimAnalysis
@@ -31,7 +33,6 @@ from benchmarks.harness import console, show
 from looplib.arrays import BoolArray, FloatArray
 from looplib.randomness import make_generator
 
-STREAM = ("experiment_id", "variant_id", "metric_id")
 LEVEL = 0.05
 RESAMPLES = 2000
 
@@ -105,7 +106,8 @@ def read_streams(file: Path, *, cleaned: bool = False) -> Iterator[Stream]:
         cleaned: Whether analyses are left out whose effect jumps from the one left in before.
     """
     rows = pq.read_table(file).to_pandas().dropna()
-    ordered = rows.sort_values("time_since_start").groupby(list(STREAM))
+    stream = ["experiment_id", "variant_id", "metric_id"]
+    ordered = rows.sort_values("time_since_start").groupby(stream)
     for (experiment, *_), analyses in ordered:
         arms: list[tuple[Moments, Moments]] = []
         days, jumped = [], []
@@ -145,12 +147,19 @@ def share(values: BoolArray, among: BoolArray, experiments: list[str]) -> str:
     hits, sizes = (
         np.bincount(groups, weights, len(names)) for weights in (values & among, among)
     )
-    generator = make_generator(7, "asos")
-    drawn = generator.integers(len(names), size=(RESAMPLES, len(names)))
-    with np.errstate(invalid="ignore"):
-        shares = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = 100 * np.nanquantile(shares, [0.025, 0.975])
-    return f"{100 * hits.sum() / sizes.sum():.1f} ({low:.0f}-{high:.0f})"
+    called = hits.sum() / sizes.sum()
+    if called in {0, 1}:
+        concerned = int(np.count_nonzero(sizes))
+        exact = binomtest(round(called * concerned), concerned).proportion_ci()
+        ends = np.array([exact.low, exact.high])
+    else:
+        generator = make_generator(7, "asos")
+        drawn = generator.integers(len(names), size=(RESAMPLES, len(names)))
+        with np.errstate(invalid="ignore"):
+            shares = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+        ends = np.nanquantile(shares, [0.025, 0.975])
+    low, high = 100 * ends
+    return f"{100 * called:.1f} ({low:.0f}-{high:.0f})"
 
 
 def main(
@@ -159,32 +168,28 @@ def main(
     """Replay every stream by every rule."""
     for cleaned in (False, True):
         streams = list(read_streams(file, cleaned=cleaned))
-        show_calls(streams, "cleaned" if cleaned else "as it is")
-
-
-def show_calls(streams: list[Stream], data: str) -> None:
-    """Print the shares of streams that each rule calls."""
-    experiments = [stream.experiment for stream in streams]
-    p_values = [stream.p_value for stream in streams]
-    significant = np.array(p_values) < LEVEL
-    discovered = np.array(benjamini_hochberg(p_values)) < LEVEL
-    rows = []
-    for name, rule in RULES.items():
-        calls = np.array([rule.call(stream) for stream in streams])
-        cells = [
-            share(calls <= 1, among, experiments)
-            for has_effect in (significant, discovered)
-            for among in (~has_effect, has_effect)
-        ]
-        rows.append([name, *cells])
-    console.print(
-        f"data {data}: {len(streams)} streams of {len(set(experiments))} experiments, "
-        f"{sum(stream.jumps.sum() for stream in streams)} jumps; "
-        f"{significant.sum()} significant at their last analysis, "
-        f"{discovered.sum()} by false discoveries"
-    )
-    header = ("rule", "no effect", "effect", "none, FD", "effect, FD")
-    show("called, % (95 % interval)", header, rows)
+        experiments = [stream.experiment for stream in streams]
+        p_values = [stream.p_value for stream in streams]
+        significant = np.array(p_values) < LEVEL
+        discovered = np.array(benjamini_hochberg(p_values)) < LEVEL
+        rows = []
+        for name, rule in RULES.items():
+            calls = np.array([rule.call(stream) for stream in streams])
+            cells = [
+                share(calls <= 1, among, experiments)
+                for has_effect in (significant, discovered)
+                for among in (~has_effect, has_effect)
+            ]
+            rows.append([name, *cells])
+        console.print(
+            f"data {'cleaned' if cleaned else 'as it is'}: {len(streams)} streams "
+            f"of {len(set(experiments))} experiments, "
+            f"{sum(stream.jumps.sum() for stream in streams)} jumps; "
+            f"{significant.sum()} significant at their last analysis, "
+            f"{discovered.sum()} by false discoveries"
+        )
+        header = ("rule", "no effect", "effect", "none, FD", "effect, FD")
+        show("called, % (95 % interval)", header, rows)
 
 
 if __name__ == "__main__":

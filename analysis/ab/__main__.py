@@ -141,9 +141,7 @@ def print_report(report: Report) -> None:
         for arm in report.arms
     ]
     deciding = [
-        _effect_cells(effect)
-        for effect in report.effects
-        if effect.role in {"primary", "guardrail"}
+        _effect_cells(effect) for effect in report.effects if effect.role != "secondary"
     ]
     for columns, rows in ((_ARM_COLUMNS, arms), (_EFFECT_COLUMNS, deciding)):
         if rows:
@@ -184,10 +182,9 @@ def _facts(report: Report) -> Iterator[str]:
 def _effect_cells(effect: MetricEffect) -> list[str]:
     """Format an effect by the interval that decides, and its p-value or a guardrail's state."""
     relative = effect.relative
-    result = numbers.p_is(effect.adjusted_p_value)
-    if effect.guardrail:
-        is_kept = effect.guardrail == "kept"
-        result = "kept" if is_kept else effect.guardrail.upper()
+    result = effect.guardrail or numbers.p_is(effect.adjusted_p_value)
+    if result in {"unclear", "broken"}:
+        result = result.upper()
     return [
         effect.arm,
         effect.metric,

@@ -158,16 +158,9 @@ class AbConfig(Config):
         return self.fixed_horizon.listeners if self.fixed_horizon else None
 
     @property
-    def planned(self) -> int | None:
-        """Listeners of all arms with which the experiment ends, or is expected to end."""
-        return self.horizon or self.expected_listeners
-
-    @property
     def deciding(self) -> list[Metric]:
         """The primary metrics."""
-        return [
-            metric for metric in self.reported if self.roles[metric.name] == "primary"
-        ]
+        return [self.all_metrics[name] for name in dict.fromkeys(self.primary)]
 
     @property
     def reported(self) -> list[Metric]:

@@ -112,12 +112,10 @@ def metric_effects(
     config = analysis.config
     rows = []
     for metric in config.reported:
-        by_arm = measurements.get(metric.name, {})
+        by_arm = dict(measurements.get(metric.name, {}))
+        control = by_arm.pop(config.control, None)
         for arm, values in by_arm.items():
-            if arm != config.control:
-                control = by_arm[config.control]
-                role = config.roles[metric.name]
-                rows.append(_describe(metric, arm, control, values, analysis, role))
+            rows.append(_describe(metric, arm, control, values, analysis))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     rows = [row for row in rows if not math.isnan(row.effect)]
     primary = [row for row in rows if row.role == "primary"]
@@ -193,10 +191,10 @@ def _describe(
     control_values: Any,  # noqa: ANN401  as in `Measurements`
     arm_values: Any,  # noqa: ANN401
     analysis: InterimAnalysis,
-    role: Role,
 ) -> MetricEffect:
     """Describe an effect before any adjustment for many comparisons."""
     config = analysis.config
+    role = config.roles[metric.name]
     effect, past_explains = compare(metric, control_values, arm_values, config)
     single = relative_effect(effect)
     if role in {"primary", "guardrail"}:
@@ -219,24 +217,19 @@ def _describe(
         single=single,
         past_explains=past_explains,
     )
-    if role == "guardrail":
-        guardrail = config.limits[metric.name]
-        margins = guardrail.model_dump(include={"margin", "margin_pct"})
-        described = replace(described, **margins)
-        # what is the same of all listeners, as sessions are on the first day, has not moved yet
-        is_open = effect.standard_error == 0 and effect.control.value != 0
-        can_move = metric.quantile is not None or not is_open
-        return replace(described, guardrail=_state(described, can_move))
-    return described
-
-
-def _state(effect: MetricEffect, can_move: bool) -> GuardrailState:
-    """Return "kept" if the interval is within the margin, "broken" if it is beyond."""
-    if not can_move:
-        return "unclear"
-    if effect.loss.lower > effect.allowed_loss:
-        return "broken"
-    return "kept" if effect.loss.upper <= effect.allowed_loss else "unclear"
+    if role != "guardrail":
+        return described
+    limit = config.limits[metric.name]
+    described = replace(described, margin=limit.margin, margin_pct=limit.margin_pct)
+    # what is the same of all listeners, as sessions are on the first day, has not moved yet
+    is_still = effect.standard_error == 0 and effect.control.value != 0
+    state: GuardrailState = "unclear"
+    if not is_still or metric.quantile is not None:
+        if described.loss.lower > described.allowed_loss:
+            state = "broken"
+        elif described.loss.upper <= described.allowed_loss:
+            state = "kept"
+    return replace(described, guardrail=state)
 
 
 def daily_effects(
@@ -246,9 +239,10 @@ def daily_effects(
 
     Days on which an arm has no listener are left out.
     """
-    names = [metric.name for metric in config.deciding]
     daily = [
-        row for row in rows if row.metric in names and row.segment.startswith(UNTIL)
+        row
+        for row in rows
+        if config.roles.get(row.metric) == "primary" and row.segment.startswith(UNTIL)
     ]
     effects: list[MetricEffect] = []
     for segment in dict.fromkeys(row.segment for row in daily):
@@ -271,15 +265,15 @@ def find_novelty(
         arms: The control first.
         analysis: The rule by which is decided.
     """
-    control, *treated = arms
+    control, *_ = arms
     changes = []
     for metric, by_arm in by_metric(rows, arms).items():
-        for arm in treated:
-            if not by_arm.keys() >= {control, arm}:
-                continue
-            before, after = by_arm[control], by_arm[arm]
-            logs = [moments.log_ratio(PAST, RATIO) for moments in (before, after)]
-            (change, square), (arm_change, arm_square) = logs
+        if control not in by_arm:
+            continue
+        before = by_arm.pop(control)
+        change, square = before.log_ratio(PAST, RATIO)
+        for arm, after in by_arm.items():
+            arm_change, arm_square = after.log_ratio(PAST, RATIO)
             error = math.sqrt(square + arm_square)
             if error > 0:
                 errors = abs(arm_change - change) / error

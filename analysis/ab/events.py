@@ -89,12 +89,15 @@ def read_events(
         for path in paths
         if (Path(path) / MANIFEST).is_file()
     }
-    stores = [*map(_open_store, folders.values())]
+    stores = [*map(open_store, folders.values())]
     logs = discover(path for path in paths if Path(path).resolve() not in folders)
     schema = pa.schema([field for field in EVENT_SCHEMA if field.name not in unused])
     lines = LineCounts()
     rejected: list[Reject] = []
     for store in stores:
+        if store.manifest.holds == "interactions":
+            problem = "holds interactions, which have no sessions and arms"
+            raise StoreError(f"{store.path}: {problem}; event logs are needed")
         for source in store.manifest.sources:
             lines += source.lines
             file = store.path / source.rejects
@@ -161,14 +164,6 @@ def attach_logged(events: Events, files: Path) -> None:
     queries.attach_query(
         events.connection, "logged", "events/counted_once", events_file=str(files)
     )
-
-
-def _open_store(folder: Path) -> Store:
-    store = open_store(folder)
-    if store.manifest.holds == "interactions":
-        problem = "holds interactions, which have no sessions and arms"
-        raise StoreError(f"{folder}: {problem}; event logs are needed")
-    return store
 
 
 def _stored_events(store: Store, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -249,8 +244,7 @@ def assign_arms(
         number_of(user) if isinstance(user, str) else user
         for user in (plan.overrides if plan else ())
     ]
-    left_out = pa.table({"user": integers(np.array(testers, np.int64))})
-    connection.register("left_out", left_out)
+    connection.register("left_out", pa.table({"user": pa.array(testers, pa.int64())}))
     queries.materialize(
         connection,
         "assignments",

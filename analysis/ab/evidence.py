@@ -1,4 +1,4 @@
-"""What a verdict depends on, and what speaks against trusting it."""
+"""What a verdict depends on, what speaks against trusting it, and what is shown beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.ab.effects import MetricEffect
+from analysis.ab.effects import MetricEffect, Novelty
 from analysis.ab.events import DAY_MS
+from analysis.ab.interleaving import Preference
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio
@@ -34,9 +35,11 @@ class Quality:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a verdict depends on."""
+    """What an experiment has shown, which a verdict depends on."""
 
     listeners: Mapping[str, int]  # by arm, the control first
+    # closed sessions by arm; of a table a session for each listener
+    sessions: Mapping[str, int]
     # each arm's own recommender, configured or the one that answered most
     recommenders: Mapping[str, str | None] = field(default_factory=dict)
     lines: LineCounts  # of the logs
@@ -64,6 +67,9 @@ class Evidence:
     constant: tuple[str, str] | None = None
     quality: Quality = Quality()  # of the events
     rejected: tuple[Reject, ...] = ()  # the first lines that are not events
+    # What a table does not have
+    novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
+    preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
 
     @property
     def listener_count(self) -> int:

@@ -31,29 +31,24 @@ class InterimAnalysis:
     @classmethod
     def at(cls, config: AbConfig, sizes: Collection[int]) -> Self:
         """Analyse an experiment whose arms have so many listeners."""
-        return cls(config, sum(sizes) / (config.planned or math.inf), len(sizes))
+        planned = config.horizon or config.expected_listeners or math.inf
+        return cls(config, sum(sizes) / planned, len(sizes))
 
     @property
     def is_final(self) -> bool:
         """Whether the fixed horizon is reached, so that this analysis is the last."""
         return self.config.fixed_horizon is not None and self.progress >= 1
 
-    def widen(self, effect: Effect, listeners: float | None = None) -> Effect:
-        """Replace an effect's interval and p-value by those that decide.
-
-        Args:
-            effect: Valid for a single analysis.
-            listeners: Those so far, where they are not those of the two arms.
-        """
+    def widen(self, effect: Effect) -> Effect:
+        """Replace an effect's interval and p-value, of a single analysis, by those that decide."""
         if not effect.standard_error > 0:
             return effect
-        listeners = listeners or effect.listeners
         alpha = self.config.alpha
         single = -float(special.ndtri(alpha / 2))
-        factor = effect.caution * self.errors(alpha, listeners) / single
+        factor = effect.caution * self.errors(alpha, effect.listeners) / single
         # as many as are as rare by chance as the effect is at a single analysis
         errors = -float(special.ndtri(effect.p_value / 2)) / effect.caution
-        return effect.widened(factor, self.p_value(errors, listeners))
+        return effect.widened(factor, self.p_value(errors, effect.listeners))
 
     def errors(self, level: float, listeners: float) -> float:
         """Compute the standard errors that an effect must reach to be significant at a level.
@@ -66,8 +61,8 @@ class InterimAnalysis:
         if share < 1:
             rest, alpha = (1 - share) * level, self.config.alpha
             errors = always_valid.widening(listeners, self._planned, rest, alpha)
-        if self._is_before_end:
-            bound = fixed_horizon.bound(self.progress, self._analyses, share * level)
+        if analyses := self._analyses:
+            bound = fixed_horizon.bound(self.progress, analyses, share * level)
             errors = min(errors, bound)
         return errors
 
@@ -78,8 +73,8 @@ class InterimAnalysis:
             alpha = self.config.alpha
             always = always_valid.p_value_at(errors, listeners, self._planned, alpha)
             p_value = min(p_value, always / (1 - share))
-        if self._is_before_end:
-            ending = fixed_horizon.p_value_at(errors, self.progress, self._analyses)
+        if analyses := self._analyses:
+            ending = fixed_horizon.p_value_at(errors, self.progress, analyses)
             p_value = min(p_value, ending / share)
         return p_value
 
@@ -91,13 +86,12 @@ class InterimAnalysis:
         return _SHARE if self.config.expected_listeners else 0.0
 
     @property
-    def _is_before_end(self) -> bool:
-        return self._share == 1 or (self._share > 0 and self.progress <= 1)
-
-    @property
     def _analyses(self) -> int:
-        horizon = self.config.fixed_horizon or FixedHorizon(listeners=1)
-        return horizon.interim_analyses
+        """Analyses of the test that ends; 0 without one, or after its end."""
+        if self.config.fixed_horizon:
+            return self.config.fixed_horizon.interim_analyses
+        has_end = self._share > 0 and self.progress <= 1
+        return FixedHorizon(listeners=1).interim_analyses if has_end else 0
 
     @property
     def _planned(self) -> tuple[float, ...]:

@@ -45,9 +45,9 @@ def preferences(
         recommenders: Of the arms.
         analysis: The rule by which is decided.
     """
-    pairs = {arm: members(name or "") for arm, name in recommenders.items()}
     compared = []
-    for arm, pair in pairs.items():
+    for arm, name in recommenders.items():
+        pair = members(name or "")
         rows = credited.filter(pc.field("arm") == arm)
         moments = Moments.of({name: rows[name] for name in rows.column_names[2:]})
         if len(pair) == 2 and len(rows) > 1 and moments.means.all():
@@ -72,12 +72,7 @@ def compare_pair(
     half_width = error * analysis.errors(analysis.config.alpha, count)
     ends = (log_ratio, log_ratio - half_width, log_ratio + half_width)
     effect = Interval(*(100 * math.expm1(end) for end in ends))
-    better = pair[1] if log_ratio > 0 else pair[0]
-    return Preference(
-        arm=arm,
-        first=pair[0],
-        second=pair[1],
-        listeners=count,
-        effect=effect,
-        preferred=better if effect.excludes_zero else None,
-    )
+    first, second = pair
+    better = second if log_ratio > 0 else first
+    preferred = better if effect.excludes_zero else None
+    return Preference(arm, first, second, count, effect, preferred)

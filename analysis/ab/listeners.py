@@ -12,6 +12,7 @@ place here; those with a file in `analysis/sql/ab` are defined there:
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import queries
@@ -34,6 +35,7 @@ _PARTS = ["first days", "later days"]  # of a listener, each a quarter of the ex
 # then the smaller track, and of equal ones the shorter listening
 _ORDER = ("user", "arm", "timestamp", "is_last", "track", "time", "recommendation")
 _IN_ORDER = [(column, "ascending") for column in _ORDER]
+_OWN_RECOMMENDERS = pa.schema({"arm": pa.string(), "own": pa.string()})
 _GROUPS = 100  # of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 
@@ -75,16 +77,13 @@ def measure(
     parts = _PARTS if part_days else []
     make("segments", "ab/segments", days=thin(days[::-1]), parts=parts)
     queries.drop(connection, (*tables, "quality", "credited"))
+    columns = {"arm": [*recommenders], "own": [*recommenders.values()]}
+    own_recommenders = pa.table(columns, schema=_OWN_RECOMMENDERS)
+    connection.register("own_recommenders", own_recommenders)
     queries.use_threads(connection)
     for file in events.slices:
         attach_logged(events, file)
-        labelled = queries.fetch_table(
-            connection,
-            "ab/labelled_events",
-            end_ms=end_ms,
-            arms=[*recommenders],
-            recommenders=[*recommenders.values()],
-        )
+        labelled = queries.fetch_table(connection, "ab/labelled_events", end_ms=end_ms)
         # logs are nearly in order, which DuckDB's windows make no use of
         connection.register("ordered", labelled.sort_by(_IN_ORDER))
         make("session_events", "ab/session_events")
@@ -131,14 +130,13 @@ def read_histograms(
     """Read the values of quantiles by metric and arm, of so many listeners."""
     histograms: dict[str, dict[str, Histogram]] = {}
     for metric in metrics:
-        if metric.quantile is None:
-            continue
-        counted = events.connection.table(metric.table).to_arrow_table()
-        for arm, listeners in sizes.items():
-            _, *columns = counted.filter(pc.field("arm") == arm).columns
-            groups, steps, counts = (column.to_numpy() for column in columns)
-            histogram = Histogram.of(steps, groups, counts, listeners)
-            histograms.setdefault(metric.name, {})[arm] = histogram
+        if metric.quantile is not None:
+            counted = events.connection.table(metric.table).to_arrow_table()
+            by_arm = histograms[metric.name] = {}
+            for arm, listeners in sizes.items():
+                _, *columns = counted.filter(pc.field("arm") == arm).columns
+                groups, steps, counts = (column.to_numpy() for column in columns)
+                by_arm[arm] = Histogram.of(steps, groups, counts, listeners)
     return histograms
 
 

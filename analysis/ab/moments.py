@@ -49,10 +49,13 @@ def read_moments(rows: queries.Rows, metric: Metric) -> list[MetricMoments]:
     selected = {
         "listeners": Function("count_star"),
         "count": Function("count", values[0]),
-        "means": _list(Function("avg", value) for value in values),
-        "covariances": _list(
-            Function("covar_samp", *pair)
-            for pair in combinations_with_replacement(values, 2)
+        "means": Function("list_value", *(Function("avg", value) for value in values)),
+        "covariances": Function(
+            "list_value",
+            *(
+                Function("covar_samp", *pair)
+                for pair in combinations_with_replacement(values, 2)
+            ),
         ),
     }
     aggregates = [value.alias(name) for name, value in selected.items()]
@@ -60,10 +63,6 @@ def read_moments(rows: queries.Rows, metric: Metric) -> list[MetricMoments]:
     computed = rows.aggregate([*keys, *aggregates], "arm, segment")
     by_arm = computed.order("arm, segment").to_arrow_table().to_pylist()
     return [from_row(metric.name, row) for row in by_arm]
-
-
-def _list(values: Iterable[queries.Expression]) -> queries.Expression:
-    return Function("list_value", *values)
 
 
 def from_row(metric: str, row: Mapping[str, Any]) -> MetricMoments:
@@ -75,7 +74,8 @@ def from_row(metric: str, row: Mapping[str, Any]) -> MetricMoments:
         upper = np.triu_indices(len(means))
         covariances[upper] = covariances.T[upper] = row["covariances"]
     moments = Moments(VALUES[: len(means)], row["count"], means, covariances)
-    return MetricMoments(metric, row["arm"], row["segment"], row["listeners"], moments)
+    listeners = row.get("listeners", row["count"])
+    return MetricMoments(metric, row["arm"], row["segment"], listeners, moments)
 
 
 def by_metric(

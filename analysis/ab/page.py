@@ -60,18 +60,17 @@ def _draw_effects(report: Report) -> Forest:
 def _draw_days(report: Report) -> Iterator[Forest]:
     """Draw each primary metric by day, where there are several."""
     level = numbers.level(report.alpha)
-    for metric in dict.fromkeys(effect.metric for effect in report.by_day):
-        effects = [
-            effect
-            for effect in report.by_day
-            if effect.metric == metric and math.isfinite(effect.relative.value)
-        ]
-        groups: dict[str, list[IntervalRow]] = {}
-        for effect in effects:
-            groups.setdefault(effect.arm, []).append(_row(report, effect, effect.day))
+    latest: dict[str, MetricEffect] = {}
+    by_metric: dict[str, dict[str, list[IntervalRow]]] = {}
+    for effect in report.by_day:
+        if math.isfinite(effect.relative.value):
+            latest[effect.metric] = effect
+            by_arm = by_metric.setdefault(effect.metric, {})
+            by_arm.setdefault(effect.arm, []).append(_row(report, effect, effect.day))
+    for metric, last in latest.items():
+        groups = by_metric[metric]
         if any(len(rows) < 2 for rows in groups.values()):
             continue
-        last = effects[-1]
         yield Forest(
             f"By day: {last.title}",
             f"By the end of each day, with {level} intervals that hold {_validity(report)}; those "
@@ -88,13 +87,13 @@ def _row(report: Report, effect: MetricEffect, label: str) -> IntervalRow:
     """Describe an effect in a figure."""
     relative = effect.relative
     return IntervalRow(
-        label=label,
-        text=words.change_with_range(effect),
-        value=relative.value,
-        lower=relative.lower,
-        upper=relative.upper,
-        colour=arm_colour(report.arms.index(effect.arm)),
-        filled=effect.significant,
+        label,
+        words.change_with_range(effect),
+        relative.value,
+        relative.lower,
+        relative.upper,
+        arm_colour(report.arms.index(effect.arm)),
+        effect.significant,
     )
 
 

@@ -7,9 +7,8 @@ control first.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from analysis.ab.events import (
 )
 from analysis.ab.evidence import Evidence, summarize_quality
 from analysis.ab.interim import InterimAnalysis
-from analysis.ab.interleaving import Preference, preferences
+from analysis.ab.interleaving import preferences
 from analysis.ab.listeners import (
     check_metrics,
     measure,
@@ -45,12 +44,13 @@ from analysis.ab.listeners import (
 )
 from analysis.ab.moments import (
     RATIO,
+    MetricMoments,
     by_metric,
     find_constant,
     read_moments,
 )
 from analysis.ab.table import Table, read_table
-from analysis.ab.verdict import ArmVerdict, Verdict, decide
+from analysis.ab.verdict import ArmVerdict, Verdict, Weigh, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.statistics.moments import Moments
@@ -88,11 +88,6 @@ class Report(Evidence):
     sources: tuple[str, ...]  # the logs, the store or the table that was read
     # the experiment's file: owner, hypothesis, arms; None where none was given
     plan: Mapping[str, Any] | None = None
-    # closed sessions by arm; of a table a session for each listener
-    sessions: Mapping[str, int]
-    # What a table does not have
-    novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
-    preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -146,51 +141,43 @@ def build_report(
         _order_arms(logged, config.control, where)
         days, listeners, total = read_arrivals(events)
         last = find_end(days, listeners, config.horizon or math.inf, config.min_days)
-        end_ms = (last + 1) * DAY_MS
         first_days = days < days[0] + config.min_days
         config = expect(config, int(listeners[first_days].sum()))
         start_ms = min(row["first_ms"] for row in logged.values())
-        report = partial(
-            _report_on_events,
+        answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
+        weigh = partial(
+            _weigh_events,
+            events,
             name=name,
-            plan=plan,
-            logged=logged,
+            recommenders=answering | config.recommenders,
             start_ms=max(start_ms, int(days[0]) * DAY_MS),
             total=total,
         )
         ended = days[days <= last].tolist()
-        latest = report(events, config, end_ms=end_ms, days=ended)
-
-        def report_until(end_ms: int, config: AbConfig) -> Report:
-            return report(events, config, end_ms=end_ms)
-
-        return _confirm(latest, config, report_until)
+        evidence = weigh(config, (last + 1) * DAY_MS, days=ended)
+        return conclude(evidence, config, name, plan, events.sources, weigh)
 
 
-def _report_on_events(
+def _weigh_events(
     events: Events,
     config: AbConfig,
+    end_ms: int,
     *,
     name: str,
-    plan: Experiment | None,
-    logged: Mapping[str, Mapping[str, Any]],
+    recommenders: Mapping[str, str],
     start_ms: int,
     total: int,
-    end_ms: int,
     days: Sequence[int] = (),
-) -> Report:
-    """Report on the events in arms from a start to an end, of so many in total."""
-    answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
-    recommenders = answering | config.recommenders
+) -> Evidence:
+    """Weigh the events in arms from a start to an end, of so many in total."""
     metrics = measure(events, config, recommenders, start_ms, end_ms, days)
     moments = [
         row
         for metric in metrics
         for row in read_moments(open_values(events, metric), metric)
     ]
-    arms = _order_arms(sorted({row.arm for row in moments}), config.control, name)
-    measurements = by_metric(moments, arms)
-    sizes = _sizes(measurements, arms)
+    measurements, sizes = _arrange(moments, config, name)
+    analysis = InterimAnalysis.at(config, sizes.values())
     first_days = [
         row
         for metric in config.deciding
@@ -200,29 +187,24 @@ def _report_on_events(
     histograms = read_histograms(events, config.reported, sizes)
     quality = events.connection.table("quality").to_arrow_table()
     facts = summarize_quality(quality, start_ms)
-    evidence, analysis = _weigh(
+    by_arm = {arm: recommenders.get(arm) for arm in sizes}
+    credited = events.connection.table("credited").order("user").to_arrow_table()
+    return _weigh(
         {**measurements, **histograms},
-        sizes,
-        config,
-        recommenders={arm: recommenders.get(arm) for arm in arms},
-        lines=events.lines,
-        left_out=total - facts["quality"].events,
-        by_day=daily_effects(moments, arms, config),
-        rejected=events.rejected,
-        **facts,
-    )
-    return replace(
-        conclude(evidence, analysis, name, plan, events.sources),
+        moments,
+        analysis,
+        listeners=sizes,
         sessions={
             arm: round(row.count * row.mean(RATIO))
             for arm, row in measurements["sessions"].items()
         },
-        novelty=find_novelty(first_days, arms, analysis),
-        preferences=preferences(
-            events.connection.table("credited").order("user").to_arrow_table(),
-            evidence.recommenders,
-            analysis,
-        ),
+        recommenders=by_arm,
+        lines=events.lines,
+        left_out=total - facts["quality"].events,
+        rejected=events.rejected,
+        novelty=find_novelty(first_days, [*sizes], analysis),
+        preferences=preferences(credited, by_arm, analysis),
+        **facts,
     )
 
 
@@ -243,113 +225,97 @@ def report_on_table(
     Raises:
         AnalysisError: It cannot be read, or has nothing to compare.
     """
-
-    def report_until(end_ms: int, config: AbConfig) -> Report:
-        moments, facts = read_table(table, config, end_ms)
-        config = expect(config, facts.pop("first_listeners", 0))
-        for metric in config.reported:  # each has the control and another arm
-            compared = {row.arm for row in moments if row.metric == metric.name}
-            _order_arms(compared, config.control, table.name)
-        all_arms = sorted({row.arm for row in moments})
-        arms = _order_arms(all_arms, config.control, table.name)
-        measurements = by_metric(moments, arms)
-        sizes = _sizes(measurements, arms)
-        total = sum(sizes.values())
-        planned = config.horizon or math.inf
-        can_be_cut = facts.get("left_out") or any(facts.get("span_ms", ()))
-        if total > _OVERSHOOT * planned and not can_be_cut:
-            problem = f"{total:,} listeners, and {planned:,} are planned"
-            advice = (
-                "leave out those who came after the day on which these were reached"
-            )
-            raise AnalysisError(f"{table.name}: {problem}; {advice}")
-        evidence, analysis = _weigh(
-            measurements,
-            sizes,
-            config,
-            recommenders=dict.fromkeys(sizes) | config.recommenders,
-            lines=LineCounts(total, total),
-            by_day=daily_effects(moments, arms, config),
-            **facts,
-        )
-        source = name or table.name
-        return conclude(evidence, analysis, source, plan, (source,))
-
-    return _confirm(report_until(NO_END, config), config, report_until)
+    weigh = partial(_weigh_table, table)
+    source = name or table.name
+    return conclude(weigh(config, NO_END), config, source, plan, (source,), weigh)
 
 
-def _sizes(
-    measurements: Mapping[str, Mapping[str, Moments]], arms: Iterable[str]
-) -> dict[str, int]:
-    """Count the listeners of each arm: those of the metric that has most."""
-    return {
+def _weigh_table(table: Table, config: AbConfig, end_ms: int) -> Evidence:
+    """Weigh what a table has until an end, where it has times."""
+    moments, facts = read_table(table, config, end_ms)
+    config = expect(config, facts.pop("first_listeners", 0))
+    for metric in config.reported:  # each has the control and another arm
+        compared = {row.arm for row in moments if row.metric == metric.name}
+        _order_arms(compared, config.control, table.name)
+    measurements, sizes = _arrange(moments, config, table.name)
+    total = sum(sizes.values())
+    planned = config.horizon or math.inf
+    can_be_cut = facts.get("left_out") or any(facts.get("span_ms", ()))
+    if total > _OVERSHOOT * planned and not can_be_cut:
+        problem = f"{total:,} listeners, and {planned:,} are planned"
+        advice = "leave out those who came after the day on which these were reached"
+        raise AnalysisError(f"{table.name}: {problem}; {advice}")
+    return _weigh(
+        measurements,
+        moments,
+        InterimAnalysis.at(config, sizes.values()),
+        listeners=sizes,
+        sessions=sizes,
+        recommenders=dict.fromkeys(sizes) | config.recommenders,
+        lines=LineCounts(total, total),
+        **facts,
+    )
+
+
+def _arrange(
+    rows: Sequence[MetricMoments], config: AbConfig, where: str
+) -> tuple[dict[str, dict[str, Moments]], dict[str, int]]:
+    """Arrange the moments of the whole experiment.
+
+    Returns:
+        Those by metric and arm, and the listeners of each arm: those of the metric that has most.
+    """
+    arms = _order_arms({row.arm for row in rows}, config.control, where)
+    measurements = by_metric(rows, arms)
+    return measurements, {
         arm: max(by_arm[arm].count for by_arm in measurements.values()) for arm in arms
     }
 
 
 def _weigh(
     measurements: Measurements,
-    sizes: Mapping[str, int],
-    config: AbConfig,
+    moments: Sequence[MetricMoments],
+    analysis: InterimAnalysis,
+    *,
+    listeners: Mapping[str, int],
     **facts: Any,  # noqa: ANN401  of `Evidence`
-) -> tuple[Evidence, InterimAnalysis]:
+) -> Evidence:
     """Estimate the effects, and check what speaks against them."""
-    analysis = InterimAnalysis.at(config, sizes.values())
-    evidence = Evidence(
-        listeners=sizes,
-        srm=check_sample_ratio(sizes, config.shares),
+    config = analysis.config
+    return Evidence(
+        listeners=listeners,
+        srm=check_sample_ratio(listeners, config.shares),
         effects=metric_effects(measurements, analysis),
+        by_day=daily_effects(moments, [*listeners], config),
         between=compare_arms(measurements, analysis),
         is_final=analysis.is_final,
         expected_listeners=config.expected_listeners,
         constant=find_constant(measurements, config.primary),
         **facts,
     )
-    return evidence, analysis
-
-
-def _confirm(
-    report: Report, config: AbConfig, report_until: Callable[[int, AbConfig], Report]
-) -> Report:
-    """Wait where the analysis a day before did not decide the same, for the same arm."""
-    verdict = report.verdict
-    is_due = config.confirm and report.dates and not report.is_final
-    if not is_due or verdict.reason not in {"gain", "loss"}:
-        return report
-    before_ms = report.span_ms[1] - DAY_MS
-    with suppress(AnalysisError):  # an arm had no listeners yet
-        expected = report.expected_listeners
-        update = {"min_days": 1, "expected_listeners": expected}
-        before = config.model_copy(update=update)
-        earlier = report_until(before_ms, before).verdict
-        if (earlier.decision, earlier.arm) == (verdict.decision, verdict.arm):
-            return report
-    unconfirmed = replace(verdict, decision="wait", reason="unconfirmed")
-    return replace(report, verdict=unconfirmed)
 
 
 def conclude(
     evidence: Evidence,
-    analysis: InterimAnalysis,
+    config: AbConfig,
     name: str,
     plan: Experiment | None,
     sources: tuple[str, ...],
+    weigh: Weigh | None = None,
 ) -> Report:
     """Decide by the evidence; the experiment's file stands in the report without testers."""
-    config = analysis.config
     return Report(
         **vars(evidence),
         **{name: getattr(config, name) for name in _SETTINGS},
         experiment=name,
         fixed_horizon=config.horizon,
-        verdict=decide(evidence, analysis),
+        verdict=decide(evidence, config, weigh),
         metrics={
             metric.name: {"label": metric.display_name, "absent": metric.absent}
             for metric in config.reported
         },
         sources=sources,
         plan=plan.model_dump(mode="json", exclude={"overrides"}) if plan else None,
-        sessions=evidence.listeners,
     )
 
 
@@ -359,7 +325,7 @@ def _order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
     Raises:
         AnalysisError: There is none, or no other arm.
     """
-    ordered = sorted(arms, key=lambda arm: arm != control)
+    ordered = sorted(arms, key=lambda arm: (arm != control, arm))
     if len(ordered) < 2 or ordered[0] != control:
         names = ", ".join(sorted(ordered)) or "none"
         raise AnalysisError(

@@ -136,26 +136,22 @@ def select_values(table: Table, metric: Metric) -> queries.Rows:
     Raises:
         AnalysisError: A column is missing.
     """
-    row = Constant(1)
-    columns = {
-        "arm": table.column(table.arm).cast("VARCHAR"),
-        "segment": Constant(""),
-        "listener": table.column(table.listener) if table.listener else row,
-    }
+    columns = {"arm": table.column(table.arm).cast("VARCHAR"), "segment": Constant("")}
     for value in VALUES[:2]:
         column = getattr(metric, value)
-        number = row if column == ROWS else table.column(column)
+        number = Constant(1) if column == ROWS else table.column(column)
         columns[value] = number.cast("DOUBLE")
+    if table.listener:
+        columns["listener"] = table.column(table.listener)
     rows = table.rows.select(*(value.alias(name) for name, value in columns.items()))
     if table.listener:
         summed = queries.statement("ab/table_listeners")
         rows = cast("queries.Rows", rows.query("table_rows", summed))
-    values = [Column(name) for name in VALUES[:2]]
-    top, bottom = (Function("abs", value) < Constant(_TOO_LARGE) for value in values)
-    numbers = [
-        queries.Case(top & bottom, value).alias(name)
-        for name, value in zip(VALUES[:2], values, strict=True)
-    ]
+    limit = Constant(_TOO_LARGE)
+    top, bottom = (Function("abs", Column(name)) < limit for name in VALUES[:2])
+    numbers = (
+        queries.Case(top & bottom, Column(name)).alias(name) for name in VALUES[:2]
+    )
     return rows.select(Column("arm"), Column("segment"), *numbers)
 
 
@@ -222,16 +218,14 @@ def jumps(
     Of an effect in standard errors, as many as the root of the old values' share are expected now
     where there is none, and as many over it where there is one.
     """
-    compared = [
-        effects.compare_moments(*arms, RATIO)
-        for arms in ((control_before, arm_before), (control, arm))
-    ]
+    pairs = ((control_before, arm_before), (control, arm))
+    compared = [effects.compare_moments(*arms, RATIO) for arms in pairs]
     if not all(effect.standard_error > 0 for effect in compared):
         return False
     before, now = (row.absolute.value / row.standard_error for row in compared)
     old, new = (
         sum(moments.sum_of_squares(RATIO.numerator) for moments in arms)
-        for arms in ((control_before, arm_before), (control, arm))
+        for arms in pairs
     )
     share = min(1.0, old / new)
     low, high = sorted((before * sqrt(share), before / sqrt(share)))

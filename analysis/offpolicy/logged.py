@@ -27,7 +27,7 @@ def parse_holdout(text: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         manifest: That of the recommendations, which "manifest" means.
 
     Returns:
-        The parameters of `sessions/heldout_sessions.sql`.
+        The parameters of `sessions/splits.sql`.
 
     Raises:
         AnalysisError: It stands for none.
@@ -128,8 +128,7 @@ def read_sessions(
     """
     queries.attach_query(connection, "named_events", "sessions/named_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
-    heldout = "sessions/heldout_sessions"
-    queries.materialize(connection, "heldout_sessions", heldout, **holdout)
+    queries.materialize(connection, "splits", "sessions/splits", **holdout)
     queries.attach_query(connection, "split_events", "sessions/split_events")
     events = queries.fetch_table(connection, "offpolicy/session_events")
     if not events.num_rows:

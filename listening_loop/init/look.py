@@ -317,7 +317,7 @@ def _find_plays(
     first.attach(reading, **roles)
     values = {"plays": NAMES[PLAYS], "has_amount": amount is not None}
     kinds = first.fetch("interactions/event_kinds", **values)
-    if texts := [row["text"] for row in kinds if row["is_play"]]:
+    if texts := [str(queries.Constant(row["kind"])) for row in kinds if row["is_play"]]:
         return f'"{event.name}" IN ({", ".join(texts)})', {}
     weights = {
         row["kind"]: ACTIONS[word]

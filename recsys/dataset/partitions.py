@@ -46,14 +46,8 @@ def prepare_partition(
     with queries.connect(threads=1) as connection:
         attach_events(connection, download_files(store, parts), rule)
         queries.materialize(connection, "sessions", "sessions/sessions")
-        queries.materialize(
-            connection,
-            "heldout_sessions",
-            "sessions/heldout_sessions",
-            **rule.parameters,
-        )
+        queries.materialize(connection, "splits", "sessions/splits", **rule.parameters)
         queries.materialize(connection, "split_events", "sessions/split_events")
-        queries.attach_query(connection, "organic_events", "sessions/organic_events")
         summary = queries.fetch_table(connection, "sessions/split_summary")
         (counts,) = summary.to_pylist()
         in_both = counts["sessions_in_both"]

@@ -1,7 +1,7 @@
 """Resolve a split: which sessions are held out of training, and what a store needs for it.
 
 A new kind is a name in `recsys.config.Split` and a case of
-`analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a partition.
+`analysis/sql/sessions/splits.sql`, which marks the held-out sessions of a partition.
 What else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
 partitions to know, such as the cutoff of `time`, `recsys.dataset.build` adds. A kind whose held-out
 sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
@@ -39,7 +39,7 @@ class SplitRule:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """The parameters of `sessions/heldout_sessions`."""
+        """The parameters of `sessions/splits`."""
         kind = "session_hash" if self.train and not self.test else self.split.kind
         return {
             "kind": kind,

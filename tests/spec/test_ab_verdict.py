@@ -10,7 +10,6 @@ from analysis.ab.__main__ import print_report
 from analysis.ab.config import AbConfig, FixedHorizon
 from analysis.ab.effects import MetricEffect
 from analysis.ab.evidence import Evidence, Quality
-from analysis.ab.interim import InterimAnalysis
 from analysis.ab.page import render
 from analysis.ab.report import conclude
 from analysis.ab.verdict import ArmVerdict, Decision, Reason, Verdict, decide
@@ -54,7 +53,7 @@ CHANGING = Quality(changing_listeners=21)
 def test_the_first_rule_that_applies_decides(
     case: Evidence, decision: Decision, arm: str | None
 ) -> None:
-    verdict = decide(case, InterimAnalysis(CONFIG))
+    verdict = decide(case, CONFIG)
     assert (verdict.decision, verdict.arm) == (decision, arm)
     assert said(case).endswith(".")
     assert "\n" not in said(case)
@@ -62,23 +61,23 @@ def test_the_first_rule_that_applies_decides(
 
 def said(case: Evidence, config: AbConfig = CONFIG) -> str:
     """What a verdict says, with plain spaces."""
-    text = words.summary(conclude(case, InterimAnalysis(config), "ALS", None, ()))
+    text = words.summary(conclude(case, config, "ALS", None, ()))
     return text.replace("\N{NARROW NO-BREAK SPACE}", " ").replace(numbers.MINUS, "-")
 
 
 def test_waiting_says_how_long() -> None:
-    case = evidence(effect(pct=1))
-    expecting = CONFIG.model_copy(update={"expected_listeners": 8000})
-    text = said(case, expecting)
+    case = evidence(effect(pct=1), expected_listeners=8000)
+    text = said(case)
     assert "; about 6,000 more listeners are needed, " in text
     assert text.endswith("at the pace so far, to reach the expected number.")
     # no times known
-    text = said(evidence(effect(pct=1), span_ms=(0, 0)), expecting)
+    text = said(replace(case, span_ms=(0, 0)))
     assert text.endswith("more listeners are needed, to reach the expected number.")
     planned = {"fixed_horizon": FixedHorizon(listeners=4000)}
     config = CONFIG.model_copy(update=planned)
     assert "wait for the fixed horizon, 4,000 listeners" in said(case, config)
-    assert decide(case, InterimAnalysis(config)).more_listeners == 2000
+    assert decide(case, config).more_listeners == 2000
+    case = replace(case, expected_listeners=None)
     assert said(case).endswith("; wait for more listeners.")
 
 
@@ -158,9 +157,7 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
         effect(role="guardrail", metric=name, guardrail="kept", margin_pct=10.0)
         for name in ("returns", "time")
     ]
-    report = conclude(
-        evidence(effect(), *kept), InterimAnalysis(AbConfig()), "ALS", None, ()
-    )
+    report = conclude(evidence(effect(), *kept), AbConfig(), "ALS", None, ())
     (warning,) = words.warnings(report)
     assert warning == (
         "'99th percentile of latency' is not compared for T1: no request was answered by itself."
@@ -177,7 +174,7 @@ def test_every_reason_has_words(code: Reason) -> None:
         constant=(row.metric, "T1"),
         absent=("T1", "2026-01-01", "2026-01-01"),
     )
-    report = conclude(case, InterimAnalysis(CONFIG), "ALS", None, ())
+    report = conclude(case, CONFIG, "ALS", None, ())
     report = replace(report, metrics={row.metric: {"label": row.label}})
     for outcome in ("subject", "lost"):
         arm = ArmVerdict("T1", row.metric, row.metric, (), outcome)
@@ -191,7 +188,7 @@ def test_simulated_listeners_are_named_in_the_terminal_and_on_the_page(
 ) -> None:
     config = CONFIG.model_copy(update={"is_simulated": True})
     case = evidence(effect(), recommenders={"C": "a", "T1": "b"})
-    report = conclude(case, InterimAnalysis(config), "ALS", None, ())
+    report = conclude(case, config, "ALS", None, ())
     print_report(report)
     for text in (capsys.readouterr().out, render(report)):
         assert "These listeners are simulated" in text

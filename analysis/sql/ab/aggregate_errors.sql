@@ -16,7 +16,7 @@ WITH ordered AS (
 ),
 errors AS (
     SELECT NULL AS moment, concat('no metric ', name, '; found are ', (SELECT string_agg(DISTINCT metric, ', ' ORDER BY metric) FROM aggregates)) AS error
-    FROM (SELECT unnest($metrics) AS name)
+    FROM unnest($metrics) AS wanted (name)
     WHERE name NOT IN (SELECT metric FROM timed)
     UNION ALL
     SELECT
@@ -24,7 +24,7 @@ errors AS (
         place || ': ' || CASE
             WHEN arm IS NULL THEN 'no arm; every row has one'
             WHEN moment IS NULL THEN 'a date such as 2026-11-30 or a number is expected'
-            WHEN (count >= 0 AND count = floor(count) AND count < 1e18) IS NOT TRUE
+            WHEN (count BETWEEN 0 AND 1e18 AND count = floor(count)) IS NOT TRUE
                 OR count > 0 AND (abs(mean) < 1e100 AND coalesce(abs(denominator_mean) < 1e100, true)) IS NOT TRUE
                 THEN concat('count ', count, ', mean ', mean, '; a whole number of at least 0 and a number are expected')
             -- one that is missing matters at the last time alone
@@ -49,7 +49,7 @@ errors AS (
         SELECT metric, moment, min(time) AS time, string_agg(DISTINCT arm, ', ' ORDER BY arm) AS arms
         FROM timed
         WHERE moment IS NOT NULL
-        GROUP BY metric, moment
+        GROUP BY ALL
     )
     JOIN (SELECT DISTINCT metric, arm FROM timed) USING (metric)
     ANTI JOIN timed USING (metric, arm, moment)

@@ -14,7 +14,7 @@ in_order AS (
     SELECT day, events, min(day) OVER (PARTITION BY user) = day AS is_first
     FROM listener_days
 )
-SELECT day, count(*) FILTER (WHERE is_first) AS listeners, CAST(sum(events) AS BIGINT) AS events
+SELECT day, count(*) FILTER (is_first) AS listeners, CAST(sum(events) AS BIGINT) AS events
 FROM in_order
 GROUP BY day
 ORDER BY day

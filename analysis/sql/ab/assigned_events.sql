@@ -9,9 +9,8 @@
 SELECT
     logged.* EXCLUDE (experiments, recommender, request),
     answered AS recommender, credit,
-    CASE WHEN left_out.user IS NULL THEN arm END AS arm
+    CASE WHEN user NOT IN (SELECT user FROM left_out) THEN arm END AS arm
 FROM logged
 JOIN assignments
     ON assignments.experiments IS NOT DISTINCT FROM logged.experiments
     AND assignments.recommender IS NOT DISTINCT FROM logged.recommender
-LEFT JOIN left_out ON left_out.user = logged.user

@@ -5,6 +5,6 @@
 --   number    as in session_events.sql, with what else it has
 --   position  BIGINT, in the session, 1 for the organic track
 --   segment   of its session
-SELECT events.* REPLACE (events.position - first_position + 1 AS position), segment
-FROM session_events AS events
-JOIN sessions ON sessions.number = events.number
+SELECT session_events.* REPLACE (position - first_position + 1 AS position), segment
+FROM session_events
+JOIN sessions USING (number)

@@ -13,4 +13,4 @@ SELECT
     count(*) AS values
 FROM measured
 WHERE arm IS NOT NULL AND value IS NOT NULL
-GROUP BY arm, listener_group, step
+GROUP BY ALL

@@ -1,8 +1,7 @@
 -- One row per event, with what is known of it by itself.
--- $arms          VARCHAR[], arms with a recommender of their own
--- $recommenders  VARCHAR[], theirs
--- $end_ms        BIGINT, the first millisecond after the experiment's planned end
+-- $end_ms  BIGINT, the first millisecond after the experiment's planned end
 -- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, message VARCHAR, recommender VARCHAR)
+-- FROM own_recommenders(arm VARCHAR, own VARCHAR)
 -- Columns:
 --   user, arm, timestamp  as in assigned, with what else it has
 --   is_last      BOOLEAN, the message is 'last'
@@ -11,11 +10,8 @@
 SELECT
     assigned.* EXCLUDE (message, recommender),
     message = 'last' AS is_last,
-    message = 'next' AND recommender IS NOT NULL AS is_named,
-    coalesce(message = 'next' AND recommender <> own, false) AS is_fallback
+    NOT is_last AND recommender IS NOT NULL AS is_named,
+    coalesce(is_named AND recommender <> own, false) AS is_fallback
 FROM assigned
-LEFT JOIN (
-    SELECT unnest(CAST($arms AS VARCHAR[])) AS arm, unnest(CAST($recommenders AS VARCHAR[])) AS own
-) AS own_recommenders
-    ON own_recommenders.arm = assigned.arm
+LEFT JOIN own_recommenders USING (arm)
 WHERE timestamp < $end_ms

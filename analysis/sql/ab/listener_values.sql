@@ -8,17 +8,19 @@
 --   numerator, denominator            DOUBLE, 0 without a row; NULL where a listener has no ratio
 --   past_numerator, past_denominator  DOUBLE, the same of the sums before the experiment
 WITH sums AS (
-    SELECT user, arm, segment, sum(numerator) AS numerator, sum(denominator) AS denominator
+    SELECT
+        user, arm, segment,
+        CAST(sum(numerator) AS DOUBLE) AS numerator,
+        CAST(sum(denominator) AS DOUBLE) AS denominator
     FROM measured
     GROUP BY ALL
 ),
 joined AS (
     SELECT
-        listeners.*,
-        CAST(sums.numerator AS DOUBLE) AS numerator, CAST(sums.denominator AS DOUBLE) AS denominator,
-        CAST(past.numerator AS DOUBLE) AS past_numerator, CAST(past.denominator AS DOUBLE) AS past_denominator
+        listeners.*, sums.numerator, sums.denominator,
+        past.numerator AS past_numerator, past.denominator AS past_denominator
     FROM segment_listeners AS listeners
-    LEFT JOIN sums ON sums.user = listeners.user AND sums.arm = listeners.arm AND sums.segment = listeners.segment
+    LEFT JOIN sums USING (user, arm, segment)
     LEFT JOIN sums AS past ON past.user = listeners.user AND past.arm IS NULL
     WHERE $in_segments OR listeners.segment = ''
 ),

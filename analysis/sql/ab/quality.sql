@@ -12,26 +12,23 @@ WITH sessions AS (
     FROM slice_sessions
 ),
 changing AS (
-    SELECT arm, day, count(*) AS listeners
-    FROM (
-        SELECT min_by(arm, start_ms) AS arm, min(day) AS day
-        FROM sessions
-        WHERE arm IS NOT NULL
-        GROUP BY user
-        HAVING min(arm) <> max(arm)
-    )
-    GROUP BY arm, day
+    SELECT min_by(arm, start_ms) AS arm, min(day) AS day
+    FROM sessions
+    WHERE arm IS NOT NULL
+    GROUP BY user
+    HAVING min(arm) <> max(arm)
 )
 SELECT
     arm, day,
     min(start_ms) AS first_ms,
     max(end_ms) AS last_ms,
     count(DISTINCT user) AS listeners,
-    coalesce(any_value(changing.listeners), 0) AS changing_listeners,
+    (
+        SELECT count(*) FROM changing WHERE changing.arm = sessions.arm AND changing.day = sessions.day
+    ) AS changing_listeners,
     CAST(sum(tracks) AS BIGINT) AS events,
-    CAST(coalesce(sum(tracks) FILTER (WHERE NOT is_closed), 0) AS BIGINT) AS dropped_events,
+    CAST(coalesce(sum(tracks) FILTER (NOT is_closed), 0) AS BIGINT) AS dropped_events,
     CAST(sum(broken) AS BIGINT) AS broken_chains,
     CAST(sum(logged_requests - requests) AS BIGINT) AS negative_latencies
 FROM sessions
-LEFT JOIN changing USING (arm, day)
 GROUP BY arm, day

@@ -8,7 +8,7 @@ WITH listeners AS (
     SELECT user, arm, min(end_ms) AS end_ms, any_value(part) IS NOT NULL AS is_old
     FROM slice_sessions
     WHERE arm IS NOT NULL
-    GROUP BY user, arm
+    GROUP BY ALL
 )
 SELECT user, arm, segment
 FROM listeners

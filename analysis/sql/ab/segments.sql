@@ -5,12 +5,10 @@
 --   segment   VARCHAR, '' for the whole experiment
 --   part      BIGINT, of listeners' first days, from 1; NULL for all days
 --   until_ms  BIGINT, it has the sessions that ended before
-SELECT unnest(
-    [{'segment': '', 'part': CAST(NULL AS BIGINT), 'until_ms': 9223372036854775807}]
-    || list_transform(
-        CAST($parts AS VARCHAR[]), lambda name, part: {'segment': name, 'part': part, 'until_ms': 9223372036854775807}
-    )
-    || [{'segment': 'until=' || (DATE '1970-01-01' + day), 'part': NULL, 'until_ms': 86400000 * (1 + CAST(day AS BIGINT))}
-        FOR day IN CAST($days AS INTEGER[])],
-    recursive := true
-)
+SELECT '' AS segment, NULL AS part, 9223372036854775807 AS until_ms
+UNION ALL
+SELECT name, part, 9223372036854775807
+FROM unnest(CAST($parts AS VARCHAR[])) WITH ORDINALITY AS parts (name, part)
+UNION ALL
+SELECT 'until=' || (DATE '1970-01-01' + day), NULL, 86400000::BIGINT * (1 + day)
+FROM unnest(CAST($days AS INTEGER[])) AS days (day)

@@ -24,7 +24,7 @@ WITH followed AS (
 SELECT
     user, arm, timestamp, track, time, latency, is_last, is_named, is_fallback, position,
     CASE WHEN NOT is_organic AND track = recommended THEN credit_before END AS credit,
-    sum(CAST(is_organic AS INTEGER)) OVER (ROWS UNBOUNDED PRECEDING) AS number,
+    count_if(is_organic) OVER (ROWS UNBOUNDED PRECEDING) AS number,
     is_organic,
     coalesce(NOT is_organic AND track <> recommended, false)
     AND NOT (is_tied OR lag(is_tied, 1, false) OVER () OR lead(is_tied, 1, false) OVER ()) AS is_broken

@@ -38,20 +38,20 @@ sessions AS (
         min(timestamp) AS start_ms,
         max(timestamp) AS end_ms,
         min(position) AS first_position,
-        any_value(track) FILTER (WHERE is_organic) AS organic,
+        any_value(track) FILTER (is_organic) AS organic,
         sum(exact_time) AS time,
-        coalesce(sum(exact_time) FILTER (WHERE NOT is_organic), 0) AS recommended_time,
-        coalesce(sum(exact_latency) FILTER (WHERE exact_latency >= 0), 0) AS latency,
+        coalesce(sum(exact_time) FILTER (NOT is_organic), 0) AS recommended_time,
+        coalesce(sum(exact_latency) FILTER (exact_latency >= 0), 0) AS latency,
         coalesce(sum(exact_latency), 0) AS logged_latency,
         count(*) AS tracks,
-        count(*) FILTER (WHERE NOT is_organic) AS recommended_tracks,
-        count(*) FILTER (WHERE NOT is_organic AND events.time < $skip_below) AS skips,
+        count(*) FILTER (NOT is_organic) AS recommended_tracks,
+        count(*) FILTER (NOT is_organic AND events.time < $skip_below) AS skips,
         count(*) - list_unique(list(track)) AS repeats,
-        count(*) FILTER (WHERE exact_latency >= 0) AS requests,
+        count(*) FILTER (exact_latency >= 0) AS requests,
         count(exact_latency) AS logged_requests,
-        count(*) FILTER (WHERE is_named) AS named,
-        count(*) FILTER (WHERE is_fallback) AS fallbacks,
-        count(*) FILTER (WHERE is_broken) AS broken
+        count(*) FILTER (is_named) AS named,
+        count(*) FILTER (is_fallback) AS fallbacks,
+        count(*) FILTER (is_broken) AS broken
     FROM events
     GROUP BY number
 )

@@ -6,7 +6,7 @@
 --   minutes, plays  DOUBLE, with what else there is; not finite where a row has no number
 SELECT
     CASE
-        WHEN min(arm) <> max(arm) THEN error('listener ' || listener || ' is in two arms, ' || min(arm) || ' and ' || max(arm))
+        WHEN min(arm) <> max(arm) THEN error(concat('listener ', listener, ' is in two arms, ', min(arm), ' and ', max(arm)))
         WHEN count(arm) = count(*) THEN min(arm)
     END AS arm,
     '' AS segment,

@@ -4,7 +4,7 @@
 -- Columns:
 --   arm, metric, time, count, mean, variance, denominator_mean, denominator_variance, covariance  as there, NULL where it has no such column
 --   moment    DOUBLE, the time if it is a number, days since the epoch if it is a date, also one such as 20261130; 0 without one, NULL for another text
---   is_date   BOOLEAN
+--   time_ms   BIGINT, ms since the epoch if it is a date, else 0
 --   place     VARCHAR, which row it is, for people
 WITH typed AS (
     SELECT
@@ -24,7 +24,7 @@ WITH typed AS (
 SELECT
     * EXCLUDE (date),
     if(time IS NULL, 0, coalesce(epoch(date) / 86400, TRY_CAST(time AS DOUBLE))) AS moment,
-    date IS NOT NULL AS is_date,
+    coalesce(epoch_ms(date), 0) AS time_ms,
     concat('metric ', metric, ', arm ', arm, ', time ' || time) AS place
 FROM (
     SELECT *, coalesce(try_strptime(if(length(time) = 8, time, NULL), '%Y%m%d'), TRY_CAST(time AS TIMESTAMP)) AS date

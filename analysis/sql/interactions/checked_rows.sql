@@ -29,8 +29,7 @@ WITH numbered AS (
         ) AS amounts,
         row_number() OVER () AS row,
         list_contains($known, 'weight') AS has_weight,
-        list_contains($known, 'timestamp') AS has_time,
-        list_contains($known, 'session') AS has_session
+        list_contains($known, 'timestamp') AS has_time
     FROM raw_rows
 ),
 parsed AS (
@@ -70,8 +69,8 @@ timed AS (
             CASE WHEN track_kind <> 'untyped' THEN track_kind
                 WHEN regexp_full_match(track, '0|[1-9][0-9]{0,17}') THEN 'digits' ELSE 'characters' END AS track_kind
         ),
-        CASE WHEN number IS NULL THEN CAST(written_ms AS DOUBLE) ELSE round(number * 1e3 / 1e3 ** (unit - 1)) END AS moment_ms,
-        CASE WHEN number = 0 THEN NULL WHEN number IS NOT NULL THEN ['seconds', 'milliseconds', 'microseconds', 'nanoseconds'][unit]
+        coalesce(round(number * 1e3 / 1e3 ** (unit - 1)), written_ms) AS moment_ms,
+        CASE WHEN number <> 0 THEN ['seconds', 'milliseconds', 'microseconds', 'nanoseconds'][unit]
             WHEN written_ms IS NOT NULL THEN 'dates' END AS clock
     FROM parsed
 ),
@@ -86,20 +85,20 @@ verified AS (
             WHEN track_kind NOT IN ('whole number', 'text', 'digits', 'characters') THEN 'item is of type ' || track_kind || '; a whole number or text is allowed'
             WHEN has_weight AND weight IS NULL THEN 'weight is missing'
             WHEN has_weight AND amount IS NULL THEN 'weight ' || left(weight, 40) || ' is no number'
-            WHEN has_weight AND NOT (amount >= 0 AND amount <= 1e15) THEN 'weight ' || left(weight, 40) || '; 0 to 1e15 is allowed'
+            WHEN has_weight AND amount NOT BETWEEN 0 AND 1e15 THEN 'weight ' || left(weight, 40) || '; 0 to 1e15 is allowed'
             WHEN $has_share AND coalesce(heard, '') = '' THEN 'share is missing'
-            WHEN $has_share AND NOT coalesce(amount >= 0 AND amount <= 1, false)
+            WHEN $has_share AND (amount BETWEEN 0 AND 1) IS NOT TRUE
             THEN 'share ' || left(heard, 40) || '; 0 to ' || CAST($full_share AS BIGINT) || ' is allowed'
             WHEN organic IS NOT NULL AND is_organic IS NULL THEN 'organic ' || left(organic, 40) || '; true, false, 1 and 0 are allowed'
-            WHEN propensity IS NOT NULL AND NOT coalesce(probability > 0 AND probability <= 1, false)
+            WHEN propensity IS NOT NULL AND (probability > 0 AND probability <= 1) IS NOT TRUE
             THEN 'propensity ' || left(propensity, 40) || '; above 0 to 1 is allowed'
             WHEN has_time AND timestamp IS NULL THEN 'timestamp is missing'
             WHEN has_time AND moment_ms IS NULL
             THEN 'timestamp ' || left(timestamp, 40) || ' is neither a number of seconds or milliseconds since 1970 nor a date'
-            WHEN has_time AND NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'timestamp ' || left(timestamp, 40) || '; 1970 to 5138 is allowed'
-            WHEN has_session AND coalesce(session, '') = '' THEN 'session is missing'
+            WHEN NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'timestamp ' || left(timestamp, 40) || '; 1970 to 5138 is allowed'
+            WHEN list_contains($known, 'session') AND coalesce(session, '') = '' THEN 'session is missing'
             WHEN $has_order AND coalesce(position, '') = '' THEN 'position is missing'
-            WHEN $has_order AND NOT coalesce(place >= 0 AND place < 1e14 AND place = floor(place), false)
+            WHEN $has_order AND (place >= 0 AND place < 1e14 AND place = floor(place)) IS NOT TRUE
             THEN 'position ' || left(position, 40) || '; a whole number from 0 to 1e14 is allowed'
         END AS reason
     FROM timed
@@ -107,13 +106,9 @@ verified AS (
 SELECT
     source, row, user, track, user_kind, track_kind,
     amount AS weight,
-    CASE
-        WHEN reason IS NOT NULL THEN NULL
-        WHEN has_time THEN CAST(moment_ms AS BIGINT)
-        WHEN $has_order THEN CAST(place AS BIGINT)
-    END AS timestamp,
-    CASE WHEN reason IS NULL AND has_time THEN clock END AS clock,
-    CASE WHEN has_session THEN session END AS session,
+    CASE WHEN reason IS NULL THEN CAST(if($has_order, place, moment_ms) AS BIGINT) END AS timestamp,
+    CASE WHEN reason IS NULL THEN clock END AS clock,
+    session,
     place AS position,
     coalesce(is_organic, false) AS organic,
     probability AS propensity,

@@ -14,8 +14,9 @@ WITH kept_rows AS (SELECT * EXCLUDE (kept) FROM first_rows WHERE kept = 'true'),
 filled AS (
     SELECT
         name, value,
+        value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?' AS is_grouped,
         coalesce(TRY_CAST(CASE
-            WHEN value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?' THEN replace(value, ',', '')
+            WHEN is_grouped THEN replace(value, ',', '')
             WHEN value SIMILAR TO '[\d.]*,\d+' THEN translate(value, ',.', '.')
             ELSE value
         END AS DOUBLE), list_reduce(TRY_CAST(string_split(value, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS parsed,
@@ -32,7 +33,7 @@ counted AS (
         count(*) FILTER (regexp_matches(value, '^(\d{4}[-/]\d\d?[-/]\d\d?|\d\d? [A-Za-z]{3} \d{4},? \d|\d\d?\.\d\d?\.\d{4} \d)')) AS dates,
         CASE
             WHEN bool_or(value SIMILAR TO '[\d.]*,(\d{1,2}|\d{4,})|0,\d+') THEN 'comma'
-            WHEN bool_or(value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?') THEN 'point'
+            WHEN bool_or(is_grouped) THEN 'point'
         END AS decimal,
         bool_or(number IS NOT NULL AND contains(value, ':')) AS is_clock,
         min(number) AS smallest,
@@ -47,7 +48,7 @@ SELECT
     filled / (SELECT count(*) FROM kept_rows) AS filled,
     numbers >= 0.95 * filled AS is_number,
     dates >= 0.95 * filled OR (
-        numbers >= 0.95 * filled
+        is_number
         AND list_bool_or([middle / unit BETWEEN 3 AND 40 FOR unit IN [1e8, 1e11, 1e14, 1e17]])
     ) AS is_time,
     decimal, is_clock, smallest, largest, kinds, example

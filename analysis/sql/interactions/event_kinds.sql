@@ -4,11 +4,9 @@
 -- FROM first_rows(kind VARCHAR, amount VARCHAR, kept VARCHAR)
 -- Columns:
 --   kind     VARCHAR
---   text     VARCHAR, the same as a text of SQL
 --   is_play  BOOLEAN, a word of its name says so, and it nearly always has an amount if plays have one
 SELECT
     kind,
-    concat('''', replace(kind, '''', ''''''), '''') AS text,
     list_has_any(list_transform(regexp_extract_all(kind, '[A-Z]?[a-z]+|[A-Z]+'), lambda word : lower(word)), $plays)
     AND (NOT $has_amount OR count(nullif(amount, '')) >= 0.95 * count(*)) AS is_play
 FROM first_rows

@@ -22,7 +22,7 @@ WITH named AS (
             WHEN NOT $has_moments THEN '#' || CAST(track AS VARCHAR)
         END AS session
     FROM stored
-    WHERE len($train) = 0 OR list_contains($train, source) OR list_contains($test, source)
+    WHERE len($train) = 0 OR list_contains($train || $test, source)
 )
 SELECT
     user, track, timestamp, 'next' AS message,

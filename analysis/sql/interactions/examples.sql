@@ -10,7 +10,7 @@ SELECT
     track AS item,
     format('{:.4g}', weight) AS amount,
     CASE WHEN timestamp < 100000000 THEN CAST(timestamp AS VARCHAR)
-        ELSE strftime(make_timestamp(timestamp * 1000), '%Y-%m-%d %H:%M:%S') END AS time,
+        ELSE strftime(epoch_ms(timestamp), '%Y-%m-%d %H:%M:%S') END AS time,
     session
 FROM checked
 WHERE reason IS NULL

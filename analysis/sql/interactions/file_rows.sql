@@ -6,13 +6,10 @@
 --   before    BIGINT, rows of other files
 --   rows      BIGINT, those in checked
 --   left_out  BIGINT, those left out by the caller's condition
-WITH numbered AS (SELECT source, kept, row_number() OVER () AS row FROM raw_rows),
-read AS (
-    SELECT source, min(row) - 1 AS before, count(*) FILTER (kept IS DISTINCT FROM 'true') AS left_out
-    FROM numbered
-    GROUP BY source
-),
-written AS (SELECT source, count(*) AS rows FROM checked GROUP BY source)
-SELECT source, before, coalesce(rows, 0) AS rows, left_out
-FROM read
-LEFT JOIN written USING (source)
+SELECT
+    source,
+    min(row) - 1 AS before,
+    (SELECT count(*) FROM checked WHERE checked.source = numbered.source) AS rows,
+    count(*) FILTER (kept IS DISTINCT FROM 'true') AS left_out
+FROM (SELECT source, kept, row_number() OVER () AS row FROM raw_rows) AS numbered
+GROUP BY source

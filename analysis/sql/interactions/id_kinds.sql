@@ -6,4 +6,4 @@
 SELECT user_kind, track_kind, count(*) AS lines
 FROM checked
 WHERE reason IS NULL
-GROUP BY user_kind, track_kind
+GROUP BY ALL

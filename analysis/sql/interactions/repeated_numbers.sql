@@ -7,5 +7,5 @@
 SELECT id, min(original) AS first, max(original) AS second
 FROM ids
 GROUP BY id
-HAVING min(original) <> max(original)
+HAVING first <> second
 ORDER BY id

@@ -9,6 +9,6 @@ SELECT CAST(md5_number_lower(original) >> 1 AS BIGINT) AS id, original
 FROM (
     SELECT DISTINCT CASE WHEN $users THEN user ELSE track END AS original
     FROM verified
-    WHERE reason IS NULL AND original IS NOT NULL
+    WHERE reason IS NULL
 )
 ORDER BY id, original

@@ -8,9 +8,9 @@
 --   all          FLOAT, weight in both splits
 SELECT
     user, track,
-    CAST(coalesce(sum(CAST(time AS DECIMAL(38, 9))) FILTER (WHERE NOT heldout), 0) AS FLOAT) AS training,
+    CAST(coalesce(sum(CAST(time AS DECIMAL(38, 9))) FILTER (NOT heldout), 0) AS FLOAT) AS training,
     CAST(sum(CAST(time AS DECIMAL(38, 9))) AS FLOAT) AS "all"
 FROM split_events
 WHERE time > 0 AND time >= $min_time
-GROUP BY user, track
+GROUP BY ALL
 ORDER BY user, track

@@ -9,7 +9,7 @@
 WITH counted AS (
     SELECT source, clock, count(*) AS lines, count(weight) AS weights, count(*) FILTER (weight > 1) AS beyond, max(weight) AS largest
     FROM checked
-    GROUP BY source, clock
+    GROUP BY ALL
 )
 SELECT
     source,

@@ -6,8 +6,8 @@
 --   learned   BIGINT, plays up to the latest one of their listener that the export has learned from
 --   later     BIGINT, the other plays
 SELECT
-    count(*) FILTER (reason IS NOT NULL) AS rejected,
-    count(*) FILTER (reason IS NULL AND timestamp <= coalesce(learned.latest, -1)) AS learned,
-    count(*) FILTER (reason IS NULL AND timestamp > coalesce(learned.latest, -1)) AS later
+    count(reason) AS rejected,
+    count(*) FILTER (timestamp <= coalesce(latest, -1)) AS learned,
+    count(*) FILTER (timestamp > coalesce(latest, -1)) AS later
 FROM checked
 LEFT JOIN learned USING (user)

@@ -16,5 +16,5 @@ SELECT
     CAST(CASE WHEN $is_weighted THEN sum(CAST(time AS DECIMAL(38, 9))) ELSE max(time) END AS DOUBLE) AS time
 FROM placed
 WHERE place > $gap
-GROUP BY user, track
+GROUP BY ALL
 ORDER BY user, track

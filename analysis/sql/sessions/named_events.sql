@@ -9,8 +9,7 @@
 WITH marked AS (
     SELECT
         *,
-        lag(message) OVER in_order IS NULL
-        OR lag(message) OVER in_order = 'last'
+        lag(message, 1, 'last') OVER in_order = 'last'
         OR timestamp - lag(timestamp) OVER in_order > 1800000 AS opens
     FROM events
     WHERE session IS NULL
@@ -22,6 +21,6 @@ WHERE session IS NOT NULL
 UNION ALL
 SELECT
     user, timestamp, message, track, time, recommendation, propensity,
-    '@' || CAST(max(timestamp) FILTER (WHERE opens) OVER so_far AS VARCHAR) AS session
+    '@' || CAST(max(timestamp) FILTER (opens) OVER so_far AS VARCHAR) AS session
 FROM marked
 WINDOW so_far AS (PARTITION BY user ORDER BY timestamp, message DESC, track ROWS UNBOUNDED PRECEDING)

@@ -5,15 +5,10 @@
 --   user, track, timestamp
 --   start_ms  BIGINT, the session's first millisecond since the epoch, UTC
 --   opens     UTINYINT, 1 of a session's first play, else 0
-WITH placed AS (
-    SELECT
-        user, track, timestamp, message, session,
-        min(timestamp) OVER (PARTITION BY user, session) AS start_ms
-    FROM named_events
-    WHERE time > 0 AND time >= $min_time
-)
 SELECT
-    user, track, timestamp, start_ms,
+    user, track, timestamp,
+    min(timestamp) OVER (PARTITION BY user, session) AS start_ms,
     CAST(row_number() OVER (PARTITION BY user, session ORDER BY timestamp, message DESC, track) = 1 AS UTINYINT) AS opens
-FROM placed
+FROM named_events
+WHERE time > 0 AND time >= $min_time
 ORDER BY user, start_ms, session, timestamp, message DESC, track

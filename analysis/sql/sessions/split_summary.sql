@@ -6,7 +6,7 @@
 --   heldout_events, sessions, heldout_sessions  BIGINT
 --   sessions_in_both   BIGINT, sessions with events in both splits; 0 unless training sees held-out listening
 WITH by_session AS (
-    SELECT count(*) AS events, count(*) FILTER (WHERE heldout) AS heldout_events
+    SELECT count(*) AS events, count(*) FILTER (heldout) AS heldout_events
     FROM split_events
     GROUP BY number
 )
@@ -15,6 +15,6 @@ SELECT
     CAST(coalesce(sum(events), 0) AS BIGINT) AS split_events,
     CAST(coalesce(sum(heldout_events), 0) AS BIGINT) AS heldout_events,
     count(*) AS sessions,
-    count(*) FILTER (WHERE heldout_events > 0) AS heldout_sessions,
-    count(*) FILTER (WHERE heldout_events > 0 AND heldout_events < events) AS sessions_in_both
+    count(*) FILTER (heldout_events > 0) AS heldout_sessions,
+    count(*) FILTER (heldout_events > 0 AND heldout_events < events) AS sessions_in_both
 FROM by_session

@@ -5,7 +5,7 @@
 --   training, all  BIGINT, the latest timestamp, or position, in the training sessions, -1 without one; in all
 SELECT
     user,
-    coalesce(max(timestamp) FILTER (WHERE NOT heldout), -1) AS training,
+    coalesce(max(timestamp) FILTER (NOT heldout), -1) AS training,
     max(timestamp) AS "all"
 FROM split_events
 GROUP BY user

@@ -11,9 +11,6 @@
 WITH ranked AS (
     SELECT listener, time, row_number() OVER (PARTITION BY listener ORDER BY time DESC) AS rank
     FROM truth
-),
-cutoffs AS (
-    SELECT unnest($ks)::INTEGER AS k
 )
 SELECT
     k, listener,
@@ -21,5 +18,5 @@ SELECT
     fsum(1 / log2(rank + 1)) FILTER (rank <= k AND time >= $min_time) AS ideal_dcg,
     fsum(time / log2(rank + 1)) FILTER (rank <= k AND time > 0) AS ideal_graded_dcg
 FROM ranked
-CROSS JOIN cutoffs
-GROUP BY k, listener
+CROSS JOIN (SELECT unnest($ks)::INTEGER AS k)
+GROUP BY ALL

@@ -52,7 +52,7 @@ accuracy AS (
         fsum(time) AS heard_time
     FROM found
     JOIN cutoffs ON rank <= k
-    GROUP BY k, listener
+    GROUP BY ALL
 ),
 surprise AS (
     SELECT
@@ -61,7 +61,7 @@ surprise AS (
     FROM recommendations
     LEFT JOIN popularity USING (track)
     JOIN cutoffs ON rank <= k AND $with_novelty
-    GROUP BY k, listener
+    GROUP BY ALL
 )
 SELECT
     k, listener,

@@ -8,7 +8,6 @@ from analysis.ab.config import AbConfig, Role
 from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
 from analysis.ab.evidence import Evidence, Quality
-from analysis.ab.interim import InterimAnalysis
 from analysis.ab.interleaving import Preference
 from analysis.ab.report import Report, conclude
 from analysis.ab.verdict import ArmVerdict, Verdict
@@ -58,27 +57,13 @@ def make_evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: 
     arms = dict.fromkeys(("C", *(effect.arm for effect in effects)), 1000)
     values: dict[str, Any] = {
         "listeners": arms,
+        "sessions": changes.get("listeners", arms),
         "lines": LineCounts(100, 100, 0),
         "srm": SampleRatio({**arms}, arms, 1.0),
         "effects": effects,
         "span_ms": (0, 10 * DAY_MS),
     }
     return Evidence(**values | changes)
-
-
-def effects_of(arm: str, strength: float) -> list[MetricEffect]:
-    """Effects on all metrics, of which the guardrails may get worse by 5 %."""
-    effects = []
-    for name, (label, role, higher, control, pct, half) in _METRICS.items():
-        changes: dict[str, Any] = {"label": label, "higher_is_better": higher}
-        if role == "guardrail":
-            state = "kept" if half < 5 else "unclear"
-            changes |= {"margin": 0.05 * control, "guardrail": state}
-        change = strength * pct
-        effects.append(
-            make_effect(arm, role, change, half, control, metric=name, **changes)
-        )
-    return effects
 
 
 def make_report(
@@ -96,13 +81,16 @@ def make_report(
         text: Put into every free text.
     """
     control, *treated = arms
-    effects = [
-        effect
-        for number, arm in enumerate(treated)
-        for effect in effects_of(arm, 1.0 - 0.55 * number)
-    ]
-    metrics = [*_METRICS]
-    effects.sort(key=lambda effect: metrics.index(effect.metric))
+    effects = []
+    for name, (label, role, higher, value, pct, half) in _METRICS.items():
+        changes: dict[str, Any] = {"label": label, "higher_is_better": higher}
+        if role == "guardrail":  # which may get worse by 5 %
+            state = "kept" if half < 5 else "unclear"
+            changes |= {"margin": 0.05 * value, "guardrail": state}
+        for number, arm in enumerate(treated):
+            change = (1.0 - 0.55 * number) * pct
+            effect = make_effect(arm, role, change, half, value, metric=name, **changes)
+            effects.append(effect)
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
     evidence = make_evidence(
         *effects,
@@ -119,7 +107,7 @@ def make_report(
         ),
     )
     sources = (f"{text}log/events-1.json", f"{text}log/events-2.json.gz")
-    analysis = InterimAnalysis(AbConfig(control=control))
+    config = AbConfig(control=control)
     preferred = Interval(5.0, 2.0, 8.0)
     verdict = Verdict("do not ship", None, "loss")
     if treated:
@@ -131,7 +119,7 @@ def make_report(
         )
         verdict = Verdict("ship", treated[0], "gain", arms=tuple(rows))
     return replace(
-        conclude(evidence, analysis, experiment, None, sources),
+        conclude(evidence, config, experiment, None, sources),
         preferences=(
             Preference(arms[-1], "in_order", "top_pop", 900, preferred, "top_pop"),
         ),

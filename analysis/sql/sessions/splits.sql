@@ -1,15 +1,15 @@
--- One row per held-out session, by the kind of the split. A draw by hash depends on the seed, the listener and the
--- session's name alone, so that it is the same on any cluster and however the store is partitioned.
+-- One row per session, with the split that it is in, by the kind of the split. A draw by hash depends on the seed, the listener
+-- and the session's name alone, so that it is the same on any cluster and however the store is partitioned.
 -- $kind       VARCHAR, 'session_hash', 'newest', 'last_session', 'time' or 'files'
 -- $seed       BIGINT, the configuration's seed
 -- $holdout    DOUBLE, share of the sessions that is drawn by hash, or of each listener's, 0..1
 -- $cutoff_ms  BIGINT, milliseconds since the epoch, UTC, at which a split by time cuts
 -- FROM sessions(user BIGINT, session VARCHAR, number BIGINT, start_ms BIGINT)
 -- Columns:
---   number  the session's in sessions
-SELECT number
-FROM sessions
-QUALIFY
+--   user, session, number  as in sessions
+--   heldout                BOOLEAN, the session is held out of training
+SELECT
+    user, session, number,
     CASE $kind
         WHEN 'session_hash'
         -- The last eight of the hash's bytes, as `md5_number_lower` has them at three times the price.
@@ -25,4 +25,5 @@ QUALIFY
         WHEN 'time' THEN start_ms >= $cutoff_ms
         -- `interactions/events.sql` named the sessions of the files to validate on.
         WHEN 'files' THEN session = 'test' OR starts_with(session, 'test ')
-    END
+    END AS heldout
+FROM sessions
