@@ -47,7 +47,10 @@ def main(
         head = folder / "head.jsonl"
         with discover([folder / "log"])[0].path.open("rb") as lines:
             head.write_bytes(b"".join(islice(lines, NOTEBOOK_EVENTS)))
-        notebook_s = [seconds(read_as_notebook, head) for _ in range(repeats)]
+        notebook_s = [
+            seconds(lambda: notebook.table(notebook.read([head]), EXPERIMENTS[0]))
+            for _ in range(repeats)
+        ]
         runs = take_turns({"plain copy": plain, "report": report}, repeats)
     show_commands(f"{events:,} events", runs, "plain copy", events)
     ratio = median_ratio(notebook_s, [run.wall_s for run in runs["report"]])
@@ -57,11 +60,6 @@ def main(
         f"extrapolated to {events:,} events"
     )
     show_machine("duckdb", "scipy", "pandas")
-
-
-def read_as_notebook(log: Path) -> None:
-    """Make the original's table as its notebook does."""
-    notebook.table(notebook.read([log]), EXPERIMENTS[0])
 
 
 if __name__ == "__main__":

@@ -68,15 +68,10 @@ def main(
     repeats: int = 3,
 ) -> None:
     """Fit both in turns at each rank, and print the table."""
-    with threadpool_limits(1, user_api="blas"):  # as implicit asks for
-        compare(shape, rank or [64, 128, 256], threads, repeats)
-
-
-def compare(name: str, ranks: list[int], threads: int, repeats: int) -> None:
-    """Compare at each rank."""
-    shape = SHAPES[name]
-    matrix = make_matrix(shape)
-    console.print(f"{name}: {matrix.shape}, {matrix.nnz:,} interactions")
+    threadpool_limits(1, user_api="blas")  # as implicit asks for
+    published = SHAPES[shape].published
+    matrix = make_matrix(SHAPES[shape])
+    console.print(f"{shape}: {matrix.shape}, {matrix.nnz:,} interactions")
     warm = AlternatingLeastSquares(8, iterations=1, random_state=1)
     warm.fit(matrix[:200], show_progress=False)  # loads the compiled code
     classes: dict[str, type[Library]] = {
@@ -84,21 +79,21 @@ def compare(name: str, ranks: list[int], threads: int, repeats: int) -> None:
         "implicit": Library,
     }
     rows = []
-    for rank in ranks:
+    for factors in rank or [64, 128, 256]:
         runs = {
-            kind: partial(measure, model, rank, threads, matrix)
+            kind: partial(measure, model, factors, threads, matrix)
             for kind, model in classes.items()
         }
         turns = take_turns(runs, repeats)
         medians = {kind: np.median(turns[kind], axis=0) for kind in classes}
         for kind, (fit_s, iteration_s) in medians.items():
-            rate = shape.interactions / 1e6 / iteration_s
-            published = shape.published.get(rank, 0.0)
-            numbers = (fit_s, medians["ours"][0] / fit_s, rate, published)
-            rows.append((rank, kind, *(f"{number:.2f}" for number in numbers)))
+            rate = matrix.nnz / 1e6 / iteration_s
+            ratio = medians["ours"][0] / fit_s
+            numbers = (fit_s, ratio, rate, published.get(factors, 0.0))
+            rows.append((factors, kind, *(f"{number:.2f}" for number in numbers)))
     fit = f"fit of {ITERATIONS}, CPU s"
     header = ("rank", "", fit, "ours / it", "M/s and core", "implicit published")
-    show(f"{name}, {threads} threads", header, rows)
+    show(f"{shape}, {threads} threads", header, rows)
     show_machine("implicit", "numba", "numpy", "scipy")
 
 

@@ -33,7 +33,6 @@ from benchmarks.harness import console, show
 from looplib.arrays import BoolArray, FloatArray
 from looplib.randomness import make_generator
 
-STREAM = ("experiment_id", "variant_id", "metric_id")
 LEVEL = 0.05
 RESAMPLES = 2000
 
@@ -107,7 +106,8 @@ def read_streams(file: Path, *, cleaned: bool = False) -> Iterator[Stream]:
         cleaned: Whether analyses are left out whose effect jumps from the one left in before.
     """
     rows = pq.read_table(file).to_pandas().dropna()
-    ordered = rows.sort_values("time_since_start").groupby(list(STREAM))
+    stream = ["experiment_id", "variant_id", "metric_id"]
+    ordered = rows.sort_values("time_since_start").groupby(stream)
     for (experiment, *_), analyses in ordered:
         arms: list[tuple[Moments, Moments]] = []
         days, jumped = [], []
@@ -168,32 +168,28 @@ def main(
     """Replay every stream by every rule."""
     for cleaned in (False, True):
         streams = list(read_streams(file, cleaned=cleaned))
-        show_calls(streams, "cleaned" if cleaned else "as it is")
-
-
-def show_calls(streams: list[Stream], data: str) -> None:
-    """Print the shares of streams that each rule calls."""
-    experiments = [stream.experiment for stream in streams]
-    p_values = [stream.p_value for stream in streams]
-    significant = np.array(p_values) < LEVEL
-    discovered = np.array(benjamini_hochberg(p_values)) < LEVEL
-    rows = []
-    for name, rule in RULES.items():
-        calls = np.array([rule.call(stream) for stream in streams])
-        cells = [
-            share(calls <= 1, among, experiments)
-            for has_effect in (significant, discovered)
-            for among in (~has_effect, has_effect)
-        ]
-        rows.append([name, *cells])
-    console.print(
-        f"data {data}: {len(streams)} streams of {len(set(experiments))} experiments, "
-        f"{sum(stream.jumps.sum() for stream in streams)} jumps; "
-        f"{significant.sum()} significant at their last analysis, "
-        f"{discovered.sum()} by false discoveries"
-    )
-    header = ("rule", "no effect", "effect", "none, FD", "effect, FD")
-    show("called, % (95 % interval)", header, rows)
+        experiments = [stream.experiment for stream in streams]
+        p_values = [stream.p_value for stream in streams]
+        significant = np.array(p_values) < LEVEL
+        discovered = np.array(benjamini_hochberg(p_values)) < LEVEL
+        rows = []
+        for name, rule in RULES.items():
+            calls = np.array([rule.call(stream) for stream in streams])
+            cells = [
+                share(calls <= 1, among, experiments)
+                for has_effect in (significant, discovered)
+                for among in (~has_effect, has_effect)
+            ]
+            rows.append([name, *cells])
+        console.print(
+            f"data {'cleaned' if cleaned else 'as it is'}: {len(streams)} streams "
+            f"of {len(set(experiments))} experiments, "
+            f"{sum(stream.jumps.sum() for stream in streams)} jumps; "
+            f"{significant.sum()} significant at their last analysis, "
+            f"{discovered.sum()} by false discoveries"
+        )
+        header = ("rule", "no effect", "effect", "none, FD", "effect, FD")
+        show("called, % (95 % interval)", header, rows)
 
 
 if __name__ == "__main__":

@@ -63,9 +63,8 @@ def main(
             fit_s = time.perf_counter() - began
         for axis in ("user_factors", "item_factors"):
             np.save(out / f"{axis}.npy", state[axis])
-        firsts = range(0, listeners, _AT_ONCE)
         with sampled(pids, interval_s=0.2) as ranking:
-            calls = [(out, first) for first in firsts]
+            calls = [(out, first) for first in range(0, listeners, _AT_ONCE)]
             lists_s = seconds(list, cluster.run(rank_part, calls))
     rate = iterations * dataset.summary.interactions / fit_s / 1e6
     rows = [
@@ -106,13 +105,6 @@ def write_dataset(out: Path, interactions: int, listeners: int, tracks: int) -> 
     folder = out / "data"
     shutil.rmtree(out, ignore_errors=True)
     folder.mkdir(parents=True)
-    write_plays(folder, interactions, listeners, tracks)
-    write_by_track(folder, "training", tracks)
-    return open_dataset(str(folder))
-
-
-def write_plays(folder: Path, interactions: int, listeners: int, tracks: int) -> None:
-    """Write random plays, some listeners at a time."""
     generator = np.random.default_rng(SEED)
     activity = generator.lognormal(0, 1, listeners)
     counts = np.ceil(activity * (interactions / activity.sum())).astype(np.int64)
@@ -131,6 +123,8 @@ def write_plays(folder: Path, interactions: int, listeners: int, tracks: int) ->
     counted = (listeners, tracks, total, listeners, total, 0, listeners, 0)
     summary = Summary("billion", *counted, {})
     (folder / SUMMARY).write_bytes(orjson.dumps(seal(summary)))
+    write_by_track(folder, "training", tracks)
+    return open_dataset(str(folder))
 
 
 def _ranks(generator: np.random.Generator, number: int, tracks: int) -> IntArray:

@@ -10,10 +10,11 @@ seconds of calls; and all factors once through a machine's link, its own sent an
 received.
 """
 
+import os
 import tempfile
 import time
-from collections.abc import Callable, Collection
 from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -28,14 +29,15 @@ from benchmarks.harness import (
     seconds,
     show,
     show_machine,
+    take_turns,
 )
 from looplib.als import AlsConfig
 from recsys.blockwise import cut_blocks, fit_blocks
-from recsys.cluster.cluster import Cluster, open_cluster
+from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.solver import first_factors, load_kernels, solve
-from recsys.storage import Workspace, open_workspace
+from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
 from tests.recsys.in_process import in_process
 
@@ -57,19 +59,14 @@ def main(
     ),
 ) -> None:
     """Fit on 1, 2, 4, … workers, and in this process."""
-    params, rows = AlsConfig(factors=factors, regularization=0.1, alpha=10.0), []
+    params = AlsConfig(factors=factors, regularization=0.1, alpha=10.0)
     dataset = write_dataset(out, interactions, listeners, tracks)
+    os.sync()  # writing it back to the disk meanwhile would slow the fits
     load_kernels()
-    for doublings in range(most.bit_length()):
-        workers = 2**doublings
-        with (
-            open_cluster(ClusterConfig(workers=workers)) as cluster,
-            tempfile.TemporaryDirectory(dir=out) as folder,
-        ):
-            fit = partial(_fit, cluster, dataset, params, iterations)
-            whole = partial(_fit_here, dataset, params, iterations)
-            pids = set(cluster.run(import_fit, [()] * 4 * workers))
-            rows.append((workers, *_measure(fit, whole, pids, folder, turns)))
+    rows = [
+        (2**n, *_measure(2**n, dataset, params, iterations, turns))
+        for n in range(most.bit_length())
+    ]
     times = ("s", "one fit, 2 threads, s", "ratio")
     memory = ("largest worker, MiB", "idle, MiB", "the fit's, MiB")
     show(
@@ -85,24 +82,33 @@ def main(
 
 
 def _measure(
-    fit: Callable[[Workspace], None],
-    whole: Callable[[], None],
-    pids: Collection[int],
-    folder: str,
-    turns: int,
+    workers: int, dataset: Dataset, params: AlsConfig, iterations: int, turns: int
 ) -> tuple[str, ...]:
     """Return the cells of a row: the times of both, and the memory of the largest worker."""
-    idle = max(map(memory_mib, pids))
-    workspace = open_workspace(folder)
-    whole_s, blocks_s = [], []
-    for turn in range(turns):
-        whole_s.append(seconds(whole))
-        blocks_s.append(seconds(fit, workspace.sub(str(turn))))
-    with sampled(pids, interval_s=0.02) as peaks:  # which slows the workers down
-        fit(workspace.sub("sampled"))
+    numbers = count()
+
+    def fit_here() -> None:
+        fit_als(dataset.matrix("training"), params, SEED, iterations, threads=2)
+
+    def fit_on_workers() -> None:
+        folder_of_fit = open_workspace(folder).sub(str(next(numbers)))
+        fit = (params, SEED, iterations, folder_of_fit)
+        fit_blocks(cluster, dataset, "training", *fit)
+
+    with (
+        open_cluster(ClusterConfig(workers=workers)) as cluster,
+        tempfile.TemporaryDirectory(dir=dataset.path.parent) as folder,
+    ):
+        pids = set(cluster.run(import_fit, [()] * 4 * workers))
+        idle = max(map(memory_mib, pids))
+        kinds = {"here": fit_here, "on workers": fit_on_workers}
+        timed = {name: partial(seconds, fit) for name, fit in kinds.items()}
+        here_s, workers_s = take_turns(timed, turns).values()
+        with sampled(pids, interval_s=0.02) as peaks:  # which slows the workers down
+            fit_on_workers()
     largest = max(peaks.values())
-    ratio = median_ratio(blocks_s, whole_s)
-    times = (f"{median(blocks_s):.1f}", f"{median(whole_s):.1f}", f"{ratio:.2f}")
+    ratio = median_ratio(workers_s, here_s)
+    times = (f"{median(workers_s):.1f}", f"{median(here_s):.1f}", f"{ratio:.2f}")
     return (*times, f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}")
 
 
@@ -123,21 +129,6 @@ def predict(
     link_bits = 8 * sum(array.nbytes for array in factors) if machines > 1 else 0
     total_s = [solve_s + calls_s + link_bits / (rate * 1e9) for rate in GBIT]
     return [f"{time_s:.2f}" for time_s in (solve_s, *total_s)]
-
-
-def _fit_here(dataset: Dataset, params: AlsConfig, iterations: int) -> None:
-    fit_als(dataset.matrix("training"), params, SEED, iterations, threads=2)
-
-
-def _fit(
-    cluster: Cluster,
-    dataset: Dataset,
-    params: AlsConfig,
-    iterations: int,
-    folder: Workspace,
-) -> None:
-    fit = (params, SEED, iterations, folder.sub("fit"))
-    fit_blocks(cluster, dataset, "training", *fit)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,6 @@ from benchmarks.harness import (
     measure_module,
     python,
 )
-from recsys.cluster.cluster import Cluster
-from recsys.config import SearchConfig
-from recsys.dataset.cache import cached_dataset
-from recsys.dataset.dataset import Dataset
-from recsys.dataset.plan import plan_dataset
-from recsys.storage import open_workspace
-from recsys.store.reader import open_store
 
 
 def main() -> None:
@@ -37,13 +30,6 @@ def main() -> None:
         measure_module("sim.run", config="configs/collect/seed.yaml", log=SEED_LOG)
     if not SEED_STORE.exists():
         measure_module("recsys.ingest", SEED_LOG, store=SEED_STORE)
-
-
-def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
-    """Build the dataset of a search, or open it where it is cached."""
-    store, run = open_store(config.store), open_workspace(config.run)
-    plan = plan_dataset(store, config)
-    return cached_dataset(store, plan, run, cluster, lambda _done, _note: None)
 
 
 PLAIN = """

@@ -1,9 +1,9 @@
 """Run commands and functions in turns, and print their time and memory side by side."""
 
 import ctypes
-import importlib.metadata
 import os
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -195,15 +197,8 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) ->
 
 def show_machine(*libraries: str) -> None:
     """Print the machine, its load and the versions of installed libraries, below a table."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [
-        line.partition(": ")[2] for line in lines if line.startswith("model name")
-    ]
-    versions = {
-        distribution.name.lower(): distribution.version
-        for distribution in importlib.metadata.distributions()
-    }
-    installed = [f"{name} {versions[name]}" for name in libraries if name in versions]
+    models = re.findall("model name.*: (.*)", Path("/proc/cpuinfo").read_text())
+    installed = [f"{name} {version(name)}" for name in libraries if find_spec(name)]
     memory_gib = psutil.virtual_memory().total / 2**30
     cores = len(os.sched_getaffinity(0))
     console.print(

@@ -8,7 +8,6 @@ nothing. Both are whole processes, in turns, after one copy that warms the page 
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -32,10 +31,7 @@ def main(log: Path = SEED_LOG, repeats: int = 5) -> None:
         store = Path(name) / "store"
         plain = partial(measure_plain_copy, log, Path(name) / "plain.parquet")
         plain()
-        kinds: dict[str, Callable[[], Measured]] = {
-            "plain copy": plain,
-            "ingest": partial(_ingest, log, store),
-        }
+        kinds = {"plain copy": plain, "ingest": partial(_ingest, log, store)}
         results = take_turns(kinds, repeats)
         events = open_store(store).manifest.events
     show_commands(f"{events:,} events", results, "plain copy", events)

@@ -49,14 +49,15 @@ def main(folder: Path = Path("out/obp")) -> None:
             if estimate.reasons:
                 refused.append(f"{campaign}/{logging}")
             verdict = "; ".join(sorted(estimate.reasons)) or "contained"
-            cells = (
-                f"{campaign}: {valued} from {logging}",
-                f"{1000 * measured:.1f}",
-                *map(_text, intervals),
-                f"{estimate.ess:,.0f}",
-                verdict if is_covered else "MISSED",
+            rows.append(
+                (
+                    f"{campaign}: {valued} from {logging}",
+                    f"{1000 * measured:.1f}",
+                    *map(_text, intervals),
+                    f"{estimate.ess:,.0f}",
+                    verdict if is_covered else "MISSED",
+                )
             )
-            rows.append(cells)
     title = "Clicks in 1,000 impressions, 95 % intervals"
     show(title, ("", "measured", *METHODS, "ESS", ""), rows)
     console.print(

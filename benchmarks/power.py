@@ -124,15 +124,13 @@ def called(
     """
     days, _, arms = errors.shape
     config = expect(config, int(listeners * config.min_days / days))
-    better, worse = (
-        calls[config.min_days - 1 :]
-        for calls in significant(errors, limits_of(config, listeners, days, arms))
-    )
     # the last analysis needs no confirmation
-    is_final = config.fixed_horizon is not None
+    is_final, begin = config.fixed_horizon is not None, config.min_days - 1
     better, worse = (
-        np.asarray((calls[1:] & calls[:-1]).any(axis=0) | calls[-1] & is_final)
-        for calls in (better, worse)
+        np.asarray(
+            (calls[begin + 1 :] & calls[begin:-1]).any(axis=0) | calls[-1] & is_final
+        )
+        for calls in significant(errors, limits_of(config, listeners, days, arms))
     )
     return better, worse
 

@@ -11,7 +11,7 @@ dataset is built from the store in the same run) and scores each trial three tim
 
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -45,25 +45,24 @@ SETTINGS = {
     "halving": ("cluster.workers=2", "search.strategy=halving"),
     "grid, 1 worker": ("cluster.workers=1",),
 }
-Store = Annotated[Path, typer.Option(help="Session store; compare empties its cache.")]
-Out = Annotated[Path, typer.Option(help="Folder of the runs.")]
-OUT = Path("out/benchmark")
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def compare(
     config: Path = harness.SEED_CONFIG,
-    store: Store = harness.SEED_STORE,
+    store: Annotated[
+        Path, typer.Option(help="Session store, whose cache is emptied.")
+    ] = harness.SEED_STORE,
     repeats: int = 2,
-    out: Out = OUT,
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path(
+        "out/benchmark"
+    ),
 ) -> None:
     """Run every kind in turn and print the table; make the default store if it is missing."""
     if store == harness.SEED_STORE:
         data.main()
-    kinds: dict[str, Callable[[], Measured]] = {
-        name: partial(_search, config, store, out, name) for name in SETTINGS
-    }
+    kinds = {name: partial(_search, config, store, out, name) for name in SETTINGS}
     for processes, name in enumerate(BARE, start=1):
         words = ("benchmarks.search", "bare", config, store, processes)
         kinds[name] = partial(measure, python("-m", *words))
@@ -76,9 +75,7 @@ def compare(
             _to_the_better_bare(results, name, unit) for unit in ("cpu_s", "wall_s")
         )
         console.print(
-            f"{name}: {cpu:.2f} x the CPU and {wall:.2f} x the wall seconds of the better bare"
-        )
-        console.print(
+            f"{name}: {cpu:.2f} x the CPU and {wall:.2f} x the wall seconds of the better bare\n"
             f"    {winner.trial.params} after {winner.iterations} iterations, {worth}"
         )
     harness.show_machine("implicit", "dask", "duckdb", "numpy", "scipy")

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -41,13 +41,14 @@ from looplib.memory import MOST_PLAYS
 from looplib.next_play import FEATURES
 from looplib.trees import read_model
 from tests.botify.exports import (
+    experiments_of,
     publish,
     random_lists,
     update_manifest,
     write_catalogue,
     write_lists,
 )
-from tests.botify.redis_server import RedisServer
+from tests.botify.redis_server import shared_server
 from tests.faults.served import Published, Served, connect, serve
 from tests.programs import free_port, is_open
 from tests.waiting import wait_until
@@ -99,17 +100,14 @@ def main(
     ] = TRACKS,
 ) -> None:
     """Load one process without Redis, then two with it, each beside the bare view."""
-    with (
-        tempfile.TemporaryDirectory(prefix="botify-benchmark-") as name,
-        ExitStack() as stack,
-    ):
+    redis_url = shared_server().url
+    with tempfile.TemporaryDirectory(prefix="botify-benchmark-") as name:
         folder = Path(name)
-        publish_similar(folder)
+        version = publish_lists(folder, TRACKS)
+        write_lists(version / "similar.jsonl", random_lists(TRACKS, TRACKS), of="track")
+        update_manifest(version, "similar.jsonl")
         (folder / "load.lua").write_text(LOAD_SCRIPT)
-        redis = RedisServer(folder)
-        redis.start()
-        stack.callback(redis.stop)
-        for processes, url in ((1, None), (2, redis.url)):
+        for processes, url in ((1, None), (2, redis_url)):
             began, log = time.perf_counter(), folder / f"log-{processes}"
             service = serve(
                 Published(folder),
@@ -125,18 +123,14 @@ def main(
                 console.print(f"{title}: {started_s:.2f} s to start")
                 with serve_bare(folder, url, processes, threads) as bare_port:
                     compare(folder, bare_port, served, repeats, duration_s)
-        measure_live(folder, redis.url, live_tracks, repeats, duration_s)
+        measure_live(folder, redis_url, live_tracks, repeats, duration_s)
     show_machine("flask", "granian", "redis")
 
 
-def publish_similar(folder: Path) -> None:
-    """Publish random lists for listeners, and of similar tracks."""
-    artists = [track // 10 for track in range(TRACKS)]
-    catalogue = write_catalogue(folder / "tracks.json", artists)
-    lists = random_lists(LISTENERS, TRACKS)
-    version = publish(folder, "one", lists, catalogue=catalogue)
-    write_lists(version / "similar.jsonl", random_lists(TRACKS, TRACKS), of="track")
-    update_manifest(version, "similar.jsonl")
+def publish_lists(root: Path, tracks: int) -> Path:
+    """Publish random lists for listeners; return the folder of the version."""
+    catalogue = write_catalogue(root / "tracks.json", [n // 10 for n in range(tracks)])
+    return publish(root, "one", random_lists(LISTENERS, tracks), catalogue=catalogue)
 
 
 def measure_live(
@@ -145,13 +139,12 @@ def measure_live(
     """Load two processes with `/next` by `live`, and print the table."""
     root = folder / "live"
     publish_live(root, tracks)
-    arms = [{"name": "ALL", "arms": [{"name": "C", "recommender": "live"}]}]
     service = serve(
         Published(root),
         folder / "log-live",
         redis_url=redis_url,
         processes=2,
-        experiments=arms,
+        experiments=experiments_of("live", name="ALL"),
         repeat_after=1,
     )
     with service as served:
@@ -168,9 +161,7 @@ def measure_live(
 
 def publish_live(root: Path, tracks: int) -> None:
     """Publish random lists and plays, and a ranker of noise."""
-    catalogue = write_catalogue(root / "tracks.json", [n // 10 for n in range(tracks)])
-    lists = random_lists(LISTENERS, tracks)
-    version = publish(root, "one", lists, catalogue=catalogue)
+    version = publish_lists(root, tracks)
     generator = np.random.default_rng(1)
     noise = generator.random((20_000, len(FEATURES)))
     data = lightgbm.Dataset(noise, noise[:, 0] > generator.random(len(noise)))

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import orjson
 import typer
-from annotated_types import Ge
+from pydantic import NonNegativeInt
 
 from listening_loop.errors import LoopError
 from listening_loop.processes import (
@@ -49,7 +49,7 @@ class Traffic(Config):
     episodes: Count = 20_000  # sessions a day
     batch: Count = 500  # sessions in one request
     concurrency: Count = 4  # requests in flight at once
-    seed: Annotated[int, Ge(0)] = 1337  # of the listeners; each day adds its number
+    seed: NonNegativeInt = 1337  # of the listeners; each day adds its number
 
 
 class LoopConfig(Config):

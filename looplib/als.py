@@ -15,15 +15,13 @@ where the first sum is over all others, the other two over those heard:
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import numpy as np
-from annotated_types import Ge
+from pydantic import NonNegativeFloat
 
 from looplib.arrays import FloatArray
 from looplib.config import Config, Count, Positive
-
-NonNegative = Annotated[float, Ge(0)]
 
 
 class AlsConfig(Config):
@@ -35,7 +33,7 @@ class AlsConfig(Config):
 
     factors: Count = 64
     """length of the vectors of listeners and tracks"""
-    regularization: NonNegative = 0.1
+    regularization: NonNegativeFloat = 0.1
     """weight of the squared length of the vectors in the loss"""
     alpha: Positive = 10.0
     """confidence is unobserved_weight + alpha r"""
@@ -43,7 +41,7 @@ class AlsConfig(Config):
     """conjugate-gradient steps for each row and iteration; as many as factors solve it"""
     unobserved_weight: Positive = 1.0
     """confidence of a pair without interaction"""
-    nu: NonNegative = 0.0
+    nu: NonNegativeFloat = 0.0
     """regularize a row with n of N by (n + unobserved_weight N) to this power"""
 
     @classmethod

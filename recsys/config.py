@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Len, Lt
-from pydantic import AwareDatetime, BeforeValidator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    NonNegativeFloat,
+    NonNegativeInt,
+    model_validator,
+)
 
 from analysis.validation import METRICS
-from looplib.als import NonNegative
 from looplib.config import Config, Count, Positive, as_tuple
 from recsys.cluster.config import ClusterConfig
 from recsys.models.registry import Axes, read_models
@@ -34,7 +39,7 @@ class Split(Config):
     what published files say"""
     holdout: Annotated[float, Gt(0), Lt(1)] = 0.15
     """session_hash, newest, time, files without test: the share held out"""
-    gap: Annotated[int, Ge(0)] = 0
+    gap: NonNegativeInt = 0
     """a listener's first held-out plays that are not scored: 0 asks what is played now, 20 what is
     played tomorrow, when the running session is over"""
     until: AwareDatetime | None = None
@@ -57,7 +62,7 @@ class Split(Config):
 class Feedback(Config):
     """How events become interactions: listening time or weights, summed per listener and track."""
 
-    min_time: NonNegative = 0.0
+    min_time: NonNegativeFloat = 0.0
     """leave out events or interactions of less than this"""
     scale: Literal["linear", "log"] = "linear"
     """log: the sum r becomes log(1 + r)"""
@@ -168,7 +173,7 @@ class NextTrackConfig(Config):
 class SearchConfig(Config):
     """A whole search."""
 
-    seed: Annotated[int, Ge(0)] = 42
+    seed: NonNegativeInt = 42
     """of all randomness"""
     store: Address
     """the session store: a folder, or an address such as s3://bucket/folder"""

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le
-from pydantic import HttpUrl
+from annotated_types import Le
+from pydantic import HttpUrl, NonNegativeInt
 
 from looplib.config import Config, Count
 
@@ -18,7 +18,7 @@ class SimulateConfig(Config):
     """random draws, or remote: a service answers"""
     episodes: Count
     """number of sessions"""
-    seed: Annotated[int, Ge(0)] = 0
+    seed: NonNegativeInt = 0
     """decides all randomness"""
     log: Path = Path("out/demo/log")
     """random: folder of the log, which must be new"""

@@ -6,7 +6,10 @@ import shutil
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import psutil
@@ -40,6 +43,31 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@contextmanager
+def http_server(status: int, content: bytes = b"") -> Iterator[int]:
+    """Run a server for the block that answers all requests alike; yields its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_HEAD = do_PUT = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
 def run_python(
     *words: str,
     **options: Any,  # noqa: ANN401  of `subprocess.run`
@@ -64,17 +92,10 @@ def kill_all(process: subprocess.Popen[Any]) -> None:
     psutil.wait_procs(children, timeout=60)
 
 
-def find(program: str) -> str | None:
-    """The path of a program, if it is installed."""
-    return shutil.which(
-        program,
-        path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/libexec/docker/cli-plugins",
-    )
-
-
 def need(program: str) -> str:
     """The path of a program; without it the test is skipped, and in CI it fails."""
-    path = find(program)
+    more = "/usr/sbin:/sbin:/usr/libexec/docker/cli-plugins"
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{more}")
     if path:
         return path
     package = PACKAGES.get(program, program)

@@ -7,7 +7,6 @@ Markdown, to `real-data.md` in the folder of the run.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,14 +23,6 @@ from benchmarks.real.tables import Table, markdown
 TABLES = "real-data.md"  # the tables, in the folder of the run
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """Files of a data set, and what measures it, given these files and a `Work`."""
-
-    files: tuple[str, ...]
-    measure: Callable[..., Table]
-
-
 PLAYS = {"lastfm": "Last.fm", "30music": "30Music", "yambda": "Yambda"}
 OF_PLAYS = {
     "": plays.measure,
@@ -40,17 +31,18 @@ OF_PLAYS = {
 }
 MOVIELENS, LFM2B = ("movielens1m_folds.tsv.gz",), ("lfm2b_fl_dataset.inter.gz",)
 DEEZER = ("deezer_random_half.tsv.gz", "deezer_other_half_known_only.tsv.gz")
-SETS: Mapping[str, DataSet] = {
-    f"{name}{ending}": DataSet((f"plays_{name}.tsv.gz",), partial(measure, title=title))
+# the files of a set, and what measures it, given these files and a `Work`
+SETS: Mapping[str, tuple[tuple[str, ...], Callable[..., Table]]] = {
+    f"{name}{ending}": ((f"plays_{name}.tsv.gz",), partial(measure, title=title))
     for ending, measure in OF_PLAYS.items()
     for name, title in PLAYS.items()
 } | {
-    "sessions": DataSet(("sessions_30music.tsv.gz",), next_track.measure),
-    "movielens": DataSet(MOVIELENS, pairs.measure_movielens),
-    "lfm2b": DataSet(LFM2B, pairs.measure_lfm2b),
-    "movielens-halving": DataSet(MOVIELENS, halving.measure_movielens),
-    "lfm2b-halving": DataSet(LFM2B, halving.measure_lfm2b),
-    "deezer": DataSet(DEEZER, deezer.measure),
+    "sessions": (("sessions_30music.tsv.gz",), next_track.measure),
+    "movielens": (MOVIELENS, pairs.measure_movielens),
+    "lfm2b": (LFM2B, pairs.measure_lfm2b),
+    "movielens-halving": (MOVIELENS, halving.measure_movielens),
+    "lfm2b-halving": (LFM2B, halving.measure_lfm2b),
+    "deezer": (DEEZER, deezer.measure),
 }
 
 
@@ -74,7 +66,8 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     tables = []
     for name in names:
-        files = [find(file, data, out) for file in SETS[name].files]
+        needed, measure = SETS[name]
+        files = [find(file, data, out) for file in needed]
         missing = [file for file in files if not file.exists()]
         if missing:
             console.print(
@@ -83,7 +76,7 @@ def main(
             continue
         with TemporaryDirectory(prefix=f"{name}-", dir=out) as folder:
             work = Work(Path(folder), out / f"peers-{name}.json", peers)
-            table = SETS[name].measure(*files, work)
+            table = measure(*files, work)
         show(table.title, table.header, table.rows)
         console.print("\n".join(table.notes))
         tables.append(table)

@@ -76,8 +76,7 @@ def read_ratings(random_half: Path, other_half: Path) -> tuple[Ratings, Ratings]
         cells = np.full((3, len(users), len(tracks)), -1)
         cells[:, row, np.searchsorted(tracks, item)] = rating, known, fold
         halves.append(Ratings(cells[0] > 0, cells[0] >= LIKED, cells[1] == 1, cells[2]))
-    drawn, observed = halves
-    return drawn, observed
+    return halves[0], halves[1]
 
 
 def make_logs(drawn: Ratings, observed: Ratings) -> list[Log]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from benchmarks.real import pairs
 from benchmarks.real.files import read_columns, write_pairs
 from benchmarks.real.peers import Work
-from benchmarks.real.product import make_split
+from benchmarks.real.product import choose, plan_search
 from benchmarks.real.tables import Table
 from looplib.arrays import IntArray
 from recsys.search.folder import LEADERBOARD, LEDGER
@@ -72,9 +72,9 @@ def _search(
                 "test_share": 0.0,
             },
         }
-        split = make_split([file], work.folder / "store", pairs.READING, settings)
-        split.choose()
-        run = Path(split.config.run)
+        config = plan_search([file], work.folder / "store", pairs.READING, settings)
+        choose(config)
+        run = Path(config.run)
         rows_of_run = pq.read_table(run / LEADERBOARD).to_pylist()
         board = [row for row in rows_of_run if row["model"] == "als"]
         best = board[0]

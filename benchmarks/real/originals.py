@@ -5,7 +5,6 @@ Plays are those of some listeners, drawn by hash, and the newest of each.
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -59,25 +58,19 @@ FROM read_csv('*/ratings.dat', header=false, delim='::', names=['0', '1', '2', '
 """
 
 
-@dataclass(frozen=True)
-class Original:
-    """A download, and the query that makes the table of it."""
-
-    files: tuple[str, ...]
-    query: str
-
-
 def _plays(rows: str) -> str:
     return _PLAYS.format(rows=rows, listeners=LISTENERS, newest=NEWEST)
 
 
-ORIGINALS: Mapping[str, Original] = {
-    "plays_lastfm.tsv.gz": Original(("lastfm-dataset-1K.tar.gz",), _plays(_LASTFM_1K)),
-    "plays_30music.tsv.gz": Original(("ThirtyMusic.tar.gz",), _plays(_30MUSIC)),
-    "plays_yambda.tsv.gz": Original(
-        ("listens.parquet", "artist_item_mapping.parquet"), _plays(_YAMBDA)
+# of each file the downloads, and the query that makes its table of them
+ORIGINALS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "plays_lastfm.tsv.gz": (("lastfm-dataset-1K.tar.gz",), _plays(_LASTFM_1K)),
+    "plays_30music.tsv.gz": (("ThirtyMusic.tar.gz",), _plays(_30MUSIC)),
+    "plays_yambda.tsv.gz": (
+        ("listens.parquet", "artist_item_mapping.parquet"),
+        _plays(_YAMBDA),
     ),
-    "movielens1m_folds.tsv.gz": Original(("ml-1m.zip",), _MOVIELENS),
+    "movielens1m_folds.tsv.gz": (("ml-1m.zip",), _MOVIELENS),
 }
 
 
@@ -92,15 +85,15 @@ def find(name: str, data: Path, out: Path) -> Path:
     Returns:
         Its path, where nothing is if neither it nor the download is there.
     """
-    original = ORIGINALS.get(name, Original((), ""))
-    downloads = [data / file for file in original.files]
+    files, query = ORIGINALS.get(name, ((), ""))
+    downloads = [data / file for file in files]
     target = out / name
     is_there = downloads and all(file.exists() for file in downloads)
     if (data / name).exists() or not is_there:
         return data / name
     if not target.exists():
         with TemporaryDirectory(dir=out) as folder:
-            _convert(downloads, Path(folder), original.query, target)
+            _convert(downloads, Path(folder), query, target)
     return target
 
 

@@ -17,7 +17,7 @@ from benchmarks.real import peers
 from benchmarks.real.files import read_columns, write_pairs
 from benchmarks.real.peers import Lister, Work
 from benchmarks.real.plays import heldout_tracks
-from benchmarks.real.product import baseline, make_split
+from benchmarks.real.product import baseline, choose, plan_search
 from benchmarks.real.tables import (
     Table,
     differences,
@@ -29,6 +29,7 @@ from benchmarks.real.tables import (
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset
+from tests.recsys.opened import dataset_of
 
 PUBLISHED = 0.2604  # P@10 of the best of 16 models, mean of the folds
 READING = Reading(Columns("user", "item"), delimiter="\t")
@@ -119,13 +120,13 @@ def score_split(
     run = {"run": f"without-{test.stem}"}
     files, store = [*training, test], work.folder / "store"
     settings = {"split": split, **run, **_settings(metric)}
-    chooser = make_split(files, store, READING, settings)
+    config = plan_search(files, store, READING, settings)
     settings = {**settings, "split": {**split, "test": [test.name]}}
-    dataset = make_split(files, store, READING, settings).dataset()
+    dataset = dataset_of(plan_search(files, store, READING, settings))
     results = {RULE: metric.score(baseline(RULE, dataset), dataset)}
-    both = (chooser.dataset(), dataset)
+    both = (dataset_of(config), dataset)
     results |= peers.measure(work, test.stem, peers.PAIRS, both, metric.score)
-    choices, _ = chooser.choose()
+    choices = choose(config)
     for kind in OURS:
         name = f"{kind} (ours): {choices[kind].models}"
         results[name] = metric.score(choices[kind].fit(dataset), dataset)

@@ -18,13 +18,14 @@ from analysis.tables.columns import Columns, Reading
 from benchmarks.real import peers, sequences
 from benchmarks.real.files import read_table, write_table
 from benchmarks.real.peers import Lister, Work
-from benchmarks.real.product import baseline, make_split
+from benchmarks.real.product import baseline, choose, plan_search
 from benchmarks.real.tables import Table, differences, mean_interval, ndcg, text
 from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import read_plays
 from recsys.dataset.layout import PLAYS_HELDOUT
 from recsys.models.factors import Pool
+from tests.recsys.opened import dataset_of
 
 K, HELD_OUT = 30, 0.2
 GAP = 20  # plays after which it is tomorrow
@@ -71,19 +72,18 @@ def measure(file: Path, work: Work, title: str) -> Table:
     training = folder / "training.tsv"
     plays = read_table(file)
     write_table(training, plays[first_plays(plays)])
-    repeats = make_split([training], folder / "choose", READING, SETTINGS)
+    repeats = plan_search([training], folder / "choose", READING, SETTINGS)
     # what suits new tracks is chosen by a search that leaves out what was heard
-    discovery = make_split([training], folder / "choose", READING, DISCOVERY)
-    dataset = make_split([file], folder / "test", READING, SETTINGS).dataset()
+    discovery = plan_search([training], folder / "choose", READING, DISCOVERY)
+    dataset = dataset_of(plan_search([file], folder / "test", READING, SETTINGS))
     results = {
         name: score(baseline(kind, dataset), dataset) for kind, name in RULES.items()
     }
-    both = (repeats.dataset(), dataset)
+    both = (dataset_of(repeats), dataset)
     results |= peers.measure(work, title, peers.PLAYS, both, score)
     kinds = sequences.KINDS
     results |= peers.measure(work, title, kinds, both, score, is_ordered=True)
-    choices, _ = repeats.choose()
-    new_choices, _ = discovery.choose()
+    choices, new_choices = choose(repeats), choose(discovery)
     for kind in OURS:
         choice = choices[kind]
         worth = score(choice.fit(dataset), dataset)
@@ -97,11 +97,11 @@ def measure(file: Path, work: Work, title: str) -> Table:
         [name, *(text(mean_interval(worth[figure])) for figure in FIGURES)]
         for name, worth in results.items()
     ]
-    notes, titles = [], [title for title, _ in FIGURES.values()]
-    for figure, column in zip(FIGURES, titles, strict=True):
+    notes = []
+    for figure, (column, _) in FIGURES.items():
         values = {name: worth[figure] for name, worth in results.items()}
         notes += differences(values, BEST, SIMPLE, column)
-    header = ("best of so many models", *titles)
+    header = ("best of so many models", *(column for column, _ in FIGURES.values()))
     title = f"{title}: NDCG@{K}, {len(dataset.users):,} listeners"
     return Table(title, header, rows, notes)
 

@@ -11,12 +11,9 @@ import pyarrow.parquet as pq
 
 from analysis.tables.columns import Reading
 from benchmarks.real.tables import SEED
-from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
-from recsys.dataset.cache import cached_dataset
-from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions, load_interactions
-from recsys.dataset.plan import plan_dataset
 from recsys.ingest.pipeline import ingest
 from recsys.models.base import IterativeModel, Model
 from recsys.models.registry import MODELS
@@ -53,50 +50,35 @@ class Choice:
         return model.fit(train, seed=SEED, threads=THREADS)
 
 
-@dataclass(frozen=True)
-class Split:
-    """A store, and a search on it that holds something out."""
-
-    config: SearchConfig
-
-    def choose(self) -> tuple[dict[str, Choice], Dataset]:
-        """Search; return the best model of each kind, and the dataset that chose it."""
-        config = self.config
-        run = open_workspace(config.run)
-        run.folder.parent.mkdir(parents=True, exist_ok=True)
-        with Path(f"{config.run}.txt").open("w") as log, redirect_stdout(log):
-            winner = search(open_store(config.store), run, config)
-        rows = pq.read_table(run.cached(LEADERBOARD)).to_pylist()
-        trials = Counter(row["model"] for row in rows)
-        choices: dict[str, Choice] = {}
-        for row in rows:  # best first
-            kind = MODELS[row["model"]]
-            if not kind.is_baseline and row["state"] != "failed":
-                names = kind.config_type().model_fields
-                params = {name: row[name] for name in names}
-                tried = trials[kind.name]
-                choice = Choice(kind.name, params, row["iteration"], tried)
-                choices.setdefault(kind.name, choice)
-        return choices, open_dataset(f"{config.store}/cache/{winner.dataset}")
-
-    def dataset(self) -> Dataset:
-        """Make the dataset, without a search."""
-        config = self.config
-        store, run = open_store(config.store), open_workspace(config.run)
-        plan = plan_dataset(store, config)
-        with open_cluster(config.cluster) as cluster:
-            return cached_dataset(store, plan, run, cluster, lambda _done, _note: None)
+def choose(config: SearchConfig) -> dict[str, Choice]:
+    """Search; return the best model of each kind."""
+    run = open_workspace(config.run)
+    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{config.run}.txt").open("w") as log, redirect_stdout(log):
+        search(open_store(config.store), run, config)
+    rows = pq.read_table(run.cached(LEADERBOARD)).to_pylist()
+    trials = Counter(row["model"] for row in rows)
+    choices: dict[str, Choice] = {}
+    for row in rows:  # best first
+        kind = MODELS[row["model"]]
+        if not kind.is_baseline and row["state"] != "failed":
+            names = kind.config_type().model_fields
+            params = {name: row[name] for name in names}
+            tried = trials[kind.name]
+            choice = Choice(kind.name, params, row["iteration"], tried)
+            choices.setdefault(kind.name, choice)
+    return choices
 
 
-def make_split(
+def plan_search(
     files: Sequence[Path], store: Path, reading: Reading, settings: Mapping[str, Any]
-) -> Split:
+) -> SearchConfig:
     """Ingest files of interactions, and plan a search with some settings."""
     if not store.exists():
         ingest([str(file) for file in files], store, reading)
     plan = {"run": "run", "cluster": {"workers": THREADS}, **settings}
     plan |= {"store": str(store), "run": f"{store}-{plan['run']}"}
-    return Split(SearchConfig.model_validate(plan))
+    return SearchConfig.model_validate(plan)
 
 
 def baseline(kind: str, dataset: Dataset) -> Model:

@@ -89,8 +89,8 @@ def act_r(train: Interactions, decay: float, cues: int, spreading: float) -> Fit
         plays.indptr, plays.tracks, tracks, WINDOW, 0.5, NEIGHBOURS, THREADS
     )
     latest = sum_plays(plays, (plays.age <= cues).astype(np.float64), tracks)
-    base = _add_to_one(sum_plays(plays, activation(plays, decay), tracks))
-    yield Scored(train, base + spreading * _add_to_one(latest @ near))
+    spread = spreading * _add_to_one(latest @ near)
+    yield Scored(train, _activation(train, decay) + spread)
 
 
 def v_sknn(train: Interactions, k: int, own: float) -> Fits:
@@ -158,9 +158,9 @@ def _fit_sasrec(train: Interactions, epochs: int) -> csr_matrix:
     return _add_to_one(odds)
 
 
-def _activation(train: Interactions) -> csr_matrix:
-    plays = train.ordered_plays
-    return _add_to_one(sum_plays(plays, activation(plays, 0.5), train.matrix.shape[1]))
+def _activation(train: Interactions, decay: float = 0.5) -> csr_matrix:
+    plays, tracks = train.ordered_plays, train.matrix.shape[1]
+    return _add_to_one(sum_plays(plays, activation(plays, decay), tracks))
 
 
 def _add_to_one(scores: csr_matrix) -> csr_matrix:

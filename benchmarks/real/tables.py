@@ -4,7 +4,7 @@ The metrics are written out once more here, apart from those by which a search c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -24,7 +24,7 @@ class Table:
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
 
 
 def ndcg(lists: Int32Array, targets: csr_matrix) -> FloatArray:
@@ -38,7 +38,9 @@ def ndcg(lists: Int32Array, targets: csr_matrix) -> FloatArray:
     ideals = np.concatenate([[0], gains.cumsum()])
     counts = np.diff(targets.indptr)
     best = ideals[np.minimum(counts, len(gains))]
-    return _divide(hits(lists, targets) @ gains, best, counts > 0)
+    shares = np.full(len(counts), np.nan)
+    np.divide(hits(lists, targets) @ gains, best, out=shares, where=counts > 0)
+    return shares
 
 
 def precision(lists: Int32Array, targets: csr_matrix) -> FloatArray:
@@ -56,15 +58,10 @@ def hits(lists: Int32Array, targets: csr_matrix) -> FloatArray:
 
 def mean_interval(values: FloatArray) -> Interval:
     """Return the mean over listeners with its 95 % bootstrap interval; NaN does not count."""
-    counts = ~np.isnan(values)
-    return ratio_interval(np.where(counts, values, 0), counts.astype(np.float64))
-
-
-def ratio_interval(parts: FloatArray, wholes: FloatArray) -> Interval:
-    """Return Σ parts / Σ wholes over listeners with its 95 % bootstrap interval."""
-    resamples = bootstrap.Resamples(len(parts), RESAMPLES, SEED)
-    both = parts[:, np.newaxis], wholes[:, np.newaxis]
-    return bootstrap.ratio_intervals(resamples, *both)[0]
+    column = values[:, np.newaxis]
+    counts = (~np.isnan(column)).astype(np.float64)
+    resamples = bootstrap.Resamples(len(values), RESAMPLES, SEED)
+    return bootstrap.ratio_intervals(resamples, np.nan_to_num(column), counts)[0]
 
 
 def differences(
@@ -81,8 +78,7 @@ def differences(
         column: What the values are.
     """
     by_name = {system.partition(":")[0]: row for system, row in values.items()}
-    theirs = [name for name in by_name if not name.endswith(OURS)]
-    theirs = [name for name in theirs if name not in (ours, *rules)]
+    theirs = [name for name in by_name.keys() - {ours, *rules} if OURS not in name]
     notes = []
     for names in filter(None, (rules, theirs)):
         best = max(names, key=lambda name: float(np.nanmean(by_name[name])))
@@ -114,9 +110,3 @@ def _row(cells: Sequence[str]) -> str:
 def _short(number: float, digits: int) -> str:
     written = f"{number:.{digits}f}"
     return written.replace("0.", ".", 1) if abs(number) < 1 else written
-
-
-def _divide(parts: FloatArray, wholes: FloatArray, is_there: np.ndarray) -> FloatArray:
-    shares = np.full(len(parts), np.nan)
-    np.divide(parts, wholes, out=shares, where=is_there)
-    return shares

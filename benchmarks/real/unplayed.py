@@ -16,7 +16,7 @@ from analysis.tables.columns import Columns, Reading
 from benchmarks.real.files import read_table, write_table
 from benchmarks.real.peers import Work
 from benchmarks.real.plays import HELD_OUT, K, first_plays, flags
-from benchmarks.real.product import THREADS, make_split
+from benchmarks.real.product import THREADS, plan_search
 from benchmarks.real.tables import SEED, Table, differences, mean_interval, ndcg, text
 from looplib.arrays import NO_TRACK, BoolArray, Int32Array
 from recsys.dataset.dataset import Dataset
@@ -25,6 +25,7 @@ from recsys.models.als import Als
 from recsys.models.blend import Blend
 from recsys.models.factors import Factors, keep_tracks
 from recsys.models.sparse import rank_rows
+from tests.recsys.opened import dataset_of
 
 HIDDEN = 10  # one track of so many
 LISTED = 600  # as many candidates as the blend has
@@ -48,8 +49,8 @@ def measure(file: Path, work: Work, title: str) -> Table:
         "catalogue": catalogue,
         "split": {"kind": "newest", "holdout": HELD_OUT},
     }
-    split = make_split([training], work.folder / "store", READING, settings)
-    dataset = split.dataset()
+    config = plan_search([training], work.folder / "store", READING, settings)
+    dataset = dataset_of(config)
 
     is_target = is_hidden & ~is_first & np.isin(listener, dataset.users)
     is_target &= np.isin(track, dataset.tracks)  # the artist was played by somebody

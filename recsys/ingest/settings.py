@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from annotated_types import Ge, Le
+from annotated_types import Le
 
 from analysis.tables.columns import Decimal
 from analysis.tables.reader import DEFAULT_MEMORY
-from looplib.config import Config, Memory, Positive
+from looplib.config import Config, Count, Memory, Positive
 
 Where = Annotated[
     str | None,
@@ -63,7 +63,7 @@ class ReadingSettings(Config):
 class IngestSettings(ReadingSettings):
     """Settings that few ingests change."""
 
-    partitions: Annotated[int, Ge(1), Le(4096)] | None = None
+    partitions: Annotated[Count, Le(4096)] | None = None
     """of a new store; 16 by default"""
     memory: Memory = DEFAULT_MEMORY
     """what DuckDB may use before it spills to the disk"""

@@ -6,7 +6,7 @@ rows: rows are written as they come, and what DuckDB sorts spills to the disk.
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -116,7 +116,11 @@ class Partitioner:
     def _write(self, partition: int, earlier: Sequence[Path] | None) -> Path:
         """Write the rows of a partition in order; with earlier parts, what was sent again once."""
         part = self._folder / f"partition-{partition:03}.parquet"
-        rows = pa.Table.from_batches(list(_read(self._runs[partition])))
+        runs = []
+        for file, position in self._runs[partition]:
+            with pa.memory_map(str(file)) as mapped:  # so that no other run is read
+                runs.append(pa.ipc.open_file(mapped).get_batch(position))
+        rows = pa.Table.from_batches(runs)
         is_small = self._kind == "events" and len(rows) <= _SORTED_IN_MEMORY
         if is_small and earlier is None:
             _write_sorted(rows, part)
@@ -169,10 +173,3 @@ def partition_of(users: IntArray, partitions: int) -> IntArray:
     mixed = (mixed * 1_640_531_527) & _MASK
     mixed = ((mixed ^ (mixed >> 15)) * 1_597_334_677) & _MASK
     return (mixed * partitions) >> 32
-
-
-def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
-    """Yield the record batches, mapped from their files, so that only they are read."""
-    for file, position in runs:
-        with pa.memory_map(str(file)) as mapped:
-            yield pa.ipc.open_file(mapped).get_batch(position)

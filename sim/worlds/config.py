@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le
-from pydantic import model_validator
+from pydantic import NonNegativeInt, model_validator
 
 from looplib.config import Config, Count, Positive, Share
 
@@ -67,7 +67,7 @@ class ResponseConfig(Config):
 class WorldConfig(Config):
     """A whole world."""
 
-    seed: Annotated[int, Ge(0)]
+    seed: NonNegativeInt
     """of all randomness"""
     listeners: Annotated[Count, Le(100_000_000)]
     """how many"""

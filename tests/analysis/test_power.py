@@ -45,28 +45,21 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def past_log(
-    columns: dict[str, FloatArray], metrics: list[str], arrivals: FloatArray
-) -> PastLog:
-    """A log of listeners with these sums."""
-    ones = np.ones(len(columns["time"]))
-    time = {"time": columns["time"] / columns["sessions"]}
-    parts = {"time": columns, "sessions": columns, "mean_time_per_session": time}
-    listed = [METRICS[name] for name in metrics]
-    values: dict[str, FloatArray] = {}
-    for metric in listed:
-        numerator = parts[metric.name].get(metric.name, time["time"])
+def past_log(by_metric: dict[str, FloatArray], arrivals: FloatArray) -> PastLog:
+    """A log of listeners with these values."""
+    metrics = [METRICS[name] for name in by_metric]
+    columns: dict[str, FloatArray] = {}
+    for metric in metrics:
+        values = by_metric[metric.name]
         names = vars(quantity_of(metric)).values()
-        values |= zip(names, (numerator, ones), strict=True)
-    return PastLog(listed, Moments.of(values), arrivals)
+        columns |= zip(names, (values, np.ones(len(values))), strict=True)
+    return PastLog(metrics, Moments.of(columns), arrivals)
 
 
 def arriving(per_day: list[int], metric: str = "time") -> PastLog:
     """A log with so many new listeners on each day."""
-    count = sum(per_day)
-    time = 10 + 3 * np.random.default_rng(1).standard_normal(count)
-    columns = {"time": time, "sessions": np.ones(count)}
-    return past_log(columns, [metric], np.array(per_day, float))
+    values = 10 + 3 * np.random.default_rng(1).standard_normal(sum(per_day))
+    return past_log({metric: values}, np.array(per_day, float))
 
 
 FREE = AbConfig(guardrails=(), min_listeners=2)
@@ -93,10 +86,9 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
         secondary=(),
     )
     generator = make_generator(5, "plan", arms)
-    rows = draw_listeners(generator, 20_000, 1.0)
-    metrics = list(rows)
     # as many analyses as there will be
-    log = past_log(rows, metrics, np.full(days, 20_000 / days))
+    arrivals = np.full(days, 20_000 / days)
+    log = past_log(draw_listeners(generator, 20_000, 1.0), arrivals)
     planned = plan(log, lift, config, arms=arms, rule=rule)
     names = ["C", *(f"T{number}" for number in range(1, arms))]
     if rule == "fixed-horizon":

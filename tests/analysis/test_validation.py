@@ -14,21 +14,15 @@ LISTENERS, TRACKS, WIDTH = 120, 80, 12
 USERS = np.arange(LISTENERS) * 3 + 5  # ids need not be dense
 
 
-def heldout_table(rng: np.random.Generator) -> pa.Table:
-    heard = rng.random((LISTENERS, TRACKS)) < 0.2
-    rows, tracks = np.nonzero(heard)
-    return pa.table(
-        {"user": USERS[rows], "track": tracks, "time": rng.random(len(rows))}
-    )
-
-
 def random_lists(seed: int) -> IntArray:
     return np.argsort(np.random.default_rng(seed).random((LISTENERS, TRACKS)), axis=1)[
         :, :WIDTH
     ]
 
 
-HELDOUT = heldout_table(np.random.default_rng(0))
+RNG = np.random.default_rng(0)
+ROWS, HEARD = np.nonzero(RNG.random((LISTENERS, TRACKS)) < 0.2)
+HELDOUT = pa.table({"user": USERS[ROWS], "track": HEARD, "time": RNG.random(len(ROWS))})
 POPULARITY = pa.table(
     {"track": np.arange(0, TRACKS, 2), "listeners": np.arange(0, TRACKS, 2)}
 )

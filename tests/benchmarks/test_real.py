@@ -1,8 +1,5 @@
 """The table of real data, on small sets of the same shapes: no test needs the data."""
 
-import gzip
-from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import sentinel
 
@@ -14,48 +11,36 @@ from scipy.sparse import csr_matrix
 from benchmarks.real import __main__ as real
 from benchmarks.real import (
     deezer,
+    files,
     halving,
     next_track,
     pairs,
     peers,
     plays,
-    product,
     sequences,
     tables,
 )
 from benchmarks.real.unbiased_models import MODELS
-from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray
+from looplib.arrays import NO_TRACK, FloatArray, Int32Array
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Pool
-from tests.recsys.in_process import in_process, without_processes
+from tests.recsys.in_process import without_processes
 
 LISTENERS, TRACKS, PLAYS = 30, 60, 40
-
-
-def write_gz(file: Path, columns: Mapping[str, IntArray]) -> None:
-    lines = ["\t".join(columns)]
-    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    lines += ["\t".join(map(str, row)) for row in rows]
-    file.write_bytes(gzip.compress("\n".join(lines).encode() + b"\n"))
-
-
-def drawn_plays(generator: np.random.Generator) -> dict[str, IntArray]:
-    """Listeners who play twenty tracks around one of their own again and again."""
-    listener = np.repeat(np.arange(LISTENERS), PLAYS)
-    track = (2 * listener + generator.integers(20, size=len(listener))) % TRACKS
-    position = np.tile(np.arange(PLAYS), LISTENERS)
-    return {"listener": listener, "position": position, "track": track}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     generator = np.random.default_rng(0)
-    heard = drawn_plays(generator)
-    listener, position, track = heard.values()
+    # listeners play twenty tracks around one of their own again and again
+    listener = np.repeat(np.arange(LISTENERS), PLAYS)
+    track = (2 * listener + generator.integers(20, size=len(listener))) % TRACKS
+    position = np.tile(np.arange(PLAYS), LISTENERS)
+    heard = {"listener": listener, "position": position, "track": track}
     for name in ("lastfm", "30music"):
         columns = {**heard, "artist": track // 4}
-        write_gz(folder / f"plays_{name}.tsv.gz", columns)
+        files.write_table(folder / f"plays_{name}.tsv.gz", pd.DataFrame(columns))
     sessions = {
         "UserId": listener,
         "SessionId": listener * 4 + position // 10,
@@ -64,13 +49,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ArtistId": track // 4,
         "slice": listener % 2,
     }
-    write_gz(folder / "sessions_30music.tsv.gz", sessions)
+    files.write_table(folder / "sessions_30music.tsv.gz", pd.DataFrame(sessions))
     user, item = np.unique(np.stack([listener, track]), axis=1)
     levels = generator.integers(3, size=len(user))
     folds = {"user": user, "item": item, "level": levels, "fold": item % 2 + 1}
-    write_gz(folder / "movielens1m_folds.tsv.gz", folds)
+    files.write_table(folder / "movielens1m_folds.tsv.gz", pd.DataFrame(folds))
     both = {"user_id:token": user, "item_id:token": item}
-    write_gz(folder / "lfm2b_fl_dataset.inter.gz", both)
+    files.write_table(folder / "lfm2b_fl_dataset.inter.gz", pd.DataFrame(both))
     user = np.repeat(np.arange(LISTENERS), TRACKS // 2)
     item = np.concatenate(
         [generator.permutation(TRACKS)[: TRACKS // 2] for _ in range(LISTENERS)]
@@ -78,9 +63,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rating = generator.integers(1, 6, size=len(user))  # 5 is flawed
     known = generator.integers(2, size=len(user))
     ratings = {"user": user, "item": item, "rating": rating, "known": known}
-    write_gz(folder / "deezer_random_half.tsv.gz", ratings)
+    files.write_table(folder / "deezer_random_half.tsv.gz", pd.DataFrame(ratings))
     others = {**ratings, "user": user + LISTENERS, "known": np.ones_like(known)}
-    write_gz(folder / "deezer_other_half_known_only.tsv.gz", others)
+    files.write_table(
+        folder / "deezer_other_half_known_only.tsv.gz", pd.DataFrame(others)
+    )
     return folder
 
 
@@ -109,7 +96,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PAIRS", "PLAYS"):
         monkeypatch.setattr(peers, name, one_of_each(getattr(peers, name)))
     monkeypatch.setattr(sequences, "KINDS", one_of_each(sequences.KINDS))
-    monkeypatch.setattr(product, "open_cluster", lambda _: nullcontext(in_process()))
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from botify.settings import ServiceSettings
 from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.files import sha256_file
+from tests.botify.client import read_lines
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -80,6 +81,12 @@ def write_lists(
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
 
+def read_lists(version: Path | str, name: str = "recommendations.jsonl") -> Any:  # noqa: ANN401  of ids of any kind
+    """Read the tracks of each listener, or of what else lists are of."""
+    lines = read_lines(Path(version, name))
+    return {line.get("user", line.get("track")): line["tracks"] for line in lines}
+
+
 def point_to(root: Path, name: str) -> None:
     """Make a version the current one."""
     link = root / "new"
@@ -87,15 +94,20 @@ def point_to(root: Path, name: str) -> None:
     link.replace(root / "current")
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a version's manifest."""
+    return unseal((folder / "manifest.json").read_bytes())
+
+
 def edit_manifest(folder: Path, **changes: object) -> None:
     """Change keys of a version's manifest."""
-    file = folder / "manifest.json"
-    file.write_text(json.dumps({**unseal(file.read_bytes()), **changes}))
+    changed = json.dumps({**read_manifest(folder), **changes})
+    (folder / "manifest.json").write_text(changed)
 
 
 def update_manifest(folder: Path, name: str) -> None:
     """Write into a version's manifest what one of its files now is."""
-    files = json.loads((folder / "manifest.json").read_text())["files"]
+    files = read_manifest(folder)["files"]
     file = folder / name
     facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
     rows = None

@@ -3,10 +3,12 @@
 import atexit
 import functools
 import signal
-import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+import redis
 
 from tests.programs import free_port, need
 from tests.waiting import wait_until
@@ -46,14 +48,9 @@ class RedisServer:
         self.process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
-        try:
-            with socket.create_connection(
-                ("127.0.0.1", self.port), timeout=1
-            ) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
-        except OSError:
-            return False
+        with suppress(redis.RedisError), redis.Redis.from_url(self.url) as client:
+            return bool(client.ping())
+        return False
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from botify.model.catalogue import load_catalogue
 from botify.settings import EventLogSettings
 from looplib.checksums import unseal
 from looplib.files import sha256_file
+from tests.analysis.logs.lines import EVENT
 from tests.botify.exports import write_catalogue
 from tests.waiting import wait_until
 
@@ -49,29 +50,13 @@ def growing(folder: Path) -> list[Path]:
     return list(folder.glob(".events-*.jsonl"))
 
 
-EVENT: dict[str, Any] = {
-    "message": "next",
-    "timestamp": 1_760_000_000_000,
-    "user": 7,
-    "track": 3,
-    "time": 0.25,
-    "latency": 0.0011,
-    "recommendation": 9,
-    "experiments": {"ALL": "T6"},
-    "session": "a-1",
-    "recommender": "indexed",
-    "propensity": 1 / 30,
-    "request": 5,
-}
-
-
 def test_a_line_has_the_fields_of_the_log_null_or_absent_where_nothing_is_known() -> (
     None
 ):
     line = event_line(**EVENT)
     assert line.endswith(b"\n")
     assert orjson.loads(line) == EVENT
-    assert parse_line(line).propensity == 1 / 30
+    assert parse_line(line).propensity == EVENT["propensity"]
     unknown = ("recommendation", "session", "recommender", "propensity")
     event = EVENT | dict.fromkeys(unknown)
     del event["request"]

@@ -12,9 +12,8 @@ import yaml
 
 from tests.programs import need
 
-ROOT = Path(__file__).parents[2]
-DOCKERFILE = (ROOT / "botify" / "Dockerfile").read_text()
-COMPOSE_FILE = ROOT / "botify" / "docker-compose.yml"
+DOCKERFILE = Path("botify/Dockerfile").read_text()
+COMPOSE_FILE = Path("botify/docker-compose.yml")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def test_every_service_is_confined(services: dict[str, Any]) -> None:
 def test_services_find_each_other_and_redis_asks_for_a_secret(
     services: dict[str, Any],
 ) -> None:
-    assert "server recommender:5001 " in (ROOT / "botify" / "nginx.conf").read_text()
+    assert "server recommender:5001 " in Path("botify/nginx.conf").read_text()
     password = services["redis"]["environment"]["REDISCLI_AUTH"]
     assert password.startswith("${REDIS_PASSWORD:?"), "no password that all know"
     address = f"redis://:{password}@redis:6379/0"
@@ -51,8 +50,8 @@ def test_the_image_is_that_of_the_service_and_finds_what_the_demo_leaves(
     services: dict[str, Any],
 ) -> None:
     context = services["recommender"]["build"]["context"]
-    assert (COMPOSE_FILE.parent / context).resolve() == ROOT
-    config = yaml.safe_load((ROOT / "configs" / "botify.yaml").read_text())
+    assert (COMPOSE_FILE.parent / context).resolve() == Path.cwd()
+    config = yaml.safe_load(Path("configs/botify.yaml").read_text())
     demo = [
         f"BOTIFY_{key.upper()}={config[key].replace('out/demo/', '/data/')} "
         for key in ("catalogue", "recommendations")
@@ -70,10 +69,10 @@ def test_every_image_has_a_fixed_digest(services: dict[str, Any]) -> None:
 
 
 def test_the_image_installs_pinned_releases_of_all_that_the_service_needs() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     needed = project["dependencies"] + project["optional-dependencies"]["service"]
     names = {re.split(r"[>\[]", requirement)[0] for requirement in needed}
-    lines = (ROOT / "botify" / "requirements.txt").read_text().splitlines()
+    lines = Path("botify/requirements.txt").read_text().splitlines()
     releases = [line for line in lines if re.match(r"\w", line)]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+ \\", line) for line in releases)
     assert names <= {line.partition("==")[0] for line in releases}

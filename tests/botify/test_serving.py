@@ -8,7 +8,13 @@ import pytest
 
 from botify.service import load_configured
 from botify.serving import _Worker, announce
-from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
+from tests.botify.exports import (
+    experiments_of,
+    make_settings,
+    publish,
+    random_lists,
+    write_catalogue,
+)
 from tests.programs import run_python
 
 
@@ -17,8 +23,7 @@ def test_the_start_says_where_and_what(
 ) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
     publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue)
-    arms = [{"recommender": "indexed"}, {"recommender": "next_track"}]
-    experiments = [{"name": "ONE", "arms": arms}]
+    experiments = experiments_of("indexed", "next_track")
     settings = make_settings(tmp_path, catalogue, experiments=experiments)
     caplog.set_level(logging.INFO, "botify")
     announce(settings, load_configured(settings), 5005)
@@ -36,14 +41,8 @@ def test_a_worker_that_still_starts_ends_with_its_master(
     tmp_path: Path, fate: signal.Signals
 ) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
-    experiments = [{"name": "ONE", "arms": [{"recommender": "random"}]}]
-    words = [
-        f"catalogue={catalogue}",
-        f"log_dir={tmp_path}",
-        f"experiments={experiments}",
-        "port=0",
-        "stop_grace_s=600",
-    ]
+    words = [f"catalogue={catalogue}", f"log_dir={tmp_path}", "port=0"]
+    words += [f"experiments={experiments_of('random')}", "stop_grace_s=600"]
     script = f"""
 import os, signal, time
 from botify import serving

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from analysis.tables.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.factors import FACTORS, HISTORY, ItemFactors
 from botify.recommenders.base import EXHAUSTED, Query, take_best
@@ -17,10 +16,10 @@ from botify.service import load_configured
 from looplib.als import AlsConfig
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
-from recsys.ingest.pipeline import ingest
 from recsys.models.solver import solve
 from tests.botify.exports import make_settings
 from tests.recsys.finished import finish_run
+from tests.recsys.tables import ingest_tables
 
 
 @pytest.mark.parametrize(
@@ -74,9 +73,8 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     users, items = generator.integers((30, 40), size=(900, 2)).T
     columns = {"u": users, "i": items, "w": generator.uniform(1, 9, 900)}
     plays = pd.DataFrame(columns)
-    plays.to_parquet(tmp_path / "plays.parquet")
-    reading = Reading(parse_columns("user=u,item=i,weight=w"))
-    ingest([tmp_path / "plays.parquet"], tmp_path / "store", reading, memory="200MB")
+    plays.to_parquet(file := tmp_path / "plays.parquet")
+    ingest_tables(tmp_path, file, columns="user=u,item=i,weight=w")
     run = finish_run(tmp_path, feedback={"scale": scale})
     config = ExportConfig(top=5, filter_seen=True)
     version = Path(export_run(run, tmp_path / "out", config))

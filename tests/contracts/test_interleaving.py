@@ -81,15 +81,12 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     assert preferred == "in_order"
     assert effect_pct < -10
     assert report.recommenders == {"C": "in_order", "T1": PAIR}
-    ingest([str(log)], tmp_path / "store", partitions=2)
+    ingest([log], tmp_path / "store", partitions=2)
     assert (
         build_report([tmp_path / "store"], "MIX", config).preferences
         == report.preferences
     )
-    shares = {
-        e.arm: e.arm_value for e in report.effects if e.metric == "fallback_share"
-    }
-    assert shares["T1"] == 0
+    assert report.effect("T1", "fallback_share").arm_value == 0
     # chance prefers one in 1 of 1,000 runs
     strict = config.model_copy(update={"alpha": 0.001})
     unliked = build_report([serve(tmp_path / "unliked", 0.0)], "MIX", strict)

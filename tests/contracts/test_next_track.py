@@ -1,6 +1,5 @@
 """The next-track model: what is published of a table of sessions, and served, by a reference."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.tables.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.model import ServedModel
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Query
@@ -23,17 +21,17 @@ from looplib.next_play import describe
 from looplib.progress import console
 from recsys.config import ExportConfig, NextTrackConfig, SearchConfig
 from recsys.export.export import export_run
-from recsys.ingest.pipeline import ingest
 from recsys.next_track.live import write_ranker
 from recsys.next_track.model import NextTrackModel
 from recsys.next_track.score import HELD_OUT
 from recsys.next_track.sessions import load_sessions
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
-from tests.botify.exports import make_settings
+from tests.botify.exports import make_settings, read_manifest
 from tests.conftest import Run
 from tests.recsys.finished import finish_run
 from tests.recsys.opened import dataset_of
+from tests.recsys.tables import ingest_tables
 
 LISTENERS, TRACKS, ARTISTS = 40, 60, 12
 COLUMNS = "user=u,item=i,timestamp=ts,session=s,artist=a"
@@ -58,18 +56,16 @@ def draw_plays(*, is_taste: bool) -> pd.DataFrame:
     )  # of a tenth no artist is known
 
 
-def publish(folder: Path, plays: pd.DataFrame, **options: Any) -> dict[str, Any]:  # noqa: ANN401  of an export
-    """Ingest and export; returns the manifest's section."""
+def publish(folder: Path, plays: pd.DataFrame, *, publish_anyway: bool = False) -> None:
     plays.to_csv(folder / "plays.csv", index=False)
-    reading = Reading(parse_columns(COLUMNS))
-    ingest([folder / "plays.csv"], folder / "store", reading)
-    run_folder = finish_run(
-        folder, next_track=NextTrackConfig(window=3, neighbours=TRACKS)
-    )
-    version = export_run(run_folder, folder, ExportConfig(**options))
-    manifest = json.loads((Path(version) / "manifest.json").read_text())
-    section: dict[str, Any] = manifest["next_track"]
-    return section
+    ingest_tables(folder, folder / "plays.csv", columns=COLUMNS)
+    section = NextTrackConfig(window=3, neighbours=TRACKS)
+    run_folder = finish_run(folder, next_track=section)
+    export_run(run_folder, folder, ExportConfig(publish_anyway=publish_anyway))
+
+
+def read_section(folder: Path) -> Any:  # noqa: ANN401  JSON
+    return read_manifest(folder / "current")["next_track"]
 
 
 def serve(folder: Path, recommender: str = "next_track") -> ServedModel:
@@ -80,8 +76,7 @@ def serve(folder: Path, recommender: str = "next_track") -> ServedModel:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sessions")
-    section = publish(folder, draw_plays(is_taste=True), publish_anyway=True)
-    (folder / "section.json").write_text(json.dumps(section))
+    publish(folder, draw_plays(is_taste=True), publish_anyway=True)
     return folder
 
 
@@ -177,10 +172,8 @@ def score_by_hand(
 def test_the_service_takes_the_track_that_the_reference_scores_highest(
     published: Path, user: str, session: list[str]
 ) -> None:
-    section = json.loads((published / "section.json").read_text())
-    expected = score_by_hand(
-        draw_plays(is_taste=True), section["parameters"], user, session
-    )
+    weights = read_section(published)["parameters"]
+    expected = score_by_hand(draw_plays(is_taste=True), weights, user, session)
     best = max(score for track, score in expected.items() if track not in session)
     model = serve(published)
     numbers = [model.catalogue.numbers[track] for track in session]
@@ -194,7 +187,7 @@ def test_the_service_takes_the_track_that_the_reference_scores_highest(
 def test_tracks_that_follow_one_another_are_predicted_better_than_by_any_rule(
     published: Path,
 ) -> None:
-    section = json.loads((published / "section.json").read_text())
+    section = read_section(published)
     metrics = section["metrics"]
     assert metrics.keys() == {"next_track", "popular", "item_knn", "sticky_artist"}
     best = max(metrics, key=lambda name: metrics[name]["mrr@20"][0])
@@ -207,7 +200,8 @@ def test_a_model_that_is_no_better_than_a_rule_is_left_out_with_its_figures(
     tmp_path: Path,
 ) -> None:
     with console.capture() as printed:
-        section = publish(tmp_path, draw_plays(is_taste=False))
+        publish(tmp_path, draw_plays(is_taste=False))
+    section = read_section(tmp_path)
     assert "next_track is not significantly better" in printed.get()
     assert not section["published"]
     assert section["metrics"]["next_track"]["precision@20"][0] > 0
@@ -278,10 +272,8 @@ def test_live_serves_new_listeners_from_their_first_play(published: Path) -> Non
 def test_a_store_without_sessions_is_refused_before_any_fit(
     tmp_path: Path, refusal: Run
 ) -> None:
-    plays = draw_plays(is_taste=True)
-    plays.to_csv(tmp_path / "plays.csv", index=False)
-    reading = Reading(parse_columns("user=u,item=i"))
-    ingest([tmp_path / "plays.csv"], tmp_path / "store", reading)
+    draw_plays(is_taste=True).to_csv(tmp_path / "plays.csv", index=False)
+    ingest_tables(tmp_path, tmp_path / "plays.csv", columns="user=u,item=i")
     config = tmp_path / "search.yaml"
     config.write_text(
         f"store: {tmp_path / 'store'}\nrun: {tmp_path / 'run'}\nnext_track: {{}}\n"
@@ -294,5 +286,6 @@ def test_a_store_without_sessions_is_refused_before_any_fit(
 def test_sessions_of_one_track_each_leave_it_out_in_one_line(tmp_path: Path) -> None:
     plays = draw_plays(is_taste=True).drop_duplicates("s")
     with console.capture() as printed:
-        assert publish(tmp_path, plays) is None
+        publish(tmp_path, plays)
+    assert read_section(tmp_path) is None
     assert "next_track is left out: there are too few sessions" in printed.get()

@@ -10,7 +10,6 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis.tables.columns import Reading, parse_columns
 from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.service import Service, load_configured
@@ -18,9 +17,10 @@ from recsys.config import ExportConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
 from tests.botify.client import client_of, read_lines
-from tests.botify.exports import experiments_of, make_settings
+from tests.botify.exports import experiments_of, make_settings, read_lists
 from tests.conftest import Run
 from tests.recsys.finished import finish_run
+from tests.recsys.tables import ingest_tables, write_json
 
 USERS, ITEMS = 12, 50
 PAIRS = "user=u,item=i"
@@ -50,9 +50,7 @@ def export(
         for n, (u, i) in enumerate(pairs)
     ]
     folder.mkdir(exist_ok=True)
-    (folder / "plays.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    reading = Reading(parse_columns(columns))
-    ingest([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
+    ingest_tables(folder, write_json(folder / "plays.jsonl", rows), columns=columns)
     return publish_model(folder)
 
 
@@ -113,8 +111,7 @@ def play_three(service: Service, user: Id, track: Id) -> list[Id]:
 def test_ids_of_the_owner_are_served_and_logged(kind: str, tmp_path: Path) -> None:
     user_of, item_of = IDS[kind]
     version = export(tmp_path, user_of, item_of)
-    lines = read_lines(version / "recommendations.jsonl")
-    lists = {line["user"]: line["tracks"] for line in lines}
+    lists = read_lists(version)
     assert lists.keys() == {user_of(user) for user in range(USERS)}
     tracks = {item_of(item) for item in range(ITEMS)}
     listener, stranger = user_of(3), "nobody" if kind != "sparse" else 5

@@ -16,7 +16,7 @@ from tests.hosts import make_machine, network, object_store
 from tests.programs import free_port, is_open
 from tests.recsys.by_hand import processes, scheduler
 from tests.recsys.in_process import without_processes
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import random_store
 from tests.waiting import wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
@@ -53,10 +53,9 @@ def make_demo(folder: Path) -> Path:
 
     A configuration, a log, a store.
     """
-    sessions = random_sessions(5, listeners=60, tracks=200, sessions=600)
     (folder / "configs").mkdir(parents=True, exist_ok=True)
     (folder / "configs" / "demo.yaml").write_text(CONFIG)
-    made = make_store(folder, sessions, tracks=200)
+    made = random_store(folder, listeners=60, tracks=200, sessions=600)
     (folder / "out" / "demo").mkdir(parents=True)
     made.rename(folder / "out" / "demo" / "store")
     (folder / "log").rename(folder / "out" / "demo" / "log")

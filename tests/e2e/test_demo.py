@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.botify.exports import read_lists
 from tests.e2e.pages import ROOT, blocks_of
 from tests.programs import run_python
 
@@ -68,12 +69,9 @@ def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> Non
     }
     assert best["als"] > best["popular"]
     published = demo / "out/first/published/current"
-    lists = [
-        json.loads(line)
-        for line in (published / "recommendations.jsonl").read_text().splitlines()
-    ]
-    assert [line["user"] for line in lists] == list(range(900))
-    assert all(len(set(line["tracks"])) == 30 for line in lists)
+    lists = read_lists(published)
+    assert [*lists] == list(range(900))
+    assert all(len(set(tracks)) == 30 for tracks in lists.values())
     assert {
         "factors.npz",
         "history.npz",

@@ -3,7 +3,6 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +11,7 @@ from distributed import LocalCluster
 from analysis.ab.config import AbConfig
 from analysis.ab.listeners import check_metrics
 from analysis.logs.lines import parse_line
-from tests.botify.redis_server import RedisServer
+from tests.botify.redis_server import shared_server
 from tests.e2e.pages import PAGES, ROOT, blocks_of
 from tests.e2e.reader import RUN_BY_ANOTHER_TEST, Reader, bring
 from tests.programs import need
@@ -32,34 +31,19 @@ PAGES_TO_RUN = [
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    settings: dict[str, Any] = {
-        "n_workers": 1,
-        "threads_per_worker": 1,
-        "dashboard_address": ":0",
-    }
-    with LocalCluster(**settings) as cluster:  # type: ignore[no-untyped-call]  # Dask has no types
+    with LocalCluster(1, 1, dashboard_address=":0") as cluster:  # type: ignore[no-untyped-call]  # Dask has no types
         yield str(cluster.scheduler_address)
 
 
 @pytest.fixture(scope="module")
-def reader(
-    tmp_path_factory: pytest.TempPathFactory, redis: RedisServer, scheduler: str
-) -> Reader:
+def reader(tmp_path_factory: pytest.TempPathFactory, scheduler: str) -> Reader:
     """A reader who has done what the quick start says.
 
     The other pages begin with what it leaves.
     """
     need("curl")
-    reader = Reader(tmp_path_factory.mktemp("reader"), redis, scheduler)
+    reader = Reader(tmp_path_factory.mktemp("reader"), shared_server(), scheduler)
     reader.read(ROOT / "docs" / "quickstart.md")
     bring(reader.folder)
     return reader

@@ -8,7 +8,7 @@ import pytest
 import listening_loop as ll
 from tests.e2e.pages import ROOT, blocks_of
 from tests.recsys.in_process import without_processes
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import random_store
 
 
 @pytest.mark.peers
@@ -19,10 +19,10 @@ def test_a_run_is_logged_with_its_leaderboard_and_artefacts(
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    sessions = random_sessions(3, listeners=60, tracks=90, sessions=900)
+    store = random_store(tmp_path, listeners=60, tracks=90, sessions=900)
     models = {"als": {"factors": [2, 4], "alpha": 10}}
     with without_processes():
-        run = ll.search(make_store(tmp_path, sessions), models, iterations=2)
+        run = ll.search(store, models, iterations=2)
     (block,) = [
         block
         for block in blocks_of(ROOT / "docs/python.md")

@@ -178,10 +178,6 @@ def test_explained_messages_are_in_the_code() -> None:
 
 
 def test_the_page_of_the_service_names_every_recommender() -> None:
-    text = _section("service.md", "## Choose a recommender for each arm")
-    assert [name for name in RECOMMENDERS if f"`{name}`" not in text] == []
-
-
-def _section(page: str, heading: str) -> str:
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    return text.split(f"{heading}\n")[1].split("\n## ")[0]
+    text = (ROOT / "docs/service.md").read_text(encoding="utf-8")
+    section = text.split("## Choose a recommender for each arm\n")[1].split("\n## ")[0]
+    assert [name for name in RECOMMENDERS if f"`{name}`" not in section] == []

@@ -1,9 +1,6 @@
 """A page of another site, open in a browser on this machine: it neither writes nor reads."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ from playwright.sync_api import Browser
 
 from tests.e2e.conftest import FOREIGN, TIMEOUT_MS
 from tests.faults.served import Served, publish_first, serve
+from tests.programs import http_server
 
 # What a page may send without asking first; each resolves, whatever the answer is.
 ATTACKS = """async address => {
@@ -42,26 +40,6 @@ ASK = """([path, body]) => fetch(path, body && {
 pytestmark = pytest.mark.slow
 
 
-class _Page(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<body><iframe name=frame></iframe>")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def other_site() -> Iterator[int]:
-    """Serve a page of another site on this machine; yields its port."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield server.server_port
-        server.shutdown()
-
-
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     with serve(
@@ -81,7 +59,7 @@ def test_a_page_of_another_origin_writes_and_reads_nothing(
 ) -> None:
     page = browser.new_page()
     address = f"http://127.0.0.1:{served.port}"
-    with other_site() as port:
+    with http_server(200, b"<body><iframe name=frame></iframe>") as port:
         page.goto(f"http://{host}:{port}/", timeout=TIMEOUT_MS)
         assert page.evaluate(ATTACKS, address) == ""
         page.close()

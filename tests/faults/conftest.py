@@ -4,9 +4,10 @@ import pytest
 
 from tests.botify.conftest import own_redis, redis_url
 from tests.faults.served import Published, publish_first
+from tests.recsys.conftest import s3
 from tests.sim.conftest import demo_folder, demo_world
 
-__all__ = ["demo_folder", "demo_world", "own_redis", "redis_url"]
+__all__ = ["demo_folder", "demo_world", "own_redis", "redis_url", "s3"]
 
 
 @pytest.fixture(scope="module")

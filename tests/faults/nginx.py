@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.programs import free_port, is_open, need
 from tests.waiting import wait_until
 
-CONFIGURATION = Path(__file__).parents[2] / "botify" / "nginx.conf"
+CONFIGURATION = Path("botify/nginx.conf")
 KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Run
 from tests.recsys.by_hand import scheduler
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import random_store
 
 # In a mount namespace of its own, an empty file system lies over a folder.
 HIDING = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"')
@@ -32,8 +32,7 @@ def test_a_folder_that_a_worker_does_not_see_and_its_other_software_are_one_line
     hidden.mkdir()
     if subprocess.run([*HIDING, str(spare), "true"], capture_output=True).returncode:
         pytest.skip("hiding a folder from a process needs root")
-    sessions = random_sessions(5, listeners=40, tracks=60, sessions=300)
-    store = make_store(tmp_path, sessions, tracks=60)
+    store = random_store(tmp_path, listeners=40, tracks=60, sessions=300)
     config = tmp_path / "search.yaml"
     config.write_text(f"store: {store}\nrun: unused\n")
     with scheduler(tmp_path) as (address, start_worker):

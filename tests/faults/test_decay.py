@@ -16,7 +16,6 @@ import pytest
 from analysis.offpolicy.recommendations import read_recommendations
 from botify.model.factors import FACTORS
 from botify.service import load_configured
-from looplib.config import parse_config
 from looplib.errors import UserError
 from recsys.config import ExportConfig, SearchConfig
 from recsys.export.export import export_run
@@ -44,15 +43,15 @@ class Loop:
     def search(self) -> object:
         """Search again, with what is there already; return what comes of it."""
         run = self.folder / "run"
-        document = {
-            "store": str(self.folder / "store"),
-            "run": str(run),
-            "models": {"als": {"factors": [2, 4], "alpha": 1.0}},
-            "search": {"iterations": 2, "score_every": 1},
-            "validation": {"ks": [5, 30], "resamples": 100},
-        }
+        config = SearchConfig(
+            store=self.folder / "store",
+            run=run,
+            models={"als": {"factors": [2, 4], "alpha": 1.0}},
+            search={"iterations": 2, "score_every": 1},
+            validation={"ks": [5, 30], "resamples": 100},
+        )
         with without_processes():
-            winner = search_of(parse_config(SearchConfig, document, "the test"))
+            winner = search_of(config)
         latest = {(row["trial"], row["iteration"]): row for row in ledger_rows(run)}
         scored = set(untimed(list(latest.values())))
         facts = (winner.iterations, winner.metrics, winner.dataset)

@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
-import psutil
 import pytest
 import yaml
 
 from recsys.store.reader import open_store
+from tests.botify.client import read_lines
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 EPISODES = 1000
 PATIENCE_S = 900  # for a whole day of the loop, on a machine with much more to do
 
@@ -25,7 +23,7 @@ PATIENCE_S = 900  # for a whole day of the loop, on a machine with much more to 
 def write_configs(folder: Path) -> Path:
     """Write the demo's configurations, made tiny; returns that of the loop."""
     out = folder / "out"
-    world = yaml.safe_load((ROOT / "configs/world/demo.yaml").read_text())
+    world = yaml.safe_load(Path("configs/world/demo.yaml").read_text())
     world["catalogue"] |= {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8}
     world["listeners"] = 150
     arms = [{"recommender": name} for name in ("random", "in_order")]
@@ -64,29 +62,18 @@ def write_configs(folder: Path) -> Path:
 
 
 @contextmanager
-def looping(config: Path) -> Iterator[psutil.Popen]:
+def looping(config: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a day of the loop for the block; what it started is left to the next one."""
     argv = [sys.executable, "-m", "listening_loop.command", "demo", "--days", "1"]
-    with config.with_suffix(".out").open("w") as output:
-        process = psutil.Popen(
-            [*argv, "--config", str(config)], stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        yield process
-    finally:
-        if process.is_running():
+    argv += ["--config", str(config)]
+    with (
+        config.with_suffix(".out").open("w") as output,
+        subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            yield process
+        finally:
             process.kill()
-        process.wait(60)
-
-
-def wait_for_traffic(loop: psutil.Popen, log: Path) -> None:
-    """Wait until some of the listeners' requests are answered."""
-
-    def is_under_way() -> bool:
-        assert loop.poll() is None
-        return any(file.stat().st_size for file in log.glob(".events-*"))
-
-    wait_until(is_under_way, "traffic")
 
 
 @pytest.mark.slow
@@ -97,7 +84,13 @@ def test_after_a_kill_the_loop_continues_and_every_event_counts_once(
     config = write_configs(tmp_path)
     day = tmp_path / "out" / "days" / "1"
     with looping(config) as loop:
-        wait_for_traffic(loop, day / "log")
+        wait_until(
+            lambda: any(
+                file.stat().st_size for file in (day / "log").glob(".events-*")
+            ),
+            "answers to listeners",
+            [loop],
+        )
         loop.kill()
     assert not (day / "traffic.json").exists()
 
@@ -119,8 +112,4 @@ def test_after_a_kill_the_loop_continues_and_every_event_counts_once(
 def read_log(log: Path) -> list[dict[str, Any]]:
     """Read every event of a log; none is in an open segment."""
     assert not list(log.glob(".events-*"))
-    return [
-        orjson.loads(line)
-        for file in sorted(log.glob("events-*"))
-        for line in file.read_bytes().splitlines()
-    ]
+    return read_lines(*log.glob("events-*"))

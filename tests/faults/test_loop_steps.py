@@ -80,10 +80,10 @@ def write(file: Path, text: str) -> None:
     file.write_text(text)
 
 
-def make_config(folder: Path) -> LoopConfig:
+def make_config(folder: Path, episodes: int = EPISODES) -> LoopConfig:
     names = ("world", "collect", "search", "service", "report")
     files = {name: folder / f"{name}.yaml" for name in names}
-    traffic = {"episodes": EPISODES}
+    traffic = {"episodes": episodes}
     return LoopConfig.model_validate(
         {"folder": folder / "loop", "experiment": "E", "traffic": traffic} | files
     )

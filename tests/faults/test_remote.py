@@ -44,10 +44,8 @@ def assert_nothing_heard_twice(service: FakeService) -> None:
 def test_a_request_without_an_answer_is_sent_again_under_its_number(
     demo_world: World, what: str, batch: int
 ) -> None:
-    def mishap(number: int) -> str | None:
-        return what if number % 7 == 0 else None
-
-    with fake_service(TRACKS, mishap=mishap) as service:
+    mishaps = dict.fromkeys(range(0, 9999, 7), what)
+    with fake_service(TRACKS, mishap=mishaps.get) as service:
         totals = play(demo_world, service.url, batch=batch, concurrency=4, episodes=FEW)
     assert totals["retries"]
     assert totals["sessions"] == len(service.sessions) == FEW
@@ -60,10 +58,7 @@ def test_a_request_without_an_answer_is_sent_again_under_its_number(
 def test_an_answer_that_does_not_come_is_asked_for_again(
     demo_world: World,
 ) -> None:
-    def mishap(number: int) -> str | None:
-        return HANG if number == 5 else None
-
-    with fake_service(TRACKS, mishap=mishap) as service:
+    with fake_service(TRACKS, mishap={5: HANG}.get) as service:
         totals = play(
             demo_world, service.url, batch=1, concurrency=1, timeout_s=1, episodes=20
         )
@@ -86,11 +81,8 @@ def test_an_answer_that_does_not_come_is_asked_for_again(
 def test_a_service_without_good_answers_ends_the_run(
     demo_world: World, what: str, batch: int, message: str
 ) -> None:
-    def mishap(number: int) -> str | None:
-        return what if number >= 13 else None
-
     with (
-        fake_service(TRACKS, mishap=mishap) as service,
+        fake_service(TRACKS, mishap=lambda n: what if n >= 13 else None) as service,
         pytest.raises(SimError, match=message),
     ):
         play(demo_world, service.url, batch=batch, patience_s=0.2, episodes=9000)

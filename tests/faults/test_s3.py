@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,7 +11,7 @@ import pytest
 
 from tests.programs import kill_all
 from tests.recsys.logs import random_sessions, write_log
-from tests.recsys.s3 import BUCKET, S3, server
+from tests.recsys.s3 import BUCKET, S3
 from tests.waiting import wait_until
 
 STORE, RUN = f"s3://{BUCKET}/store", f"s3://{BUCKET}/run"
@@ -25,12 +24,6 @@ export: {publish_anyway: true}
 cluster: {workers: 1, wait_for_workers_s: 300}
 """
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with server(tmp_path_factory.mktemp("server")) as there:
-        yield there
 
 
 def ledger(s3: S3) -> bytes:

@@ -13,7 +13,6 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from looplib.config import parse_config
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
@@ -24,7 +23,7 @@ from tests.hosts import network
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows, untimed
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import random_store
 from tests.recsys.opened import search_of
 from tests.waiting import wait_until
 
@@ -40,8 +39,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.dask]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sessions = random_sessions(5, listeners=100, tracks=300, sessions=1500)
-    return make_store(tmp_path_factory.mktemp("faults"), sessions, tracks=300)
+    folder = tmp_path_factory.mktemp("faults")
+    return random_store(folder, listeners=100, tracks=300, sessions=1500)
 
 
 def config_of(
@@ -51,15 +50,14 @@ def config_of(
     als: Mapping[str, Any] = AXES,
     **cluster: object,
 ) -> SearchConfig:
-    document = {
-        "store": str(store),
-        "run": str(run),
-        "models": {"als": als},
-        "search": search,
-        "validation": {"ks": [5, 30], "resamples": 100},
-        "cluster": PATIENCE | cluster,
-    }
-    return parse_config(SearchConfig, document, "the test")
+    return SearchConfig(
+        store=store,
+        run=run,
+        models={"als": als},
+        search=search,
+        validation={"ks": [5, 30], "resamples": 100},
+        cluster=PATIENCE | cluster,
+    )
 
 
 @contextmanager
@@ -70,6 +68,11 @@ def searching(
     file = Path(f"{config.run}.yaml")
     file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
     program = [sys.executable, "-m", "recsys.search", "--config", str(file)]
+    run = Path(config.run)
+
+    def has_fit() -> bool:  # scored by workers; rules may be scored already
+        return any(row["model"] == "als" for row in ledger_rows(run))
+
     with subprocess.Popen(
         [*under, *program, "--no-export"],
         stdout=subprocess.DEVNULL,
@@ -77,15 +80,10 @@ def searching(
         text=True,
     ) as process:
         try:
-            wait_until(lambda: has_fit(Path(config.run)), "a fit", [process])
+            wait_until(has_fit, "a fit", [process])
             yield process
         finally:
             process.kill()
-
-
-def has_fit(run: Path) -> bool:
-    """Whether workers have scored a fit; rules may be scored already."""
-    return any(row["model"] == "als" for row in ledger_rows(run))
 
 
 def wait_for_row(run: Path, process: "subprocess.Popen[str]") -> None:

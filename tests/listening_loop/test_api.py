@@ -9,7 +9,6 @@ from typing import Any
 
 import dask.dataframe
 import numpy as np
-import orjson
 import pandas as pd
 import polars
 import pyarrow as pa
@@ -23,6 +22,7 @@ from listening_loop.api import models
 from looplib.als import AlsConfig
 from looplib.progress import ProgressReport
 from recsys.models.solver import solve
+from tests.botify.exports import read_lists
 from tests.conftest import Run
 from tests.programs import run_python
 
@@ -188,11 +188,7 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     assert len(board.columns) == 10
     assert {"factors", "recall@10", *board.columns} <= set(found.metrics.columns)
     assert "<iframe" in found._repr_html_()
-    version = Path(found.export(tmp_path / "published"))
-    lines = map(
-        orjson.loads, (version / "recommendations.jsonl").read_bytes().splitlines()
-    )
-    lists = {line["user"]: line["tracks"] for line in lines}
+    lists = read_lists(found.export(tmp_path / "published"))
     recommended = found.recommend(["u17", "u3"], n=5)
     assert list(recommended["item"]) == lists["u17"][:5] + lists["u3"][:5]
     titles = [

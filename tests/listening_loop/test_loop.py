@@ -2,17 +2,9 @@
 
 from pathlib import Path
 
-from listening_loop.loop import LoopConfig
 from looplib.config import dump_config
 from tests.conftest import Run
-
-
-def make_config(folder: Path, **changes: object) -> LoopConfig:
-    names = ("world", "collect", "search", "service", "report")
-    document = {"folder": folder / "loop", "experiment": "E"} | {
-        name: folder / f"{name}.yaml" for name in names
-    }
-    return LoopConfig.model_validate(document | changes)
+from tests.faults.test_loop_steps import make_config
 
 
 def test_a_folder_goes_on_as_the_loop_that_it_began_as(
@@ -21,7 +13,7 @@ def test_a_folder_goes_on_as_the_loop_that_it_began_as(
     began = make_config(tmp_path)
     began.folder.mkdir()
     (began.folder / "loop.yaml").write_text(dump_config(began))
-    other = make_config(tmp_path, traffic={"episodes": 7}, days=3)
+    other = make_config(tmp_path, episodes=7)
     (tmp_path / "other.yaml").write_text(dump_config(other))
     line = refusal("demo", "--config", tmp_path / "other.yaml")
     assert "this loop began with another traffic; name another folder" in line

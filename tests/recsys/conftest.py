@@ -1,10 +1,18 @@
-"""What tests of searches share."""
+"""What tests share."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.recsys.in_process import without_processes
+from tests.recsys.s3 import S3, server
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """Start a server of S3 for the tests of a file."""
+    with server(tmp_path_factory.mktemp("s3")) as there:
+        yield there
 
 
 @pytest.fixture(scope="module")

@@ -11,21 +11,12 @@ import pyarrow.parquet as pq
 from analysis.store import Store
 from recsys.store.ids import originals
 from recsys.store.reader import partition_files
+from tests.analysis.ab.logs import write
+from tests.analysis.logs import lines
 
 COLLECTION = "collection.json"
-EVENT: dict[str, Any] = {
-    "message": "next",
-    "timestamp": 1_767_225_600_000,
-    "user": 7,
-    "track": 11,
-    "time": 0.73,
-    "latency": 0.000208,
-    "recommendation": 5,
-    "experiments": {"REC": "T1", "AA": "C"},
-    "session": "random-1-0",
-    "recommender": "random",
-    "propensity": 2e-05,
-}
+EVENT = {**lines.EVENT, "recommendation": 5}
+del EVENT["request"]  # by which it would count once
 
 
 def event(**changes: object) -> dict[str, Any]:
@@ -44,10 +35,7 @@ def write_log(
 
     With `tracks`, the number of tracks in the catalogue, its description stands beside the log.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(
-        b"".join(json.dumps(row).encode() + b"\n" for row in events) + more
-    )
+    write(file, events, more=more)
     if tracks is not None:
         description = {
             "schema": 1,

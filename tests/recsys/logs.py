@@ -101,6 +101,14 @@ def make_store(
     return folder / "store"
 
 
+def random_store(
+    folder: Path, *, listeners: int, tracks: int, sessions: int, partitions: int = 4
+) -> Path:
+    """Ingest random sessions of a known catalogue into a new store."""
+    drawn = random_sessions(5, listeners=listeners, tracks=tracks, sessions=sessions)
+    return make_store(folder, drawn, partitions=partitions, tracks=tracks)
+
+
 def write_part(file: Path, sessions: Iterable[Session]) -> Path:
     """Write sessions as a part of a store, in the store's order."""
     rows = [

@@ -34,13 +34,11 @@ class S3:
     endpoint: str
     folder: Path
 
-    def environment(
-        self, scratch: str = "scratch", endpoint: str | None = None
-    ) -> Mapping[str, str]:
+    def environment(self, scratch: str = "scratch") -> Mapping[str, str]:
         """Return the environment of a process that uses it, with a scratch folder of that name."""
         return {
             **os.environ,
-            "AWS_ENDPOINT_URL": endpoint or self.endpoint,
+            "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -48,10 +46,10 @@ class S3:
         }
 
     def run(
-        self, *argv: str, scratch: str = "scratch", endpoint: str | None = None
+        self, module: str, *argv: str, scratch: str = "scratch"
     ) -> "subprocess.CompletedProcess[str]":
         """Run `python -m` to its end."""
-        return run_module(argv[0], argv[1:], self.environment(scratch, endpoint))
+        return run_module(module, argv, self.environment(scratch))
 
     def get(self, key: str) -> bytes | None:
         """Return an object of the bucket, if it is there."""
@@ -83,14 +81,6 @@ class S3:
             return answer.status, answer.read()
         finally:
             connection.close()
-
-
-def refusal(done: "subprocess.CompletedProcess[str]") -> str:
-    """The one line of a command that could not go on."""
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = (line for line in done.stderr.splitlines() if "error:" in line)
-    return line
 
 
 @contextmanager

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.logs.lines import Reject
+from analysis.logs.reader import read_rejects
 from analysis.store import Store
 from analysis.tables.columns import Reading, parse_columns
 from looplib.cli import run
@@ -76,6 +78,20 @@ def ingest(store: Path, *argv: object) -> int:
         ingest_command.PROG,
         [*map(str, argv), "--store", str(store)],
     )
+
+
+def ingest_rows(
+    folder: Path, rows: Sequence[Row], columns: str = INTERACTIONS
+) -> Store:
+    """Ingest the rows of a CSV file into the folder `store` of a folder."""
+    return ingest_tables(folder, write_csv(folder / "a.csv", rows), columns=columns)
+
+
+def rejects_of(store: Store) -> list[Reject]:
+    """Read the rejects of a store of one source, by line."""
+    (source,) = store.manifest.sources
+    rejects = read_rejects(store.path / source.rejects)
+    return sorted(rejects, key=lambda reject: reject.line)
 
 
 def ingest_tables(

@@ -15,10 +15,9 @@ from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.base import State
 from recsys.storage import open_workspace
-from recsys.store.reader import open_store
 from tests.recsys.fits import fit_als
 from tests.recsys.in_process import in_process
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import random_store
 from tests.recsys.opened import dataset_of
 
 KNOBS = {
@@ -32,13 +31,8 @@ KNOBS = {
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("blocks")
-    store = open_store(
-        make_store(
-            folder, random_sessions(5, listeners=30, tracks=60, sessions=400), tracks=60
-        )
-    )
-    config = SearchConfig(store=store.path, run=folder / "run")
-    return dataset_of(config)
+    store = random_store(folder, listeners=30, tracks=60, sessions=400)
+    return dataset_of(SearchConfig(store=store, run=folder / "run"))
 
 
 def assert_same(state: State, dataset: Dataset, config: AlsConfig) -> None:

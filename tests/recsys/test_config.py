@@ -8,27 +8,29 @@ from looplib.config import load_config
 from looplib.errors import ConfigError
 from recsys.config import SearchConfig
 
-PLACES = ["store=s", "run=r"]
+
+def load(*settings: str) -> SearchConfig:
+    return load_config(SearchConfig, None, ["store=s", "run=r", *settings])
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("setting", "message"),
     [
         (
-            ["split.kind=files"],
+            "split.kind=files",
             "kind: files needs train, and takes test too; other kinds take neither",
         ),
-        (["validation.select=coverage@30"], "one of ndcg, .*, novelty and"),
-        (["validation.select=ndcg@20"], "k one of 10, 30"),
-        (["search.expand_trials=0"], "search.expand_trials: Input should be greater"),
-        (["cluster.memory_limit=huge"], "cluster.memory_limit"),
+        ("validation.select=coverage@30", "one of ndcg, .*, novelty and"),
+        ("validation.select=ndcg@20", "k one of 10, 30"),
+        ("search.expand_trials=0", "search.expand_trials: Input should be greater"),
+        ("cluster.memory_limit=huge", "cluster.memory_limit"),
     ],
 )
 def test_settings_that_mean_nothing_together_are_refused(
-    settings: list[str], message: str
+    setting: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        load_config(SearchConfig, None, [*PLACES, *settings])
+        load(setting)
 
 
 def test_a_split_by_files_takes_one_name_or_several(tmp_path: Path) -> None:
@@ -43,15 +45,13 @@ def test_a_split_by_files_takes_one_name_or_several(tmp_path: Path) -> None:
 def test_a_model_has_an_axis_of_each_hyperparameter() -> None:
     """A list, a value, or its default; without any setting ALS is tried alone."""
     settings = ["models.als.alpha=[1, 10]", "models.als.nu=1", "models.blend={}"]
-    models = load_config(SearchConfig, None, [*PLACES, *settings]).models
+    models = load(*settings).models
     als = models["als"]
     assert (als["factors"], als["alpha"], als["nu"]) == ((64,), (1.0, 10.0), (1.0,))
     assert set(models) == {"als", "blend"}
     settings = ["models.als={}", "models.item_knn={}", "models.als=null"]
-    assert set(load_config(SearchConfig, None, [*PLACES, *settings]).models) == {
-        "item_knn"
-    }
-    assert set(load_config(SearchConfig, None, PLACES).models) == {"als"}
+    assert set(load(*settings).models) == {"item_knn"}
+    assert set(load().models) == {"als"}
 
 
 def test_a_path_or_an_address_stays_what_it_is() -> None:

@@ -1,15 +1,9 @@
 """What goes wrong at an address is one line that names it; against a server of S3."""
 
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
-from tests.programs import free_port
-from tests.recsys.s3 import S3, server
+from tests.programs import free_port, http_server, run_python
+from tests.recsys.s3 import S3
 
 pytestmark = pytest.mark.slow
 # Asks for a file in one environment after the other, in one process: importing s3fs is slow.
@@ -45,42 +39,10 @@ for error in (ConnectionResetError("lost"), ValueError("a bug")):
 """
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with server(tmp_path_factory.mktemp("s3")) as there:
-        yield there
-
-
-class Refusing(BaseHTTPRequestHandler):
-    """A server to whom no credentials are good enough."""
-
-    def do_GET(self) -> None:
-        self.send_response(403)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_HEAD = do_PUT = do_GET  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
-@pytest.fixture
-def refusing() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as there:
-        thread = threading.Thread(target=there.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{there.server_port}"
-        there.shutdown()
-        thread.join()
-
-
-def test_what_a_server_may_do_is_one_line_each(s3: S3, refusing: str) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    argv = [sys.executable, "-c", ASK, nowhere, refusing]
-    done = subprocess.run(
-        argv, env=s3.environment(), capture_output=True, text=True, timeout=300
-    )
+def test_what_a_server_may_do_is_one_line_each(s3: S3) -> None:
+    with http_server(403) as port:  # no credentials are good enough
+        addresses = (f"http://127.0.0.1:{number}" for number in (free_port(), port))
+        done = run_python("-c", ASK, *addresses, env=s3.environment())
     assert done.returncode == 0, done.stderr
     nothing, bucket, lost, refused, anonymous = done.stdout.splitlines()
     assert nothing == "None"

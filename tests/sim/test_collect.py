@@ -18,14 +18,10 @@ from sim.config import SimulateConfig
 from sim.errors import SimError
 from sim.world import make_world
 from sim.worlds.config import WorldConfig
+from tests.botify.client import read_lines
 from tests.sim.small_world import write_world
+from tests.sim.test_world import SMALL
 
-SMALL = [
-    "catalogue.tracks=300",
-    "catalogue.artists=60",
-    "catalogue.genres=9",
-    "listeners=200",
-]
 LOGS = {
     "demo": "c51f546239b8c783e7e22dc128c1ede74fece7a767167f138f6af34ef9e7a12e",
     "course": "c6592fa3408c627c0e2928209bd1468820a6f963bbca54ace11473feeec22678",
@@ -54,17 +50,15 @@ def log(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sessions(log: Path) -> dict[str, list[Event]]:
     by_session = defaultdict(list)
-    for content in _contents(log).values():
-        for line in content.splitlines():
-            event = orjson.loads(line)
-            by_session[event["session"]].append(event)
+    for event in read_lines(*sorted(log.glob("*.jsonl"))):
+        by_session[event["session"]].append(event)
     return dict(by_session)
 
 
 @pytest.mark.parametrize("name", LOGS)
 def test_a_world_keeps_its_logs_to_the_byte(tmp_path: Path, name: str) -> None:
     world, file = tmp_path / "world", Path(f"configs/world/{name}.yaml")
-    make_world(load_config(WorldConfig, file, SMALL), world)
+    make_world(load_config(WorldConfig, file, [*SMALL, "listeners=200"]), world)
     collect(SimulateConfig(world=world, log=tmp_path / "log", episodes=2000, seed=7))
     (content,) = _contents(tmp_path / "log").values()
     assert hashlib.sha256(content).hexdigest() == LOGS[name]

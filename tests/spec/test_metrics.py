@@ -119,102 +119,96 @@ IDEAL_OF_3 = 1 / log2(2) + 1 / log2(3) + 1 / log2(4)
 GRADED_IDEAL_OF_3 = 1.0 / log2(2) + 0.8 / log2(3) + 0.5 / log2(4)
 
 
+CASES: dict[str, tuple[str, str, dict[str, float]]] = {
+    "one hit at rank 2 of 3: NDCG is 0.631": (
+        ONE_RELEVANT,
+        HIT_AT_2,
+        {
+            "ndcg": (1 / log2(3)) / (1 / log2(2)),
+            "precision": 1 / 3,
+            "recall": 1 / 1,
+            "map": (1 / 2) / 1,
+            "mrr": 1 / 2,
+            "hit_rate": 1,
+            "graded_ndcg": (0.9 / log2(3)) / (0.9 / log2(2) + 0.4 / log2(3)),
+            "hit_time": 0.9 / 1,
+        },
+    ),
+    "two hits of three relevant: exactly min_time is relevant too": (
+        THREE_RELEVANT,
+        HITS_AT_1_AND_3,
+        {
+            "ndcg": (1 / log2(2) + 1 / log2(4)) / IDEAL_OF_3,
+            "precision": 2 / 3,
+            "recall": 2 / 3,
+            "map": (1 / 1 + 2 / 3) / 3,
+            "mrr": 1 / 1,
+            "hit_rate": 1,
+            "graded_ndcg": (1.0 / log2(2) + 0.8 / log2(4)) / GRADED_IDEAL_OF_3,
+            "hit_time": (1.0 + 0.8) / 2,
+        },
+    ),
+    "no hit: everything is 0, also the ratio without a denominator": (
+        ONE_RELEVANT,
+        NO_HIT,
+        dict.fromkeys(set(METRICS) - {"novelty", "coverage"}, 0),
+    ),
+    "a short list: precision still divides by k, the rest by what there is": (
+        ONE_RELEVANT,
+        SHORT,
+        {
+            "ndcg": 1,
+            "precision": 1 / 3,
+            "recall": 1,
+            "map": 1,
+            "novelty": -log2(8 / 8),
+            "coverage": 1 / 100,
+        },
+    ),
+    "no list at all counts 0": (
+        ONE_RELEVANT,
+        NOBODY,
+        dict.fromkeys(METRICS, 0),
+    ),
+    "a listener without recommendations counts 0, but for hit_time and novelty": (
+        TWO_LISTENERS,
+        ONE_OF_TWO,
+        {
+            "ndcg": (1 + 0) / 2,
+            "precision": (1 / 3 + 0) / 2,
+            "graded_ndcg": (1 + 0) / 2,
+            "hit_time": 1.0 / 1,
+            "novelty": (-log2(8 / 8) - log2(2 / 8) - log2(1 / 8)) / 3,
+            "coverage": 3 / 100,
+        },
+    ),
+    "hit_time is a ratio of sums, novelty a mean of means, coverage of distinct tracks": (
+        TWO_LISTENERS,
+        BOTH,
+        {
+            "hit_time": (1.0 + 0.6 + 0.2) / 3,
+            "novelty": (
+                (-log2(8 / 8) - log2(4 / 8)) / 2
+                + (-log2(4 / 8) - log2(1 / 8) - log2(2 / 8)) / 3
+            )
+            / 2,
+            "coverage": 4 / 100,
+        },
+    ),
+    "recommendations for someone without held-out listening are ignored": (
+        ONE_RELEVANT,
+        STRANGER_TOO,
+        {
+            "ndcg": 1 / log2(3),
+            "coverage": 3 / 100,
+            "novelty": (-log2(2 / 8) - log2(8 / 8) - log2(1 / 8)) / 3,
+        },
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    ("heldout", "recommended", "expected"),
-    [
-        pytest.param(
-            ONE_RELEVANT,
-            HIT_AT_2,
-            {
-                "ndcg": (1 / log2(3)) / (1 / log2(2)),
-                "precision": 1 / 3,
-                "recall": 1 / 1,
-                "map": (1 / 2) / 1,
-                "mrr": 1 / 2,
-                "hit_rate": 1,
-                "graded_ndcg": (0.9 / log2(3)) / (0.9 / log2(2) + 0.4 / log2(3)),
-                "hit_time": 0.9 / 1,
-            },
-            id="one hit at rank 2 of 3: NDCG is 0.631",
-        ),
-        pytest.param(
-            THREE_RELEVANT,
-            HITS_AT_1_AND_3,
-            {
-                "ndcg": (1 / log2(2) + 1 / log2(4)) / IDEAL_OF_3,
-                "precision": 2 / 3,
-                "recall": 2 / 3,
-                "map": (1 / 1 + 2 / 3) / 3,
-                "mrr": 1 / 1,
-                "hit_rate": 1,
-                "graded_ndcg": (1.0 / log2(2) + 0.8 / log2(4)) / GRADED_IDEAL_OF_3,
-                "hit_time": (1.0 + 0.8) / 2,
-            },
-            id="two hits of three relevant: exactly min_time is relevant too",
-        ),
-        pytest.param(
-            ONE_RELEVANT,
-            NO_HIT,
-            dict.fromkeys(set(METRICS) - {"novelty", "coverage"}, 0),
-            id="no hit: everything is 0, also the ratio without a denominator",
-        ),
-        pytest.param(
-            ONE_RELEVANT,
-            SHORT,
-            {
-                "ndcg": 1,
-                "precision": 1 / 3,
-                "recall": 1,
-                "map": 1,
-                "novelty": -log2(8 / 8),
-                "coverage": 1 / 100,
-            },
-            id="a short list: precision still divides by k, the rest by what there is",
-        ),
-        pytest.param(
-            ONE_RELEVANT,
-            NOBODY,
-            dict.fromkeys(METRICS, 0),
-            id="no list at all counts 0",
-        ),
-        pytest.param(
-            TWO_LISTENERS,
-            ONE_OF_TWO,
-            {
-                "ndcg": (1 + 0) / 2,
-                "precision": (1 / 3 + 0) / 2,
-                "graded_ndcg": (1 + 0) / 2,
-                "hit_time": 1.0 / 1,
-                "novelty": (-log2(8 / 8) - log2(2 / 8) - log2(1 / 8)) / 3,
-                "coverage": 3 / 100,
-            },
-            id="a listener without recommendations counts 0, but for hit_time and novelty",
-        ),
-        pytest.param(
-            TWO_LISTENERS,
-            BOTH,
-            {
-                "hit_time": (1.0 + 0.6 + 0.2) / 3,
-                "novelty": (
-                    (-log2(8 / 8) - log2(4 / 8)) / 2
-                    + (-log2(4 / 8) - log2(1 / 8) - log2(2 / 8)) / 3
-                )
-                / 2,
-                "coverage": 4 / 100,
-            },
-            id="hit_time is a ratio of sums, novelty a mean of means, coverage of distinct tracks",
-        ),
-        pytest.param(
-            ONE_RELEVANT,
-            STRANGER_TOO,
-            {
-                "ndcg": 1 / log2(3),
-                "coverage": 3 / 100,
-                "novelty": (-log2(2 / 8) - log2(8 / 8) - log2(1 / 8)) / 3,
-            },
-            id="recommendations for someone without held-out listening are ignored",
-        ),
-    ],
+    ("heldout", "recommended", "expected"), CASES.values(), ids=CASES
 )
 def test_metrics_of_the_first_three(
     heldout: str, recommended: str, expected: dict[str, float]

@@ -66,21 +66,6 @@ def make_evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: 
     return Evidence(**values | changes)
 
 
-def effects_of(arm: str, strength: float) -> list[MetricEffect]:
-    """Effects on all metrics, of which the guardrails may get worse by 5 %."""
-    effects = []
-    for name, (label, role, higher, control, pct, half) in _METRICS.items():
-        changes: dict[str, Any] = {"label": label, "higher_is_better": higher}
-        if role == "guardrail":
-            state = "kept" if half < 5 else "unclear"
-            changes |= {"margin": 0.05 * control, "guardrail": state}
-        change = strength * pct
-        effects.append(
-            make_effect(arm, role, change, half, control, metric=name, **changes)
-        )
-    return effects
-
-
 def make_report(
     arms: Sequence[str] = ("C", "T1"),
     experiment: str = "ALS",
@@ -96,13 +81,16 @@ def make_report(
         text: Put into every free text.
     """
     control, *treated = arms
-    effects = [
-        effect
-        for number, arm in enumerate(treated)
-        for effect in effects_of(arm, 1.0 - 0.55 * number)
-    ]
-    metrics = [*_METRICS]
-    effects.sort(key=lambda effect: metrics.index(effect.metric))
+    effects = []
+    for name, (label, role, higher, value, pct, half) in _METRICS.items():
+        changes: dict[str, Any] = {"label": label, "higher_is_better": higher}
+        if role == "guardrail":  # which may get worse by 5 %
+            state = "kept" if half < 5 else "unclear"
+            changes |= {"margin": 0.05 * value, "guardrail": state}
+        for number, arm in enumerate(treated):
+            change = (1.0 - 0.55 * number) * pct
+            effect = make_effect(arm, role, change, half, value, metric=name, **changes)
+            effects.append(effect)
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
     evidence = make_evidence(
         *effects,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.ab.config import AbConfig
+from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
 from looplib.config import dump_config, load_config
@@ -49,6 +50,10 @@ def report_of(events: list[dict[str, Any]], folder: Path, config: AbConfig) -> R
     return build_report([write(folder / "a.jsonl", events)], "ALS", config)
 
 
+def effect_in(folder: Path, config: AbConfig, metric: str) -> MetricEffect:
+    return build_report([folder / "log"], "ALS", config).effect("T1", metric)
+
+
 def sessions_of(arm: str) -> dict[str, list[dict[str, Any]]]:
     """Events of an arm by session, in order."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -61,13 +66,8 @@ def sessions_of(arm: str) -> dict[str, list[dict[str, Any]]]:
 def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener(
     folder: Path,
 ) -> None:
-    config = settings(
-        folder,
-        primary=["late_skips"],
-        guardrails=[],
-    )
-    report = build_report([folder / "log"], "ALS", config)
-    (effect,) = (effect for effect in report.effects if effect.metric == "late_skips")
+    config = settings(folder, primary=["late_skips"], guardrails=[])
+    effect = effect_in(folder, config, "late_skips")
     late = {
         arm: [
             event["time"] < 0.3
@@ -89,11 +89,7 @@ def test_an_own_metric_has_its_lists_role_also_in_the_written_configuration(
     assert config.roles["late_skips"] == "guardrail"
     (folder / "written.yaml").write_text(dump_config(config))
     assert load_config(AbConfig, folder / "written.yaml") == config
-    effect = next(
-        row
-        for row in build_report([folder / "log"], "ALS", config).effects
-        if row.metric == "late_skips"
-    )
+    effect = effect_in(folder, config, "late_skips")
     assert (effect.guardrail, effect.higher_is_better) == ("kept", False)
 
 
@@ -144,17 +140,11 @@ def test_a_file_that_fails_on_the_data_is_named(folder: Path, tmp_path: Path) ->
 def test_rows_of_a_listener_are_added_up(folder: Path, tmp_path: Path) -> None:
     columns = "time AS numerator, 1 AS denominator"
     config = with_metric(folder, tmp_path / "summed.sql", columns)
-    by_metric = {
-        row.metric: row for row in build_report([folder / "log"], "ALS", config).effects
-    }
+    summed = effect_in(folder, config, "wrong")
     config = settings(folder, secondary=["time_per_session"])
-    (expected,) = (
-        row
-        for row in build_report([folder / "log"], "ALS", config).effects
-        if row.metric == "time_per_session"
-    )
-    assert by_metric["wrong"].effect == pytest.approx(expected.effect)
-    assert by_metric["wrong"].upper == pytest.approx(expected.upper)
+    expected = effect_in(folder, config, "time_per_session")
+    assert summed.effect == pytest.approx(expected.effect)
+    assert summed.upper == pytest.approx(expected.upper)
 
 
 def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -> None:
@@ -164,8 +154,7 @@ def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -
     )
     slow = {"sql": str(file), "label": "slow requests, s", "quantile": 0.5}
     config = settings(folder, metrics={"slow": slow}, guardrails=[], secondary=["slow"])
-    report = build_report([folder / "log"], "ALS", config)
-    effect = next(row for row in report.effects if row.metric == "slow")
+    effect = effect_in(folder, config, "slow")
     events = (event for own in sessions_of("C").values() for event in own)
     expected = [event["latency"] for event in events if event["latency"] > 0.001]
     assert effect.control_value == pytest.approx(np.median(expected), rel=0.02)

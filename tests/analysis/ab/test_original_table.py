@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -71,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("logs")
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow])
 @given(events=logs())
 @pytest.mark.slow
 def test_any_log_gives_the_notebooks_table(
@@ -85,20 +86,6 @@ def test_any_log_gives_the_notebooks_table(
     assert_equal(build_report([file], "ALS", CONFIG), [file])
 
 
-def shuffled(events: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    return [
-        events[row] for row in make_generator(seed, "shuffle").permutation(len(events))
-    ]
-
-
-def in_files(folder: Path, events: list[dict[str, Any]], files: int) -> list[Path]:
-    """The events dealt to files, as replicas of the service would."""
-    return [
-        write(folder / f"replica-{number}" / "a.jsonl", events[number::files])
-        for number in range(files)
-    ]
-
-
 def test_neither_the_order_of_lines_nor_of_files_nor_the_replica_matters(
     tmp_path: Path,
 ) -> None:
@@ -109,7 +96,11 @@ def test_neither_the_order_of_lines_nor_of_files_nor_the_replica_matters(
         return orjson.dumps(replace(report, sources=()))
 
     expected = make([write(tmp_path / "a.jsonl", events)])
-    files = in_files(tmp_path, shuffled(events, 0), 3)
+    order = make_generator(0, "shuffle").permutation(len(events))
+    files = [
+        write(tmp_path / replica / "a.jsonl", (events[row] for row in rows))
+        for replica, rows in zip("abc", np.split(order, [50, 90]), strict=True)
+    ]
     assert make(files) == make(files[::-1]) == expected
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from analysis.ab import words
 from analysis.ab.config import AbConfig, FixedHorizon
-from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from looplib.experiments import Experiment, Guardrail
 from recsys.ingest.pipeline import ingest
@@ -30,13 +29,9 @@ def report(log: Path) -> Report:
     return build_report([log], "ALS", CONFIG)
 
 
-def effect_of(report: Report, metric: str, arm: str = "T1") -> MetricEffect:
-    return next(one for one in report.effects if (one.metric, one.arm) == (metric, arm))
-
-
 def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
     assert (report.verdict.decision, report.verdict.arm) == ("ship", "T1")
-    found = effect_of(report, "mean_time_per_session")
+    found = report.effect("T1", "mean_time_per_session")
     assert found.significant
     assert found.relative.lower > 0
     assert [one.metric for one in report.effects] == list(CONFIG.roles)
@@ -49,12 +44,9 @@ def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(
     tmp_path: Path,
 ) -> None:
     log = write(tmp_path / "a.jsonl", experiment(80, past=12, days=6))
-    metric, declared = (
-        "time_per_recommended_track",
-        CONFIG.model_copy(update={"cuped": True}),
-    )
+    declared = CONFIG.model_copy(update={"cuped": True})
     plain, adjusted = (
-        effect_of(build_report([log], "ALS", config), metric)
+        build_report([log], "ALS", config).effect("T1", "time_per_recommended_track")
         for config in (CONFIG, declared)
     )
     assert plain.past_explains == adjusted.past_explains
@@ -153,7 +145,7 @@ def test_a_store_and_its_logs_give_the_same_report(tmp_path: Path) -> None:
             tmp_path / "logs" / "b.jsonl", events[1::2], more=b'garbage\n{"message":'
         ),
     ]
-    ingest([str(log) for log in logs], tmp_path / "store", partitions=4)
+    ingest(logs, tmp_path / "store", partitions=4)
     of_logs, of_store = (
         build_report([tmp_path / name], "ALS", CONFIG) for name in ("logs", "store")
     )
@@ -173,7 +165,7 @@ def test_testers_are_left_out(tmp_path: Path, text_ids: bool) -> None:
         {"name": "ALS", "arms": arms, "overrides": testers}
     )
     log = write(tmp_path / "a.jsonl", events)
-    ingest([str(log)], tmp_path / "store", partitions=1)
+    ingest([log], tmp_path / "store", partitions=1)
     for path in (log, tmp_path / "store"):
         report = build_report([path], "ALS", CONFIG, plan)
         assert sum(report.listeners.values()) == 60 - len(testers)

@@ -2,9 +2,9 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ import sqlglot
 import listening_loop as ll
 from analysis.ab.report import Report
 from tests.conftest import Run
+from tests.spec.test_ab_situations import Change, spoil
 
 METRICS: dict[str, Literal["higher", "lower"]] = {
     "minutes": "higher",
@@ -66,19 +67,24 @@ def flat(report: Report) -> dict[str, object]:
     found = {}
 
     def walk(name: str, value: object) -> None:
-        children: Iterator[tuple[object, object]] = iter(())
-        if isinstance(value, dict):
-            children = iter(value.items())
-        elif isinstance(value, list):
-            children = iter(enumerate(value))
-        else:
+        if isinstance(value, list):
+            value = dict(enumerate(value))
+        if not isinstance(value, dict):
             found[name] = value
-        for key, child in children:
+            return
+        for key, child in value.items():
             if key not in ("sources", "experiment", "span_ms", "by_day"):
                 walk(f"{name}.{key}", child)
 
     walk("", json.loads(orjson.dumps(report)))
     return found
+
+
+def nearly(values: dict[str, object]) -> dict[str, object]:
+    return {
+        key: pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+        for key, value in values.items()
+    }
 
 
 def test_rows_and_moments_from_anywhere_give_the_same_report(
@@ -95,26 +101,18 @@ def test_rows_and_moments_from_anywhere_give_the_same_report(
         )
         return flat(report.report)
 
-    of_rows = compare(listeners)
+    of_rows = nearly(compare(listeners))
     parquet = tmp_path / "listeners.parquet"
     listeners.to_parquet(parquet)
     moments = pd.DataFrame(aggregates(listeners))
     with duckdb.connect() as duck:
         duck.from_df(listeners).create("listeners")
-        found = {
-            "Parquet": compare(parquet),
-            "DuckDB": compare("FROM listeners", duck),
-            "aggregates": compare(moments),
-        }
+        assert compare(parquet) == of_rows
+        assert compare("FROM listeners", duck) == of_rows
+        assert compare(moments) == of_rows
         assert not duck.sql(
             "SELECT * FROM duckdb_views() WHERE NOT internal"
         ).fetchall()
-    for name, report in found.items():
-        assert report.keys() == of_rows.keys(), name
-        for key, value in of_rows.items():
-            if isinstance(value, float):
-                value = pytest.approx(value, rel=1e-9)
-            assert report[key] == value, (name, key)
 
 
 @pytest.mark.parametrize("dialect", ["snowflake", "bigquery", "postgres", "duckdb"])
@@ -138,11 +136,7 @@ def test_the_statement_for_a_warehouse_makes_aggregates_with_the_report_of_the_r
         moments = connection.execute(statement).df()
     options: Any = {"metrics": [*METRICS], "min_listeners": 50}
     expected = flat(ll.ab(rows, listener=listener, **options).report)
-    report = flat(ll.ab(moments, **options).report)
-    assert report == {
-        key: pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
-        for key, value in expected.items()
-    }
+    assert flat(ll.ab(moments, **options).report) == nearly(expected)
 
 
 def test_the_effect_by_day_is_that_of_the_table_until_then(
@@ -159,57 +153,39 @@ def test_the_effect_by_day_is_that_of_the_table_until_then(
         ] == [*until.report.effects]
 
 
-def change(where: dict[str, Any], **values: Any) -> Any:  # noqa: ANN401
-    """A change of the rows that have these values."""
-
-    def apply(rows: pd.DataFrame) -> pd.DataFrame:
-        chosen = np.logical_and.reduce(
-            [rows[key] == value for key, value in where.items()]
-        )
-        for column, value in values.items():
-            rows[column] = rows[column].mask(chosen, value)
-        return rows
-
-    return apply
-
-
-def drop(**where: str) -> Any:  # noqa: ANN401
-    """Leave out the rows that have these values."""
-
-    def apply(rows: pd.DataFrame) -> Any:  # noqa: ANN401
-        return rows[~np.logical_and.reduce([rows[key] == where[key] for key in where])]
-
-    return apply
-
-
-T1 = {"arm": "T1", "metric": "minutes", "time": DAYS[1]}
+OF_T1 = "arm == 'T1' and metric == 'minutes'"
+SECOND = f"{OF_T1} and time == '2026-01-02'"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoiled", "message"),
     [
         (
-            change(T1, variance=-0.5),
+            partial(spoil, where=SECOND, variance=-0.5),
             "metric minutes, arm T1, time 2026-01-02: variance -0.5; a number of at least 0",
         ),
         (
-            change({**T1, "time": DAYS[-1]}, variance=np.nan),
+            partial(spoil, where=f"{OF_T1} and time == '2026-01-04'", variance=np.nan),
             "arm T1, time 2026-01-04: variance missing; a number of at least 0",
         ),
         (
-            change(T1, count=99.5),
+            partial(spoil, where=SECOND, count=99.5),
             "time 2026-01-02: count 99.5, mean .*; a whole number",
         ),
         (
-            change(T1, count=60),
+            partial(spoil, where=SECOND, count=60),
             "arm T1, time 2026-01-02: count 60 after 75 at 2026-01-01; counts are of all",
         ),
         (
-            change({**T1, "metric": "minutes / plays"}, denominator_mean=None),
+            partial(
+                spoil,
+                where=SECOND.replace("minutes", "minutes / plays"),
+                denominator_mean=np.nan,
+            ),
             "time 2026-01-02: a ratio has .*; here they are \\[NULL, ",
         ),
         (
-            drop(**T1),
+            lambda rows: rows.query(f"not ({SECOND})"),
             "metric minutes, arm T1: no row for 2026-01-02, which C, T2 has",
         ),
         (
@@ -222,23 +198,25 @@ T1 = {"arm": "T1", "metric": "minutes", "time": DAYS[1]}
         ),
         (lambda rows: rows[:0], "no metric minutes.*; found are"),
         (
-            change(T1, time="Friday"),
+            lambda rows: rows.replace({"time": {DAYS[1]: "Friday"}}),
             "time Friday: a date such as 2026-11-30 or a number",
         ),
         (
             lambda rows: pd.concat([rows, rows.tail(1)]),
             "metric ms, arm T2, time 2026-01-04: 2 rows; one is expected",
         ),
-        (drop(metric="ms"), "no metric ms; found are minutes, minutes / plays"),
+        (
+            lambda rows: rows.query("metric != 'ms'"),
+            "no metric ms; found are minutes, minutes / plays",
+        ),
     ],
 )
 def test_aggregates_that_cannot_be_are_refused_in_one_line(
     listeners: pd.DataFrame,
-    spoil: Any,  # noqa: ANN401  a change of the rows
+    spoiled: Change,
     message: str,
 ) -> None:
-    rows = pd.DataFrame(aggregates(listeners)).astype({"count": float})
-    rows = spoil(rows)
+    rows = spoiled(pd.DataFrame(aggregates(listeners)))
     with pytest.raises(ll.Error, match=message) as caught:
         ll.ab(rows, metrics=METRICS, guardrails=GUARDRAILS)
     assert "\n" not in str(caught.value)
@@ -248,7 +226,8 @@ def test_checkpoints_in_parts_of_days_may_be_missing_and_so_may_early_variances(
     listeners: pd.DataFrame,
 ) -> None:
     rows = pd.DataFrame(aggregates(listeners))
-    rows = drop(time=DAYS[1])(change({"time": DAYS[0]}, variance=np.nan)(rows))
+    rows = spoil(rows, "time == '2026-01-01'", variance=np.nan)
+    rows = rows.query("time != '2026-01-02'")
     rows["time"] = rows["time"].map({day: 0.5 * n for n, day in enumerate(DAYS)})
     found = ll.ab(rows, metrics=METRICS, guardrails=GUARDRAILS)
     assert list(found.report.listeners.values()) == [300, 300, 300]

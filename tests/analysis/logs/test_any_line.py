@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.logs.field_types import IdKinds
@@ -88,11 +88,7 @@ def log_lines(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([line] * 10 + changed))
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=40)
 @given(
     lines=st.lists(log_lines(), max_size=4), ending=st.sampled_from([b"\n", b"\r\n"])
 )
@@ -110,7 +106,7 @@ def test_a_line_is_read_as_it_is_elsewhere_and_rejected_only_if_it_is_no_event(
         assert reason == found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     times=st.lists(
         st.floats(0, 1).filter(lambda value: value == 0 or value > 1e-300),

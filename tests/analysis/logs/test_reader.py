@@ -199,8 +199,22 @@ def test_text_ids_become_the_numbers_of_stores_and_empty_ones_are_rejected(
     assert load("\n".join(lines)).rows == loaded.rows
 
 
-def test_a_log_without_the_last_line_end_is_whole(load: Load) -> None:
-    assert load(f"{text()}\n{text(user=8)}").lines == LineCounts(read=2, good=2)
+@pytest.mark.parametrize(
+    ("content", "counts"),
+    [
+        (f"{text()}\n{text(user=8)}", LineCounts(read=2, good=2)),
+        (f"\ufeff{text()}\n", LineCounts(read=1, good=1)),
+        (
+            f"{text()}\r\n\r\n{text(user=None)}\r\n{text()}\r\n",
+            LineCounts(read=3, good=2, rejected=1),
+        ),
+    ],
+    ids=["no last line end", "a byte order mark", "line ends of Windows"],
+)
+def test_a_log_may_begin_and_its_lines_end_otherwise(
+    load: Load, content: str, counts: LineCounts
+) -> None:
+    assert load(content).lines == counts
 
 
 @pytest.mark.parametrize("cut", [1, 17, 60, 120])
@@ -223,17 +237,6 @@ def test_a_log_without_events_is_empty(load: Load, content: bytes) -> None:
     loaded = load(content)
     assert loaded.rows == []
     assert loaded.lines == LineCounts()
-
-
-def test_a_byte_order_mark_may_open_a_log(load: Load) -> None:
-    assert load(b"\xef\xbb\xbf" + text().encode() + b"\n").lines == LineCounts(
-        read=1, good=1
-    )
-
-
-def test_windows_line_ends_are_line_ends(load: Load) -> None:
-    loaded = load(f"{text()}\r\n\r\n{text(user=None)}\r\n{text()}\r\n")
-    assert loaded.lines == LineCounts(read=3, good=2, rejected=1)
 
 
 def test_rejects_keep_the_line_as_it_was(tmp_path: Path) -> None:

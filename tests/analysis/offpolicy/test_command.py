@@ -1,18 +1,16 @@
 """The command `listening-loop offpolicy`."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 
 from analysis.logs.files import discover
 from analysis.logs.sources import digest
 from analysis.store import content_digest
 from tests.analysis.offpolicy.logged import LISTED, MEANS, TOP, TRACKS, USERS
+from tests.botify.exports import write_lists
 from tests.conftest import Run
 from tests.recsys.logs import START_MS, Session, write_log
 
@@ -33,13 +31,8 @@ def folder(tmp_path: Path) -> Path:
         start_ms = START_MS + number * 100_000
         sessions.append(Session(user, start_ms, heard, f"s{number}", 1 / TRACKS))
     write_log(tmp_path / "log" / "events.jsonl", sessions)
-    lists = [{"user": user, "tracks": top.tolist()} for user, top in enumerate(TOP)]
-    _write_lines(tmp_path / "lists.jsonl", lists)
+    write_lists(tmp_path / "lists.jsonl", dict(enumerate(TOP.tolist())))
     return tmp_path
-
-
-def _write_lines(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
 
 def words(folder: Path, name: str = "", lists: str = "lists.jsonl") -> list[str]:

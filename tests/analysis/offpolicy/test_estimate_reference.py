@@ -82,7 +82,7 @@ some_lists = st.dictionaries(
 
 @pytest.mark.parametrize("serving", ["random", "in-order"])
 @given(sessions=logs(), lists=some_lists)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lists_are_valued_as_the_reference_values_them(
     serving: Serving, sessions: list[Session], lists: Lists
 ) -> None:

@@ -1,6 +1,8 @@
 """The same numbers as tea-tasting, an independent library, on random data."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 import pytest
 import tea_tasting as tt
@@ -8,9 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tea_tasting.experiment import ExperimentResult
 
-from analysis.statistics import effects, multiplicity
+from analysis.statistics import effects
 from analysis.statistics.effects import Effect, adjust
 from analysis.statistics.moments import Moments, Quantity
+from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from tests.analysis.statistics.arms import (
     SESSIONS,
     SESSIONS_BEFORE,
@@ -20,12 +23,11 @@ from tests.analysis.statistics.arms import (
     draw_arms,
 )
 
-SEEDS, SIZES, LIFTS = st.integers(0, 10**6), st.integers(2, 300), st.floats(0.5, 2.0)
-LEVELS = st.sampled_from([0.8, 0.95, 0.99])
-P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+Arms: TypeAlias = tuple[Moments, Moments]
 
 
-def assert_same(ours: Effect, theirs: Any) -> None:  # noqa: ANN401  a named tuple that the library builds
+def assert_same(ours: Effect, metric: Any, arms: Arms) -> None:  # noqa: ANN401  of the library
+    theirs = metric.analyze_aggregates(*map(as_aggregates, arms))
     pairs = {
         "control": ours.control.value,
         "treatment": ours.arm.value,
@@ -41,87 +43,57 @@ def assert_same(ours: Effect, theirs: Any) -> None:  # noqa: ANN401  a named tup
         assert value == pytest.approx(getattr(theirs, name), rel=1e-9, abs=1e-12), name
 
 
-def moments_of(
-    seed: int, control: int, arm: int, lift: float
-) -> tuple[Moments, Moments]:
+def draw_moments(seed: int, control: int, arm: int, lift: float) -> Arms:
     columns = draw_arms(seed, control, arm, lift)
     return Moments.of(columns[0]), Moments.of(columns[1])
 
 
-@given(seed=SEEDS, control=SIZES, arm=SIZES, lift=LIFTS, level=LEVELS)
-@settings(max_examples=60, deadline=None)
+SIZES = st.integers(2, 300)
+ARMS = st.builds(draw_moments, st.integers(0, 10**6), SIZES, SIZES, st.floats(0.5, 2.0))
+
+
+@given(arms=ARMS, level=st.sampled_from([0.8, 0.95, 0.99]))
+@settings(max_examples=60)
 @pytest.mark.parametrize("denominator", [None, SESSIONS])
-def test_means_and_ratios(
-    denominator: str | None,
-    seed: int,
-    control: int,
-    arm: int,
-    lift: float,
-    level: float,
-) -> None:
-    left, right = moments_of(seed, control, arm, lift)
+def test_means_and_ratios(denominator: str | None, arms: Arms, level: float) -> None:
     quantity = Quantity(TIME, denominator)
-    ours = effects.compare(
-        effects.estimate(left, quantity), effects.estimate(right, quantity), level
-    )
+    control, arm = (effects.estimate(moments, quantity) for moments in arms)
     metric = tt.RatioOfMeans(TIME, denominator, confidence_level=level)
-    assert_same(
-        ours, metric.analyze_aggregates(as_aggregates(left), as_aggregates(right))
-    )
+    assert_same(effects.compare(control, arm, level), metric, arms)
 
 
-@given(seed=SEEDS, control=SIZES, arm=SIZES, lift=LIFTS)
-@settings(max_examples=60, deadline=None)
+@given(arms=ARMS)
+@settings(max_examples=60)
 @pytest.mark.parametrize("denominators", [(None, None), (SESSIONS, SESSIONS_BEFORE)])
-def test_cuped(
-    denominators: tuple[str | None, str | None],
-    seed: int,
-    control: int,
-    arm: int,
-    lift: float,
-) -> None:
-    left, right = moments_of(seed, control, arm, lift)
+def test_cuped(denominators: tuple[str | None, str | None], arms: Arms) -> None:
+    now, past = denominators
     before, after, kept = adjust(
-        left,
-        right,
-        Quantity(TIME, denominators[0]),
-        Quantity(TIME_BEFORE, denominators[1]),
+        *arms, Quantity(TIME, now), Quantity(TIME_BEFORE, past)
     )
     assume(min(before.value, after.value) > 0.01)
     # A variance that is all but explained is the difference of two equal numbers.
-    assume(kept > 1e-4 and min(control, arm) > 5)
-    metric = tt.RatioOfMeans(TIME, denominators[0], TIME_BEFORE, denominators[1])
-    ours = effects.compare(before, after)
-    assert_same(
-        ours, metric.analyze_aggregates(as_aggregates(left), as_aggregates(right))
-    )
+    assume(kept > 1e-4 and min(moments.count for moments in arms) > 5)
+    metric = tt.RatioOfMeans(TIME, now, TIME_BEFORE, past)
+    assert_same(effects.compare(before, after), metric, arms)
 
 
-def adjusted_by_tea_tasting(p_values: list[float], *, family_wise: bool) -> list[float]:
-    results = {
-        "only": ExperimentResult({i: {"pvalue": p} for i, p in enumerate(p_values)})
-    }
-    if family_wise:
-        adjusted = tt.adjust_fwer(
-            results, arbitrary_dependence=True, method="bonferroni"
-        )
-    else:
-        adjusted = tt.adjust_fdr(results)
-    return [adjusted["only"][i]["pvalue_adj"] for i in range(len(p_values))]
-
-
-@given(p_values=P_VALUES)
-@settings(deadline=None)
-def test_holm(p_values: list[float]) -> None:
-    assert multiplicity.holm(p_values) == pytest.approx(
-        adjusted_by_tea_tasting(p_values, family_wise=True), rel=1e-9, abs=1e-12
-    )
-
-
-@given(p_values=P_VALUES)
-@settings(deadline=None)
-def test_benjamini_hochberg(p_values: list[float]) -> None:
-    theirs = adjusted_by_tea_tasting(p_values, family_wise=False)
-    assert multiplicity.benjamini_hochberg(p_values) == pytest.approx(
-        theirs, rel=1e-9, abs=1e-12
-    )
+@given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@pytest.mark.parametrize(
+    ("adjusted", "by_tea_tasting"),
+    [
+        (
+            holm,
+            partial(tt.adjust_fwer, arbitrary_dependence=True, method="bonferroni"),
+        ),
+        (benjamini_hochberg, tt.adjust_fdr),
+    ],
+)
+def test_p_values_of_many_tests(
+    adjusted: Callable[[list[float]], list[float]],
+    by_tea_tasting: Callable[..., Any],
+    p_values: list[float],
+) -> None:
+    results = ExperimentResult({i: {"pvalue": p} for i, p in enumerate(p_values)})
+    theirs = by_tea_tasting({"only": results})["only"]
+    expected = [theirs[i]["pvalue_adj"] for i in range(len(p_values))]
+    assert adjusted(p_values) == pytest.approx(expected, rel=1e-9, abs=1e-12)

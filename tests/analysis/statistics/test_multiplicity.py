@@ -7,10 +7,8 @@ import pytest
 
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 
-ADJUSTMENTS = pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
 
-
-@ADJUSTMENTS
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
 def test_what_was_not_tested_stays_so_and_does_not_count(
     adjust: Callable[[Sequence[float]], list[float]],
 ) -> None:

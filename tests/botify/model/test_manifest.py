@@ -1,10 +1,9 @@
-import json
 from pathlib import Path
 
 import pytest
 
 from botify.settings import ServiceSettings
-from tests.botify.exports import edit_manifest
+from tests.botify.exports import edit_manifest, read_manifest
 from tests.botify.model.conftest import Damage, refusal
 
 
@@ -22,7 +21,7 @@ def link_outside(name: str) -> Damage:
 
 
 def claim_no_bytes(version: Path) -> None:
-    files = json.loads((version / "manifest.json").read_bytes())["files"]
+    files = read_manifest(version)["files"]
     files["recommendations.jsonl"]["bytes"] = -1
     edit_manifest(version, files=files)
 

@@ -13,16 +13,15 @@ from tests.botify.client import client_of, post
 from tests.botify.conftest import MakeService
 from tests.botify.exports import experiments_of
 
-CONTRIBUTING = Path(__file__).parents[3] / "CONTRIBUTING.md"
+CONTRIBUTING = Path("CONTRIBUTING.md").read_text(encoding="utf-8")
 Install = Callable[[str], None]
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Put a package with the example's entry point into the path."""
-    text = CONTRIBUTING.read_text(encoding="utf-8")
-    (point,) = re.findall(r"```toml\n.*?\n(.*?)```", text, re.DOTALL)
-    group = re.findall(r"entry-points\.\"(.*?)\"", text)[0]
+    (point,) = re.findall(r"```toml\n.*?\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    group = re.findall(r"entry-points\.\"(.*?)\"", CONTRIBUTING)[0]
     name, target = point.replace('"', "").split(" = ")
 
     def install_code(code: str) -> None:
@@ -44,7 +43,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 def test_the_example_ranks_answers_and_is_logged(
     install: Install, make_service: MakeService
 ) -> None:
-    (example,) = re.findall(r"```py\n(.*?)```", CONTRIBUTING.read_text(), re.DOTALL)
+    (example,) = re.findall(r"```py\n(.*?)```", CONTRIBUTING, re.DOTALL)
     assert len(example.splitlines()) <= 10
     install(example)
     client = client_of(make_service(experiments=experiments_of("last")))
@@ -53,17 +52,16 @@ def test_the_example_ranks_answers_and_is_logged(
     assert post(client, "/rank", asked)["tracks"] == [9, 5, 3]
 
 
-def test_a_recommender_that_cannot_be_loaded_is_one_line(install: Install) -> None:
-    install("import no_such_module")
-    with pytest.raises(
-        BotifyError, match=r"my_package:last: cannot be loaded .No module"
-    ):
-        load_recommenders()
-
-
-def test_what_is_no_recommender_is_refused(install: Install) -> None:
-    install("last = 3")
-    with pytest.raises(
-        BotifyError, match=r"my_package:last: a Recommender .* found int"
-    ):
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import no_such_module", "cannot be loaded .No module"),
+        ("last = 3", "a Recommender .* found int"),
+    ],
+)
+def test_what_is_no_recommender_is_one_line(
+    install: Install, code: str, message: str
+) -> None:
+    install(code)
+    with pytest.raises(BotifyError, match=f"my_package:last: {message}"):
         load_recommenders()

@@ -1,6 +1,7 @@
 """Session stores as the tests use them."""
 
 import itertools
+from typing import Any
 
 from botify.schemas import Listening
 from botify.sessions.local import LocalSessions, Session
@@ -19,37 +20,35 @@ def new_listener() -> int:
     return next(_listeners)
 
 
-def connect(
-    url: str,
+def connect(url: str, **changes: Any) -> RedisSessions:  # noqa: ANN401  any option
+    options = {
+        "silence_s": 1800.0,
+        "timeout_s": 60.0,
+        "catalogue_sha256": CATALOGUE,
+        "remembered_s": 0,
+        **changes,
+    }
+    return RedisSessions(url, PREFIX, **options)
+
+
+def hear(
+    store: SessionStore,
+    user: int,
+    track: int,
+    share: float = 1.0,
     *,
-    silence_s: float = 1800.0,
-    timeout_s: float = 60.0,
-    remembered_s: float = 0,
-    catalogue_sha256: str = CATALOGUE,
-) -> RedisSessions:
-    return RedisSessions(
-        url,
-        PREFIX,
-        catalogue_sha256=catalogue_sha256,
-        silence_s=silence_s,
-        timeout_s=timeout_s,
-        remembered_s=remembered_s,
-    )
-
-
-def hear(store: SessionStore, user: int, track: int, share: float = 1.0) -> Session:
-    (heard,) = store.hear([Listening(user, track, share)])
+    is_last: bool = False,
+) -> Session:
+    (heard,) = store.hear([Listening(user, track, share)], is_last=is_last)
     assert heard is not None
     return heard
+
+
+def end(store: SessionStore, user: int, track: int, share: float = 0.0) -> Session:
+    return hear(store, user, track, share, is_last=True)
 
 
 def plays_of(session: Session) -> list[int]:
     assert session.plays is not None
     tracks: list[int] = unpack_plays(session.plays)["track"].tolist()
     return tracks
-
-
-def end(store: SessionStore, user: int, track: int, share: float = 0.0) -> Session:
-    (heard,) = store.hear([Listening(user, track, share)], is_last=True)
-    assert heard is not None
-    return heard

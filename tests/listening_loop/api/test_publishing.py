@@ -8,7 +8,6 @@ import implicit.als
 import implicit.bpr
 import implicit.lmf
 import numpy as np
-import orjson
 import psutil
 import pytest
 from implicit.cpu.als import AlternatingLeastSquares
@@ -21,6 +20,7 @@ from botify.model.factors import FACTORS
 from botify.model.model import SIMILAR
 from botify.service import load_configured
 from botify.settings import load_settings
+from tests.botify.exports import read_lists, read_manifest
 from tests.programs import run_python
 from tests.recsys.in_process import without_processes
 from tests.recsys.plays import make_plays_store, random_plays
@@ -38,11 +38,6 @@ def items() -> csr_matrix:
     return csr_matrix((generator.random((60, 40)) * is_heard).astype(np.float32))
 
 
-def lists_of(version: str, name: str) -> dict[Any, list[Any]]:
-    lines = map(orjson.loads, Path(version, name).read_bytes().splitlines())
-    return {line.get("user", line.get("track")): line["tracks"] for line in lines}
-
-
 @pytest.mark.parametrize("kind", [AlternatingLeastSquares, CosineRecommender])
 def test_a_fitted_model_is_served_by_its_own_scores(
     items: csr_matrix,
@@ -55,12 +50,12 @@ def test_a_fitted_model_is_served_by_its_own_scores(
     assert ll.publish(model, USERS, range(40), items, tmp_path, top=5) == version
     assert len([*(tmp_path / "versions").iterdir()]) == 1
     ids, _ = model.recommend(range(60), items, N=5)
-    new = lists_of(version, "new.jsonl")
+    new = read_lists(version, "new.jsonl")
     assert [new[user][0] for user in USERS] == ids[:, 0].tolist()
     best, _ = model.similar_items(7, N=3)
-    assert lists_of(version, "similar.jsonl")[7][0] in best.tolist()
+    assert read_lists(version, "similar.jsonl")[7][0] in best.tolist()
     served = load_configured(load_settings(None, {}, published=tmp_path))
-    best = lists_of(version, "recommendations.jsonl")["u3"]
+    best = read_lists(version)["u3"]
     assert served.recommendations.list_of(user_number("u3")) == best
     assert served.get(SIMILAR)
     assert served.get(FACTORS) is None  # no fold-in by another model's equation
@@ -118,36 +113,27 @@ def test_a_class_is_searched_exported_and_taken_away(tmp_path: Path) -> None:
         models["rectools"] = ("rectools.models.EASEModel", {"regularization": 9.0})
     if find_spec("lenskit"):
         models["lenskit"] = ("lenskit.knn.EASEScorer", {"regularization": 9.0})
+    settings = {"validation.resamples": 100, "export.publish_anyway": True}
+    split = {"kind": "newest", "holdout": 0.2}
+    options: dict[str, Any] = {"iterations": 2, "split": split, "settings": settings}
     with without_processes():
         run = ll.search(
-            store,
-            models,
-            iterations=2,
-            strategy="halving",
-            split={"kind": "newest", "holdout": 0.2},
-            settings={"validation.resamples": 100},
-            run=tmp_path / "run",
+            store, models, strategy="halving", run=tmp_path / "run", **options
         )
         board = run.leaderboard
         assert {*models} <= {*board["model"]}
         assert not board["state"].eq("failed").any()
         assert {*board.loc[board["model"] == "ease", "iteration"]} == {0}
-        only = ll.search(
-            store,
-            {"bpr": {"class": BPR, "factors": 4}},
-            iterations=2,
-            split={"kind": "newest", "holdout": 0.2},
-            settings={"validation.resamples": 100, "export.publish_anyway": True},
-            run=tmp_path / "bpr",
-        )
+        bpr = {"bpr": {"class": BPR, "factors": 4}}
+        only = ll.search(store, bpr, run=tmp_path / "bpr", **options)
         taken = only.model.to_implicit()
         version = only.export(tmp_path / "out", publish_anyway=True)
     taken.save(tmp_path / "model.npz")
     loaded = type(taken).load(tmp_path / "model.npz")
     assert np.array_equal(loaded.item_factors, only.model.item_factors)
-    assert len(lists_of(version, "similar.jsonl")) > 9
+    assert len(read_lists(version, "similar.jsonl")) > 9
     with pytest.raises(ll.Error, match=f"fold_in: {BPR} does not fold"):
         only.model.fold_in({1: 1.0})
-    manifest = orjson.loads(Path(version, "manifest.json").read_bytes())
+    manifest = read_manifest(Path(version))
     assert manifest["parameters"]["class"]["class"] == BPR
     assert manifest["factors"] is None

@@ -17,14 +17,13 @@ from listening_loop.client import ServiceClient
 from listening_loop.command import main
 from listening_loop.lab.app import create_app
 from looplib.checksums import seal
-from looplib.config import parse_config
 from recsys.config import SearchConfig
 from recsys.lock import LOCK
 from recsys.report.page import write_report
 from tests.analysis.ab.logs import experiment, write
 from tests.analysis.page.html import HOSTILE, Parser
 from tests.recsys.in_process import without_processes
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import random_store
 from tests.recsys.opened import search_of
 
 WORDS = {"headline": "Wait", "reason": "too few listeners"}
@@ -72,18 +71,17 @@ DAMAGES: dict[str, Damage] = {
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run and an A/B report, and twice as many for damage."""
     folder = tmp_path_factory.mktemp("lab")
-    sessions = random_sessions(5, listeners=40, tracks=60, sessions=300)
     root = folder / "root"
-    document = {
-        "store": str(make_store(folder, sessions)),
-        "run": str(root / "good"),
-        "models": {"als": {"factors": [2, 4], "alpha": 1.0}},
-        "search": {"iterations": 2},
-        "export": {"publish_anyway": True},
-        "validation": {"ks": [5, 30], "resamples": 100},
-    }
+    config = SearchConfig(
+        store=random_store(folder, listeners=40, tracks=60, sessions=300),
+        run=root / "good",
+        models={"als": {"factors": [2, 4], "alpha": 1.0}},
+        search={"iterations": 2},
+        export={"publish_anyway": True},
+        validation={"ks": [5, 30], "resamples": 100},
+    )
     with without_processes():
-        search_of(parse_config(SearchConfig, document, "the test"))
+        search_of(config)
     (root / "good-report").mkdir()
     report = {"experiment": "ALS", "words": WORDS}
     (root / "good-report" / "report.json").write_bytes(orjson.dumps(report))

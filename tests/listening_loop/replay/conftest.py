@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.tables.columns import Reading, parse_columns
 from recsys.config import ExportConfig, NextTrackConfig, Split
 from recsys.export.export import export_run
-from recsys.ingest.pipeline import ingest
 from tests.recsys.finished import finish_run
+from tests.recsys.tables import ingest_tables
 
 LISTENERS, TRACKS = 30, 50
 COLUMNS = "user=u,item=i,artist=a,"
@@ -43,8 +42,7 @@ def publish(folder: Path, order: str, **options: object) -> tuple[Path, Path]:
         The file of all plays, and the folder of the export.
     """
     file = write_plays(folder / "plays.csv", order)
-    reading = Reading(parse_columns(f"{COLUMNS}{order}={order}"))
-    ingest([file], folder / "store", reading)
+    ingest_tables(folder, file, columns=f"{COLUMNS}{order}={order}")
     run = finish_run(
         folder,
         models={"activation": {}},

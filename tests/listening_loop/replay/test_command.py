@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from listening_loop.command import main
-from tests.botify.exports import edit_manifest
+from tests.botify.exports import edit_manifest, read_lists, read_manifest
 from tests.botify.redis_server import shared_server
 from tests.conftest import Run
 from tests.listening_loop.replay.conftest import COLUMNS, DAY, publish, write_plays
@@ -42,6 +42,10 @@ def words(
 def report_of(out: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((out / "report.json").read_text())
     return report
+
+
+def rank_of(track: str, ranking: list[str]) -> float:
+    return ranking.index(track) + 1 if track in ranking else np.inf
 
 
 Sessions = dict[str, list[list[str]]]
@@ -73,16 +77,14 @@ def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
     assert "A prediction of what people played without us, not a lift" in printed(
         *words("timestamp", file, export, tmp_path)
     )
-    lines = (export / "current/recommendations.jsonl").read_text().splitlines()
-    lists = {line["user"]: line["tracks"] for line in map(json.loads, lines)}
+    lists = read_lists(export / "current")
     ranks, rest = [], []
     for user, sessions in sessions_by_hand(file, export)[1].items():
         for session in sessions:
             for place, (heard, following) in enumerate(pairwise(session)):
                 ranking = [track for track in lists[user] if track != heard][:20]
                 if heard != following:
-                    is_hit = following in ranking
-                    ranks.append(ranking.index(following) + 1 if is_hit else np.inf)
+                    ranks.append(rank_of(following, ranking))
                     rest.append(len(set(session[place + 1 :]).intersection(ranking)))
     report = report_of(tmp_path)
     scored = [
@@ -143,8 +145,7 @@ def test_refits_add_each_play_once_and_go_on_after_a_kill(
                     ranking = [
                         name for name, _ in counts.most_common() if name != track
                     ]
-                    is_hit = following in ranking[:20]
-                    ranks.append(ranking.index(following) + 1 if is_hit else np.inf)
+                    ranks.append(rank_of(following, ranking[:20]))
     (value,) = (
         row["value"]
         for row in report["scores"]
@@ -229,7 +230,7 @@ def test_new_listeners_are_told_apart_and_tracks_that_are_not_there_counted(
     grown.write_text(file.read_text() + rows)
     out = tmp_path / "out"
     lists = export / "current"
-    files = json.loads((lists / "manifest.json").read_text())["files"]
+    files = read_manifest(lists)["files"]
     files.pop("live.npz", None)  # as too few plays were there to learn from
     edit_manifest(lists, files=files)
     asked = words("position", grown, export, out, names=["in_order", "live"])

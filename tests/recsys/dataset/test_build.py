@@ -17,7 +17,13 @@ from recsys.dataset.plan import plan_dataset
 from recsys.errors import SearchError
 from recsys.store.ids import originals
 from tests.recsys.opened import dataset_of
-from tests.recsys.tables import Row, ingest_tables, random_interactions, write_csv
+from tests.recsys.tables import (
+    Row,
+    ingest_rows,
+    ingest_tables,
+    random_interactions,
+    write_csv,
+)
 
 Pairs = dict[tuple[Any, Any], float]
 PAIRS = "user=uid,item=song"
@@ -58,7 +64,7 @@ def test_without_weights_each_row_weighs_one_and_without_moments_a_pair_is_in_on
     tmp_path: Path,
 ) -> None:
     rows = random_interactions(3, 2000, users=20, items=50)
-    store = ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", rows), columns=PAIRS)
+    store = ingest_rows(tmp_path, rows, PAIRS)
     dataset = dataset_from(
         store,
         tmp_path,
@@ -102,7 +108,7 @@ def test_without_a_test_file_a_share_of_the_training_file_chooses_and_the_others
 
 def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
     rows = random_interactions(5, 1000)
-    store = ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", rows))
+    store = ingest_rows(tmp_path, rows)
     dataset = dataset_from(store, tmp_path, split=Split(kind="time", holdout=0.2))
     sessions = {(row["uid"], row["ts"]) for row in rows}
     cutoff = next(
@@ -137,15 +143,13 @@ def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
 def test_what_interactions_cannot_give_is_refused(
     settings: Row, message: str, tmp_path: Path
 ) -> None:
-    rows = random_interactions(1, 1)
-    store = ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", rows), columns=PAIRS)
+    store = ingest_rows(tmp_path, random_interactions(1, 1), PAIRS)
     config = SearchConfig(store=store.path, run=tmp_path / "run", **settings)
     with pytest.raises(SearchError, match=message):
         plan_dataset(store, config)
 
 
 def test_what_is_all_of_one_listener_is_refused(tmp_path: Path) -> None:
-    rows = random_interactions(1, 20, users=1)
-    store = ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", rows))
+    store = ingest_rows(tmp_path, random_interactions(1, 20, users=1))
     with pytest.raises(SearchError, match="all rows are of one listener"):
         dataset_from(store, tmp_path, split=Split(holdout=0.5))

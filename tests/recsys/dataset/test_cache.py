@@ -11,14 +11,14 @@ import pytest
 
 from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import random_store
 from tests.recsys.opened import dataset_of
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sessions = random_sessions(5, listeners=200, tracks=900, sessions=2000)
-    return make_store(tmp_path_factory.mktemp("dataset"), sessions, tracks=900)
+    folder = tmp_path_factory.mktemp("dataset")
+    return random_store(folder, listeners=200, tracks=900, sessions=2000)
 
 
 def build(store: Path, run: Path) -> tuple[Dataset, list[str]]:

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from looplib.cli import run
 from looplib.files import sha256_file
 from recsys.config import ExportConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.interactions import read_plays
-from recsys.export import __main__ as export_command
 from recsys.export import export
 from recsys.export import version as export_version
 from recsys.ingest.pipeline import ingest
 from recsys.search.folder import read_winner, write_winner
 from recsys.storage import open_workspace
-from tests.recsys.commands import error_line
-from tests.recsys.logs import make_store, random_sessions, write_log
+from tests.botify.client import read_lines
+from tests.botify.exports import read_manifest
+from tests.conftest import Run
+from tests.recsys.logs import random_sessions, random_store, write_log
 from tests.recsys.search.quick import search_ok
 
 TRACKS = 90
@@ -32,17 +32,9 @@ pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
-    store = make_store(
-        folder,
-        random_sessions(5, listeners=40, tracks=TRACKS, sessions=600),
-        tracks=TRACKS,
-    )
-    settings = [
-        "models.als.factors=[4]",
-        "search.iterations=2",
-        "validation.resamples=100",
-    ]
-    search_ok(store, folder / "run", "--no-export", settings=settings)
+    store = random_store(folder, listeners=40, tracks=TRACKS, sessions=600)
+    als = ("models.als.factors=[4]", "models.als.alpha=[10.0]", "search.iterations=2")
+    search_ok(store, folder / "run", *als)
     workspace = open_workspace(folder / "run")
     winner = replace(read_winner(workspace), beats_baselines=True)
     write_winner(workspace, winner)
@@ -54,18 +46,9 @@ def publish(run_folder: Path, out: Path, **options: Any) -> Path:  # noqa: ANN40
     return Path(export.export_run(run_folder, out, ExportConfig(**options))).resolve()
 
 
-def read_manifest(version: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((version / "manifest.json").read_text())
-    return manifest
-
-
 def dataset_of_version(run_folder: Path, version: Path) -> Dataset:
     digest = read_manifest(version)["data"]["dataset"]
     return open_dataset(run_folder.parent / "store" / "cache" / digest)
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def test_lists_are_those_of_the_exported_factors(
@@ -200,7 +183,7 @@ def test_exports_to_one_folder_are_published_one_after_the_other(
 
 
 def test_a_store_that_has_grown_since_is_refused(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, refusal: Run
 ) -> None:
     store = tmp_path / "store"
     shutil.copytree(finished.parent / "store", store)
@@ -209,11 +192,8 @@ def test_a_store_that_has_grown_since_is_refused(
         random_sessions(6, listeners=40, tracks=TRACKS, sessions=50),
     )
     ingest([more], store)
-    capsys.readouterr()
-    places = {"--run": finished, "--store": store, "--out": tmp_path / "out"}
-    argv = [str(word) for place in places.items() for word in place]
-    assert run(export_command.app, export_command.PROG, argv) == 2
-    assert "it has grown since; search again" in error_line(capsys)
+    argv = ["--run", finished, "--store", store, "--out", tmp_path / "out"]
+    assert "it has grown since; search again" in refusal("export", *argv)
 
 
 def test_the_latest_plays_are_exported_in_their_order(

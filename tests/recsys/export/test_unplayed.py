@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.tables.columns import Reading, parse_columns
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.dataset.interactions import load_interactions
 from recsys.errors import StoreError
 from recsys.export.export import export_run
-from recsys.ingest.pipeline import ingest
 from recsys.models.als import Als
+from tests.botify.client import read_lines
+from tests.botify.exports import read_lists
 from tests.recsys.finished import finish_run
 from tests.recsys.opened import dataset_of
+from tests.recsys.tables import ingest_tables, write_json
 
 pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 ARTISTS, TRACKS, LISTENERS, PLAYS = 6, 20, 60, 30
@@ -36,19 +37,15 @@ def write_plays(folder: Path, name: Name) -> Path:
             artist = listener % ARTISTS if is_own else generator.integers(ARTISTS)
             track = 100 * int(artist) + int(generator.integers(TRACKS))
             rows.append({"u": listener, "i": name(track), "p": position})
-    file = folder / "plays.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    reading = Reading(parse_columns("user=u,item=i,position=p"))
-    ingest([file], folder / "store", reading, memory="200MB")
+    file = write_json(folder / "plays.jsonl", rows)
+    ingest_tables(folder, file, columns="user=u,item=i,position=p")
     lines = [
         {"track": name(100 * artist + track), "artist": f"artist {artist}"}
         for artist in range(ARTISTS)
         for track in range(TRACKS + 1)
     ]
     lines.append({"track": name(999), "artist": "alone"})
-    catalogue = folder / "tracks.json"
-    catalogue.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return catalogue
+    return write_json(folder / "tracks.json", lines)
 
 
 @pytest.mark.parametrize(
@@ -66,15 +63,12 @@ def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
     (run / "winner.json").write_text(json.dumps(winner | factors | {"trial": blend}))
     version = Path(export_run(run, tmp_path / "out", ExportConfig(top=130)))
 
-    lines = (version / "new.jsonl").read_text().splitlines()
-    for listener, line in enumerate(map(json.loads, lines)):
+    for listener, tracks in read_lists(version, "new.jsonl").items():
         new = [name(100 * artist + TRACKS) for artist in range(ARTISTS)]
-        listed = [track for track in line["tracks"] if track in new]
+        listed = [track for track in tracks if track in new]
         assert listed[0] == new[listener % ARTISTS]
-    records = (version / "tracks.json").read_text().splitlines()
-    artist_of = {
-        record["track"]: record["artist"] for record in map(json.loads, records)
-    }
+    records = read_lines(version / "tracks.json")
+    artist_of = {record["track"]: record["artist"] for record in records}
     assert artist_of[name(220)] == "artist 2"
     assert name(999) not in artist_of
     with np.load(version / "factors.npz") as arrays:
@@ -89,20 +83,16 @@ def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
 @pytest.mark.slow
 def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None:
     catalogue = write_plays(tmp_path, lambda track: track)
-    sections = {"catalogue": catalogue, "split": {"kind": "newest"}}
-    document = {"store": str(tmp_path / "store"), "run": str(tmp_path / "run")}
-    config = SearchConfig(**document, **sections)
+    config = SearchConfig(
+        store=tmp_path / "store",
+        run=tmp_path / "run",
+        catalogue=catalogue,
+        split={"kind": "newest"},
+    )
     dataset = dataset_of(config)
     train = load_interactions(dataset, "training")
     played = np.setdiff1d(np.arange(len(dataset.tracks)), train.unplayed)
-    assert dataset.tracks[train.unplayed].tolist() == [
-        20,
-        120,
-        220,
-        320,
-        420,
-        520,
-    ]
+    assert dataset.tracks[train.unplayed].tolist() == [*range(20, 600, 100)]
     als = Als(factors=4, alpha=1.0)
     als.fit(train, seed=1, threads=1, iterations=2)
     before = als.state["item_factors"][played]

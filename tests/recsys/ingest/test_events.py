@@ -17,7 +17,7 @@ from recsys.errors import IngestError
 from recsys.ingest import pipeline as ingest
 from recsys.ingest.report import describe_ingest
 from recsys.store.reader import open_store
-from tests.recsys.commands import error_line
+from tests.conftest import Run
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
 from tests.recsys.tables import ingest as run_ingest
 
@@ -110,12 +110,11 @@ def test_no_more_rejects_are_kept_than_allowed_and_all_are_counted(
 
 
 def test_logs_without_an_event_are_an_error_and_make_no_store(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Run
 ) -> None:
     log = write_log(tmp_path / "a.jsonl", [], more=b"\ngarbage\n")
-    assert run_ingest(tmp_path / "store", log) == 2
     message = f"no event in 1 files; the first line refused is {log}:2: not JSON"
-    assert message in error_line(capsys)
+    assert message in refusal("ingest", log, "--store", tmp_path / "store")
     assert not (tmp_path / "store" / "manifest.json").exists()
 
 

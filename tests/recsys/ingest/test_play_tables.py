@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from analysis.logs.reader import read_rejects
 from analysis.store import Store
 from recsys.store.ids import Title, read_titles
-from tests.recsys.commands import error_line
+from tests.conftest import Run
 from tests.recsys.events import event, read_rows, rows_by_original_id, write_log
 from tests.recsys.tables import (
     Row,
-    ingest,
+    ingest_rows,
     ingest_tables,
+    rejects_of,
     write_csv,
     write_json,
 )
@@ -38,8 +38,7 @@ def play(
 
 def ingest_plays(folder: Path, rows: Sequence[Row], columns: str = "") -> Store:
     """Ingest plays with some more columns."""
-    file = write_csv(folder / "a.csv", rows)
-    return ingest_tables(folder, file, columns=COLUMNS + columns)
+    return ingest_rows(folder, rows, COLUMNS + columns)
 
 
 def read_events(store: Store, *names: str) -> list[tuple[Any, ...]]:
@@ -106,30 +105,15 @@ def test_named_sessions_without_timestamps_keep_the_order_of_their_rows_or_of_th
             (2, "b", 10),
         ]
     ]
-    tracks: list[dict[str, list[int]]] = []
-    for name, more in (("rows", ""), ("positions", ",position=at")):
-        (tmp_path / name).mkdir()
-        file = write_csv(tmp_path / name / "a.csv", rows)
-        store = ingest_tables(
-            tmp_path / name,
-            file,
-            columns=f"user=uid,item=song,share=heard,session=visit{more}",
-        )
+    file = write_csv(tmp_path / "a.csv", rows)
+    columns = "user=uid,item=song,share=heard,session=visit"
+    for more, tracks in (("", [4, 9, 5, 3, 2]), (",position=at", [4, 9, 3, 5, 2])):
+        store = ingest_tables(tmp_path / f"in{more}", file, columns=columns + more)
         stored = sorted(read_rows(store), key=lambda row: row["timestamp"])
-        tracks.append(
-            {
-                visit: [row["track"] for row in stored if row["session"] == visit]
-                for visit in "ab"
-            }
-        )
-        assert [row["message"] for row in stored] == [
-            "next",
-            "last",
-            "next",
-            "next",
-            "last",
-        ]
-    assert tracks == [{"a": [4, 9], "b": [5, 3, 2]}, {"a": [4, 9], "b": [3, 5, 2]}]
+        assert [row["track"] for row in stored] == tracks
+        assert [row["session"] for row in stored] == [*"aabbb"]
+        messages = [row["message"] for row in stored]
+        assert messages == ["next", "last", "next", "next", "last"]
 
 
 def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played_of_the_duration(
@@ -139,10 +123,8 @@ def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played
         {"u": "a", "t": track, "ms": ms, "of": 200, "ts": 1_700_000_000}
         for track, ms in (("q", 50), ("b", 900))
     ]
-    file = write_csv(tmp_path / "a.csv", rows)
-    store = ingest_tables(
-        tmp_path, file, columns="user=u,item=t,played=ms,duration=of,timestamp=ts"
-    )
+    columns = "user=u,item=t,played=ms,duration=of,timestamp=ts"
+    store = ingest_rows(tmp_path, rows, columns)
     assert read_events(store, "track", "time") == [("q", 0.25), ("b", 1.0)]
 
 
@@ -198,11 +180,8 @@ def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
     }
     rows = [good, *(good | fault for fault in faults.values()), good]
     store = ingest_plays(tmp_path, rows, ",organic=own,propensity=p")
-    (source,) = store.manifest.sources
-    rejects = read_rejects(store.path / source.rejects)
-    assert [(reject.line, reject.reason) for reject in rejects] == list(
-        enumerate(faults, start=3)
-    )
+    rejects = [(reject.line, reject.reason) for reject in rejects_of(store)]
+    assert rejects == [*enumerate(faults, start=3)]
 
 
 @pytest.mark.parametrize(
@@ -233,35 +212,30 @@ def test_bad_tables_are_refused_in_one_line(
     options: tuple[str, ...],
     message: str,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    refusal: Run,
 ) -> None:
     rows = [play("a", "x", 1, 0) | change for change in changes]
-    file = write_csv(tmp_path / "a.csv", rows)
-    store = tmp_path / "store"
-    assert ingest(store, file, "--columns", COLUMNS, *options) == 2
-    assert message in error_line(capsys)
+    file, store = write_csv(tmp_path / "a.csv", rows), tmp_path / "store"
+    argv = (file, "--store", store, "--columns", COLUMNS, *options)
+    assert message in refusal("ingest", *argv)
     assert not (store / "manifest.json").exists()
 
 
 def test_plays_event_logs_and_interactions_have_stores_of_their_own(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Run
 ) -> None:
     file = write_csv(tmp_path / "a.csv", [play("a", "x", 1, 0)])
     ingest_tables(tmp_path, file, columns=COLUMNS)
     log = write_log(tmp_path / "log.jsonl", [event()])
     for argv, message in (
+        ([log], "share, recommendation; name the same, or use a store of their own"),
         (
-            [str(log)],
-            "share, recommendation; name the same, or use a store of their own",
-        ),
-        (
-            [str(file), "--columns", "user=uid,item=song"],
+            [file, "--columns", "user=uid,item=song"],
             "; name the same, or use a store of their own",
         ),
         (
-            [str(file), "--columns", f"{COLUMNS},organic=heard"],
+            [file, "--columns", f"{COLUMNS},organic=heard"],
             "its rows have user, item, timestamp, share, and these",
         ),
     ):
-        assert ingest(tmp_path / "store", *argv) == 2
-        assert message in capsys.readouterr().err
+        assert message in refusal("ingest", *argv, "--store", tmp_path / "store")

@@ -99,12 +99,7 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         "ann/StreamingHistory_music_0.json",
         json.dumps(
             [
-                {
-                    "endTime": "2025-01-02 10:00",
-                    "artistName": "Nina",
-                    "trackName": "A",
-                    "msPlayed": ms,
-                }
+                {"endTime": "2025-01-02 10:00", **YEAR, "msPlayed": ms}
                 for ms in (31_000, 2_000)
             ]
         ),

@@ -16,15 +16,17 @@ from analysis.logs.reader import read_rejects
 from analysis.tables.columns import parse_columns
 from listening_loop.init.look import look_at
 from recsys.store.reader import open_store
-from tests.recsys.commands import error_line
+from tests.conftest import Run
 from tests.recsys.events import read_rows, rows_by_original_id
 from tests.recsys.tables import INTERACTIONS as COLUMNS
 from tests.recsys.tables import (
     WRITERS,
     Row,
     ingest,
+    ingest_rows,
     ingest_tables,
     random_interactions,
+    rejects_of,
     write_csv,
     write_json,
     write_parquet,
@@ -95,8 +97,7 @@ def test_whole_numbers_stay_themselves(name: str, tmp_path: Path) -> None:
 def test_a_timestamp_is_seconds_or_milliseconds_or_a_date(
     written: str, moment_ms: int, tmp_path: Path
 ) -> None:
-    file = write_csv(tmp_path / "a.csv", [GOOD | {"ts": written}])
-    (row,) = read_rows(ingest_tables(tmp_path, file))
+    (row,) = read_rows(ingest_rows(tmp_path, [GOOD | {"ts": written}]))
     assert row["timestamp"] == moment_ms
 
 
@@ -149,7 +150,7 @@ def test_bad_rows_are_kept_with_their_files_lines_and_reasons_and_the_others_com
 
 
 def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Run
 ) -> None:
     columns = "user=@folder,item=song"
     for name in ("a [1]", "b"):
@@ -162,8 +163,8 @@ def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
     assert looked.examples[0]["user"] == "a [1]"
     (tmp_path / "in" / "d.json").write_text('[{"uid": 1, "song": 2}, {"ui')
     (tmp_path / "in" / "c.json").write_text('[{"uid": 1, "song": 2}]')
-    assert ingest(tmp_path / "more", tmp_path / "in", "--columns", columns) == 2
-    assert "d.json: cannot be read as .json" in error_line(capsys)
+    argv = (tmp_path / "in", "--store", tmp_path / "more", "--columns", columns)
+    assert "d.json: cannot be read as .json" in refusal("ingest", *argv)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
@@ -198,19 +199,15 @@ def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_kee
         "uid,song,seconds,ts\na,b,1,5\na,b\na,c,1,5\na,d,x,5\na,e,1,5,9\n,f,1,5\n"
     )
     store = ingest_tables(tmp_path, file)
-    (source,) = store.manifest.sources
-    rejects = read_rejects(store.path / "rejects" / f"{source.digest}.jsonl")
-    assert sorted(reject.line for reject in rejects) == [3, 5, 6, 7]
+    assert [reject.line for reject in rejects_of(store)] == [3, 5, 6, 7]
     assert store.manifest.events == 2
 
 
 def test_a_row_whose_position_is_no_whole_number_is_rejected(tmp_path: Path) -> None:
     rows = [{"uid": 1, "song": 2, "n": n} for n in ("", "x", "1.5", "-1", "2")]
-    file = write_csv(tmp_path / "a.csv", rows)
-    store = ingest_tables(tmp_path, file, columns="user=uid,item=song,position=n")
+    store = ingest_rows(tmp_path, rows, "user=uid,item=song,position=n")
     assert store.manifest.events == 1
-    (source,) = store.manifest.sources
-    reasons = [reject.reason for reject in read_rejects(store.path / source.rejects)]
+    reasons = [reject.reason for reject in rejects_of(store)]
     assert len(reasons) == 4
     assert reasons[0] == "position is missing"
     assert reasons[1].startswith("position x; a whole number")
@@ -219,13 +216,9 @@ def test_a_row_whose_position_is_no_whole_number_is_rejected(tmp_path: Path) -> 
 def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(
     tmp_path: Path,
 ) -> None:
-    ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", [GOOD | {"uid": 7}]))
-    store = ingest_tables(
-        tmp_path,
-        write_csv(
-            tmp_path / "b.csv", [GOOD | {"uid": 8, "song": "c"}, GOOD | {"uid": "x"}]
-        ),
-    )
+    ingest_rows(tmp_path, [GOOD | {"uid": 7}])
+    rows = [GOOD | {"uid": 8, "song": "c"}, GOOD | {"uid": "x"}]
+    store = ingest_rows(tmp_path, rows)
     assert {row["user"] for row in read_rows(store)} == {7, 8}
     assert sum(source.lines.rejected for source in store.manifest.sources) == 1
 
@@ -259,16 +252,11 @@ def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(
     ],
 )
 def test_a_bad_file_is_refused_in_one_line_and_nothing_is_written(
-    name: str,
-    content: bytes,
-    message: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    name: str, content: bytes, message: str, tmp_path: Path, refusal: Run
 ) -> None:
     file = tmp_path / name
     file.write_bytes(content)
-    assert ingest(tmp_path / "store", file, *ASKED) == 2
-    assert message in error_line(capsys)
+    assert message in refusal("ingest", file, "--store", tmp_path / "store", *ASKED)
     assert {path.name for path in tmp_path.rglob("*")} <= {name, "store", ".lock"}
 
 
@@ -331,12 +319,9 @@ def test_a_file_without_header_is_read_by_position(
     argv = ["--set", "header=false", "--columns", "user=1,item=2,weight=3,timestamp=4"]
     argv += ["--delimiter", asked] if asked else []
     assert ingest(tmp_path / "store", tmp_path / "u.data", *argv) == 0
-    store = open_store(tmp_path / "store")
-    stored = {
-        (row["user"], row["track"], row["time"], row["timestamp"])
-        for row in read_rows(store)
-    }
-    assert stored == {
+    names = ("user", "track", "time", "timestamp")
+    stored = read_rows(open_store(tmp_path / "store"))
+    assert {tuple(row[name] for name in names) for row in stored} == {
         (196, 242, 3.0, 881_250_949_000),
         (186, 302, 3.0, 891_717_742_000),
     }

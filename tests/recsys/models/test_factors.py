@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import NO_TRACK, Float32Array
+from looplib.arrays import NO_TRACK
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors
 from recsys.models.kernels.ranking import rank_tracks
-
-
-def random_factors(seed: int, rows: int) -> Float32Array:
-    return np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -60,13 +56,3 @@ def test_listeners_who_heard_none_get_the_popular_tracks() -> None:
     assert lists.tolist() == [[3, 2, 1], [0, 2, 1]]
     unseen = factors.recommend(train, 3, threads=1, pool="new")
     assert unseen.tolist() == [[3, -1, -1], [0, 2, 1]]
-
-
-def test_similar_tracks_have_the_largest_cosines() -> None:
-    items = random_factors(3, 40)
-    unit = items / np.linalg.norm(items, axis=1, keepdims=True)
-    cosines = unit[[3, 7]] @ unit.T
-    cosines[[0, 1], [3, 7]] = -2
-    expected = np.argsort(-cosines, axis=1)[:, :5]
-    similar, _ = Factors(items, items).similar(np.array([3, 7]), 5, threads=1)
-    assert np.array_equal(similar, expected)

@@ -8,18 +8,17 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from looplib.cli import run
+from listening_loop.command import main
 from looplib.errors import UserError
 from recsys.ingest import pipeline as ingest
 from recsys.report.page import write_report
-from recsys.search import __main__ as search
 from recsys.search.folder import read_run
 from recsys.storage import open_workspace
 from recsys.store.ids import read_titles
 from recsys.store.reader import open_store
 from tests.analysis.page.html import HOSTILE, Element, Parser, read_table
-from tests.recsys.commands import search_argv
 from tests.recsys.logs import random_sessions, write_log
+from tests.recsys.search.quick import search_argv
 
 LISTENERS, TRACKS = 60, 90
 SPACE = "\N{NARROW NO-BREAK SPACE}"
@@ -63,14 +62,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         orjson.dumps({"schema": 1, "catalogue": facts})
     )
     ingest.ingest([log], folder / "store", partitions=4)
-    assert search_world(folder, f"catalogue={catalogue}") == 0
+    paths = (folder / "store", folder / "<b>run", f"catalogue={catalogue}")
+    assert main(search_argv(*paths, base=SETTINGS)) == 0
     return folder
-
-
-def search_world(folder: Path, setting: str) -> int:
-    settings = (*SETTINGS, setting)
-    argv = search_argv(folder / "store", folder / "<b>run", settings, "--no-export")
-    return run(search.app, search.PROG, argv)
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.recsys.logs import make_store
-from tests.recsys.search.quick import TRACKS, draw_sessions
+from tests.conftest import Run
+from tests.recsys.in_process import without_processes
+from tests.recsys.logs import random_store
+from tests.recsys.search.quick import SIZES, search_argv
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that is learned from in a second."""
-    return make_store(tmp_path_factory.mktemp("data"), draw_sessions(), tracks=TRACKS)
+    return random_store(tmp_path_factory.mktemp("data"), **SIZES)
+
+
+@pytest.fixture
+def refused(refusal: Run) -> Run:
+    """Run a search of settings, which is refused; returns the one line that says why."""
+
+    def run(store: Path, run_folder: Path, *settings: str) -> str:
+        with without_processes():
+            return refusal(*search_argv(store, run_folder, *settings, export=True))
+
+    return run

@@ -3,17 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
-from looplib.cli import run
-from recsys.search import __main__ as search
+from listening_loop.command import main
 from recsys.search.folder import Winner, read_winner
 from recsys.storage import open_workspace
-from tests.recsys.commands import error_line, search_argv
 from tests.recsys.in_process import without_processes
-from tests.recsys.logs import Session, random_sessions
 
-LISTENERS, TRACKS = 60, 90
+SIZES = {"listeners": 60, "tracks": 90, "sessions": 1500}
 QUICK = [
     "models.als.factors=[4, 8]",
     "models.als.regularization=[1.0]",
@@ -27,27 +22,29 @@ QUICK = [
 ]
 
 
-def draw_sessions(seed: int = 5) -> list[Session]:
-    """Draw the sessions of the store, or others like them."""
-    return random_sessions(seed, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
+def search_argv(
+    store: Path,
+    run_folder: Path,
+    *settings: str,
+    base: Sequence[str] = QUICK,
+    export: bool = False,
+) -> list[str]:
+    """Write an empty configuration beside a run folder; return the words of its search."""
+    config = run_folder.parent / "search.yaml"
+    config.write_text("store: nowhere\nrun: nowhere\n")
+    words = [f"--config={config}", f"--store={store}", f"--run={run_folder}"]
+    words += [f"--set={setting}" for setting in (*base, *settings)]
+    return ["search", *words, "--export" if export else "--no-export"]
 
 
 def search_ok(
-    store: Path, run_folder: Path, *extra: str, settings: Sequence[str] = QUICK
+    store: Path, run_folder: Path, *settings: str, export: bool = False
 ) -> None:
-    """Search, and export without `--no-export`."""
-    argv = search_argv(store, run_folder, settings, *extra)
+    """Search, and export if asked to."""
     with without_processes():
-        assert run(search.app, search.PROG, argv) == 0
+        assert main(search_argv(store, run_folder, *settings, export=export)) == 0
 
 
 def winner_of(run_folder: Path) -> Winner:
     """Read the winner of a finished search."""
     return read_winner(open_workspace(run_folder))
-
-
-def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
-    """Return the line in which a search is refused."""
-    with without_processes():
-        assert run(search.app, search.PROG, argv) == 2
-    return error_line(capsys)

@@ -8,19 +8,18 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from looplib.cli import run
+from listening_loop.command import main
 from recsys.config import ExportConfig
 from recsys.errors import SearchError
 from recsys.export.export import export_run
 from recsys.models.baselines import Popular
-from recsys.search import __main__ as search
 from recsys.search.ledger import Score
 from recsys.search.step import run_step
 from recsys.search.trials import Checkpoint
-from tests.recsys.commands import search_argv
+from tests.conftest import Run
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
-from tests.recsys.search.quick import QUICK, refusal, search_ok, winner_of
+from tests.recsys.search.quick import search_argv, search_ok, winner_of
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
@@ -30,13 +29,9 @@ def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
     store: Path, tmp_path: Path, fit: str
 ) -> None:
     """No memory has 2^40 factors, and no array 2^62."""
-    settings = [
-        *QUICK,
-        f"models.als.factors=[4, {2**40}, {2**62}]",
-        "models.als.alpha=[10.0, 1.0e+39]",
-        f"cluster.fit={fit}",
-    ]
-    search_ok(store, tmp_path / "run", "--no-export", settings=settings)
+    factors = f"models.als.factors=[4, {2**40}, {2**62}]"
+    alpha = "models.als.alpha=[10.0, 1.0e+39]"
+    search_ok(store, tmp_path / "run", factors, alpha, f"cluster.fit={fit}")
     failed = {
         (row["params"]["factors"], row["params"]["alpha"]): row["error"]
         for row in ledger(tmp_path / "run")
@@ -61,10 +56,9 @@ def test_a_class_that_a_worker_cannot_import_is_a_failed_row_that_names_it(
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
         monkeypatch.setitem(sys.modules, "only_here", import_module("only_here"))
-    settings = ["models.mine.class=only_here.Mine", "models.activation.decay=[0.5]"]
-    settings += ["cluster.workers=1", "validation.resamples=100"]
-    argv = search_argv(store, tmp_path / "run", settings, "--no-export")
-    assert run(search.app, search.PROG, argv) == 0
+    models = ["models.mine.class=only_here.Mine", "models.activation.decay=[0.5]"]
+    settings = [*models, "cluster.workers=1", "validation.resamples=100"]
+    assert main(search_argv(store, tmp_path / "run", base=settings)) == 0
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     assert [row["model"] for row in board if row["state"] == "failed"] == ["mine"]
     (error,) = [row["error"] for row in ledger(tmp_path / "run") if row["error"]]
@@ -92,22 +86,18 @@ def test_what_takes_the_place_of_failed_finalists_has_every_metric(
     monkeypatch.setattr("recsys.search.search.run_step", run_or_fail)
     # two of four are left at the end
     worse = ["search.strategy=halving", "models.als.regularization=[1.0, 1e5]"]
-    settings = [*QUICK, *worse, "models.als.factors=8"]
-    search_ok(store, tmp_path / "run", "--no-export", settings=settings)
+    search_ok(store, tmp_path / "run", *worse, "models.als.factors=8")
     winner = winner_of(tmp_path / "run")
     assert winner.trial.id not in failed
     assert "recall@5" in winner.metrics
 
 
 def test_a_winner_that_popular_could_not_be_compared_with_is_not_published(
-    store: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Run
 ) -> None:
     monkeypatch.setattr(Popular, "recommend", fail)
-    settings = [*QUICK, "seed=3", "export.publish_anyway=false"]  # rules anew
-    line = refusal(capsys, search_argv(store, tmp_path / "run", settings))
+    settings = ("seed=3", "export.publish_anyway=false")  # rules anew
+    line = refused(store, tmp_path / "run", *settings)
     assert "not significantly better than every baseline" in line
 
 
@@ -115,10 +105,10 @@ def test_a_model_no_better_than_popular_is_not_published(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     poor = ["models.als.factors=[1]", "models.als.regularization=[1e6]"]
-    settings = [*QUICK, *poor, "export.filter_seen=true", "export.publish_anyway=false"]
+    settings = [*poor, "export.filter_seen=true", "export.publish_anyway=false"]
     folder = tmp_path / "run"
     with without_processes():
-        assert run(search.app, search.PROG, search_argv(store, folder, settings)) == 2
+        assert main(search_argv(store, folder, *settings, export=True)) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "validation.filter_seen is false and export.filter_seen true" in said
     assert "the best model is not significantly better than every" in said

@@ -19,44 +19,36 @@ from recsys.search.leaderboard import (
 )
 from recsys.search.ledger import Score, Scores
 from recsys.search.scorer import MetricValue, cross_fit, differences, leads
-from recsys.search.trials import Checkpoint, Trial, plan_baselines, plan_trials
+from recsys.search.trials import Checkpoint, plan_baselines, plan_trials
 
 METRIC = "hit_time@30"
 LISTENERS = 400
 RESAMPLES = 200
 Shares = Mapping[tuple[str, int], FloatArray]
 BASELINES = plan_baselines(1)[:2]
+ALS = read_models({"als": {"factors": [8, 16, 32]}})
+CANDIDATES = plan_trials(ALS, {}, "data", seed=1)  # of 32, 16 and 8 factors
 
 
-@pytest.fixture
-def candidates() -> list[Trial]:
-    """Of 32, 16 and 8 factors."""
-    models = read_models({"als": {"factors": [8, 16, 32]}})
-    return plan_trials(models, {}, "data", seed=1)
-
-
-def shares_of(
-    candidates: list[Trial], means: Mapping[int, tuple[float, ...]]
-) -> Shares:
+def shares_of(means: Mapping[int, tuple[float, ...]]) -> Shares:
     """What listeners add, by trial and iteration: listeners differ much, models by their means
     alone, and some noise."""
     generator = np.random.default_rng(3)
     base = generator.random(LISTENERS)
+    trials = {trial.params["factors"]: trial.id for trial in CANDIDATES}
     shares = {}
     for factors, values in means.items():
-        trial = next(
-            trial for trial in candidates if trial.params["factors"] == factors
-        )
         for iteration, mean in enumerate(values, start=1):
             numerators = base + mean + 0.02 * generator.standard_normal(LISTENERS)
-            shares[trial.id, iteration] = np.stack([numerators, np.ones(LISTENERS)])
+            parts = np.stack([numerators, np.ones(LISTENERS)])
+            shares[trials[factors], iteration] = parts
     for number, name in enumerate(("most_played", "popular")):
         shares[name, 0] = np.stack([base / (5 + number), np.ones(LISTENERS)])
     return shares
 
 
-def scores_of(candidates: list[Trial], shares: Shares) -> dict[str, tuple[Score, ...]]:
-    trials = {trial.id: trial for trial in (*candidates, *BASELINES)}
+def scores_of(shares: Shares) -> dict[str, tuple[Score, ...]]:
+    trials = {trial.id: trial for trial in (*CANDIDATES, *BASELINES)}
     scores: dict[str, tuple[Score, ...]] = dict.fromkeys(trials, ())
     for (key, iteration), (numerators, denominators) in shares.items():
         value = float(numerators.sum() / denominators.sum())
@@ -68,29 +60,23 @@ def scores_of(candidates: list[Trial], shares: Shares) -> dict[str, tuple[Score,
     return scores
 
 
-def ranked(
-    candidates: list[Trial], scores: Scores, stopped: Mapping[str, int] | None = None
-) -> Leaderboard:
-    return rank((*candidates, *BASELINES), stopped or {}, scores, METRIC)
+def ranked(scores: Scores, stopped: Mapping[str, int] | None = None) -> Leaderboard:
+    return rank((*CANDIDATES, *BASELINES), stopped or {}, scores, METRIC)
 
 
-def compared(leaderboard: Leaderboard, shares: Shares) -> Leaderboard:
+def compared(shares: Shares, stopped: Mapping[str, int] | None = None) -> Leaderboard:
     def compare(steps: Sequence[Checkpoint], best: int) -> list[MetricValue]:
         parts = np.stack([shares[step.trial.id, step.iteration] for step in steps])
         return differences(parts, best, RESAMPLES, seed=5)
 
-    return leaderboard.compare(compare)
+    return ranked(scores_of(shares), stopped).compare(compare)
 
 
-def test_the_best_scored_iteration_counts_and_those_without_a_score_come_last(
-    candidates: list[Trial],
-) -> None:
-    scores = scores_of(
-        candidates, shares_of(candidates, {32: (0.5, 0.7, 0.6), 16: (0.8, 0.8)})
-    )
-    broken = candidates[2]
+def test_the_best_scored_iteration_counts_and_those_without_a_score_come_last() -> None:
+    scores = scores_of(shares_of({32: (0.5, 0.7, 0.6), 16: (0.8, 0.8)}))
+    broken = CANDIDATES[2]
     scores[broken.id] = (Score(broken, 1, "scorer", error="NaN"),)
-    entries = ranked(candidates, scores, {candidates[0].id: 3}).entries
+    entries = ranked(scores, {CANDIDATES[0].id: 3}).entries
     names = [entry.trial.params.get("factors", entry.trial.id) for entry in entries]
     baselines = sorted(trial.id for trial in BASELINES)
     assert names == [16, 32, *baselines, 8]
@@ -103,14 +89,11 @@ def test_the_best_scored_iteration_counts_and_those_without_a_score_come_last(
     ]
 
 
-def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(
-    candidates: list[Trial],
-) -> None:
+def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs() -> None:
     """Against max-T written out: the same listeners drawn for all, the largest difference in
     standard errors."""
-    shares = shares_of(candidates, {32: (0.5,), 16: (0.45,), 8: (0.2,)})
-    board = compared(ranked(candidates, scores_of(candidates, shares)), shares)
-    ranking = board.entries
+    shares = shares_of({32: (0.5,), 16: (0.45,), 8: (0.2,)})
+    ranking = compared(shares).entries
     models = [shares[entry.trial.id, entry.score.iteration] for entry in ranking]
     drawn = [
         make_generator(5, "bootstrap", number).integers(0, LISTENERS, size=LISTENERS)
@@ -177,22 +160,17 @@ def test_a_model_that_is_better_by_a_tenth_is_better_than_four_rules_in_most_sea
     assert published >= 20
 
 
-def test_equal_models_are_reported_as_noise(candidates: list[Trial]) -> None:
-    shares = shares_of(candidates, {32: (0.5,), 16: (0.5,), 8: (0.5,)})
-    board = compared(ranked(candidates, scores_of(candidates, shares)), shares)
+def test_equal_models_are_reported_as_noise() -> None:
+    board = compared(shares_of({32: (0.5,), 16: (0.5,), 8: (0.5,)}))
     ties = [entry.ties for entry in board.entries]
     assert ties == [True] * 3 + [False] * len(BASELINES)
     (text,) = explain_winner(board, may_expand=True)
     assert text.startswith("Tied with the best: 2 of the 2 candidates")
 
 
-def test_the_leaderboard_says_what_was_stopped_when_and_why(
-    candidates: list[Trial],
-) -> None:
-    shares = shares_of(candidates, {32: (0.5, 0.6), 16: (0.4,)})
-    scores = scores_of(candidates, shares)
-    stopped = {trial.id: 1 for trial in candidates[1:3]}
-    board = compared(ranked(candidates, scores, stopped), shares).rows()
+def test_the_leaderboard_says_what_was_stopped_when_and_why() -> None:
+    stopped = {trial.id: 1 for trial in CANDIDATES[1:3]}
+    board = compared(shares_of({32: (0.5, 0.6), 16: (0.4,)}), stopped).rows()
     rows = {row["factors"]: row for row in board if row["model"] == "als"}
     states = {
         factors: (row["state"], row["stopped_at"]) for factors, row in rows.items()
@@ -207,11 +185,9 @@ def test_the_leaderboard_says_what_was_stopped_when_and_why(
 
 
 @pytest.mark.parametrize(("best", "is_edge"), [(32, True), (8, True), (16, False)])
-def test_a_winner_at_the_edge_of_an_axis_is_reported(
-    candidates: list[Trial], best: int, is_edge: bool
-) -> None:
-    shares = shares_of(candidates, dict.fromkeys((8, 16, 32), (0.2,)) | {best: (0.6,)})
-    board = compared(ranked(candidates, scores_of(candidates, shares)), shares)
+def test_a_winner_at_the_edge_of_an_axis_is_reported(best: int, is_edge: bool) -> None:
+    means = dict.fromkeys((8, 16, 32), (0.2,)) | {best: (0.6,)}
+    board = compared(shares_of(means))
     for may_expand in (False, True):
         said = " ".join(explain_winner(board, may_expand=may_expand))
         is_named = is_edge and not may_expand

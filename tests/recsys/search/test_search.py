@@ -6,34 +6,30 @@ calls in the test's.
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from looplib.cli import run
+from listening_loop.command import main
 from recsys.cluster import cluster
 from recsys.cluster.cluster import Outcome
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.split import SplitRule
 from recsys.models.baselines import Repetition
-from recsys.search import __main__ as search
 from recsys.search.folder import locked_run
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
 from recsys.search.trials import CHECKPOINTS, Checkpoint, SearchPlan
 from recsys.storage import open_workspace
-from tests.recsys.commands import search_argv
+from tests.conftest import Run
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
-from tests.recsys.logs import make_store
+from tests.recsys.logs import random_store
 from tests.recsys.search.quick import (
-    QUICK,
-    TRACKS,
-    draw_sessions,
-    refusal,
+    SIZES,
+    search_argv,
     search_ok,
     winner_of,
 )
@@ -41,11 +37,6 @@ from tests.recsys.search.quick import (
 pytestmark = [pytest.mark.usefixtures("no_reports"), pytest.mark.slow]
 
 BASELINES = {"popular", "most_played", "latest"}
-
-
-def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of fits on their way."""
-    return [row for row in rows if len(row["metrics"]) == 1]
 
 
 def results(run_folder: Path) -> list[str]:
@@ -56,20 +47,15 @@ def results(run_folder: Path) -> list[str]:
 def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search that started two processes of its own."""
     folder = tmp_path_factory.mktemp("search") / "run"
-    argv = search_argv(store, folder, [*QUICK, "cluster.workers=2"])
-    assert run(search.app, search.PROG, argv) == 0
+    assert main(search_argv(store, folder, "cluster.workers=2", export=True)) == 0
     return folder
 
 
 def test_a_winner_without_factors_names_the_best_als_trial(
     store: Path, tmp_path: Path
 ) -> None:
-    settings = [
-        *("models.als.factors=[1]", "models.als.alpha=[1.0, 2.0]"),
-        *("search.iterations=2", "validation.resamples=100"),
-        "models.activation.decay=[0.5]",
-    ]
-    search_ok(store, tmp_path / "run", "--no-export", settings=settings)
+    poor = ("models.als.factors=[1]", "search.iterations=2")
+    search_ok(store, tmp_path / "run", *poor, "models.activation.decay=[0.5]")
     winner = winner_of(tmp_path / "run")
     table = pq.read_table(tmp_path / "run/leaderboard.parquet").to_pylist()
     best = next(row for row in table if row["model"] == "als")
@@ -84,7 +70,7 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_iteration_and_the_baseli
 ) -> None:
     """The last has every metric; another has them of a trial that was better before its end."""
     rows = ledger(finished)
-    whole = [row for row in rows if row not in of_one_metric(rows)]
+    whole = [row for row in rows if len(row["metrics"]) > 1]
     assert len(rows) == 4 * 2 + 3 + sum(row["iteration"] == 2 for row in whole)
     assert {row["trial"] for row in whole} == {row["trial"] for row in rows}
     curves = {
@@ -119,9 +105,8 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(finished: Path) 
 def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions(
     finished: Path, tmp_path: Path
 ) -> None:
-    store = make_store(tmp_path, draw_sessions(), tracks=TRACKS, partitions=1)
-    settings = [*QUICK, "cluster.threads_per_fit=2"]
-    search_ok(store, tmp_path / "run", settings=settings)
+    store = random_store(tmp_path, partitions=1, **SIZES)
+    search_ok(store, tmp_path / "run", "cluster.threads_per_fit=2", export=True)
     exported = "export/current/recommendations.jsonl"
     assert (tmp_path / "run" / exported).read_bytes() == (
         finished / exported
@@ -134,10 +119,10 @@ def test_rules_are_scored_once_for_all_searches_unless_that_is_damaged(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Repetition, "recommend", None)
-        search_ok(store, tmp_path / "second", "--no-export")
+        search_ok(store, tmp_path / "second")
     for file in store.glob("cache/*/rules-*/listeners/*/most_played-0*.npz"):
         file.write_bytes(b"")
-    search_ok(store, tmp_path / "third", "--no-export")
+    search_ok(store, tmp_path / "third")
     expected = results(finished)
     assert results(tmp_path / "second") == results(tmp_path / "third") == expected
 
@@ -154,8 +139,8 @@ def test_a_search_goes_on_beyond_the_edges_of_its_axes(
 ) -> None:
     """As far as that is better or allowed, and the same if it was interrupted."""
     run = tmp_path / "run"
-    expand = [*QUICK, "models.als.regularization=[1e3, 1e4]", "search.expand=true"]
-    search_ok(store, run, "--no-export", settings=expand)
+    expand = ["models.als.regularization=[1e3, 1e4]", "search.expand=true"]
+    search_ok(store, run, *expand)
     tried = {row["params"]["regularization"] for row in ledger(run) if row["params"]}
     (added,) = tried - {1e3, 1e4}  # whichever edge the best is at
     assert added in (1e2, 1e5)
@@ -165,17 +150,13 @@ def test_a_search_goes_on_beyond_the_edges_of_its_axes(
     key = f'"regularization":{added}'.encode()
     kept = [line for line in lines if key not in line]
     (run / "ledger.jsonl").write_bytes(b"".join(kept))
-    search_ok(store, run, "--no-export", settings=expand)
+    search_ok(store, run, *expand)
     assert sorted(results(run)) == sorted(found)
-    search_ok(store, run, "--no-export", settings=[*expand, "search.expand_trials=1"])
+    search_ok(store, run, *expand, "search.expand_trials=1")
     assert beyond(run).count("als factors") == 1
     # the time counts from the first run on
-    settings = [
-        *expand,
-        "models.als.alpha=2",
-        f"search.minutes={ledger(run)[-1]['at_s'] / 60}",
-    ]
-    search_ok(store, run, "--no-export", settings=settings)
+    minutes = f"search.minutes={ledger(run)[-1]['at_s'] / 60}"
+    search_ok(store, run, *expand, "models.als.alpha=2", minutes)
     assert beyond(run).endswith("search.minutes allows no more")
 
 
@@ -201,7 +182,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_finished_search_is_concluded_again_without_a_cluster(
     store: Path, finished: Path, interrupted: Path
 ) -> None:
-    assert run(search.app, search.PROG, search_argv(store, interrupted, QUICK)) == 0
+    assert main(search_argv(store, interrupted, export=True)) == 0
     same = (
         "ledger.jsonl",
         "leaderboard.parquet",
@@ -217,8 +198,7 @@ def test_a_changed_grid_fits_only_what_is_new(
     store: Path, finished: Path, interrupted: Path
 ) -> None:
     before = ledger(finished)
-    settings = [*QUICK, "models.als.factors=[8, 12]", "search.iterations=6"]
-    search_ok(store, interrupted, "--no-export", settings=settings)
+    search_ok(store, interrupted, "models.als.factors=[8, 12]", "search.iterations=6")
     rows = ledger(interrupted)
     assert rows[: len(before)] == before
     new = rows[len(before) :]
@@ -232,16 +212,11 @@ def test_a_changed_grid_fits_only_what_is_new(
 
 
 def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
-    store: Path, interrupted: Path, capsys: pytest.CaptureFixture[str]
+    store: Path, interrupted: Path, refused: Run
 ) -> None:
-    line = refusal(
-        capsys,
-        search_argv(store, interrupted, [*QUICK, "models.als.alpha=[1.0e+39]"]),
-    )
-    assert (
-        "every trial failed (TrialError: the factors are not finite after iteration 1)"
-        in line
-    )
+    line = refused(store, interrupted, "models.als.alpha=[1.0e+39]")
+    failed = "TrialError: the factors are not finite after iteration 1"
+    assert f"every trial failed ({failed})" in line
     assert not (interrupted / "winner.json").exists()
     assert not (interrupted / "leaderboard.parquet").exists()
 

@@ -18,7 +18,7 @@ from recsys.search.step import run_step
 from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
 from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
-from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.logs import random_store
 from tests.recsys.opened import dataset_of
 
 PARAMS = {"factors": 4, "regularization": 1.0}
@@ -29,11 +29,8 @@ VALIDATION = ValidationConfig(ks=(5, 30), select="ndcg@30", resamples=100)
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("fitting")
-    store = make_store(
-        folder, random_sessions(5, listeners=60, tracks=90, sessions=1500), tracks=90
-    )
-    config = SearchConfig(store=store, run=folder / "run")
-    return dataset_of(config)
+    store = random_store(folder, listeners=60, tracks=90, sessions=1500)
+    return dataset_of(SearchConfig(store=store, run=folder / "run"))
 
 
 @pytest.fixture
