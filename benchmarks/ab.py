@@ -40,8 +40,13 @@ def main(
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
         folder = Path(name)
         events = with_arms(log, folder / "log", EXPERIMENTS)
-        options = {"experiment": EXPERIMENTS[0], "out": folder / "report"}
-        report = partial(measure_module, "analysis.ab", folder / "log", **options)
+        report = partial(
+            measure_module,
+            "analysis.ab",
+            folder / "log",
+            experiment=EXPERIMENTS[0],
+            out=folder / "report",
+        )
         plain = partial(measure_plain_copy, folder / "log", folder / "plain.parquet")
         plain()  # warms the page cache
         head = folder / "head.jsonl"

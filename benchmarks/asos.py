@@ -150,16 +150,14 @@ def share(values: BoolArray, among: BoolArray, experiments: list[str]) -> str:
     called = hits.sum() / sizes.sum()
     if called in {0, 1}:
         concerned = int(np.count_nonzero(sizes))
-        exact = binomtest(round(called * concerned), concerned).proportion_ci()
-        ends = np.array([exact.low, exact.high])
+        low, high = binomtest(round(called * concerned), concerned).proportion_ci()
     else:
         generator = make_generator(7, "asos")
         drawn = generator.integers(len(names), size=(RESAMPLES, len(names)))
         with np.errstate(invalid="ignore"):
             shares = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-        ends = np.nanquantile(shares, [0.025, 0.975])
-    low, high = 100 * ends
-    return f"{100 * called:.1f} ({low:.0f}-{high:.0f})"
+        low, high = np.nanquantile(shares, [0.025, 0.975])
+    return f"{100 * called:.1f} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 def main(

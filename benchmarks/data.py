@@ -14,7 +14,6 @@ from analysis.logs.files import discover
 from benchmarks.harness import (
     SEED_LOG,
     SEED_STORE,
-    SEED_WORLD,
     Measured,
     measure,
     measure_module,
@@ -24,8 +23,9 @@ from benchmarks.harness import (
 
 def main() -> None:
     """Make the full-size world, log and store where they are missing."""
-    if not SEED_WORLD.exists():
-        measure_module("sim.world", config="configs/world/seed.yaml", out=SEED_WORLD)
+    world = Path("out/seed/world")
+    if not world.exists():
+        measure_module("sim.world", config="configs/world/seed.yaml", out=world)
     if not SEED_LOG.exists():
         measure_module("sim.run", config="configs/collect/seed.yaml", log=SEED_LOG)
     if not SEED_STORE.exists():
@@ -54,20 +54,16 @@ def with_arms(log: Path, folder: Path, experiments: tuple[str, ...]) -> int:
     """
     folder.mkdir(parents=True)
     seeds = {name: mmh3.hash(name, signed=False) for name in experiments}
-    events = 0
-
-    def assigned(line: bytes) -> bytes:
-        user = line.partition(b'"user":')[2].partition(b",")[0]
-        arms = {
-            name: ("C", "T1")[mmh3.hash(user, seed, signed=False) % 2]
-            for name, seed in seeds.items()
-        }
-        return line.replace(b'"experiments":{}', b'"experiments":' + orjson.dumps(arms))
-
+    events, none = 0, b'"experiments":{}'
     for file in discover([log]):
         with file.path.open("rb") as lines, (folder / file.path.name).open("wb") as out:
             for line in lines:
-                out.write(assigned(line))
+                user = line.partition(b'"user":')[2].partition(b",")[0]
+                arms = {
+                    name: ("C", "T1")[mmh3.hash(user, seed, signed=False) % 2]
+                    for name, seed in seeds.items()
+                }
+                out.write(line.replace(none, none[:-2] + orjson.dumps(arms)))
                 events += 1
     return events
 

@@ -4,7 +4,6 @@ import ctypes
 import os
 import platform
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,8 +24,6 @@ from rich.table import Table
 from listening_loop.processes import command
 
 T = TypeVar("T")
-SEED_CONFIG = Path("configs/seed.yaml")
-SEED_WORLD = Path("out/seed/world")
 SEED_LOG = Path("out/seed/log")
 SEED_STORE = Path("out/seed/store")
 console = Console(width=140, highlight=False)
@@ -58,11 +55,15 @@ def measure(argv: Sequence[str]) -> Measured:
     ctypes.CDLL(None).prctl(becomes_subreaper, 1, 0, 0, 0)
     earlier = {child.pid for child in psutil.Process().children()}
     began, cpu_before_s = time.perf_counter(), children_cpu_s()
-    # An installation has its bytecode: without it, a search with two workers compiles for six
-    # seconds.
-    settings = {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    environment = {
+        **os.environ,
+        "OPENBLAS_NUM_THREADS": "1",
+        # An installation has its bytecode: without it, a search with two workers compiles for six
+        # seconds.
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
     with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, text=True, env={**os.environ, **settings}
+        argv, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         with sampled([process.pid]) as peaks:
             output, _ = process.communicate()
@@ -84,8 +85,8 @@ def measure_module(module: str, *words: object, **options: object) -> Measured:
 
 def children_cpu_s() -> float:
     """Read the CPU seconds, user and system, of all processes started here that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @contextmanager
@@ -174,7 +175,8 @@ def show_commands(
         wall_s = statistics.median(walls)
         cpu_s = statistics.median(run.cpu_s for run in runs)
         peak_mib = max(run.peak_mib for run in runs)
-        cells = (
+        row = (
+            name,
             f"{wall_s:.2f}",
             ", ".join(f"{wall:.1f}" for wall in walls),
             f"{cpu_s:.2f}",
@@ -182,16 +184,16 @@ def show_commands(
             f"{peak_mib:,.0f}",
             f"{median_ratio(walls, base_walls):.2f}",
         )
-        rows.append((name, *cells))
-    header = ("wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}")
-    show(title, ("", *header), rows)
+        rows.append(row)
+    header = ("", "wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}")
+    show(title, header, rows)
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table."""
     table = Table(*header, title=title)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*map(str, row))
     console.print(table)
 
 

@@ -50,7 +50,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def compare(
-    config: Path = harness.SEED_CONFIG,
+    config: Path = Path("configs/seed.yaml"),
     store: Annotated[
         Path, typer.Option(help="Session store, whose cache is emptied.")
     ] = harness.SEED_STORE,

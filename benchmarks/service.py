@@ -119,8 +119,10 @@ def main(
             with service as served:
                 wait_until(served.is_ready, "the service")
                 started_s = time.perf_counter() - began
-                title = f"{processes} process(es){', Redis' if url else ''}"
-                console.print(f"{title}: {started_s:.2f} s to start")
+                console.print(
+                    f"{processes} process(es){', Redis' if url else ''}: "
+                    f"{started_s:.2f} s to start"
+                )
                 with serve_bare(folder, url, processes, threads) as bare_port:
                     compare(folder, bare_port, served, repeats, duration_s)
         measure_live(folder, redis_url, live_tracks, repeats, duration_s)
@@ -168,13 +170,17 @@ def publish_live(root: Path, tracks: int) -> None:
     parameters = {"objective": "binary", "num_leaves": 31, "verbose": -1}
     trees = read_model(lightgbm.train(parameters, data, TREES).dump_model())
     ids: Arrays = {"users": np.arange(LISTENERS), "tracks": np.arange(tracks)}
-    arrays: Arrays = {"artists": ids["tracks"] // 10, "plays": generator.random(tracks)}
+    arrays: Arrays = {
+        "tracks": ids["tracks"],
+        "artists": ids["tracks"] // 10,
+        "plays": generator.random(tracks),
+        **trees._asdict(),
+    }
     for name, length in (("near", 150), ("follows", 100)):
         size = tracks * length
         arrays[f"{name}_counts"] = np.full(tracks, length)
         arrays[f"{name}_tracks"] = generator.integers(tracks, size=size, dtype=np.int32)
         arrays[f"{name}_values"] = generator.random(size, dtype=np.float32)
-    arrays |= {"tracks": ids["tracks"], **trees._asdict()}
     np.savez(version / "live.npz", allow_pickle=False, **arrays)
     plays = generator.integers(tracks, size=LISTENERS * MOST_PLAYS)
     counts = np.full(LISTENERS, MOST_PLAYS)

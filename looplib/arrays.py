@@ -25,14 +25,25 @@ def column_values(column: Any) -> AnyArray:  # noqa: ANN401
     return np.from_dlpack(column.combine_chunks())
 
 
-def offsets(counts: AnyArray) -> IntArray:
+def offsets(counts: npt.ArrayLike) -> IntArray:
     """Compute the bounds of consecutive groups from their sizes.
 
     Returns:
         The position at which each group begins, and the end of the last one, shape (groups + 1,).
 
     Example:
-        >>> offsets(np.array([2, 0, 3]))
+        >>> offsets([2, 0, 3])
         array([0, 2, 2, 5])
     """
     return np.concatenate([[0], np.cumsum(counts)])
+
+
+def count_up(counts: IntArray) -> IntArray:
+    """Count 0, 1, … in each of some consecutive groups, by their sizes.
+
+    Example:
+        >>> count_up(np.array([2, 0, 3]))
+        array([0, 1, 0, 1, 2])
+    """
+    starts = counts.cumsum() - counts
+    return np.arange(counts.sum()) - np.repeat(starts, counts)

@@ -17,7 +17,7 @@ from looplib.arrays import (
     FloatArray,
     Int32Array,
     IntArray,
-    offsets,
+    count_up,
 )
 from looplib.trees import Ensemble
 
@@ -146,7 +146,7 @@ class Facts:
         _, number = np.unique(artists, return_inverse=True)
         self.artist_plays = np.bincount(number, plays)[number]
         order = np.lexsort((-plays, number))
-        place = np.arange(len(order)) - offsets(np.bincount(number))[number[order]]
+        place = count_up(np.bincount(number))
         offered = np.union1d(order[place < _OF_ARTIST], unplayed)
         self._offered = offered[np.argsort(artists[offered], kind="stable")]
         self._offered_artists = artists[self._offered]

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from looplib.arrays import BoolArray, IntArray
+from looplib.arrays import BoolArray, IntArray, count_up
 from sim.errors import SimError
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -104,11 +104,9 @@ def event_times(
     start_ms, window_length_ms = window
     _, which, counts = np.unique(listeners, return_inverse=True, return_counts=True)
     session_counts = counts[which]  # of the same listener
-    # of a listener's sessions, in order of listeners
-    first = np.cumsum(counts) - counts
     earlier = np.empty(len(listeners), dtype=np.int64)
     by_listener = np.argsort(which, kind="stable")
-    earlier[by_listener] = np.arange(len(which)) - np.repeat(first, counts)
+    earlier[by_listener] = count_up(counts)
     slot = window_length_ms // session_counts
     room = slot - SESSION_GAP_MS
     if np.any(room < lengths):

@@ -118,7 +118,7 @@ def load_catalogue(path: Path) -> Catalogue:
         raise BotifyError(f"{path}: cannot be read ({error.strerror})") from None
     if not text:
         raise BotifyError(f"{path}: holds no tracks")
-    bounds = offsets(np.array([*map(len, io.BytesIO(text))], np.int64))
+    bounds = offsets([*map(len, io.BytesIO(text))])
     records: list[_CatalogueLine] = []
     try:
         records.extend(map(_decode, io.BytesIO(text)))

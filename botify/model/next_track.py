@@ -8,7 +8,7 @@ from botify.model.arrays import Arrays, read_arrays, read_lists
 from botify.model.manifest import Version
 from botify.model.model import Artifact
 from looplib import next_play, next_track_file
-from looplib.arrays import NO_TRACK
+from looplib.arrays import NO_TRACK, offsets
 from looplib.next_play import FEATURES, Facts, Lists, Ranker
 from looplib.trees import Ensemble, Trees
 
@@ -63,7 +63,7 @@ def _read_lists(arrays: Arrays, name: str, size: int) -> Lists:
     """Read lists of tracks, without those that the catalogue lacks."""
     lists = read_lists(arrays, "tracks", f"{name}_counts", f"{name}_tracks")
     is_there = lists.tracks != NO_TRACK
-    before = np.append(0, is_there.cumsum())
+    before = offsets(is_there)
     starts, ends = np.zeros((2, size), np.int64)
     has_list = lists.ids != NO_TRACK
     owners = lists.ids[has_list]

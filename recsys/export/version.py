@@ -47,8 +47,8 @@ _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compare
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
 # arrays that have an entry for each listener, and that have as many as their `counts`
-BY_LISTENER = frozenset({"users", "user_factors", "latest", "counts"})
-BY_COUNT = frozenset({"heard", "values", "plays"})
+BY_LISTENER = {"users", "user_factors", "latest", "counts"}
+BY_COUNT = {"heard", "values", "plays"}
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 SCHEMA = 1  # of the manifest

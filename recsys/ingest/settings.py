@@ -54,10 +54,11 @@ class ReadingSettings(Config):
 
     def options(self) -> dict[str, Any]:
         """Collect the fields of a `Reading` that the caller decides."""
-        values = self.model_dump(include=set(ReadingSettings.model_fields))
+        names = set(ReadingSettings.model_fields)
+        values = self.model_dump(include=names, exclude_none=True)
         if self.delimiter == r"\t":
             values["delimiter"] = "\t"
-        return {name: value for name, value in values.items() if value is not None}
+        return values
 
 
 class IngestSettings(ReadingSettings):

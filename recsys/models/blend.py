@@ -202,7 +202,7 @@ class Blend(Model):
             order = np.argsort(candidates)
             columns.append(candidates[order])
             features.append(described[order])
-        indptr = offsets(np.array([len(candidates) for candidates in columns]))
+        indptr = offsets([len(candidates) for candidates in columns])
         together = np.concatenate(features)
         is_heard = (together[:, _PLAYS] > 0).astype(np.float32)
         arrays = (is_heard, np.concatenate(columns).astype(np.int32), indptr)

@@ -3,12 +3,12 @@
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 
 from looplib.config import Config, Count, Positive, Share
 from recsys.dataset.interactions import Interactions
 from recsys.models.similarity import SimilarityModel
-from recsys.models.sparse import nearest
+from recsys.models.sparse import divide_rows, nearest
 
 
 class ItemKnnConfig(Config):
@@ -58,7 +58,7 @@ def weigh(by_track: csr_matrix, config: ItemKnnConfig) -> csr_matrix:
     track = by_track.tocoo(copy=False).row
     if config.weighting == "cosine":
         norms = np.sqrt(np.bincount(track, times**2, minlength=tracks))
-        return csr_matrix(diags(1 / np.where(norms > 0, norms, 1)) @ by_track)
+        return divide_rows(by_track, norms)
     heard = np.bincount(by_track.indices, minlength=listeners)
     rarity = (np.log(tracks) - np.log1p(heard))[by_track.indices]
     total = np.bincount(track, times, minlength=tracks)

@@ -11,9 +11,16 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
 
-from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray, offsets
+from looplib.arrays import (
+    NO_TRACK,
+    AnyArray,
+    Float32Array,
+    Int32Array,
+    IntArray,
+    offsets,
+)
 from looplib.next_play import Lists
 
 _ROWS = 256  # that a thread takes at once
@@ -150,6 +157,11 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
         order = np.lexsort((columns, -scores.data[start:end]))[:k]
         best[row, : len(order)] = columns[order]
     return best
+
+
+def divide_rows(matrix: csr_matrix, sizes: AnyArray) -> csr_matrix:
+    """Divide each row by its size, shape (rows,); an empty one stays."""
+    return csr_matrix(diags(1 / np.where(sizes > 0, sizes, 1)) @ matrix)
 
 
 def to_lists(matrix: csr_matrix) -> Lists:

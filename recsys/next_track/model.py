@@ -10,15 +10,15 @@ from dataclasses import astuple, dataclass
 from typing import Self
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
+from scipy.sparse import csr_matrix, hstack, identity, vstack
 
-from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
+from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray, count_up
 from looplib.memory import MOST_PLAYS
 from looplib.next_track_file import DECAY, LATEST, find_followers
 from recsys.config import NextTrackConfig
 from recsys.dataset.interactions import number_artists
 from recsys.models.activation import activation, sum_plays
-from recsys.models.sparse import nearest, top_neighbours, top_products
+from recsys.models.sparse import divide_rows, nearest, top_neighbours, top_products
 from recsys.next_track.sessions import Sessions
 
 _BACKWARD = 0.5  # of a play before a track, against one after it
@@ -207,7 +207,7 @@ def cut_prefixes(sessions: Sessions, longest: int) -> Prefixes:
     """Cut sessions before each of their tracks but the first, up to the `longest`-th."""
     tracks = len(sessions.artists)
     cuts = np.minimum(sessions.counts, longest) - 1
-    length = _count_up(cuts) + 1  # of each prefix
+    length = count_up(cuts) + 1  # of each prefix
     session = np.repeat(np.arange(len(sessions)), cuts)
     end = sessions.indptr[session] + length  # past the last play of each prefix
 
@@ -215,19 +215,13 @@ def cut_prefixes(sessions: Sessions, longest: int) -> Prefixes:
         """Weigh the newest tracks of each prefix by 1 / (plays ago)."""
         ago = np.minimum(length, most)
         row = np.repeat(np.arange(len(session)), ago)
-        back = _count_up(ago) + 1
+        back = count_up(ago) + 1
         played = sessions.tracks[end[row] - back]
         return csr_matrix((1 / back, (row, played)), (len(session), tracks))
 
     listeners = sessions.listeners[session]
     target = sessions.tracks[end]
     return Prefixes(newest(LATEST), newest(1), newest(longest), listeners, target)
-
-
-def _count_up(counts: IntArray) -> IntArray:
-    """Count 0, 1, … for each count, one after the other."""
-    starts = counts.cumsum() - counts
-    return np.arange(counts.sum()) - np.repeat(starts, counts)
 
 
 def _without_zeros(matrix: csr_matrix) -> csr_matrix:
@@ -239,5 +233,4 @@ def _without_zeros(matrix: csr_matrix) -> csr_matrix:
 
 def _add_to_one(matrix: csr_matrix) -> csr_matrix:
     """Divide each row by its sum."""
-    sums = matrix.sum(axis=1).A1
-    return csr_matrix(diags(1 / np.where(sums > 0, sums, 1)) @ matrix)
+    return divide_rows(matrix, matrix.sum(axis=1).A1)

@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from functools import cache
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
@@ -18,7 +18,7 @@ from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.randomness import make_generator
 from recsys.errors import SearchError
 from recsys.models.factors import fill_up
-from recsys.models.sparse import nearest, products_at, top_products
+from recsys.models.sparse import divide_rows, nearest, products_at, top_products
 from recsys.next_track.model import (
     NextTrackModel,
     PartWeights,
@@ -151,8 +151,7 @@ def _simple_rules(
     shape = (tracks, len(train))
     in_session = csr_matrix((np.ones(len(session)), (train.tracks, session)), shape)
     in_session.data[:] = 1
-    lengths = np.sqrt(np.maximum(np.diff(in_session.indptr), 1))
-    cosines = csr_matrix(diags(1 / lengths) @ in_session)
+    cosines = divide_rows(in_session, np.sqrt(np.diff(in_session.indptr)))
     together = nearest(cosines, csr_matrix(cosines.T), _POPULAR, model.threads)
     products = {
         "popular": (all_prefixes, popular),

@@ -106,7 +106,7 @@ def load_world(folder: Path) -> World:
         embeddings=embeddings,
         artist=np.unique(artists, return_inverse=True)[1],
         interests=interests,
-        interest_offsets=offsets(np.array([len(user.interests) for user in users])),
+        interest_offsets=offsets([len(user.interests) for user in users]),
         nearest=nearest_tracks(
             embeddings,
             interests,

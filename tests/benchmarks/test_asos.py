@@ -53,4 +53,6 @@ def test_a_call_counts_from_its_day_on_and_when_a_later_analysis_says_the_same(
     assert (
         "data as it is: 3 streams of 3 experiments, 0 jumps; 2 significant at" in rows
     )
-    assert "100.0 (100-100)" in rows
+    # exact: both of two, and none of one
+    assert "100.0 (16-100)" in rows
+    assert "0.0 (0-98)" in rows
