@@ -15,7 +15,6 @@ from analysis.ab.metrics import Metric
 from analysis.ab.moments import PAST, RATIO, UNTIL, MetricMoments, by_metric
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect, Interval
-from analysis.statistics.moments import Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.quantiles import compare_quantiles
 
@@ -164,9 +163,9 @@ def compare(
     if metric.quantile is not None:
         return compare_quantiles(control, arm, metric.quantile, confidence), math.nan
     effect = effects.compare_moments(control, arm, RATIO, confidence)
-    column = PAST.numerator if metric.kind == "mean" else PAST.denominator
-    is_new = PAST.numerator not in control.names
-    if is_new or not (control + arm).mean(Quantity(str(column))):
+    _, _, *past = (control + arm).means.tolist()
+    # of a mean the sums before, else how many they are of
+    if not past or not past[0 if metric.kind == "mean" else 1]:
         return effect, math.nan
     before, after, unexplained = effects.adjust(control, arm, RATIO, PAST)
     if config.cuped:
@@ -265,7 +264,7 @@ def find_novelty(
         arms: The control first.
         analysis: The rule by which is decided.
     """
-    control, *_ = arms
+    control = analysis.config.control
     changes = []
     for metric, by_arm in by_metric(rows, arms).items():
         if control not in by_arm:

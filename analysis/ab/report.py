@@ -58,14 +58,14 @@ from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.experiments import Experiment
 
 # of the configuration, that a report shows
-_SETTINGS = (
+_SETTINGS = {
     "control",
     "alpha",
     "min_listeners",
     "min_days",
     "smallest_effect_pct",
     "is_simulated",
-)
+}
 _OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
 
 
@@ -103,12 +103,9 @@ class Report(Evidence):
     @property
     def fading(self) -> Novelty | None:
         """A gain of the subject that falls with a listener's days."""
+        subject = self.subject.arm if self.subject else None
         for row in self.novelty:
-            if (
-                self.subject
-                and row.arm == self.subject.arm
-                and row.p_value < self.alpha
-            ):
+            if row.arm == subject and row.p_value < self.alpha:
                 gain = self.effect(row.arm, row.metric).gain
                 if gain(row.first) > max(0.0, gain(row.later)):
                     return row
@@ -306,7 +303,7 @@ def conclude(
     """Decide by the evidence; the experiment's file stands in the report without testers."""
     return Report(
         **vars(evidence),
-        **{name: getattr(config, name) for name in _SETTINGS},
+        **config.model_dump(include=_SETTINGS),
         experiment=name,
         fixed_horizon=config.horizon,
         verdict=decide(evidence, config, weigh),

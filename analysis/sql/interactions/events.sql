@@ -17,9 +17,9 @@ WITH named AS (
         CASE
             WHEN list_contains($test, source) THEN concat_ws(' ', 'test', session)
             WHEN len($test) > 0 THEN concat_ws(' ', 'train', session)
-            WHEN $by_row THEN '@' || CAST(timestamp AS VARCHAR)
+            WHEN $by_row THEN '@' || timestamp
             WHEN session IS NOT NULL THEN session
-            WHEN NOT $has_moments THEN '#' || CAST(track AS VARCHAR)
+            WHEN NOT $has_moments THEN '#' || track
         END AS session
     FROM stored
     WHERE len($train) = 0 OR list_contains($train || $test, source)

@@ -7,7 +7,7 @@
 --   later     BIGINT, the other plays
 SELECT
     count(reason) AS rejected,
-    count(*) FILTER (timestamp <= coalesce(latest, -1)) AS learned,
+    count(*) FILTER (timestamp <= latest) AS learned,
     count(*) FILTER (timestamp > coalesce(latest, -1)) AS later
 FROM checked
 LEFT JOIN learned USING (user)

@@ -21,6 +21,6 @@ WHERE session IS NOT NULL
 UNION ALL
 SELECT
     user, timestamp, message, track, time, recommendation, propensity,
-    '@' || CAST(max(timestamp) FILTER (opens) OVER so_far AS VARCHAR) AS session
+    '@' || max(timestamp) FILTER (opens) OVER so_far AS session
 FROM marked
 WINDOW so_far AS (PARTITION BY user ORDER BY timestamp, message DESC, track ROWS UNBOUNDED PRECEDING)

@@ -120,8 +120,11 @@ def test_each_primary_metric_is_a_figure_by_day_with_a_curve_and_band_an_arm() -
     assert "T1: +6.0 % (+2.0 to +10.0 %)" in figure.text.replace(
         "\N{NARROW NO-BREAK SPACE}", " "
     )
-    # a single day is no curve
-    assert len(parse(replace(report, by_day=by_day[:4])).find("figure")) == 1
+    # a single day is no curve, nor are days without an effect in %
+    nothing = Interval(math.nan, math.nan, math.nan)
+    unknown = tuple(replace(row, relative=nothing) for row in by_day)
+    for rows in (by_day[:4], unknown):
+        assert len(parse(replace(report, by_day=rows)).find("figure")) == 1
 
 
 def test_the_page_needs_nobody_else(text: str, usual: Element) -> None:
