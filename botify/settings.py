@@ -25,7 +25,7 @@ from botify.recommenders.registry import (
     missing_artifacts,
 )
 from looplib.config import Config, load_config, parse_yaml
-from looplib.experiments import Arm, Experiment, arm_name
+from looplib.experiments import Arm, Experiment, arm_name, read_experiment
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 FILE_VARIABLE = "BOTIFY_CONFIG"  # names a file for `botify.create_app()`
@@ -43,7 +43,7 @@ _TEXT_KEYS = {
 
 def _read_file(row: Any) -> Any:  # noqa: ANN401  any YAML
     """Read the file of an experiment that is given by its path."""
-    return load_config(Experiment, Path(row)) if isinstance(row, str) else row
+    return read_experiment(row) if isinstance(row, str) else row
 
 
 def _check_recommenders(experiment: Experiment) -> Experiment:

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from looplib.config import Config, load_config
+from looplib.errors import ConfigError
 
 _HASHES = 2**32
 _INTERLEAVED = re.compile(r"interleaved\((\w+), ?(\w+)\)")
@@ -192,8 +193,18 @@ def load_experiment(name: str) -> Experiment | None:
     Raises:
         ConfigError: It cannot be read, or is none.
     """
-    is_file = name.endswith((".yaml", ".yml"))
-    return load_config(Experiment, Path(name)) if is_file else None
+    return read_experiment(name) if name.endswith((".yaml", ".yml")) else None
+
+
+def read_experiment(name: str) -> Experiment:
+    """Read an experiment's file, which compares at least two arms; see `load_experiment`."""
+    experiment = load_config(Experiment, Path(name))
+    if len(experiment.arms) < 2:
+        (arm,) = experiment.arms
+        raise ConfigError(
+            f"{name}: arms: at least two are expected, the control first; found {arm.name}"
+        )
+    return experiment
 
 
 @cache

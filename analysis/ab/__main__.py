@@ -23,7 +23,7 @@ with importing():
     from analysis.ab.effects import MetricEffect
     from analysis.ab.page import render
     from analysis.ab.report import Report, build_report, report_on_table
-    from analysis.ab.table import open_table
+    from analysis.ab.table import TABLES, open_table
     from analysis.page import numbers
     from looplib.experiments import load_experiment
 
@@ -51,7 +51,7 @@ def main(
         list[str] | None,
         typer.Argument(
             metavar="LOG…",
-            help="Event logs, folders, quoted patterns, or session stores; or a Parquet file.",
+            help="Event logs, folders, quoted patterns, or session stores; or a table.",
         ),
     ] = None,
     experiment: Annotated[
@@ -89,14 +89,14 @@ def main(
 ) -> None:
     """Make the report."""
     if not (sql or (logs and not print_sql)):
-        problem = "name logs, a store or a Parquet file; or --sql, as for --print-sql"
+        problem = "name logs, a store or a table; or --sql, as for --print-sql"
         raise ConfigError(problem)
     logs = logs or []
-    tables = [sql] if sql else [Path(log) for log in logs if log.endswith(".parquet")]
+    tables = [sql] if sql else [Path(log) for log in logs if log.endswith(TABLES)]
     if tables and len(logs) + bool(sql) > 1:
         raise ConfigError(
-            f"{len(logs)} paths, one of them a table, or --sql beside them: name one Parquet file, "
-            "or --sql alone, or logs alone"
+            f"{len(logs)} paths, one of them a table, or --sql beside them: name one table, or "
+            "--sql alone, or logs alone"
         )
     plan = load_experiment(experiment)
     name = plan.name if plan else experiment

@@ -32,6 +32,7 @@ from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics import effects
 from analysis.statistics.moments import Moments
 
+TABLES = (".parquet", ".csv")  # how names of files end
 # standard errors, and standard deviations of what new values change, that are no chance
 _LEAST_JUMP = 2.0
 _MOST_DEVIATIONS = 6.0
@@ -70,7 +71,7 @@ def open_table(
     arm: str,
     listener: str | None,
 ) -> Iterator[Table]:
-    """Open an Arrow table, a Parquet file, or a SQL query, by default in memory.
+    """Open an Arrow table, a Parquet or CSV file, or a SQL query, by default in memory.
 
     Raises:
         AnalysisError: It cannot be read, also later, while its rows are; one line.
@@ -82,7 +83,9 @@ def open_table(
         queries.naming(name, queries.DatabaseError, pa.ArrowException),
     ):
         if isinstance(source, Path):
-            rows = memory.read_parquet(str(source))
+            is_csv = source.suffix == ".csv"
+            read = memory.read_csv if is_csv else memory.read_parquet
+            rows = read(str(source))
         elif isinstance(source, str):
             if not isinstance(connection or memory, queries.Connection):
                 problem = f"DuckDB's is expected, not {type(connection).__name__}"

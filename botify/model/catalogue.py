@@ -47,6 +47,11 @@ class Catalogue:
         """Return the number of tracks."""
         return len(self.artist)
 
+    @cached_property
+    def has_artists(self) -> bool:
+        """Whether an artist has several tracks; one that is not known has a single one."""
+        return len(np.unique(self.artist)) < len(self)
+
     @property
     def is_text(self) -> bool:
         """True where ids are text, False where they are whole numbers."""

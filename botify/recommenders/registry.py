@@ -62,6 +62,7 @@ GROUP = "listening_loop.recommenders"  # of entry points
 _PROBES = (
     8  # listeners and tracks, of which each recommender is asked when it is loaded
 )
+ARTISTS = "artists with several tracks"
 ANY_REPEAT = "any_repeat"  # in the log, where all tracks were heard in the session
 
 
@@ -99,7 +100,15 @@ def missing_artifacts(name: str, model: ServedModel) -> list[str]:
         for recommender in find_recommenders(name)
         for artifact in recommender.reads
     }
-    return sorted(artifact.name for artifact in needed if model.get(artifact) is None)
+    missing = [artifact.name for artifact in needed if model.get(artifact) is None]
+    if needs_artists(name) and not model.catalogue.has_artists:
+        missing.append(ARTISTS)
+    return sorted(missing)
+
+
+def needs_artists(name: str) -> bool:
+    """Check whether a recommender goes by artists alone."""
+    return RECOMMENDERS["sticky_artist"] in find_recommenders(name)
 
 
 def check_name(name: str) -> str:

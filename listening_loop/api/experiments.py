@@ -13,7 +13,7 @@ from analysis.ab import words
 from analysis.ab.config import AbConfig, plan_document, table_document
 from analysis.ab.page import render
 from analysis.ab.report import Report, build_report, report_on_table
-from analysis.ab.table import open_table
+from analysis.ab.table import TABLES, open_table
 from analysis.ab.verdict import Verdict
 from analysis.queries import Connection
 from listening_loop.api.frames import Frame, is_frame, to_table
@@ -82,10 +82,10 @@ def ab(
 ) -> AbReport:
     """Report on an experiment from event logs or a session store, or from a table.
 
-    A table is a data frame, a Parquet file, or a SQL query of DuckDB's. It has a row for each
-    listener or each session; or aggregates, a row for each arm, metric and time: columns `metric`,
-    `count` of listeners so far, `mean`, `variance` and, where there are several, `time`; of a ratio
-    also `denominator_mean`, `denominator_variance` and `covariance`.
+    A table is a data frame, a Parquet or CSV file, or a SQL query of DuckDB's. It has a row for
+    each listener or each session; or aggregates, a row for each arm, metric and time: columns
+    `metric`, `count` of listeners so far, `mean`, `variance` and, where there are several, `time`;
+    of a ratio also `denominator_mean`, `denominator_variance` and `covariance`.
 
     Args:
         data: Files, folders, patterns, or a store; or a table.
@@ -135,7 +135,7 @@ def ab(
     source: pa.Table | Path | str = str(data)
     if is_frame(data):
         source = to_table(data)
-    elif connection is None and str(data).endswith(".parquet"):
+    elif connection is None and str(data).endswith(TABLES):
         source = Path(str(data))
     if connection is None and isinstance(source, str):
         if metrics or guardrails or listener:

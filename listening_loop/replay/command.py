@@ -13,9 +13,15 @@ import typer
 
 from analysis.tables.columns import parse_roles
 from analysis.tables.databases import copied_query
+from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from botify.model.model import LISTS
-from botify.recommenders.registry import check_name, find_recommenders
+from botify.recommenders.registry import (
+    ARTISTS,
+    check_name,
+    find_recommenders,
+    needs_artists,
+)
 from botify.settings import load_settings
 from listening_loop.errors import LoopError
 from listening_loop.processes import LISTS as PUBLISHED
@@ -33,6 +39,7 @@ from looplib.cli import Overrides, make_app
 from looplib.config import load_config
 from looplib.files import json_digest
 from looplib.progress import progress, say
+from recsys.export.version import TRACKS
 from recsys.ingest.settings import Delimiter, ReadingSettings, Sql, Table, Where
 from recsys.search.folder import CONFIG, read_run
 from recsys.storage import open_workspace
@@ -224,7 +231,10 @@ def served_by(names: Iterable[str], version: Path) -> list[str]:
         except ValueError as error:
             raise LoopError(f"--recommender {error}") from None
         read = [artifact for part in recommenders for artifact in part.reads]
-        if missing := [part.name for part in read if part.file not in files]:
+        missing = [part.name for part in read if part.file not in files]
+        if needs_artists(name) and not load_catalogue(version / TRACKS).has_artists:
+            missing.append(ARTISTS)
+        if missing:
             lacks = f"which {version} lacks; it has {', '.join(sorted(files))}"
             warnings.append(f"--recommender {name} reads {', '.join(missing)}, {lacks}")
         else:

@@ -85,8 +85,10 @@ def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
         moments = ", ".join(facts["refits"])
         yield f"Refits on all plays up to then: {len(facts['refits'])}, at {moments}."
     barred = facts["repeat_after"]
-    latest = "" if barred is None else f", the latest {barred}"
-    yield f"No ranking has tracks of the session so far{latest}."
+    played = "earlier in the session"
+    if barred is not None:
+        played = "just before" if barred == 1 else f"in the {barred} plays before"
+    yield f"No ranking has tracks that were played {played}."
     if facts["lacking"]:
         yield f"Plays of tracks that the catalogue lacks, and no ranking has: {facts['lacking']:,}."
     if facts["rejected"]:

@@ -124,6 +124,13 @@ def ingest(
             row = "event" if reading is None else "play"
             row = "interaction" if holds == "interactions" else row
             raise IngestError(f"no {row} in {len(added)} files; {_why(added, scratch)}")
+        named = reading and (reading.columns.title or reading.columns.artist)
+        stored = {file.of for file in before.manifest.id_files}
+        if named and not added and "titles" not in stored:
+            raise IngestError(
+                f"{store}: has the rows of these files, read without titles and artists; ingest "
+                "them into a new store"
+            )
         after = commit(lock, manifest, scratch, parts, ids) if added else before
     good = sum(source.lines.good for source in added)
     repeats = good - (after.manifest.events - before.manifest.events)

@@ -150,7 +150,7 @@ def print_rows(rows: Sequence[Row], select: str) -> Table:
             labels[row["trial"]],
             numbers.number(row.get(select)),
             numbers.limits(row.get(f"{select} lower"), row.get(f"{select} upper")),
-            "tied" if row["ties"] else "better" if is_better(row) else "",
+            _compare(row),
             *(numbers.number(row.get(segment)) for segment in segments),
             str(row["iteration"] or ""),
             numbers.number(row["fit_s"]),
@@ -164,6 +164,13 @@ def print_rows(rows: Sequence[Row], select: str) -> Table:
     if same:
         caption += f" The same in all: {same}."
     return table(names, cells, needed=4, numbers_from=2, caption=caption)
+
+
+def _compare(row: Row) -> str:
+    """Say how a row compares with the best candidate, whose interval is a point."""
+    if row["ties"]:
+        return "tied" if row["behind upper"] > row["behind lower"] else "best"
+    return "better" if is_better(row) else ""
 
 
 def is_better(row: Row) -> bool:

@@ -1,11 +1,13 @@
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy.stats import chi2_contingency
 
-from looplib.experiments import Arm, Experiment, arm_name
+from looplib.errors import ConfigError
+from looplib.experiments import Arm, Experiment, arm_name, load_experiment
 
 
 def make(
@@ -88,6 +90,14 @@ def test_an_experiment_that_cannot_run_is_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=reason):
         make("BAD", *weights, overrides=overrides)
+
+
+def test_a_file_of_one_arm_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "one.yaml"
+    file.write_text("{name: ONE, arms: [{name: T1, recommender: random}]}")
+    reason = r"one\.yaml: arms: at least two are expected, the control first; found T1"
+    with pytest.raises(ConfigError, match=reason):
+        load_experiment(str(file))
 
 
 def test_two_arms_of_one_name_are_refused() -> None:

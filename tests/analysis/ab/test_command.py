@@ -97,7 +97,7 @@ def test_the_command_writes_the_report_and_prints_the_table(
     [
         (["--experiment=ALS", "--set=memory=much"], "memory: "),
         (["--sql", "SELECT 1"], "or --sql alone"),
-        (["a.parquet"], "name one Parquet file"),
+        (["a.parquet"], "name one table"),
         (["--print-sql", "--set=guardrails=[]"], "or --sql, as for --print-sql"),
         (["--dialect=oracle"], "not one of 'snowflake', 'bigquery', 'postgres', 'du"),
         (["--set=metrics.a={phrase: 'hear {more}'}"], "phrase"),

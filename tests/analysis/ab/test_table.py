@@ -263,6 +263,8 @@ def test_the_command_reports_on_a_table_by_the_experiment_s_file(
 ) -> None:
     parquet, plan = tmp_path / "listeners.parquet", tmp_path / "experiment.yaml"
     listeners.to_parquet(parquet)
+    csv = tmp_path / "listeners.csv"
+    listeners.to_csv(csv)
     plan.write_text(
         """
 name: RANKING
@@ -277,7 +279,7 @@ planned_listeners: 900
         encoding="utf-8",
     )
     argv = ["ab", f"--experiment={plan}", f"--out={tmp_path}/out"]
-    for source in (parquet, f"--sql=FROM '{parquet}'"):
+    for source in (parquet, csv, f"--sql=FROM '{parquet}'"):
         assert "Ship T2" in printed(*argv, source)
         report = json.loads((tmp_path / "out" / "report.json").read_bytes())
         assert report["experiment"] == "RANKING"
@@ -286,5 +288,6 @@ planned_listeners: 900
         assert report["is_final"]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "lists are heard longer" in page
+    assert f"error: {csv}.csv: IO Error: No files found" in refusal(*argv, f"{csv}.csv")
     assert "error: the query: Parser Error" in refusal(*argv, "--sql=SELEC")
     assert "name logs, a store or" in refusal(*argv)

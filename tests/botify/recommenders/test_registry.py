@@ -21,6 +21,7 @@ from botify.recommenders.registry import (
     FallbackSettings,
     check_draws,
     interleave,
+    missing_artifacts,
     recommend,
 )
 from botify.service import load_configured
@@ -113,6 +114,13 @@ def test_fallbacks_come_from_the_configuration(model: ServedModel) -> None:
     queries = [heard(0, 0, 3, 6, 9), heard(17, 1)]
     answers = answer(model, ["indexed"] * 2, queries, fallback)
     assert [name for name, _ in answers] == ["top_pop", "sticky_artist"]
+
+
+def test_the_same_artist_needs_artists_with_several_tracks(model: ServedModel) -> None:
+    assert missing_artifacts("sticky_artist", model) == []
+    alone = replace(model.catalogue, artist=np.arange(12, dtype=np.int32))
+    lacks = missing_artifacts("sticky_artist", replace(model, catalogue=alone))
+    assert lacks == ["artists with several tracks"]
 
 
 def test_a_recommender_of_another_exported_list_reads_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -219,6 +220,12 @@ def test_what_cannot_be_replayed_is_refused(
     edit_manifest(learned / "current", files={})
     problem = refusal(*words("position", file, learned, out, names=["next_track"]))
     assert "--recommender next_track reads next_track.npz, which" in problem
+    catalogue = learned / "current" / "tracks.json"
+    catalogue.write_text(
+        re.sub('"artist":"[^"]*"', '"artist":""', catalogue.read_text())
+    )
+    problem = refusal(*words("position", file, learned, out, names=["sticky_artist"]))
+    assert "sticky_artist reads artists with several tracks, which" in problem
 
 
 def test_new_listeners_are_told_apart_and_tracks_that_are_not_there_counted(

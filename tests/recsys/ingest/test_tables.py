@@ -54,7 +54,7 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
     assert store.manifest.holds == "interactions"
 
 
-def test_repeated_rows_are_said_and_titles_make_no_other_file(
+def test_repeated_rows_are_said_and_titles_are_not_added_later(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [GOOD | {"seconds": weight} for weight in (1, 2.5, 4, 4)]
@@ -67,9 +67,11 @@ def test_repeated_rows_are_said_and_titles_make_no_other_file(
     assert said in capsys.readouterr().out
     times = [row["time"] for row in rows_by_original_id(open_store(tmp_path / "store"))]
     assert times == [7.5, 3.0]
-    titled = ("--columns", f"{COLUMNS},title=song")
-    assert ingest(tmp_path / "store", file, *titled) == 0
+    assert ingest(tmp_path / "store", file, *ASKED) == 0
     assert "1 files add nothing, the store has their content" in capsys.readouterr().out
+    titled = ("--columns", f"{COLUMNS},title=song")
+    assert ingest(tmp_path / "store", file, *titled) == 2
+    assert "read without titles and artists; ingest them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
@@ -116,7 +118,8 @@ BAD: list[tuple[Row, str]] = [
     ({"ts": None}, "timestamp is missing"),
     (
         {"ts": "soon"},
-        "timestamp soon is neither a number of seconds or milliseconds since 1970 nor a date",
+        "timestamp soon is neither seconds nor milliseconds since 1970 nor a date, year first; see "
+        "date_format",
     ),
     ({"ts": -1}, "timestamp -1; 1970 to 5138 is allowed"),
 ]
