@@ -167,7 +167,7 @@ def print_rows(rows: Sequence[Row], select: str) -> Table:
 
 
 def _compare(row: Row) -> str:
-    """Say how a row compares with the best candidate, whose interval is a point."""
+    """Compare a row with the best candidate, whose interval is a point."""
     if row["ties"]:
         return "tied" if row["behind upper"] > row["behind lower"] else "best"
     return "better" if is_better(row) else ""

@@ -90,7 +90,7 @@ def test_an_experiment_may_be_a_file_and_the_first_decides(tmp_path: Path) -> No
     found = load(tmp_path, experiments=f"[{file}]")
     assert found.deciding.owner == "us"
     assert found.deciding.shares == {"C": 0.25, "T1": 0.75}
-    file.write_text("{name: B, arms: [{recommender: best}]}")
+    file.write_text("{name: B, arms: [{recommender: best}, {recommender: random}]}")
     with pytest.raises(ConfigError, match="best: no such recommender"):
         load(tmp_path, experiments=f"[{file}]")
 

@@ -35,6 +35,7 @@ rows = [
             "alpha 1.0",
         ],
         "ndcg@30": 0.2, "ndcg@30 lower": 0.1, "ndcg@30 upper": 0.3,
+        "behind lower": -0.1, "behind upper": 0.1,
         **{{f"{{segment}}_ndcg@30": 0.1 for segment in {SEGMENTS!r}}},
     }}
     for rank in range(1, 5)
