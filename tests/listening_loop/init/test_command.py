@@ -47,6 +47,8 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
         assert export[1:4] == ["export", "--run", f"out/{stem}/run"]
         assert replay[1:5] == ["replay", name, "--published", f"out/{stem}/older"]
         assert replay[replay.index(ingest[5]) + 1] == ingest[6]
+        rule = "sticky_artist" if "artist=" in words else "activation"
+        assert "--preset" in words or rule in replay
     is_ordered = {"timestamp=", "position="}.intersection(re.findall(r"\w+=", words))
     assert bool(is_ordered or "--preset" in words) == (len(steps) > 5)
     assert ("no replay  nothing orders the plays" in shown) == (len(steps) <= 5)

@@ -180,6 +180,8 @@ def test_the_leaderboard_says_what_was_stopped_when_and_why() -> None:
     assert rows[16]["behind"] < rows[16]["behind upper"] < 0
     assert (rows[32]["ties"], rows[16]["ties"], rows[8]["ties"]) == (True, False, None)
     printed = print_rows(board, METRIC)
+    versus = [str(cell) for cell in printed.columns[4].cells]
+    assert versus[:2] == ["best", ""]
     cells = [str(cell) for cell in printed.columns[-1].cells]
     assert cells == ["", "pruned at 1", *[""] * len(BASELINES), "pruned at 1"]
 
