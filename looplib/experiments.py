@@ -197,7 +197,11 @@ def load_experiment(name: str) -> Experiment | None:
 
 
 def read_experiment(name: str) -> Experiment:
-    """Read an experiment's file, which compares at least two arms; see `load_experiment`."""
+    """Read an experiment's file.
+
+    Raises:
+        ConfigError: It cannot be read, is none, or has a single arm.
+    """
     experiment = load_config(Experiment, Path(name))
     if len(experiment.arms) < 2:
         (arm,) = experiment.arms

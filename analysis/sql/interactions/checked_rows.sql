@@ -94,7 +94,7 @@ verified AS (
             THEN 'propensity ' || left(propensity, 40) || '; above 0 to 1 is allowed'
             WHEN has_time AND timestamp IS NULL THEN 'timestamp is missing'
             WHEN has_time AND moment_ms IS NULL
-            THEN 'timestamp ' || left(timestamp, 40) || ' is neither seconds nor milliseconds since 1970 nor a date, year first; see date_format'
+            THEN 'timestamp ' || left(timestamp, 40) || ' is neither seconds nor milliseconds since 1970 nor a date that begins with the year; name its form, such as date_format=%d/%m/%Y'
             WHEN NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'timestamp ' || left(timestamp, 40) || '; 1970 to 5138 is allowed'
             WHEN list_contains($known, 'session') AND coalesce(session, '') = '' THEN 'session is missing'
             WHEN $has_order AND coalesce(position, '') = '' THEN 'position is missing'

@@ -118,8 +118,8 @@ BAD: list[tuple[Row, str]] = [
     ({"ts": None}, "timestamp is missing"),
     (
         {"ts": "soon"},
-        "timestamp soon is neither seconds nor milliseconds since 1970 nor a date, year first; see "
-        "date_format",
+        "timestamp soon is neither seconds nor milliseconds since 1970 nor a date that begins "
+        "with the year; name its form, such as date_format=%d/%m/%Y",
     ),
     ({"ts": -1}, "timestamp -1; 1970 to 5138 is allowed"),
 ]
