@@ -67,6 +67,10 @@ def main(
         str | None,
         typer.Option(help="A query in place of logs, which DuckDB runs."),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="What decides; of a table its column. Repeatable."),
+    ] = None,
     arm: Annotated[str, typer.Option(help="Of a table: the column of arms.")] = "arm",
     listener: Annotated[
         str | None,
@@ -101,6 +105,8 @@ def main(
     plan = load_experiment(experiment)
     name = plan.name if plan else experiment
     document = plan_document(plan)
+    if metric:
+        document["primary"] = metric
     if tables:
         document = table_document(document, plan.lower_is_better if plan else ())
     settings = load_config(AbConfig, config, overrides or [], above=document)

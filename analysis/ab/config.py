@@ -221,7 +221,7 @@ def table_document(
     primary = document.get("primary", [])
     limits = document.get("guardrails", [])
     if not primary:
-        example = "such as metrics=['minutes'], or metrics: [minutes] in the experiment's file"
+        example = "such as metrics=['minutes'], or on the command line --metric minutes"
         raise ConfigError(f"metrics: name the columns that decide, {example}")
     metrics = {}
     for column in (*primary, *(row["metric"] for row in limits)):

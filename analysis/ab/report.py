@@ -222,6 +222,8 @@ def report_on_table(
     Raises:
         AnalysisError: It cannot be read, or has nothing to compare.
     """
+    if "control" not in config.model_fields_set:
+        config = config.model_copy(update={"control": table.find_control()})
     weigh = partial(_weigh_table, table)
     source = name or table.name
     return conclude(weigh(config, NO_END), config, source, plan, (source,), weigh)
@@ -324,8 +326,9 @@ def _order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
     """
     ordered = sorted(arms, key=lambda arm: (arm != control, arm))
     if len(ordered) < 2 or ordered[0] != control:
-        names = ", ".join(sorted(ordered)) or "none"
+        names = ", ".join(ordered) or "none"
+        advice = f"; or name the control, as control={ordered[0]}" if ordered else ""
         raise AnalysisError(
-            f"{where}: {control} and another arm are expected; found are {names}"
+            f"{where}: {control} and another arm are expected; found are {names}{advice}"
         )
     return ordered

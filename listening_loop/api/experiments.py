@@ -157,6 +157,5 @@ def ab(
         ]
     document = table_document(document, lower)
     with open_table(source, connection, arm=arm, listener=listener) as table:
-        document = {"control": table.find_control(), **document}
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(report_on_table(table, config, name, plan))

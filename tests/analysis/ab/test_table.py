@@ -258,6 +258,21 @@ def test_another_database_s_rows_come_as_a_data_frame() -> None:
         ll.ab("SELECT 1", connection=lite, metrics=["minutes"])  # type: ignore[arg-type]  # refused
 
 
+def test_the_command_reports_on_a_table_without_an_experiment_s_file(
+    listeners: pd.DataFrame, tmp_path: Path, printed: Run, refusal: Run
+) -> None:
+    file = tmp_path / "listeners.csv"
+    argv = ["ab", str(file), "--metric=minutes"]
+    listeners.replace({"C": "control"}).to_csv(file)
+    assert "or on the command line --metric minutes" in refusal("ab", str(file))
+    for named in ([], ["--set=control=T1"]):
+        assert ("T1   minutes" in printed(*argv, *named)) != bool(named)
+    listeners.replace({"C": "old"}).to_csv(file)
+    advice = "found are T1, T2, old; or name the control, as control=T1"
+    assert advice in refusal(*argv)
+    assert "T1   minutes" in printed(*argv, "--set=control=old")
+
+
 def test_the_command_reports_on_a_table_by_the_experiment_s_file(
     listeners: pd.DataFrame, tmp_path: Path, printed: Run, refusal: Run
 ) -> None:
@@ -288,6 +303,7 @@ planned_listeners: 900
         assert report["is_final"]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "lists are heard longer" in page
+    assert " events, " not in page
     assert f"error: {csv}.csv: IO Error: No files found" in refusal(*argv, f"{csv}.csv")
     assert "error: the query: Parser Error" in refusal(*argv, "--sql=SELEC")
     assert "name logs, a store or" in refusal(*argv)
