@@ -5,7 +5,7 @@ Activation is that of `recsys.models.activation`.
 """
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +49,7 @@ _CUES = 20  # earlier plays of the track just heard
 _DISTANCE = 5  # plays after these that count
 _PASSAGE = 4  # plays up to now that are compared with those up to an earlier one
 _RECENT = 20  # plays
-_DECAYS = (0.35, 1.0, 1.5)  # of activations, beside 0.5
+_DECAYS = (1.0, 1.5)  # of activations, beside 0.5
 
 FEATURES = (
     "near to the plays",  # 1 / (plays ago) of each
@@ -62,22 +62,15 @@ FEATURES = (
     "followed the last directly",  # plays
     "plays of a passage that it followed",  # which ends as the plays do now
     "activation",
-    "activation, fading slowly",
     "activation, fading fast",
     "activation, fading faster",
     "plays",  # by the listener
     "plays since the last",
-    "sum of the next four and of what followed before",
-    "near to the plays, against the nearest",
-    "near to the last three, against the nearest",
-    "follows the last three, against the best",
-    "activation, against the highest",
     "activation of the artist",  # 0 of new artists, like the next three
     "plays since the artist's last",
     "plays of the artist",
     "the artist's tracks",  # that the listener has played
-    "is by the artist just heard",
-    "plays of this artist up to now",  # without another between
+    "plays of the artist just heard up to now",  # without another between
     "plays by all",
     "plays of the artist by all",
     "plays of the listener",
@@ -88,7 +81,7 @@ FEATURES = (
 OF_PLAYED = [
     column
     for column, name in enumerate(FEATURES)
-    if name.startswith(("near", "follows", "sum")) or name == "plays by all"
+    if name.startswith(("near", "follows")) or name == "plays by all"
 ]
 
 
@@ -238,9 +231,8 @@ def describe(
     before, directly, passage = _follow_own(heard, size)
 
     parts = (near_plays, near_three, follows, activation, before)
-    relative = [part / max(part.max(), 1e-9) for part in parts]
-    rough = np.add.reduce(relative)
-    score = rough + add_up(by_artist, 1 / ago[first][artist], size)
+    score = add_up(by_artist, 1 / ago[first][artist], size)
+    score += sum(part / max(part.max(), 1e-9) for part in parts)
     score[np.isin(tracks, [*taken])] = -1
     most = CANDIDATES if most is None else most
     never = facts.is_unplayed[tracks]  # would lose against near ones
@@ -267,13 +259,13 @@ def describe(
         *(add_up(heard, ago**-decay, size) for decay in _DECAYS),
         counts,
         since,
-        rough,
-        *relative[:4],
     ]
     candidates = tracks[rows]
+    others = np.flatnonzero(facts.artists[newest] != facts.artists[newest[0]])
     described = [
         *(column[rows] for column in columns),
         *_describe_artists(newest, tracks[counts > 0], candidates, facts.artists),
+        others[0] if len(others) else len(heard),
         facts.plays[candidates],
         facts.artist_plays[candidates],
         len(heard),
@@ -333,8 +325,8 @@ def _describe_artists(
     heard: AnyIntArray,
     candidates: AnyIntArray,
     artists: AnyIntArray,
-) -> Iterator[AnyArray | int]:
-    """Describe what the listener has played of the candidates' artists.
+) -> FloatArray:
+    """Describe what the listener has played of the candidates' artists; a row a feature.
 
     Args:
         newest: The listener's plays, the newest first.
@@ -343,21 +335,12 @@ def _describe_artists(
         artists: One number an artist, of all tracks.
     """
     ago = np.arange(1.0, len(newest) + 1)
-    played = artists[newest]
-    distinct, artist = np.unique(played, return_inverse=True)
+    distinct, artist = np.unique(artists[newest], return_inverse=True)
     since = np.empty(len(distinct))
     since[artist[::-1]] = ago[::-1]
     tracks = np.bincount(np.searchsorted(distinct, artists[heard]))
     described = artists[candidates]
     place = np.searchsorted(distinct, described).clip(max=len(distinct) - 1)
-    is_known = distinct[place] == described
-    for values in (
-        np.bincount(artist, ago**-0.8),
-        since,
-        np.bincount(artist),
-        tracks,
-    ):
-        yield is_known * values[place]
-    yield described == played[0]
-    changes = np.flatnonzero(played != played[0])
-    yield int(changes[0]) if len(changes) else len(played)
+    values = [np.bincount(artist, ago**-0.8), since, np.bincount(artist), tracks]
+    features: FloatArray = np.array(values)[:, place] * (distinct[place] == described)
+    return features
