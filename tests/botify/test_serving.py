@@ -24,8 +24,10 @@ def test_the_start_says_where_and_what(
     catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
     publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue)
     experiments = experiments_of("indexed", "next_track")
-    experiments = {"experiments": experiments, "exclude": [7, "7"]}
-    settings = make_settings(tmp_path, catalogue, **experiments)
+    exclude = [7, "7"]
+    settings = make_settings(
+        tmp_path, catalogue, experiments=experiments, exclude=exclude
+    )
     caplog.set_level(logging.INFO, "botify")
     announce(settings, load_configured(settings), 5005)
     assert caplog.messages == [
