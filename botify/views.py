@@ -221,7 +221,7 @@ def check_site(environ: WSGIEnvironment, hosts: Collection[str]) -> None:
         abort(403, f"asked as {name}; if that is right, add it to hosts")
     if environ["REQUEST_METHOD"] != "POST":
         return
-    is_packed = "HTTP_CONTENT_ENCODING" in environ
+    is_packed = environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity"
     if is_packed or not _JSON.match(environ.get("CONTENT_TYPE", "")):
         abort(415, "send JSON as Content-Type: application/json, no Content-Encoding")
     origin = environ.get("HTTP_ORIGIN")

@@ -64,6 +64,7 @@ def test_a_wrong_request_is_refused_with_a_message_counted_and_not_logged(
         ({"Content-Type": "application/json; charset=utf-8"}, 200),
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Encoding": "gzip"}, 415),
+        ({"Content-Encoding": "identity"}, 200),
         ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
         ({"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, 200),
         ({"Origin": "http://evil.example"}, 403),
