@@ -32,7 +32,11 @@ from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics import effects
 from analysis.statistics.moments import Moments
 
-TABLES = (".parquet", ".csv")  # how names of files end
+# how names of files end
+_PARQUET = (".parquet", ".pq")
+TABLES = (*_PARQUET, ".csv", ".tsv", ".csv.gz")
+# of a CSV file; dates stay text, as day and month may be guessed the wrong way round
+_TYPES = ["BOOLEAN", "BIGINT", "DOUBLE", "VARCHAR"]
 # standard errors, and standard deviations of what new values change, that are no chance
 _LEAST_JUMP = 2.0
 _MOST_DEVIATIONS = 6.0
@@ -83,9 +87,10 @@ def open_table(
         queries.naming(name, queries.DatabaseError, pa.ArrowException),
     ):
         if isinstance(source, Path):
-            is_csv = source.suffix == ".csv"
-            read = memory.read_csv if is_csv else memory.read_parquet
-            rows = read(str(source))
+            if name.lower().endswith(_PARQUET):
+                rows = memory.read_parquet(name)
+            else:
+                rows = memory.read_csv(name, auto_type_candidates=_TYPES)
         elif isinstance(source, str):
             if not isinstance(connection or memory, queries.Connection):
                 problem = f"DuckDB's is expected, not {type(connection).__name__}"
@@ -124,7 +129,7 @@ def read_table(
     rows = "listeners" if table.listener else "rows"
     for row in moments:
         lacking = row.listeners if row.arm is None else 0
-        column = table.arm if lacking else row.metric
+        column = table.arm if lacking else f"finite {row.metric}"
         if missing := lacking or row.listeners - row.moments.count:
             problem = (
                 f"{missing:,} {rows} have no {column}; leave them out, or fill them"
