@@ -141,8 +141,8 @@ def ab(
     if connection is None and isinstance(source, str):
         if metrics or guardrails or listener:
             problem = "metrics, guardrails and listener are for tables"
-            table = f"a data frame, {', '.join(TABLES)}, or a query with connection="
-            raise UserError(f"{problem}: {table}; for logs, see docs/experiments.md")
+            kinds = f"a data frame, {', '.join(TABLES)}, or a query with connection="
+            raise UserError(f"{problem}: {kinds}; for logs, see docs/experiments.md")
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(build_report(paths, name, config, plan))

@@ -198,10 +198,6 @@ SECOND = f"{OF_T1} and time == '2026-01-02'"
         ),
         (lambda rows: rows[:0], "no metric minutes.*; found are"),
         (
-            lambda rows: rows.replace({"time": {DAYS[1]: "Friday"}}),
-            "time Friday: a date such as 2026-11-30 or a number",
-        ),
-        (
             lambda rows: rows.replace({"time": {DAYS[1]: "02/01/26"}}),
             "time 02/01/26: a date such as 2026-11-30 or a number",
         ),
@@ -277,10 +273,8 @@ def test_the_command_reports_on_a_table_without_an_experiment_s_file(
     assert "T1   minutes" in printed(*argv, "--set=control=old")
     listeners.query("arm == 'C'").to_csv(file)
     assert refusal(*argv).endswith("found are C")
-    listeners.assign(arm=listeners.index % 2).to_csv(file.with_name("a.csv.gz"))
-    assert "1    minutes" in printed(
-        "ab", f"{tmp_path}/a.csv.gz", *argv[2:], "--set=control=0"
-    )
+    listeners.assign(arm=listeners.index % 2).to_csv(file)
+    assert "1    minutes" in printed(*argv, "--set=control=0")
 
 
 def test_days_and_months_of_a_csv_file_are_not_guessed(
@@ -288,8 +282,7 @@ def test_days_and_months_of_a_csv_file_are_not_guessed(
 ) -> None:
     rows = pd.DataFrame(aggregates(listeners)).assign(time="02/01/2026")
     rows.to_csv(file := tmp_path / "days.tsv", sep="\t")
-    message = "time 02/01/2026: a date such as 2026-11-30"
-    assert message in refusal("ab", file, "--metric=minutes")
+    assert "time 02/01/2026: a date" in refusal("ab", file, "--metric=minutes")
 
 
 def test_the_command_reports_on_a_table_by_the_experiment_s_file(
