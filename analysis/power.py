@@ -222,8 +222,7 @@ def plan(
         )
         if effect == 1:
             raise AnalysisError(
-                f"{needed:,} listeners find no effect below 100 %, with min_listeners "
-                f"{config.min_listeners} in every arm and all guardrails kept; plan with more"
+                f"{needed:,} listeners find no effect below 100 % within guardrails; plan with more"
             )
     quantity = quantity_of(metric)
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)

@@ -130,8 +130,8 @@ class Experiment(Config):
         metrics = {*self.metrics, *(row.metric for row in self.guardrails or ())}
         if self.metrics and (unknown := {*self.lower_is_better} - metrics):
             raise ValueError(
-                f"lower_is_better: {', '.join(sorted(unknown))}: no metric or guardrail; "
-                f"they are {', '.join(sorted(metrics))}"
+                f"lower_is_better: no metric {', '.join(sorted(unknown))}; "
+                f"all are {', '.join(sorted(metrics))}"
             )
         if not any(arm.weight for arm in self.arms):
             raise ValueError(

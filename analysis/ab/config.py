@@ -211,7 +211,7 @@ def table_document(
     Args:
         document: Keys of `AbConfig`: `primary` and `guardrails` are columns, or metrics of
             aggregates; "minutes / sessions" is the ratio of two columns.
-        better: What is better, where it is not "higher".
+        better: "lower" or "higher" by metric.
 
     Returns:
         Keys of `AbConfig`.

@@ -130,8 +130,8 @@ def ab(
     plan = load_experiment(str(experiment))
     document = plan_document(plan)
     if control is not None:
-        is_bool = isinstance(control, bool)  # which tables have in small letters
-        document["control"] = str(control).lower() if is_bool else str(control)
+        text = str(control)  # in tables booleans have small letters
+        document["control"] = text.lower() if isinstance(control, bool) else text
     name = plan.name if plan else str(experiment)
     source: pa.Table | Path | str = str(data)
     if is_frame(data):
@@ -140,9 +140,10 @@ def ab(
         source = Path(str(data))
     if connection is None and isinstance(source, str):
         if metrics or guardrails or listener:
-            problem = "metrics, guardrails and listener are for tables"
-            kinds = f"a data frame, {', '.join(TABLES)}, or a query with connection="
-            raise UserError(f"{problem}: {kinds}; for logs, see docs/experiments.md")
+            raise UserError(
+                f"metrics, guardrails and listener are for tables: {', '.join(TABLES)}, a data "
+                "frame, or a query with connection=; for logs, see docs/experiments.md"
+            )
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(build_report(paths, name, config, plan))

@@ -94,7 +94,7 @@ def test_an_experiment_that_cannot_run_is_refused(
 
 def test_a_metric_that_is_not_there_is_not_lower_is_better() -> None:
     arms = make("A", 1, 1).arms
-    reason = "lower_is_better: sm: no metric or guardrail; they are ms"
+    reason = "lower_is_better: no metric sm; all are ms"
     with pytest.raises(ValidationError, match=reason):
         Experiment(name="A", arms=arms, metrics=("ms",), lower_is_better=("sm",))
 

@@ -46,6 +46,7 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
             pd.concat([rows, rows[rows["user"] == 0].assign(group=2)]),
             "listener 0 is in two arms, 0 and 2",
         ),
+        (rows.assign(user=None), "1 listeners have no group or id"),
         (rows[:0], "0 and another arm are expected; found are none"),
     ):
         with pytest.raises(ll.Error, match=message):
