@@ -217,10 +217,13 @@ def plan(
         days = log.days_until(needed)
     if effect is None:
         analyses = min(days or 1, _MOST_ANALYSES)
-        # the smallest that so many find; twice the mean where they find none below it
         effect = decision.search(
             0.0, 1.0, lambda effect: decision.power(effect, needed, analyses)
         )
+        if effect == 1:
+            raise AnalysisError(
+                f"{needed:,} listeners find no effect below 100 % within guardrails; plan with more"
+            )
     quantity = quantity_of(metric)
     quantiles = (name for name in config.limits if config.all_metrics[name].quantile)
     return Plan(
@@ -300,7 +303,9 @@ class PlannedDecision:
         so_far = listeners * shares
         control, arm = 1 / self._weights[:2]
         # every listener hears so many times as much, so that the deviation grows with the mean
-        scale = math.sqrt(control + arm * (1 + effect) ** 2)
+        growth = np.ones_like(self._deviations)
+        growth[0] += effect
+        scale = np.sqrt(control + arm * growth**2)
         # of each analysis and metric: what is true, in standard errors, and what is to be reached
         precision = np.sqrt(so_far)[:, np.newaxis] / (self._deviations * scale)
         true = np.concatenate([[abs(effect)], self._margins]) * precision

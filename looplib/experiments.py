@@ -127,6 +127,12 @@ class Experiment(Config):
                     f"experiment {self.name}: overrides name arm {name}; "
                     f"the arms are {', '.join(names)}"
                 )
+        metrics = {*self.metrics, *(row.metric for row in self.guardrails or ())}
+        if self.metrics and (unknown := {*self.lower_is_better} - metrics):
+            raise ValueError(
+                f"lower_is_better: no metric {', '.join(sorted(unknown))}; "
+                f"all are {', '.join(sorted(metrics))}"
+            )
         if not any(arm.weight for arm in self.arms):
             raise ValueError(
                 f"experiment {self.name}: all arms have the weight 0; one must have more"

@@ -96,7 +96,9 @@ def main(
         problem = "name logs, a store or a table; or --sql, as for --print-sql"
         raise ConfigError(problem)
     logs = logs or []
-    tables = [sql] if sql else [Path(log) for log in logs if log.endswith(TABLES)]
+    tables = (
+        [sql] if sql else [Path(log) for log in logs if log.lower().endswith(TABLES)]
+    )
     if tables and len(logs) + bool(sql) > 1:
         raise ConfigError(
             f"{len(logs)} paths, one of them a table, or --sql beside them: name one table, or "
@@ -108,7 +110,8 @@ def main(
     if metric:
         document["primary"] = metric
     if tables:
-        document = table_document(document, plan.lower_is_better if plan else ())
+        lower = plan.lower_is_better if plan else ()
+        document = table_document(document, dict.fromkeys(lower, "lower"))
     settings = load_config(AbConfig, config, overrides or [], above=document)
     if print_sql:
         from analysis.ab.warehouse import moments_statement  # parses SQL

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -41,7 +41,8 @@ class TrustConfig(Config):
 class AbConfig(Config):
     """Configuration of a report."""
 
-    control: str = "C"  # the arm that the others are compared with
+    # the arm that the others are compared with
+    control: str = Field("C", coerce_numbers_to_str=True)
     # Share of the listeners that each arm should have, in any unit; equal ones where none is given
     shares: dict[str, Positive] = Field(default_factory=dict)
     # Each arm's own recommender; of an arm that is not named, the one that answered most
@@ -203,14 +204,14 @@ def plan_document(plan: Experiment | None) -> dict[str, Any]:
 
 
 def table_document(
-    document: Mapping[str, Any], lower_is_better: Collection[str]
+    document: Mapping[str, Any], better: Mapping[str, str]
 ) -> dict[str, Any]:
     """Add to a document the metrics of a table, which are its columns.
 
     Args:
         document: Keys of `AbConfig`: `primary` and `guardrails` are columns, or metrics of
             aggregates; "minutes / sessions" is the ratio of two columns.
-        lower_is_better: Those that are better when lower.
+        better: "lower" or "higher" by metric.
 
     Returns:
         Keys of `AbConfig`.
@@ -230,7 +231,7 @@ def table_document(
             "label": column,
             "numerator": numerator,
             "denominator": denominator or ROWS,
-            "better": "lower" if column in lower_is_better else "higher",
+            "better": better.get(column, "higher"),
             "has_past": False,
         }
     lists = {"guardrails": limits, "secondary": []}

@@ -6,6 +6,7 @@ as the effect on a control whose mean is 0, is NaN, and null in JSON. Everything
 control first.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -327,7 +328,10 @@ def _order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
     ordered = sorted(arms, key=lambda arm: (arm != control, arm))
     if len(ordered) < 2 or ordered[0] != control:
         names = ", ".join(ordered) or "none"
-        advice = f"; or name the control, as control={ordered[0]}" if ordered else ""
+        advice = ""
+        if len(ordered) > 1:
+            named = f"control={json.dumps(ordered[0])}"
+            advice = f"; or name the control: --set '{named}', in Python {named}"
         raise AnalysisError(
             f"{where}: {control} and another arm are expected; found are {names}{advice}"
         )

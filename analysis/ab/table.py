@@ -32,7 +32,8 @@ from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics import effects
 from analysis.statistics.moments import Moments
 
-TABLES = (".parquet", ".csv")  # how names of files end
+# how names of files end, those of Parquet first
+TABLES = (".parquet", ".pq", ".csv", ".tsv", ".csv.gz")
 # standard errors, and standard deviations of what new values change, that are no chance
 _LEAST_JUMP = 2.0
 _MOST_DEVIATIONS = 6.0
@@ -83,9 +84,14 @@ def open_table(
         queries.naming(name, queries.DatabaseError, pa.ArrowException),
     ):
         if isinstance(source, Path):
-            is_csv = source.suffix == ".csv"
-            read = memory.read_csv if is_csv else memory.read_parquet
-            rows = read(str(source))
+            if name.lower().endswith(TABLES[:2]):
+                rows = memory.read_parquet(name)
+            else:
+                # dates stay text, as day and month may be guessed the wrong way round
+                rows = memory.read_csv(
+                    name,
+                    auto_type_candidates=["BOOLEAN", "BIGINT", "DOUBLE", "VARCHAR"],
+                )
         elif isinstance(source, str):
             if not isinstance(connection or memory, queries.Connection):
                 problem = f"DuckDB's is expected, not {type(connection).__name__}"
@@ -124,7 +130,7 @@ def read_table(
     rows = "listeners" if table.listener else "rows"
     for row in moments:
         lacking = row.listeners if row.arm is None else 0
-        column = table.arm if lacking else row.metric
+        column = f"{table.arm} or id" if lacking else f"finite {row.metric}"
         if missing := lacking or row.listeners - row.moments.count:
             problem = (
                 f"{missing:,} {rows} have no {column}; leave them out, or fill them"
@@ -145,7 +151,8 @@ def select_values(table: Table, metric: Metric) -> queries.Rows:
         number = Constant(1) if column == ROWS else table.column(column)
         columns[value] = number.cast("DOUBLE")
     if table.listener:
-        columns["listener"] = table.column(table.listener)
+        listener = columns["listener"] = table.column(table.listener)
+        columns["arm"] = queries.Case(listener.isnotnull(), columns["arm"])
     rows = table.rows.select(*(value.alias(name) for name, value in columns.items()))
     if table.listener:
         summed = queries.statement("ab/table_listeners")

@@ -130,24 +130,27 @@ def ab(
     plan = load_experiment(str(experiment))
     document = plan_document(plan)
     if control is not None:
-        document["control"] = str(control)
+        text = str(control)  # in tables booleans have small letters
+        document["control"] = text.lower() if isinstance(control, bool) else text
     name = plan.name if plan else str(experiment)
     source: pa.Table | Path | str = str(data)
     if is_frame(data):
         source = to_table(data)
-    elif connection is None and str(data).endswith(TABLES):
+    elif connection is None and str(data).lower().endswith(TABLES):
         source = Path(str(data))
     if connection is None and isinstance(source, str):
         if metrics or guardrails or listener:
-            problem = "metrics, guardrails and listener are for tables"
-            raise UserError(f"{problem}; for logs, see docs/experiments.md")
+            raise UserError(
+                f"metrics, guardrails and listener are for tables: {', '.join(TABLES)}, a data "
+                "frame, or a query with connection=; for logs, see docs/experiments.md"
+            )
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(build_report(paths, name, config, plan))
-    lower = set(plan.lower_is_better if plan else ())
-    lower |= {column for column, change in guardrails.items() if change > 0}
+    lower = [column for column, change in guardrails.items() if change > 0]
+    better = dict.fromkeys([*(plan.lower_is_better if plan else ()), *lower], "lower")
     if isinstance(metrics, Mapping):
-        lower |= {column for column, better in metrics.items() if better == "lower"}
+        better |= metrics
     if metrics:
         document["primary"] = [metrics] if isinstance(metrics, str) else list(metrics)
     if guardrails:
@@ -155,7 +158,7 @@ def ab(
             {"metric": column, "margin_pct": abs(change)}
             for column, change in guardrails.items()
         ]
-    document = table_document(document, lower)
+    document = table_document(document, better)
     with open_table(source, connection, arm=arm, listener=listener) as table:
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(report_on_table(table, config, name, plan))

@@ -154,6 +154,16 @@ def test_shares_are_of_the_arms_that_they_name_in_any_order() -> None:
     assert needed[0] == needed[1] != needed[2]
 
 
+def test_larger_effects_take_fewer_listeners_and_leave_guardrails_as_they_are() -> None:
+    log = past_log(draw_listeners(make_generator(5, "plan"), 20_000, 1.0), np.ones(1))
+    guardrail = Guardrail(metric="sessions", margin_pct=10)
+    config = AbConfig(primary=("time",), guardrails=(guardrail,))
+    few, many = (plan(log, effect, config).listeners for effect in (0.9, 0.3))
+    assert few <= many
+    with pytest.raises(AnalysisError, match="300 listeners find no effect"):
+        plan(log, None, config, listeners=300)
+
+
 def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
     planned = plan(arriving([400, 0, 20, 20]), 0.02, FREE)
     assert planned.log_listeners == 440

@@ -92,6 +92,13 @@ def test_an_experiment_that_cannot_run_is_refused(
         make("BAD", *weights, overrides=overrides)
 
 
+def test_a_metric_that_is_not_there_is_not_lower_is_better() -> None:
+    arms = make("A", 1, 1).arms
+    reason = "lower_is_better: no metric sm; all are ms"
+    with pytest.raises(ValidationError, match=reason):
+        Experiment(name="A", arms=arms, metrics=("ms",), lower_is_better=("sm",))
+
+
 def test_a_file_of_one_arm_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "one.yaml"
     file.write_text("{name: ONE, arms: [{name: T1, recommender: random}]}")

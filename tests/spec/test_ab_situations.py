@@ -292,7 +292,7 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             ),
             {},
             "do not trust",
-            "The arms do not have their shares of the listeners (p =",
+            "The arms do not have their shares of the listeners (p < 0.0001)",
         ),
         (
             table(C=30, T1=33, H=30).assign(
@@ -307,7 +307,7 @@ def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
             spoil(table(C=30, T1=33), "arm == 'T1'", count=6000.0).tail(2),
             {},
             "do not trust",
-            "The arms do not have their shares of the listeners (p =",
+            "The arms do not have their shares of the listeners (p < 0.0001)",
         ),
     ],
 )

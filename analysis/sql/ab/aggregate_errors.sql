@@ -17,13 +17,13 @@ WITH ordered AS (
 errors AS (
     SELECT NULL AS moment, concat('no metric ', name, '; found are ', (SELECT string_agg(DISTINCT metric, ', ' ORDER BY metric) FROM aggregates)) AS error
     FROM unnest($metrics) AS wanted (name)
-    WHERE name NOT IN (SELECT metric FROM timed)
+    ANTI JOIN timed ON metric = name
     UNION ALL
     SELECT
         moment,
         place || ': ' || CASE
-            WHEN arm IS NULL THEN 'no arm; every row has one'
-            WHEN moment IS NULL THEN 'a date such as 2026-11-30 or a number is expected'
+            WHEN arm IS NULL THEN 'no arm; one is expected'
+            WHEN moment IS NULL OR moment < 0 THEN 'a date such as 2026-11-30 or a number is expected'
             WHEN (count BETWEEN 0 AND 1e18 AND count = floor(count)) IS NOT TRUE
                 OR count > 0 AND (abs(mean) < 1e100 AND coalesce(abs(denominator_mean) < 1e100, true)) IS NOT TRUE
                 THEN concat('count ', count, ', mean ', mean, '; a whole number of at least 0 and a number are expected')

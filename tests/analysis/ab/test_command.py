@@ -23,7 +23,7 @@ CONFIG = AbConfig()
         (experiment(), "NONE", "C", "NONE.* AA, ALS"),
         (experiment(), "", "C", r"which of AA, ALS\?"),
         (experiment(), "ALS", "X", "X and another arm.*C, T1"),
-        (experiment(arms=("C",)), "ALS", "C", "another arm are expected; found are C"),
+        (experiment(arms=("C",)), "ALS", "C", "another arm are expected; found are C$"),
         (
             [event(1, START_MS) | {"experiments": {}}],
             "ALS",

@@ -198,8 +198,8 @@ SECOND = f"{OF_T1} and time == '2026-01-02'"
         ),
         (lambda rows: rows[:0], "no metric minutes.*; found are"),
         (
-            lambda rows: rows.replace({"time": {DAYS[1]: "Friday"}}),
-            "time Friday: a date such as 2026-11-30 or a number",
+            lambda rows: rows.replace({"time": {DAYS[1]: "02/01/26"}}),
+            "time 02/01/26: a date such as 2026-11-30 or a number",
         ),
         (
             lambda rows: pd.concat([rows, rows.tail(1)]),
@@ -261,16 +261,26 @@ def test_another_database_s_rows_come_as_a_data_frame() -> None:
 def test_the_command_reports_on_a_table_without_an_experiment_s_file(
     listeners: pd.DataFrame, tmp_path: Path, printed: Run, refusal: Run
 ) -> None:
-    file = tmp_path / "listeners.csv"
+    file = tmp_path / "listeners.CSV"
     argv = ["ab", str(file), "--metric=minutes"]
     listeners.replace({"C": "control"}).to_csv(file)
     assert "or on the command line --metric minutes" in refusal("ab", str(file))
     for named in ([], ["--set=control=T1"]):
         assert ("T1   minutes" in printed(*argv, *named)) != bool(named)
     listeners.replace({"C": "old"}).to_csv(file)
-    advice = "found are T1, T2, old; or name the control, as control=T1"
+    advice = "found are T1, T2, old; or name the control: --set 'control=\"T1\"'"
     assert advice in refusal(*argv)
     assert "T1   minutes" in printed(*argv, "--set=control=old")
+    listeners.assign(arm=listeners.index % 2).to_csv(file)
+    assert "1    minutes" in printed(*argv, "--set=control=0")
+
+
+def test_days_and_months_of_a_csv_file_are_not_guessed(
+    listeners: pd.DataFrame, tmp_path: Path, refusal: Run
+) -> None:
+    rows = pd.DataFrame(aggregates(listeners)).assign(time="02/01/2026")
+    rows.to_csv(file := tmp_path / "days.tsv", sep="\t")
+    assert "time 02/01/2026: a date" in refusal("ab", file, "--metric=minutes")
 
 
 def test_the_command_reports_on_a_table_by_the_experiment_s_file(

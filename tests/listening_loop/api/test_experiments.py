@@ -40,13 +40,22 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
     for data, message in (
         (
             rows.assign(Time=rows["Time"].where(rows["user"] > 3)),
-            "4 listeners have no Time",
+            "4 listeners have no finite Time",
         ),
         (
             pd.concat([rows, rows[rows["user"] == 0].assign(group=2)]),
             "listener 0 is in two arms, 0 and 2",
         ),
+        (rows.assign(user=None), "1 listeners have no group or id"),
         (rows[:0], "0 and another arm are expected; found are none"),
     ):
         with pytest.raises(ll.Error, match=message):
             effect_of(data, "user")
+
+
+def test_booleans_name_the_control_and_only_lower_or_higher_is_better() -> None:
+    rows = pd.DataFrame({"arm": [False, True] * 9, "a": range(18)})
+    report = ll.ab(rows, metrics={"a": "lower"}, control=False)
+    assert report.effects["arm"].to_list() == ["true"]
+    with pytest.raises(ll.Error, match="better: Input should be 'higher' or 'lower'"):
+        ll.ab(rows, metrics={"a": "less"})  # type: ignore[dict-item]  # refused
