@@ -20,7 +20,6 @@ import mmh3
 from pydantic import (
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveInt,
     field_validator,
     model_validator,
@@ -29,6 +28,7 @@ from pydantic import (
 from looplib.config import Config, load_config
 from looplib.errors import ConfigError
 
+TesterId = Annotated[str, Field(coerce_numbers_to_str=True)]
 _HASHES = 2**32
 _INTERLEAVED = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 
@@ -91,8 +91,8 @@ class Experiment(Config):
     salt: str | None = None  # in place of the name when listeners are split
     # control first; names left out are C, T1, T2 and so on
     arms: tuple[Arm, ...] = Field(min_length=1)
-    # arm by listener, for testers, whom reports leave out
-    overrides: dict[NonNegativeInt | str, str] = Field(default_factory=dict)
+    # arm by listener, for testers, whom reports leave out; 7 and "7" are the same listener
+    overrides: dict[TesterId, str] = Field(default_factory=dict)
     # metrics that decide; by default those of the A/B configuration
     metrics: tuple[str, ...] = ()
     # columns of a table that are better when lower; a log's metrics say it themselves
@@ -157,7 +157,7 @@ class Experiment(Config):
         moved = _move(positions, users, f"{salt}/0", shares)
         names = [*self.shares]
         return [
-            self.overrides.get(user, names[position])
+            self.overrides.get(str(user), names[position])
             for user, position in zip(users, moved, strict=True)
         ]
 

@@ -240,10 +240,10 @@ def assign_arms(
         Rows of `sql/ab/arms.sql` by arm.
     """
     connection = events.connection
-    testers = [
-        number_of(user) if isinstance(user, str) else user
-        for user in (plan.overrides if plan else ())
-    ]
+    overrides = plan.overrides if plan else ()
+    testers = [number_of(user) for user in overrides]
+    # in a log of numbers
+    testers += [int(user) for user in overrides if user.isdecimal() and len(user) < 19]
     connection.register("left_out", pa.table({"user": pa.array(testers, pa.int64())}))
     queries.materialize(
         connection,

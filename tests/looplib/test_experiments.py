@@ -66,7 +66,7 @@ def test_experiments_are_independent_but_those_of_one_salt_are_alike() -> None:
 
 def test_an_override_wins_over_the_hash() -> None:
     experiment = make("ALL", 1, 1, overrides={0: "C", 1: "T1"})
-    assert experiment.assign([0, 1]) == ["C", "T1"]
+    assert experiment.assign([0, 1]) == experiment.assign(["0", "1"]) == ["C", "T1"]
     users = range(2, 50)  # none of whom moves
     assert make("ALL", 1, 1).assign(users) == experiment.assign(users)
 
