@@ -117,7 +117,8 @@ class Validator:
         self._lock = threading.Lock()
         if not (heldout["time"].to_numpy() >= min_time).any():
             raise AnalysisError(
-                f"nothing to validate on: no held-out track was heard for at least {min_time}"
+                f"nothing to validate on: no held-out track was heard for at least {min_time}; "
+                "lower validation.min_time"
             )
         users = heldout["user"].to_numpy()
         self.users, listener = np.unique(users, return_inverse=True)

@@ -199,11 +199,11 @@ def _environ(scope: AsgiMessage, body: bytes) -> dict[str, Any]:
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": io.BytesIO(body),
-        "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
     }
     for name, value in scope["headers"]:
         key = name.decode("latin-1").upper().replace("-", "_")
         environ[f"HTTP_{key}"] = value.decode("latin-1")
     environ["CONTENT_TYPE"] = environ.get("HTTP_CONTENT_TYPE", "")
+    environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body has come whole
     return environ

@@ -93,7 +93,7 @@ class Bodies:
     def user(self, text: str) -> Id:
         """Read a listener's id from a path, decoded."""
         try:
-            user: Id = msgspec.convert(text, self._user, strict=False)
+            user: Id = msgspec.convert(text, self._user, strict=not text.isdigit())
         except msgspec.ValidationError:
             kind = f"text of 1 to {LONGEST_ID} characters"
             if not self.text_users:
@@ -110,7 +110,8 @@ class Bodies:
             Its number; `NO_TRACK` where the catalogue lacks it.
         """
         try:
-            track = msgspec.convert(text, self.catalogue.id_type, strict=False)
+            kind = self.catalogue.id_type
+            track = msgspec.convert(text, kind, strict=not text.isdigit())
         except msgspec.ValidationError:
             return NO_TRACK
         return self.catalogue.number(track)

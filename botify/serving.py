@@ -193,6 +193,6 @@ def _find_port(settings: ServiceSettings) -> int:
                 name = f"{settings.host}:{settings.port}"
                 cause = error.strerror
                 raise BotifyError(
-                    f"{name}: cannot be listened on ({cause}); choose another --port"
+                    f"{name}: cannot be listened on ({cause}); choose another --host or --port"
                 ) from None
         time.sleep(0.1)

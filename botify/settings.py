@@ -24,6 +24,7 @@ from botify.recommenders.registry import (
     find_recommenders,
     missing_artifacts,
 )
+from looplib.arrays import NO_TRACK
 from looplib.config import Config, load_config, parse_yaml
 from looplib.experiments import Arm, Experiment, arm_name, read_experiment
 
@@ -163,10 +164,14 @@ class ServiceSettings(Config):
         return PLAYS in self.artifacts
 
     def warnings(self, model: ServedModel) -> list[str]:
-        """List the arms for which fallbacks answer, as the version lacks artifacts."""
+        """List arms for which fallbacks answer, as the version lacks artifacts, and unknown ids."""
         fallbacks = (*self.fallback.unknown, "random")
         instead = [name for name in fallbacks if not missing_artifacts(name, model)]
-        warnings = []
+        warnings = [
+            f"exclude: {track!r} is not in the catalogue"
+            for track in self.exclude
+            if model.catalogue.number(track) == NO_TRACK
+        ]
         for arm in self.deciding.arms:
             missing = missing_artifacts(arm.recommender, model)
             if missing:

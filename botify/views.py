@@ -221,8 +221,9 @@ def check_site(environ: WSGIEnvironment, hosts: Collection[str]) -> None:
         abort(403, f"asked as {name}; if that is right, add it to hosts")
     if environ["REQUEST_METHOD"] != "POST":
         return
-    if not _JSON.match(environ.get("CONTENT_TYPE", "")):
-        abort(415, "send the header Content-Type: application/json")
+    is_packed = "HTTP_CONTENT_ENCODING" in environ
+    if is_packed or not _JSON.match(environ.get("CONTENT_TYPE", "")):
+        abort(415, "send JSON as Content-Type: application/json, no Content-Encoding")
     origin = environ.get("HTTP_ORIGIN")
     site = environ.get("HTTP_SEC_FETCH_SITE", "none")
     is_foreign = origin and origin.partition("://")[2] != host
@@ -242,6 +243,8 @@ def refuse(error: Exception) -> ResponseReturnValue:
             status, message = 413, f"the body is larger than {limit} bytes"
         case HTTPException():
             status, message = error.code or 500, error.description or error.name
+            if request.routing_exception:
+                message = f"{message} /docs lists all endpoints."
             headers = dict(error.get_headers()) | {"Content-Type": "application/json"}
         case _:
             logger.exception("unexpected error", exc_info=error)

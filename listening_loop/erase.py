@@ -99,8 +99,9 @@ def main(
     """Erase the listener.
 
     Raises:
-        LoopError: A service still writes to a log that has events of the listener.
+        LoopError: Nothing is named, or a service still writes events of the listener.
     """
+    _check_any(log, store, run, export, service)
     is_left = partial(_is_left, user)
     logs = discover(log) if log else []
     for address in store or ():
@@ -134,6 +135,11 @@ def main(
             f"not complete: a service still writes to {', '.join(still_open)}; stop it, "
             "or wait until it has closed what it writes to, and run the same command again"
         )
+
+
+def _check_any(*addresses: object) -> None:
+    if not any(addresses):
+        raise LoopError("name what has the listener: --log, --store, --run or another")
 
 
 def _is_left(user: str, line: bytes) -> bool:

@@ -92,6 +92,8 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
         reason = str(error.strerror or error)
         if "No space left" in reason or "quota" in reason:
             reason += "; free some space there, and run the command again"
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            reason += "; a folder is expected there: name another path"
         return _complain(prog, f"{file}{reason}")
     if result == EXIT_INTERRUPTED:  # typer's own answer to Ctrl-C
         _complain(prog, INTERRUPTED)

@@ -261,11 +261,11 @@ def describe(
         since,
     ]
     candidates = tracks[rows]
-    others = np.flatnonzero(facts.artists[newest] != facts.artists[newest[0]])
+    changes = np.flatnonzero(facts.artists[newest] != facts.artists[newest[0]])
     described = [
         *(column[rows] for column in columns),
         *_describe_artists(newest, tracks[counts > 0], candidates, facts.artists),
-        others[0] if len(others) else len(heard),
+        changes[0] if len(changes) else len(heard),
         facts.plays[candidates],
         facts.artist_plays[candidates],
         len(heard),

@@ -108,7 +108,7 @@ def _uniform_tracks(text: str) -> int | None:
     kind, _, tracks = text.partition(":")
     if text == "logged":
         return None
-    if kind == "uniform" and tracks.isdecimal():
+    if kind == "uniform" and tracks.isdecimal() and int(tracks):
         return int(tracks)
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 

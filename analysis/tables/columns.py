@@ -210,7 +210,11 @@ def columns_by_name(named: Mapping[str, str]) -> Columns:
     Raises:
         AnalysisError: A name is unknown or missing.
     """
-    for name in named:
+    for name, column in named.items():
+        if not isinstance(column, str):
+            raise AnalysisError(
+                f"columns: {name}={column!r}: a name in text is expected, of several 'a+b'"
+            )
         if name not in ROLES:
             nearest = difflib.get_close_matches(name, ROLES, n=1, cutoff=0)[0]
             raise AnalysisError(

@@ -9,6 +9,7 @@ value is replaced.
 A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` tries it again.
 """
 
+import logging
 import secrets
 import struct
 import threading
@@ -29,6 +30,7 @@ from looplib.errors import ConfigError
 from looplib.memory import MOST_PLAYS, pack_plays
 
 PAUSE_S = 0.5
+logger = logging.getLogger("botify")
 _MARK = b"session:"
 _HEAD = struct.Struct(">8sQ")
 _RECORD = struct.Struct("<qd")
@@ -169,7 +171,7 @@ class RedisSessions:
 
     def is_ready(self) -> bool:
         """Check that Redis runs a script that writes; during a pause it is not asked."""
-        return self._ask("EVAL", _PROBE, 1, f"{self._prefix}:ready") == b"OK"
+        return self._ask("EVAL", _PROBE, 1, self._prefix[:-1]) == b"OK"
 
     def _command(self, *words: str | int | bytes) -> Any:  # noqa: ANN401  a reply of Redis
         """Send a command over this thread's connection; a pool would cost 40 µs.
@@ -198,7 +200,9 @@ class RedisSessions:
                 self._down_until_s = now_s + PAUSE_S
         try:
             reply = self._command(*words)
-        except (redis.RedisError, OSError):
+        except (redis.RedisError, OSError) as error:
+            if not self._down_until_s:
+                logger.warning("Redis fails, and sessions are forgotten (%s)", error)
             self._down_until_s = time.monotonic() + PAUSE_S
             return None
         self._down_until_s = 0.0

@@ -49,11 +49,12 @@ def to_table(data: Frame) -> pa.Table:
 
 
 def _tables(data: Frame) -> Iterator[pa.Table]:
-    if hasattr(data, "partitions"):  # of Dask
-        for part in data.partitions:
-            yield nw.from_native(part.compute(), eager_only=True).to_arrow()
-        return
-    yield nw.from_native(data).lazy().collect().to_arrow()
+    # time that was heard is stored in seconds
+    seconds = nw.selectors.by_dtype(nw.Duration).dt.total_microseconds() / 1e6
+    for part in getattr(data, "partitions", [data]):  # of Dask
+        frame = part.compute() if hasattr(part, "compute") else part
+        lazy = nw.from_native(frame).lazy().with_columns(seconds)
+        yield lazy.collect().to_arrow()
 
 
 @contextmanager
@@ -67,5 +68,7 @@ def _refusing() -> Iterator[None]:
         TypeError,
         ValueError,
     ) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).replace(
+            "dataframe type", "type; one of pandas, polars, Arrow or Dask is expected"
+        )
         raise LoopError(f"the data frame: {reason}") from None

@@ -143,15 +143,20 @@ class FactorModel:
         check_request(n)
         if not isinstance(self.config, AlsConfig):
             raise UserError(f"fold_in: {self.config[CLASS]} does not fold listeners in")
+        if not hasattr(history, "keys"):
+            raise UserError("history: weights by track are expected, as in {7: 120}")
         items = self.items.tolist()
         rows = np.array([row for row, item in enumerate(items) if item in history])
         if not len(rows):
-            problem = f"none of its {len(history)} tracks is known to the model"
-            raise LoopError(f"history: {problem}")
+            raise LoopError(
+                f"history: none of its {len(history)} tracks is known to the model"
+            )
         times = np.array([history[items[row]] for row in rows], np.float64)
         if not (np.isfinite(times) & (times > 0)).all():
-            problem = f"weights are {times.min():g} to {times.max():g}"
-            raise UserError(f"history: {problem}; positive numbers are expected")
+            raise UserError(
+                f"history: weights are {times.min():g} to {times.max():g}; "
+                "positive numbers are expected"
+            )
         factors = solve_row(
             gram=(self.item_factors.T @ self.item_factors).astype(np.float64),
             heard=self.item_factors[rows].astype(np.float64),
@@ -326,11 +331,10 @@ def check_request(n: int, ids: Sequence[Any] = (), kind: str = "id") -> None:
     Raises:
         Error: The length is below 1, or they are one id.
     """
-    if n < 1:
-        raise UserError(f"n is {n}; at least 1 is expected")
+    if isinstance(n, float) or n < 1:
+        raise UserError(f"n is {n}; at least 1 is expected, a whole number")
     if isinstance(ids, (str, int)):
-        advice = f"a list of {kind}s is expected, such as [{ids!r}]"
-        raise UserError(f"{ids!r}: {advice}")
+        raise UserError(f"{ids!r}: a list of {kind}s is expected, such as [{ids!r}]")
 
 
 def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:

@@ -201,14 +201,18 @@ class Run:
         check_request(n, asked)
         top = self.config.export.top
         if n > top:
-            advice = f"search with settings={{'export.top': {n}}}"
-            raise UserError(f"n is {n}; lists have {top}: {advice}")
+            raise UserError(
+                f"n is {n}; lists have {top}: search with "
+                f"settings={{'export.top': {n}}}"
+            )
         lists = self._lists.get(file, {})
         columns: dict[str, list[Any]] = {key: [], "rank": [], "item": []}
         for name in asked:
             if name not in lists and not skip_unknown:
-                advice = "skip_unknown=True leaves out what is unknown"
-                raise LoopError(f"{name!r}: not in the run's {file}; {advice}")
+                raise LoopError(
+                    f"{name!r}: not in the run's {file}; "
+                    "skip_unknown=True leaves out what is unknown"
+                )
             items = lists.get(name, [])[:n]
             columns[key] += [name] * len(items)
             columns["rank"] += range(1, len(items) + 1)
@@ -281,7 +285,10 @@ item_knn, allowed are als, activation, item_knn, blend
         Error: The store, the split, the models or the cluster does not allow it, or every trial
             failed.
     """
-    address = store.address if isinstance(store, Store) else str(store)
+    named = getattr(store, "address", store)
+    if is_frame(named):
+        raise UserError("store: expected is what ll.ingest returns, or its folder")
+    address = str(named)
     document: dict[str, Any] = {
         "store": address,
         "seed": seed,

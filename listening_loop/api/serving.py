@@ -61,7 +61,7 @@ def serve(
         with ll.serve("published") as service:
             track = service.next("u17", 12)
     """
-    if not Path(published).is_dir():
+    if not Path(str(published)).is_dir():
         advice = "run.export and ll.publish make one"
         raise LoopError(f"{published}: no such folder; {advice}")
     port = port or free_port()

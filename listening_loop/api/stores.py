@@ -8,12 +8,14 @@ from analysis.store import Store
 from analysis.tables.columns import Decimal, columns_by_name
 from analysis.tables.databases import copied_query
 from listening_loop.api.frames import Frame, is_frame, write_parquet
+from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
 from looplib.progress import say
 from recsys.ingest import pipeline
 from recsys.ingest.presets import make_reading
 from recsys.ingest.report import describe_ingest
+from recsys.ingest.settings import ReadingSettings
 
 DEFAULT_FOLDER = Path("out")
 Source = Frame | str | Path | Sequence[str | Path]
@@ -27,6 +29,8 @@ def ingest(
     table: str | None = None,
     preset: str | None = None,
     where: str | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
     percent: bool = False,
     encoding: str | None = None,
     decimal: Decimal | None = None,
@@ -46,6 +50,9 @@ def ingest(
         table: Of a DuckDB or SQLite file that has several.
         preset: A published data set, as `listening-loop ingest --help` names them.
         where: A condition in DuckDB's SQL of the rows to take.
+        header: Whether CSV files begin with names, which is the default; else their columns are
+            "1", "2", …
+        delimiter: Of CSV files, such as "::"; by default detected.
         percent: Whether shares are 0 to 100.
         encoding: Of files of text, such as "cp1252"; UTF-8 by default.
         decimal: "comma" or "point" in numbers of text; the other one separates thousands.
@@ -75,15 +82,18 @@ def ingest(
     roles = None
     if columns or (not preset and (is_frame(data) or sql or where or percent)):
         roles = columns_by_name(columns)
-    options = {
+    settings = {
         "table": table,
         "where": where,
+        "header": header,
+        "delimiter": delimiter,
         "percent": percent or None,
         "encoding": encoding,
         "decimal": decimal,
         "date_format": date_format,
         "weight_scale": weight_scale,
     }
+    options = parse_config(ReadingSettings, settings, "the arguments").options()
     with (
         tempfile.TemporaryDirectory(prefix="listening-loop-") as folder,
         copied_query(sql) as query,
@@ -97,8 +107,9 @@ def ingest(
         if not copies:
             paths = [data] if isinstance(data, (str, Path)) else list(data)
             if not paths or not all(isinstance(path, (str, Path)) for path in paths):
-                expected = "a data frame, or paths of files, is expected"
-                raise UserError(f"{data!r}: {expected}")
+                raise UserError(
+                    f"{data!r}: a data frame, or paths of files, is expected"
+                )
             name, *_ = facts = [*map(str, paths)]
         reading = make_reading(preset, roles, options, paths[0])
         if reading:

@@ -36,6 +36,7 @@ from listening_loop.init.guess import (
 )
 from listening_loop.init.plan import EVENT_LOG, Guess
 from recsys.ingest.presets import make_reading, recognize
+from recsys.store.ids import decide_kinds
 
 EXAMPLES = 3  # rows that are shown
 _LOOKED_AT = 1_000_000  # rows
@@ -243,7 +244,12 @@ def _plan(
     ]
     folders = {Path(file.name).parent for file in logs}
     place = "@folder" if len(folders) > 1 else "@file"
-    roles = {"user": place} if len(logs) > 1 else {}
+    # a folder of several tables has no listener in each
+    last = replace(first, log=logs[-1])
+    is_alike = (
+        last.log.suffix not in CSV or reading.encoding or last.attach(reading) == names
+    )
+    roles = {"user": place} if len(logs) > 1 and is_alike else {}
     roles |= guess_roles(columns, {**event, **named}, has_names=reading.header)
     _check_roles(first.log, names, roles)
     date, _, clock = roles.get("timestamp", "").partition("+")
@@ -292,6 +298,7 @@ def _check_roles(log: LogFile, names: Sequence[str], roles: Mapping[str, str]) -
             f"{', '.join(names)[:200]}; say it with --columns {'=…,'.join(missing)}=…; an item "
             "may be of several, item=artist+track, and a user be the file or its folder, "
             "user=@file; where it is inside of a value, select it with --sql; "
+            "of a folder of several tables, name the file of plays; "
             f"guessed so far: {guessed or 'nothing'}"
         )
 
@@ -342,5 +349,6 @@ def _read(logs: Sequence[LogFile], plan: Guess) -> Guess:
         examples = queries.fetch_table(
             connection, "interactions/examples", rows=EXAMPLES
         ).to_pylist()
+        decide_kinds(connection)
     (values,) = figures.to_pylist()
     return replace(plan, **values, left_out=left_out, examples=examples)

@@ -200,10 +200,14 @@ class Cluster:
                 else start_processes(config, self.modules, stack)
             )
         if self.client or config.scheduler:
-            if client.asynchronous or client.scheduler is None:
+            if (
+                not isinstance(client, Client)
+                or client.asynchronous
+                or client.scheduler is None
+            ):
                 raise SearchError(
-                    "the client is closed or asynchronous; an open one is needed, such as "
-                    "Client(address)"
+                    "the client is none, closed or asynchronous; an open one is needed, such as "
+                    "Client(address), or Client(cluster)"
                 )
             try:
                 client.wait_for_workers(1, timeout=config.wait_for_workers_s)

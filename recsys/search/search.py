@@ -191,7 +191,8 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         pq.write_table(pa.Table.from_pylist(rows), file)
     output().print(print_rows(rows, state.select))
     score = best.score
-    listeners = scorer.read_listeners(run, score.checkpoint).shape[1]
+    _, relevant = scorer.read_listeners(run, score.checkpoint)
+    listeners = int(np.count_nonzero(relevant))
     beats_baselines = listeners >= _FEWEST and all(
         entry.behind and entry.behind[2] < 0 for entry in baselines
     )
@@ -305,8 +306,8 @@ def _explain_search(
         texts.append(f"{WARNING} no baseline could be scored")
     if listeners < _FEWEST:
         texts.append(
-            f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "
-            "nothing is significant"
+            f"{WARNING} {listeners} listeners have relevant held-out tracks; of fewer than "
+            f"{_FEWEST} nothing is significant; lower validation.min_time, or ingest more"
         )
     return texts
 

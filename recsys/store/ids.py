@@ -62,7 +62,7 @@ def decide_kinds(connection: queries.Connection) -> IdKinds:
             raise IngestError(
                 f"mixed {of}: {numbers:,} rows have a number "
                 f"and {lines['text']:,} have text; "
-                "one or the other is expected"
+                "one or the other is expected: write all of them as text"
             )
         is_text.append(not numbers and lines["text"] + lines["characters"] > 0)
     return IdKinds(*is_text)

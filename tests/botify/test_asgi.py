@@ -22,7 +22,7 @@ async def ask(
     app: BufferedApp,
     *messages: AsgiMessage,
     raw_path: bytes = b"/next/7",
-    header: Header = (b"x-a", b""),
+    header: Header = (b"transfer-encoding", b"chunked"),
 ) -> Answer:
     """Ask as an ASGI server does; after the messages nothing comes."""
     scope = {

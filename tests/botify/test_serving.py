@@ -24,13 +24,17 @@ def test_the_start_says_where_and_what(
     catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
     publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue)
     experiments = experiments_of("indexed", "next_track")
-    settings = make_settings(tmp_path, catalogue, experiments=experiments)
+    exclude = [7, "7"]
+    settings = make_settings(
+        tmp_path, catalogue, experiments=experiments, exclude=exclude
+    )
     caplog.set_level(logging.INFO, "botify")
     announce(settings, load_configured(settings), 5005)
     assert caplog.messages == [
         "http://127.0.0.1:5005, to read about it: http://127.0.0.1:5005/docs",
         "version one: lists of 20 listeners, a catalogue of 60 tracks",
         f"events are logged in {tmp_path / 'log'}; the file under way is hidden: .events-…",
+        "exclude: '7' is not in the catalogue",
         "arm T1: next_track needs next_track.npz, which version one lacks; "
         "instead: top_pop, random",
     ]

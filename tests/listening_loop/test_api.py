@@ -19,6 +19,7 @@ from scipy.sparse import csr_matrix
 import listening_loop as ll
 import looplib.progress
 from listening_loop.api import models
+from listening_loop.api.frames import to_table
 from looplib.als import AlsConfig
 from looplib.progress import ProgressReport
 from recsys.models.solver import solve
@@ -83,9 +84,17 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
     for number, data in enumerate((*frames, tmp_path / "plays.csv")):
         other = ll.ingest(data, tmp_path / str(number), **COLUMNS)
         assert other.manifest.events == store.manifest.events
+    bare = tmp_path / "bare.csv"
+    plays.to_csv(bare, index=False, header=False, sep="|")
+    other = ll.ingest(
+        bare, tmp_path / "bare", header=False, delimiter="|", user="1", item="2"
+    )
+    assert other.manifest.events == store.manifest.events
     query = f"FROM '{tmp_path / 'plays.csv'}'"
     other = ll.ingest(sql=query, store=tmp_path / "query", **COLUMNS)
     assert other.manifest.events == store.manifest.events
+    times = to_table(pd.DataFrame({"heard": pd.to_timedelta([1500], unit="ms")}))
+    assert times.to_pylist() == [{"heard": 1.5}]
     # a second time adds nothing
     assert ll.ingest(plays, store.address, **COLUMNS).manifest == store.manifest
     assert ll.open_store(store.address) == store
@@ -140,6 +149,9 @@ def test_plays_with_shares_become_events_and_presets_name_columns(
             {"user": "listner", "item": "song"},
             "the data frame: no column listner; found are listener",
         ),
+        (make_plays(), {"user": 0, "item": "song"}, "user=0: a name in text is"),
+        (make_plays(9), {"decimal": ",", **COLUMNS}, "should be 'point' or 'comma'"),
+        (csr_matrix((2, 2)), COLUMNS, "one of pandas, polars, Arrow or Dask is"),
     ],
 )
 def test_a_frame_that_cannot_be_used_is_one_line(
@@ -216,12 +228,20 @@ def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
         (lambda: found.recommend(["nobody"]), "'nobody': not in the run's recommend"),
         (lambda: found.recommend(["u1"], n=99), "lists have 30"),
         (lambda: found.recommend(["u1"], n=0), "n is 0; at least 1 is expected"),
+        (lambda: found.recommend(["u1"], n=2.5), "n is 2.5; at least 1 is expected"),  # type: ignore[arg-type]
         (lambda: found.similar("t1"), "a list of ids is expected"),
         (lambda: found.similar(["x"]), "'x': not in the run's similar.jsonl"),
         (lambda: found.model.similar(["t1"], -1), "n is -1; at least 1 is expected"),
         (lambda: found.model.recommend("u1"), "a list of listeners is expected"),
         (lambda: found.model.similar(["t1", "x"]), "track 'x': unknown to the model"),
         (lambda: found.model.fold_in({"x": 1}), "none of its 1 tracks is known"),
+        (lambda: found.model.fold_in(["t1"]), "weights by track are expected"),  # type: ignore[arg-type]
+        (lambda: ll.search(make_plays()), "what ll.ingest returns, or its folder"),  # type: ignore[arg-type]
+        (lambda: ll.serve(found), "Run .*: no such folder; run.export"),  # type: ignore[arg-type]
+        (
+            lambda: ll.search(found.config.store, client="tcp://host:1"),  # type: ignore[arg-type]
+            "an open one is needed, such as Client",
+        ),
     )
     for call, message in calls:
         with pytest.raises(ll.Error, match=message):
@@ -262,6 +282,14 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
     assert len(recommended) == 5
     assert not set(recommended) & heard.keys()
     assert "t3" not in loaded.similar(["t3"], 4)["item"].tolist()
+
+
+def test_few_listeners_with_relevant_tracks_are_said(
+    store: ll.Store, client: Client
+) -> None:
+    settings = SETTINGS | {"validation.min_time": 550}
+    run = ll.search(store, iterations=1, client=client, settings=settings)
+    assert "listeners have relevant" in " ".join(run.winner.warnings)
 
 
 def test_lists_of_another_model_are_searched_beside_those_of_the_fits(

@@ -282,6 +282,7 @@ def test_an_id_of_the_other_kind_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "name what has the listener"),
         (["--store", "nowhere"], "no session store here"),
         (["--log", "nowhere"], "no such file or folder"),
         (["--run", "nowhere"], "cannot be read"),

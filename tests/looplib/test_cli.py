@@ -19,6 +19,8 @@ def main(count: Annotated[int, typer.Option(min=1)], fail: str = "") -> None:
             raise UserError("found 3,\nallowed is 2")
         case "disk":
             raise OSError(errno.ENOSPC, "No space left on device", "/data/file")
+        case "file":
+            raise FileExistsError(errno.EEXIST, "File exists", "/data")
         case "ours":
             raise ZeroDivisionError
         case "interrupt":
@@ -40,6 +42,10 @@ def test_a_run_that_ends_well_returns_0(capsys: pytest.CaptureFixture[str]) -> N
         (
             ["--count", "3", "--fail", "disk"],
             "thing: error: /data/file: No space left on device; free some space",
+        ),
+        (
+            ["--count", "3", "--fail", "file"],
+            "thing: error: /data: File exists; a folder is expected there",
         ),
         (["--count", "x"], "thing: error: Invalid value for '--count'"),
         (["--count", "0"], "thing: error: Invalid value for '--count'"),

@@ -220,5 +220,7 @@ def test_metrics_of_the_first_three(
 
 
 def test_nothing_relevant_is_refused() -> None:
-    with pytest.raises(AnalysisError, match=r"nothing to validate on.*at least 0\.5"):
+    with pytest.raises(
+        AnalysisError, match=r"nothing to validate on.*at least 0\.5; lower"
+    ):
         validator_of("user track time\n1 10 0.4\n")

@@ -93,6 +93,7 @@ def test_bad_lists_are_one_line_with_the_file_and_exit_code_2(
     [
         ("none.jsonl", "logged", "cannot be read"),
         ("lists.jsonl", "uniform", "allowed are logged"),
+        ("lists.jsonl", "uniform:0", "allowed are logged"),
         ("lists.jsonl", "uniform:7", "a catalogue of 7 has 0 … 6"),
     ],
 )

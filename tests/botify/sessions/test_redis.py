@@ -39,18 +39,24 @@ def test_replicas_share_sessions(redis_url: str) -> None:
 
 
 def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(
-    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    own_redis: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(redis_sessions, "PAUSE_S", 0.05)
     store = connect(own_redis.url)
-    hear(store, 1, 1)
+    heard = [Listening(":ready", 1, 1.0)]
+    store.hear(heard)
     assert store.is_ready()
+    assert tracks_of(store.hear(heard)) == [(1, 1)]
+    assert not caplog.messages
     own_redis.stop()
     assert store.hear(batch(1, 2)) == [None, None]
     assert store.hear(batch(1), is_last=True) == [None]
     with pytest.raises(SessionError):
         store.erase(1)
     assert not store.is_ready()
+    assert len(caplog.messages) == 1
     own_redis.start()
     wait_until(store.is_ready, "Redis")
     assert hear(store, 1, 2).tracks == (2,), "this Redis keeps nothing on the disk"

@@ -14,6 +14,17 @@ def table(names: str, row: Callable[[int, int], Sequence[object]]) -> str:
 
 # file name → its text, and the words of the ingest that reads it
 FILES: dict[str, tuple[str, str]] = {
+    # without names; many tracks have no id
+    "userid-timestamp.tsv": (
+        table(
+            "user_000009\t2009-05-04T23:08:57Z\tb1\tBand\t\tSong",
+            lambda u, n: (
+                f"user_00000{u}\t2009-05-{1 + n % 28:02}T{n % 24:02}:30:00Z\t"
+                f"b{n % 3}\tBand {n % 3}\tt{n % 9}\tSong {n % 9}",
+            ),
+        ),
+        "--preset lastfm-1k",
+    ),
     # tracks of several artists share a title
     "scrobbles.csv": (
         table(

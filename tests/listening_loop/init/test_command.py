@@ -149,6 +149,17 @@ def test_a_listener_may_be_a_folder(printed: Run, refusal: Run) -> None:
     assert "one.csv: all plays are of one listener, as user" in line
 
 
+def test_tables_of_several_kinds_and_ids_of_mixed_types_are_refused(
+    refusal: Run,
+) -> None:
+    Path("data").mkdir()
+    Path("data", "ratings.csv").write_text("userId,movieId\n1,2\n")
+    Path("data", "links.csv").write_text("movieId,imdbId\n2,7\n")
+    assert "links.csv: which column is the user?" in refusal("init", "data")
+    Path("a.jsonl").write_text('{"user": 1, "track": 2}\n{"user": "b", "track": 2}\n')
+    assert "mixed users: 1 rows have a number and 1" in refusal("init", "a.jsonl")
+
+
 def test_a_condition_of_the_owner_joins_that_of_liked_stars(
     printed: Run,
 ) -> None:
