@@ -6,7 +6,6 @@ as the effect on a control whose mean is 0, is NaN, and null in JSON. Everything
 control first.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -330,8 +329,8 @@ def _order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
         names = ", ".join(ordered) or "none"
         advice = ""
         if len(ordered) > 1:
-            named = f"control={json.dumps(ordered[0])}"
-            advice = f"; or name the control: --set '{named}', in Python {named}"
+            named = f"control={ordered[0]!r}"
+            advice = f'; or name the control: --set "{named}", in Python {named}'
         raise AnalysisError(
             f"{where}: {control} and another arm are expected; found are {names}{advice}"
         )

@@ -34,8 +34,8 @@ def moments_statement(
         raise AnalysisError(f"the query: {queries.one_line(error)}") from None
 
     def column(name: str, kind: str) -> exp.Expression:
-        # Snowflake's names are in capitals, unless they are quoted
-        value = exp.column(name, quoted=dialect != "snowflake")
+        # Snowflake's names are in capitals, unless they are quoted, as those with spaces are
+        value = exp.column(name, quoted=dialect != "snowflake" or None)
         return exp.cast(exp.Literal.number(1) if name == ROWS else value, kind)
 
     selects = []

@@ -116,7 +116,7 @@ def test_rows_and_moments_from_anywhere_give_the_same_report(
 
 
 @pytest.mark.parametrize("dialect", ["snowflake", "bigquery", "postgres", "duckdb"])
-@pytest.mark.parametrize("listener", [None, "user"])
+@pytest.mark.parametrize("listener", [None, "user id"])
 def test_the_statement_for_a_warehouse_makes_aggregates_with_the_report_of_the_rows(
     listeners: pd.DataFrame,
     tmp_path: Path,
@@ -124,7 +124,7 @@ def test_the_statement_for_a_warehouse_makes_aggregates_with_the_report_of_the_r
     dialect: str,
     listener: str | None,
 ) -> None:
-    rows = listeners.assign(user=np.arange(900) % 300)  # a hundred an arm
+    rows = listeners.assign(**{"user id": np.arange(900) % 300})  # a hundred an arm
     plan = tmp_path / "experiment.yaml"
     arms = [{"recommender": "random"}] * 3
     plan.write_text(json.dumps({"name": "A", "arms": arms, "metrics": [*METRICS]}))
@@ -268,7 +268,7 @@ def test_the_command_reports_on_a_table_without_an_experiment_s_file(
     for named in ([], ["--set=control=T1"]):
         assert ("T1   minutes" in printed(*argv, *named)) != bool(named)
     listeners.replace({"C": "old"}).to_csv(file)
-    advice = "found are T1, T2, old; or name the control: --set 'control=\"T1\"'"
+    advice = "found are T1, T2, old; or name the control: --set \"control='T1'\""
     assert advice in refusal(*argv)
     assert "T1   minutes" in printed(*argv, "--set=control=old")
     listeners.assign(arm=listeners.index % 2).to_csv(file)
