@@ -165,6 +165,19 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return document
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML's readers take the last."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"{key} is there twice; leave one out")
+        return super().construct_mapping(node, deep)
+
+
 def parse_yaml(content: str | bytes, refusal: str) -> Any:  # noqa: ANN401  any YAML
     """Parse YAML.
 
@@ -172,7 +185,7 @@ def parse_yaml(content: str | bytes, refusal: str) -> Any:  # noqa: ANN401  any 
         ConfigError: It is none; the message begins with `refusal`.
     """
     try:
-        return yaml.safe_load(content)
+        return yaml.load(content, _Loader)  # noqa: S506  a safe one
     # of dates such as 2020-13-01 PyYAML raises a ValueError, of a thousand brackets the last
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())

@@ -147,7 +147,11 @@ def ab(
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(build_report(paths, name, config, plan))
-    lower = [column for column, change in guardrails.items() if change > 0]
+    try:
+        lower = [column for column, change in guardrails.items() if change > 0]
+    except (AttributeError, TypeError):
+        problem = "the change in % by column is expected, such as {'skips': 10}"
+        raise UserError(f"guardrails={guardrails!r}: {problem}") from None
     better = dict.fromkeys([*(plan.lower_is_better if plan else ()), *lower], "lower")
     if isinstance(metrics, Mapping):
         better |= metrics

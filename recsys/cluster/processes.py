@@ -89,7 +89,7 @@ def _why_none() -> str:
     script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__)
     if not script.is_file():
         return "the script comes from standard input, and workers import it; save it to a file"
-    if "__name__" not in script.read_text(encoding="utf-8", errors="replace"):
+    if "__main__" not in script.read_text(encoding="utf-8", errors="replace"):
         return (
             "in a script, what starts workers belongs below "
             'if __name__ == "__main__": (docs/clusters.md)'

@@ -67,6 +67,7 @@ def test_a_dumped_configuration_reads_back_equal(tmp_path: Path) -> None:
         ("- 1", "a mapping of keys is expected, found list"),
         ("a: [", "not YAML"),
         ("seed: 2020-13-01", "not YAML (month must be in 1..12)"),
+        ("seed: 1\nseed: 2", "not YAML (seed is there twice; leave one out)"),
         ("seed: " + "[" * 9999, "not YAML"),
     ],
 )

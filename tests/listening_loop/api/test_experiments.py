@@ -59,3 +59,5 @@ def test_booleans_name_the_control_and_only_lower_or_higher_is_better() -> None:
     assert report.effects["arm"].to_list() == ["true"]
     with pytest.raises(ll.Error, match="better: Input should be 'higher' or 'lower'"):
         ll.ab(rows, metrics={"a": "less"})  # type: ignore[dict-item]  # refused
+    with pytest.raises(ll.Error, match=r"guardrails=\['a'\]: the change in % by colu"):
+        ll.ab(rows, metrics="a", guardrails=["a"])  # type: ignore[arg-type]  # refused
