@@ -127,6 +127,11 @@ def _check_written(
                 f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; "
                 "write them in one"
             )
+        if row["are_dates"]:
+            raise IngestError(
+                f"{file}: its timestamps would be seconds of August 1970; of dates such as "
+                "20231114 say --set date_format=%Y%m%d, in Python date_format='%Y%m%d'"
+            )
         is_share = reading.columns.share and not reading.percent
         if is_share and 2 * row["beyond"] > row["valued"]:
             raise IngestError(

@@ -197,6 +197,11 @@ def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
             (),
             "timestamps in 3 formats, 1 dates, 1 milliseconds, 1 seconds; write them in one",
         ),
+        (
+            [{"ts": 20231114}, {"ts": 20231205}],
+            (),
+            "of dates such as 20231114 say --set date_format=%Y%m%d",
+        ),
         ([{}], ("--where", "nope = 1"), 'Binder Error: Referenced column "nope" not'),
         ([{}], ("--where", "heard > 0"), "are text, compare CAST(column AS DOUBLE)"),
         ([{}], ("--where", "heard = 'no'"), "or such as the condition leaves out"),
