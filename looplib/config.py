@@ -185,7 +185,7 @@ def parse_yaml(content: str | bytes, refusal: str) -> Any:  # noqa: ANN401  any 
         ConfigError: It is none; the message begins with `refusal`.
     """
     try:
-        return yaml.load(content, _Loader)  # noqa: S506  a safe one
+        return _Loader(content).get_single_data()
     # of dates such as 2020-13-01 PyYAML raises a ValueError, of a thousand brackets the last
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
