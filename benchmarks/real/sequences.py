@@ -185,5 +185,5 @@ KINDS: Kinds = {
     "V-SKNN": (v_sknn, {"k": [100, 500], "own": [0.0, 1.0, 4.0]}),
 }
 if find_spec("pytorch_lightning") and find_spec("rectools"):
-    space: dict[str, Any] = {"epochs": [10, 30], "own": [0.0, 0.5, 2.0]}
+    space: dict[str, Any] = {"epochs": [10, 30], "own": [0.0, 0.25, 0.5, 1.0, 2.0]}
     KINDS = {**KINDS, "SASRec (RecTools)": (sasrec, space)}
