@@ -91,7 +91,7 @@ class Bodies:
         self._ranking = _make_object([*ranked, ("session", tracks, ())])
 
     def user(self, text: str) -> Id:
-        """Read a listener's id from a path, decoded."""
+        """Read a listener's id from a path, decoded; 1e5 is no number here."""
         try:
             user: Id = msgspec.convert(text, self._user, strict=not text.isdigit())
         except msgspec.ValidationError:

@@ -178,7 +178,7 @@ class Ranker(NamedTuple):
     trees: Ensemble
 
     def rank(self, plays: Int32Array, taken: Collection[int] = ()) -> AnyIntArray:
-        """Rank candidates for the play after some, at least one, the newest last.
+        """Rank candidates for the play after some, the newest last.
 
         Args:
             plays: The listener's tracks.
@@ -202,7 +202,7 @@ def describe(
     """Describe the candidates for what is played after a listener's plays.
 
     Args:
-        plays: The listener's tracks, the newest last, at least one.
+        plays: The listener's tracks, the newest last; without one there are no candidates.
         facts: Of all tracks.
         taken: Tracks that are no candidates.
         latest: Plays whose near tracks and artists' tracks are candidates.
@@ -212,6 +212,8 @@ def describe(
     Returns:
         The candidates, and their features, shape (candidates, features).
     """
+    if not len(plays):
+        return NONE, np.empty((0, len(FEATURES)), np.float32)
     newest = plays[::-1]
     ago = np.arange(1.0, len(plays) + 1)
     listed, closeness, cue = facts.near.gather(newest[:latest])

@@ -32,8 +32,9 @@ from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics import effects
 from analysis.statistics.moments import Moments
 
-# how names of files end, those of Parquet first
-TABLES = (".parquet", ".pq", ".csv", ".tsv", ".csv.gz")
+# how names of files end
+_PARQUET = (".parquet", ".pq")
+TABLES = (*_PARQUET, ".csv", ".tsv", ".csv.gz")
 # standard errors, and standard deviations of what new values change, that are no chance
 _LEAST_JUMP = 2.0
 _MOST_DEVIATIONS = 6.0
@@ -84,7 +85,7 @@ def open_table(
         queries.naming(name, queries.DatabaseError, pa.ArrowException),
     ):
         if isinstance(source, Path):
-            if name.lower().endswith(TABLES[:2]):
+            if name.lower().endswith(_PARQUET):
                 rows = memory.read_parquet(name)
             else:
                 # dates stay text, as day and month may be guessed the wrong way round

@@ -53,8 +53,12 @@ def _tables(data: Frame) -> Iterator[pa.Table]:
     seconds = nw.selectors.by_dtype(nw.Duration).dt.total_microseconds() / 1e6
     for part in getattr(data, "partitions", [data]):  # of Dask
         frame = part.compute() if hasattr(part, "compute") else part
-        lazy = nw.from_native(frame).lazy().with_columns(seconds)
-        yield lazy.collect().to_arrow()
+        table = nw.from_native(frame, pass_through=True)
+        if table is frame:
+            kind = type(frame).__name__
+            problem = "a data frame of pandas, polars, Arrow or Dask is expected"
+            raise LoopError(f"{kind}: {problem}")
+        yield table.lazy().with_columns(seconds).collect().to_arrow()
 
 
 @contextmanager
@@ -68,7 +72,5 @@ def _refusing() -> Iterator[None]:
         TypeError,
         ValueError,
     ) as error:
-        reason = " ".join(str(error).split()).replace(
-            "dataframe type", "type; one of pandas, polars, Arrow or Dask is expected"
-        )
+        reason = " ".join(str(error).split())
         raise LoopError(f"the data frame: {reason}") from None

@@ -206,8 +206,8 @@ class Cluster:
                 or client.scheduler is None
             ):
                 raise SearchError(
-                    "the client is none, closed or asynchronous; an open one is needed, such as "
-                    "Client(address), or Client(cluster)"
+                    "the client is closed, asynchronous or no Client; an open one is needed, such "
+                    "as Client(address) or Client(cluster)"
                 )
             try:
                 client.wait_for_workers(1, timeout=config.wait_for_workers_s)

@@ -137,6 +137,7 @@ with open_cluster(ClusterConfig(workers=2)) as cluster:
         list(cluster.run(max, [(1, 2)]))
     except SearchError as error:
         print(error)
+        assert type(error).__name__ == "SearchError"
 """
 
 

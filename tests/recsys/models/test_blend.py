@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions, Plays
@@ -71,8 +71,12 @@ def test_a_few_plays_of_one_listener_are_too_little_too() -> None:
 
 
 @pytest.mark.slow
-def test_one_listener_without_artists_gets_a_full_list() -> None:
+def test_without_artists_or_plays_lists_are_full() -> None:
     train = draw_sessions(1, 60)
-    (best,) = Blend().fit(train, seed=1, threads=1).recommend(20)
-    assert best.min() >= 0
-    assert len(set(best.tolist())) == 20
+    plays = train.ordered_plays
+    matrix = vstack([train.matrix, csr_matrix((1, 200))], "csr", np.float32)
+    indptr = np.array([*plays.indptr, plays.indptr[-1]])
+    train = Interactions(matrix, plays=Plays(indptr, plays.tracks))
+    lists = Blend().fit(train, seed=1, threads=1).recommend(20)
+    assert lists.min() >= 0
+    assert [len(set(best)) for best in lists.tolist()] == [20, 20]
