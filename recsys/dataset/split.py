@@ -3,8 +3,7 @@
 A new kind is a name in `recsys.config.Split` and a case of
 `analysis/sql/sessions/splits.sql`, which marks the held-out sessions of a partition.
 What else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
-partitions to know, such as the cutoff of `time`, `recsys.dataset.build` adds. A kind whose held-out
-sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
+partitions to know, such as the cutoff of `time`, `recsys.dataset.build` adds.
 docs/searching.md lists the kinds.
 """
 

@@ -285,7 +285,7 @@ def _facts(export: Export) -> dict[str, Any]:
         "parameters": _parameters(export.fitted),
         # of the model whose factors these are, if it is not that of the lists
         "factors": winner.factors and _parameters(winner.factors),
-        # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
+        # of the split and of the fit
         "seed": config.seed,
         "metrics": winner.metrics,
         "selected_by": winner.select,

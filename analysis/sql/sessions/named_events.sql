@@ -2,9 +2,9 @@
 -- A logged session name is kept. Where there is none (logs of the original service) a listener's session begins at
 -- its first event, after a 'last', and after a silence of more than half an hour; its name is '@' and its first
 -- millisecond. Of events at the same millisecond 'next' stands before 'last', then the smaller track.
--- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR)
+-- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
 -- Columns:
---   user, timestamp, message, track, time, recommendation, propensity  as logged
+--   user, timestamp, message, track, time  as logged
 --   session  the session's name, unique within its listener
 WITH marked AS (
     SELECT
@@ -15,12 +15,12 @@ WITH marked AS (
     WHERE session IS NULL
     WINDOW in_order AS (PARTITION BY user ORDER BY timestamp, message DESC, track)
 )
-SELECT user, timestamp, message, track, time, recommendation, propensity, session
+SELECT user, timestamp, message, track, time, session
 FROM events
 WHERE session IS NOT NULL
 UNION ALL
 SELECT
-    user, timestamp, message, track, time, recommendation, propensity,
+    user, timestamp, message, track, time,
     '@' || max(timestamp) FILTER (opens) OVER so_far AS session
 FROM marked
 WINDOW so_far AS (PARTITION BY user ORDER BY timestamp, message DESC, track ROWS UNBOUNDED PRECEDING)
