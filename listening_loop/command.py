@@ -46,7 +46,7 @@ STEPS = {
     "power": ("analysis.power", "Plan how many listeners an experiment needs."),
     "erase": (
         "listening_loop.erase",
-        "Remove a listener from logs, stores, runs, exports and a service.",
+        "Remove a listener from event logs and a service.",
     ),
     "lab": (
         "listening_loop.lab.command",

@@ -46,9 +46,6 @@ SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
-# arrays that have an entry for each listener, and that have as many as their `counts`
-BY_LISTENER = {"users", "user_factors", "latest", "counts"}
-BY_COUNT = {"heard", "values", "plays"}
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 SCHEMA = 1  # of the manifest
