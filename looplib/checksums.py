@@ -23,12 +23,12 @@ def seal(document: object) -> dict[str, Any]:
     return {**plain, CHECKSUM: _checksum(plain)}
 
 
-def unseal(content: bytes, *, needed: bool = False) -> dict[str, Any]:
+def unseal(content: bytes) -> dict[str, Any]:
     """Parse a JSON object, and check it against its checksum, which is left out.
 
     Raises:
-        ValueError: It is no JSON object, has changed since it was sealed, or, with `needed`, was
-            not sealed; or it is nested so deep that readers would fail.
+        ValueError: It is no JSON object, has changed since it was sealed, or is nested so deep that
+            readers would fail.
 
     Example:
         >>> unseal(b'{"tracks": 4, "crc32": "524ce7ab"}')
@@ -43,7 +43,7 @@ def unseal(content: bytes, *, needed: bool = False) -> dict[str, Any]:
         computed = _checksum(document)
     except TypeError:  # deeper than orjson writes
         raise ValueError("nested too deep") from None
-    if written is not None or needed:
+    if written is not None:
         _compare(computed, written)
     return document
 

@@ -4,6 +4,7 @@ A source is a stretch of content, unpacked. Of a file that begins with sources, 
 them is new: it may have grown, and it may be packed, moved, renamed or copied.
 """
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -16,12 +17,12 @@ from typing import IO
 
 import msgspec
 import orjson
-import xxhash
 
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts, Reject
 from analysis.store import REJECTS, Source
+from looplib.files import json_digest
 
 MOST_KEPT_BYTES = 16 * 2**20
 # of a batch, whose files are read together
@@ -182,7 +183,7 @@ class NewFiles:
         text.seek(start)
         rivals = self._known[_head(text.readline(_CHUNK))]
         text.seek(start)
-        content = xxhash.xxh3_128()
+        content = hashlib.sha256()
         longest = None
         for source in sorted(rivals, key=attrgetter("bytes")):
             end = start + source.bytes
@@ -203,12 +204,12 @@ class NewFiles:
             return is_beginning and self._digest(content, log.name) == longer.digest
         return False
 
-    def _digest(self, content: xxhash.xxh3_128, name: str) -> str:
+    def _digest(self, content: "hashlib._Hash", name: str) -> str:
         """Compute the digest of a source; a table that is read otherwise is another one."""
-        digest: str = content.hexdigest()
+        digest = content.hexdigest()
         if self._reading:
             reading = self._reading(name)
-            digest = xxhash.xxh3_128_hexdigest(f"{digest} {reading}".encode())
+            digest = json_digest([digest, reading])
         return digest
 
 
@@ -257,10 +258,10 @@ def _chunks(text: IO[bytes], length: int) -> Iterator[bytes]:
 
 
 def _hash(
-    text: IO[bytes], length: int, content: xxhash.xxh3_128 | None = None
-) -> xxhash.xxh3_128:
+    text: IO[bytes], length: int, content: "hashlib._Hash | None" = None
+) -> "hashlib._Hash":
     """Hash the next bytes, behind others or alone."""
-    content = content or xxhash.xxh3_128()
+    content = content or hashlib.sha256()
     for chunk in _chunks(text, length):
         content.update(chunk)
     return content
@@ -277,4 +278,4 @@ def _torn_bytes(text: IO[bytes], size: int) -> int:
 
 
 def _head(line: bytes) -> str:
-    return str(xxhash.xxh3_64_hexdigest(line.rstrip(b"\r\n")))
+    return hashlib.sha256(line.rstrip(b"\r\n")).hexdigest()

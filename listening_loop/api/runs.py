@@ -33,7 +33,6 @@ from recsys.search.folder import (
     Winner,
     check_digest,
     read_run,
-    read_winner,
 )
 from recsys.search.leaderboard import describe
 from recsys.search.search import search as run_search
@@ -232,9 +231,8 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""
-        run = open_workspace(self.address)
-        report = check_digest(run, read_winner(run), REPORT)
-        return page_frame(report.read_text(encoding="utf-8"))
+        report = open_workspace(self.address).read(REPORT) or b""
+        return page_frame(report.decode())
 
 
 def search(

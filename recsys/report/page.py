@@ -1,7 +1,6 @@
 """Write the report of a search: `report.html` in its run folder, one page."""
 
 import shlex
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render
 from analysis.store import Store
 from looplib.cli import program
-from looplib.files import sha256_file
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.report.runs import (
     RunFolder,
@@ -23,7 +21,7 @@ from recsys.report.runs import (
     read_examples,
     read_folder,
 )
-from recsys.search.folder import REPORT, read_run, write_winner
+from recsys.search.folder import REPORT, read_run
 from recsys.search.leaderboard import WARNING, describe_row, is_better, label_rows
 from recsys.storage import open_workspace
 from recsys.store.ids import Title, originals, read_titles
@@ -58,8 +56,6 @@ def write_report(address: str) -> None:
     )
     with run.create(REPORT) as file:
         file.write(page.encode())
-    files = winner.files | {REPORT: sha256_file(run.folder / REPORT)}
-    write_winner(run, replace(winner, files=files))
 
 
 def render_run(run: RunFolder, **values: Any) -> str:  # noqa: ANN401  of the template

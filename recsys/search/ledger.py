@@ -136,7 +136,7 @@ def read_ledger(file: Path) -> tuple[list[Score], list[str]]:
         try:
             if not content.endswith(b"\n"):
                 raise ValueError("no end")
-            scores.append(msgspec.convert(unseal(content, needed=True), Score))
+            scores.append(msgspec.convert(unseal(content), Score))
         except ValueError as error:
             if number < len(lines):
                 damaged.append(f"line {number}: damaged ({error})")

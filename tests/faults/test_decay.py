@@ -18,9 +18,8 @@ from botify.service import load_configured
 from looplib.errors import UserError
 from recsys.config import ExportConfig, SearchConfig
 from recsys.export.export import export_run
-from recsys.report.page import write_report
 from recsys.report.runs import read_folder
-from recsys.search.folder import CONFIG, LEADERBOARD, REPORT, check_digest, read_winner
+from recsys.search.folder import CONFIG, LEADERBOARD, check_digest, read_winner
 from recsys.storage import open_workspace
 from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
@@ -151,19 +150,17 @@ def test_a_changed_byte_of_an_export_is_refused_or_changes_nothing(
         assert outcome(loop.serve) in (None, expected), file
 
 
-@pytest.mark.parametrize("name", [CONFIG, LEADERBOARD, REPORT])
+@pytest.mark.parametrize("name", [CONFIG, LEADERBOARD])
 def test_a_changed_byte_of_what_is_shown_of_a_run_is_refused(
     copy: Copy, name: str
 ) -> None:
     run = copy().folder / "run"
-    write_report(str(run))
     workspace = open_workspace(run)
     winner = read_winner(workspace)
     flip(np.random.default_rng(5), run, name)
     with pytest.raises(UserError, match=f"{name}: (damaged; search again|not YAML)"):
         check_digest(workspace, winner, name)
-    if name != REPORT:  # which is sent as it is
-        assert outcome(lambda: read_folder(workspace, "")) is None
+    assert outcome(lambda: read_folder(workspace, "")) is None
 
 
 def test_damage_is_named_with_what_follows_from_it(copy: Copy) -> None:

@@ -29,7 +29,7 @@ few = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @few
 @given(OBJECTS)
 def test_what_was_sealed_is_what_is_read(document: dict[str, object]) -> None:
-    assert unseal(orjson.dumps(seal(document)), needed=True) == document
+    assert unseal(orjson.dumps(seal(document))) == document
     assert unseal(orjson.dumps(document, option=orjson.OPT_INDENT_2)) == document
 
 
@@ -43,10 +43,10 @@ def test_a_changed_byte_changes_nothing_or_is_noticed(
         st.integers(1, 255)
     )
     try:
-        found = unseal(bytes(content), needed=True)
+        found = unseal(bytes(content))
     except ValueError:
         return
-    assert found == document
+    assert found | document == found  # the key of the checksum may have changed
 
 
 @dataclass
@@ -74,12 +74,11 @@ def test_a_data_class_becomes_an_object_whose_keys_are_sorted_for_its_checksum()
         b'{"crc32":' + b"[" * 500 + b"]" * 500 + b"}",
         b'{"a": 1e999}',
         b'{"crc32": "0"}',
-        b'{"crc32": null}',
     ],
 )
 def test_other_content_is_no_sealed_object(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"^.{1,99}$"):
-        unseal(content, needed=b"null" in content)
+        unseal(content)
 
 
 def test_a_log_is_compared_with_the_checksum_in_its_name(tmp_path: Path) -> None:
