@@ -8,7 +8,7 @@ import os
 import zlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -47,7 +47,7 @@ def main(
     ] = None,
     service: Annotated[
         str | None,
-        typer.Option(help="Its address; BOTIFY_ADMIN_TOKEN has its admin token."),
+        typer.Option(help="Address of the service; BOTIFY_ADMIN_TOKEN has its token."),
     ] = None,
 ) -> None:
     """Erase the listener, and print the commands that learn and publish without them.
@@ -110,7 +110,7 @@ def rewrite_without(log: LogFile, user: str) -> None:
     crc = 0
     with ExitStack() as stack:
         text = stack.enter_context(log.open())
-        file = stack.enter_context(atomic_write(target))
+        file: Any = stack.enter_context(atomic_write(target))
         if packed:
             packing = gzip.GzipFile("", "wb", fileobj=file, mtime=0)
             file = stack.enter_context(packing)

@@ -1,4 +1,7 @@
-"""Write checksums (CRC-32) into JSON documents and the names of logs, and check them on reading."""
+"""Write checksums (CRC-32) into JSON documents and the names of logs, and check them on reading.
+
+A document that lists the SHA-256 of other files has no other protection.
+"""
 
 import re
 import zlib

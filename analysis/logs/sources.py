@@ -1,7 +1,7 @@
 """Read every content once, whatever happens to its file.
 
-A source is a stretch of content, unpacked. Of a file that begins with sources, only what follows
-them is new: it may have grown, and it may be packed, moved, renamed or copied.
+A source is a stretch of unpacked content. If a file begins with sources, only the rest of it is
+new: a file may grow, and be packed, moved, renamed or copied.
 """
 
 import hashlib
@@ -25,19 +25,19 @@ from analysis.store import REJECTS, Source
 from looplib.files import json_digest
 
 MOST_KEPT_BYTES = 16 * 2**20
-# of a batch, whose files are read together
+# limits of a batch, whose files are read together
 _LARGEST_BATCH = 32 * 2**20  # bytes
 _MOST_FILES = 1000
 _CHUNK = 2**20
-_PIECE = 2**18  # that a cache of the processor holds
+_PIECE = 2**18  # bytes that fit a cache of the processor
 
 
 class NewFiles:
     """The contents of files that neither earlier sources nor earlier files have.
 
-    A file is copied when it is its turn: unpacked, checked to its end, and without what it begins
-    with and was read before. The copy is deleted when the next one is asked for. For a single
-    reading, a closed file that is new as a whole need not be copied.
+    Each file is copied in its turn: unpacked, checked to its end, and without the sources with
+    which it begins. The copy is deleted before the next. A single reading takes a closed file that
+    is new as a whole in place.
     """
 
     def __init__(
@@ -55,20 +55,18 @@ class NewFiles:
         Args:
             files: Event logs or tables.
             scratch: The folder.
-            sources: Those that were read before.
-            reading: Of tables, how the one of a name is read.
-            whole: A table that has grown is read anew.
-            in_place: What need not be copied is not.
+            sources: Sources that were read before.
+            reading: Describes how a table is read, by its name.
+            whole: Read a table that has grown anew.
+            in_place: Read closed new files where they are.
         """
         self.all = files
         self.scratch = scratch
-        # the new ones so far, as sources of the store whose lines are not counted
+        # new sources so far, whose lines are not counted yet
         self.sources: dict[LogFile, Source] = {}
-        self.repeated: list[LogFile] = []  # those without new content, so far
-        self.left_out = (
-            0  # rows of tables for which the caller's condition does not hold
-        )
-        self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
+        self.repeated: list[LogFile] = []  # files without new content, so far
+        self.left_out = 0  # rows of tables that the caller's condition excludes
+        self.megabytes = sum(file.size_bytes for file in files) / 1e6
         self.megabytes_done = 0.0
         self._reading = reading
         self._whole = whole
@@ -78,7 +76,7 @@ class NewFiles:
             self._known[source.head].append(source)
 
     def __iter__(self) -> Iterator[list[LogFile]]:
-        """Yield the copies, small ones together.
+        """Yield the copies, small files together.
 
         Raises:
             AnalysisError: A file is damaged, or contradicts a source with which it begins.
@@ -110,9 +108,11 @@ class NewFiles:
             copy.unlink(missing_ok=True)
 
     def keep_rejects(self, content: str, rejects: Iterable[Reject]) -> None:
-        """Append rejected lines to those of a file, until these have `MOST_KEPT_BYTES`.
+        """Append rejected lines of a file, up to `MOST_KEPT_BYTES` in all.
 
-        The file is the one with the digest `content`.
+        Args:
+            content: Digest of the file.
+            rejects: The lines.
         """
         lines = msgspec.json.Encoder().encode_lines(rejects)
         target = self.scratch / REJECTS / f"{content}.jsonl"
@@ -122,7 +122,7 @@ class NewFiles:
             file.write(lines[: lines.rfind(b"\n", 0, room) + 1])
 
     def _copy(self, log: LogFile, target: Path) -> Source | None:
-        """Copy what is new of a file; None if nothing is."""
+        """Copy the new part of a file; None if there is none."""
         with _open_content(log, self.scratch) as text:
             size = text.seek(0, os.SEEK_END)
             if log.is_open:
@@ -159,10 +159,10 @@ class NewFiles:
         return source if not is_empty and self._is_new(source, line) else None
 
     def _is_new(self, source: Source, line: bytes) -> bool:
-        """Compare a source with those that have its first line.
+        """Compare a source with others that have the same first line.
 
         Raises:
-            AnalysisError: It goes on otherwise than one of them.
+            AnalysisError: Another goes on otherwise.
         """
         rivals = self._known[source.head]
         if any(source.digest == rival.digest for rival in rivals):
@@ -179,7 +179,7 @@ class NewFiles:
     def _longest_known(
         self, log: LogFile, text: IO[bytes], start: int
     ) -> Source | None:
-        """Find the longest source that a file has from a byte on."""
+        """Find the longest source that a file contains from a byte on."""
         text.seek(start)
         rivals = self._known[_head(text.readline(_CHUNK))]
         text.seek(start)
@@ -194,7 +194,7 @@ class NewFiles:
         return longest
 
     def _is_cut(self, source: Source, longer: Source) -> bool:
-        """Whether a source is the beginning of a longer one, whose file is still there."""
+        """Check whether a source begins a longer source whose file is still there."""
         log = LogFile(Path(longer.name), longer.name)
         with suppress(AnalysisError), _open_content(log, self.scratch) as text:
             text.seek(longer.start)
@@ -205,7 +205,7 @@ class NewFiles:
         return False
 
     def _digest(self, content: "hashlib._Hash", name: str) -> str:
-        """Compute the digest of a source; a table that is read otherwise is another one."""
+        """Compute the digest of a source; a table that is read otherwise has another."""
         digest = content.hexdigest()
         if self._reading:
             reading = self._reading(name)
@@ -216,7 +216,7 @@ class NewFiles:
 def in_batches(
     files: Iterable[LogFile], form_of: Callable[[LogFile], str | None]
 ) -> Iterator[list[LogFile]]:
-    """Put consecutive small files of one form together; one without a form is alone."""
+    """Put consecutive small files of a form together; files without a form stay alone."""
     batch: list[LogFile] = []
     batch_form = None
     batch_bytes = 0
@@ -251,7 +251,7 @@ def _open_content(log: LogFile, scratch: Path) -> Iterator[IO[bytes]]:
 
 
 def _chunks(text: IO[bytes], length: int) -> Iterator[bytes]:
-    """Yield the next bytes, as far as there are so many."""
+    """Yield the next bytes, at most `length`."""
     while chunk := text.read(max(min(length, _PIECE), 0)):
         length -= len(chunk)
         yield chunk
@@ -260,7 +260,7 @@ def _chunks(text: IO[bytes], length: int) -> Iterator[bytes]:
 def _hash(
     text: IO[bytes], length: int, content: "hashlib._Hash | None" = None
 ) -> "hashlib._Hash":
-    """Hash the next bytes, behind others or alone."""
+    """Hash the next bytes, after earlier content if there is some."""
     content = content or hashlib.sha256()
     for chunk in _chunks(text, length):
         content.update(chunk)

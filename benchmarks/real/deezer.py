@@ -1,8 +1,8 @@
-"""What unbiased truth says (Deezer, CM100K): does an offline metric order the models as truth does?
+"""Compare an offline metric with unbiased truth (Deezer, CM100K): do both rank the models alike?
 
-People rated a hundred tracks each that were drawn at random: the truth. What they knew before is an
-observed log. Models learn from four fifths of it; the last fifth scores their ten best as an
-offline evaluation does, and all five take turns.
+People rated a hundred tracks each that were drawn at random: the truth. The tracks that they knew
+before are an observed log. Models learn from four fifths of it; the last fifth scores their ten
+best as an offline evaluation does, and all five take turns.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def measure(random_half: Path, other_half: Path, _work: Work) -> Table:
 
 
 def read_ratings(random_half: Path, other_half: Path) -> tuple[Ratings, Ratings]:
-    """Read ratings of random tracks, and other people's of what they knew; of the same tracks."""
+    """Read ratings of random tracks, and ratings by other people who knew the same tracks."""
     names = ("user", "item", "rating", "known")
     tables = [read_columns(file, *names) for file in (random_half, other_half)]
     tables = [columns[:, np.isin(columns[2], (1, 2, 3, 4))] for columns in tables]
@@ -71,7 +71,7 @@ def read_ratings(random_half: Path, other_half: Path) -> tuple[Ratings, Ratings]
 
 
 def make_logs(drawn: Ratings, observed: Ratings) -> list[Log]:
-    """Hold out each fifth of what those who rated random tracks had known; a log for each."""
+    """Hold out each fifth of the tracks that the raters of random tracks knew; a log for each."""
     logs = []
     for number in range(FOLDS):
         is_learned = drawn.is_known & (drawn.fold != number)
@@ -106,7 +106,7 @@ def score_models(drawn: Ratings, logs: list[Log]) -> tuple[FloatArray, FloatArra
 
 
 def rank_tracks(scores: FloatArray, is_left_out: BoolArray) -> IntArray:
-    """Rank the tracks of each list from 0; what is left out comes last.
+    """Rank the tracks of each list from 0; left-out tracks come last.
 
     Equal scores are in one random order. Shape (people, tracks).
     """

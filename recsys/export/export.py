@@ -136,14 +136,6 @@ def point_to(out: Workspace, name: str) -> str:
     return f"{out}/{target}"
 
 
-def current_version(out: Workspace) -> str:
-    """Find the name of the current version; "" without one."""
-    if not out.is_remote:
-        return (out.folder / CURRENT).resolve().name
-    target = out.read(CURRENT) or b""
-    return target.decode().strip().rpartition("/")[2]
-
-
 def _split_again(
     run: Workspace, store: Store, config: SearchConfig, client: Client | None
 ) -> Dataset:
