@@ -34,7 +34,7 @@ from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.plan import plan_dataset
-from recsys.search.folder import read_run
+from recsys.run import read_run
 from recsys.search.trials import plan_trials
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store

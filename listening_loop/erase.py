@@ -37,6 +37,7 @@ with importing():
     from listening_loop.client import ServiceClient
     from listening_loop.errors import LoopError
     from looplib.checksums import named, unnamed, unseal
+    from looplib.config import load_config
     from looplib.files import (
         TEMPORARY_PREFIX,
         atomic_directory,
@@ -44,6 +45,7 @@ with importing():
         exclusive,
         remove_leftovers,
     )
+    from recsys.config import SearchConfig
     from recsys.dataset.layout import PIECES
     from recsys.export.export import (
         VERSIONS,
@@ -60,9 +62,8 @@ with importing():
         write_manifest,
     )
     from recsys.lock import hold_lock
-    from recsys.search.folder import read_config
-    from recsys.search.scorer import LISTENERS
-    from recsys.search.trials import CHECKPOINTS
+    from recsys.models.trial import CHECKPOINTS
+    from recsys.run import CONFIG, LISTENERS
     from recsys.storage import OBJECTS, Workspace, open_workspace
     from recsys.store.partitions import Partitioner, partition_of
     from recsys.store.reader import download_files, open_store
@@ -118,7 +119,8 @@ def main(
         typer.echo(f"{file.path}: {count:,} lines removed")
     for address in run or ():
         workspace = open_workspace(address)
-        read_config(workspace)  # else it is none
+        workspace.download(CONFIG)
+        load_config(SearchConfig, workspace.folder / CONFIG)  # refuses another folder
         with hold_lock(workspace, "search"):
             workspace.delete(LISTENERS, CHECKPOINTS, PIECES)
         typer.echo(f"{address}: what single listeners added to scores is deleted")

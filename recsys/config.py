@@ -153,10 +153,8 @@ class ExportConfig(Config):
     filter_seen: bool = False
     """leave out what the listener has already heard"""
     learn_from: Literal["all", "training"] = "all"
-    """training: leave out the held-out sessions, to value the lists or to replay them; a next-track
-    model needs a split by order for it"""
-    split: Split | None = None
-    """training: another split than that of the search, such as {kind: time, holdout: 0.2}"""
+    """training: leave out the held-out sessions, to replay them; a next-track model needs a split
+    by order for it"""
     publish_anyway: bool = False
     """publish a model that is not significantly better than every baseline"""
 

@@ -27,13 +27,12 @@ from recsys.export.export import export_run
 from recsys.export.version import FACTORS, RECOMMENDATIONS, SCORES, SIMILAR
 from recsys.models.libraries import class_path
 from recsys.report.page import write_report
-from recsys.search.folder import (
+from recsys.run import (
     LEADERBOARD,
     REPORT,
     Winner,
     check_digest,
     read_run,
-    read_winner,
 )
 from recsys.search.leaderboard import describe
 from recsys.search.search import search as run_search
@@ -49,9 +48,9 @@ if TYPE_CHECKING:
 class Run:
     """A finished search.
 
-    >>> from recsys.search.trials import Trial
+    >>> from recsys.models.trial import Trial
     >>> trial = Trial("f3a1", "als", {"factors": 64}, seed=42)
-    >>> winner = Winner(trial, 15, {"ndcg@30": (0.31, 0.29, 0.33)}, "ndcg@30", "d6e2")
+    >>> winner = Winner(trial, 15, {"ndcg@30": (0.31, 0.29, 0.33)}, "ndcg@30", "d6e2", "c0de")
     >>> Run("out/run", SearchConfig(store="out/store", run="out/run"), winner)
     <Run out/run: ndcg@30 0.3100 (0.2900 … 0.3300) by als>
     """
@@ -233,7 +232,8 @@ class Run:
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""
         run = open_workspace(self.address)
-        report = check_digest(run, read_winner(run), REPORT)
+        _, winner = read_run(run)  # with the digest of the report
+        report = check_digest(run, winner, REPORT)
         return page_frame(report.read_text(encoding="utf-8"))
 
 

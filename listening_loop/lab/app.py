@@ -19,7 +19,7 @@ from listening_loop.errors import LoopError
 from listening_loop.lab import folders
 from looplib.errors import UserError
 from recsys.report.page import render_run
-from recsys.search.folder import REPORT, WINNER, check_digest, read_winner
+from recsys.run import REPORT, WINNER, check_digest, read_run
 from recsys.storage import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -99,7 +99,7 @@ def report(name: str) -> ResponseReturnValue:
     page = folders.read_file(_root(), folder / REPORT)
     if (folder / WINNER).exists():
         run = open_workspace(folder)
-        check_digest(run, read_winner(run), REPORT)
+        check_digest(run, read_run(run)[1], REPORT)
     policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
     return Response(page, mimetype="text/html", headers=policy)
 

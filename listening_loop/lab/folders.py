@@ -11,7 +11,7 @@ from analysis.page import numbers
 from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
 from recsys.report.runs import RunFolder, interval_of, read_folder
-from recsys.search.folder import LEDGER
+from recsys.run import LEDGER
 from recsys.search.leaderboard import describe_row
 from recsys.storage import open_workspace
 

@@ -114,23 +114,27 @@ def open_dataset(address: str | Path) -> Dataset:
 
 
 def open_whole_dataset(workspace: Workspace) -> Dataset:
-    """Open a dataset that is on this machine, every file checked.
+    """Open a dataset, every file checked.
 
     Raises:
-        SearchError: A file is not what was written; the search that made it builds it again.
+        SearchError: It is not there, or a file is not what was written; the search that made it
+            builds it again.
     """
-    folder = workspace.folder
     try:
-        files = unseal((folder / SUMMARY).read_bytes())["files"]
+        dataset = open_dataset(workspace.address)
+        files = dataset.summary.files
         with ThreadPoolExecutor() as threads:
-            digests = list(threads.map(sha256_file, map(folder.joinpath, files)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            digests = threads.map(sha256_file, map(dataset.path.joinpath, files))
+            damaged = [
+                name
+                for (name, sha256), digest in zip(files.items(), digests, strict=True)
+                if digest != sha256
+            ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        damaged = [str(error)]
+    if damaged:
+        open_dataset.cache_clear()
         raise SearchError(
-            f"{workspace}: damaged ({error}); run the search again, which builds it again"
-        ) from None
-    for (name, sha256), digest in zip(files.items(), digests, strict=True):
-        if digest != sha256:
-            raise SearchError(
-                f"{workspace}/{name}: damaged; run the search again, which builds it again"
-            )
-    return open_dataset(workspace.address)
+            f"{workspace}: damaged ({damaged[0]}); run the search again, which builds it again"
+        )
+    return dataset

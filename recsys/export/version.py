@@ -32,9 +32,9 @@ from recsys.models.base import Model
 from recsys.models.external import External
 from recsys.models.factors import Factors
 from recsys.models.similarity import SimilarityModel
+from recsys.models.trial import Checkpoint
 from recsys.next_track.export import write_next_track
-from recsys.search.folder import Winner
-from recsys.search.trials import Checkpoint
+from recsys.run import Winner
 from recsys.storage import Workspace
 from recsys.store.ids import Ids, Title, originals, read_titles
 
@@ -71,23 +71,18 @@ class Export:
         return self.options.learn_from
 
     @property
-    def fitted(self) -> Checkpoint:
-        """The winner, where it was best."""
-        return Checkpoint(self.winner.trial, self.winner.iterations)
-
-    @property
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
-        factors = self.winner.factors
+        fitted, factors = self.winner.fitted, self.winner.factors
         next_track = self.config.next_track
         facts = {
-            "trial": self.fitted.trial.id,
-            "iterations": self.fitted.iteration,
+            "trial": fitted.trial.id,
+            "iterations": fitted.iteration,
             "factors": factors and (factors.trial.id, factors.iteration),
             "options": self.options.model_dump(mode="json"),
             "next_track": next_track and next_track.model_dump(),
         }
-        return f"{self.fitted.trial.kind}-{json_digest(facts)[:12]}"
+        return f"{fitted.trial.kind}-{json_digest(facts)[:12]}"
 
 
 def write_version(
@@ -282,7 +277,7 @@ def _facts(export: Export) -> dict[str, Any]:
         "schema": SCHEMA,
         "model": export.model_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": _parameters(export.fitted),
+        "parameters": _parameters(winner.fitted),
         # of the model whose factors these are, if it is not that of the lists
         "factors": winner.factors and _parameters(winner.factors),
         # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, get_args, get_type_hints
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import NO_TRACK, AnyFloatArray, Int32Array
+from looplib.arrays import NO_TRACK, AnyFloatArray, Int32Array, IntArray
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors, Pool, fill_up
@@ -32,6 +32,7 @@ class Model(ABC):
     is_baseline: ClassVar[bool] = False  # scored once beside the trials, never wins
     needs_order: ClassVar[bool] = False  # of the plays
     has_factors: ClassVar[bool] = False
+    in_blocks: ClassVar[bool] = False  # `recsys.blockwise` can fit it on all workers
     config: Config  # the hyperparameters, each of which is an axis of a search
     train: Interactions
     threads: int
@@ -71,9 +72,20 @@ class Model(ABC):
         self.threads = threads
         return self
 
+    @classmethod  # noqa: B027  most kinds have none
+    def load_kernels(cls) -> None:
+        """Load compiled code, once in a process, so that no fit counts its time."""
+
     @abstractmethod
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the k best tracks of a pool to each listener.
+
+        Args:
+            k: The length of the lists.
+            pool: The tracks that lists are made of.
+            listeners: Rows of the listeners who get a list; None for all.
 
         Returns:
             Columns, best first, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.
@@ -102,9 +114,11 @@ class Model(ABC):
         """The vectors of listeners and tracks; None of a kind without."""
         return None
 
-    def popular(self, k: int, pool: Pool) -> Int32Array:
-        """Recommend the tracks with the most listening time."""
-        matrix = self.train.matrix
+    def popular(
+        self, k: int, pool: Pool, listeners: IntArray | None = None
+    ) -> Int32Array:
+        """Recommend the tracks with the most listening time; see `recommend`."""
+        matrix = self.train.select(listeners).matrix
         tracks = self.train.by_popularity
         lists = np.full((matrix.shape[0], min(k, len(tracks))), NO_TRACK, np.int32)
         if pool == "all":
@@ -121,9 +135,11 @@ class Model(ABC):
             lists[row, : len(best)] = tracks[best]
         return lists
 
-    def fill_up(self, lists: Int32Array) -> Int32Array:
+    def fill_up(
+        self, lists: Int32Array, listeners: IntArray | None = None
+    ) -> Int32Array:
         """Put popular tracks that are new to the listener at the end of short lists."""
-        return fill_up(lists, self.popular(lists.shape[1], "new"))
+        return fill_up(lists, self.popular(lists.shape[1], "new", listeners))
 
 
 class IterativeModel(Model):

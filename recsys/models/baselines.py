@@ -5,7 +5,7 @@ from abc import abstractmethod
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import AnyFloatArray, Int32Array
+from looplib.arrays import AnyFloatArray, Int32Array, IntArray
 from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import rank_rows
@@ -20,9 +20,11 @@ class Popular(Model):
     name = "popular"
     is_baseline = True
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the same list to each listener, but for what is not in the pool."""
-        return self.popular(k, pool)
+        return self.popular(k, pool, listeners)
 
 
 class Repetition(Model):
@@ -32,12 +34,17 @@ class Repetition(Model):
     def scores(self) -> csr_matrix:
         """Compute a positive score of each track heard, shape (listeners, tracks)."""
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the tracks heard with the largest scores, or popular ones that are new."""
         if pool == "new":
-            return self.popular(k, pool)
-        heard = rank_rows(self.scores(), k)
-        return heard if pool == "repeat" else self.fill_up(heard)
+            return self.popular(k, pool, listeners)
+        scores = self.scores()
+        if listeners is not None:
+            scores = scores[listeners]
+        heard = rank_rows(scores, k)
+        return heard if pool == "repeat" else self.fill_up(heard, listeners)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score the tracks that the listener has heard; see `Model.score`."""

@@ -147,13 +147,16 @@ class External(SimilarityModel):
         """The vectors of listeners and tracks; None of a class without."""
         return self._factors
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the tracks with the best scores."""
         if self._scores:
-            return self._rank(self._scores, k, pool)
+            return self._rank(self._scores, k, pool, listeners)
         if self._factors:
-            return self._factors.recommend(self.train, k, self.threads, pool)
-        return super().recommend(k, pool)
+            train, threads = self.train, self.threads
+            return self._factors.recommend(train, k, threads, pool, listeners)
+        return super().recommend(k, pool, listeners)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score tracks by factors or sparse similarities; see `Model.score`."""
@@ -161,12 +164,14 @@ class External(SimilarityModel):
             return Model.score(self, places)
         return super().score(places)
 
-    def _rank(self, score: Scores, k: int, pool: Pool) -> Int32Array:
+    def _rank(
+        self, score: Scores, k: int, pool: Pool, listeners: IntArray | None
+    ) -> Int32Array:
         matrix = self.train.matrix
-        listeners = np.arange(matrix.shape[0])
-        lists = np.empty((len(listeners), min(k, matrix.shape[1])), np.int32)
-        for first in range(0, len(listeners), _ROWS):
-            rows = listeners[first : first + _ROWS]
+        asked = np.arange(matrix.shape[0]) if listeners is None else listeners
+        lists = np.empty((len(asked), min(k, matrix.shape[1])), np.int32)
+        for first in range(0, len(asked), _ROWS):
+            rows = asked[first : first + _ROWS]
             heard = matrix[rows].toarray() > 0
             is_cold = self.train.counts[rows] == 0
             with self._library():
@@ -174,8 +179,8 @@ class External(SimilarityModel):
                 if pool != "all":
                     scores[heard == (pool == "new")] = -np.inf
                 scores[is_cold] = -np.inf
-            lists[rows] = _take_best(scores, lists.shape[1])
-        return lists if pool == "repeat" else self.fill_up(lists)
+            lists[first : first + _ROWS] = _take_best(scores, lists.shape[1])
+        return lists if pool == "repeat" else self.fill_up(lists, listeners)
 
     def similar(self, tracks: IntArray, k: int) -> Int32Array:
         """Rank the other tracks most similar to each of some, shape (tracks given, ≤ k)."""

@@ -72,17 +72,26 @@ class Factors:
         return scores
 
     def recommend(
-        self, train: Interactions, k: int, threads: int, pool: Pool = "all"
+        self,
+        train: Interactions,
+        k: int,
+        threads: int,
+        pool: Pool = "all",
+        listeners: IntArray | None = None,
     ) -> Int32Array:
-        """Recommend tracks to listeners, and the popular ones to those who have heard none.
+        """Recommend tracks to listeners; who has heard nothing gets popular tracks.
 
         Returns:
             Columns, best first, shape (listeners, ≤ k); `NO_TRACK` where the pool has fewer.
         """
+        user_factors = self.user_factors
+        if listeners is not None:
+            user_factors = user_factors[listeners]
+        train = train.select(listeners)
         has_heard = train.counts > 0
-        listeners = Factors(self.user_factors[has_heard], self.item_factors)
+        asked = Factors(user_factors[has_heard], self.item_factors)
         seen = None if pool == "all" else train.matrix[has_heard]
-        lists, _ = listeners.rank(k, threads, seen, only_seen=pool == "repeat")
+        lists, _ = asked.rank(k, threads, seen, only_seen=pool == "repeat")
         return _add_cold(lists, train, pool)
 
     def recommend_pools(

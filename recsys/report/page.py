@@ -23,7 +23,7 @@ from recsys.report.runs import (
     read_examples,
     read_folder,
 )
-from recsys.search.folder import REPORT, read_run, write_winner
+from recsys.run import REPORT, read_run, write_winner
 from recsys.search.leaderboard import WARNING, describe_row, is_better, label_rows
 from recsys.storage import open_workspace
 from recsys.store.ids import Title, originals, read_titles

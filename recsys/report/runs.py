@@ -11,20 +11,22 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from looplib.arrays import NO_TRACK
+from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.lock import EXPIRY_S, LOCK
 from recsys.models.registry import MODELS
-from recsys.search.folder import (
+from recsys.run import (
+    CONFIG,
     LEADERBOARD,
     LEDGER,
+    LISTENERS,
     WINNER,
     check_digest,
-    read_config,
     read_run,
 )
 from recsys.search.leaderboard import Row, is_better, rank
 from recsys.search.ledger import Score, Scores, read_ledger, scores_of
-from recsys.search.scorer import EXAMPLES, LISTENERS
+from recsys.search.scorer import EXAMPLES
 from recsys.storage import Workspace
 
 
@@ -90,7 +92,8 @@ def read_folder(run: Workspace, name: str) -> RunFolder:
         rows = pq.read_table(check_digest(run, winner, LEADERBOARD)).to_pylist()
         best = next((row for row in rows if row["trial"] == winner.trial.id), None)
         return RunFolder(name, run.folder, config, tuple(rows), scores, best)
-    config = read_config(run)
+    run.download(CONFIG)
+    config = load_config(SearchConfig, run.folder / CONFIG)
     trials = {line.trial.id: line.trial for line in lines}
     leaderboard = rank(trials.values(), {}, scores, config.validation.select)
     return RunFolder(name, run.folder, config, tuple(leaderboard.rows()), scores, None)

@@ -10,9 +10,11 @@ from rich.table import Table
 from analysis.page import numbers
 from looplib.tables import table
 from recsys.models.external import External, select_params
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import MetricValue
 from recsys.search.ledger import Score, Scores, best_score, failure_of
-from recsys.search.scorer import SEGMENTS, MetricValue
-from recsys.search.trials import Checkpoint, Trial, plan_beyond
+from recsys.search.scorer import SEGMENTS
+from recsys.search.trials import plan_beyond
 
 Row = Mapping[str, Any]  # of the leaderboard's file
 WARNING = "Warning:"

@@ -22,8 +22,8 @@ from looplib.checksums import seal, unseal
 from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
-from recsys.search.scorer import MetricValue
-from recsys.search.trials import Checkpoint, Trial
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import MetricValue
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsys.config import Search
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import MetricValue
 from recsys.search.leaderboard import name_axes, rank
 from recsys.search.ledger import Score, Scores, failure_of
-from recsys.search.scorer import MetricValue
-from recsys.search.trials import Checkpoint, Trial, plan_beyond
+from recsys.search.trials import plan_beyond
 
 _FAILED = -math.inf
 _RANKED = 3  # scores of a fit from which on its learning curve is known

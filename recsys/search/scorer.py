@@ -33,10 +33,10 @@ from recsys.config import ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError, StorageError
 from recsys.models.factors import Pool
-from recsys.search.trials import Checkpoint
+from recsys.models.trial import Checkpoint
+from recsys.run import LISTENERS, MetricValue
 from recsys.storage import Workspace
 
-MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
 _ROUNDING = 1e-6  # of the largest standard error
 # of the listeners with held-out sessions, those in the test part
 _TEST_SHARE = 0.2
@@ -45,7 +45,6 @@ _MOST_CHOOSE = 5000  # the others: more would cost more and choose no better
 # pools of lists that are scored apart, on the held-out tracks in the same pool
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
 _OF_ALL = ("novelty", "coverage")  # metrics of no segment
-LISTENERS = "listeners"  # the folder of a run
 EXAMPLES = "examples"  # the lists of a few listeners, in a file of that folder
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.store import Store
+from analysis.store import MANIFEST, Store
 from looplib.arrays import FloatArray
 from looplib.config import dump_config
 from looplib.files import sha256_file
@@ -22,18 +22,17 @@ from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.lists import take_lists
 from recsys.errors import SearchError
-from recsys.models.als import Als
 from recsys.models.external import External
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS
-from recsys.search.folder import (
+from recsys.models.trial import CHECKPOINTS, Checkpoint
+from recsys.run import (
     CONFIG,
     LEADERBOARD,
     LEDGER,
     NO_BETTER,
     Winner,
     locked_run,
-    seen_files,
     write_winner,
 )
 from recsys.search.leaderboard import (
@@ -48,8 +47,8 @@ from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads, resolve_split
 from recsys.search.state import SearchState
 from recsys.search.step import fit_in_blocks, run_step
-from recsys.search.trials import CHECKPOINTS, Checkpoint, SearchPlan, plan_search
-from recsys.storage import Workspace
+from recsys.search.trials import SearchPlan, plan_search
+from recsys.storage import Workspace, open_workspace
 
 # what every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
@@ -79,7 +78,10 @@ def search(
             trial failed.
     """
     plan = plan_search(store, config)
-    seen = seen_files(store, run)
+    # what workers must see: the manifest of the store, and the configuration of the run
+    stores = open_workspace(store.address).on_disk
+    seen = [folder / MANIFEST for folder in stores]
+    seen += [folder / CONFIG for folder in run.on_disk]
     with (
         open_cluster(plan.config.cluster, seen, client, _IMPORTED) as cluster,
         locked_run(run) as lock,
@@ -159,11 +161,11 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
 
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
-    """Run one step after the other; the fits of ALS run across all workers."""
+    """Run one step after the other; fits that can run in blocks run across all workers."""
     while calls := state.ready(cluster):
         step, arguments = next(iter(calls.items()))
         try:
-            if issubclass(step.trial.model_type, Als):
+            if step.trial.model_type.in_blocks:
                 fit_in_blocks(cluster, *arguments[:4])
             (score,) = cluster.run(run_step, [arguments])
             outcome = Outcome(step, score, None)
@@ -209,6 +211,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         score.metrics,
         state.select,
         scorer.dataset_digest,
+        state.plan.store,
         tuple(warnings),
         beats_baselines,
         score.test,

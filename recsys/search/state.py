@@ -13,7 +13,8 @@ from recsys.cluster.cluster import Calls, Cluster, Outcome
 from recsys.errors import StorageError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.baselines import VERSION
-from recsys.search.folder import LEDGER
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import LEDGER
 from recsys.search.leaderboard import Leaderboard, rank
 from recsys.search.ledger import (
     Ledger,
@@ -25,7 +26,7 @@ from recsys.search.ledger import (
 )
 from recsys.search.schedule import Schedule, expand
 from recsys.search.scorer import Scorer, compare_steps
-from recsys.search.trials import Checkpoint, SearchPlan, Trial
+from recsys.search.trials import SearchPlan
 from recsys.storage import Workspace, open_workspace
 
 

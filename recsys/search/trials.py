@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,68 +14,11 @@ from looplib.files import json_digest, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.errors import SearchError
-from recsys.models.base import IterativeModel, Model
 from recsys.models.external import CLASS, describe_class
-from recsys.models.libraries import uses_gpu
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS, Axes, find_kind
+from recsys.models.trial import Trial
 from recsys.next_track.sessions import check_sessions
-
-CHECKPOINTS = "checkpoints"  # the folder of a run
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One fit of the search."""
-
-    # digest of dataset, hyperparameters and seed, the same in every search; of a baseline its name
-    id: str
-    kind: str  # of model, a name of `recsys.models.registry`
-    params: Mapping[str, Any] = field(hash=False)  # all hyperparameters
-    seed: int  # decides all that is random in the fit
-
-    def __post_init__(self) -> None:
-        """Refuse a kind of another version."""
-        find_kind(self.kind, self.params)
-
-    @property
-    def model_type(self) -> type[Model]:
-        """The class of the model."""
-        return find_kind(self.kind, self.params)
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether it is scored beside the others and never wins."""
-        return self.model_type.is_baseline
-
-    @property
-    def is_iterative(self) -> bool:
-        """Whether it is fitted in iterations; else it is scored once, after 0."""
-        return issubclass(self.model_type, IterativeModel)
-
-    @property
-    def blocks(self) -> str:
-        """The folder of the run with its factors, block by block, where all workers fit it."""
-        return f"{CHECKPOINTS}/{self.id}"
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trial after a scored iteration."""
-
-    trial: Trial
-    iteration: int  # 0 where it has none
-
-    @property
-    def file(self) -> str:
-        """The file of the run that has the state of the fit."""
-        return f"{CHECKPOINTS}/{self.trial.id}-{self.iteration}.npz"
-
-    @property
-    def resources(self) -> dict[str, float]:
-        """The Dask resources of a worker that can fit it."""
-        params = self.trial.params
-        return {"GPU": 1} if uses_gpu(params.get(CLASS, ""), params) else {}
 
 
 @dataclass(frozen=True)
@@ -84,6 +27,7 @@ class SearchPlan:
 
     config: SearchConfig
     dataset: DatasetPlan
+    store: str  # its digest
 
     @cached_property
     def candidates(self) -> list[Trial]:
@@ -120,7 +64,7 @@ def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
     Raises:
         UserError: The store, the split or the models do not allow it.
     """
-    plan = SearchPlan(config, plan_dataset(store, config))
+    plan = SearchPlan(config, plan_dataset(store, config), store.manifest.digest)
     if config.next_track:
         check_sessions(store, plan.dataset.rule)
     if not plan.candidates:

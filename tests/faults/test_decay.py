@@ -21,7 +21,7 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.export.export import export_run
 from recsys.report.page import write_report
 from recsys.report.runs import read_folder
-from recsys.search.folder import CONFIG, LEADERBOARD, REPORT, check_digest, read_winner
+from recsys.run import CONFIG, LEADERBOARD, REPORT, check_digest, read_run
 from recsys.storage import open_workspace
 from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
@@ -161,7 +161,7 @@ def test_a_changed_byte_of_what_is_shown_of_a_run_is_refused(
     run = copy().folder / "run"
     write_report(str(run))
     workspace = open_workspace(run)
-    winner = read_winner(workspace)
+    winner = read_run(workspace)[1]
     flip(np.random.default_rng(5), run, name)
     with pytest.raises(UserError, match=f"{name}: (damaged; search again|not YAML)"):
         check_digest(workspace, winner, name)

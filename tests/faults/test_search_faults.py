@@ -17,7 +17,7 @@ from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
 from recsys.errors import SearchError
-from recsys.search.folder import read_winner
+from recsys.run import read_run
 from recsys.storage import open_workspace
 from tests.hosts import network
 from tests.recsys.by_hand import scheduler
@@ -122,7 +122,7 @@ def assert_same_end(run: Path, undisturbed: Path) -> None:
     folders = (run, undisturbed)
     rows, expected_rows = (untimed(ledger_rows(folder)) for folder in folders)
     assert rows == expected_rows
-    winner, expected = (read_winner(open_workspace(folder)) for folder in folders)
+    winner, expected = (read_run(open_workspace(folder))[1] for folder in folders)
     assert winner == expected
 
 

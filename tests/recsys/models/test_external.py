@@ -23,7 +23,8 @@ from recsys.models.external import External, ResumedExternal, describe_class
 from recsys.models.factors import Pool
 from recsys.models.libraries import describe_code
 from recsys.models.registry import find_kind, read_models
-from recsys.search.trials import Checkpoint, plan_trials
+from recsys.models.trial import Checkpoint
+from recsys.search.trials import plan_trials
 
 # libraries convert matrices of their own, and call what is deprecated
 pytestmark = pytest.mark.filterwarnings("ignore")

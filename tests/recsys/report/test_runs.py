@@ -5,10 +5,10 @@ from pathlib import Path
 from looplib.als import AlsConfig
 from looplib.config import dump_config
 from recsys.config import SearchConfig
+from recsys.models.trial import Trial
 from recsys.report.runs import read_folder
-from recsys.search.folder import CONFIG, LEDGER
+from recsys.run import CONFIG, LEDGER
 from recsys.search.ledger import Ledger, Score
-from recsys.search.trials import Trial
 from recsys.storage import open_workspace
 
 

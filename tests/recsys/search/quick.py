@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from listening_loop.command import main
-from recsys.search.folder import Winner, read_winner
+from recsys.run import Winner, read_run
 from recsys.storage import open_workspace
 from tests.recsys.in_process import without_processes
 
@@ -47,4 +47,4 @@ def search_ok(
 
 def winner_of(run_folder: Path) -> Winner:
     """Read the winner of a finished search."""
-    return read_winner(open_workspace(run_folder))
+    return read_run(open_workspace(run_folder))[1]

@@ -13,9 +13,9 @@ from recsys.config import ExportConfig
 from recsys.errors import SearchError
 from recsys.export.export import export_run
 from recsys.models.baselines import Popular
+from recsys.models.trial import Checkpoint
 from recsys.search.ledger import Score
 from recsys.search.step import run_step
-from recsys.search.trials import Checkpoint
 from tests.conftest import Run
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger

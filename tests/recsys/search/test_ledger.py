@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from recsys.models.trial import Trial
 from recsys.search.ledger import Ledger, Score
-from recsys.search.trials import Trial
 
 TRIAL = Trial("abc", "als", {"factors": 8}, 1)
 OTHER = Trial("def", "als", {"factors": 16}, 1)

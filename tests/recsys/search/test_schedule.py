@@ -12,10 +12,11 @@ import pytest
 
 from recsys.config import Search
 from recsys.models.registry import read_models
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import MetricValue
 from recsys.search.ledger import Score, best_score
 from recsys.search.schedule import Schedule, decide, expand
-from recsys.search.scorer import MetricValue
-from recsys.search.trials import Checkpoint, Trial, plan_trials
+from recsys.search.trials import plan_trials
 
 METRIC = "ndcg@30"
 MARGIN = 0.01  # half the width of an interval of a difference

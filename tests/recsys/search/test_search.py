@@ -17,11 +17,12 @@ from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.split import SplitRule
 from recsys.models.baselines import Repetition
-from recsys.search.folder import locked_run
+from recsys.models.trial import CHECKPOINTS, Checkpoint
+from recsys.run import locked_run
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
-from recsys.search.trials import CHECKPOINTS, Checkpoint, SearchPlan
+from recsys.search.trials import SearchPlan
 from recsys.storage import open_workspace
 from tests.conftest import Run
 from tests.recsys.ledgers import ledger_rows as ledger
@@ -226,7 +227,7 @@ def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> Non
     search = {"iterations": 3, "score_every": 1}
     config = SearchConfig(store="store", run="run", search=search)
     rule = SplitRule(config.split, config.seed)
-    plan = SearchPlan(config, DatasetPlan(rule, config.feedback, None, "data"))
+    plan = SearchPlan(config, DatasetPlan(rule, config.feedback, None, "data"), "store")
     (trial,) = plan.candidates
     validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:
