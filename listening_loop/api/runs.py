@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from analysis.store import Store
 from listening_loop.api.frames import Frame, is_frame, write_parquet
-from listening_loop.api.models import Model, check_request
+from listening_loop.api.models import FactorModel, check_request
 from listening_loop.api.stores import DEFAULT_FOLDER
 from listening_loop.errors import LoopError
 from looplib.config import parse_config, set_value
@@ -91,7 +91,7 @@ class Run:
         return pa.table(columns, ["user", "item", "weight"]).to_pandas()
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> FactorModel:
         """The winner's factors, fitted to all sessions.
 
         Raises:
@@ -104,7 +104,7 @@ class Run:
             kind = describe(self.winner.trial)
             advice = "run.recommend and run.similar read its lists"
             raise LoopError(f"the winner, {kind}, has no factors; {advice}")
-        return Model.load(self._version)
+        return FactorModel.load(self._version)
 
     def recommend(
         self, users: Sequence[Any], n: int = 10, *, skip_unknown: bool = False
