@@ -25,6 +25,8 @@ Address = Annotated[
     str,
     BeforeValidator(lambda value: fspath(value) if isinstance(value, Path) else value),
 ]
+# A score takes about as long as an iteration, and a metric changes little within a few.
+SCORE_EVERY = 5
 Models = Annotated[Mapping[str, Axes], BeforeValidator(read_models)]
 
 
@@ -74,14 +76,11 @@ class Search(Config):
     strategy: Literal["grid", "halving"] = "grid"
     """fit every trial to the end, or give up what cannot win"""
     iterations: Count = 15
-    """iterations of each fit (ALS: listeners and tracks solved once)"""
-    score_every: Count = 5
-    """score after every so many iterations, more often by halving; the best scored one counts"""
+    """iterations of each fit (ALS: listeners and tracks solved once); it is scored after every 5th,
+    more often by halving, and the best scored one counts"""
     expand: bool = False
     """go on beyond an edge of the axes at which the winner is, until it is inside, or gains less
     than 1 % or no more than its interval"""
-    expand_trials: Count = 16
-    """expand: how many trials are added at most"""
     minutes: Positive = 60.0
     """expand: no added trial goes on after so many minutes of the search, over all its runs"""
 
@@ -90,7 +89,7 @@ class Search(Config):
         """The iterations after which a fit is scored, ascending.
 
         Halving scores after one, two and three, and then after half as many again; other strategies
-        after every `score_every`. The last iteration is always scored.
+        after every `SCORE_EVERY`. The last iteration is always scored.
 
         >>> Search(iterations=12).scored_iterations
         (5, 10, 12)
@@ -98,7 +97,7 @@ class Search(Config):
         (1, 2, 3, 4, 6, 9, 13, 15)
         """
         if self.strategy != "halving":
-            regular = range(self.score_every, self.iterations, self.score_every)
+            regular = range(SCORE_EVERY, self.iterations, SCORE_EVERY)
             return (*regular, self.iterations)
         scored = []
         iteration = 1
@@ -122,8 +121,6 @@ class ValidationConfig(Config):
     test_share: Annotated[float, Ge(0), Lt(1)] | None = None
     """share of the listeners whose held-out sessions choose nothing, and say what the winner is
     worth; none: a fifth, if these are at least 200, and so many that no more than 5,000 choose"""
-    resamples: Annotated[int, Ge(100)] = 1000
-    """bootstrap resamples behind each interval"""
 
     @property
     def pool(self) -> Literal["all", "new"]:

@@ -24,6 +24,8 @@ from recsys.search.ledger import Score, Scores, failure_of
 from recsys.search.trials import plan_beyond
 
 _FAILED = -math.inf
+# Steps are geometric, so that many lead to where no model of the field is.
+EXPAND_TRIALS = 16
 _RANKED = 3  # scores of a fit from which on its learning curve is known
 # What a fit may still come nearer to the best, in gains of its last iteration; and in what it
 # gained more than the best. Gains shrink from iteration to iteration: on four real sets, no fit of
@@ -111,14 +113,18 @@ def expand(
             break
         best = candidates[0].trial
         beyond = plan_beyond(best, trials, dataset)
-        left = search.expand_trials - len(trials) + len(planned)
+        left = EXPAND_TRIALS - len(trials) + len(planned)
         further = [*beyond.values()][:left]
         if is_late:
             further = [trial for trial in further if scores[trial.id]]
-        setting = "minutes" if is_late else "expand_trials"
+        setting = (
+            "search.minutes"
+            if is_late
+            else f"the {EXPAND_TRIALS} trials of an expansion"
+        )
         limit = (
-            f"the winner is at the edge of {name_axes(best, beyond)}, and "
-            f"search.{setting} allows no more"
+            f"the winner is at the edge of {name_axes(best, beyond)}, and {setting} "
+            "allow no more"
         )
         if not beyond:
             ended = "the winner is inside of what was tried"

@@ -37,6 +37,7 @@ from recsys.models.trial import Checkpoint
 from recsys.run import LISTENERS, MetricValue
 from recsys.storage import Workspace
 
+RESAMPLES = 1000  # the ends of an interval then vary by 3 % of its width
 _ROUNDING = 1e-6  # of the largest standard error
 # of the listeners with held-out sessions, those in the test part
 _TEST_SHARE = 0.2
@@ -125,7 +126,7 @@ def compare_steps(
     if best is None:
         sums = parts.sum(axis=2)
         best = int(np.argmax(sums[:, 0] / sums[:, 1]))
-    return differences(parts, best, scorer.validation.resamples, scorer.seed)
+    return differences(parts, best, RESAMPLES, scorer.seed)
 
 
 def score_lists(
@@ -215,7 +216,7 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
         training_listeners=dataset.summary.training_listeners,
         ks=scorer.validation.ks,
         min_time=scorer.validation.min_time,
-        resamples=scorer.validation.resamples,
+        resamples=RESAMPLES,
         seed=scorer.seed,
         threads=scorer.threads,
     )

@@ -129,7 +129,7 @@ def _prepare_data(
         if trial.kind == FixedLists.name:
             file = config.lists[trial.params["name"]]
             say(take_lists(file, trial.params["digest"], store, dataset))
-    scorer = Scorer(dataset.address, config.validation, config.seed, cluster.threads)
+    scorer = Scorer(dataset.address, config.validation, config.seed, threads=1)
     return resolve_split(scorer)
 
 

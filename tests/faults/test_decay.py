@@ -47,8 +47,8 @@ class Loop:
             store=self.folder / "store",
             run=run,
             models={"als": {"factors": [2, 4], "alpha": 1.0}},
-            search={"iterations": 2, "score_every": 1},
-            validation={"ks": [5, 30], "resamples": 100},
+            search={"iterations": 2, "strategy": "halving"},
+            validation={"ks": [5, 30]},
         )
         with without_processes():
             winner = search_of(config)

@@ -34,7 +34,6 @@ COLUMNS: dict[str, Any] = {
     "title": "name",
 }
 SETTINGS = {
-    "validation.resamples": 100,
     "validation.min_time": 5,
     "feedback.scale": "log",
 }

@@ -78,7 +78,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         models={"als": {"factors": [2, 4], "alpha": 1.0}},
         search={"iterations": 2},
         export={"publish_anyway": True},
-        validation={"ks": [5, 30], "resamples": 100},
+        validation={"ks": [5, 30]},
     )
     with without_processes():
         search_of(config)

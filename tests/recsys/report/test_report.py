@@ -30,7 +30,6 @@ SETTINGS = [
     "models.als.regularization=[1.0, 1.0e+5, 1.0e+30]",
     "models.als.alpha=[1.0, 10.0]",
     "search.iterations=4",
-    "validation.resamples=100",
     "validation.ks=[5, 30]",
 ]
 

@@ -25,6 +25,7 @@ from recsys.search.state import SearchState
 from recsys.search.trials import SearchPlan
 from recsys.storage import open_workspace
 from tests.conftest import Run
+from tests.recsys.in_process import InProcess
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
 from tests.recsys.logs import random_store
@@ -107,7 +108,9 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions
     finished: Path, tmp_path: Path
 ) -> None:
     store = random_store(tmp_path, partitions=1, **SIZES)
-    search_ok(store, tmp_path / "run", "cluster.threads_per_fit=2", export=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InProcess, "threads", 2)
+        search_ok(store, tmp_path / "run", export=True)
     exported = "export/current/recommendations.jsonl"
     assert (tmp_path / "run" / exported).read_bytes() == (
         finished / exported
@@ -153,12 +156,14 @@ def test_a_search_goes_on_beyond_the_edges_of_its_axes(
     (run / "ledger.jsonl").write_bytes(b"".join(kept))
     search_ok(store, run, *expand)
     assert sorted(results(run)) == sorted(found)
-    search_ok(store, run, *expand, "search.expand_trials=1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recsys.search.schedule.EXPAND_TRIALS", 1)
+        search_ok(store, run, *expand)
     assert beyond(run).count("als factors") == 1
     # the time counts from the first run on
     minutes = f"search.minutes={ledger(run)[-1]['at_s'] / 60}"
     search_ok(store, run, *expand, "models.als.alpha=2", minutes)
-    assert beyond(run).endswith("search.minutes allows no more")
+    assert beyond(run).endswith("search.minutes allow no more")
 
 
 @pytest.fixture
@@ -224,7 +229,7 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
 
 def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:
     """And nothing of its blocks once it is done."""
-    search = {"iterations": 3, "score_every": 1}
+    search = {"iterations": 3, "strategy": "halving"}
     config = SearchConfig(store="store", run="run", search=search)
     rule = SplitRule(config.split, config.seed)
     plan = SearchPlan(config, DatasetPlan(rule, config.feedback, None, "data"), "store")

@@ -23,7 +23,7 @@ from tests.recsys.opened import dataset_of
 
 PARAMS = {"factors": 4, "regularization": 1.0}
 TRIAL = Trial("abc", "als", PARAMS, 7)
-VALIDATION = ValidationConfig(ks=(5, 30), select="ndcg@30", resamples=100)
+VALIDATION = ValidationConfig(ks=(5, 30), select="ndcg@30")
 
 
 @pytest.fixture(scope="module")
