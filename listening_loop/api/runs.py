@@ -232,8 +232,7 @@ class Run:
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""
         run = open_workspace(self.address)
-        _, winner = read_run(run)  # with the digest of the report
-        report = check_digest(run, winner, REPORT)
+        report = check_digest(run, self.winner, REPORT)
         return page_frame(report.read_text(encoding="utf-8"))
 
 
@@ -310,9 +309,9 @@ item_knn, allowed are als, activation, item_knn, blend
     document["run"] = str(run or beside)
     config = parse_config(SearchConfig, document, "the arguments")
     folder = open_workspace(config.run)
-    winner = run_search(open_store(config.store), folder, config, client=client)
+    run_search(open_store(config.store), folder, config, client=client)
     write_report(config.run)
-    return Run(config.run, config, winner, client)
+    return Run(config.run, *read_run(folder), client)
 
 
 def _to_file(lists: Frame | str | Path) -> Path:

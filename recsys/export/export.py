@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from looplib.als import AlsConfig
 from looplib.files import atomic_directory, atomic_symlink, exclusive, remove_leftovers
 from looplib.progress import progress
 from recsys.blockwise import fit_blocks
@@ -169,7 +168,7 @@ def _refit_in_blocks(
                 cluster,
                 export.dataset,
                 export.split,
-                AlsConfig(**fitted.trial.params),
+                fitted.trial.config,
                 fitted.trial.seed,
                 fitted.iteration,
                 scratch,

@@ -10,9 +10,6 @@ from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import rank_rows
 
-# Goes up when a rule changes: their scores are kept beside the datasets.
-VERSION = 1
-
 
 class Popular(Model):
     """The tracks with the most listening time, for all listeners."""

@@ -7,7 +7,6 @@ with is never seen. `libraries` makes and fits the objects.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
-from math import ceil
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ from looplib.arrays import (
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.errors import TrialError
-from recsys.models.base import IterativeModel, Model, State
+from recsys.models.base import Model
 from recsys.models.factors import Factors, Pool
 from recsys.models.libraries import (
     Scores,
@@ -44,41 +43,32 @@ from recsys.models.similarity import SimilarityModel
 
 CLASS = "class"  # the key of the path
 _CODE = "code"  # the key of versions and digests
-PARTS = "parts"  # the key of the iterations of a search, of a class whose fit goes on
-_RESUMED = {
-    "implicit.cpu.als.AlternatingLeastSquares",
-    "implicit.cpu.bpr.BayesianPersonalizedRanking",
-}
 _ROWS = 256  # whose scores of all tracks are in memory at once
 
 
 def select_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Select the hyperparameters of a class among the parameters of its trial."""
-    facts = {CLASS, _CODE, PARTS}
+    facts = {CLASS, _CODE}
     return {name: value for name, value in params.items() if name not in facts}
 
 
 def describe_class(
-    name: str, axes: Mapping[str, tuple[Any, ...]], iterations: int
+    name: str, axes: Mapping[str, tuple[Any, ...]]
 ) -> dict[str, tuple[Any, ...]]:
     """Check a class before a search, and describe what its results follow from as further axes.
 
     Args:
         name: The model's, for errors.
         axes: The path of the class, and values of hyperparameters.
-        iterations: Those of the search; a class whose fit goes on does a part of its own in each.
 
     Raises:
         SearchError: The class cannot be imported or made.
     """
     (path,) = axes[CLASS]
     params = select_params({axis: values[0] for axis, values in axes.items()})
-    facts: dict[str, tuple[Any, ...]] = {}
     if not uses_gpu(path, params):
-        made = check_class(name, path, params)
-        if _RESUMED.intersection(map(class_path, type(made).__mro__)):
-            facts[PARTS] = (iterations,)
-    return {**axes, _CODE: (describe_code(path),), **facts}
+        check_class(name, path, params)
+    return {**axes, _CODE: (describe_code(path),)}
 
 
 class ExternalConfig(Config, extra="allow"):
@@ -95,11 +85,11 @@ class External(SimilarityModel):
     _factors: Factors | None = None
     _scores: Scores | None = None
 
-    def __init__(self, **params: Any) -> None:  # noqa: ANN401  of any class
+    def __init__(self, config: Config | None = None, **params: Any) -> None:  # noqa: ANN401
         """Take the path, as `class`, and the hyperparameters."""
-        super().__init__(ExternalConfig(**params))
+        super().__init__(config, **params)
+        params = self.config.model_dump()
         self.path: str = params[CLASS]
-        self._parts: int = params.get(PARTS, 1)
         self._params = select_params(params)
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
@@ -210,52 +200,6 @@ def adopt_model(fitted: object, train: Interactions, threads: int) -> External:
     Model.fit(model, train, seed=0, threads=threads)
     with model._library():
         return model.adopt(fitted)
-
-
-class ResumedExternal(IterativeModel, External):
-    """A class whose fit goes on from its factors: each iteration is a part of the class's own."""
-
-    name = "external, resumed"
-
-    def first_state(self, train: Interactions, seed: int) -> State:  # noqa: ARG002
-        """Keep the seed: the class draws its first factors itself."""
-        return {"iterations": 0, "seed": seed}
-
-    def restore(self, train: Interactions, state: State, *, threads: int) -> Self:
-        """Take up a fit at a state."""
-        load_class(self.path)
-        Model.fit(self, train, seed=0, threads=threads)
-        self.state = state
-        if self.iterations:
-            with self._library():
-                self.adopt(self._make())
-        return self
-
-    def partial_fit(self, iterations: int) -> Self:
-        """Take the fit some parts further."""
-        for _ in range(iterations):
-            done = self.iterations
-            with self._library():
-                fitted = self._make()
-                bounds = [
-                    ceil(fitted.iterations * part / self._parts)
-                    for part in (done, done + 1)
-                ]
-                fitted.iterations = bounds[1] - bounds[0]
-                fit_object(fitted, self.train.matrix.copy(), 0, self.threads)
-                self.adopt(fitted)
-            self.state = {**self.state, "iterations": done + 1, **vars(self.factors)}
-        return self
-
-    def _make(self) -> Any:  # noqa: ANN401  of any class
-        """Make an object at the state; each part draws with another seed."""
-        seed = int(self.state["seed"]) + self.iterations
-        matrix, threads = self.train.matrix, self.threads
-        made = make(self.path, self._params, matrix, seed=seed, threads=threads)
-        for name in ("user_factors", "item_factors"):
-            if name in self.state:
-                setattr(made, name, np.array(self.state[name]))
-        return made
 
 
 def _check(

@@ -80,7 +80,7 @@ def describe_code(path: str) -> str:
     return ", ".join(facts)
 
 
-def check_class(name: str, path: str, params: Mapping[str, Any]) -> object:
+def check_class(name: str, path: str, params: Mapping[str, Any]) -> None:
     """Make an object of a class, with no data, before a search begins.
 
     Raises:
@@ -99,7 +99,6 @@ def check_class(name: str, path: str, params: Mapping[str, Any]) -> object:
         ) from None
     if not any(hasattr(made, method) for method in ("fit", "learn", "train")):
         raise SearchError(f"models.{name}.class: {path} has no fit, learn or train")
-    return made
 
 
 def make(

@@ -35,6 +35,11 @@ class Trial:
         return find_kind(self.kind, self.params)
 
     @property
+    def config(self) -> Any:  # noqa: ANN401  of any kind
+        """The hyperparameters, which were checked when the configuration was read."""
+        return self.model_type.config_type().model_construct(**self.params)
+
+    @property
     def is_baseline(self) -> bool:
         """Whether it is scored beside the others and never wins."""
         return self.model_type.is_baseline
@@ -84,7 +89,7 @@ def fit_trial(
     trial = checkpoint.trial
     is_ordered = trial.model_type.needs_order
     train = load_interactions(dataset, split, is_ordered=is_ordered)
-    model = trial.model_type(**trial.params)
+    model = trial.model_type(trial.config)
     if not isinstance(model, IterativeModel):
         return model.fit(train, seed=trial.seed, threads=threads)
     if state:

@@ -86,9 +86,10 @@ def search(
         open_cluster(plan.config.cluster, seen, client, _IMPORTED) as cluster,
         locked_run(run) as lock,
     ):
-        with run.create(CONFIG) as file:
-            file.write(dump_config(plan.config).encode())
+        _write_config(run, config)  # workers look for it
         scorer = _prepare_data(store, plan, run, cluster)
+        decided = {"validation": scorer.validation}
+        _write_config(run, config.model_copy(update=decided))
         if not plan.dataset.rule.is_ordered:
             kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
             say(
@@ -102,6 +103,11 @@ def search(
         winner = _choose_winner(cluster, state)
         run.delete(CHECKPOINTS)
         return winner
+
+
+def _write_config(run: Workspace, config: SearchConfig) -> None:
+    with run.create(CONFIG) as file:
+        file.write(dump_config(config).encode())
 
 
 def _prepare_data(

@@ -2,17 +2,14 @@
 
 import itertools
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from looplib.errors import UserError
 from recsys.cluster.cluster import Calls, Cluster, Outcome
-from recsys.errors import StorageError, TrialError, WorkerDiedError
+from recsys.errors import TrialError, WorkerDiedError
 from recsys.lock import Lock
-from recsys.models.baselines import VERSION
 from recsys.models.trial import Checkpoint, Trial
 from recsys.run import LEDGER
 from recsys.search.leaderboard import Leaderboard, rank
@@ -20,14 +17,11 @@ from recsys.search.ledger import (
     Ledger,
     Score,
     best_score,
-    encode,
     failure_of,
-    read_ledger,
 )
 from recsys.search.schedule import Schedule, expand
 from recsys.search.scorer import Scorer, compare_steps
 from recsys.search.trials import SearchPlan
-from recsys.storage import Workspace, open_workspace
 
 
 class SearchState:
@@ -48,10 +42,6 @@ class SearchState:
         self.select = plan.config.validation.select  # the metric that chooses
         is_kept = partial(scorer.has_listeners, self.run)
         self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
-        # rules are scored once for all searches of the dataset
-        self._rules = open_workspace(scorer.dataset).sub(f"rules-{VERSION}")
-        for trial in plan.baselines:
-            self._take_rule(trial)
         lines = itertools.chain(*self.ledger.scores.values())
         self._began = time.monotonic() - max((line.at_s for line in lines), default=0)
         self.schedule = self._decide()
@@ -120,9 +110,6 @@ class SearchState:
                 is_final=isinstance(error, TrialError),
             )
         self.ledger.add(replace(score, at_s=round(self._seconds(), 3)))
-        if score.trial.is_baseline and not score.error:
-            with suppress(OSError, StorageError):  # the store may be read-only
-                self._keep_rule(score)
         self._lock.check()
         self.run.upload(LEDGER)
         before = self.schedule
@@ -131,40 +118,6 @@ class SearchState:
         for trial in self.trials:
             if trial.id in ended or trial.id == score.trial.id:
                 self._clear(trial)
-
-    def _take_rule(self, trial: Trial) -> None:
-        """Take the whole score of a rule from an earlier search, if there is one."""
-        if self.ledger.scores[trial.id]:
-            return
-        scores, _ = read_ledger(self._rules.cached(self._rule_file(trial)))
-        for score in scores:
-            step = score.checkpoint
-            if all(part.has_listeners(self._rules, step) for part in self._parts()):
-                self._copy_listeners(step, self._rules, self.run)
-                self.ledger.add(score)
-
-    def _keep_rule(self, score: Score) -> None:
-        """Keep the score of a rule for later searches."""
-        self._copy_listeners(score.checkpoint, self.run, self._rules)
-        with self._rules.create(self._rule_file(score.trial)) as file:
-            file.write(encode(score))
-
-    def _rule_file(self, trial: Trial) -> str:
-        return f"{self.scorer.digest}-{trial.id}.jsonl"
-
-    def _copy_listeners(
-        self, step: Checkpoint, source: Workspace, target: Workspace
-    ) -> None:
-        for part in self._parts():
-            name = part.listeners_file(step)
-            with target.create(name) as file:
-                file.write(source.cached(name).read_bytes())
-
-    def _parts(self) -> Iterator[Scorer]:
-        """Yield the scorers on the listeners who choose, and on those who do not."""
-        yield self.scorer
-        if self.scorer.validation.test_share:
-            yield replace(self.scorer, is_test=True)
 
     def _clear(self, trial: Trial) -> None:
         """Delete the checkpoints of a trial that are not needed any more."""

@@ -19,7 +19,6 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.errors import AnalysisError
-from looplib.als import AlsConfig
 from looplib.arrays import Int32Array
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
@@ -124,7 +123,7 @@ def fit_in_blocks(
         cluster,
         open_dataset(scorer.dataset),
         "training",
-        AlsConfig(**trial.params),
+        trial.config,
         trial.seed,
         iteration,
         run.sub(trial.blocks),

@@ -37,9 +37,8 @@ class SearchPlan:
             SearchError: A file of lists, or a class, cannot be read.
         """
         config = self.config
-        iterations = config.search.iterations
         models = {
-            name: describe_class(name, axes, iterations) if CLASS in axes else axes
+            name: describe_class(name, axes) if CLASS in axes else axes
             for name, axes in config.models.items()
         }
         try:

@@ -16,7 +16,6 @@ from recsys.cluster.cluster import Outcome
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.split import SplitRule
-from recsys.models.baselines import Repetition
 from recsys.models.trial import CHECKPOINTS, Checkpoint
 from recsys.run import locked_run
 from recsys.search.ledger import Score
@@ -116,19 +115,6 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions
         finished / exported
     ).read_bytes()
     assert results(tmp_path / "run") == results(finished)
-
-
-def test_rules_are_scored_once_for_all_searches_unless_that_is_damaged(
-    store: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(Repetition, "recommend", None)
-        search_ok(store, tmp_path / "second")
-    for file in store.glob("cache/*/rules-*/listeners/*/most_played-0*.npz"):
-        file.write_bytes(b"")
-    search_ok(store, tmp_path / "third")
-    expected = results(finished)
-    assert results(tmp_path / "second") == results(tmp_path / "third") == expected
 
 
 def beyond(run_folder: Path) -> str:
