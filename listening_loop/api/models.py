@@ -266,7 +266,7 @@ def fit(
         [7]
     """
     config = parse_config(AlsConfig, dict(params), "params")
-    named = {"user": "user", "item": "item", **columns}
+    named: dict[str, Any] = {"user": "user", "item": "item", **columns}
     is_plain = is_frame(data) and named.keys() <= {"user", "item", "weight"}
     summed = None
     if is_plain and not client and not isinstance(data, Store):

@@ -196,7 +196,7 @@ def adopt_model(fitted: object, train: Interactions, threads: int) -> External:
     Raises:
         TrialError: What it has learned does not fit the interactions.
     """
-    model = External(**{CLASS: class_path(type(fitted))})
+    model = External(ExternalConfig(**{CLASS: class_path(type(fitted))}))
     Model.fit(model, train, seed=0, threads=threads)
     with model._library():
         return model.adopt(fitted)

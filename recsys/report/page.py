@@ -126,14 +126,16 @@ def _draw_leaderboard(rows: Sequence[Row], winner: Winner) -> Forest:
     drawn = []
     for row in rows[:_SHOWN]:
         select = winner.select
-        value, *ends = (row[f"{select}{end}"] for end in ("", " lower", " upper"))
+        value, lower, upper = (
+            row[f"{select}{end}"] for end in ("", " lower", " upper")
+        )
         if value is None:
             continue
         is_tied = bool(row["ties"]) and row["trial"] != winner.trial.id
-        text = f"{numbers.number(value)} ({numbers.limits(*ends)})"
+        text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
         colour = arm_colour(0 if is_baseline(row) else 1)
         label = f"{labels[row['trial']]} ({describe_state(row, winner)})"
-        drawn.append(IntervalRow(label, text, value, *ends, colour, not is_tied))
+        drawn.append(IntervalRow(label, text, value, lower, upper, colour, not is_tied))
     return Forest(
         f"The best {len(drawn)} by {winner.select}",
         "With 95 % intervals over listeners. An open mark is tied with the best model: the "

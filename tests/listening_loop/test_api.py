@@ -348,12 +348,12 @@ def test_lists_that_do_not_fit_are_one_line(
 
 
 def test_folding_in_solves_a_row_as_the_fit_does() -> None:
-    config = AlsConfig(factors=5, alpha=3.0, cg_steps=30, unobserved_weight=0.3, nu=0.7)
+    config = AlsConfig(factors=5, alpha=3.0, unobserved_weight=0.3, nu=0.7)
     items = np.random.default_rng(2).standard_normal((30, 5)).astype(np.float32)
     heard = np.zeros((1, 30), np.float32)
     heard[0, [4, 17, 9]] = 0.5, 2.0, 1.0
     users = np.zeros((1, 5), np.float32)
-    solve(users, [items], csr_matrix(heard), config, threads=1)
+    solve(users, [items], csr_matrix(heard), config, 1, cg_steps=30)
     model = ll.FactorModel(
         np.arange(0), np.arange(30), users[:0], items, config.model_dump()
     )
