@@ -175,12 +175,8 @@ class Cluster:
             raise self._without_workers(self._address)
 
     def _without_workers(self, address: str | None) -> SearchError:
-        what = f"no worker for {WAIT_FOR_WORKERS_S:g} s; {self._advise(address)}"
-        return _lost(address, what)
-
-    @staticmethod
-    def _advise(address: str | None) -> str:
-        return f"start some (dask worker {address} --host ADDRESS)"
+        what = f"no worker for {WAIT_FOR_WORKERS_S:g} s; start some"
+        return _lost(address, f"{what} (dask worker {address} --host ADDRESS)")
 
     def _threads(self) -> int:
         try:
@@ -215,7 +211,7 @@ class Cluster:
                     "as Client(address) or Client(cluster)"
                 )
             if not client.nthreads():
-                say(f"no worker yet: {self._advise(client.scheduler.address)}")
+                say(f"{client.scheduler.address}: no worker yet; start some")
             try:
                 client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
             except TimeoutError:
