@@ -1,4 +1,4 @@
-"""The configuration of a search: data, what is tried, how it is scored, and where it runs."""
+"""The configuration of a search: data, models, scoring and cluster."""
 
 from collections.abc import Mapping
 from os import fspath
@@ -31,26 +31,26 @@ Models = Annotated[Mapping[str, Axes], BeforeValidator(read_models)]
 
 
 class Split(Config):
-    """Which sessions are held out of training; a session is in one part whole."""
+    """The split of whole sessions into training and validation."""
 
     kind: Literal["session_hash", "newest", "last_session", "time", "files"] = (
         "session_hash"
     )
-    """held out is a share by a hash of session and seed; each listener's newest sessions, or plays
-    of a table without shares; each listener's last session of at least two; the newest of all; or
-    what published files say"""
+    """sessions that are held out: a share by a hash of session and seed; each listener's newest
+    sessions, or plays of a table without shares; each listener's last session of at least two; the
+    newest of all; or the sessions of published files"""
     holdout: Annotated[float, Gt(0), Lt(1)] = 0.15
     """session_hash, newest, time, files without test: the share held out"""
     gap: NonNegativeInt = 0
-    """a listener's first held-out plays that are not scored: 0 asks what is played now, 20 what is
-    played tomorrow, when the running session is over"""
+    """number of a listener's first held-out plays that are not scored: 0 asks for the plays of now,
+    20 for the plays of tomorrow, when the running session is over"""
     until: AwareDatetime | None = None
-    """leave out what was played then or later, such as 2026-05-31T00:00Z"""
+    """plays from this moment on are left out, such as 2026-05-31T00:00Z"""
     train: Names = ()
-    """files: names or patterns of those to learn from"""
+    """files: names or patterns of the files to learn from"""
     test: Names = ()
-    """files: names or patterns of those to validate on; without any, a share of train is held out,
-    so that a published test set chooses nothing"""
+    """files: names or patterns of the files to validate on; without any, a share of train is held
+    out, so that a published test set chooses nothing"""
 
     @model_validator(mode="after")
     def _files_belong_to_files(self) -> "Split":
@@ -62,7 +62,7 @@ class Split(Config):
 
 
 class Feedback(Config):
-    """How events become interactions: listening time or weights, summed per listener and track."""
+    """Sums of listening time or weights by listener and track."""
 
     min_time: NonNegativeFloat = 0.0
     """leave out events or interactions of less than this"""
@@ -71,7 +71,7 @@ class Feedback(Config):
 
 
 class Search(Config):
-    """How the trials are fitted, and for how long."""
+    """The strategy and the length of fits."""
 
     strategy: Literal["grid", "halving"] = "grid"
     """fit every trial to the end, or give up what cannot win"""
@@ -79,10 +79,10 @@ class Search(Config):
     """iterations of each fit (ALS: listeners and tracks solved once); it is scored after every 5th,
     more often by halving, and the best scored one counts"""
     expand: bool = False
-    """go on beyond an edge of the axes at which the winner is, until it is inside, or gains less
-    than 1 % or no more than its interval"""
+    """go on beyond an edge of the axes at which the winner is, until the winner is inside, or gains
+    less than 1 % or no more than its interval"""
     minutes: Positive = 60.0
-    """expand: no added trial goes on after so many minutes of the search, over all its runs"""
+    """expand: time after which no added trial goes on, over all runs of the search"""
 
     @property
     def scored_iterations(self) -> tuple[int, ...]:
@@ -108,23 +108,23 @@ class Search(Config):
 
 
 class ValidationConfig(Config):
-    """How a fit is scored on the held-out sessions."""
+    """Metrics of a fit on the held-out sessions."""
 
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
     """lengths of the lists that are scored"""
     min_time: Positive = 0.5
     """a held-out track of at least this is relevant"""
     filter_seen: bool = False
-    """leave out of lists what the listener has in training"""
+    """leave tracks that the listener has in training out of lists"""
     select: str = "ndcg@30"
     """the metric that chooses, as name@k, any but coverage"""
     test_share: Annotated[float, Ge(0), Lt(1)] | None = None
-    """share of the listeners whose held-out sessions choose nothing, and say what the winner is
-    worth; none: a fifth, if these are at least 200, and so many that no more than 5,000 choose"""
+    """share of the listeners whose held-out sessions choose nothing and estimate the winner; none:
+    a fifth if it has at least 200 listeners, or more, so that at most 5,000 choose"""
 
     @property
     def pool(self) -> Literal["all", "new"]:
-        """Which tracks the lists are made of."""
+        """The pool of the lists that are scored."""
         return "new" if self.filter_seen else "all"
 
     @model_validator(mode="after")
@@ -143,12 +143,12 @@ class ValidationConfig(Config):
 
 
 class ExportConfig(Config):
-    """What is published."""
+    """The options of a published version."""
 
     top: Count = 30
     """recommendations for each listener"""
     filter_seen: bool = False
-    """leave out what the listener has already heard"""
+    """leave out tracks that the listener has already heard"""
     learn_from: Literal["all", "training"] = "all"
     """training: leave out the held-out sessions, to replay them; a next-track model needs a split
     by order for it"""
@@ -169,24 +169,23 @@ class SearchConfig(Config):
     """A whole search."""
 
     seed: NonNegativeInt = 42
-    """of all randomness"""
+    """seed of all randomness"""
     store: Address
     """the session store: a folder, or an address such as s3://bucket/folder"""
     run: Address
-    """what the search leaves: a folder or an address"""
+    """the run folder, or its address"""
     catalogue: Path | None = None
-    """tracks.json of the catalogue: titles of the lists that are published, and the artists of
-    tracks, also of those that nobody has played yet"""
+    """tracks.json of the catalogue: titles of published lists, and artists of tracks, also of
+    tracks that nobody has played yet"""
     is_simulated: bool = False
     """the listeners are no people, which the report says"""
     split: Split = Split()
     feedback: Feedback = Feedback()
     models: Models = {"als": {}}  # noqa: RUF012  checked, then shared by nobody
-    """what is tried, by the kind of model: of each, every combination of the values of its
-    hyperparameters"""
+    """values of hyperparameters by the kind of model: every combination is a trial"""
     lists: Mapping[str, Path] = {}
     """lists of other models, by name: user, item, and rank or score (Parquet); they are scored
-    beside what is fitted"""
+    beside the trials"""
     search: Search = Search()
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()

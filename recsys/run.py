@@ -26,7 +26,7 @@ LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
 REPORT = "report.html"
-LISTENERS = "listeners"  # the folder of what each listener adds to the metrics
+LISTENERS = "listeners"  # the folder of the listeners' parts of the metrics
 _DAMAGED = "damaged; search again, which reads the ledger"
 NO_BETTER = "the best model is not significantly better than every baseline"
 MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
@@ -59,10 +59,10 @@ class Winner:
 
 @contextmanager
 def locked_run(run: Workspace) -> Iterator[Lock]:
-    """Make the block the only search in a run folder, new or with what an earlier search left.
+    """Lock a run folder for a search, whether it is new or an earlier search has left it.
 
-    An earlier winner and leaderboard are removed: until the block has its own, there is none.
-    Of a run at an address, nothing but the ledger is kept on this machine.
+    An earlier winner and leaderboard are removed: the folder has none until this search ends. A run
+    at an address keeps nothing but the ledger on this machine.
     """
     names = run.names()
     is_run = any(name.startswith((LOCK, LEDGER, CONFIG)) for name in names)

@@ -15,7 +15,7 @@ from analysis.store import number_of
 from listening_loop.errors import LoopError
 from looplib.arrays import AnyArray, IntArray
 
-Frame = Any  # of pandas, polars, pyarrow or dask.dataframe
+Frame = Any  # a data frame of pandas, polars, pyarrow or dask.dataframe
 
 
 def is_frame(data: object) -> bool:
@@ -27,8 +27,8 @@ def write_parquet(data: Frame, file: Path) -> None:
     """Write a data frame to a Parquet file, a Dask frame one partition at a time.
 
     Raises:
-        LoopError: It is no data frame or empty, has two columns of one name, or a column of mixed
-            types.
+        LoopError: It is no data frame or empty, or has two columns with the same name or a column
+            of mixed types.
     """
     rows = 0
     with _refusing():
@@ -46,16 +46,17 @@ def to_table(data: Frame) -> pa.Table:
     """Convert a whole data frame to an Arrow table.
 
     Raises:
-        LoopError: It is no data frame, has two columns of one name, or a column of mixed types.
+        LoopError: It is no data frame, or has two columns with the same name or a column of mixed
+            types.
     """
     with _refusing():
         return pa.concat_tables(_tables(data))
 
 
 def _tables(data: Frame) -> Iterator[pa.Table]:
-    # time that was heard is stored in seconds
+    # listening time is stored in seconds
     seconds = nw.selectors.by_dtype(nw.Duration).dt.total_microseconds() / 1e6
-    for part in getattr(data, "partitions", [data]):  # of Dask
+    for part in getattr(data, "partitions", [data]):  # a Dask frame has several
         frame = part.compute() if hasattr(part, "compute") else part
         table = nw.from_native(frame, pass_through=True)
         if table is frame:

@@ -1,4 +1,4 @@
-"""Fit one model, on one machine or in blocks across a cluster, and recommend from it."""
+"""Fit a model in this process or in blocks on a cluster, and recommend from it."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,8 +79,8 @@ class FactorModel:
     def to_implicit(self) -> Any:  # noqa: ANN401  a class without types
         """Make a model of the library `implicit` with these factors, whose own `save` works.
 
-        Of ALS the matrix that its `recalculate_user` takes has confidences: `unobserved_weight +
-        alpha x weight`, divided by `unobserved_weight`.
+        The matrix of an ALS model's `recalculate_user` has confidences: `unobserved_weight + alpha
+        x weight`, divided by `unobserved_weight`.
 
         Raises:
             Error: The factors are of a class of another library.
@@ -128,7 +128,7 @@ class FactorModel:
         return self._to_frame(*lists, of=items)
 
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
-        """Recommend to a listener whom the model does not know, by what the listener has heard.
+        """Recommend to a listener whom the model does not know, by the tracks heard.
 
         `history` is listening time, or another weight, by track; tracks that the model does not
         know are left out.
@@ -193,10 +193,10 @@ class FactorModel:
 
     @classmethod
     def load(cls, folder: str | Path) -> "FactorModel":
-        """Read a model that `save` wrote, or that of a published version.
+        """Read a model that `save` wrote, or the model of a published version.
 
         Raises:
-            Error: There is none, it is damaged, or it is of a kind without factors.
+            Error: There is no model, it is damaged, or its kind has no factors.
         """
         workspace = open_workspace(folder)
         workspace.download_all()
@@ -219,7 +219,7 @@ class FactorModel:
     def _to_frame(
         self, lists: AnyIntArray, scores: AnyFloatArray, **ids: Sequence[Any]
     ) -> Frame:
-        """Return lists, which may be short, as a frame."""
+        """Make a frame of lists, which may be short."""
         row, rank = np.nonzero(lists != NO_TRACK)
         columns = {name: np.array(values)[row] for name, values in ids.items()}
         columns["rank"] = rank + 1
@@ -346,7 +346,7 @@ def check_request(n: int, ids: Sequence[Any] = (), kind: str = "id") -> None:
     """Check the length of lists, and that ids are a list.
 
     Raises:
-        Error: The length is below 1, or they are one id.
+        Error: The length is below 1, or the ids are a single id.
     """
     if isinstance(n, float) or n < 1:
         raise UserError(f"n is {n}; at least 1 is expected, a whole number")
@@ -358,7 +358,7 @@ def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
     """Find the rows of some ids.
 
     Raises:
-        Error: One is unknown.
+        Error: An id is unknown.
     """
     rows = {name: row for row, name in enumerate(ids.tolist())}
     unknown = [name for name in asked if name not in rows]

@@ -8,7 +8,7 @@ from looplib.config import Config, Count
 
 
 class ClusterConfig(Config):
-    """Where the trials run: on processes of this machine, or on workers of a running scheduler."""
+    """The cluster: processes of this machine, or workers of a running scheduler."""
 
     scheduler: str | None = Field(None, pattern=r"^(tcp|tls)://[^\s/]+:\d+/?$")
     """tcp://HOST:PORT or tls://…; none: processes here"""

@@ -1,4 +1,4 @@
-"""Refit a run's winner on all sessions and publish what the service loads.
+"""Refit a run's winner on all sessions and publish a version, which the service loads.
 
 A published version is a folder `versions/<model id>` that is renamed into place whole; `current`
 then points to it, in one step. Earlier versions stay for rollback.
@@ -38,16 +38,16 @@ def export_run(
 ) -> str:
     """Refit a run's winner, on all sessions unless the options say otherwise, and publish it.
 
-    The store is by default where the search read it; a fit in blocks runs on the workers of the
-    Dask client, if given.
+    By default, the store is at the address of the search. A fit in blocks runs on the workers of
+    the Dask client, if there is one.
 
     Returns:
-        The address of the version, by way of `current`; at s3:// and the like, which have no links,
-            its own.
+        The address of the version by way of `current`, or its own address at s3:// and other
+            storage without links.
 
     Raises:
-        UserError: The run is not finished, its winner is no better than a baseline, or the
-            store is not the one that the search read.
+        UserError: The run is not finished, its winner is no better than a baseline, or the store
+            is not the store of the search.
     """
     run = open_workspace(run_address)
     config, winner = read_run(run)
@@ -101,7 +101,7 @@ def publish_version(
     versions = out.sub(VERSIONS)
     version = versions.sub(name)
     versions.folder.mkdir(parents=True, exist_ok=True)
-    # One process of a machine publishes at a time.
+    # only one process of a machine publishes at a time
     with exclusive(out.folder / VERSIONS_LOCK):
         if not version.download_all():
             remove_leftovers(versions.folder)
@@ -135,7 +135,7 @@ def current_version(out: Workspace) -> str:
 
 
 def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:
-    """Fit a trial again, on all sessions or on the training ones; in blocks as in the search."""
+    """Fit a trial again, on all sessions or the training sessions; in blocks as in the search."""
     trial = fitted.trial
     title = f"Refit on {export.split} sessions"
     with progress(title, fitted.iteration, "iterations") as report:
@@ -145,7 +145,7 @@ def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:
         dataset, threads = export.dataset, usable_cores()
         try:
             return fit_trial(fitted, dataset, export.split, threads, state, report)
-        except ImportError as error:  # of a class of another package
+        except ImportError as error:  # the class is of another package
             raise SearchError(str(error)) from None
 
 
@@ -155,7 +155,7 @@ def _refit_in_blocks(
     client: Client | None,
     report: Callable[[float], None],
 ) -> State:
-    """Fit a trial again across all workers, by a folder in the run; return the state."""
+    """Fit a trial again across all workers, with files in the run; return the state."""
     name = f"{PIECES}/{uuid4().hex}"
     scratch = export.run.sub(name)
     scratch.folder.mkdir(parents=True)

@@ -64,7 +64,7 @@ class Als(IterativeModel):
         return {"iterations": 0, "user_factors": users, "item_factors": items}
 
     def partial_fit(self, iterations: int) -> Self:
-        """Solve the listeners, then the tracks, so many times.
+        """Solve the listeners, then the tracks, in each iteration.
 
         Raises:
             TrialError: A factor is not finite.

@@ -27,10 +27,10 @@ class Model(ABC):
     """
 
     name: ClassVar[str]  # in configurations, ledger, leaderboard and manifest
-    # hyperparameters that are always shown; others are shown where they are no default
+    # hyperparameters that are always shown; others are shown if they are no default
     main_params: ClassVar[tuple[str, ...]] = ()
     is_baseline: ClassVar[bool] = False  # scored once beside the trials, never wins
-    needs_order: ClassVar[bool] = False  # of the plays
+    needs_order: ClassVar[bool] = False  # it needs the order of the plays
     has_factors: ClassVar[bool] = False
     in_blocks: ClassVar[bool] = False  # `recsys.blockwise` can fit it on all workers
     config: Config  # the hyperparameters, each of which is an axis of a search
@@ -58,12 +58,12 @@ class Model(ABC):
         seed: int,  # noqa: ARG002  kinds that draw use it
         threads: int,
     ) -> Self:
-        """Fit the model; a kind that learns more than what was heard extends this.
+        """Fit the model; a kind that learns extends this.
 
         Args:
-            train: What it learns from, and whose listeners get recommendations.
-            seed: Decides all that is random.
-            threads: How many it may use; they change no result.
+            train: The interactions to learn from; their listeners get recommendations.
+            seed: Seed of all randomness.
+            threads: The number of threads; they change no result.
 
         Raises:
             TrialError: The interactions do not allow it.
@@ -101,10 +101,10 @@ class Model(ABC):
         """Score tracks for listeners, by factors or as the kind does.
 
         Args:
-            places: Which, by its values' places, shape (listeners, tracks).
+            places: A matrix with a value for each pair to score, shape (listeners, tracks).
 
         Returns:
-            Scores in the order of the places, 0 where the model has none.
+            Scores in the order of the values, 0 if the model has none.
         """
         factors = self.factors
         return factors.score(places) if factors else np.zeros(places.nnz)
@@ -155,12 +155,12 @@ class IterativeModel(Model):
     def fit(
         self, train: Interactions, *, seed: int, threads: int, iterations: int = 15
     ) -> Self:
-        """Begin a fit and take it some iterations far; see `Model.fit`."""
+        """Begin a fit and run some iterations; see `Model.fit`."""
         self.restore(train, self.first_state(train, seed), threads=threads)
         return self.partial_fit(iterations)
 
     def restore(self, train: Interactions, state: State, *, threads: int) -> Self:
-        """Take up a fit to the same interactions at a state; it goes on the same to the bit."""
+        """Continue a fit to the same interactions from a state, the same to the bit."""
         self.state = state
         return super().fit(train, seed=0, threads=threads)
 
@@ -170,7 +170,7 @@ class IterativeModel(Model):
 
     @abstractmethod
     def partial_fit(self, iterations: int) -> Self:
-        """Take the fit some iterations further.
+        """Run some more iterations.
 
         Raises:
             TrialError: It cannot go on.

@@ -20,12 +20,12 @@ class Popular(Model):
     def recommend(
         self, k: int, pool: Pool = "all", listeners: IntArray | None = None
     ) -> Int32Array:
-        """Recommend the same list to each listener, but for what is not in the pool."""
+        """Recommend the same list to each listener, without the tracks outside the pool."""
         return self.popular(k, pool, listeners)
 
 
 class Repetition(Model):
-    """Rank what the listener has heard; popular tracks that are new come after it."""
+    """Rank the tracks that the listener has heard; popular new tracks come after them."""
 
     @abstractmethod
     def scores(self) -> csr_matrix:
@@ -49,7 +49,7 @@ class Repetition(Model):
 
 
 class MostPlayed(Repetition):
-    """What the listener has heard for longest, or with the largest weight."""
+    """The tracks that the listener has heard for longest, or with the largest weight."""
 
     name = "most_played"
     is_baseline = True
@@ -60,7 +60,7 @@ class MostPlayed(Repetition):
 
 
 class Latest(Repetition):
-    """What the listener has heard last."""
+    """The tracks that the listener has heard last."""
 
     name = "latest"
     is_baseline = True

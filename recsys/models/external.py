@@ -1,7 +1,7 @@
 """Models of other libraries, and of the user's own package, by the path of their class.
 
-Lists are ranked here, from factors, similarities or scores: what a library filters or pads lists
-with is never seen. `libraries` makes and fits the objects.
+Lists are ranked here, from factors, similarities or scores, so the filters and the padding of a
+library have no effect. `libraries` makes and fits the objects.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ from recsys.models.similarity import SimilarityModel
 
 CLASS = "class"  # the key of the path
 _CODE = "code"  # the key of versions and digests
-_ROWS = 256  # whose scores of all tracks are in memory at once
+_ROWS = 256  # listeners whose scores of all tracks are in memory at once
 
 
 def select_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,10 +55,10 @@ def select_params(params: Mapping[str, Any]) -> dict[str, Any]:
 def describe_class(
     name: str, axes: Mapping[str, tuple[Any, ...]]
 ) -> dict[str, tuple[Any, ...]]:
-    """Check a class before a search, and describe what its results follow from as further axes.
+    """Check a class before a search, and add the versions of its code as an axis.
 
     Args:
-        name: The model's, for errors.
+        name: Name of the model, for errors.
         axes: The path of the class, and values of hyperparameters.
 
     Raises:
@@ -72,7 +72,7 @@ def describe_class(
 
 
 class ExternalConfig(Config, extra="allow"):
-    """The path of a class, its code, and its hyperparameters, of any name."""
+    """The path of a class, its code, and its hyperparameters with any names."""
 
 
 class External(SimilarityModel):
@@ -97,18 +97,18 @@ class External(SimilarityModel):
 
         Raises:
             ImportError: The class cannot be imported.
-            TrialError: It raises an error, or what it has learned does not fit the interactions.
+            TrialError: It raises an error, or its arrays do not fit the interactions.
         """
         load_class(self.path)
         super().fit(train, seed=seed, threads=threads)
-        matrix = train.matrix.copy()  # that is mapped from the disk
+        matrix = train.matrix.copy()  # the original is mapped from the disk
         with self._library():
             fitted = make(self.path, self._params, matrix, seed=seed, threads=threads)
             scores = fit_object(fitted, matrix, seed, threads)
             return self.adopt(fitted, scores)
 
     def adopt(self, fitted: object, scores: Scores | None = None) -> Self:
-        """Take what an object has learned, or the function that has its scores."""
+        """Adopt the arrays of a fitted object, or the function that scores."""
         matrix = self.train.matrix
         tracks = matrix.shape[1]
         users, items, similarity = read_arrays(fitted)
@@ -186,7 +186,7 @@ class External(SimilarityModel):
         try:
             with threadpool_limits(limits), redirect_stdout(StringIO()):
                 yield
-        except (Exception, SystemExit) as error:  # of any kind, by any library
+        except (Exception, SystemExit) as error:  # libraries raise any kind
             raise TrialError(f"{self.path}: {describe_error(error)}") from error
 
 
@@ -194,7 +194,7 @@ def adopt_model(fitted: object, train: Interactions, threads: int) -> External:
     """Make a model of an object that is fitted to the interactions already.
 
     Raises:
-        TrialError: What it has learned does not fit the interactions.
+        TrialError: Its arrays do not fit the interactions.
     """
     model = External(ExternalConfig(**{CLASS: class_path(type(fitted))}))
     Model.fit(model, train, seed=0, threads=threads)
@@ -209,12 +209,12 @@ def _check(
     *,
     is_finite: bool = True,
 ) -> Float32Array:
-    """Copy an array, and check that it has the rows, and numbers.
+    """Copy an array, and check its rows and numbers.
 
-    Those of cold listeners may be NaN; -inf is allowed unless all have to be finite.
+    Numbers of cold listeners may be NaN; -inf is allowed unless all numbers have to be finite.
 
     Raises:
-        ValueError: It has not.
+        ValueError: The array has other rows, or a number that is not allowed.
     """
     checked = np.array(
         array.toarray() if hasattr(array, "toarray") else array, np.float32
@@ -230,7 +230,7 @@ def _check(
 
 
 def _take_best(scores: Float32Array, k: int) -> Int32Array:
-    """Rank the k best columns of each row; of equal ones mostly the smaller comes first."""
+    """Rank the k best columns of each row; the smaller of equal columns mostly comes first."""
     best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
     values = np.take_along_axis(scores, best, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")

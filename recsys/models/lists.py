@@ -1,4 +1,4 @@
-"""Lists of another model, of a file."""
+"""Lists of another model, from a file."""
 
 from typing import ClassVar, Self
 
@@ -15,15 +15,15 @@ from recsys.models.factors import Pool, keep_tracks
 
 
 class FixedListsConfig(Config):
-    """What names a file of lists of another model."""
+    """The name and the digest of a file of lists."""
 
     name: str = ""
     digest: str = ""
-    """of the file"""
+    """digest of the file"""
 
 
 class FixedLists(Model):
-    """The lists of a file, as they are: neither the search nor an export learns anything."""
+    """The lists of a file as they are; nothing is learned."""
 
     name = "lists"
     main_params: ClassVar = ("name",)

@@ -8,7 +8,7 @@ from recsys.models.base import Model
 from recsys.models.factors import Pool, keep_tracks
 from recsys.models.sparse import products_at, rank_rows, top_products
 
-_ROWS = 256  # of similarities, which may be dense, that are ranked at once
+_ROWS = 256  # rows of similarities, which may be dense, that are ranked at once
 
 
 class SimilarityModel(Model):
@@ -23,7 +23,7 @@ class SimilarityModel(Model):
     def recommend(
         self, k: int, pool: Pool = "all", listeners: IntArray | None = None
     ) -> Int32Array:
-        """Recommend the tracks that are nearest to what the listener heard."""
+        """Recommend the tracks that are nearest to the tracks heard."""
         heard = self.train.select(listeners).matrix
         if pool == "repeat":
             scores = products_at(heard, self.similarity, heard, self.threads)
@@ -34,7 +34,7 @@ class SimilarityModel(Model):
         return self.fill_up(best, listeners)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
-        """Score tracks by their similarity to those heard; see `Model.score`."""
+        """Score tracks by their similarity to the tracks heard; see `Model.score`."""
         return products_at(self.train.matrix, self.similarity, places, self.threads)
 
     def similar(self, tracks: IntArray, k: int) -> Int32Array:

@@ -12,16 +12,16 @@ from recsys.models.external import CLASS
 from recsys.models.libraries import uses_gpu
 from recsys.models.registry import find_kind
 
-CHECKPOINTS = "checkpoints"  # the folder of a run
+CHECKPOINTS = "checkpoints"  # a folder of the run
 
 
 @dataclass(frozen=True)
 class Trial:
     """One fit of the search."""
 
-    # digest of dataset, hyperparameters and seed, the same in every search; of a baseline its name
+    # digest of dataset, hyperparameters and seed, the same in every search; a baseline has its name
     id: str
-    kind: str  # of model, a name of `recsys.models.registry`
+    kind: str  # kind of model, a name of `recsys.models.registry`
     params: Mapping[str, Any] = field(hash=False)  # all hyperparameters
     seed: int  # decides all that is random in the fit
 
@@ -46,12 +46,12 @@ class Trial:
 
     @property
     def is_iterative(self) -> bool:
-        """Whether it is fitted in iterations; else it is scored once, after 0."""
+        """Whether it is fitted in iterations; else it is scored once, after iteration 0."""
         return issubclass(self.model_type, IterativeModel)
 
     @property
     def blocks(self) -> str:
-        """The folder of the run with its factors, block by block, where all workers fit it."""
+        """The folder of the run for the factors of a fit in blocks."""
         return f"{CHECKPOINTS}/{self.id}"
 
 
@@ -60,7 +60,7 @@ class Checkpoint:
     """A trial after a scored iteration."""
 
     trial: Trial
-    iteration: int  # 0 where it has none
+    iteration: int  # 0 of a fit without iterations
 
     @property
     def file(self) -> str:

@@ -41,7 +41,7 @@ from recsys.store.reader import open_store
 
 _LENGTH = 6  # tracks of an example list
 _SHOWN = 12  # trials in the figure; the table has all
-_CURVES = 6  # of them by iteration, as many as there are colours
+_CURVES = 6  # trials by iteration, as many as there are colours
 _MAIN = ("recall", "precision", "map", "mrr", "hit_rate", "novelty", "coverage")
 
 
@@ -172,11 +172,11 @@ def _draw_curves(rows: Sequence[Row], scores: Scores, select: str) -> Forest | N
 def name_examples(
     lists: list[list[int]], store: Store, dataset: Dataset, config: SearchConfig
 ) -> list[dict[str, Any]]:
-    """Name the tracks of example lists, and those that the listeners played most.
+    """Name the tracks of example lists and the tracks that the listeners played most.
 
     Returns:
-        For each listener the id, and rows of a track most played in training, and of one that is
-            recommended, marked where it was played in a held-out session.
+        The id of each listener, and rows with a track played most in training and a recommended
+            track, which has a mark if it was played in a held-out session.
     """
     users = originals(store, "users", dataset.users)
     titles = read_titles(config.catalogue, store)

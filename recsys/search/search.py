@@ -50,11 +50,13 @@ from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import SearchPlan, plan_search
 from recsys.storage import Workspace, open_workspace
 
-# what every worker imports, which takes longer than a score
+# modules that every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
-_NAMED = 3  # trials that the progress names where no more are left
-_FEWEST = 10  # listeners of whom a comparison says something
-_FOLDS = 2  # of the listeners who choose; with more, their scores depend on each other
+_NAMED = 3  # trials that the progress names when no more are left
+_FEWEST = 10  # listeners below whom a comparison says nothing
+_FOLDS = (
+    2  # parts of the listeners who choose; with more, their scores depend on each other
+)
 
 
 def search(
@@ -64,13 +66,13 @@ def search(
     *,
     client: Client | None = None,
 ) -> Winner:
-    """Run a search and leave its run folder; one that was interrupted goes on where it stopped.
+    """Run a search and leave its run folder; an interrupted search goes on where it stopped.
 
     Args:
-        store: What is learned from.
+        store: The store to learn from.
         run: The run's folder.
-        config: What to do; the addresses in it are those of the store and the run.
-        client: A Dask client, on whose workers to run instead of where the configuration says; it
+        config: The configuration; its addresses are the store's and the run's.
+        client: A Dask client whose workers run the search, whatever the configuration says; it
             stays open.
 
     Raises:
@@ -78,7 +80,7 @@ def search(
             trial failed.
     """
     plan = plan_search(store, config)
-    # what workers must see: the manifest of the store, and the configuration of the run
+    # every worker must see the manifest of the store and the configuration of the run
     stores = open_workspace(store.address).on_disk
     seen = [folder / MANIFEST for folder in stores]
     seen += [folder / CONFIG for folder in run.on_disk]
@@ -143,7 +145,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
     """Run all steps, each recorded before the next decision."""
     done, total = state.count_steps()
     ready = partial(state.ready, cluster)
-    # halving leaves out some
+    # halving stops some fits early
     unit = "scores at most" if state.search.strategy == "halving" else "scores"
     with progress("Trials", total, unit) as report:
         report(done, "from the ledger" if done else "")
@@ -153,7 +155,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
             outcomes = cluster.run_ready(run_step, ready)
         for outcome in outcomes:
             state.record(outcome)
-            # trials beyond the edges of the axes come on top
+            # an expansion adds trials
             done, total = state.count_steps()
             note = ""
             if candidates := state.rank().candidates:
@@ -175,7 +177,7 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
                 fit_in_blocks(cluster, *arguments[:4])
             (score,) = cluster.run(run_step, [arguments])
             outcome = Outcome(step, score, None)
-        # of any kind, as of a call on a worker; `record` raises what is no trial's own
+        # any error, as of a call on a worker; `record` raises the errors that no trial has caused
         except Exception as error:  # noqa: BLE001
             outcome = Outcome(step, None, error)
         yield outcome
@@ -192,7 +194,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
     leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
-    # the intervals hold for all pairs at once: the winner was chosen by the same listeners
+    # the intervals hold for all pairs at once, because the same listeners chose the winner
     baselines = _compare_baselines(state, leaderboard, best)
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
@@ -231,7 +233,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
 def _compare_baselines(
     state: SearchState, leaderboard: Leaderboard, best: Entry
 ) -> list[Entry]:
-    """Estimate how far the baselines are behind what listeners choose for others, cross-fitted.
+    """Estimate the difference of the baselines from the cross-fitted choice of the listeners.
 
     The test part, which chose nothing, scores the winner.
     """
@@ -259,7 +261,7 @@ def _compare_baselines(
 
 
 def _finalists(state: SearchState) -> list[Entry]:
-    """List the best candidate, the best of each kind, and what is left at the end."""
+    """List the best candidate, the best of each kind, and the trials that were not stopped."""
     leaderboard = state.rank()
     candidates = leaderboard.candidates
     if not candidates:
@@ -276,7 +278,7 @@ def _finalists(state: SearchState) -> list[Entry]:
 
 
 def _score_finalists(cluster: Cluster, state: SearchState) -> None:
-    """Score the finalists by every metric; a fit that fails then makes way for others."""
+    """Score the finalists by every metric; other trials replace a finalist whose fit fails."""
 
     def ready() -> Calls:
         scores = [entry.score for entry in _finalists(state)]
@@ -296,7 +298,7 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
 def _explain_search(
     state: SearchState, baselines: list[Entry], listeners: int
 ) -> list[str]:
-    """Describe what was tried beyond the space, and the lead over the baselines."""
+    """Describe the expansion of the space and the lead over the baselines."""
     texts = []
     if state.schedule.ended:
         tried = "; ".join(map(describe, state.schedule.added)) or "nothing"
@@ -322,9 +324,9 @@ def _explain_search(
 
 
 def _find_factors(leaderboard: Leaderboard, best: Entry) -> Checkpoint | None:
-    """Find the best fit with factors, where the winner has none.
+    """Find the best fit with factors if the winner has none.
 
-    Beside a class of another package stand its own factors or none.
+    A class of another package is published with its own factors or none.
     """
     model = best.trial.model_type
     if model.has_factors or issubclass(model, External):

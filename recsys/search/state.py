@@ -1,4 +1,4 @@
-"""The state of a search: its scores, and what is left to do."""
+"""The state of a search: its scores and the steps that are left."""
 
 import itertools
 import time
@@ -25,7 +25,7 @@ from recsys.search.trials import SearchPlan
 
 
 class SearchState:
-    """The scores of a search and what is left to do; begins with what its ledger holds."""
+    """The scores of a search and the steps that are left; it begins with the ledger's scores."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class SearchState:
 
     @property
     def trials(self) -> list[Trial]:
-        """The candidates, with those beyond the edges of what was planned, and the baselines."""
+        """The planned candidates, the added ones, and the baselines."""
         return [*self.plan.candidates, *self.schedule.added, *self.plan.baselines]
 
     def count_steps(self) -> tuple[int, int]:
-        """Count the steps that are done, or left out by fits that were stopped early, and all."""
+        """Count the steps that are done or left out by an early stop, and all steps."""
         done = total = 0
         for trial in self.trials:
             steps = len(self.search.scored_iterations) if trial.is_iterative else 1
@@ -63,8 +63,8 @@ class SearchState:
 
     def ready(self, cluster: Cluster) -> Calls:
         """List the steps that can run now as calls of `run_step`, the most urgent first."""
-        # What has no iterations is scored by every metric at once, as its fit is not kept, and so
-        # is the end of a fit: few that come there are not left at the end of the search.
+        # A fit without iterations is scored by every metric at once, because it is not kept. So is
+        # the end of a fit: most fits that reach it are finalists.
         last = self.search.scored_iterations[-1]
         steps = [*self.schedule.steps]
         steps += [
@@ -81,7 +81,7 @@ class SearchState:
     def arguments(
         self, step: Checkpoint, threads: int, *, is_whole: bool
     ) -> tuple[Any, ...]:
-        """List the arguments of `run_step` on so many threads."""
+        """List the arguments of `run_step` on a number of threads."""
         earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
         start = max((done for done in earlier if done <= step.iteration), default=0)
         scorer = replace(self.scorer, threads=threads)
@@ -90,10 +90,10 @@ class SearchState:
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and schedule anew.
 
-        Of a trial's checkpoints the latest and the best stay; of one that was stopped, none.
+        The latest and the best checkpoint of a trial stay; a stopped trial keeps none.
 
         Raises:
-            UserError, OSError: What failed is not the trial's own failure.
+            UserError, OSError: The error is no failure of the trial itself.
         """
         error = outcome.error
         is_of_trial = isinstance(error, (TrialError, WorkerDiedError))

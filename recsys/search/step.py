@@ -1,15 +1,15 @@
-"""Fit and score: what runs on a worker, a step at a time.
+"""Fit and score a trial on a worker, a step at a time.
 
 Plain functions, addresses in and a few numbers out. A step takes a fit from its last checkpoint to
-the next scored iteration, so a worker that dies takes no more than the step with it. Whatever a
-step leaves in the run is there whole or not at all, and the same however often the step is run::
+the next scored iteration, so a worker that dies costs no more than a step. The files that a step
+leaves in the run are there whole or not at all, and the same however often the step runs::
 
     checkpoints/<trial>-<iteration>.npz          the fit after a scored iteration, the best and the
                                                  latest
-    checkpoints/<trial>/                         of a fit in blocks, the factors of the last
-                                                 iteration
-    listeners/<scorer>/<trial>-<iteration>.npz   what each listener adds to the metrics that fits
-                                                 are compared by, and lists of a few
+    checkpoints/<trial>/                         the factors of the last iteration of a fit in
+                                                 blocks
+    listeners/<scorer>/<trial>-<iteration>.npz   the listeners' parts of the metric that fits are
+                                                 compared by, and lists of a few
 """
 
 import time
@@ -46,9 +46,9 @@ def run_step(
     start: int = 0,
     is_whole: bool = False,
 ) -> Score:
-    """Fit a trial up to a checkpoint and score it, by every metric or by the one that chooses.
+    """Fit a trial up to a checkpoint and score it, by every metric or by the choosing metric.
 
-    A score by every metric is of the listeners who choose nothing, too.
+    A score by every metric covers the listeners who choose nothing, too.
     The fit goes on from the checkpoint after the iteration `start`, if there is one.
     """
     run = open_workspace(address)
@@ -68,7 +68,7 @@ def run_step(
     _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
     test: dict[str, MetricValue] = {}
     for segment in SEGMENTS if by_pool else ():
-        with suppress(AnalysisError):  # nothing that was held out is of it
+        with suppress(AnalysisError):  # no held-out track is in the segment
             scored = by_pool[segment]
             metrics |= score_lists(scorer, scored, is_whole=True, pool=segment)[0]
     if is_whole and scorer.validation.test_share:
@@ -135,7 +135,7 @@ def fit_in_blocks(
 def _read_latest(run: Workspace, checkpoint: Checkpoint, start: int) -> State | None:
     """Read the state at a checkpoint, or else after the iteration `start`; None if there is none.
 
-    A file that is damaged counts as missing.
+    A damaged file counts as missing.
     """
     iterations = dict.fromkeys((checkpoint.iteration, start))
     for iteration in filter(None, iterations):

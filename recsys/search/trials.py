@@ -1,4 +1,4 @@
-"""Plan a search: its dataset, what may win, and the baselines."""
+"""Plan a search: its dataset, its trials and its baselines."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -23,11 +23,11 @@ from recsys.next_track.sessions import check_sessions
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """All that is decided before the work of a search begins."""
+    """The decisions before the work of a search begins."""
 
     config: SearchConfig
     dataset: DatasetPlan
-    store: str  # its digest
+    store: str  # digest of the store
 
     @cached_property
     def candidates(self) -> list[Trial]:
@@ -52,7 +52,7 @@ class SearchPlan:
 
     @property
     def baselines(self) -> list[Trial]:
-        """The rules without training that are scored beside them."""
+        """The rules without training that are scored beside the candidates."""
         is_ordered = self.dataset.rule.is_ordered
         return plan_baselines(self.config.seed, is_ordered=is_ordered)
 
@@ -88,11 +88,11 @@ def plan_trials(
         models: The values of each hyperparameter, by the kind of model.
         lists: Digests of files of lists, by name.
         dataset: Digest of the data.
-        seed: Of each trial.
+        seed: Seed of each trial.
         is_ordered: The order of the plays is known; else kinds that need it are left out.
 
     Returns:
-        The trials; those with the most factors take longest and come first.
+        The trials; trials with the most factors take longest and come first.
     """
     trials = [
         _plan_trial(kind, dict(zip(axes, values, strict=True)), dataset, seed)
@@ -117,10 +117,10 @@ def plan_baselines(seed: int, *, is_ordered: bool = False) -> list[Trial]:
 
 
 def plan_beyond(trial: Trial, tried: Iterable[Trial], dataset: str) -> dict[str, Trial]:
-    """Plan the trials one step beyond a trial, one for each axis at whose edge it is.
+    """Plan a trial a step beyond each axis at whose edge a trial is.
 
-    Steps are geometric: as large as that between the last two values that were tried. An axis
-    of one value is left out, and so is a hyperparameter that does not go so far.
+    Steps are geometric: as large as the step between the last two values that were tried. An axis
+    with a single value is left out, and so is a hyperparameter that does not allow the step.
 
     Returns:
         The trials by the axis.

@@ -75,7 +75,7 @@ def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:
     ledger = Ledger(file, "scorer", lambda checkpoint: checkpoint.iteration != 10)
     assert ledger.scores["abc"] == (score(5),)
     assert ledger.damaged == [
-        "trial abc after iteration 10: what its listeners add is not whole"
+        "trial abc after iteration 10: the listeners' parts of its score are not whole"
     ]
 
 
