@@ -34,7 +34,7 @@ from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.plan import plan_dataset
-from recsys.search.folder import read_run
+from recsys.run import read_run
 from recsys.search.trials import plan_trials
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store
@@ -115,7 +115,7 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
 def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
     for folder in (store / "cache", out / name):
         shutil.rmtree(folder, ignore_errors=True)
-    settings = (*SETTINGS[name], "cluster.threads_per_fit=1")
+    settings = SETTINGS[name]
     sets = [f"--set={setting}" for setting in settings]
     run = out / name
     return measure_module(

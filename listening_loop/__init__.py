@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from analysis.store import Store
     from listening_loop.als import AlternatingLeastSquares
     from listening_loop.api.experiments import ab
-    from listening_loop.api.models import Model, fit
+    from listening_loop.api.models import FactorModel, fit
     from listening_loop.api.publishing import publish
     from listening_loop.api.runs import Run, open_run, search
     from listening_loop.api.serving import serve
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlternatingLeastSquares",
     "Error",
-    "Model",
+    "FactorModel",
     "Run",
     "Store",
     "ab",
@@ -50,7 +50,7 @@ _MODULES = {
     "AlternatingLeastSquares": "listening_loop.als",
     "Store": "analysis.store",
     "ab": "listening_loop.api.experiments",
-    **dict.fromkeys(("Model", "fit"), "listening_loop.api.models"),
+    **dict.fromkeys(("FactorModel", "fit"), "listening_loop.api.models"),
     **dict.fromkeys(("Run", "open_run", "search"), "listening_loop.api.runs"),
     "ingest": "listening_loop.api.stores",
     "publish": "listening_loop.api.publishing",

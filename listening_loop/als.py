@@ -165,11 +165,17 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             values = np.where(values == 0, _NO_LIKE, values)
         arrays = (values, confidences.indices, confidences.indptr)
         matrix = csr_matrix(arrays, shape=(len(rows), len(across)))
-        config = AlsConfig(
-            factors=self.factors, regularization=regularization, cg_steps=self.cg_steps
-        )
+        config = AlsConfig(factors=self.factors, regularization=regularization)
         threads = num_threads or self._threads
-        solve(rows, [across], matrix, config, threads, has_confidences=True)
+        solve(
+            rows,
+            [across],
+            matrix,
+            config,
+            threads,
+            cg_steps=self.cg_steps,
+            has_confidences=True,
+        )
 
     def _rank(
         self, rows: Float32Array, count: int, liked: csr_matrix | None

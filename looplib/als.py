@@ -37,8 +37,6 @@ class AlsConfig(Config):
     """weight of the squared length of the vectors in the loss"""
     alpha: Positive = 10.0
     """confidence is unobserved_weight + alpha r"""
-    cg_steps: Count = 3
-    """conjugate-gradient steps for each row and iteration; as many as factors solve it"""
     unobserved_weight: Positive = 1.0
     """confidence of a pair without interaction"""
     nu: NonNegativeFloat = 0.0

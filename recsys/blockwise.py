@@ -163,7 +163,7 @@ def fit_blocks(
         for iteration in range(files["tracks"][0].iteration + 1, iterations + 1):
             before = dict(files)
             for axis, across, cut in zip(AXES, reversed(AXES), cuts, strict=True):
-                fit = (config, workspace.address, iteration, cluster.threads)
+                fit = (config, workspace.address, iteration)
                 calls = [(block, *fit, before[axis], files[across]) for block in cut]
                 list(cluster.run(solve_block, calls))
                 files[axis] = tuple(block.file(iteration) for block in cut)
@@ -184,7 +184,6 @@ def solve_block(
     config: AlsConfig,
     fit: str,
     iteration: int,
-    threads: int,
     before: Sequence[FactorFile],
     across: Sequence[FactorFile],
 ) -> None:
@@ -195,7 +194,6 @@ def solve_block(
         config: The hyperparameters.
         fit: Address of the fit.
         iteration: Its number, from 1.
-        threads: How many the solver uses.
         before: The axis's factors after the iteration before, where conjugate gradients begin.
         across: The newest factors of the other axis: of tracks after the iteration before, or of
             listeners after this one.
@@ -213,7 +211,7 @@ def solve_block(
         _load(workspace, before, block.first, block.last)
     )
     factors = _load(workspace, across)
-    solve(rows, factors, block.load(), config, threads, count=block.count)
+    solve(rows, factors, block.load(), config, 1, count=block.count)
     check_finite(iteration, rows)
     _write(workspace, block.file(iteration), rows)
 

@@ -1,4 +1,4 @@
-"""The configuration of a search: data, what is tried, how it is scored, and where it runs."""
+"""The configuration of a search: data, models, scoring and cluster."""
 
 from collections.abc import Mapping
 from os import fspath
@@ -25,30 +25,32 @@ Address = Annotated[
     str,
     BeforeValidator(lambda value: fspath(value) if isinstance(value, Path) else value),
 ]
+# A score takes about as long as an iteration, and a metric changes little within a few.
+SCORE_EVERY = 5
 Models = Annotated[Mapping[str, Axes], BeforeValidator(read_models)]
 
 
 class Split(Config):
-    """Which sessions are held out of training; a session is in one part whole."""
+    """The split of whole sessions into training and validation."""
 
     kind: Literal["session_hash", "newest", "last_session", "time", "files"] = (
         "session_hash"
     )
-    """held out is a share by a hash of session and seed; each listener's newest sessions, or plays
-    of a table without shares; each listener's last session of at least two; the newest of all; or
-    what published files say"""
+    """sessions that are held out: a share by a hash of session and seed; each listener's newest
+    sessions, or plays of a table without shares; each listener's last session of at least two; the
+    newest of all; or the sessions of published files"""
     holdout: Annotated[float, Gt(0), Lt(1)] = 0.15
     """session_hash, newest, time, files without test: the share held out"""
     gap: NonNegativeInt = 0
-    """a listener's first held-out plays that are not scored: 0 asks what is played now, 20 what is
-    played tomorrow, when the running session is over"""
+    """number of a listener's first held-out plays that are not scored: 0 asks for the plays of now,
+    20 for the plays of tomorrow, when the running session is over"""
     until: AwareDatetime | None = None
-    """leave out what was played then or later, such as 2026-05-31T00:00Z"""
+    """plays from this moment on are left out, such as 2026-05-31T00:00Z"""
     train: Names = ()
-    """files: names or patterns of those to learn from"""
+    """files: names or patterns of the files to learn from"""
     test: Names = ()
-    """files: names or patterns of those to validate on; without any, a share of train is held out,
-    so that a published test set chooses nothing"""
+    """files: names or patterns of the files to validate on; without any, a share of train is held
+    out, so that a published test set chooses nothing"""
 
     @model_validator(mode="after")
     def _files_belong_to_files(self) -> "Split":
@@ -60,7 +62,7 @@ class Split(Config):
 
 
 class Feedback(Config):
-    """How events become interactions: listening time or weights, summed per listener and track."""
+    """Sums of listening time or weights by listener and track."""
 
     min_time: NonNegativeFloat = 0.0
     """leave out events or interactions of less than this"""
@@ -69,28 +71,25 @@ class Feedback(Config):
 
 
 class Search(Config):
-    """How the trials are fitted, and for how long."""
+    """The strategy and the length of fits."""
 
     strategy: Literal["grid", "halving"] = "grid"
     """fit every trial to the end, or give up what cannot win"""
     iterations: Count = 15
-    """iterations of each fit (ALS: listeners and tracks solved once)"""
-    score_every: Count = 5
-    """score after every so many iterations, more often by halving; the best scored one counts"""
+    """iterations of each fit (ALS: listeners and tracks solved once); it is scored after every 5th,
+    more often by halving, and the best scored one counts"""
     expand: bool = False
-    """go on beyond an edge of the axes at which the winner is, until it is inside, or gains less
-    than 1 % or no more than its interval"""
-    expand_trials: Count = 16
-    """expand: how many trials are added at most"""
+    """go on beyond an edge of the axes at which the winner is, until the winner is inside, or gains
+    less than 1 % or no more than its interval"""
     minutes: Positive = 60.0
-    """expand: no added trial goes on after so many minutes of the search, over all its runs"""
+    """expand: time after which no added trial goes on, over all runs of the search"""
 
     @property
     def scored_iterations(self) -> tuple[int, ...]:
         """The iterations after which a fit is scored, ascending.
 
         Halving scores after one, two and three, and then after half as many again; other strategies
-        after every `score_every`. The last iteration is always scored.
+        after every `SCORE_EVERY`. The last iteration is always scored.
 
         >>> Search(iterations=12).scored_iterations
         (5, 10, 12)
@@ -98,7 +97,7 @@ class Search(Config):
         (1, 2, 3, 4, 6, 9, 13, 15)
         """
         if self.strategy != "halving":
-            regular = range(self.score_every, self.iterations, self.score_every)
+            regular = range(SCORE_EVERY, self.iterations, SCORE_EVERY)
             return (*regular, self.iterations)
         scored = []
         iteration = 1
@@ -109,25 +108,23 @@ class Search(Config):
 
 
 class ValidationConfig(Config):
-    """How a fit is scored on the held-out sessions."""
+    """Metrics of a fit on the held-out sessions."""
 
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
     """lengths of the lists that are scored"""
     min_time: Positive = 0.5
     """a held-out track of at least this is relevant"""
     filter_seen: bool = False
-    """leave out of lists what the listener has in training"""
+    """leave tracks that the listener has in training out of lists"""
     select: str = "ndcg@30"
     """the metric that chooses, as name@k, any but coverage"""
     test_share: Annotated[float, Ge(0), Lt(1)] | None = None
-    """share of the listeners whose held-out sessions choose nothing, and say what the winner is
-    worth; none: a fifth, if these are at least 200, and so many that no more than 5,000 choose"""
-    resamples: Annotated[int, Ge(100)] = 1000
-    """bootstrap resamples behind each interval"""
+    """share of the listeners whose held-out sessions choose nothing and estimate the winner; none:
+    a fifth if it has at least 200 listeners, or more, so that at most 5,000 choose"""
 
     @property
     def pool(self) -> Literal["all", "new"]:
-        """Which tracks the lists are made of."""
+        """The pool of the lists that are scored."""
         return "new" if self.filter_seen else "all"
 
     @model_validator(mode="after")
@@ -146,17 +143,15 @@ class ValidationConfig(Config):
 
 
 class ExportConfig(Config):
-    """What is published."""
+    """The options of a published version."""
 
     top: Count = 30
     """recommendations for each listener"""
     filter_seen: bool = False
-    """leave out what the listener has already heard"""
+    """leave out tracks that the listener has already heard"""
     learn_from: Literal["all", "training"] = "all"
-    """training: leave out the held-out sessions, to value the lists or to replay them; a next-track
-    model needs a split by order for it"""
-    split: Split | None = None
-    """training: another split than that of the search, such as {kind: time, holdout: 0.2}"""
+    """training: leave out the held-out sessions, to replay them; a next-track model needs a split
+    by order for it"""
     publish_anyway: bool = False
     """publish a model that is not significantly better than every baseline"""
 
@@ -174,24 +169,23 @@ class SearchConfig(Config):
     """A whole search."""
 
     seed: NonNegativeInt = 42
-    """of all randomness"""
+    """seed of all randomness"""
     store: Address
     """the session store: a folder, or an address such as s3://bucket/folder"""
     run: Address
-    """what the search leaves: a folder or an address"""
+    """the run folder, or its address"""
     catalogue: Path | None = None
-    """tracks.json of the catalogue: titles of the lists that are published, and the artists of
-    tracks, also of those that nobody has played yet"""
+    """tracks.json of the catalogue: titles of published lists, and artists of tracks, also of
+    tracks that nobody has played yet"""
     is_simulated: bool = False
     """the listeners are no people, which the report says"""
     split: Split = Split()
     feedback: Feedback = Feedback()
     models: Models = {"als": {}}  # noqa: RUF012  checked, then shared by nobody
-    """what is tried, by the kind of model: of each, every combination of the values of its
-    hyperparameters"""
+    """values of hyperparameters by the kind of model: every combination is a trial"""
     lists: Mapping[str, Path] = {}
     """lists of other models, by name: user, item, and rank or score (Parquet); they are scored
-    beside what is fitted"""
+    beside the trials"""
     search: Search = Search()
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()

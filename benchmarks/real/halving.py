@@ -15,7 +15,7 @@ from benchmarks.real.peers import Work
 from benchmarks.real.product import choose, plan_search
 from benchmarks.real.tables import Table
 from looplib.arrays import IntArray
-from recsys.search.folder import LEADERBOARD, LEDGER
+from recsys.run import LEADERBOARD, LEDGER
 from recsys.search.ledger import read_ledger
 
 SELECT = "ndcg@30"

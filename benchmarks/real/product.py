@@ -17,7 +17,7 @@ from recsys.dataset.interactions import Interactions, load_interactions
 from recsys.ingest.pipeline import ingest
 from recsys.models.base import IterativeModel, Model
 from recsys.models.registry import MODELS
-from recsys.search.folder import LEADERBOARD
+from recsys.run import LEADERBOARD
 from recsys.search.search import search
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix, diags, identity
 
 from benchmarks.real.peers import THREADS, Fits, Kinds, scale
 from benchmarks.real.tables import SEED
-from looplib.arrays import Int32Array
+from looplib.arrays import Int32Array, IntArray
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.models.activation import activation, sum_plays
@@ -38,14 +38,17 @@ class Scored(Model):
         self.fit(train, seed=SEED, threads=THREADS)
         self.scores = scores
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend what has the largest scores, then popular tracks."""
-        heard = self.train.matrix
+        heard = self.train.select(listeners).matrix
         left_out = heard if pool == "new" else None
-        scores = self.scores.multiply(heard > 0) if pool == "repeat" else self.scores
+        scores = self.scores if listeners is None else self.scores[listeners]
+        scores = scores.multiply(heard > 0) if pool == "repeat" else scores
         itself = identity(len(heard.indptr) - 1, format="csr")
         best, _ = top_products(itself, csr_matrix(scores), k, THREADS, left_out)
-        return best if pool == "repeat" else self.fill_up(best)
+        return best if pool == "repeat" else self.fill_up(best, listeners)
 
 
 def user_knn(train: Interactions, counts: str, k: int, own: float) -> Fits:

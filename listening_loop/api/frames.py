@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.sparse import csr_matrix
 
+from analysis.store import number_of
 from listening_loop.errors import LoopError
+from looplib.arrays import AnyArray, IntArray
 
-Frame = Any  # of pandas, polars, pyarrow or dask.dataframe
+Frame = Any  # a data frame of pandas, polars, pyarrow or dask.dataframe
 
 
 def is_frame(data: object) -> bool:
@@ -23,8 +27,8 @@ def write_parquet(data: Frame, file: Path) -> None:
     """Write a data frame to a Parquet file, a Dask frame one partition at a time.
 
     Raises:
-        LoopError: It is no data frame or empty, has two columns of one name, or a column of mixed
-            types.
+        LoopError: It is no data frame or empty, or has two columns with the same name or a column
+            of mixed types.
     """
     rows = 0
     with _refusing():
@@ -42,16 +46,17 @@ def to_table(data: Frame) -> pa.Table:
     """Convert a whole data frame to an Arrow table.
 
     Raises:
-        LoopError: It is no data frame, has two columns of one name, or a column of mixed types.
+        LoopError: It is no data frame, or has two columns with the same name or a column of mixed
+            types.
     """
     with _refusing():
         return pa.concat_tables(_tables(data))
 
 
 def _tables(data: Frame) -> Iterator[pa.Table]:
-    # time that was heard is stored in seconds
+    # listening time is stored in seconds
     seconds = nw.selectors.by_dtype(nw.Duration).dt.total_microseconds() / 1e6
-    for part in getattr(data, "partitions", [data]):  # of Dask
+    for part in getattr(data, "partitions", [data]):  # a Dask frame has several
         frame = part.compute() if hasattr(part, "compute") else part
         table = nw.from_native(frame, pass_through=True)
         if table is frame:
@@ -59,6 +64,67 @@ def _tables(data: Frame) -> Iterator[pa.Table]:
             problem = "a data frame of pandas, polars, Arrow or Dask is expected"
             raise LoopError(f"{kind}: {problem}")
         yield table.lazy().with_columns(seconds).collect().to_arrow()
+
+
+def sum_weights(
+    data: Frame, user: str, item: str, weight: str | None
+) -> tuple[AnyArray, AnyArray, csr_matrix] | None:
+    """Sum the weights of a data frame by user and item; a pair counts 1 without weights.
+
+    >>> rows = {"who": ["bob", "ann", "bob"], "song": [8, 7, 8], "seconds": [15, 60, 20]}
+    >>> users, items, sums = sum_weights(pa.table(rows), "who", "song", "seconds")
+    >>> users.tolist(), items.tolist(), sums.toarray().tolist()
+    (['ann', 'bob'], [7, 8], [[60.0, 0.0], [0.0, 35.0]])
+
+    Returns:
+        The ids of users and items, in the order of a store, and the sums, shape (users, items);
+            None if a row is not good, or a column is missing: an ingest says which.
+    """
+    table = to_table(data)
+    names = [user, item, *([weight] if weight else [])]
+    if not table.num_rows or not set(names) <= set(table.column_names):
+        return None
+    columns = [table[name].combine_chunks() for name in names]
+    weights = np.ones(table.num_rows)
+    if weight:
+        kind = columns[2].type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            return None
+        weights = columns[2].to_numpy(zero_copy_only=False).astype(np.float64)
+    ids = [_read_ids(column) for column in columns[:2]]
+    if not all(map(len, ids)) or not (np.isfinite(weights) & (weights > 0)).all():
+        return None
+    (users, row), (items, column) = map(_number, ids)
+    shape = (len(users), len(items))
+    sums = csr_matrix((weights, (row, column)), shape)
+    return users, items, sums.astype(np.float32)
+
+
+def _number(ids: AnyArray) -> tuple[AnyArray, IntArray]:
+    """Number ids as a store does.
+
+    Returns:
+        The distinct ids in order, and the position of each id among them.
+    """
+    distinct, positions = np.unique(ids, return_inverse=True)
+    if distinct.dtype.kind != "U":
+        return distinct, positions
+    order = np.argsort([number_of(name) for name in distinct.tolist()])
+    return distinct[order], np.argsort(order)[positions]
+
+
+def _read_ids(column: pa.Array) -> AnyArray:
+    """Read ids: texts, or whole numbers from 0; empty if there is another value."""
+    good = np.empty(0)
+    if column.null_count:
+        return good
+    if pa.types.is_integer(column.type):
+        numbers = column.to_numpy(zero_copy_only=False)
+        return numbers.astype(np.int64) if numbers.min() >= 0 else good
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return good
+    texts = np.array(column.to_pylist())
+    return texts if (np.strings.strip(texts) == texts).all() and texts.all() else good
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Fit one model, on one machine or in blocks across a cluster, and recommend from it."""
+"""Fit a model in this process or in blocks on a cluster, and recommend from it."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.store import Store
-from listening_loop.api.frames import Frame
+from listening_loop.api.frames import Frame, is_frame, sum_weights
 from listening_loop.api.stores import Source, ingest
 from listening_loop.errors import LoopError
 from looplib.als import AlsConfig, solve_row
@@ -34,8 +34,11 @@ from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
+from recsys.dataset.interactions import Interactions, load_interactions
 from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
+from recsys.models.als import Als
+from recsys.models.base import State
 from recsys.models.external import CLASS, select_params
 from recsys.models.factors import Factors
 from recsys.models.libraries import NO_PLAYS, make
@@ -53,7 +56,7 @@ class FactorModel:
 
     >>> users, items = np.array(["ann", "bob"]), np.array(["gymnopedie", "nocturne"])
     >>> factors = np.array([[1, 0], [0, 1]], np.float32)
-    >>> model = FactorModel(users, items, factors, 2 * factors, AlsConfig(factors=2))
+    >>> model = FactorModel(users, items, factors, 2 * factors, {"factors": 2})
     >>> model.recommend(["bob"], n=1)
       user  rank      item  score
     0  bob     1  nocturne    2.0
@@ -65,34 +68,31 @@ class FactorModel:
     items: AnyArray  # ids, shape (tracks,)
     user_factors: Float32Array  # shape (listeners, factors)
     item_factors: Float32Array  # shape (tracks, factors)
-    # hyperparameters, or the path and those of a class of another package
-    config: AlsConfig | Mapping[str, Any]
+    # hyperparameters, as a manifest has them; with its path for a class of another package
+    parameters: Mapping[str, Any]
 
     def __repr__(self) -> str:
         """Return the size and the hyperparameters."""
         size = f"{len(self.users):,} listeners, {len(self.items):,} tracks"
-        return f"<Model of {size}: {self.config!r}>"
+        return f"<FactorModel of {size}: {self.parameters}>"
 
     def to_implicit(self) -> Any:  # noqa: ANN401  a class without types
         """Make a model of the library `implicit` with these factors, whose own `save` works.
 
-        Of ALS the matrix that its `recalculate_user` takes has confidences: `unobserved_weight +
-        alpha x weight`, divided by `unobserved_weight`.
+        The matrix of an ALS model's `recalculate_user` has confidences: `unobserved_weight + alpha
+        x weight`, divided by `unobserved_weight`.
 
         Raises:
             Error: The factors are of a class of another library.
         """
-        if isinstance(self.config, AlsConfig):
-            weight = self.config.unobserved_weight
-            path = "implicit.cpu.als.AlternatingLeastSquares"
-            params = {
-                "factors": self.config.factors,
-                "regularization": self.config.regularization / weight,
-            }
-        else:
-            path, params = self.config[CLASS], select_params(self.config)
-            if not path.startswith("implicit."):
-                raise UserError(f"to_implicit: {path} is no class of implicit")
+        path = self.parameters.get(CLASS, "implicit.cpu.als.AlternatingLeastSquares")
+        if not path.startswith("implicit."):
+            raise UserError(f"to_implicit: {path} is no class of implicit")
+        params = select_params(self.parameters)
+        if CLASS not in self.parameters:
+            als = AlsConfig.read(params)
+            regularization = als.regularization / als.unobserved_weight
+            params = {"factors": als.factors, "regularization": regularization}
         model = make(path, params, NO_PLAYS)
         model.user_factors = self.user_factors
         model.item_factors = self.item_factors
@@ -128,7 +128,7 @@ class FactorModel:
         return self._to_frame(*lists, of=items)
 
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
-        """Recommend to a listener whom the model does not know, by what the listener has heard.
+        """Recommend to a listener whom the model does not know, by the tracks heard.
 
         `history` is listening time, or another weight, by track; tracks that the model does not
         know are left out.
@@ -141,8 +141,8 @@ class FactorModel:
                 factors are of a class of another package.
         """
         check_request(n)
-        if not isinstance(self.config, AlsConfig):
-            raise UserError(f"fold_in: {self.config[CLASS]} does not fold listeners in")
+        if path := self.parameters.get(CLASS):
+            raise UserError(f"fold_in: {path} does not fold listeners in")
         if not hasattr(history, "keys"):
             raise UserError("history: weights by track are expected, as in {7: 120}")
         items = self.items.tolist()
@@ -162,7 +162,7 @@ class FactorModel:
             heard=self.item_factors[rows].astype(np.float64),
             times=times,
             count=len(self.items),
-            config=self.config,
+            config=AlsConfig.read(self.parameters),
         )
         scores = self.item_factors @ factors.astype(np.float32)
         scores[rows] = -np.inf
@@ -171,7 +171,7 @@ class FactorModel:
         return self._to_frame(best[None], scores[best][None])
 
     def save(self, folder: str | Path) -> None:
-        """Write the model to a new folder, whole or not at all; `Model.load` reads it.
+        """Write the model to a new folder, whole or not at all; `FactorModel.load` reads it.
 
         Raises:
             Error: There is such a folder.
@@ -188,25 +188,24 @@ class FactorModel:
                 item_factors=self.item_factors,
             )
             files = {FACTORS: {"sha256": sha256_file(target / FACTORS)}}
-            parameters = {CLASS: self.config}
-            if isinstance(self.config, AlsConfig):
-                parameters = self.config.model_dump()
-            manifest = {"parameters": parameters, "files": files}
+            manifest = {"parameters": self.parameters, "files": files}
             atomic_write_json(target / MANIFEST, manifest)
 
     @classmethod
     def load(cls, folder: str | Path) -> "FactorModel":
-        """Read a model that `save` wrote, or that of a published version.
+        """Read a model that `save` wrote, or the model of a published version.
 
         Raises:
-            Error: There is none, it is damaged, or it is of a kind without factors.
+            Error: There is no model, it is damaged, or its kind has no factors.
         """
         workspace = open_workspace(folder)
         workspace.download_all()
         try:
             manifest = unseal((workspace.folder / MANIFEST).read_bytes())
             parameters = manifest.get("factors") or manifest["parameters"]
-            config = parameters.get(CLASS) or AlsConfig.read(parameters)
+            parameters = (
+                parameters.get(CLASS) or AlsConfig.read(parameters).model_dump()
+            )
             sha256 = manifest["files"][FACTORS]["sha256"]
             file = open_untrusted(workspace.folder / FACTORS, sha256=sha256)
             with file, np.load(file, allow_pickle=False) as arrays:
@@ -215,21 +214,18 @@ class FactorModel:
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{folder}: no saved model ({reason})") from None
-        return cls(users, items, *factors, config)
+        return cls(users, items, *factors, parameters)
 
     def _to_frame(
         self, lists: AnyIntArray, scores: AnyFloatArray, **ids: Sequence[Any]
     ) -> Frame:
-        """Return lists, which may be short, as a frame."""
+        """Make a frame of lists, which may be short."""
         row, rank = np.nonzero(lists != NO_TRACK)
         columns = {name: np.array(values)[row] for name, values in ids.items()}
         columns["rank"] = rank + 1
         columns["item"] = self.items[lists[row, rank]]
         columns["score"] = scores[row, rank]
         return pa.table(columns).to_pandas()
-
-
-Model = FactorModel  # its public name
 
 
 def fit(
@@ -239,7 +235,6 @@ def fit(
     client: "Client | None" = None,
     iterations: int = 15,
     seed: int = 42,
-    blocks: bool = False,
     folder: str | Path | None = None,
     **columns: str,
 ) -> FactorModel:
@@ -252,34 +247,38 @@ def fit(
     Args:
         data: A data frame of pandas, polars, Arrow or Dask, files, or a store.
         params: Hyperparameters by name, such as `{"factors": 128, "alpha": 10}`.
-        client: A Dask client, on whose workers to fit; None to start processes on this machine.
+        client: A Dask client, all of whose workers fit blocks, with the same factors to the bit;
+            None to fit in this process.
         iterations: How often listeners and tracks are solved.
         seed: Decides the first factors.
-        blocks: Solve blocks on all workers instead of all on one, with the same factors to the bit.
         folder: A path or address for what workers share, removed at the end; by default a folder
             for temporary files of this machine.
-        columns: Of `data`, by what they hold, as `ingest` takes them; by default `user` and
-            `item`.
+        columns: The columns of `data` by their content, as `ingest` takes them; by default `user`
+            and `item`.
 
     Raises:
         Error: The interactions, a hyperparameter or the cluster does not allow it.
+
+    Example:
+        >>> plays = {"user": ["ann", "ann", "bob"], "item": [7, 8, 7], "seconds": [60, 20, 90]}
+        >>> model = fit(pa.table(plays), {"factors": 2}, weight="seconds")
+        >>> model.recommend(["bob"], n=1)["item"].tolist()
+        [7]
     """
     config = parse_config(AlsConfig, dict(params), "params")
+    named: dict[str, Any] = {"user": "user", "item": "item", **columns}
+    is_plain = is_frame(data) and named.keys() <= {"user", "item", "weight"}
+    summed = None
+    if is_plain and not client and not isinstance(data, Store):
+        summed = sum_weights(data, named["user"], named["item"], named.get("weight"))
+    if summed:
+        users, items, weights = summed
+        state = _fit_here(Interactions(weights), config, seed, iterations)
+        return _to_model(users, items, state, config)
     with _scratch(folder) as scratch:
         if not isinstance(data, Store):
-            named: dict[str, Any] = {"user": "user", "item": "item", **columns}
             data = ingest(data, f"{scratch}/store", **named)
-        cluster = {
-            "workers": None if blocks else 1,
-            "threads_per_fit": 1 if blocks or client else usable_cores(),
-        }
-        document = {
-            "store": data.address,
-            "run": f"{scratch}/run",
-            "seed": seed,
-            "cluster": cluster,
-            "search": {"iterations": iterations},
-        }
+        document = {"store": data.address, "run": f"{scratch}/run", "seed": seed}
         search = parse_config(SearchConfig, document, "the arguments")
         store = open_store(search.store)
         plan = plan_dataset(store, search)
@@ -288,25 +287,43 @@ def fit(
         with open_cluster(search.cluster, scratch.on_disk, client, modules) as workers:
             with progress("Interactions", 100, "%") as report:
                 dataset = cached_dataset(store, plan, scratch, workers, report)
-            with progress("Fit", iterations, "iterations") as report:
-                state = fit_blocks(
-                    workers,
-                    dataset,
-                    "all",
-                    config,
-                    seed,
-                    iterations,
-                    scratch.sub("fit"),
-                    report,
-                    blocks=search.cluster.workers,  # None: one for each
-                )
-            return FactorModel(
-                originals(store, "users", dataset.users),
-                originals(store, "items", dataset.tracks),
-                np.array(state["user_factors"]),
-                np.array(state["item_factors"]),
-                config,
-            )
+            if client:
+                with progress("Fit", iterations, "iterations") as report:
+                    state = fit_blocks(
+                        workers,
+                        dataset,
+                        "all",
+                        config,
+                        seed,
+                        iterations,
+                        scratch.sub("fit"),
+                        report,
+                    )
+            else:
+                train = load_interactions(dataset, "all")
+                state = _fit_here(train, config, seed, iterations)
+        users = originals(store, "users", dataset.users)
+        items = originals(store, "items", dataset.tracks)
+        return _to_model(users, items, state, config)
+
+
+def _fit_here(
+    train: Interactions, config: AlsConfig, seed: int, iterations: int
+) -> State:
+    """Fit ALS in this process; return its state."""
+    with progress("Fit", iterations, "iterations") as report:
+        model = Als(config).fit(train, seed=seed, threads=usable_cores(), iterations=0)
+        while model.iterations < iterations:
+            model.partial_fit(1)
+            report(model.iterations)
+    return model.state
+
+
+def _to_model(
+    users: AnyArray, items: AnyArray, state: State, config: AlsConfig
+) -> FactorModel:
+    factors = np.array(state["user_factors"]), np.array(state["item_factors"])
+    return FactorModel(users, items, *factors, config.model_dump())
 
 
 @contextmanager
@@ -329,7 +346,7 @@ def check_request(n: int, ids: Sequence[Any] = (), kind: str = "id") -> None:
     """Check the length of lists, and that ids are a list.
 
     Raises:
-        Error: The length is below 1, or they are one id.
+        Error: The length is below 1, or the ids are a single id.
     """
     if isinstance(n, float) or n < 1:
         raise UserError(f"n is {n}; at least 1 is expected, a whole number")
@@ -341,7 +358,7 @@ def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
     """Find the rows of some ids.
 
     Raises:
-        Error: One is unknown.
+        Error: An id is unknown.
     """
     rows = {name: row for row, name in enumerate(ids.tolist())}
     unknown = [name for name in asked if name not in rows]

@@ -31,7 +31,7 @@ def publish(
     tracks: Sequence[Any],
     user_items: csr_matrix,
     folder: str | Path,
-    **options: Any,  # noqa: ANN401  of `export` in a search's configuration
+    **options: Any,  # noqa: ANN401  settings of `export`
 ) -> str:
     """Publish a fitted model of another library, such as one of `implicit`; `serve` serves it.
 
@@ -39,8 +39,8 @@ def publish(
         model: Has factors, a matrix of similarities between tracks, or `recommend`.
         users: Ids of the rows of the matrix: whole numbers, or texts.
         tracks: Ids of its columns.
-        user_items: What the model was fitted to, shape (users, tracks).
-        folder: Of the published versions: a path or an address.
+        user_items: The matrix that the model was fitted to, shape (users, tracks).
+        folder: Path or address of the published versions.
         options: `top`, the length of lists, and `filter_seen`.
 
     Returns:
@@ -87,7 +87,7 @@ def _as_ids(name: str, ids: Sequence[Any], count: int) -> Ids:
     """Check ids.
 
     Raises:
-        Error: They are too few or too many, of two kinds, or one is there twice.
+        Error: They are too few or too many, of two kinds, or not distinct.
     """
     values = np.asarray(ids).tolist()
     distinct = len({*values})

@@ -1,4 +1,4 @@
-"""Search for the best model of a store, look at what came out, publish it."""
+"""Search for the best model of a store, look at the results, and publish it."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from analysis.store import Store
 from listening_loop.api.frames import Frame, is_frame, write_parquet
-from listening_loop.api.models import Model, check_request
+from listening_loop.api.models import FactorModel, check_request
 from listening_loop.api.stores import DEFAULT_FOLDER
 from listening_loop.errors import LoopError
 from looplib.config import parse_config, set_value
@@ -27,7 +27,7 @@ from recsys.export.export import export_run
 from recsys.export.version import FACTORS, RECOMMENDATIONS, SCORES, SIMILAR
 from recsys.models.libraries import class_path
 from recsys.report.page import write_report
-from recsys.search.folder import (
+from recsys.run import (
     LEADERBOARD,
     REPORT,
     Winner,
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 class Run:
     """A finished search.
 
-    >>> from recsys.search.trials import Trial
+    >>> from recsys.models.trial import Trial
     >>> trial = Trial("f3a1", "als", {"factors": 64}, seed=42)
-    >>> winner = Winner(trial, 15, {"ndcg@30": (0.31, 0.29, 0.33)}, "ndcg@30", "d6e2")
+    >>> winner = Winner(trial, 15, {"ndcg@30": (0.31, 0.29, 0.33)}, "ndcg@30", "d6e2", "c0de")
     >>> Run("out/run", SearchConfig(store="out/store", run="out/run"), winner)
     <Run out/run: ndcg@30 0.3100 (0.2900 … 0.3300) by als>
     """
@@ -58,12 +58,12 @@ class Run:
     address: str  # its folder
     config: SearchConfig
     winner: Winner
-    # what refits in blocks run on
+    # its workers run refits in blocks
     client: "Client | None" = field(default=None, compare=False)
 
     @property
     def leaderboard(self) -> Frame:
-        """All that was tried, best first; the ten main columns of `metrics`."""
+        """All trials and baselines, best first; the ten main columns of `metrics`."""
         select = self.winner.select
         columns = ["rank", "model", "settings", "state", "iteration", select]
         columns += [f"{select} lower", f"{select} upper", "ties", "fit_s"]
@@ -72,13 +72,13 @@ class Run:
 
     @property
     def metrics(self) -> Frame:
-        """All that was tried, with every hyperparameter and metric, and their intervals."""
+        """All trials and baselines, with hyperparameters, metrics and intervals."""
         run = open_workspace(self.address)
         return pq.read_table(check_digest(run, self.winner, LEADERBOARD)).to_pandas()
 
     @property
     def training(self) -> Frame:
-        """The training part of the split, which a model whose lists are scored may learn from.
+        """The training part of the split, from which a model whose lists are scored may learn.
 
         Its columns are user, item and weight: listening time, or the summed weights.
         """
@@ -91,20 +91,20 @@ class Run:
         return pa.table(columns, ["user", "item", "weight"]).to_pandas()
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> FactorModel:
         """The winner's factors, fitted to all sessions.
 
         Raises:
-            Error: The winner has none, as it is no ALS and no class with factors; or they are
+            Error: The winner has no factors, as it is no ALS and no class with factors; or they are
                 damaged.
         """
-        # a version may have those of another trial
+        # a version may have the factors of another trial
         files = open_workspace(self._version).names()
         if self.winner.factors or FACTORS not in files:
             kind = describe(self.winner.trial)
             advice = "run.recommend and run.similar read its lists"
             raise LoopError(f"the winner, {kind}, has no factors; {advice}")
-        return Model.load(self._version)
+        return FactorModel.load(self._version)
 
     def recommend(
         self, users: Sequence[Any], n: int = 10, *, skip_unknown: bool = False
@@ -114,7 +114,7 @@ class Run:
         Args:
             users: Their ids.
             n: How many tracks each gets.
-            skip_unknown: Leave out users whom the run does not know.
+            skip_unknown: Leave out unknown users.
 
         Returns:
             A frame with the columns user, rank (from 1), item, score (NaN of popular tracks that
@@ -138,7 +138,7 @@ class Run:
     ) -> Frame:
         """Read the first n of the similar tracks that `export` publishes.
 
-        Of a winner without factors and similarities they are those of the best ALS beside it.
+        If the winner has neither factors nor similarities, the best ALS trial has them.
 
         Returns:
             A frame with the columns of, rank (from 1), item, and title and artist as `recommend`
@@ -153,8 +153,8 @@ class Run:
         """Publish the winner's recommendations; earlier versions stay for a rollback.
 
         Args:
-            folder: Of the published versions: a path or an address.
-            options: Of `export` in a search's configuration, such as `top=50` or
+            folder: Path or address of the published versions.
+            options: Settings of `export` in a search's configuration, such as `top=50` or
                 `filter_seen=True`.
 
         Returns:
@@ -170,7 +170,7 @@ class Run:
 
     @cached_property
     def _version(self) -> str:
-        """The address of the winner's version, where the command leaves it too."""
+        """The address of the winner's version, the same as of the command."""
         return self.export(f"{self.address}/export", publish_anyway=True)
 
     @cached_property
@@ -192,10 +192,10 @@ class Run:
     def _select(
         self, file: str, key: str, asked: Sequence[Any], n: int, skip_unknown: bool
     ) -> Frame:
-        """Read some lists of a file into a frame, with titles where there are some.
+        """Read some lists of a file into a frame, with titles if there are some.
 
         Raises:
-            Error: One is unknown, or n is not allowed.
+            Error: An id is unknown, or n is not allowed.
         """
         check_request(n, asked)
         top = self.config.export.top
@@ -223,7 +223,7 @@ class Run:
         return pa.table(columns).to_pandas()
 
     def __repr__(self) -> str:
-        """Return the winner and its score, on listeners who chose nothing where there are some."""
+        """Return the winner and its score, on the test part if there is one."""
         select, kind = self.winner.select, self.winner.trial.kind
         value, lower, upper = (self.winner.metrics | self.winner.test)[select]
         score = f"{select} {value:.4f} ({lower:.4f} … {upper:.4f})"
@@ -257,25 +257,26 @@ def search(
     looplib.errors.ConfigError: the arguments: models.item_nn: unknown model; the nearest is \
 item_knn, allowed are als, activation, item_knn, blend
 
-    A search that was interrupted, called again, continues where it was; one that is finished fits
-    nothing again.
+    An interrupted search, called again, continues where it was; a finished search fits nothing
+    again.
 
     Args:
-        store: What to learn from.
+        store: The store to learn from.
         models: By the kind of model, the values of its hyperparameters: a list is an axis, all
             axes of a kind are combined; or by any name a class of another package, such as
             `(implicit.bpr.BayesianPersonalizedRanking, {"factors": [64, 128]})`. By default ALS.
         metric: The metric that chooses, as name@k.
-        iterations: How many each fit takes.
-        strategy: Fit every trial to the end, or give up what cannot win.
-        split: How sessions are held out: a kind, such as "newest", or more settings of `split` in
-            a search's configuration.
+        iterations: Iterations of each fit.
+        strategy: Fit every trial to the end, or give up trials that cannot win.
+        split: Kind of the split, such as "newest", or more settings of `split` in a search's
+            configuration.
         catalogue: The file tracks.json of the catalogue, for titles and artists.
-        seed: Of all randomness.
-        lists: Of other models, by name: a data frame, or a Parquet file, with the columns user,
-            item, and rank or score.
-        run: Folder of the run; by default beside the store, named by what is searched.
-        client: A Dask client, on whose workers to run; None to start processes on this machine.
+        seed: Seed of all randomness.
+        lists: Lists of other models, by name: a data frame, or a Parquet file, with the columns
+            user, item, and rank or score.
+        run: Folder of the run; by default beside the store, named by the arguments.
+        client: A Dask client whose workers run the search; None to start processes on this
+            machine.
         settings: Other values of a search's configuration by dotted key:
             `{"validation.min_time": 1}`.
 
@@ -308,13 +309,13 @@ item_knn, allowed are als, activation, item_knn, blend
     document["run"] = str(run or beside)
     config = parse_config(SearchConfig, document, "the arguments")
     folder = open_workspace(config.run)
-    winner = run_search(open_store(config.store), folder, config, client=client)
+    run_search(open_store(config.store), folder, config, client=client)
     write_report(config.run)
-    return Run(config.run, config, winner, client)
+    return Run(config.run, *read_run(folder), client)
 
 
 def _to_file(lists: Frame | str | Path) -> Path:
-    """Return the file of lists; a frame's is in `out/`, named by its content."""
+    """Return the file of lists; a frame is written to `out/`, named by its content."""
     if not is_frame(lists):
         return Path(lists)
     DEFAULT_FOLDER.mkdir(exist_ok=True)
@@ -334,7 +335,7 @@ def open_run(address: str | Path) -> Run:
 with listening-loop search
 
     Raises:
-        Error: There is none.
+        Error: There is no finished search.
     """
     return Run(str(address), *read_run(open_workspace(address)))
 

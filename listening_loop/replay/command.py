@@ -41,7 +41,7 @@ from looplib.files import json_digest
 from looplib.progress import progress, say
 from recsys.export.version import TRACKS
 from recsys.ingest.settings import Delimiter, ReadingSettings, Sql, Table, Where
-from recsys.search.folder import CONFIG, read_run
+from recsys.run import CONFIG, read_run
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store
 
@@ -205,7 +205,6 @@ def search_again(run: Path, until: str, folder: Path) -> Path:
     sets = {
         "split.until": until,
         "export.learn_from": "all",
-        "export.split": "null",
         "export.publish_anyway": "true",
     }
     words = [f"--set={key}={value}" for key, value in sets.items()]

@@ -100,11 +100,13 @@ def read_plays(
     rows, counts = _select_newest(path, reading, learned_users, latest)
     if len(rows) <= _MOST_LOST * counts["later"]:
         share = counts["learned"] / max(counts["learned"] + counts["later"], 1)
-        split = " --set export.split.kind=time" if order == "timestamp" else ""
+        make = "export --run RUN"
+        if order == "timestamp":
+            make = "search --config SEARCH --run OLDER-RUN --set split.kind=time"
         raise LoopError(
             f"{version} has learned from {share:.1%} of the plays of {path}, and {len(rows):,} "
             "are later than all that it has learned from; leave the newest out: listening-loop "
-            f"export --run RUN --out OLDER --set export.learn_from=training{split}"
+            f"{make} --out OLDER --set export.learn_from=training"
         )
     catalogue = load_catalogue(version / TRACKS)
     try:

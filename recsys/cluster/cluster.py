@@ -27,6 +27,8 @@ T = TypeVar("T")
 Calls = Mapping[Any, tuple[Any, ...]]  # the arguments of each, by a key of its own
 POLL_S = 1.0
 CONNECT_TIMEOUT_S = 15
+# A batch job waits for its turn before it starts a worker.
+WAIT_FOR_WORKERS_S = 600.0
 _NO_SCHEDULER = "the connection to the scheduler is lost; start it again"
 
 
@@ -61,7 +63,6 @@ class Cluster:
 
     def __post_init__(self) -> None:
         """Begin without a call."""
-        self.threads = self.config.threads_per_fit  # that one call may use
         self._running: dict[Future[Any], Any] = {}  # to the call's key
         self._without_workers_since: float | None = None
 
@@ -126,8 +127,8 @@ class Cluster:
     def threads_of(self, calls: int) -> int:
         """Count the threads of each of so many calls: a few share the cores of this machine."""
         if self.client or self.config.scheduler or not calls:
-            return self.threads
-        return max(1, self.slots() // calls) * self.threads
+            return 1
+        return max(1, self.slots() // calls)
 
     def _wait(self) -> Sequence[Outcome[Any]]:
         while True:
@@ -170,11 +171,11 @@ class Cluster:
             return
         now = time.monotonic()
         self._without_workers_since = self._without_workers_since or now
-        if now - self._without_workers_since > self.config.wait_for_workers_s:
+        if now - self._without_workers_since > WAIT_FOR_WORKERS_S:
             raise self._without_workers(self._address)
 
     def _without_workers(self, address: str | None) -> SearchError:
-        what = f"no worker for {self.config.wait_for_workers_s:g} s; start some"
+        what = f"no worker for {WAIT_FOR_WORKERS_S:g} s; start some"
         return _lost(address, f"{what} (dask worker {address} --host ADDRESS)")
 
     def _threads(self) -> int:
@@ -209,8 +210,10 @@ class Cluster:
                     "the client is closed, asynchronous or no Client; an open one is needed, such "
                     "as Client(address) or Client(cluster)"
                 )
+            if not client.nthreads():
+                say(f"{client.scheduler.address}: no worker yet; start some")
             try:
-                client.wait_for_workers(1, timeout=config.wait_for_workers_s)
+                client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
             except TimeoutError:
                 raise self._without_workers(client.scheduler.address) from None
             check_software(client)

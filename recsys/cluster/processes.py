@@ -39,6 +39,8 @@ _SETTINGS = {
     # each of several would return its own
     "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
 }
+# A process that grows beyond its share of memory is killed.
+MEMORY_LIMIT = "auto"
 # how the name of a process begins that Dask starts
 _WORKER_NAME = "Dask Worker process"
 
@@ -63,13 +65,12 @@ def start_processes(
     stack.enter_context(dask.config.set(_SETTINGS))
     # without effect where such a process runs already: then each worker imports them
     get_mp_context().set_forkserver_preload(list(modules))
-    cores = usable_cores()
     try:
         cluster = LocalCluster(
-            n_workers=config.workers or max(1, cores // config.threads_per_fit),
+            n_workers=config.workers or usable_cores(),
             threads_per_worker=1,
             processes=True,
-            memory_limit=config.memory_limit,
+            memory_limit=MEMORY_LIMIT,
             # with keys of its own: other users of this machine reach the port, too
             security=True,
             dashboard_address="127.0.0.1:0",

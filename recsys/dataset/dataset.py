@@ -30,13 +30,13 @@ from recsys.storage import Workspace, open_workspace
 
 @dataclass(frozen=True)
 class Summary:
-    """What a dataset holds: `dataset.json`."""
+    """The sizes of a dataset and the digests of its files: `dataset.json`."""
 
     digest: str  # names the dataset; equal digests mean equal bytes
     listeners: int  # of the log, rows of the matrices
     tracks: int  # of the catalogue (of the log where it is unknown), columns of the matrices
     interactions: int  # pairs of listener and track with training listening time
-    training_listeners: int  # those with at least one training interaction
+    training_listeners: int  # listeners with a training interaction
     events: int  # of the store
     heldout_events: int
     sessions: int  # of the store
@@ -73,14 +73,14 @@ class Dataset:
     ) -> csr_matrix:
         """Map the listening time of a split, float32, shape (listeners, tracks), from the disk.
 
-        It is that of all rows, or from `first` to `last - 1`; transposed where it is by track.
+        It has all rows, or the rows `first` to `last - 1`; it is transposed if it is by track.
         """
         name = BY_TRACK.format(split) if by_track else split
         columns = self.users if by_track else self.tracks
         return load_matrix(self.path, name, len(columns), first, last)
 
     def array(self, matrix: str, name: str) -> AnyArray:
-        """Map one of the three arrays of a matrix: of a split, or of one by track."""
+        """Map one of the three arrays of a matrix of a split, or of its transpose."""
         array: AnyArray = np.load(self.path / f"{matrix}-{name}.npy", mmap_mode="r")
         return array
 
@@ -105,7 +105,7 @@ class Dataset:
 
 @lru_cache(maxsize=2)
 def open_dataset(address: str | Path) -> Dataset:
-    """Open a dataset, once a process; what is at an address is downloaded."""
+    """Open a dataset once in a process; download it from an address."""
     workspace = open_workspace(address)
     workspace.download_all()
     path = workspace.folder
@@ -114,23 +114,27 @@ def open_dataset(address: str | Path) -> Dataset:
 
 
 def open_whole_dataset(workspace: Workspace) -> Dataset:
-    """Open a dataset that is on this machine, every file checked.
+    """Open a dataset, every file checked.
 
     Raises:
-        SearchError: A file is not what was written; the search that made it builds it again.
+        SearchError: It is not there, or a file is not what was written; the search that made it
+            builds it again.
     """
-    folder = workspace.folder
     try:
-        files = unseal((folder / SUMMARY).read_bytes())["files"]
+        dataset = open_dataset(workspace.address)
+        files = dataset.summary.files
         with ThreadPoolExecutor() as threads:
-            digests = list(threads.map(sha256_file, map(folder.joinpath, files)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            digests = threads.map(sha256_file, map(dataset.path.joinpath, files))
+            damaged = [
+                name
+                for (name, sha256), digest in zip(files.items(), digests, strict=True)
+                if digest != sha256
+            ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        damaged = [str(error)]
+    if damaged:
+        open_dataset.cache_clear()
         raise SearchError(
-            f"{workspace}: damaged ({error}); run the search again, which builds it again"
-        ) from None
-    for (name, sha256), digest in zip(files.items(), digests, strict=True):
-        if digest != sha256:
-            raise SearchError(
-                f"{workspace}/{name}: damaged; run the search again, which builds it again"
-            )
-    return open_dataset(workspace.address)
+            f"{workspace}: damaged ({damaged[0]}); run the search again, which builds it again"
+        )
+    return dataset

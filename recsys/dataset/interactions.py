@@ -114,8 +114,10 @@ class Interactions:
             raise TrialError("the order of the plays is not known")
         return self.plays
 
-    def select(self, listeners: IntArray) -> "Interactions":
-        """Select the listening of some rows; tracks are as popular as before."""
+    def select(self, listeners: IntArray | None) -> "Interactions":
+        """Select the listening of some rows, or of all; tracks are as popular as before."""
+        if listeners is None:
+            return self
         part = Interactions(self.matrix[listeners], by_track=self.by_track)
         part.by_popularity = self.by_popularity
         return part

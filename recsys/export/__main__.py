@@ -9,7 +9,7 @@ from looplib.cli import Overrides, importing, make_app, run
 with importing():
     from recsys.export.export import export_run
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
-    from recsys.search.folder import read_run
+    from recsys.run import read_run
     from recsys.storage import open_workspace
 
 PROG = "listening-loop export"

@@ -1,4 +1,4 @@
-"""Refit a run's winner on all sessions and publish what the service loads.
+"""Refit a run's winner on all sessions and publish a version, which the service loads.
 
 A published version is a folder `versions/<model id>` that is renamed into place whole; `current`
 then points to it, in one step. Earlier versions stay for rollback.
@@ -8,24 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from analysis.store import Store
 from looplib.files import atomic_directory, atomic_symlink, exclusive, remove_leftovers
 from looplib.progress import progress
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
-from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.cache import cached_dataset
-from recsys.dataset.dataset import Dataset, open_whole_dataset
+from recsys.config import ExportConfig
+from recsys.dataset.dataset import open_whole_dataset
 from recsys.dataset.layout import PIECES, SUMMARY
-from recsys.dataset.plan import plan_dataset
 from recsys.errors import SearchError
 from recsys.export.version import Export, write_version
-from recsys.models.als import Als
 from recsys.models.base import Model, State
-from recsys.search.folder import NO_BETTER, read_run, seen_files
-from recsys.search.step import fit_trial
-from recsys.search.trials import Checkpoint
+from recsys.models.trial import Checkpoint, fit_trial
+from recsys.run import NO_BETTER, read_run
 from recsys.storage import Workspace, open_workspace
 from recsys.store.reader import open_store
 
@@ -43,16 +38,16 @@ def export_run(
 ) -> str:
     """Refit a run's winner, on all sessions unless the options say otherwise, and publish it.
 
-    The store is by default where the search read it; a fit in blocks runs on the workers of the
-    Dask client, if given.
+    By default, the store is at the address of the search. A fit in blocks runs on the workers of
+    the Dask client, if there is one.
 
     Returns:
-        The address of the version, by way of `current`; at s3:// and the like, which have no links,
-            its own.
+        The address of the version by way of `current`, or its own address at s3:// and other
+            storage without links.
 
     Raises:
-        UserError: The run is not finished, its winner is no better than a baseline, or the
-            store is not the one that the search read.
+        UserError: The run is not finished, its winner is no better than a baseline, or the store
+            is not the store of the search.
     """
     run = open_workspace(run_address)
     config, winner = read_run(run)
@@ -65,27 +60,22 @@ def export_run(
             f"{run}: {NO_BETTER}, so it is not published; more data or a wider search may help, "
             "and --set export.publish_anyway=true publishes it"
         )
-    store = open_store(store_address or config.store)
-    if plan_dataset(store, config).digest != winner.dataset:
+    address = store_address or config.store
+    dataset = open_whole_dataset(open_workspace(address).sub(f"cache/{winner.dataset}"))
+    store = open_store(address)
+    if store.manifest.digest != winner.store:
         raise SearchError(
             f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"
         )
-    cached = open_workspace(store.address).sub(f"cache/{winner.dataset}")
-    if not cached.download_all():
-        raise SearchError(f"{cached}: the dataset of {run} is gone; search again")
-    dataset = open_whole_dataset(cached)
-    if options.learn_from == "training":
-        if options.split:
-            config = config.model_copy(update={"split": options.split})
-            dataset = _split_again(run, store, config, client)
-        if config.split.kind not in ("newest", "last_session", "time"):
-            # held-out sessions lie among those to learn from
-            config = config.model_copy(update={"next_track": None})
+    # held-out sessions of other kinds lie among the sessions to learn from
+    is_cut = config.split.kind in ("newest", "last_session", "time")
+    if options.learn_from == "training" and not is_cut:
+        config = config.model_copy(update={"next_track": None})
     export = Export(run, store, dataset, config, winner, options)
 
     def write(folder: Path) -> None:
-        model = _refit(export, export.fitted, client)
+        model = _refit(export, winner.fitted, client)
         factors = model.factors
         if factors is None and winner.factors:
             factors = _refit(export, winner.factors, client).factors
@@ -100,8 +90,8 @@ def publish_version(
     """Publish a version, unless it is there, and make it the current one.
 
     Args:
-        out_address: Of the published versions.
-        name: Of the version.
+        out_address: Address of the published versions.
+        name: Name of the version.
         write: Writes its files into an empty folder.
 
     Returns:
@@ -111,7 +101,7 @@ def publish_version(
     versions = out.sub(VERSIONS)
     version = versions.sub(name)
     versions.folder.mkdir(parents=True, exist_ok=True)
-    # One process of a machine publishes at a time.
+    # only one process of a machine publishes at a time
     with exclusive(out.folder / VERSIONS_LOCK):
         if not version.download_all():
             remove_leftovers(versions.folder)
@@ -136,31 +126,18 @@ def point_to(out: Workspace, name: str) -> str:
     return f"{out}/{target}"
 
 
-def _split_again(
-    run: Workspace, store: Store, config: SearchConfig, client: Client | None
-) -> Dataset:
-    """Open the dataset of another split than that of the search."""
-    plan = plan_dataset(store, config)
-    seen = seen_files(store, run)
-    with (
-        open_cluster(config.cluster, seen, client) as cluster,
-        progress("Another split", 100, "%") as report,
-    ):
-        return cached_dataset(store, plan, run, cluster, report)
-
-
 def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:
-    """Fit a trial again, on all sessions or on the training ones; in blocks as in the search."""
-    title = f"Refit on {export.options.learn_from} sessions"
+    """Fit a trial again, on all sessions or the training sessions; in blocks as in the search."""
+    trial = fitted.trial
+    title = f"Refit on {export.split} sessions"
     with progress(title, fitted.iteration, "iterations") as report:
         state = None
-        is_als = issubclass(fitted.trial.model_type, Als)
-        if is_als and export.config.cluster.fit == "blocks":
+        if trial.model_type.in_blocks and export.config.cluster.fit == "blocks":
             state = _refit_in_blocks(export, fitted, client, report)
         dataset, threads = export.dataset, usable_cores()
         try:
             return fit_trial(fitted, dataset, export.split, threads, state, report)
-        except ImportError as error:  # of a class of another package
+        except ImportError as error:  # the class is of another package
             raise SearchError(str(error)) from None
 
 
@@ -170,8 +147,7 @@ def _refit_in_blocks(
     client: Client | None,
     report: Callable[[float], None],
 ) -> State:
-    """Fit ALS again across all workers, by a folder in the run; return the state."""
-    trial = fitted.trial
+    """Fit a trial again across all workers, with files in the run; return the state."""
     name = f"{PIECES}/{uuid4().hex}"
     scratch = export.run.sub(name)
     scratch.folder.mkdir(parents=True)
@@ -184,8 +160,8 @@ def _refit_in_blocks(
                 cluster,
                 export.dataset,
                 export.split,
-                Als(**trial.params).config,
-                trial.seed,
+                fitted.trial.config,
+                fitted.trial.seed,
                 fitted.iteration,
                 scratch,
                 report,

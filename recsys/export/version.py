@@ -1,8 +1,8 @@
 """Write the files of a published version (docs/formats.md).
 
-Of a store with text ids the files have these in place of the numbers. Where the winner has no
-factors, those are of the best trial that has some, but beside the lists of a class of another
-package: `factors.npz` is missing if there are none.
+The files have the text ids of a store that has them, in place of numbers. If the winner has no
+factors, `factors.npz` has the factors of the best trial that has some. It is missing if there is
+none, or if the winner is a class of another package without factors.
 """
 
 import shutil
@@ -32,28 +32,32 @@ from recsys.models.base import Model
 from recsys.models.external import External
 from recsys.models.factors import Factors
 from recsys.models.similarity import SimilarityModel
+from recsys.models.trial import Checkpoint
 from recsys.next_track.export import write_next_track
-from recsys.search.folder import Winner
-from recsys.search.trials import Checkpoint
+from recsys.run import Winner
 from recsys.storage import Workspace
 from recsys.store.ids import Ids, Title, originals, read_titles
 
 RECOMMENDATIONS = "recommendations.jsonl"
 REPEAT = "repeat.jsonl"
 NEW = "new.jsonl"
-SCORES = "scores.npy"  # of `RECOMMENDATIONS`, by line and rank; NaN where there is none
+SCORES = (
+    "scores.npy"  # scores of `RECOMMENDATIONS`, by line and rank; NaN if there is none
+)
 SIMILAR = "similar.jsonl"
-_MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
+_MOST_SIMILAR = (
+    200_000  # tracks of the largest catalogue in which all pairs are compared
+)
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
-SCHEMA = 1  # of the manifest
+SCHEMA = 1  # version of the manifest
 
 
 @dataclass(frozen=True)
 class Export:
-    """A finished run, and what is to be published of it."""
+    """A finished run, and the options of its publication."""
 
     run: Workspace
     store: Store
@@ -68,23 +72,18 @@ class Export:
         return self.options.learn_from
 
     @property
-    def fitted(self) -> Checkpoint:
-        """The winner, where it was best."""
-        return Checkpoint(self.winner.trial, self.winner.iterations)
-
-    @property
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
-        factors = self.winner.factors
+        fitted, factors = self.winner.fitted, self.winner.factors
         next_track = self.config.next_track
         facts = {
-            "trial": self.fitted.trial.id,
-            "iterations": self.fitted.iteration,
+            "trial": fitted.trial.id,
+            "iterations": fitted.iteration,
             "factors": factors and (factors.trial.id, factors.iteration),
             "options": self.options.model_dump(mode="json"),
             "next_track": next_track and next_track.model_dump(),
         }
-        return f"{self.fitted.trial.kind}-{json_digest(facts)[:12]}"
+        return f"{fitted.trial.kind}-{json_digest(facts)[:12]}"
 
 
 def write_version(
@@ -93,10 +92,10 @@ def write_version(
     """Write the files of a version into an empty folder, the manifest last.
 
     Args:
-        folder: Of the version.
-        export: What is published.
+        folder: Folder of the version.
+        export: The run and the options.
         model: The refitted winner.
-        factors: Those that are published with it, if there are any.
+        factors: Factors that are published with it, if there are any.
     """
     store = export.store
     dataset = export.dataset
@@ -107,7 +106,7 @@ def write_version(
         titles = read_titles(config.catalogue, store)
     tracks = originals(store, "items", dataset.tracks, titles)
     write_model(folder, model, factors, users, tracks, export.options)
-    # what tables say of the tracks, or the catalogue of the logs
+    # titles of the ingested tables, or the catalogue of the logs
     file = config.catalogue
     digest = store.manifest.catalogue and store.manifest.catalogue.sha256
     if store.manifest.columns != LOGGED:
@@ -138,15 +137,15 @@ def write_model(
     tracks: Ids,
     options: ExportConfig,
 ) -> None:
-    """Write lists and scores of a model, factors and what they were fitted to, and similar tracks.
+    """Write lists and scores of a model, factors with their interactions, and similar tracks.
 
     Args:
-        folder: Of the version.
-        model: What ranks.
-        factors: Those that are published with it, if there are any.
+        folder: Folder of the version.
+        model: The model that ranks.
+        factors: Factors that are published with it, if there are any.
         users: Ids of the listeners, by row.
-        tracks: Their ids, by column.
-        options: How long lists are, and what they leave out.
+        tracks: Ids of the tracks, by column.
+        options: The length of lists, and whether they leave out tracks that were heard.
     """
     top = options.top
     new = model.recommend(top, "new")
@@ -185,7 +184,7 @@ def _write_similar(
     tracks: Ids,
     top: int,
 ) -> None:
-    """Write which tracks are similar, by the factors or else by what the model has."""
+    """Write similar tracks by the factors, or else by the similarities of the model."""
     if factors is not None:
         compared = np.flatnonzero(factors.item_factors.any(axis=1))
     else:
@@ -205,7 +204,7 @@ def _write_similar(
 def _write_plays(
     file: Path, dataset: Dataset, split: SplitName, users: Ids, tracks: Ids
 ) -> None:
-    """Write the latest plays of each listener that were learned from, where they have an order."""
+    """Write the latest plays of each listener that were learned from, if they have an order."""
     try:
         plays = read_plays(dataset, split)
     except FileNotFoundError:
@@ -223,7 +222,7 @@ def _write_plays(
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest of a version, with what its files are; those of lists have rows."""
+    """Write the manifest of a version with digests of its files, and the rows of lists."""
     files = {}
     for file in sorted(folder.iterdir()):
         rows = None
@@ -236,7 +235,7 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def write_tracks(folder: Path, tracks: Ids, titles: Mapping[str, Title]) -> None:
-    """Write the catalogue: a line for each track, with its title where it is known."""
+    """Write the catalogue: a line for each track, with its title if it is known."""
     records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
     (folder / TRACKS).write_bytes(msgspec.json.Encoder().encode_lines(records))
 
@@ -248,7 +247,7 @@ def _write_lists(
     lists: Int32Array,
     of: str = "user",
 ) -> None:
-    """Write a line for each listener, or what the ids are of; `NO_TRACK` is left out."""
+    """Write a line for each listener or track of the ids; `NO_TRACK` is left out."""
     with file.open("wb") as lines:
         for owner, columns in zip(ids.tolist(), lists, strict=True):
             best = tracks[columns[columns != NO_TRACK]].tolist()
@@ -272,15 +271,15 @@ def _facts(export: Export) -> dict[str, Any]:
     options = export.options
     manifest = export.store.manifest
     summary = export.dataset.summary
-    mean_weight = None  # of events, the weight is the share that was heard
+    mean_weight = None  # the weight of events is the share that was heard
     if manifest.holds == "interactions":
         mean_weight = float(export.dataset.array(export.split, "values").mean())
     return {
         "schema": SCHEMA,
         "model": export.model_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": _parameters(export.fitted),
-        # of the model whose factors these are, if it is not that of the lists
+        "parameters": _parameters(winner.fitted),
+        # the model of the factors, if it is not the model of the lists
         "factors": winner.factors and _parameters(winner.factors),
         # of the split and of the fit
         "seed": config.seed,
@@ -293,7 +292,7 @@ def _facts(export: Export) -> dict[str, Any]:
             "sessions": summary.sessions,
             "listeners": summary.listeners,
             "tracks": summary.tracks,
-            # that are counted in the regularization of a listener
+            # tracks that count in the regularization of a listener
             "fitted_tracks": int(
                 np.count_nonzero(export.dataset.popularity(export.split))
             ),

@@ -10,7 +10,7 @@ from looplib.arrays import Int32Array, IntArray
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions
 from recsys.models.base import IterativeModel, State
 from recsys.models.factors import Factors, Pool
-from recsys.models.solver import check_finite, first_factors, solve
+from recsys.models.solver import check_finite, first_factors, load_kernels, solve
 
 
 class Als(IterativeModel):
@@ -30,7 +30,13 @@ class Als(IterativeModel):
     name = "als"
     main_params: ClassVar = ("factors", "regularization", "alpha")
     has_factors = True
+    in_blocks = True
     config: AlsConfig
+
+    @classmethod
+    def load_kernels(cls) -> None:
+        """Load the compiled solver."""
+        load_kernels()
 
     @property
     def factors(self) -> Factors:
@@ -58,7 +64,7 @@ class Als(IterativeModel):
         return {"iterations": 0, "user_factors": users, "item_factors": items}
 
     def partial_fit(self, iterations: int) -> Self:
-        """Solve the listeners, then the tracks, so many times.
+        """Solve the listeners, then the tracks, in each iteration.
 
         Raises:
             TrialError: A factor is not finite.
@@ -78,9 +84,11 @@ class Als(IterativeModel):
             self.state = {**self.state, "iterations": done}
         return self
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the tracks with the largest products of factors."""
-        return self.factors.recommend(self.train, k, self.threads, pool)
+        return self.factors.recommend(self.train, k, self.threads, pool, listeners)
 
     def similar(self, tracks: IntArray, k: int) -> Int32Array:
         """Rank the other tracks by the cosine of their factors with those of some tracks.

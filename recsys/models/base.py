@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, get_args, get_type_hints
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import NO_TRACK, AnyFloatArray, Int32Array
+from looplib.arrays import NO_TRACK, AnyFloatArray, Int32Array, IntArray
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors, Pool, fill_up
@@ -27,11 +27,12 @@ class Model(ABC):
     """
 
     name: ClassVar[str]  # in configurations, ledger, leaderboard and manifest
-    # hyperparameters that are always shown; others are shown where they are no default
+    # hyperparameters that are always shown; others are shown if they are no default
     main_params: ClassVar[tuple[str, ...]] = ()
     is_baseline: ClassVar[bool] = False  # scored once beside the trials, never wins
-    needs_order: ClassVar[bool] = False  # of the plays
+    needs_order: ClassVar[bool] = False  # it needs the order of the plays
     has_factors: ClassVar[bool] = False
+    in_blocks: ClassVar[bool] = False  # `recsys.blockwise` can fit it on all workers
     config: Config  # the hyperparameters, each of which is an axis of a search
     train: Interactions
     threads: int
@@ -57,12 +58,12 @@ class Model(ABC):
         seed: int,  # noqa: ARG002  kinds that draw use it
         threads: int,
     ) -> Self:
-        """Fit the model; a kind that learns more than what was heard extends this.
+        """Fit the model; a kind that learns extends this.
 
         Args:
-            train: What it learns from, and whose listeners get recommendations.
-            seed: Decides all that is random.
-            threads: How many it may use; they change no result.
+            train: The interactions to learn from; their listeners get recommendations.
+            seed: Seed of all randomness.
+            threads: The number of threads; they change no result.
 
         Raises:
             TrialError: The interactions do not allow it.
@@ -71,9 +72,20 @@ class Model(ABC):
         self.threads = threads
         return self
 
+    @classmethod  # noqa: B027  most kinds have none
+    def load_kernels(cls) -> None:
+        """Load compiled code, once in a process, so that no fit counts its time."""
+
     @abstractmethod
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the k best tracks of a pool to each listener.
+
+        Args:
+            k: The length of the lists.
+            pool: The tracks that lists are made of.
+            listeners: Rows of the listeners who get a list; None for all.
 
         Returns:
             Columns, best first, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.
@@ -89,10 +101,10 @@ class Model(ABC):
         """Score tracks for listeners, by factors or as the kind does.
 
         Args:
-            places: Which, by its values' places, shape (listeners, tracks).
+            places: A matrix with a value for each pair to score, shape (listeners, tracks).
 
         Returns:
-            Scores in the order of the places, 0 where the model has none.
+            Scores in the order of the values, 0 if the model has none.
         """
         factors = self.factors
         return factors.score(places) if factors else np.zeros(places.nnz)
@@ -102,9 +114,11 @@ class Model(ABC):
         """The vectors of listeners and tracks; None of a kind without."""
         return None
 
-    def popular(self, k: int, pool: Pool) -> Int32Array:
-        """Recommend the tracks with the most listening time."""
-        matrix = self.train.matrix
+    def popular(
+        self, k: int, pool: Pool, listeners: IntArray | None = None
+    ) -> Int32Array:
+        """Recommend the tracks with the most listening time; see `recommend`."""
+        matrix = self.train.select(listeners).matrix
         tracks = self.train.by_popularity
         lists = np.full((matrix.shape[0], min(k, len(tracks))), NO_TRACK, np.int32)
         if pool == "all":
@@ -121,9 +135,11 @@ class Model(ABC):
             lists[row, : len(best)] = tracks[best]
         return lists
 
-    def fill_up(self, lists: Int32Array) -> Int32Array:
+    def fill_up(
+        self, lists: Int32Array, listeners: IntArray | None = None
+    ) -> Int32Array:
         """Put popular tracks that are new to the listener at the end of short lists."""
-        return fill_up(lists, self.popular(lists.shape[1], "new"))
+        return fill_up(lists, self.popular(lists.shape[1], "new", listeners))
 
 
 class IterativeModel(Model):
@@ -139,12 +155,12 @@ class IterativeModel(Model):
     def fit(
         self, train: Interactions, *, seed: int, threads: int, iterations: int = 15
     ) -> Self:
-        """Begin a fit and take it some iterations far; see `Model.fit`."""
+        """Begin a fit and run some iterations; see `Model.fit`."""
         self.restore(train, self.first_state(train, seed), threads=threads)
         return self.partial_fit(iterations)
 
     def restore(self, train: Interactions, state: State, *, threads: int) -> Self:
-        """Take up a fit to the same interactions at a state; it goes on the same to the bit."""
+        """Continue a fit to the same interactions from a state, the same to the bit."""
         self.state = state
         return super().fit(train, seed=0, threads=threads)
 
@@ -154,7 +170,7 @@ class IterativeModel(Model):
 
     @abstractmethod
     def partial_fit(self, iterations: int) -> Self:
-        """Take the fit some iterations further.
+        """Run some more iterations.
 
         Raises:
             TrialError: It cannot go on.

@@ -5,13 +5,10 @@ from abc import abstractmethod
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import AnyFloatArray, Int32Array
+from looplib.arrays import AnyFloatArray, Int32Array, IntArray
 from recsys.models.base import Model
 from recsys.models.factors import Pool
 from recsys.models.sparse import rank_rows
-
-# Goes up when a rule changes: their scores are kept beside the datasets.
-VERSION = 1
 
 
 class Popular(Model):
@@ -20,24 +17,31 @@ class Popular(Model):
     name = "popular"
     is_baseline = True
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
-        """Recommend the same list to each listener, but for what is not in the pool."""
-        return self.popular(k, pool)
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
+        """Recommend the same list to each listener, without the tracks outside the pool."""
+        return self.popular(k, pool, listeners)
 
 
 class Repetition(Model):
-    """Rank what the listener has heard; popular tracks that are new come after it."""
+    """Rank the tracks that the listener has heard; popular new tracks come after them."""
 
     @abstractmethod
     def scores(self) -> csr_matrix:
         """Compute a positive score of each track heard, shape (listeners, tracks)."""
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the tracks heard with the largest scores, or popular ones that are new."""
         if pool == "new":
-            return self.popular(k, pool)
-        heard = rank_rows(self.scores(), k)
-        return heard if pool == "repeat" else self.fill_up(heard)
+            return self.popular(k, pool, listeners)
+        scores = self.scores()
+        if listeners is not None:
+            scores = scores[listeners]
+        heard = rank_rows(scores, k)
+        return heard if pool == "repeat" else self.fill_up(heard, listeners)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score the tracks that the listener has heard; see `Model.score`."""
@@ -45,7 +49,7 @@ class Repetition(Model):
 
 
 class MostPlayed(Repetition):
-    """What the listener has heard for longest, or with the largest weight."""
+    """The tracks that the listener has heard for longest, or with the largest weight."""
 
     name = "most_played"
     is_baseline = True
@@ -56,7 +60,7 @@ class MostPlayed(Repetition):
 
 
 class Latest(Repetition):
-    """What the listener has heard last."""
+    """The tracks that the listener has heard last."""
 
     name = "latest"
     is_baseline = True

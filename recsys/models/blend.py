@@ -107,16 +107,20 @@ class Blend(Model):
         self.heard = vstack(heard, "csr")
         return self
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the likeliest candidates, then popular tracks where too few are new."""
-        scores = self.scores
+        scores, heard = self.scores, self.heard
+        if listeners is not None:
+            scores, heard = scores[listeners], heard[listeners]
         if pool != "all":
-            is_in_pool = (self.heard.data > 0) == (pool == "repeat")
+            is_in_pool = (heard.data > 0) == (pool == "repeat")
             indptr = offsets(is_in_pool)[scores.indptr]
             arrays = (scores.data[is_in_pool], scores.indices[is_in_pool], indptr)
             scores = csr_matrix(arrays, scores.shape)
         best = rank_rows(scores, k)
-        return best if pool == "repeat" else self.fill_up(best)
+        return best if pool == "repeat" else self.fill_up(best, listeners)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Look up the log odds of candidates; see `Model.score`."""

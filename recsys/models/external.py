@@ -1,13 +1,12 @@
 """Models of other libraries, and of the user's own package, by the path of their class.
 
-Lists are ranked here, from factors, similarities or scores: what a library filters or pads lists
-with is never seen. `libraries` makes and fits the objects.
+Lists are ranked here, from factors, similarities or scores, so the filters and the padding of a
+library have no effect. `libraries` makes and fits the objects.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
-from math import ceil
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ from looplib.arrays import (
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.errors import TrialError
-from recsys.models.base import IterativeModel, Model, State
+from recsys.models.base import Model
 from recsys.models.factors import Factors, Pool
 from recsys.models.libraries import (
     Scores,
@@ -44,45 +43,36 @@ from recsys.models.similarity import SimilarityModel
 
 CLASS = "class"  # the key of the path
 _CODE = "code"  # the key of versions and digests
-PARTS = "parts"  # the key of the iterations of a search, of a class whose fit goes on
-_RESUMED = {
-    "implicit.cpu.als.AlternatingLeastSquares",
-    "implicit.cpu.bpr.BayesianPersonalizedRanking",
-}
-_ROWS = 256  # whose scores of all tracks are in memory at once
+_ROWS = 256  # listeners whose scores of all tracks are in memory at once
 
 
 def select_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Select the hyperparameters of a class among the parameters of its trial."""
-    facts = {CLASS, _CODE, PARTS}
+    facts = {CLASS, _CODE}
     return {name: value for name, value in params.items() if name not in facts}
 
 
 def describe_class(
-    name: str, axes: Mapping[str, tuple[Any, ...]], iterations: int
+    name: str, axes: Mapping[str, tuple[Any, ...]]
 ) -> dict[str, tuple[Any, ...]]:
-    """Check a class before a search, and describe what its results follow from as further axes.
+    """Check a class before a search, and add the versions of its code as an axis.
 
     Args:
-        name: The model's, for errors.
+        name: Name of the model, for errors.
         axes: The path of the class, and values of hyperparameters.
-        iterations: Those of the search; a class whose fit goes on does a part of its own in each.
 
     Raises:
         SearchError: The class cannot be imported or made.
     """
     (path,) = axes[CLASS]
     params = select_params({axis: values[0] for axis, values in axes.items()})
-    facts: dict[str, tuple[Any, ...]] = {}
     if not uses_gpu(path, params):
-        made = check_class(name, path, params)
-        if _RESUMED.intersection(map(class_path, type(made).__mro__)):
-            facts[PARTS] = (iterations,)
-    return {**axes, _CODE: (describe_code(path),), **facts}
+        check_class(name, path, params)
+    return {**axes, _CODE: (describe_code(path),)}
 
 
 class ExternalConfig(Config, extra="allow"):
-    """The path of a class, its code, and its hyperparameters, of any name."""
+    """The path of a class, its code, and its hyperparameters with any names."""
 
 
 class External(SimilarityModel):
@@ -95,11 +85,11 @@ class External(SimilarityModel):
     _factors: Factors | None = None
     _scores: Scores | None = None
 
-    def __init__(self, **params: Any) -> None:  # noqa: ANN401  of any class
+    def __init__(self, config: Config | None = None, **params: Any) -> None:  # noqa: ANN401
         """Take the path, as `class`, and the hyperparameters."""
-        super().__init__(ExternalConfig(**params))
+        super().__init__(config, **params)
+        params = self.config.model_dump()
         self.path: str = params[CLASS]
-        self._parts: int = params.get(PARTS, 1)
         self._params = select_params(params)
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
@@ -107,18 +97,18 @@ class External(SimilarityModel):
 
         Raises:
             ImportError: The class cannot be imported.
-            TrialError: It raises an error, or what it has learned does not fit the interactions.
+            TrialError: It raises an error, or its arrays do not fit the interactions.
         """
         load_class(self.path)
         super().fit(train, seed=seed, threads=threads)
-        matrix = train.matrix.copy()  # that is mapped from the disk
+        matrix = train.matrix.copy()  # the original is mapped from the disk
         with self._library():
             fitted = make(self.path, self._params, matrix, seed=seed, threads=threads)
             scores = fit_object(fitted, matrix, seed, threads)
             return self.adopt(fitted, scores)
 
     def adopt(self, fitted: object, scores: Scores | None = None) -> Self:
-        """Take what an object has learned, or the function that has its scores."""
+        """Adopt the arrays of a fitted object, or the function that scores."""
         matrix = self.train.matrix
         tracks = matrix.shape[1]
         users, items, similarity = read_arrays(fitted)
@@ -147,13 +137,16 @@ class External(SimilarityModel):
         """The vectors of listeners and tracks; None of a class without."""
         return self._factors
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the tracks with the best scores."""
         if self._scores:
-            return self._rank(self._scores, k, pool)
+            return self._rank(self._scores, k, pool, listeners)
         if self._factors:
-            return self._factors.recommend(self.train, k, self.threads, pool)
-        return super().recommend(k, pool)
+            train, threads = self.train, self.threads
+            return self._factors.recommend(train, k, threads, pool, listeners)
+        return super().recommend(k, pool, listeners)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score tracks by factors or sparse similarities; see `Model.score`."""
@@ -161,12 +154,14 @@ class External(SimilarityModel):
             return Model.score(self, places)
         return super().score(places)
 
-    def _rank(self, score: Scores, k: int, pool: Pool) -> Int32Array:
+    def _rank(
+        self, score: Scores, k: int, pool: Pool, listeners: IntArray | None
+    ) -> Int32Array:
         matrix = self.train.matrix
-        listeners = np.arange(matrix.shape[0])
-        lists = np.empty((len(listeners), min(k, matrix.shape[1])), np.int32)
-        for first in range(0, len(listeners), _ROWS):
-            rows = listeners[first : first + _ROWS]
+        asked = np.arange(matrix.shape[0]) if listeners is None else listeners
+        lists = np.empty((len(asked), min(k, matrix.shape[1])), np.int32)
+        for first in range(0, len(asked), _ROWS):
+            rows = asked[first : first + _ROWS]
             heard = matrix[rows].toarray() > 0
             is_cold = self.train.counts[rows] == 0
             with self._library():
@@ -174,8 +169,8 @@ class External(SimilarityModel):
                 if pool != "all":
                     scores[heard == (pool == "new")] = -np.inf
                 scores[is_cold] = -np.inf
-            lists[rows] = _take_best(scores, lists.shape[1])
-        return lists if pool == "repeat" else self.fill_up(lists)
+            lists[first : first + _ROWS] = _take_best(scores, lists.shape[1])
+        return lists if pool == "repeat" else self.fill_up(lists, listeners)
 
     def similar(self, tracks: IntArray, k: int) -> Int32Array:
         """Rank the other tracks most similar to each of some, shape (tracks given, ≤ k)."""
@@ -191,7 +186,7 @@ class External(SimilarityModel):
         try:
             with threadpool_limits(limits), redirect_stdout(StringIO()):
                 yield
-        except (Exception, SystemExit) as error:  # of any kind, by any library
+        except (Exception, SystemExit) as error:  # libraries raise any kind
             raise TrialError(f"{self.path}: {describe_error(error)}") from error
 
 
@@ -199,58 +194,12 @@ def adopt_model(fitted: object, train: Interactions, threads: int) -> External:
     """Make a model of an object that is fitted to the interactions already.
 
     Raises:
-        TrialError: What it has learned does not fit the interactions.
+        TrialError: Its arrays do not fit the interactions.
     """
-    model = External(**{CLASS: class_path(type(fitted))})
+    model = External(ExternalConfig(**{CLASS: class_path(type(fitted))}))
     Model.fit(model, train, seed=0, threads=threads)
     with model._library():
         return model.adopt(fitted)
-
-
-class ResumedExternal(IterativeModel, External):
-    """A class whose fit goes on from its factors: each iteration is a part of the class's own."""
-
-    name = "external, resumed"
-
-    def first_state(self, train: Interactions, seed: int) -> State:  # noqa: ARG002
-        """Keep the seed: the class draws its first factors itself."""
-        return {"iterations": 0, "seed": seed}
-
-    def restore(self, train: Interactions, state: State, *, threads: int) -> Self:
-        """Take up a fit at a state."""
-        load_class(self.path)
-        Model.fit(self, train, seed=0, threads=threads)
-        self.state = state
-        if self.iterations:
-            with self._library():
-                self.adopt(self._make())
-        return self
-
-    def partial_fit(self, iterations: int) -> Self:
-        """Take the fit some parts further."""
-        for _ in range(iterations):
-            done = self.iterations
-            with self._library():
-                fitted = self._make()
-                bounds = [
-                    ceil(fitted.iterations * part / self._parts)
-                    for part in (done, done + 1)
-                ]
-                fitted.iterations = bounds[1] - bounds[0]
-                fit_object(fitted, self.train.matrix.copy(), 0, self.threads)
-                self.adopt(fitted)
-            self.state = {**self.state, "iterations": done + 1, **vars(self.factors)}
-        return self
-
-    def _make(self) -> Any:  # noqa: ANN401  of any class
-        """Make an object at the state; each part draws with another seed."""
-        seed = int(self.state["seed"]) + self.iterations
-        matrix, threads = self.train.matrix, self.threads
-        made = make(self.path, self._params, matrix, seed=seed, threads=threads)
-        for name in ("user_factors", "item_factors"):
-            if name in self.state:
-                setattr(made, name, np.array(self.state[name]))
-        return made
 
 
 def _check(
@@ -260,12 +209,12 @@ def _check(
     *,
     is_finite: bool = True,
 ) -> Float32Array:
-    """Copy an array, and check that it has the rows, and numbers.
+    """Copy an array, and check its rows and numbers.
 
-    Those of cold listeners may be NaN; -inf is allowed unless all have to be finite.
+    Numbers of cold listeners may be NaN; -inf is allowed unless all numbers have to be finite.
 
     Raises:
-        ValueError: It has not.
+        ValueError: The array has other rows, or a number that is not allowed.
     """
     checked = np.array(
         array.toarray() if hasattr(array, "toarray") else array, np.float32
@@ -281,7 +230,7 @@ def _check(
 
 
 def _take_best(scores: Float32Array, k: int) -> Int32Array:
-    """Rank the k best columns of each row; of equal ones mostly the smaller comes first."""
+    """Rank the k best columns of each row; the smaller of equal columns mostly comes first."""
     best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
     values = np.take_along_axis(scores, best, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")

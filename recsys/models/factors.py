@@ -40,12 +40,12 @@ class Factors:
 
         Args:
             k: The length of the lists.
-            threads: How many the ranking uses.
-            seen: Leave out what a listener has a value for, shape (listeners, tracks).
-            only_seen: Leave out all else.
+            threads: The number of threads.
+            seen: Tracks with a value are left out, shape (listeners, tracks).
+            only_seen: All other tracks are left out instead.
 
         Returns:
-            Tracks, best first, `NO_TRACK` where `seen` leaves fewer, and products; both of shape
+            Tracks, best first, `NO_TRACK` at the end of short lists, and products; both of shape
                 (listeners, min(k, tracks)).
         """
         from recsys.models.kernels.ranking import rank_tracks
@@ -72,23 +72,32 @@ class Factors:
         return scores
 
     def recommend(
-        self, train: Interactions, k: int, threads: int, pool: Pool = "all"
+        self,
+        train: Interactions,
+        k: int,
+        threads: int,
+        pool: Pool = "all",
+        listeners: IntArray | None = None,
     ) -> Int32Array:
-        """Recommend tracks to listeners, and the popular ones to those who have heard none.
+        """Recommend tracks to listeners; who has heard nothing gets popular tracks.
 
         Returns:
-            Columns, best first, shape (listeners, ≤ k); `NO_TRACK` where the pool has fewer.
+            Columns, best first, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.
         """
+        user_factors = self.user_factors
+        if listeners is not None:
+            user_factors = user_factors[listeners]
+        train = train.select(listeners)
         has_heard = train.counts > 0
-        listeners = Factors(self.user_factors[has_heard], self.item_factors)
+        asked = Factors(user_factors[has_heard], self.item_factors)
         seen = None if pool == "all" else train.matrix[has_heard]
-        lists, _ = listeners.rank(k, threads, seen, only_seen=pool == "repeat")
+        lists, _ = asked.rank(k, threads, seen, only_seen=pool == "repeat")
         return _add_cold(lists, train, pool)
 
     def recommend_pools(
         self, train: Interactions, k: int, threads: int
     ) -> dict[Pool, Int32Array]:
-        """Recommend from each pool: the best of all are among those of the two others."""
+        """Recommend from each pool: the best of all are among the best of the other pools."""
         has_heard = train.counts > 0
         heard = train.matrix[has_heard]
         listeners = Factors(self.user_factors[has_heard], self.item_factors)

@@ -1,7 +1,7 @@
-"""Make and fit objects of other libraries: implicit, irspack, RecTools, LensKit, or one's own.
+"""Make and fit objects of implicit, irspack, RecTools, LensKit, or of the user's own package.
 
-In: the path of a class, its hyperparameters and listening time. Out: a fitted object, and what it
-has learned: factors, similarities between tracks, or scores of all tracks. `external` ranks by it.
+In: the path of a class, its hyperparameters and listening time. Out: a fitted object with factors,
+similarities between tracks, or scores of all tracks, by which `external` ranks.
 """
 
 import inspect
@@ -22,11 +22,11 @@ from looplib.files import sha256_file
 from recsys.errors import SearchError
 
 Scores = Callable[[IntArray], AnyArray]
-"""Scores all tracks for some rows of listeners, shape (rows, tracks); -inf of one it cannot."""
-# what libraries call a seed and a number of threads
+"""Scores all tracks for some rows of listeners, shape (rows, tracks); -inf without a score."""
+# the names of seeds and numbers of threads in libraries
 _SEEDS = ("random_state", "random_seed", "seed")
 _THREADS = ("num_threads", "n_threads")
-# to make an object that is not fitted
+# data of an object that is not fitted
 NO_PLAYS = csr_matrix(np.zeros((2, 2), np.float32))
 
 
@@ -38,18 +38,18 @@ def load_class(path: str) -> Callable[..., Any]:
     """
     try:
         made: Callable[..., Any] = pkgutil.resolve_name(path)
-    except Exception as error:  # of any kind, by the code of its module
+    except Exception as error:  # the code of its module raises any kind
         raise ImportError(f"{path}: cannot be imported ({error})") from error
     return made
 
 
 def describe_error(error: BaseException) -> str:
-    """Describe an error of a library on one line, by its type where it says nothing."""
+    """Describe an error of a library on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def class_path(made: object) -> str:
-    """Return the path by which a class is imported; of anything else its text."""
+    """Return the path by which a class is imported, or the text of another value."""
     path = getattr(made, "__qualname__", None)
     return f"{made.__module__}.{path}" if path else str(made)
 
@@ -62,7 +62,7 @@ def uses_gpu(path: str, params: Mapping[str, Any]) -> bool:
 def describe_code(path: str) -> str:
     """Identify the code of a class, such as "implicit 0.7.3".
 
-    Of the user's own classes it has digests of their files, up to the first base of a package.
+    The user's own classes have digests of their files, up to the first base of a package.
     """
     made = load_class(path)
     installed = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
@@ -80,8 +80,8 @@ def describe_code(path: str) -> str:
     return ", ".join(facts)
 
 
-def check_class(name: str, path: str, params: Mapping[str, Any]) -> object:
-    """Make an object of a class, with no data, before a search begins.
+def check_class(name: str, path: str, params: Mapping[str, Any]) -> None:
+    """Check a class by making an object without data, before a search begins.
 
     Raises:
         SearchError: The class cannot be imported, lacks what a fit needs or does not take a
@@ -91,7 +91,7 @@ def check_class(name: str, path: str, params: Mapping[str, Any]) -> object:
         made = make(path, params, NO_PLAYS)
     except ImportError as error:
         raise SearchError(f"models.{name}.class: {error}") from None
-    except Exception as error:  # noqa: BLE001  of any kind, by any library
+    except Exception as error:  # noqa: BLE001  libraries raise any kind
         reason = describe_error(error)
         takes = ", ".join(sorted(_accepted(load_class(path))))
         raise SearchError(
@@ -99,7 +99,6 @@ def check_class(name: str, path: str, params: Mapping[str, Any]) -> object:
         ) from None
     if not any(hasattr(made, method) for method in ("fit", "learn", "train")):
         raise SearchError(f"models.{name}.class: {path} has no fit, learn or train")
-    return made
 
 
 def make(
@@ -110,14 +109,14 @@ def make(
     seed: int = 0,
     threads: int = 1,
 ) -> Any:  # noqa: ANN401  of any class
-    """Make an object of a class, with the worker's seed and threads where it takes them.
+    """Make an object of a class, with the worker's seed and threads if it takes them.
 
     Args:
-        path: Of the class.
-        params: Hyperparameters; RecTools' may have dots.
-        matrix: Listening time, which irspack's classes are made with.
-        seed: Of all that is random.
-        threads: How many it may use.
+        path: Path of the class.
+        params: Hyperparameters; RecTools' names may have dots.
+        matrix: Listening time, an argument of irspack's classes.
+        seed: Seed of all randomness.
+        threads: The number of threads.
     """
     made = load_class(path)
     options: dict[str, Any] = dict.fromkeys(_SEEDS, seed)
@@ -134,7 +133,7 @@ def make(
 
 
 def _accepted(made: Callable[..., Any]) -> set[str]:
-    """List the names of the arguments of a class, also those it hands on to its bases."""
+    """List the names of the arguments of a class and of the bases to which it hands them."""
     names = set[str]()
     for base in getattr(made, "__mro__", (made,)):
         parameters = inspect.signature(base).parameters.values()
@@ -150,10 +149,10 @@ def fit_object(
     seed: int,
     threads: int,
 ) -> Scores | None:
-    """Fit an object to listening time, in the form that its library has.
+    """Fit an object to listening time, in the form of its library.
 
     Returns:
-        What scores tracks, where the library does; None where the object has arrays.
+        The function that scores tracks, or None if the object has arrays.
     """
     if hasattr(fitted, "learn"):
         fitted.learn()
@@ -217,7 +216,7 @@ def read_arrays(fitted: object) -> tuple[Any, Any, Any]:
     """Read the factors of users and items, and the similarities, of a fitted object.
 
     Returns:
-        Arrays or sparse matrices, None of what it lacks.
+        Arrays or sparse matrices; None if the object lacks them.
     """
     if hasattr(fitted, "get_vectors"):  # RecTools
         return (*fitted.get_vectors(), None)
@@ -234,7 +233,9 @@ def _read(fitted: object, names: Iterable[str]) -> Any:  # noqa: ANN401  of any 
         value = getattr(fitted, name, None)
         value = value() if callable(value) else value
         if value is not None:
-            return value.to_numpy() if hasattr(value, "to_numpy") else value  # of a GPU
+            return (
+                value.to_numpy() if hasattr(value, "to_numpy") else value
+            )  # a GPU's array
     return None
 
 

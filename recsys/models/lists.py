@@ -1,11 +1,11 @@
-"""Lists of another model, of a file."""
+"""Lists of another model, from a file."""
 
 from typing import ClassVar, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Int32Array
+from looplib.arrays import Int32Array, IntArray
 from looplib.config import Config
 from recsys.dataset.interactions import Interactions
 from recsys.dataset.lists import lists_name
@@ -15,15 +15,15 @@ from recsys.models.factors import Pool, keep_tracks
 
 
 class FixedListsConfig(Config):
-    """What names a file of lists of another model."""
+    """The name and the digest of a file of lists."""
 
     name: str = ""
     digest: str = ""
-    """of the file"""
+    """digest of the file"""
 
 
 class FixedLists(Model):
-    """The lists of a file, as they are: neither the search nor an export learns anything."""
+    """The lists of a file as they are; nothing is learned."""
 
     name = "lists"
     main_params: ClassVar = ("name",)
@@ -37,11 +37,14 @@ class FixedLists(Model):
         self.lists = np.load(train.workspace.cached(lists_name(self.config.digest)))
         return super().fit(train, seed=seed, threads=threads)
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
         """Recommend the first k tracks of each list that are in the pool."""
-        lists = self.lists
+        lists = self.lists if listeners is None else self.lists[listeners]
         if pool == "all":
             return lists[:, :k]
+        heard = self.train.select(listeners).matrix
         rows = np.arange(len(lists))[:, np.newaxis]
-        is_repeat = csr_matrix(self.train.matrix[rows, lists]).toarray() > 0
+        is_repeat = csr_matrix(heard[rows, lists]).toarray() > 0
         return keep_tracks(lists, is_repeat == (pool == "repeat"))[:, :k]

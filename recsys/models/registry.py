@@ -16,7 +16,7 @@ from recsys.models.als import Als
 from recsys.models.base import Model
 from recsys.models.baselines import Latest, MostPlayed, Popular
 from recsys.models.blend import Blend
-from recsys.models.external import CLASS, PARTS, External, ResumedExternal
+from recsys.models.external import CLASS, External
 from recsys.models.item_knn import ItemKnn
 from recsys.models.libraries import class_path
 from recsys.models.lists import FixedLists
@@ -53,7 +53,7 @@ def find_kind(name: str, params: Mapping[str, Any]) -> type[Model]:
         ValueError: There is none of the name.
     """
     if CLASS in params:
-        return ResumedExternal if PARTS in params else External
+        return External
     if name not in MODELS:
         raise ValueError(f"no kind of model is called {name}")
     return MODELS[name]

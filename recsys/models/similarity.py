@@ -8,7 +8,7 @@ from recsys.models.base import Model
 from recsys.models.factors import Pool, keep_tracks
 from recsys.models.sparse import products_at, rank_rows, top_products
 
-_ROWS = 256  # of similarities, which may be dense, that are ranked at once
+_ROWS = 256  # rows of similarities, which may be dense, that are ranked at once
 
 
 class SimilarityModel(Model):
@@ -20,18 +20,21 @@ class SimilarityModel(Model):
 
     similarity: csr_matrix  # shape (tracks, tracks), may have negative values
 
-    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
-        """Recommend the tracks that are nearest to what the listener heard."""
-        heard = self.train.matrix
+    def recommend(
+        self, k: int, pool: Pool = "all", listeners: IntArray | None = None
+    ) -> Int32Array:
+        """Recommend the tracks that are nearest to the tracks heard."""
+        heard = self.train.select(listeners).matrix
         if pool == "repeat":
-            arrays = (self.score(heard), heard.indices, heard.indptr)
+            scores = products_at(heard, self.similarity, heard, self.threads)
+            arrays = (scores, heard.indices, heard.indptr)
             return rank_rows(csr_matrix(arrays, shape=heard.shape), k)
         left_out = heard if pool == "new" else None
         best, _ = top_products(heard, self.similarity, k, self.threads, left_out)
-        return self.fill_up(best)
+        return self.fill_up(best, listeners)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
-        """Score tracks by their similarity to those heard; see `Model.score`."""
+        """Score tracks by their similarity to the tracks heard; see `Model.score`."""
         return products_at(self.train.matrix, self.similarity, places, self.threads)
 
     def similar(self, tracks: IntArray, k: int) -> Int32Array:

@@ -14,6 +14,9 @@ from looplib.als import AlsConfig, row_regularization
 from looplib.arrays import Float32Array
 from recsys.errors import TrialError
 
+# Conjugate gradients for each row and iteration: as many as factors solve it, and three come as
+# near within some iterations (Takács, Pilászy and Tikk, RecSys 2011).
+CG_STEPS = 3
 _FIRST_SPREAD = np.float32(0.01)
 
 
@@ -25,6 +28,7 @@ def solve(
     threads: int,
     *,
     count: int | None = None,
+    cg_steps: int = CG_STEPS,
     has_confidences: bool = False,
 ) -> None:
     """Move the factors of rows towards the solutions of their equations, in place.
@@ -40,6 +44,7 @@ def solve(
         threads: How many the solver uses.
         count: How many columns the regularization counts: those that have interactions. By default
             all.
+        cg_steps: Steps of conjugate gradients.
         has_confidences: The interactions are confidences as `implicit` has them, below 0 where the
             preference is 0; without `nu`.
     """
@@ -64,7 +69,7 @@ def solve(
             interactions.data,
             regularization.astype(np.float32),
             (alpha, unobserved, added),
-            config.cg_steps,
+            cg_steps,
             threads,
         )
 

@@ -15,7 +15,7 @@ with importing():
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
     from recsys.models.registry import searched_models
     from recsys.report.page import write_report
-    from recsys.search.folder import LEADERBOARD, LEDGER, REPORT
+    from recsys.run import LEADERBOARD, LEDGER, REPORT
     from recsys.search.search import search
     from recsys.storage import open_workspace
     from recsys.store.reader import open_store

@@ -10,11 +10,13 @@ from rich.table import Table
 from analysis.page import numbers
 from looplib.tables import table
 from recsys.models.external import External, select_params
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import MetricValue
 from recsys.search.ledger import Score, Scores, best_score, failure_of
-from recsys.search.scorer import SEGMENTS, MetricValue
-from recsys.search.trials import Checkpoint, Trial, plan_beyond
+from recsys.search.scorer import SEGMENTS
+from recsys.search.trials import plan_beyond
 
-Row = Mapping[str, Any]  # of the leaderboard's file
+Row = Mapping[str, Any]  # a row of the leaderboard's file
 WARNING = "Warning:"
 BEHIND = "behind the best by more than its interval and what it may still gain"
 _SHORT = {"regularization": "reg", "unobserved_weight": "unobserved"}
@@ -25,21 +27,23 @@ _PRINTED = 20  # ranks
 class Entry:
     """A trial or a baseline at its best scored iteration."""
 
-    score: Score  # the best by the choosing metric; without metrics where there is none
+    score: Score  # the best by the choosing metric; without metrics if none is scored
     state: Literal["scored", "pruned", "failed"] = "scored"
-    stopped_at: int | None = None  # the iteration, where it was stopped early or failed
+    stopped_at: int | None = (
+        None  # the iteration at which it was stopped early or failed
+    )
     why: str | None = None
-    # the choosing metric less the best candidate's, with the simultaneous interval
+    # difference of the choosing metric from the best candidate's, with the simultaneous interval
     behind: MetricValue | None = None
 
     @property
     def trial(self) -> Trial:
-        """What is scored."""
+        """The trial that is scored."""
         return self.score.trial
 
     @property
     def ties(self) -> bool:
-        """Whether it is tied with the best candidate, rather than worse or, a baseline, better."""
+        """Whether it is tied with the best candidate: neither worse nor a better baseline."""
         return self.behind is not None and self.behind[1] <= 0 <= self.behind[2]
 
     def value(self, metric: str) -> float:
@@ -49,14 +53,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All that was tried, best first."""
+    """All trials and baselines, best first."""
 
-    select: str  # that chooses
+    select: str  # the metric that chooses
     entries: tuple[Entry, ...]
 
     @property
     def candidates(self) -> list[Entry]:
-        """Those that can win: the entries with a score, without the baselines."""
+        """The entries that can win: they have a score and are no baselines."""
         return [
             entry
             for entry in self.entries
@@ -71,9 +75,9 @@ class Leaderboard:
     def compare(
         self, compare: Callable[[tuple[Checkpoint, ...], int], Sequence[MetricValue]]
     ) -> "Leaderboard":
-        """Estimate how far each entry that has a score is behind the best candidate.
+        """Estimate the difference of each scored entry from the best candidate.
 
-        `compare` does so for checkpoints and the position of the best.
+        `compare` takes checkpoints and the position of the best candidate among them.
         """
         steps = [
             entry.score.checkpoint for entry in self.entries if entry.score.metrics
@@ -116,12 +120,12 @@ class Leaderboard:
 def rank(
     trials: Iterable[Trial], stopped: Mapping[str, int], scores: Scores, select: str
 ) -> Leaderboard:
-    """Rank trials and baselines, best first; those without a score last, equals by their id.
+    """Rank trials and baselines, best first; entries without a score last, equal entries by id.
 
     Args:
-        trials: What was tried.
-        stopped: After which iteration some were stopped early, by their id.
-        scores: Those of each trial, by its id.
+        trials: All trials and baselines.
+        stopped: The iteration after which trials were stopped early, by id.
+        scores: The scores of each trial, by id.
         select: The metric that chooses.
     """
     entries = []
@@ -139,7 +143,7 @@ def rank(
 
 
 def print_rows(rows: Sequence[Row], select: str) -> Table:
-    """Make the table of the leaderboard that is printed: by the choosing metric."""
+    """Make the table of the leaderboard that is printed, by the choosing metric."""
     labels, same = label_rows(rows)
     segments = [f"{segment}_{select}" for segment in SEGMENTS]
     names = ("", "model", select, "interval", "vs best", *SEGMENTS)
@@ -189,10 +193,10 @@ def describe_row(row: Row) -> str:
 
 
 def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
-    """Label trials by the hyperparameters that differ between those of a kind.
+    """Label trials by the hyperparameters that differ within a kind.
 
     Returns:
-        A label for each trial, and a text of what is the same in all, by kind.
+        A label for each trial, and a text of the equal hyperparameters of each kind.
     """
     by_kind: dict[str, dict[str, list[str]]] = {}
     for row in rows:
@@ -210,7 +214,7 @@ def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
 
 
 def _settings(trial: Trial) -> list[str]:
-    """Write out, such as "reg 0.1", the main hyperparameters and those that are no default."""
+    """Write out the main hyperparameters and the others that are no default, such as "reg 0.1"."""
     model = trial.model_type
     fields = model.config_type().model_fields
     if issubclass(model, External):

@@ -1,12 +1,12 @@
 """The ledger of a search: a JSON line for each trial and scored iteration.
 
-While fits go on, a line has the metric that chooses; what is left at the end gets another line with
-every metric. A line is on disk before the search goes on: a search that was killed and is run again
-has all its scores.
+While fits go on, a line has the choosing metric; the finalists get another line with every metric.
+A line is on disk before the search goes on: a search that was killed and runs again has all its
+scores.
 
-A line says what was scored (the trial's id, a digest of data, hyperparameters and seed) and by what
-(the scorer's digest): lines of other data, or scored otherwise, count for nothing. Where its
-checksum is wrong, that step is run again.
+A line names the trial (its id is a digest of data, hyperparameters and seed) and the scorer's
+digest: lines of other data, or of another scorer, do not count. A step whose line has a wrong
+checksum runs again.
 """
 
 import os
@@ -22,8 +22,8 @@ from looplib.checksums import seal, unseal
 from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
-from recsys.search.scorer import MetricValue
-from recsys.search.trials import Checkpoint, Trial
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import MetricValue
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Score:
     """How good a trial is after some iterations of its fit, or why it did not come so far."""
 
     trial: Trial
-    iteration: int  # 0 where it has none
-    scorer: str  # digest of what the score follows from beside the trial
-    # by key, such as "ndcg@30"; none of a failure
+    iteration: int  # 0 of a fit without iterations
+    scorer: str  # digest of all inputs of the score but the trial
+    # values by key, such as "ndcg@30"; empty for a failure
     metrics: dict[str, MetricValue] = field(default_factory=dict)
-    fit_s: float = 0.0  # CPU seconds of the fit, in blocks those of the wall
-    # where it has every metric, on the listeners who chose nothing
+    fit_s: float = 0.0  # CPU seconds of the fit; in blocks, wall seconds
+    # metrics on the test part, if the score is whole
     test: dict[str, MetricValue] = field(default_factory=dict)
     error: str | None = None  # why the trial failed on the way to this iteration
     # a failure follows from data and hyperparameters; if not, the next run tries again
@@ -52,7 +52,7 @@ class Score:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has every metric, not the choosing one alone."""
+        """Whether it has every metric, not the choosing metric alone."""
         return len(self.metrics) > 1
 
 
@@ -66,7 +66,7 @@ def failure_of(scores: Sequence[Score]) -> Score | None:
 
 
 def best_score(scores: Sequence[Score], metric: str) -> Score | None:
-    """Find the score with the largest value of a metric, the earliest of equals."""
+    """Find the score with the largest value of a metric; the earliest if several are equal."""
     return max(
         (score for score in scores if metric in score.metrics),
         key=lambda score: (score.metrics[metric][0], -score.iteration),
@@ -86,7 +86,7 @@ class Ledger:
         """Read the scores of a scorer of this digest, if the file is there.
 
         Damaged lines are removed from the file. A failure that is not final is tried again, and so
-        is a checkpoint that `is_kept` denies: what each listener adds to its score is lost.
+        is a checkpoint that `is_kept` denies, because the listeners' parts of its score are lost.
         """
         self._file = file
         lines, self.damaged = read_ledger(file)
@@ -101,7 +101,7 @@ class Ledger:
             if score.error is None and not is_kept(score.checkpoint):
                 self.damaged.append(
                     f"trial {score.trial.id} after iteration {score.iteration}: "
-                    "what its listeners add is not whole"
+                    "the listeners' parts of its score are not whole"
                 )
             else:
                 scores.append(score)
@@ -120,8 +120,8 @@ def read_ledger(file: Path) -> tuple[list[Score], list[str]]:
     """Read the whole lines of a ledger, none without the file.
 
     Returns:
-        The scores, and what is wrong with other lines, but for a torn last one, which a search may
-        be writing.
+        The scores, and a description of each damaged line. A torn last line is left out: a search
+            may be writing it.
 
     Raises:
         SearchError: It is a pipe or a device, or cannot be read.
@@ -144,7 +144,7 @@ def read_ledger(file: Path) -> tuple[list[Score], list[str]]:
 
 
 def scores_of(lines: Iterable[Score]) -> defaultdict[str, tuple[Score, ...]]:
-    """Group the lines of a ledger by the trial; there are no scores of another."""
+    """Group the lines of a ledger by trial; other trials have no scores."""
     scores: defaultdict[str, tuple[Score, ...]] = defaultdict(tuple)
     for score in lines:
         scores[score.trial.id] = _with(scores[score.trial.id], score)
@@ -154,8 +154,7 @@ def scores_of(lines: Iterable[Score]) -> defaultdict[str, tuple[Score, ...]]:
 def _with(scores: tuple[Score, ...], added: Score) -> tuple[Score, ...]:
     """Add a score, in the order of the fit; a failure is the last.
 
-    The score of an iteration takes the place of an earlier one of the same, which has fewer
-    metrics.
+    A score replaces an earlier score of the same iteration, which has fewer metrics.
     """
     by_iteration = {
         (score.error is not None, score.iteration): score for score in (*scores, added)

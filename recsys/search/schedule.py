@@ -1,13 +1,13 @@
 """Decide what a search does next: which fits go on to which scored iteration, and which stop.
 
-A pure function of the scores, so a search that is run again after a crash goes on where it was, and
-nothing depends on the order in which results come.
+A schedule is a pure function of the scores. A search that runs again after a crash goes on where
+it was, and the order in which results come changes nothing.
 
 Halving stops fits by their learning curves, in the manner of successive halving (Jamieson and
 Talwalkar, AISTATS 2016) and of freeze-thaw (Swersky, Snoek and Adams, arXiv 1406.3896): all fits go
-to a rung, a number of iterations, and those that could still win go on to the next. The share that
-goes on is not fixed: a fit that is tied with the best is never stopped for it, and neither is one
-that still learns fast enough to catch up.
+to a rung, a number of iterations, and the fits that could still win go on to the next rung. The
+share that goes on is not fixed: a fit goes on if it is tied with the best fit, or if it still
+learns fast enough to catch up.
 """
 
 import math
@@ -17,26 +17,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsys.config import Search
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import MetricValue
 from recsys.search.leaderboard import name_axes, rank
 from recsys.search.ledger import Score, Scores, failure_of
-from recsys.search.scorer import MetricValue
-from recsys.search.trials import Checkpoint, Trial, plan_beyond
+from recsys.search.trials import plan_beyond
 
 _FAILED = -math.inf
-_RANKED = 3  # scores of a fit from which on its learning curve is known
-# What a fit may still come nearer to the best, in gains of its last iteration; and in what it
-# gained more than the best. Gains shrink from iteration to iteration: on four real sets, no fit of
-# another grid that came near to the best made up for more.
+# Steps are geometric, so that many lead to where no model of the field is.
+EXPAND_TRIALS = 16
+_RANKED = 3  # scores of a fit that a learning curve needs
+# The distance that a fit may still catch up, in gains of its last iteration and in gains beyond the
+# best fit's. Gains shrink from iteration to iteration: on four real sets, no fit of another grid
+# that came near to the best fit caught up more.
 _CATCHES_UP = 0.75
 _CATCHES_UP_MORE = 2.0
-# Of its best score: below that a fit has ceased to gain. Strong regularization keeps a fit near to
-# popular for some iterations before it learns.
+# A fit has ceased to gain below this share of its best score. Strong regularization keeps a fit
+# near to popular for some iterations before it learns.
 _FALLEN = 0.99
-# Of its best score: what a fit that is tied with the best has to gain in the iterations that are
-# left, at its present pace, and by how much it has to be better then; and what a step beyond the
-# edges has to gain for another.
+# The least gain that counts, as a share of the best score: of a tied fit in the iterations that are
+# left, and of a step beyond the edges.
 _GAINS = 0.01
-# How far the metric at each checkpoint is behind that of the best one, with the interval.
+# Estimates the difference of each checkpoint's metric from the best checkpoint's, with intervals.
 Compare = Callable[[tuple[Checkpoint, ...]], Sequence[MetricValue]]
 
 
@@ -81,7 +83,7 @@ def decide(
             done.add(trial.id)
         elif len(curve) < limit:
             steps.append(Checkpoint(trial, scored[trial.id][len(curve)]))
-    # what is scored once is waited for; then fits that have begun
+    # fits that are scored once are waited for; fits that have begun come next
     steps.sort(key=lambda step: (step.trial.is_iterative, -len(curves[step.trial.id])))
     return Schedule(tuple(steps), stopped, frozenset(done))
 
@@ -96,10 +98,10 @@ def expand(
     *,
     is_late: bool = False,
 ) -> Schedule:
-    """Schedule what was planned, and then trials beyond the edges at which the best is.
+    """Schedule the planned trials, and then trials beyond the edges at which the best trial is.
 
-    They are added while the best gains, if the search expands. `dataset` is the digest of the data;
-    where `is_late`, the time for added trials is over, and what they scored counts.
+    A search that expands adds trials while the best score gains. `dataset` is the digest of the
+    data. If `is_late`, the time for added trials is over, and their scores so far count.
     """
     schedule = decide(search, planned, scores, select, compare)
     trials = [*planned]
@@ -110,14 +112,18 @@ def expand(
             break
         best = candidates[0].trial
         beyond = plan_beyond(best, trials, dataset)
-        left = search.expand_trials - len(trials) + len(planned)
+        left = EXPAND_TRIALS - len(trials) + len(planned)
         further = [*beyond.values()][:left]
         if is_late:
             further = [trial for trial in further if scores[trial.id]]
-        setting = "minutes" if is_late else "expand_trials"
+        setting = (
+            "search.minutes"
+            if is_late
+            else f"the {EXPAND_TRIALS} trials of an expansion"
+        )
         limit = (
-            f"the winner is at the edge of {name_axes(best, beyond)}, and "
-            f"search.{setting} allows no more"
+            f"the winner is at the edge of {name_axes(best, beyond)}, and {setting} "
+            "allow no more"
         )
         if not beyond:
             ended = "the winner is inside of what was tried"
@@ -143,7 +149,7 @@ def _describe_gain(
     select: str,
     compare: Compare,
 ) -> str:
-    """Say that the best now gains too little on an earlier best trial, if so."""
+    """Describe the gain on an earlier best trial if it is too small; else return ""."""
     entries = rank(trials, {}, scores, select).candidates
     ranked = [entry.trial for entry in entries]
     if ranked[0] == earlier:
@@ -168,15 +174,15 @@ def _race(
     """Stop fits, rung by rung, as far as all of them have come.
 
     Args:
-        candidates: What is compared; a fit goes on alone, if no other is left.
-        scored: The iterations after which each is scored.
-        curves: The values of each so far.
+        candidates: The trials that are compared; the last one goes on alone.
+        scored: The iterations after which each trial is scored.
+        curves: The values of each trial so far.
         longest: The number of scores of a whole fit.
         compare: Compares the best scored iterations.
 
     Returns:
-        The number of scores to which fits may go on now; those that were stopped; and those that
-        go no further, as they have ceased to gain, but can still win.
+        The number of scores to which fits may go on now; the trials that were stopped; and the
+            trials that go no further because they have ceased to gain, but can still win.
     """
     stopped: dict[str, int] = {}
     flat: set[str] = set()
@@ -225,7 +231,7 @@ def _catch_up(
 
     Args:
         curve: Its values so far.
-        best: Those of the best, fewer if that one goes no further or has none.
+        best: The values of the best trial, fewer if it goes no further or has none.
         iterations: The iterations after which a whole fit is scored.
     """
     before, last = _last_gains(curve, iterations)
@@ -237,7 +243,7 @@ def _catch_up(
 
 
 def _may_gain(curve: Sequence[float], iterations: Sequence[int]) -> float:
-    """Extrapolate what a fit would gain in the iterations that are left, at its present pace."""
+    """Extrapolate the gain in the iterations that are left, at the present pace."""
     return (iterations[-1] - iterations[len(curve) - 1]) * _last_gains(
         curve, iterations
     )[1]
@@ -246,7 +252,7 @@ def _may_gain(curve: Sequence[float], iterations: Sequence[int]) -> float:
 def _last_gains(
     curve: Sequence[float], iterations: Sequence[int]
 ) -> tuple[float, float]:
-    """Compute the gain of an iteration before the last score but one, and from there on."""
+    """Compute the gain per iteration before the second last score, and after it."""
     steps = iterations[len(curve) - 3 : len(curve)]
     before, last = (np.diff(curve[-3:]) / np.diff(steps)).tolist()
     return before, last

@@ -3,14 +3,14 @@
 Ranking metrics are defined in `analysis.validation` and `analysis/sql/validation/`; here a metric
 is known by its key alone ("ndcg@30").
 
-Repeats and new tracks have metrics of their own: `repeat_ndcg@30` is that of the best 30 of the
-tracks heard before, on the held-out tracks that were heard before; `new_ndcg@30` of the others.
+Repeats and new tracks have their own metrics: `repeat_ndcg@30` scores the best 30 tracks that the
+listener heard before on the held-out tracks heard before, and `new_ndcg@30` scores the others.
 
-Each listener has a value under both models of a pair, so their difference has a narrower interval
-than either. Intervals are the bootstrap's over listeners, the same resamples for all
-(`analysis.statistics.bootstrap`). Which model comes first is chosen by the same listeners, and of
-many equal ones the best looks better than most; with simultaneous intervals, in 95 % of searches
-nothing that is as good as the best is called worse.
+Each listener has a value under both models of a pair, so the interval of the difference is
+narrower than the interval of either model. Intervals come from a bootstrap over listeners with the
+same resamples for all models (`analysis.statistics.bootstrap`). The same listeners choose the best
+model, and the best of many equal models looks better than most. Simultaneous intervals correct for
+the choice: in 95 % of searches, no model that is as good as the best is called worse.
 """
 
 import math
@@ -33,19 +33,18 @@ from recsys.config import ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError, StorageError
 from recsys.models.factors import Pool
-from recsys.search.trials import Checkpoint
+from recsys.models.trial import Checkpoint
+from recsys.run import LISTENERS, MetricValue
 from recsys.storage import Workspace
 
-MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
-_ROUNDING = 1e-6  # of the largest standard error
-# of the listeners with held-out sessions, those in the test part
-_TEST_SHARE = 0.2
+RESAMPLES = 1000  # the ends of an interval then vary by 3 % of its width
+_ROUNDING = 1e-6  # share of the largest standard error
+_TEST_SHARE = 0.2  # share of the listeners with held-out sessions in the test part
 _FEWEST_IN_TEST = 200
-_MOST_CHOOSE = 5000  # the others: more would cost more and choose no better
+_MOST_CHOOSE = 5000  # the other listeners: more would cost more and choose no better
 # pools of lists that are scored apart, on the held-out tracks in the same pool
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
-_OF_ALL = ("novelty", "coverage")  # metrics of no segment
-LISTENERS = "listeners"  # the folder of a run
+_OF_ALL = ("novelty", "coverage")  # metrics without segments
 EXAMPLES = "examples"  # the lists of a few listeners, in a file of that folder
 
 
@@ -56,7 +55,7 @@ class Scorer:
     dataset: str  # its address
     validation: ValidationConfig
     seed: int  # decides the resamples
-    threads: int  # of a fit and of a score; they change no result
+    threads: int  # threads of a fit and a score; they change no result
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
 
     @property
@@ -66,7 +65,7 @@ class Scorer:
 
     @property
     def digest(self) -> str:
-        """Digest of all that a score follows from: scores of equal digests can be compared."""
+        """Digest of the inputs of a score: scores with equal digests can be compared."""
         facts = {
             "dataset": self.dataset_digest,
             "validation": self.validation.model_dump(mode="json"),
@@ -75,13 +74,13 @@ class Scorer:
         return json_digest(facts)[:12]
 
     def listeners_file(self, checkpoint: Checkpoint) -> str:
-        """Name the file of the run with what each listener adds to the choosing metric."""
+        """Name the file of the run with the listeners' parts of the choosing metric."""
         name = f"{checkpoint.trial.id}-{checkpoint.iteration}"
         part = "-test" if self.is_test else ""
         return f"{LISTENERS}/{self.digest}/{name}{part}.npz"
 
     def read_listeners(self, run: Workspace, checkpoint: Checkpoint) -> FloatArray:
-        """Read what each listener adds to the choosing metric; shape (2, listeners).
+        """Read the listeners' parts of the choosing metric, shape (2, listeners).
 
         Raises:
             SearchError: It is damaged.
@@ -94,7 +93,7 @@ class Scorer:
                 return values
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
+        except Exception as error:  # noqa: BLE001  zipfile and NumPy raise many kinds
             raise SearchError(
                 f"{run}/{name}: damaged ({error}); search again, which runs this step again"
             ) from None
@@ -121,12 +120,12 @@ def compare_steps(
     steps: tuple[Checkpoint, ...],
     best: int | None = None,
 ) -> list[MetricValue]:
-    """Estimate how far each step is behind the best, or behind that of a position."""
+    """Estimate how far each step is behind the best step, or behind another step."""
     parts = np.stack([scorer.read_listeners(run, step) for step in steps])
     if best is None:
         sums = parts.sum(axis=2)
         best = int(np.argmax(sums[:, 0] / sums[:, 1]))
-    return differences(parts, best, scorer.validation.resamples, scorer.seed)
+    return differences(parts, best, RESAMPLES, scorer.seed)
 
 
 def score_lists(
@@ -137,7 +136,7 @@ def score_lists(
     listeners: IntArray | None = None,
     pool: Pool = "all",
 ) -> tuple[dict[str, MetricValue], FloatArray]:
-    """Score lists by every metric, or by the choosing one alone.
+    """Score lists by every metric, or by the choosing metric alone.
 
     Lists of repeats or of new tracks are scored on the held-out tracks of their pool.
 
@@ -145,15 +144,15 @@ def score_lists(
         scorer: Has the held-out listening.
         lists: Best track first, shape (lists, ≤ largest k).
         is_whole: Compute every metric.
-        listeners: The row of the listener of each list; by default there is one for each.
-        pool: What the lists are made of.
+        listeners: The row of the listener of each list; by default all listeners in order.
+        pool: The pool of the lists.
 
     Returns:
-        The metrics by their keys, and what each listener adds to the choosing one, by which fits
-            are compared in pairs: its numerators and denominators, shape (2, listeners).
+        The metrics by their keys, and the listeners' parts of the choosing metric, by which fits
+            are compared in pairs: numerators and denominators, shape (2, listeners).
 
     Raises:
-        AnalysisError: Nothing that was held out is in the pool.
+        AnalysisError: No held-out track is in the pool.
     """
     rows = np.arange(len(lists)) if listeners is None else listeners
     select = scorer.validation.select
@@ -170,7 +169,7 @@ def score_lists(
 
 
 def resolve_split(scorer: Scorer) -> Scorer:
-    """Resolve the test part where the configuration leaves it open.
+    """Resolve the share of the test part if the configuration leaves it open.
 
     Raises:
         AnalysisError: Nothing can be scored in the test part.
@@ -185,7 +184,7 @@ def resolve_split(scorer: Scorer) -> Scorer:
     decided = validation.model_copy(update={"test_share": share})
     scorer = replace(scorer, validation=decided)
     if share:
-        # refuses a test part in which nothing can be scored
+        # it refuses a test part in which nothing can be scored
         validator_for(replace(scorer, is_test=True))
     return scorer
 
@@ -195,7 +194,7 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
     """Prepare the process's validator: reading the held-out listening takes longer than a score.
 
     Raises:
-        AnalysisError: Nothing that was held out is in the pool.
+        AnalysisError: No held-out track is in the pool.
     """
     dataset = open_dataset(scorer.dataset)
     heldout = pq.read_table(dataset.heldout)
@@ -216,7 +215,7 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
         training_listeners=dataset.summary.training_listeners,
         ks=scorer.validation.ks,
         min_time=scorer.validation.min_time,
-        resamples=scorer.validation.resamples,
+        resamples=RESAMPLES,
         seed=scorer.seed,
         threads=scorer.threads,
     )
@@ -228,18 +227,18 @@ def differences(
     resamples: int,
     seed: int,
 ) -> list[MetricValue]:
-    """Estimate how far each model's metric is from a reference's, with simultaneous 95 % intervals.
+    """Estimate the difference of each model's metric from a reference, with simultaneous intervals.
 
-    Max-T: an interval reaches so many standard errors that in 95 % of the resamples no difference
-    of two models is larger. Multiple comparisons with the best: Hsu, Multiple Comparisons, 1996,
-    chapters 4 and 5; Romano & Wolf, Exact and Approximate Stepdown Methods for Multiple Hypothesis
-    Testing, 2005, section 4.
+    Max-T: the width of the 95 % intervals, in standard errors, is such that in 95 % of the
+    resamples no difference of two models is larger. Multiple comparisons with the best: Hsu,
+    Multiple Comparisons, 1996, chapters 4 and 5; Romano & Wolf, Exact and Approximate Stepdown
+    Methods for Multiple Hypothesis Testing, 2005, section 4.
 
     Args:
         parts: Numerators and denominators of the listeners, shape (models, 2, listeners).
         reference: Position of the model that the others are compared with.
-        resamples: How many resamples of the listeners there are.
-        seed: Decides which.
+        resamples: The number of resamples of the listeners.
+        seed: Decides which listeners are drawn.
     """
     listeners = parts.shape[2]
     drawn = bootstrap.Resamples(listeners, resamples, seed)
@@ -257,12 +256,12 @@ def differences(
 def cross_fit(parts: FloatArray, folds: int, seed: int) -> FloatArray:
     """Score each fold of the listeners under the model that the other folds choose.
 
-    So no listener scores what his own listening chose, and all of them score.
+    No listener scores a model that the same listener chose, and all listeners score.
 
     Args:
-        parts: Of the models to choose from, as of `differences`.
-        folds: How many folds there are.
-        seed: Decides which.
+        parts: Parts of the models to choose from; see `differences`.
+        folds: The number of folds.
+        seed: Decides which listeners are in a fold.
 
     Returns:
         Numerators and denominators of the listeners, shape (2, listeners).
@@ -278,13 +277,14 @@ def cross_fit(parts: FloatArray, folds: int, seed: int) -> FloatArray:
 
 
 def leads(parts: FloatArray) -> list[MetricValue]:
-    """Estimate how far each model's metric is from the first one's, with 95 % intervals.
+    """Estimate the difference of each model's metric from the first model's, with 95 % intervals.
 
-    Each interval is for its pair alone. That all of them exclude 0 is wrong no more often than one
-    is: an intersection-union test (Berger, Multiparameter Hypothesis Testing, 1982).
+    Each interval holds for its pair alone. The claim that all intervals exclude 0 is wrong no more
+    often than a single claim: an intersection-union test (Berger, Multiparameter Hypothesis
+    Testing, 1982).
 
     Args:
-        parts: As of `differences`.
+        parts: Parts of the models; see `differences`.
     """
     values, errors = _standard_errors(parts)
     margins = errors[0] * special.stdtrit(parts.shape[2] - 1, (1 + CONFIDENCE) / 2)
@@ -299,8 +299,8 @@ def _intervals(values: FloatArray, margins: FloatArray) -> list[MetricValue]:
 def _standard_errors(parts: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Compute the standard error of the difference of each two models, by the delta method.
 
-    Unlike the spread of the resamples it does not depend on which are drawn. Equal models differ by
-    rounding alone, and not by chance: the standard error of their difference is infinite.
+    Unlike the spread of the resamples, the errors do not depend on the draw. Equal models differ by
+    rounding alone, not by chance: the standard error of their difference is infinite.
 
     Returns:
         The metric of each model, shape (models,), and the errors, shape (models, models).
@@ -320,10 +320,10 @@ def _standard_errors(parts: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _critical(largest: FloatArray, listeners: int) -> float:
-    """Compute how many standard errors the largest difference stays within, a resampled quantile.
+    """Compute the critical value in standard errors: a quantile of the largest difference.
 
-    The quantile's rank is one standard error higher, as there are only so many resamples, and the
-    result is as much larger as Student's distribution is wider than the normal one.
+    The rank of the quantile is one standard error higher, because the resamples are few. Student's
+    distribution then takes the place of the normal distribution.
     """
     count = len(largest)
     rank = CONFIDENCE * count + math.sqrt(CONFIDENCE * (1 - CONFIDENCE) * count)

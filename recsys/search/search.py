@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.store import Store
+from analysis.store import MANIFEST, Store
 from looplib.arrays import FloatArray
 from looplib.config import dump_config
 from looplib.files import sha256_file
@@ -22,18 +22,17 @@ from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.lists import take_lists
 from recsys.errors import SearchError
-from recsys.models.als import Als
 from recsys.models.external import External
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS
-from recsys.search.folder import (
+from recsys.models.trial import CHECKPOINTS, Checkpoint
+from recsys.run import (
     CONFIG,
     LEADERBOARD,
     LEDGER,
     NO_BETTER,
     Winner,
     locked_run,
-    seen_files,
     write_winner,
 )
 from recsys.search.leaderboard import (
@@ -48,14 +47,16 @@ from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads, resolve_split
 from recsys.search.state import SearchState
 from recsys.search.step import fit_in_blocks, run_step
-from recsys.search.trials import CHECKPOINTS, Checkpoint, SearchPlan, plan_search
-from recsys.storage import Workspace
+from recsys.search.trials import SearchPlan, plan_search
+from recsys.storage import Workspace, open_workspace
 
-# what every worker imports, which takes longer than a score
+# modules that every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
-_NAMED = 3  # trials that the progress names where no more are left
-_FEWEST = 10  # listeners of whom a comparison says something
-_FOLDS = 2  # of the listeners who choose; with more, their scores depend on each other
+_NAMED = 3  # trials that the progress names when no more are left
+_FEWEST = 10  # listeners below whom a comparison says nothing
+_FOLDS = (
+    2  # parts of the listeners who choose; with more, their scores depend on each other
+)
 
 
 def search(
@@ -65,13 +66,13 @@ def search(
     *,
     client: Client | None = None,
 ) -> Winner:
-    """Run a search and leave its run folder; one that was interrupted goes on where it stopped.
+    """Run a search and leave its run folder; an interrupted search goes on where it stopped.
 
     Args:
-        store: What is learned from.
+        store: The store to learn from.
         run: The run's folder.
-        config: What to do; the addresses in it are those of the store and the run.
-        client: A Dask client, on whose workers to run instead of where the configuration says; it
+        config: The configuration; its addresses are the store's and the run's.
+        client: A Dask client whose workers run the search, whatever the configuration says; it
             stays open.
 
     Raises:
@@ -79,14 +80,18 @@ def search(
             trial failed.
     """
     plan = plan_search(store, config)
-    seen = seen_files(store, run)
+    # every worker must see the manifest of the store and the configuration of the run
+    stores = open_workspace(store.address).on_disk
+    seen = [folder / MANIFEST for folder in stores]
+    seen += [folder / CONFIG for folder in run.on_disk]
     with (
         open_cluster(plan.config.cluster, seen, client, _IMPORTED) as cluster,
         locked_run(run) as lock,
     ):
-        with run.create(CONFIG) as file:
-            file.write(dump_config(plan.config).encode())
+        _write_config(run, config)  # workers look for it
         scorer = _prepare_data(store, plan, run, cluster)
+        decided = {"validation": scorer.validation}
+        _write_config(run, config.model_copy(update=decided))
         if not plan.dataset.rule.is_ordered:
             kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
             say(
@@ -100,6 +105,11 @@ def search(
         winner = _choose_winner(cluster, state)
         run.delete(CHECKPOINTS)
         return winner
+
+
+def _write_config(run: Workspace, config: SearchConfig) -> None:
+    with run.create(CONFIG) as file:
+        file.write(dump_config(config).encode())
 
 
 def _prepare_data(
@@ -127,7 +137,7 @@ def _prepare_data(
         if trial.kind == FixedLists.name:
             file = config.lists[trial.params["name"]]
             say(take_lists(file, trial.params["digest"], store, dataset))
-    scorer = Scorer(dataset.address, config.validation, config.seed, cluster.threads)
+    scorer = Scorer(dataset.address, config.validation, config.seed, threads=1)
     return resolve_split(scorer)
 
 
@@ -135,7 +145,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
     """Run all steps, each recorded before the next decision."""
     done, total = state.count_steps()
     ready = partial(state.ready, cluster)
-    # halving leaves out some
+    # halving stops some fits early
     unit = "scores at most" if state.search.strategy == "halving" else "scores"
     with progress("Trials", total, unit) as report:
         report(done, "from the ledger" if done else "")
@@ -145,7 +155,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
             outcomes = cluster.run_ready(run_step, ready)
         for outcome in outcomes:
             state.record(outcome)
-            # trials beyond the edges of the axes come on top
+            # an expansion adds trials
             done, total = state.count_steps()
             note = ""
             if candidates := state.rank().candidates:
@@ -159,15 +169,15 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
 
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
-    """Run one step after the other; the fits of ALS run across all workers."""
+    """Run one step after the other; fits that can run in blocks run across all workers."""
     while calls := state.ready(cluster):
         step, arguments = next(iter(calls.items()))
         try:
-            if issubclass(step.trial.model_type, Als):
+            if step.trial.model_type.in_blocks:
                 fit_in_blocks(cluster, *arguments[:4])
             (score,) = cluster.run(run_step, [arguments])
             outcome = Outcome(step, score, None)
-        # of any kind, as of a call on a worker; `record` raises what is no trial's own
+        # any error, as of a call on a worker; `record` raises the errors that no trial has caused
         except Exception as error:  # noqa: BLE001
             outcome = Outcome(step, None, error)
         yield outcome
@@ -184,7 +194,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
     leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
-    # the intervals hold for all pairs at once: the winner was chosen by the same listeners
+    # the intervals hold for all pairs at once, because the same listeners chose the winner
     baselines = _compare_baselines(state, leaderboard, best)
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
@@ -209,6 +219,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         score.metrics,
         state.select,
         scorer.dataset_digest,
+        state.plan.store,
         tuple(warnings),
         beats_baselines,
         score.test,
@@ -222,7 +233,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
 def _compare_baselines(
     state: SearchState, leaderboard: Leaderboard, best: Entry
 ) -> list[Entry]:
-    """Estimate how far the baselines are behind what listeners choose for others, cross-fitted.
+    """Estimate the difference of the baselines from the cross-fitted choice of the listeners.
 
     The test part, which chose nothing, scores the winner.
     """
@@ -250,7 +261,7 @@ def _compare_baselines(
 
 
 def _finalists(state: SearchState) -> list[Entry]:
-    """List the best candidate, the best of each kind, and what is left at the end."""
+    """List the best candidate, the best of each kind, and the trials that were not stopped."""
     leaderboard = state.rank()
     candidates = leaderboard.candidates
     if not candidates:
@@ -267,7 +278,7 @@ def _finalists(state: SearchState) -> list[Entry]:
 
 
 def _score_finalists(cluster: Cluster, state: SearchState) -> None:
-    """Score the finalists by every metric; a fit that fails then makes way for others."""
+    """Score the finalists by every metric; other trials replace a finalist whose fit fails."""
 
     def ready() -> Calls:
         scores = [entry.score for entry in _finalists(state)]
@@ -287,7 +298,7 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
 def _explain_search(
     state: SearchState, baselines: list[Entry], listeners: int
 ) -> list[str]:
-    """Describe what was tried beyond the space, and the lead over the baselines."""
+    """Describe the expansion of the space and the lead over the baselines."""
     texts = []
     if state.schedule.ended:
         tried = "; ".join(map(describe, state.schedule.added)) or "nothing"
@@ -313,9 +324,9 @@ def _explain_search(
 
 
 def _find_factors(leaderboard: Leaderboard, best: Entry) -> Checkpoint | None:
-    """Find the best fit with factors, where the winner has none.
+    """Find the best fit with factors if the winner has none.
 
-    Beside a class of another package stand its own factors or none.
+    A class of another package is published with its own factors or none.
     """
     model = best.trial.model_type
     if model.has_factors or issubclass(model, External):

@@ -1,36 +1,31 @@
-"""The state of a search: its scores, and what is left to do."""
+"""The state of a search: its scores and the steps that are left."""
 
 import itertools
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from looplib.errors import UserError
 from recsys.cluster.cluster import Calls, Cluster, Outcome
-from recsys.errors import StorageError, TrialError, WorkerDiedError
+from recsys.errors import TrialError, WorkerDiedError
 from recsys.lock import Lock
-from recsys.models.baselines import VERSION
-from recsys.search.folder import LEDGER
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import LEDGER
 from recsys.search.leaderboard import Leaderboard, rank
 from recsys.search.ledger import (
     Ledger,
     Score,
     best_score,
-    encode,
     failure_of,
-    read_ledger,
 )
 from recsys.search.schedule import Schedule, expand
 from recsys.search.scorer import Scorer, compare_steps
-from recsys.search.trials import Checkpoint, SearchPlan, Trial
-from recsys.storage import Workspace, open_workspace
+from recsys.search.trials import SearchPlan
 
 
 class SearchState:
-    """The scores of a search and what is left to do; begins with what its ledger holds."""
+    """The scores of a search and the steps that are left; it begins with the ledger's scores."""
 
     def __init__(
         self,
@@ -47,21 +42,17 @@ class SearchState:
         self.select = plan.config.validation.select  # the metric that chooses
         is_kept = partial(scorer.has_listeners, self.run)
         self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
-        # rules are scored once for all searches of the dataset
-        self._rules = open_workspace(scorer.dataset).sub(f"rules-{VERSION}")
-        for trial in plan.baselines:
-            self._take_rule(trial)
         lines = itertools.chain(*self.ledger.scores.values())
         self._began = time.monotonic() - max((line.at_s for line in lines), default=0)
         self.schedule = self._decide()
 
     @property
     def trials(self) -> list[Trial]:
-        """The candidates, with those beyond the edges of what was planned, and the baselines."""
+        """The planned candidates, the added ones, and the baselines."""
         return [*self.plan.candidates, *self.schedule.added, *self.plan.baselines]
 
     def count_steps(self) -> tuple[int, int]:
-        """Count the steps that are done, or left out by fits that were stopped early, and all."""
+        """Count the steps that are done or left out by an early stop, and all steps."""
         done = total = 0
         for trial in self.trials:
             steps = len(self.search.scored_iterations) if trial.is_iterative else 1
@@ -72,8 +63,8 @@ class SearchState:
 
     def ready(self, cluster: Cluster) -> Calls:
         """List the steps that can run now as calls of `run_step`, the most urgent first."""
-        # What has no iterations is scored by every metric at once, as its fit is not kept, and so
-        # is the end of a fit: few that come there are not left at the end of the search.
+        # A fit without iterations is scored by every metric at once, because it is not kept. So is
+        # the end of a fit: most fits that reach it are finalists.
         last = self.search.scored_iterations[-1]
         steps = [*self.schedule.steps]
         steps += [
@@ -90,7 +81,7 @@ class SearchState:
     def arguments(
         self, step: Checkpoint, threads: int, *, is_whole: bool
     ) -> tuple[Any, ...]:
-        """List the arguments of `run_step` on so many threads."""
+        """List the arguments of `run_step` on a number of threads."""
         earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
         start = max((done for done in earlier if done <= step.iteration), default=0)
         scorer = replace(self.scorer, threads=threads)
@@ -99,10 +90,10 @@ class SearchState:
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and schedule anew.
 
-        Of a trial's checkpoints the latest and the best stay; of one that was stopped, none.
+        The latest and the best checkpoint of a trial stay; a stopped trial keeps none.
 
         Raises:
-            UserError, OSError: What failed is not the trial's own failure.
+            UserError, OSError: The error is no failure of the trial itself.
         """
         error = outcome.error
         is_of_trial = isinstance(error, (TrialError, WorkerDiedError))
@@ -119,9 +110,6 @@ class SearchState:
                 is_final=isinstance(error, TrialError),
             )
         self.ledger.add(replace(score, at_s=round(self._seconds(), 3)))
-        if score.trial.is_baseline and not score.error:
-            with suppress(OSError, StorageError):  # the store may be read-only
-                self._keep_rule(score)
         self._lock.check()
         self.run.upload(LEDGER)
         before = self.schedule
@@ -130,40 +118,6 @@ class SearchState:
         for trial in self.trials:
             if trial.id in ended or trial.id == score.trial.id:
                 self._clear(trial)
-
-    def _take_rule(self, trial: Trial) -> None:
-        """Take the whole score of a rule from an earlier search, if there is one."""
-        if self.ledger.scores[trial.id]:
-            return
-        scores, _ = read_ledger(self._rules.cached(self._rule_file(trial)))
-        for score in scores:
-            step = score.checkpoint
-            if all(part.has_listeners(self._rules, step) for part in self._parts()):
-                self._copy_listeners(step, self._rules, self.run)
-                self.ledger.add(score)
-
-    def _keep_rule(self, score: Score) -> None:
-        """Keep the score of a rule for later searches."""
-        self._copy_listeners(score.checkpoint, self.run, self._rules)
-        with self._rules.create(self._rule_file(score.trial)) as file:
-            file.write(encode(score))
-
-    def _rule_file(self, trial: Trial) -> str:
-        return f"{self.scorer.digest}-{trial.id}.jsonl"
-
-    def _copy_listeners(
-        self, step: Checkpoint, source: Workspace, target: Workspace
-    ) -> None:
-        for part in self._parts():
-            name = part.listeners_file(step)
-            with target.create(name) as file:
-                file.write(source.cached(name).read_bytes())
-
-    def _parts(self) -> Iterator[Scorer]:
-        """Yield the scorers on the listeners who choose, and on those who do not."""
-        yield self.scorer
-        if self.scorer.validation.test_share:
-            yield replace(self.scorer, is_test=True)
 
     def _clear(self, trial: Trial) -> None:
         """Delete the checkpoints of a trial that are not needed any more."""

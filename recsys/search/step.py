@@ -1,19 +1,18 @@
-"""Fit and score: what runs on a worker, a step at a time.
+"""Fit and score a trial on a worker, a step at a time.
 
 Plain functions, addresses in and a few numbers out. A step takes a fit from its last checkpoint to
-the next scored iteration, so a worker that dies takes no more than the step with it. Whatever a
-step leaves in the run is there whole or not at all, and the same however often the step is run::
+the next scored iteration, so a worker that dies costs no more than a step. The files that a step
+leaves in the run are there whole or not at all, and the same however often the step runs::
 
     checkpoints/<trial>-<iteration>.npz          the fit after a scored iteration, the best and the
                                                  latest
-    checkpoints/<trial>/                         of a fit in blocks, the factors of the last
-                                                 iteration
-    listeners/<scorer>/<trial>-<iteration>.npz   what each listener adds to the metrics that fits
-                                                 are compared by, and lists of a few
+    checkpoints/<trial>/                         the factors of the last iteration of a fit in
+                                                 blocks
+    listeners/<scorer>/<trial>-<iteration>.npz   the listeners' parts of the metric that fits are
+                                                 compared by, and lists of a few
 """
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,24 +22,20 @@ from analysis.errors import AnalysisError
 from looplib.arrays import Int32Array
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
-from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.dataset.interactions import load_interactions
-from recsys.dataset.layout import SplitName
-from recsys.models.als import Als
+from recsys.dataset.dataset import open_dataset
 from recsys.models.base import IterativeModel, Model, State
-from recsys.models.factors import Factors, Pool
-from recsys.models.solver import load_kernels
+from recsys.models.factors import Pool
+from recsys.models.trial import Checkpoint, fit_trial
+from recsys.run import MetricValue
 from recsys.search.ledger import Score
 from recsys.search.scorer import (
     EXAMPLES,
     SEGMENTS,
-    MetricValue,
     Scorer,
     choose_examples,
     score_lists,
     validator_for,
 )
-from recsys.search.trials import Checkpoint
 from recsys.storage import Workspace, open_workspace
 
 
@@ -51,9 +46,9 @@ def run_step(
     start: int = 0,
     is_whole: bool = False,
 ) -> Score:
-    """Fit a trial up to a checkpoint and score it, by every metric or by the one that chooses.
+    """Fit a trial up to a checkpoint and score it, by every metric or by the choosing metric.
 
-    A score by every metric is of the listeners who choose nothing, too.
+    A score by every metric covers the listeners who choose nothing, too.
     The fit goes on from the checkpoint after the iteration `start`, if there is one.
     """
     run = open_workspace(address)
@@ -66,21 +61,14 @@ def run_step(
     if is_whole and pool == "all":
         by_pool = model.recommend_pools(k)
         lists = by_pool["all"]
-    elif listeners is None:
-        lists = model.recommend(k, pool)
-    elif isinstance(model, Als):  # whose ranking takes long
-        factors = model.factors
-        part = Factors(factors.user_factors[listeners], factors.item_factors)
-        train = model.train.select(listeners)
-        lists = part.recommend(train, k, model.threads, pool)
     else:
-        lists = model.recommend(k, pool)[listeners]
+        lists = model.recommend(k, pool, listeners)
     metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
     examples = {EXAMPLES: choose_examples(scorer, lists)} if is_whole else {}
     _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
     test: dict[str, MetricValue] = {}
     for segment in SEGMENTS if by_pool else ():
-        with suppress(AnalysisError):  # nothing that was held out is of it
+        with suppress(AnalysisError):  # no held-out track is in the segment
             scored = by_pool[segment]
             metrics |= score_lists(scorer, scored, is_whole=True, pool=segment)[0]
     if is_whole and scorer.validation.test_share:
@@ -101,8 +89,7 @@ def _fit(
     checkpoint: Checkpoint, scorer: Scorer, run: Workspace, start: int
 ) -> tuple[Model, float]:
     """Fit a trial up to a checkpoint; return the model and the CPU seconds of the fit."""
-    if issubclass(checkpoint.trial.model_type, Als):
-        load_kernels()  # once in a process, and no part of a fit
+    checkpoint.trial.model_type.load_kernels()
     state = _read_latest(run, checkpoint, start)
     began = time.process_time()
     dataset = open_dataset(scorer.dataset)
@@ -116,35 +103,6 @@ def _fit(
     return model, fit_s
 
 
-def fit_trial(
-    checkpoint: Checkpoint,
-    dataset: Dataset,
-    split: SplitName,
-    threads: int,
-    state: State | None,
-    report: Callable[[float], None] | None = None,
-) -> Model:
-    """Fit a trial up to a checkpoint, from a state of the fit if there is one.
-
-    `report` is called with the iterations done.
-    """
-    trial = checkpoint.trial
-    is_ordered = trial.model_type.needs_order
-    train = load_interactions(dataset, split, is_ordered=is_ordered)
-    model = trial.model_type(**trial.params)
-    if not isinstance(model, IterativeModel):
-        return model.fit(train, seed=trial.seed, threads=threads)
-    if state:
-        model.restore(train, state, threads=threads)
-    else:
-        model.fit(train, seed=trial.seed, threads=threads, iterations=0)
-    while model.iterations < checkpoint.iteration:
-        model.partial_fit(1)
-        if report:
-            report(model.iterations)
-    return model
-
-
 def fit_in_blocks(
     cluster: Cluster,
     checkpoint: Checkpoint,
@@ -152,7 +110,7 @@ def fit_in_blocks(
     address: str,
     start: int = 0,
 ) -> None:
-    """Take an ALS fit to a checkpoint across all workers, so that its step has nothing to fit."""
+    """Take a fit to a checkpoint across all workers, so that its step has nothing to fit."""
     began = time.perf_counter()
     run = open_workspace(address)
     trial = checkpoint.trial
@@ -165,7 +123,7 @@ def fit_in_blocks(
         cluster,
         open_dataset(scorer.dataset),
         "training",
-        Als(**trial.params).config,
+        trial.config,
         trial.seed,
         iteration,
         run.sub(trial.blocks),
@@ -177,7 +135,7 @@ def fit_in_blocks(
 def _read_latest(run: Workspace, checkpoint: Checkpoint, start: int) -> State | None:
     """Read the state at a checkpoint, or else after the iteration `start`; None if there is none.
 
-    A file that is damaged counts as missing.
+    A damaged file counts as missing.
     """
     iterations = dict.fromkeys((checkpoint.iteration, start))
     for iteration in filter(None, iterations):

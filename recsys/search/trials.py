@@ -1,9 +1,9 @@
-"""Plan a search: its dataset, what may win, and the baselines."""
+"""Plan a search: its dataset, its trials and its baselines."""
 
 import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,76 +14,20 @@ from looplib.files import json_digest, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.errors import SearchError
-from recsys.models.base import IterativeModel, Model
 from recsys.models.external import CLASS, describe_class
-from recsys.models.libraries import uses_gpu
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS, Axes, find_kind
+from recsys.models.trial import Trial
 from recsys.next_track.sessions import check_sessions
-
-CHECKPOINTS = "checkpoints"  # the folder of a run
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One fit of the search."""
-
-    # digest of dataset, hyperparameters and seed, the same in every search; of a baseline its name
-    id: str
-    kind: str  # of model, a name of `recsys.models.registry`
-    params: Mapping[str, Any] = field(hash=False)  # all hyperparameters
-    seed: int  # decides all that is random in the fit
-
-    def __post_init__(self) -> None:
-        """Refuse a kind of another version."""
-        find_kind(self.kind, self.params)
-
-    @property
-    def model_type(self) -> type[Model]:
-        """The class of the model."""
-        return find_kind(self.kind, self.params)
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether it is scored beside the others and never wins."""
-        return self.model_type.is_baseline
-
-    @property
-    def is_iterative(self) -> bool:
-        """Whether it is fitted in iterations; else it is scored once, after 0."""
-        return issubclass(self.model_type, IterativeModel)
-
-    @property
-    def blocks(self) -> str:
-        """The folder of the run with its factors, block by block, where all workers fit it."""
-        return f"{CHECKPOINTS}/{self.id}"
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trial after a scored iteration."""
-
-    trial: Trial
-    iteration: int  # 0 where it has none
-
-    @property
-    def file(self) -> str:
-        """The file of the run that has the state of the fit."""
-        return f"{CHECKPOINTS}/{self.trial.id}-{self.iteration}.npz"
-
-    @property
-    def resources(self) -> dict[str, float]:
-        """The Dask resources of a worker that can fit it."""
-        params = self.trial.params
-        return {"GPU": 1} if uses_gpu(params.get(CLASS, ""), params) else {}
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """All that is decided before the work of a search begins."""
+    """The decisions before the work of a search begins."""
 
     config: SearchConfig
     dataset: DatasetPlan
+    store: str  # digest of the store
 
     @cached_property
     def candidates(self) -> list[Trial]:
@@ -93,9 +37,8 @@ class SearchPlan:
             SearchError: A file of lists, or a class, cannot be read.
         """
         config = self.config
-        iterations = config.search.iterations
         models = {
-            name: describe_class(name, axes, iterations) if CLASS in axes else axes
+            name: describe_class(name, axes) if CLASS in axes else axes
             for name, axes in config.models.items()
         }
         try:
@@ -109,7 +52,7 @@ class SearchPlan:
 
     @property
     def baselines(self) -> list[Trial]:
-        """The rules without training that are scored beside them."""
+        """The rules without training that are scored beside the candidates."""
         is_ordered = self.dataset.rule.is_ordered
         return plan_baselines(self.config.seed, is_ordered=is_ordered)
 
@@ -120,7 +63,7 @@ def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
     Raises:
         UserError: The store, the split or the models do not allow it.
     """
-    plan = SearchPlan(config, plan_dataset(store, config))
+    plan = SearchPlan(config, plan_dataset(store, config), store.manifest.digest)
     if config.next_track:
         check_sessions(store, plan.dataset.rule)
     if not plan.candidates:
@@ -145,11 +88,11 @@ def plan_trials(
         models: The values of each hyperparameter, by the kind of model.
         lists: Digests of files of lists, by name.
         dataset: Digest of the data.
-        seed: Of each trial.
+        seed: Seed of each trial.
         is_ordered: The order of the plays is known; else kinds that need it are left out.
 
     Returns:
-        The trials; those with the most factors take longest and come first.
+        The trials; trials with the most factors take longest and come first.
     """
     trials = [
         _plan_trial(kind, dict(zip(axes, values, strict=True)), dataset, seed)
@@ -174,10 +117,10 @@ def plan_baselines(seed: int, *, is_ordered: bool = False) -> list[Trial]:
 
 
 def plan_beyond(trial: Trial, tried: Iterable[Trial], dataset: str) -> dict[str, Trial]:
-    """Plan the trials one step beyond a trial, one for each axis at whose edge it is.
+    """Plan a trial a step beyond each axis at whose edge a trial is.
 
-    Steps are geometric: as large as that between the last two values that were tried. An axis
-    of one value is left out, and so is a hyperparameter that does not go so far.
+    Steps are geometric: as large as the step between the last two values that were tried. An axis
+    with a single value is left out, and so is a hyperparameter that does not allow the step.
 
     Returns:
         The trials by the axis.

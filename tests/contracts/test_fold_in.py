@@ -34,7 +34,7 @@ from tests.recsys.tables import ingest_tables
 def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
     changes: dict[str, float], feedback: dict[str, Any]
 ) -> None:
-    plain = {"factors": 6, "regularization": 0.2, "alpha": 3.0, "cg_steps": 30}
+    plain = {"factors": 6, "regularization": 0.2, "alpha": 3.0}
     params = AlsConfig.model_validate(plain | changes)
     items = (
         np.random.default_rng(4).normal(size=(30, params.factors)).astype(np.float32)
@@ -46,7 +46,8 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
             heard[0, track] += time
     heard = np.log1p(heard) if feedback.get("is_log") else heard
     expected = np.zeros((1, params.factors), dtype=np.float32)
-    solve(expected, [items], csr_matrix(heard.astype(np.float32)), params, 1)
+    times_by_track = csr_matrix(heard.astype(np.float32))
+    solve(expected, [items], times_by_track, params, 1, cg_steps=30)
     found = ItemFactors(items, len(items), params, **feedback).solve(tracks, times)
     assert found == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
 

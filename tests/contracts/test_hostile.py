@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from listening_loop.lab.app import create_app
 
 from analysis.ab.__main__ import PROG, app
 from listening_loop.client import ServiceClient
-from listening_loop.lab.app import create_app
 from looplib.cli import run
 from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import START_MS, event, experiment

@@ -59,8 +59,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
     """
     search = {
         "models": {"als": {"factors": 4, "regularization": 0.1, "alpha": 10.0}},
-        "search": {"iterations": 2, "score_every": 2},
-        "validation": {"resamples": 100},
+        "search": {"iterations": 2},
         "cluster": {"scheduler": scheduler},
         # so little data need not beat the popular tracks
         "export": {"publish_anyway": True},

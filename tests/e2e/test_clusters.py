@@ -27,7 +27,6 @@ store: out/demo/store
 run: out/demo/run
 models: {als: {factors: [4, 8]}}
 search: {iterations: 2}
-validation: {resamples: 100}
 export: {publish_anyway: true}
 """
 COMMAND = "listening_loop.command"  # the module of `listening-loop`

@@ -18,8 +18,8 @@ from botify.service import load_configured
 from looplib.errors import UserError
 from recsys.config import ExportConfig, SearchConfig
 from recsys.export.export import export_run
-from recsys.report.runs import read_folder
-from recsys.search.folder import CONFIG, LEADERBOARD, check_digest, read_winner
+from recsys.report.page import write_report
+from recsys.run import CONFIG, LEADERBOARD, check_digest, read_run
 from recsys.storage import open_workspace
 from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
@@ -45,8 +45,8 @@ class Loop:
             store=self.folder / "store",
             run=run,
             models={"als": {"factors": [2, 4], "alpha": 1.0}},
-            search={"iterations": 2, "score_every": 1},
-            validation={"ks": [5, 30], "resamples": 100},
+            search={"iterations": 2, "strategy": "halving"},
+            validation={"ks": [5, 30]},
         )
         with without_processes():
             winner = search_of(config)
@@ -156,11 +156,11 @@ def test_a_changed_byte_of_what_is_shown_of_a_run_is_refused(
 ) -> None:
     run = copy().folder / "run"
     workspace = open_workspace(run)
-    winner = read_winner(workspace)
+    winner = read_run(workspace)[1]
     flip(np.random.default_rng(5), run, name)
     with pytest.raises(UserError, match=f"{name}: (damaged; search again|not YAML)"):
         check_digest(workspace, winner, name)
-    assert outcome(lambda: read_folder(workspace, "")) is None
+    assert outcome(lambda: write_report(str(run))) is None
 
 
 def test_damage_is_named_with_what_follows_from_it(copy: Copy) -> None:

@@ -39,9 +39,9 @@ def write_configs(folder: Path) -> Path:
             "store": str(out / "store"),
             "run": str(out / "run"),
             "models": {"als": {"factors": 4}},
-            "search": {"iterations": 2, "score_every": 2},
-            "validation": {"ks": [5], "select": "ndcg@5", "resamples": 100},
-            "cluster": {"workers": 1, "wait_for_workers_s": 300},
+            "search": {"iterations": 2},
+            "validation": {"ks": [5], "select": "ndcg@5"},
+            "cluster": {"workers": 1},
             "export": {"top": 10, "publish_anyway": True},
         },
         "service": {

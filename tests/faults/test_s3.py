@@ -18,10 +18,9 @@ STORE, RUN = f"s3://{BUCKET}/store", f"s3://{BUCKET}/run"
 # Keeps the search busy for long enough to be found at work.
 SEARCH = """
 models: {als: {factors: [8, 16]}}
-search: {iterations: 200, score_every: 100}
-validation: {resamples: 100}
+search: {iterations: 200}
 export: {publish_anyway: true}
-cluster: {workers: 1, wait_for_workers_s: 300}
+cluster: {workers: 1}
 """
 pytestmark = pytest.mark.slow
 

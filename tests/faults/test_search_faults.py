@@ -13,11 +13,13 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from recsys.cluster import cluster as module
+from recsys.cluster import processes
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
 from recsys.errors import SearchError
-from recsys.search.folder import read_winner
+from recsys.run import read_run
 from recsys.storage import open_workspace
 from tests.hosts import network
 from tests.recsys.by_hand import scheduler
@@ -29,8 +31,8 @@ from tests.waiting import wait_until
 
 AXES = {"factors": [8, 16], "alpha": [1.0, 10.0]}
 # so many that a fit is found at work
-LONG, SHORT = ({"iterations": n, "score_every": n // 2} for n in (300, 50))
-PATIENCE = {"workers": 1, "wait_for_workers_s": 300}
+LONG, SHORT = ({"iterations": n} for n in (300, 50))
+PATIENCE = {"workers": 1}
 # instead of Dask's 30 s; its least
 SILENCE = ("env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s")
 BOUND_S = 240  # less than the five minutes after which Dask misses a worker by its heartbeats alone
@@ -55,7 +57,7 @@ def config_of(
         run=run,
         models={"als": als},
         search=search,
-        validation={"ks": [5, 30], "resamples": 100},
+        validation={"ks": [5, 30]},
         cluster=PATIENCE | cluster,
     )
 
@@ -122,7 +124,7 @@ def assert_same_end(run: Path, undisturbed: Path) -> None:
     folders = (run, undisturbed)
     rows, expected_rows = (untimed(ledger_rows(folder)) for folder in folders)
     assert rows == expected_rows
-    winner, expected = (read_winner(open_workspace(folder)) for folder in folders)
+    winner, expected = (read_run(open_workspace(folder))[1] for folder in folders)
     assert winner == expected
 
 
@@ -168,8 +170,10 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     one."""
     als = {"factors": [8, 40_000]}
     run = tmp_path / "run"
-    config = config_of(store, run, {"iterations": 2}, als, memory_limit="1 GiB")
-    winner = search_of(config)
+    config = config_of(store, run, {"iterations": 2}, als)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "MEMORY_LIMIT", "1 GiB")
+        winner = search_of(config)
     assert winner.trial.params["factors"] == 8
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     (failed,) = (row for row in board if row["state"] == "failed")
@@ -179,11 +183,13 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     )
 
 
-def test_without_workers_calls_are_given_up(tmp_path: Path) -> None:
+def test_without_workers_calls_are_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with scheduler(tmp_path) as (address, start_worker):
         worker = start_worker()
-        config = ClusterConfig(scheduler=address, wait_for_workers_s=1)
-        with open_cluster(config) as cluster:
+        monkeypatch.setattr(module, "WAIT_FOR_WORKERS_S", 1)
+        with open_cluster(ClusterConfig(scheduler=address)) as cluster:
             results = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
             assert next(results) in (2, 4, 6)
             worker.kill()

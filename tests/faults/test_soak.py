@@ -69,9 +69,9 @@ def run_nights(published: Published, log: Path, folder: Path, stop: Event) -> in
         "run": str(folder / "run"),
         "catalogue": str(published.catalogue),
         "models": {"als": {"factors": 4}},
-        "search": {"iterations": 2, "score_every": 2},
-        "validation": {"ks": [5], "select": "ndcg@5", "resamples": 100},
-        "cluster": {"workers": 1, "wait_for_workers_s": 300},
+        "search": {"iterations": 2},
+        "validation": {"ks": [5], "select": "ndcg@5"},
+        "cluster": {"workers": 1},
         "export": {"publish_anyway": True},
     }
     config, plays = folder / "search.yaml", folder / "plays.csv"

@@ -34,7 +34,6 @@ COLUMNS: dict[str, Any] = {
     "title": "name",
 }
 SETTINGS = {
-    "validation.resamples": 100,
     "validation.min_time": 5,
     "feedback.scale": "log",
 }
@@ -252,12 +251,14 @@ def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
             call()
 
 
-def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_one(
+def test_a_fit_on_workers_equals_that_of_this_process_and_survives_the_death_of_one(
     client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    options: dict[str, Any] = {"client": client, "iterations": 3, **COLUMNS}
+    options: dict[str, Any] = {"iterations": 3, **COLUMNS}
     del options["title"]
-    whole = ll.fit(make_plays(), {"factors": 6, "alpha": 2}, **options)
+    with pytest.MonkeyPatch.context() as patch:  # neither store nor cluster
+        patch.setattr(models, "open_workspace", None)
+        whole = ll.fit(make_plays(), {"factors": 6, "alpha": 2}, **options)
     killed: list[int] = []
 
     @contextmanager
@@ -273,13 +274,13 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
             yield kill_and_report
 
     monkeypatch.setattr(models, "progress", deadly)
-    options["blocks"] = True
+    options["client"] = client
     model = ll.fit(make_plays(), {"factors": 6, "alpha": 2}, **options)
     assert killed
     assert np.array_equal(model.user_factors, whole.user_factors)
     assert np.array_equal(model.item_factors, whole.item_factors)
     model.save(tmp_path / "model")
-    loaded = ll.Model.load(tmp_path / "model")
+    loaded = ll.FactorModel.load(tmp_path / "model")
     assert loaded.recommend(["u3"]).equals(model.recommend(["u3"]))
     heard = {"t3": 100.0, "t6": 50.0, "unknown": 1.0}
     recommended = loaded.fold_in(heard, n=5)["item"].tolist()
@@ -347,13 +348,15 @@ def test_lists_that_do_not_fit_are_one_line(
 
 
 def test_folding_in_solves_a_row_as_the_fit_does() -> None:
-    config = AlsConfig(factors=5, alpha=3.0, cg_steps=30, unobserved_weight=0.3, nu=0.7)
+    config = AlsConfig(factors=5, alpha=3.0, unobserved_weight=0.3, nu=0.7)
     items = np.random.default_rng(2).standard_normal((30, 5)).astype(np.float32)
     heard = np.zeros((1, 30), np.float32)
     heard[0, [4, 17, 9]] = 0.5, 2.0, 1.0
     users = np.zeros((1, 5), np.float32)
-    solve(users, [items], csr_matrix(heard), config, threads=1)
-    model = ll.Model(np.arange(0), np.arange(30), users[:0], items, config)
+    solve(users, [items], csr_matrix(heard), config, 1, cg_steps=30)
+    model = ll.FactorModel(
+        np.arange(0), np.arange(30), users[:0], items, config.model_dump()
+    )
     found = model.fold_in({4: 0.5, 17: 2.0, 9: 1.0}, n=27)
     assert sorted(found["item"]) == sorted({*range(30)} - {4, 9, 17})
     assert list(found["score"]) == pytest.approx(

@@ -8,8 +8,9 @@ import orjson
 from looplib.als import AlsConfig
 from looplib.config import dump_config
 from recsys.config import SearchConfig
-from recsys.search.folder import CONFIG, WINNER, Winner
-from recsys.search.trials import Trial
+from recsys.models.trial import Trial
+from recsys.run import CONFIG, WINNER, Winner
+from recsys.store.reader import open_store
 from tests.recsys.opened import dataset_of
 
 
@@ -30,6 +31,7 @@ def finish_run(
     params = {"factors": 4, "regularization": 0.1, "alpha": 1.0}
     trial = Trial("trial", "als", AlsConfig(**params).model_dump(), 42)
     metrics = {"ndcg@30": (0.0, 0.0, 0.0)}
-    winner = Winner(trial, 2, metrics, "ndcg@30", dataset.summary.digest)
+    digest = open_store(config.store).manifest.digest
+    winner = Winner(trial, 2, metrics, "ndcg@30", dataset.summary.digest, digest)
     (run / WINNER).write_bytes(orjson.dumps(winner))
     return run

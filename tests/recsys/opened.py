@@ -5,7 +5,7 @@ from recsys.dataset.build import Report
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
-from recsys.search.folder import Winner
+from recsys.run import Winner
 from recsys.search.search import search
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store

@@ -22,8 +22,7 @@ def load(*settings: str) -> SearchConfig:
         ),
         ("validation.select=coverage@30", "one of ndcg, .*, novelty and"),
         ("validation.select=ndcg@20", "k one of 10, 30"),
-        ("search.expand_trials=0", "search.expand_trials: Input should be greater"),
-        ("cluster.memory_limit=huge", "cluster.memory_limit"),
+        ("search.minutes=0", "search.minutes: Input should be greater"),
     ],
 )
 def test_settings_that_mean_nothing_together_are_refused(

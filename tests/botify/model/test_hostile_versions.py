@@ -54,7 +54,7 @@ KEYS = {
     (): "model created_at schema files data parameters factors feedback lists",
     ("data",): "catalogue fitted_tracks mean_weight",
     ("data", "catalogue"): "sha256 own_ids",
-    ("parameters",): "factors regularization alpha nu unobserved_weight cg_steps",
+    ("parameters",): "factors regularization alpha nu unobserved_weight",
     ("feedback",): "min_time scale",
     ("lists",): "filter_seen",
     ("factors",): "alpha",

@@ -113,7 +113,7 @@ def test_a_class_is_searched_exported_and_taken_away(tmp_path: Path) -> None:
         models["rectools"] = ("rectools.models.EASEModel", {"regularization": 9.0})
     if find_spec("lenskit"):
         models["lenskit"] = ("lenskit.knn.EASEScorer", {"regularization": 9.0})
-    settings = {"validation.resamples": 100, "export.publish_anyway": True}
+    settings = {"export.publish_anyway": True}
     split = {"kind": "newest", "holdout": 0.2}
     options: dict[str, Any] = {"iterations": 2, "split": split, "settings": settings}
     with without_processes():

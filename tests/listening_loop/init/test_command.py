@@ -43,8 +43,10 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
     assert ask[0] == "curl"
     assert report[1:3] == ["ab", f"out/{stem}/log"]
     if len(steps) > 5:
-        export, replay = steps[2:4]
-        assert export[1:4] == ["export", "--run", f"out/{stem}/run"]
+        older, replay = steps[2:4]
+        assert f"out/{stem}/older" in older
+        assert "export.learn_from=training" in older
+        assert ("split.kind=time" in older) == (older[1] == "search")
         assert replay[1:5] == ["replay", name, "--published", f"out/{stem}/older"]
         assert replay[replay.index(ingest[5]) + 1] == ingest[6]
         rule = "sticky_artist" if "artist=" in words else "activation"

@@ -35,7 +35,9 @@ def write_plays(file: Path, order: str) -> Path:
     return file
 
 
-def publish(folder: Path, order: str, **options: object) -> tuple[Path, Path]:
+def publish(
+    folder: Path, order: str, split: Split | None = None, **options: object
+) -> tuple[Path, Path]:
     """Export what was learned of plays.
 
     Returns:
@@ -48,7 +50,7 @@ def publish(folder: Path, order: str, **options: object) -> tuple[Path, Path]:
         models={"activation": {}},
         cluster={"workers": 1},
         next_track=NextTrackConfig(),
-        split=Split(kind="newest", holdout=0.25),
+        split=split or Split(kind="newest", holdout=0.25),
     )
     config = ExportConfig(publish_anyway=True, **options)
     export_run(run, folder / "export", config)
@@ -66,7 +68,7 @@ def older(
         if order not in made:
             folder = tmp_path_factory.mktemp(order)
             split = Split(kind="time", holdout=0.25) if order == "timestamp" else None
-            made[order] = publish(folder, order, learn_from="training", split=split)
+            made[order] = publish(folder, order, split, learn_from="training")
         return made[order]
 
     return make

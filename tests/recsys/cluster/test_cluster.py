@@ -48,8 +48,8 @@ def test_a_few_calls_share_the_cores_of_this_machine_and_of_no_other(
 ) -> None:
     monkeypatch.setattr(Cluster, "slots", lambda _: 4)
     with ExitStack() as stack:
-        here = Cluster(ClusterConfig(threads_per_fit=2), stack)
-        assert [here.threads_of(calls) for calls in (0, 1, 2, 3, 9)] == [2, 8, 4, 2, 2]
+        here = Cluster(ClusterConfig(), stack)
+        assert [here.threads_of(calls) for calls in (0, 1, 2, 3, 9)] == [1, 4, 2, 1, 1]
         elsewhere = Cluster(ClusterConfig(scheduler="tcp://host:8786"), stack)
         assert elsewhere.threads_of(1) == 1
 
@@ -77,10 +77,13 @@ def test_a_scheduler_that_does_not_answer_is_named_with_what_to_do(
 
 @pytest.mark.dask
 @pytest.mark.slow
-def test_a_scheduler_without_workers_is_named_with_what_to_do() -> None:
+def test_a_scheduler_without_workers_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAIT_FOR_WORKERS_S", 0.5)
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster:
         address = cluster.scheduler_address
-        line = refusal(ClusterConfig(scheduler=address, wait_for_workers_s=0.5))
+        line = refusal(ClusterConfig(scheduler=address))
     assert line.startswith(f"{address}: no worker for 0.5 s; start some (dask worker ")
 
 

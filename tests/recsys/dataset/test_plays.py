@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.config import Search, SearchConfig, ValidationConfig
+from recsys.config import Search, SearchConfig
 from recsys.dataset.interactions import read_plays
 from recsys.errors import SearchError
 from tests.recsys.opened import dataset_of, search_of
@@ -59,7 +59,6 @@ def test_without_an_order_what_needs_one_is_left_out_with_one_line(
         run=tmp_path / "run",
         models={"als": {"factors": 4}, **{kind: {} for kind in kinds}},
         search=Search(iterations=1),
-        validation=ValidationConfig(resamples=100),
     )
     search_of(config)
     said = capsys.readouterr().err

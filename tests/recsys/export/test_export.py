@@ -17,7 +17,7 @@ from recsys.dataset.interactions import read_plays
 from recsys.export import export
 from recsys.export import version as export_version
 from recsys.ingest.pipeline import ingest
-from recsys.search.folder import read_winner, write_winner
+from recsys.run import read_run, write_winner
 from recsys.storage import open_workspace
 from tests.botify.client import read_lines
 from tests.botify.exports import read_manifest
@@ -36,7 +36,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     als = ("models.als.factors=[4]", "models.als.alpha=[10.0]", "search.iterations=2")
     search_ok(store, folder / "run", *als)
     workspace = open_workspace(folder / "run")
-    winner = replace(read_winner(workspace), beats_baselines=True)
+    winner = replace(read_run(workspace)[1], beats_baselines=True)
     write_winner(workspace, winner)
     return folder / "run"
 

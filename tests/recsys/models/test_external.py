@@ -5,25 +5,24 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from looplib.arrays import NO_TRACK, AnyFloatArray
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.interactions import Interactions
 from recsys.errors import SearchError, TrialError
-from recsys.models.external import External, ResumedExternal, describe_class
+from recsys.models.external import External, describe_class
 from recsys.models.factors import Pool
 from recsys.models.libraries import describe_code
 from recsys.models.registry import find_kind, read_models
-from recsys.search.trials import Checkpoint, plan_trials
+from recsys.models.trial import Checkpoint
+from recsys.search.trials import plan_trials
 
 # libraries convert matrices of their own, and call what is deprecated
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -54,14 +53,12 @@ def to_rectools(matrix: csr_matrix) -> Any:  # noqa: ANN401  of a library withou
 
 
 def fit(plays: Interactions, made: object, axes: Mapping[str, Any]) -> External:
-    """Fit a model as a search does: in the parts that it has."""
+    """Fit a model as a search does."""
     models = read_models({"mine": (made, axes)})
-    described = describe_class("mine", models["mine"], 3)
+    described = describe_class("mine", models["mine"])
     params = {name: values[0] for name, values in described.items()}
     model = find_kind("mine", params)(**params)
     assert isinstance(model, External)
-    if isinstance(model, ResumedExternal):
-        return model.fit(plays, seed=7, threads=1, iterations=3)
     return model.fit(plays, seed=7, threads=1)
 
 
@@ -165,23 +162,6 @@ def test_lists_of_lenskit_are_those_of_its_scorer(
             data.RecQuery.create(history), data.ItemList(item_ids=np.arange(TRACKS))
         ).scores()
     check_lists(plays, model, scores)
-
-
-def test_parts_of_a_fit_make_the_factors_of_the_whole(plays: Interactions) -> None:
-    """Each iteration of a search is a share of the class's own; threads and state change none."""
-    path = "implicit.als.AlternatingLeastSquares"
-    model = fit(plays, path, FACTORS)
-    assert isinstance(model, ResumedExternal)
-    whole = resolve_name(path)(**FACTORS, random_state=7, num_threads=1)
-    with threadpool_limits(1):
-        whole.fit(plays.matrix, show_progress=False)
-    assert np.array_equal(model.fitted.item_factors, whole.item_factors)
-    again = fit(plays, path, FACTORS | {"num_threads": 1})
-    assert isinstance(again, ResumedExternal)
-    assert np.array_equal(again.fitted.item_factors, whole.item_factors)
-    taken_up = ResumedExternal(**again.config.model_dump())
-    taken_up.restore(plays, again.state, threads=1)
-    assert np.array_equal(taken_up.recommend(K), model.recommend(K))
 
 
 @pytest.mark.slow
@@ -294,7 +274,7 @@ def test_a_class_that_cannot_be_tried_is_one_line_before_the_search(
 ) -> None:
     axes = read_models({"mine": values})["mine"]
     with pytest.raises(SearchError, match=message) as refused:
-        describe_class("mine", axes, 3)
+        describe_class("mine", axes)
     assert "\n" not in str(refused.value)
 
 
@@ -320,7 +300,7 @@ def test_another_source_or_version_is_another_code(
     own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def code() -> str:
-        return str(describe_class("mine", {"class": ("own_models.Own",)}, 3)["code"])
+        return str(describe_class("mine", {"class": ("own_models.Own",)})["code"])
 
     first = code()
     assert first == code()
@@ -333,7 +313,7 @@ def test_another_source_or_version_is_another_code(
 
 def test_a_fit_on_a_gpu_needs_a_worker_that_has_one() -> None:
     axes = read_models({"mine": {"class": BPR, "use_gpu": True}})
-    described = {"mine": describe_class("mine", axes["mine"], 3)}
+    described = {"mine": describe_class("mine", axes["mine"])}
     (trial,) = plan_trials(described, {}, "data", seed=1)
     step = Checkpoint(trial, 0)
     assert step.resources == {"GPU": 1}

@@ -124,7 +124,6 @@ def test_one_class_and_a_line_in_the_registry_make_a_kind(
     file.write_text(
         f"store: {store}\nrun: {tmp_path / 'run'}\nsplit: {{kind: newest, holdout: 0.2}}\n"
         "models: {ease: {regularization: [1, 100]}, item_knn: {}}\n"
-        "validation: {resamples: 100}\n"
     )
     with without_processes():
         winner = search_of(load_config(SearchConfig, file))
@@ -132,7 +131,6 @@ def test_one_class_and_a_line_in_the_registry_make_a_kind(
             store,
             {"ease": {"regularization": [1, 100]}, "item_knn": {}},
             split={"kind": "newest", "holdout": 0.2},
-            settings={"validation.resamples": 100},
             run=tmp_path / "again",
         )
     assert run.winner.metrics == winner.metrics

@@ -1,5 +1,6 @@
 """Every knob of the fit against a dense solution of the papers' equations, in float64."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ from scipy.sparse import csr_matrix
 
 from looplib.als import AlsConfig
 from looplib.arrays import FloatArray
+from recsys.models import als
 from recsys.models.kernels.compiled import cache_folder
 from recsys.models.solver import first_factors, solve
 from tests.recsys.fits import fit_als
 
 FACTORS = 5
 # With as many steps as factors, conjugate gradients are exact but for rounding.
-PLAIN = AlsConfig(factors=FACTORS, regularization=0.3, alpha=4.0, cg_steps=3 * FACTORS)
+PLAIN = AlsConfig(factors=FACTORS, regularization=0.3, alpha=4.0)
 KNOBS: dict[str, dict[str, Any]] = {
     "plain": {},
     "unobserved_weight": {"unobserved_weight": 0.2},
@@ -59,7 +61,7 @@ def dense_solution(
     return solution
 
 
-LONG = AlsConfig(factors=21, regularization=0.5, alpha=2.0, cg_steps=60, nu=0.5)
+LONG = AlsConfig(factors=21, regularization=0.5, alpha=2.0, nu=0.5)
 CASES = {name: (PLAIN.model_copy(update=knobs), 40) for name, knobs in KNOBS.items()}
 CASES["many interactions"] = (LONG, 4000)
 CASES["of 16 factors"] = (LONG.model_copy(update={"factors": 16}), 4000)
@@ -75,7 +77,7 @@ def test_rows_are_solved_as_by_the_dense_equations_on_any_number_of_threads(
     solved = []
     for threads in (1, 3):
         rows = np.full((heard.shape[0], config.factors), 0.01, dtype=np.float32)
-        solve(rows, [across], heard, config, threads)
+        solve(rows, [across], heard, config, threads, cg_steps=60)
         solved.append(rows)
     dense = heard.toarray().astype(float)
     expected = dense_solution(dense, across.astype(float), config)
@@ -84,7 +86,10 @@ def test_rows_are_solved_as_by_the_dense_equations_on_any_number_of_threads(
     assert np.abs(expected[2:]).max() > 0.05
 
 
-def test_iterations_alternate_listeners_and_tracks() -> None:
+def test_iterations_alternate_listeners_and_tracks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(als, "solve", partial(solve, cg_steps=60))
     heard = listening()
     config = PLAIN.model_copy(update=KNOBS["everything"])
     start = first_factors(heard.shape, FACTORS, seed=3)

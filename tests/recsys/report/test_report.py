@@ -12,7 +12,7 @@ from listening_loop.command import main
 from looplib.errors import UserError
 from recsys.ingest import pipeline as ingest
 from recsys.report.page import write_report
-from recsys.search.folder import read_run
+from recsys.run import read_run
 from recsys.storage import open_workspace
 from recsys.store.ids import read_titles
 from recsys.store.reader import open_store
@@ -30,7 +30,6 @@ SETTINGS = [
     "models.als.regularization=[1.0, 1.0e+5, 1.0e+30]",
     "models.als.alpha=[1.0, 10.0]",
     "search.iterations=4",
-    "validation.resamples=100",
     "validation.ks=[5, 30]",
 ]
 

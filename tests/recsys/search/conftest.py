@@ -1,5 +1,6 @@
 """What tests of the search share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,14 @@ from tests.conftest import Run
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import random_store
 from tests.recsys.search.quick import SIZES, search_argv
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _scored_often() -> Iterator[None]:
+    """Score fits of few iterations more than once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recsys.config.SCORE_EVERY", 2)
+        yield
 
 
 @pytest.fixture(scope="module")

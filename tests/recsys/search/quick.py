@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from listening_loop.command import main
-from recsys.search.folder import Winner, read_winner
+from recsys.run import Winner, read_run
 from recsys.storage import open_workspace
 from tests.recsys.in_process import without_processes
 
@@ -14,8 +14,6 @@ QUICK = [
     "models.als.regularization=[1.0]",
     "models.als.alpha=[1.0, 10.0]",
     "search.iterations=4",
-    "search.score_every=2",
-    "validation.resamples=100",
     "validation.ks=[5, 30]",
     "validation.test_share=0.3",
     "export.publish_anyway=true",
@@ -47,4 +45,4 @@ def search_ok(
 
 def winner_of(run_folder: Path) -> Winner:
     """Read the winner of a finished search."""
-    return read_winner(open_workspace(run_folder))
+    return read_run(open_workspace(run_folder))[1]

@@ -13,9 +13,9 @@ from recsys.config import ExportConfig
 from recsys.errors import SearchError
 from recsys.export.export import export_run
 from recsys.models.baselines import Popular
+from recsys.models.trial import Checkpoint
 from recsys.search.ledger import Score
 from recsys.search.step import run_step
-from recsys.search.trials import Checkpoint
 from tests.conftest import Run
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
@@ -57,7 +57,7 @@ def test_a_class_that_a_worker_cannot_import_is_a_failed_row_that_names_it(
         patch.syspath_prepend(tmp_path)
         monkeypatch.setitem(sys.modules, "only_here", import_module("only_here"))
     models = ["models.mine.class=only_here.Mine", "models.activation.decay=[0.5]"]
-    settings = [*models, "cluster.workers=1", "validation.resamples=100"]
+    settings = [*models, "cluster.workers=1"]
     assert main(search_argv(store, tmp_path / "run", base=settings)) == 0
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     assert [row["model"] for row in board if row["state"] == "failed"] == ["mine"]

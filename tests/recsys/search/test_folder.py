@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import SearchError, StorageError
-from recsys.search.folder import locked_run, read_run
+from recsys.run import locked_run, read_run
 from recsys.storage import open_workspace
 
 

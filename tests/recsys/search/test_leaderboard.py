@@ -10,6 +10,8 @@ from scipy import stats
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.models.registry import read_models
+from recsys.models.trial import Checkpoint
+from recsys.run import MetricValue
 from recsys.search.leaderboard import (
     BEHIND,
     Leaderboard,
@@ -18,8 +20,8 @@ from recsys.search.leaderboard import (
     rank,
 )
 from recsys.search.ledger import Score, Scores
-from recsys.search.scorer import MetricValue, cross_fit, differences, leads
-from recsys.search.trials import Checkpoint, plan_baselines, plan_trials
+from recsys.search.scorer import cross_fit, differences, leads
+from recsys.search.trials import plan_baselines, plan_trials
 
 METRIC = "hit_time@30"
 LISTENERS = 400

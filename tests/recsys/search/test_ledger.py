@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from recsys.models.trial import Trial
 from recsys.search.ledger import Ledger, Score
-from recsys.search.trials import Trial
 
 TRIAL = Trial("abc", "als", {"factors": 8}, 1)
 OTHER = Trial("def", "als", {"factors": 16}, 1)
@@ -75,7 +75,7 @@ def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:
     ledger = Ledger(file, "scorer", lambda checkpoint: checkpoint.iteration != 10)
     assert ledger.scores["abc"] == (score(5),)
     assert ledger.damaged == [
-        "trial abc after iteration 10: what its listeners add is not whole"
+        "trial abc after iteration 10: the listeners' parts of its score are not whole"
     ]
 
 

@@ -12,16 +12,17 @@ import pytest
 
 from recsys.config import Search
 from recsys.models.registry import read_models
+from recsys.models.trial import Checkpoint, Trial
+from recsys.run import MetricValue
 from recsys.search.ledger import Score, best_score
 from recsys.search.schedule import Schedule, decide, expand
-from recsys.search.scorer import MetricValue
-from recsys.search.trials import Checkpoint, Trial, plan_trials
+from recsys.search.trials import plan_trials
 
 METRIC = "ndcg@30"
 MARGIN = 0.01  # half the width of an interval of a difference
 NINE = {"als": {"factors": [4, 8, 16], "alpha": [1.0, 10.0, 40.0]}}
 WITH_ACTIVATION = {**NINE, "activation": {}}
-GRID = Search(iterations=6, score_every=2)
+GRID = Search(iterations=6)
 HALVING = Search(strategy="halving", iterations=9)
 
 
@@ -223,12 +224,10 @@ def test_neither_workers_nor_the_order_of_results_change_what_is_done_or_stop_th
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
-def expand_to_the_end(
-    gains: Mapping[int, float], *, limit: int = 16, steps: int = 99
-) -> Schedule:
+def expand_to_the_end(gains: Mapping[int, float], *, steps: int = 99) -> Schedule:
     """Search from 4 and 8 factors on, whose scores do not depend on the iteration; after some steps
     the time is over."""
-    search = Search(iterations=2, score_every=1, expand=True, expand_trials=limit)
+    search = Search(iterations=2, strategy="halving", expand=True)
     played = Played(search, {}, {"als": {"factors": [4, 8]}})
     facts = (search, played.candidates, played.scores, METRIC)
     while True:
@@ -248,7 +247,6 @@ def expand_to_the_end(
         ({4: 0.1, 8: 0.3, 16: 0.2}, {}, [16], "inside"),
         ({4: 0.1, 8: 0.3, 16: 0.4, 32: 0.403}, {}, [16, 32], "less than 1 %"),
         ({4: 0.1, 8: 0.3, 16: 0.3005}, {}, [16], "within its interval"),
-        ({4: 0.1, 8: 0.3, 16: 0.4}, {"limit": 1}, [16], "expand_trials"),
         ({4: 0.1, 8: 0.3, 16: 0.4}, {"steps": 5}, [16], "minutes"),
         ({4: 0.1, 8: 0.3}, {"steps": 4}, [], "minutes"),
     ],

@@ -16,14 +16,15 @@ from recsys.cluster.cluster import Outcome
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.split import SplitRule
-from recsys.models.baselines import Repetition
-from recsys.search.folder import locked_run
+from recsys.models.trial import CHECKPOINTS, Checkpoint
+from recsys.run import locked_run
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
-from recsys.search.trials import CHECKPOINTS, Checkpoint, SearchPlan
+from recsys.search.trials import SearchPlan
 from recsys.storage import open_workspace
 from tests.conftest import Run
+from tests.recsys.in_process import InProcess
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
 from tests.recsys.logs import random_store
@@ -106,25 +107,14 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions
     finished: Path, tmp_path: Path
 ) -> None:
     store = random_store(tmp_path, partitions=1, **SIZES)
-    search_ok(store, tmp_path / "run", "cluster.threads_per_fit=2", export=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InProcess, "threads", 2)
+        search_ok(store, tmp_path / "run", export=True)
     exported = "export/current/recommendations.jsonl"
     assert (tmp_path / "run" / exported).read_bytes() == (
         finished / exported
     ).read_bytes()
     assert results(tmp_path / "run") == results(finished)
-
-
-def test_rules_are_scored_once_for_all_searches_unless_that_is_damaged(
-    store: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(Repetition, "recommend", None)
-        search_ok(store, tmp_path / "second")
-    for file in store.glob("cache/*/rules-*/listeners/*/most_played-0*.npz"):
-        file.write_bytes(b"")
-    search_ok(store, tmp_path / "third")
-    expected = results(finished)
-    assert results(tmp_path / "second") == results(tmp_path / "third") == expected
 
 
 def beyond(run_folder: Path) -> str:
@@ -152,12 +142,14 @@ def test_a_search_goes_on_beyond_the_edges_of_its_axes(
     (run / "ledger.jsonl").write_bytes(b"".join(kept))
     search_ok(store, run, *expand)
     assert sorted(results(run)) == sorted(found)
-    search_ok(store, run, *expand, "search.expand_trials=1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recsys.search.schedule.EXPAND_TRIALS", 1)
+        search_ok(store, run, *expand)
     assert beyond(run).count("als factors") == 1
     # the time counts from the first run on
     minutes = f"search.minutes={ledger(run)[-1]['at_s'] / 60}"
     search_ok(store, run, *expand, "models.als.alpha=2", minutes)
-    assert beyond(run).endswith("search.minutes allows no more")
+    assert beyond(run).endswith("search.minutes allow no more")
 
 
 @pytest.fixture
@@ -223,10 +215,10 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
 
 def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:
     """And nothing of its blocks once it is done."""
-    search = {"iterations": 3, "score_every": 1}
+    search = {"iterations": 3, "strategy": "halving"}
     config = SearchConfig(store="store", run="run", search=search)
     rule = SplitRule(config.split, config.seed)
-    plan = SearchPlan(config, DatasetPlan(rule, config.feedback, None, "data"))
+    plan = SearchPlan(config, DatasetPlan(rule, config.feedback, None, "data"), "store")
     (trial,) = plan.candidates
     validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:

@@ -12,10 +12,10 @@ from looplib.als import AlsConfig
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als
+from recsys.models.trial import CHECKPOINTS, Checkpoint, Trial
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, resolve_split, score_lists, validator_for
 from recsys.search.step import run_step
-from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
 from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
 from tests.recsys.logs import random_store
@@ -23,7 +23,7 @@ from tests.recsys.opened import dataset_of
 
 PARAMS = {"factors": 4, "regularization": 1.0}
 TRIAL = Trial("abc", "als", PARAMS, 7)
-VALIDATION = ValidationConfig(ks=(5, 30), select="ndcg@30", resamples=100)
+VALIDATION = ValidationConfig(ks=(5, 30), select="ndcg@30")
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 from typing import Any
 
 from recsys.models.registry import read_models
+from recsys.models.trial import Trial
 from recsys.search.leaderboard import describe
-from recsys.search.trials import Trial, plan_beyond, plan_trials
+from recsys.search.trials import plan_beyond, plan_trials
 
 AXES = {"factors": [8, 16], "regularization": [0.1, 1.0], "alpha": [1.0, 10.0, 40.0]}
 

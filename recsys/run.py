@@ -1,4 +1,7 @@
-"""Lock, read and write the run folder of a search, and what it concluded."""
+"""The run folder of a search: its files, the lock of the search, and the winner.
+
+A search writes the folder; the export, the report and the Python API read it.
+"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,7 +11,6 @@ from pathlib import Path
 import msgspec
 import orjson
 
-from analysis.store import MANIFEST, Store
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
 from looplib.files import remove_leftovers, sha256_file
@@ -16,17 +18,18 @@ from recsys.config import SearchConfig
 from recsys.dataset.layout import PIECES
 from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
-from recsys.search.scorer import LISTENERS, MetricValue
-from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
-from recsys.storage import Workspace, open_workspace
+from recsys.models.trial import CHECKPOINTS, Checkpoint, Trial
+from recsys.storage import Workspace
 
 CONFIG = "config.yaml"
 LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
 REPORT = "report.html"
+LISTENERS = "listeners"  # the folder of the listeners' parts of the metrics
 _DAMAGED = "damaged; search again, which reads the ledger"
 NO_BETTER = "the best model is not significantly better than every baseline"
+MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,28 @@ class Winner:
     metrics: dict[str, MetricValue]
     select: str  # the metric that chose it
     dataset: str  # digest of the dataset that it was fitted and scored on
+    store: str  # digest of the store of the dataset
     warnings: tuple[str, ...] = ()  # about the choice
     beats_baselines: bool = True  # each significantly, by the metric
     # metrics on the listeners who chose nothing
     test: dict[str, MetricValue] = field(default_factory=dict)
-    # of a winner without factors: the best trial that has some, where it was best
+    # the best trial with factors, where it was best, if the winner has none
     factors: Checkpoint | None = None
     # SHA-256 of other files of the run by name
     files: dict[str, str] = field(default_factory=dict, compare=False)
 
+    @property
+    def fitted(self) -> Checkpoint:
+        """The trial, where it was best."""
+        return Checkpoint(self.trial, self.iterations)
+
 
 @contextmanager
 def locked_run(run: Workspace) -> Iterator[Lock]:
-    """Make the block the only search in a run folder, new or with what an earlier search left.
+    """Lock a run folder for a search, whether it is new or an earlier search has left it.
 
-    An earlier winner and leaderboard are removed: until the block has its own, there is none.
-    Of a run at an address, nothing but the ledger is kept on this machine.
+    An earlier winner and leaderboard are removed: the folder has none until this search ends. A run
+    at an address keeps nothing but the ledger on this machine.
     """
     names = run.names()
     is_run = any(name.startswith((LOCK, LEDGER, CONFIG)) for name in names)
@@ -70,17 +79,37 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
         yield lock
 
 
-def seen_files(store: Store, run: Workspace) -> list[Path]:
-    """List what workers must see: the manifest of the store, and the configuration of the run."""
-    stores = open_workspace(store.address).on_disk
-    seen = [folder / MANIFEST for folder in stores]
-    return seen + [folder / CONFIG for folder in run.on_disk]
-
-
 def write_winner(run: Workspace, winner: Winner) -> None:
     """Write the winner of a search, with a checksum."""
     with run.create(WINNER) as file:
         file.write(orjson.dumps(seal(winner), option=orjson.OPT_INDENT_2))
+
+
+def read_run(
+    run: Workspace, overrides: Iterable[str] = ()
+) -> tuple[SearchConfig, Winner]:
+    """Read the configuration, with overrides, and the winner of a finished search.
+
+    Raises:
+        SearchError: The folder holds no finished run, or a file is damaged.
+    """
+    run.download(WINNER, CONFIG)
+    file = run.folder / CONFIG
+    try:
+        content = (run.folder / WINNER).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise SearchError(
+            f"{run}: no finished run here ({WINNER} is missing); "
+            "make one with listening-loop search"
+        ) from None
+    try:
+        winner = msgspec.convert(unseal(content), Winner)
+    except ValueError as error:
+        raise SearchError(f"{run}/{WINNER}: {_DAMAGED} ({error})") from None
+    digest = winner.files.get(CONFIG)
+    if digest and file.exists() and sha256_file(file) != digest:
+        raise SearchError(f"{run}/{CONFIG}: {_DAMAGED}")
+    return load_config(SearchConfig, file, overrides), winner
 
 
 def check_digest(run: Workspace, winner: Winner, name: str) -> Path:
@@ -97,40 +126,3 @@ def check_digest(run: Workspace, winner: Winner, name: str) -> Path:
     if digest and sha256_file(run.folder / name) != digest:
         raise SearchError(f"{run}/{name}: {_DAMAGED}")
     return run.folder / name
-
-
-def read_config(run: Workspace, overrides: Iterable[str] = ()) -> SearchConfig:
-    """Read the configuration of a search, with overrides."""
-    run.download(CONFIG)
-    return load_config(SearchConfig, run.folder / CONFIG, overrides)
-
-
-def read_winner(run: Workspace) -> Winner:
-    """Read the winner of a finished search.
-
-    Raises:
-        SearchError: The folder holds no finished run.
-    """
-    content = run.read(WINNER)
-    if content is None:
-        raise SearchError(
-            f"{run}: no finished run here ({WINNER} is missing); "
-            "make one with listening-loop search"
-        )
-    try:
-        return msgspec.convert(unseal(content), Winner)
-    except ValueError as error:
-        raise SearchError(f"{run}/{WINNER}: {_DAMAGED} ({error})") from None
-
-
-def read_run(
-    run: Workspace, overrides: Iterable[str] = ()
-) -> tuple[SearchConfig, Winner]:
-    """Read the configuration, with overrides, and the winner of a finished search.
-
-    Raises:
-        SearchError: The folder holds no finished run.
-    """
-    winner = read_winner(run)
-    check_digest(run, winner, CONFIG)
-    return read_config(run, overrides), winner
