@@ -52,10 +52,6 @@ STEPS = {
         "listening_loop.erase",
         "Remove a listener from logs, stores, runs, exports and a service.",
     ),
-    "lab": (
-        "listening_loop.lab.command",
-        "Show runs, reports and the live experiment in the browser.",
-    ),
     "world": ("sim.world", "Invent listeners and the tracks of a catalogue."),
     "simulate": (
         "sim.run",

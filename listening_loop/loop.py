@@ -21,6 +21,7 @@ import orjson
 import typer
 from pydantic import NonNegativeInt
 
+from analysis.page.index import renew_index
 from listening_loop.errors import LoopError
 from listening_loop.processes import (
     LISTS,
@@ -115,8 +116,7 @@ def run_loop(config: LoopConfig) -> None:
     typer.echo(f"lists       {folder / 'published' / LISTS}")
     service = serve(config.service, folder, folder / "service", port=5001)
     typer.echo(f"serve it    {shell_text(service)}")
-    lab = command("lab", root=folder, log=folder / "service")
-    typer.echo(f"look at it  {shell_text(lab)}")
+    typer.echo(f"all pages   {renew_index(folder)}")
     typer.echo(f"your plays  {shell_text(command('init', 'plays.csv'))}")
 
 

@@ -1,7 +1,9 @@
 """Write the report of a search: `report.html` in its run folder, one page."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -13,25 +15,31 @@ from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render
 from analysis.store import Store
+from looplib.arrays import NO_TRACK
 from looplib.cli import program
 from looplib.files import sha256_file
+from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.report.runs import (
-    RunFolder,
-    interval_of,
-    is_baseline,
-    read_examples,
-    read_folder,
+from recsys.models.registry import MODELS
+from recsys.search.folder import (
+    LEADERBOARD,
+    LEDGER,
+    REPORT,
+    Winner,
+    check_digest,
+    read_run,
+    write_winner,
 )
-from recsys.search.folder import REPORT, read_run, write_winner
-from recsys.search.leaderboard import WARNING, describe_row, is_better, label_rows
-from recsys.storage import open_workspace
+from recsys.search.leaderboard import WARNING, Row, describe_row, is_better, label_rows
+from recsys.search.ledger import Score, Scores, read_ledger, scores_of
+from recsys.search.scorer import EXAMPLES, LISTENERS
+from recsys.storage import Workspace, open_workspace
 from recsys.store.ids import Title, originals, read_titles
 from recsys.store.reader import open_store
 
 _LENGTH = 6  # tracks of an example list
 _SHOWN = 12  # trials in the figure; the table has all
-_CURVES = 6  # of them by iteration, as many as there are colours
+_CURVES = 6  # trials by iteration, as many as there are colours
 _MAIN = ("recall", "precision", "map", "mrr", "hit_rate", "novelty", "coverage")
 
 
@@ -46,13 +54,21 @@ def write_report(address: str) -> None:
     store = open_store(config.store)
     cached = open_workspace(config.store).sub(f"cache/{winner.dataset}")
     dataset = open_dataset(cached.address)
-    folder = read_folder(run, run.folder.resolve().name)
-    lists = read_examples(run, folder.scores[winner.trial.id], winner.iterations)
-    page = render_run(
-        folder,
-        winner=winner,
-        has_warnings=any(text.startswith(WARNING) for text in winner.warnings),
-        examples=name_examples(lists, store, dataset, folder),
+    run.download(LEDGER)
+    lines, _ = read_ledger(run.folder / LEDGER)
+    # an earlier search in the folder may have had other data, or scored otherwise
+    scores = scores_of(line for line in lines if line.scorer == lines[-1].scorer)
+    rows = pq.read_table(check_digest(run, winner, LEADERBOARD)).to_pylist()
+    lists = read_examples(run, scores[winner.trial.id], winner.iterations)
+    written = (run.folder / LEDGER).stat().st_mtime
+    page = render_search(
+        rows,
+        scores,
+        config,
+        winner,
+        name=run.folder.resolve().name,
+        date=datetime.fromtimestamp(written, UTC).date(),
+        examples=name_examples(lists, store, dataset, config.catalogue),
         publish=shlex.join([program(), "export", "--run", address, "--out", "FOLDER"]),
         facts=dataset.summary,
     )
@@ -62,74 +78,131 @@ def write_report(address: str) -> None:
     write_winner(run, replace(winner, files=files))
 
 
-def render_run(run: RunFolder, **values: Any) -> str:  # noqa: ANN401  of the template
-    """Render a search as a page; of an unfinished one there is neither winner nor example."""
-    baselines = list(filter(is_baseline, run.rows))
-    k = run.select.partition("@")[2]
-    main = [run.select, f"repeat_{run.select}", f"new_{run.select}"]
+def render_search(
+    rows: Sequence[Row],
+    scores: Scores,
+    config: SearchConfig,
+    winner: Winner,
+    **values: Any,  # noqa: ANN401  of the template
+) -> str:
+    """Render a search as a page.
+
+    Args:
+        rows: The leaderboard, best first.
+        scores: The scores of each trial, by its id.
+        config: The configuration of the search.
+        winner: What won.
+        values: Further values of the template.
+    """
+    select = winner.select
+    best = next(row for row in rows if row["trial"] == winner.trial.id)
+    baselines = list(filter(_is_baseline, rows))
+    better = list(filter(is_better, baselines))
+    headline = f"Winner: {describe_row(best)}"
+    tone = "good"
+    if better:
+        simple = f"the simple rule {better[0]['model']} is better than"
+        headline = f"Do not publish: {simple} {describe_row(best)}"
+        tone = "bad"
+    elif any(text.startswith(WARNING) for text in winner.warnings):
+        tone = "wait"
+    main = [select, f"repeat_{select}", f"new_{select}"]
+    main += [f"{name}@{select.partition('@')[2]}" for name in _MAIN]
     return render(
         [Path(__file__).parent],
         "page.html.jinja",
-        run=run,
-        figure=_draw_leaderboard(run),
-        curves=_draw_curves(run),
+        summary={
+            "kind": "Search",
+            "data": config.store,
+            "outcome": headline,
+            "tone": tone,
+        },
+        config=config,
+        winner=winner,
+        rows=[(row, _describe_state(row, best)) for row in rows],
+        figure=_draw_leaderboard(rows, best, select),
+        curves=_draw_curves(rows, scores, select),
         baselines=baselines,
-        better=list(filter(is_better, baselines)),
-        main_metrics=main + [f"{name}@{k}" for name in _MAIN],
+        better=better,
+        main_metrics=main,
         describe=describe_row,
-        **({"winner": None, "examples": ()} | values),
+        **values,
     )
 
 
-def _draw_leaderboard(run: RunFolder) -> Forest | None:
-    """Draw the best trials by the choosing metric; None without a score."""
-    labels, same = label_rows(run.rows)
-    rows = []
-    for row in run.rows[:_SHOWN]:
-        value, lower, upper = interval_of(row, run.select)
+def _draw_leaderboard(rows: Sequence[Row], best: Row, select: str) -> Forest:
+    """Draw the best trials by the choosing metric."""
+    labels, same = label_rows(rows)
+    marks = []
+    for row in rows[:_SHOWN]:
+        value, *ends = [row.get(f"{select}{end}") for end in ("", " lower", " upper")]
         if value is None:
             continue
-        is_tied = bool(row.get("ties")) and row is not run.candidates[0]
-        text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
-        colour = arm_colour(0 if is_baseline(row) else 1)
-        label = f"{labels[row['trial']]} ({run.state_of(row)})"
-        ends = (lower, upper)
-        rows.append(IntervalRow(label, text, value, *ends, colour, not is_tied))
-    if not rows:
-        return None
+        is_tied = bool(row.get("ties")) and row is not best
+        text = f"{numbers.number(value)} ({numbers.limits(*ends)})"
+        colour = arm_colour(0 if _is_baseline(row) else 1)
+        label = f"{labels[row['trial']]} ({_describe_state(row, best)})"
+        marks.append(IntervalRow(label, text, value, *ends, colour, not is_tied))
     return Forest(
-        f"The best {len(rows)} by {run.select}",
+        f"The best {len(marks)} by {select}",
         "With 95 % intervals over listeners. An open mark is tied with the best model: the "
         "interval of their difference over the same listeners, which is narrower than these, "
         "holds 0. The other colour is of baselines."
         + (f" The same in all: {same}." if same else ""),
-        run.select,
-        {"": rows},
+        select,
+        {"": marks},
     )
 
 
-def _draw_curves(run: RunFolder) -> Forest | None:
-    """Draw the best trials by iteration; None where none was scored twice."""
-    labels, _ = label_rows(run.rows)
-    trials = [
-        row["trial"] for row in run.candidates if len(run.scores[row["trial"]]) > 1
-    ]
+def _draw_curves(rows: Sequence[Row], scores: Scores, select: str) -> Forest | None:
+    """Draw the best trials by iteration; None if no trial was scored twice."""
+    labels, _ = label_rows(rows)
+    trials = [row["trial"] for row in rows if not _is_baseline(row)]
+    trials = [trial for trial in trials if len(scores[trial]) > 1]
     groups: dict[str, list[IntervalRow]] = {}
     for position, trial in enumerate(trials[:_CURVES], start=1):
         groups[labels[trial]] = points = []
-        for score in run.scores[trial]:
+        for score in scores[trial]:
             if score.metrics:
-                value, *_ = score.metrics[run.select]
+                value, *_ = score.metrics[select]
                 point = (str(score.iteration), numbers.number(value), value)
                 points.append(IntervalRow(*point, None, None, arm_colour(position)))
     if not groups:
         return None
     note = f"The best {len(groups)}. A curve that still rises at its end asks for more."
-    return Forest(f"{run.select} by iteration", note, "iterations", groups)
+    return Forest(f"{select} by iteration", note, "iterations", groups)
+
+
+def _is_baseline(row: Row) -> bool:
+    """Check whether a row is of a baseline, which never wins."""
+    kind = MODELS.get(row["model"])
+    return kind is not None and kind.is_baseline
+
+
+def _describe_state(row: Row, best: Row) -> str:
+    """Describe the rank of a model, or the iteration at which it was stopped, and why."""
+    if row["state"] != "scored":
+        reason = f": {row['why']}" if row["state"] == "failed" else ""
+        return f"{row['state']} at iteration {row['stopped_at']}{reason}"
+    if _is_baseline(row):
+        return "better baseline" if is_better(row) else "baseline"
+    if row is best:
+        return "winner"
+    return "tied" if row["ties"] else "worse"
+
+
+def read_examples(
+    run: Workspace, scores: Sequence[Score], iteration: int
+) -> list[list[int]]:
+    """Read the examples of a trial: the row of a listener, and the columns of its list."""
+    name = f"{LISTENERS}/{scores[-1].scorer}/{scores[-1].trial.id}-{iteration}.npz"
+    with np.load(run.cached(name)) as arrays:
+        lists: list[list[int]] = arrays[EXAMPLES].tolist()
+    return [[track for track in example if track != NO_TRACK] for example in lists]
 
 
 def name_examples(
-    lists: list[list[int]], store: Store, dataset: Dataset, run: RunFolder
+    lists: list[list[int]], store: Store, dataset: Dataset, catalogue: Path | None
 ) -> list[dict[str, Any]]:
     """Name the tracks of example lists, and those that the listeners played most.
 
@@ -138,7 +211,7 @@ def name_examples(
             recommended, marked where it was played in a held-out session.
     """
     users = originals(store, "users", dataset.users)
-    titles = read_titles(run.config.catalogue, store)
+    titles = read_titles(catalogue, store)
     ids = originals(store, "items", dataset.tracks, titles).tolist()
     names = [str(titles.get(str(track), Title(track))) for track in ids]
     heldout = pq.read_table(dataset.heldout)
