@@ -17,10 +17,12 @@ import numpy as np
 from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
 from analysis.statistics.effects import CONFIDENCE, Interval
-from listening_loop.replay.plays import NewestPlays
-from listening_loop.replay.traffic import COMPARED, METRICS
-from looplib.arrays import BoolArray, FloatArray
+from listening_loop.replay.plays import Plays
+from listening_loop.replay.traffic import LENGTH
+from looplib.arrays import AnyArray, BoolArray, FloatArray
 
+COMPARED = "precision@20"
+REST = "rest@20"  # unknown where sessions are
 _PLACES = (1, 2, 3, 6, 11, 21)  # in a session, from which a group begins
 _RESAMPLES = 1000
 _DIGITS = 6  # of values; later ones may differ between machines
@@ -30,7 +32,15 @@ Rows = list[dict[str, Any]]
 """Rows of a report's table."""
 
 
-def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
+def measure(predictions: FloatArray) -> dict[str, AnyArray]:
+    """Compute the metrics of each prediction, each of shape (predictions,)."""
+    rank, hits, _ = predictions.T
+    inverse = np.divide(1, rank, out=np.zeros_like(rank), where=rank > 0)
+    precision = {"precision@1": rank == 1, COMPARED: rank > 0}
+    return {**precision, "mrr": inverse, REST: hits / LENGTH}
+
+
+def group_plays(plays: Plays) -> dict[str, BoolArray]:
     """Group the plays that a ranking is scored on, by what is played next and by whom.
 
     A track that is played again at once is no prediction.
@@ -59,23 +69,26 @@ def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
     return {name: flags for name, flags in groups.items() if flags.any()}
 
 
-def score(
-    plays: NewestPlays, answers: Mapping[str, Mapping[str, FloatArray]]
-) -> tuple[Rows, Rows]:
-    """Score the answers of recommenders by group, and compare them in pairs.
+def score(plays: Plays, predictions: Mapping[str, FloatArray]) -> tuple[Rows, Rows]:
+    """Score recommenders by group, and compare them in pairs.
+
+    Args:
+        plays: The plays of the replay.
+        predictions: What each recommender predicted, shape (plays with a next one, `PREDICTION`).
 
     Returns:
         The value of each recommender, group and metric; the differences of each pair, the better
             one by `COMPARED` first.
     """
     groups = group_plays(plays)
-    metrics = METRICS if plays.has_sessions else METRICS[:-1]
+    values = {name: measure(rows) for name, rows in predictions.items()}
+    metrics = ["precision@1", COMPARED, "mrr"] + [REST] * plays.has_sessions
     listener = plays.listener[plays.has_next]
-    columns = list(product(answers, groups, metrics))
+    columns = list(product(values, groups, metrics))
     sums, counts = np.zeros((2, plays.listeners, len(columns)))
     for column, (name, group, metric) in enumerate(columns):
         flags = groups[group]
-        weights = answers[name][metric][flags]
+        weights = values[name][metric][flags]
         sums[:, column] = np.bincount(listener[flags], weights, plays.listeners)
         counts[:, column] = np.bincount(listener[flags], minlength=plays.listeners)
     whole = bootstrap.divide(sums.sum(axis=0), counts.sum(axis=0))
@@ -88,7 +101,7 @@ def score(
         row["predictions"] = int(groups[group].sum())
         scores.append(row | vars(_interval(values_drawn)))
     differences = []
-    best_first = sorted(answers, key=lambda name: -estimates[name, "all", COMPARED][0])
+    best_first = sorted(values, key=lambda name: -estimates[name, "all", COMPARED][0])
     for (first, second), metric in product(combinations(best_first, 2), metrics):
         a, b = estimates[first, "all", metric], estimates[second, "all", metric]
         difference = _interval(a - b)
