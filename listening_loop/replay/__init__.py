@@ -3,5 +3,6 @@
 In: a file of plays, and an export that has not learned from the newest of them. Out: how well each
 recommender's ranking, at the moment of each play, predicts what the listener played next: a
 prediction of what people played without us, not a lift. Read `plays` (which plays, in what order),
-`traffic` (to the service and back), `score` and `report`; `command` runs them.
+`traffic` (to the service and back), `score` and `report`; `command` runs them. They meet in the
+files of a replay's folder.
 """

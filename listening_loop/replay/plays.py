@@ -28,7 +28,7 @@ _FACTS = b"facts"
 
 
 @dataclass(frozen=True)
-class Plays:
+class NewestPlays:
     """The plays of a replay by listener, each in order; arrays and lists have shape (plays,)."""
 
     listener: IntArray  # from 0
@@ -57,15 +57,19 @@ class Plays:
         return ~np.append(self.opens[1:], True)
 
 
-def read_plays(file: Path) -> Plays:
+def read_plays(file: Path) -> NewestPlays:
     """Read the plays that `select_plays` has written."""
     table = pq.read_table(file)
     names = ("listener", "refits", "opens", "is_repeat", "is_known")
     listener, refits, *flags = (column_values(table[name]) for name in names)
     opens, is_repeat, is_known = (flag > 0 for flag in flags)
-    lists = (table[name].to_pylist() for name in ("user", "track", "time"))
     facts = orjson.loads(table.schema.metadata[_FACTS])
-    return Plays(listener, refits, opens, is_repeat, is_known, *lists, facts)
+    users, tracks, times = (
+        table[name].to_pylist() for name in ("user", "track", "time")
+    )
+    return NewestPlays(
+        listener, refits, opens, is_repeat, is_known, users, tracks, times, facts
+    )
 
 
 def select_plays(
@@ -102,7 +106,7 @@ def select_plays(
     if order not in manifest.data.get("columns", ()):
         raise LoopError(
             f"{version}: learned from plays without {order}s, so nothing says which plays "
-            f"of {path} it has seen"
+            f"of {path} it has seen; without --columns a file is read as an event log"
         )
     if refit_every_ms and not has_times:
         raise LoopError(f"{path}: --refit-every needs times, and its plays have none")

@@ -11,7 +11,7 @@ from rich.text import Text
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render
-from listening_loop.replay.plays import Plays
+from listening_loop.replay.plays import NewestPlays
 from listening_loop.replay.score import COMPARED, Rows, score
 from listening_loop.replay.traffic import read_answers
 from looplib.files import atomic_write_json, atomic_write_text
@@ -20,7 +20,7 @@ from looplib.tables import output, table
 TITLE = "A prediction of what people played without us, not a lift"
 
 
-def write_report(plays: Plays, files: Mapping[str, Path], out: Path) -> None:
+def write_report(plays: NewestPlays, files: Mapping[str, Path], out: Path) -> None:
     """Score the files of recommenders' answers; write and print a report.
 
     The same plays give the same bytes of `report.json` and `report.html`; how long the answers took
@@ -75,7 +75,7 @@ def write_report(plays: Plays, files: Mapping[str, Path], out: Path) -> None:
     console.print(Text(f"{TITLE}.", style="bold"))
 
 
-def describe(plays: Plays, scores: Rows) -> Iterator[str]:
+def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
     """Describe what was replayed, a sentence each."""
     facts = plays.facts
     familiar = len(np.unique(plays.listener[plays.is_known]))

@@ -17,7 +17,7 @@ import numpy as np
 from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
 from analysis.statistics.effects import CONFIDENCE, Interval
-from listening_loop.replay.plays import Plays
+from listening_loop.replay.plays import NewestPlays
 from listening_loop.replay.traffic import LENGTH
 from looplib.arrays import AnyArray, BoolArray, FloatArray
 
@@ -40,7 +40,7 @@ def measure(predictions: FloatArray) -> dict[str, AnyArray]:
     return {**precision, "mrr": inverse, REST: hits / LENGTH}
 
 
-def group_plays(plays: Plays) -> dict[str, BoolArray]:
+def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
     """Group the plays that a ranking is scored on, by what is played next and by whom.
 
     A track that is played again at once is no prediction.
@@ -69,7 +69,9 @@ def group_plays(plays: Plays) -> dict[str, BoolArray]:
     return {name: flags for name, flags in groups.items() if flags.any()}
 
 
-def score(plays: Plays, predictions: Mapping[str, FloatArray]) -> tuple[Rows, Rows]:
+def score(
+    plays: NewestPlays, predictions: Mapping[str, FloatArray]
+) -> tuple[Rows, Rows]:
     """Score recommenders by group, and compare them in pairs.
 
     Args:

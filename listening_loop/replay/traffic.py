@@ -23,7 +23,7 @@ import orjson
 from yarl import URL  # which aiohttp brings
 
 from listening_loop.errors import LoopError
-from listening_loop.replay.plays import Plays
+from listening_loop.replay.plays import NewestPlays
 from looplib.files import naming
 from looplib.progress import progress
 
@@ -41,7 +41,9 @@ def read_answers(file: Path) -> list[dict[str, Any]]:
     return sorted(lines, key=itemgetter("listener", "refits"))
 
 
-def find_unanswered(plays: Plays, refits: int, file: Path) -> dict[int, list[range]]:
+def find_unanswered(
+    plays: NewestPlays, refits: int, file: Path
+) -> dict[int, list[range]]:
     """Find the sessions after so many refits whose answers are not in a file.
 
     Returns:
@@ -59,7 +61,7 @@ def find_unanswered(plays: Plays, refits: int, file: Path) -> dict[int, list[ran
 
 
 def send_plays(
-    plays: Plays,
+    plays: NewestPlays,
     sessions: Mapping[int, list[range]],
     url: str,
     file: Path,
@@ -112,7 +114,7 @@ def send_plays(
 
 
 async def _send_listener(
-    http: aiohttp.ClientSession, url: str, plays: Plays, sessions: list[range]
+    http: aiohttp.ClientSession, url: str, plays: NewestPlays, sessions: list[range]
 ) -> dict[str, Any]:
     """Send a listener's plays of some sessions; the last play of each ends it at the service."""
     user = quote(str(plays.users[sessions[0].start]), safe="")

@@ -135,13 +135,16 @@ def _draw_leaderboard(rows: Sequence[Row], best: Row, select: str) -> Forest:
     labels, same = label_rows(rows)
     marks = []
     for row in rows[:_SHOWN]:
-        value, *ends = [row.get(f"{select}{end}") for end in ("", " lower", " upper")]
+        value, lower, upper = [
+            row.get(f"{select}{end}") for end in ("", " lower", " upper")
+        ]
         if value is None:
             continue
         is_tied = bool(row.get("ties")) and row is not best
-        text = f"{numbers.number(value)} ({numbers.limits(*ends)})"
+        text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
         colour = arm_colour(0 if _is_baseline(row) else 1)
         label = f"{labels[row['trial']]} ({_describe_state(row, best)})"
+        ends = (lower, upper)
         marks.append(IntervalRow(label, text, value, *ends, colour, not is_tied))
     return Forest(
         f"The best {len(marks)} by {select}",

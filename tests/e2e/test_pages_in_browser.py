@@ -97,13 +97,16 @@ def test_the_index_leads_to_reports_whose_outcomes_have_their_colours(
     width: int, browser: Browser, tmp_path: Path
 ) -> None:
     report = make_report()
-    names = {"ship": "run of a name that is quite long " * 4, "do not ship": "ab"}
-    for decision, name in names.items():
-        verdict = replace(report.verdict, decision=decision)
+    names = ("run of a name that is quite long " * 4, "ab")
+    verdicts = (
+        replace(report.verdict, decision="ship"),
+        replace(report.verdict, decision="do not ship"),
+    )
+    for name, verdict in zip(names, verdicts, strict=True):
         (tmp_path / name).mkdir()
         text = render(replace(report, verdict=verdict))
         (tmp_path / name / "report.html").write_text(text, encoding="utf-8")
-    index = renew_index(tmp_path / names["ship"])
+    index = renew_index(tmp_path / names[0])
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.goto(index.as_uri(), timeout=TIMEOUT_MS)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
