@@ -51,7 +51,7 @@ PROG = "listening-loop replay"
 app = make_app(
     "Send real plays through the service, and see which recommender predicts the next ones."
 )
-# settings of the service that decide what it answers
+# settings of the service that decide its answers
 _DECIDING = {"fallback", "repeat_after", "exclude"}
 _UNITS_MS = {"h": 3_600_000, "d": 86_400_000}
 
@@ -65,13 +65,13 @@ def main(
         Path, typer.Option(help="Folder of an export that has not learned from these.")
     ],
     recommender: Annotated[
-        list[str], typer.Option(help="What answers each play; repeatable.")
+        list[str], typer.Option(help="Recommender that answers each play; repeatable.")
     ],
     file: Annotated[
         Path | None,
         typer.Argument(
             metavar="PLAYS",
-            help="The file of plays, or a folder; what is newer than the export is replayed.",
+            help="The file of plays, or a folder; plays newer than the export are replayed.",
         ),
     ] = None,
     out: Annotated[
@@ -107,7 +107,7 @@ def main(
     ] = None,
     set_: Overrides = None,
 ) -> None:
-    """Replay plays; an interrupted replay goes on where it was."""
+    """Replay plays; the same command continues an interrupted replay."""
     if bool(file) == bool(sql):
         raise LoopError("name a file or folder, or --sql")
     version = (published / PUBLISHED).parent.resolve()
@@ -176,7 +176,7 @@ def check_run(folder: Path | None, version: Path) -> dict[str, Any]:
     """Check that a search can be repeated on plays that a version has left out.
 
     Returns:
-        What decides the outcome.
+        The digest of its configuration, which decides the outcome.
 
     Raises:
         LoopError: The run is missing, or the version has not left out plays of its store.
@@ -200,7 +200,7 @@ def search_again(run: Path, until: str, folder: Path) -> Path:
     """Repeat a search on all plays up to a moment, and export its winner, unless that is done.
 
     Returns:
-        The folder where it is published.
+        The folder of the export.
     """
     published = folder / "export"
     sets = {
@@ -218,7 +218,7 @@ def search_again(run: Path, until: str, folder: Path) -> Path:
 def served_by(names: Iterable[str], version: Path) -> list[str]:
     """Select the recommenders whose files a version has, and say which are left out.
 
-    An export leaves out what too few plays can be learned from.
+    An export leaves a file out if there were too few plays to learn it from.
 
     Raises:
         LoopError: A name is unknown, or nothing is left.

@@ -1,4 +1,4 @@
-"""Select the plays of a file that an export has not learned from, and keep them for a replay."""
+"""Select the plays that an export has not learned from, and keep them for a replay."""
 
 import tempfile
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from looplib.memory import FILE_NAME as LATEST
 from looplib.progress import say
 from recsys.export.version import TRACKS
 
-_MOST_LOST = 0.5  # of the plays that are new, by the split at one moment
+_MOST_LOST = 0.5  # share of the new plays that a split at one moment may leave out
 _FACTS = b"facts"
 
 
@@ -31,7 +31,7 @@ _FACTS = b"facts"
 class NewestPlays:
     """The plays of a replay by listener, each in order; arrays and lists have shape (plays,)."""
 
-    listener: IntArray  # from 0
+    listener: IntArray  # number of the listener, from 0
     refits: IntArray  # the number of refits before the session
     opens: BoolArray  # the first play of a session
     is_repeat: BoolArray  # the listener has played the track before
@@ -39,7 +39,9 @@ class NewestPlays:
     users: list[Any]  # ids
     tracks: list[Any]  # ids
     times: list[float]  # share that was heard, 0..1
-    facts: dict[str, Any]  # what decides the outcome, and what the report says
+    facts: dict[
+        str, Any
+    ]  # settings that decide the outcome, and figures for the report
 
     @property
     def listeners(self) -> int:
@@ -87,7 +89,7 @@ def select_plays(
         reading: How it is read.
         version: The folder of a published version.
         refit_every_ms: How much time is replayed between refits; None without refits.
-        facts: What else decides the outcome of the replay.
+        facts: Settings of the service and the run that decide the outcome.
         target: The Parquet file that takes the plays.
 
     Raises:
@@ -142,7 +144,7 @@ def select_plays(
         ) from None
     opens = column_values(rows["opens"]) > 0
     if opens.all():
-        raise LoopError(f"{path}: no play is followed by another one in its session")
+        raise LoopError(f"{path}: no session has two plays")
     refits, moments = plan_refits(
         column_values(rows["timestamp"]), opens, refit_every_ms
     )

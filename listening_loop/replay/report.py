@@ -76,7 +76,7 @@ def write_report(plays: NewestPlays, files: Mapping[str, Path], out: Path) -> No
 
 
 def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
-    """Describe what was replayed, a sentence each."""
+    """Describe the replayed plays, a sentence each."""
     facts = plays.facts
     familiar = len(np.unique(plays.listener[plays.is_known]))
     sessions = "sessions unknown, as the plays have no times"

@@ -1,10 +1,10 @@
-"""Score rankings by what listeners played next, and compare recommenders in pairs.
+"""Score rankings by the listeners' next plays, and compare recommenders in pairs.
 
-All metrics are sums over predictions, divided by their number; intervals are those of a bootstrap
-over listeners, the same resamples for all, so that a difference is one over the same plays:
+All metrics are sums over predictions, divided by their number. Intervals are from a bootstrap over
+listeners with the same resamples for all recommenders, so differences are over the same plays:
 
 * `precision@1`, `precision@20`: the share of next plays that are the first, or among 20 tracks;
-* `mrr`: 1 / the rank of the next track, 0 where it is not among them;
+* `mrr`: 1 / the rank of the next track, 0 if it is not among 20;
 * `rest@20`: tracks of the ranking that are played in the rest of the session, divided by 20.
 """
 
@@ -22,10 +22,10 @@ from listening_loop.replay.traffic import LENGTH
 from looplib.arrays import AnyArray, BoolArray, FloatArray
 
 COMPARED = "precision@20"
-REST = "rest@20"  # unknown where sessions are
-_PLACES = (1, 2, 3, 6, 11, 21)  # in a session, from which a group begins
+REST = "rest@20"  # unknown when sessions are unknown
+_PLACES = (1, 2, 3, 6, 11, 21)  # first play of each group by place in the session
 _RESAMPLES = 1000
-_DIGITS = 6  # of values; later ones may differ between machines
+_DIGITS = 6  # decimals of values; further decimals may differ between machines
 
 
 Rows = list[dict[str, Any]]
@@ -41,12 +41,12 @@ def measure(predictions: FloatArray) -> dict[str, AnyArray]:
 
 
 def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
-    """Group the plays that a ranking is scored on, by what is played next and by whom.
+    """Group the plays that a ranking is scored on, by the next track and the listener.
 
     A track that is played again at once is no prediction.
 
     Returns:
-        A flag for each play with a next one, by the group's name; shape (plays with a next one,).
+        The flags of each group by its name, shape (plays with a next play,).
     """
     rows = np.flatnonzero(plays.has_next)
     same = [plays.tracks[row] == plays.tracks[row + 1] for row in rows.tolist()]
@@ -76,11 +76,11 @@ def score(
 
     Args:
         plays: The plays of the replay.
-        predictions: What each recommender predicted, shape (plays with a next one, `PREDICTION`).
+        predictions: Columns `PREDICTION` of each recommender, shape (plays with a next play, 3).
 
     Returns:
         The value of each recommender, group and metric; the differences of each pair, the better
-            one by `COMPARED` first.
+            recommender by `COMPARED` first.
     """
     groups = group_plays(plays)
     values = {name: measure(rows) for name, rows in predictions.items()}

@@ -1,9 +1,9 @@
-"""Send plays through the service, and keep what its rankings predicted.
+"""Send plays through the service, and keep the predictions of its rankings.
 
-Each listener's plays go in their order, one after the other; listeners side by side. The service
-is begun anew for each recommender and after each refit, so every recommender answers the same
-plays. A listener's answers up to the next refit are a line of a file, written once all are there:
-a replay that was interrupted goes on with those who have none.
+Each listener's plays go in order, listeners side by side. The service is started anew for each
+recommender and after each refit, so every recommender answers the same plays. A listener's answers
+up to the next refit are a line of a file, written when all are there. An interrupted replay goes on
+with the listeners who have no line.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from urllib.parse import quote
 import aiohttp
 import numpy as np
 import orjson
-from yarl import URL  # which aiohttp brings
+from yarl import URL  # a dependency of aiohttp
 
 from listening_loop.errors import LoopError
 from listening_loop.replay.plays import NewestPlays
 from looplib.files import naming
 from looplib.progress import progress
 
-LENGTH = 20  # of the rankings
+LENGTH = 20  # tracks of a ranking
 _TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # seconds, after which an answer is lost
 # A prediction: the rank of the next track, 0 outside the ranking; tracks of the ranking that are
 # played in the rest of the session; and seconds until the answer.
@@ -79,7 +79,7 @@ def send_plays(
     Raises:
         LoopError: The service does not answer, or refuses.
     """
-    lines = read_answers(file)  # without a line that was cut
+    lines = read_answers(file)  # drops a line that was cut
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
     count = sum(map(len, chain.from_iterable(sessions.values())))
     unsent = iter(sessions.items())  # shared by all connections

@@ -91,7 +91,7 @@ def render_search(
         rows: The leaderboard, best first.
         scores: The scores of each trial, by its id.
         config: The configuration of the search.
-        winner: What won.
+        winner: The winner of the search.
         values: Further values of the template.
     """
     select = winner.select
@@ -207,11 +207,11 @@ def read_examples(
 def name_examples(
     lists: list[list[int]], store: Store, dataset: Dataset, catalogue: Path | None
 ) -> list[dict[str, Any]]:
-    """Name the tracks of example lists, and those that the listeners played most.
+    """Name the tracks of example lists, and the tracks that the listeners played most.
 
     Returns:
-        For each listener the id, and rows of a track most played in training, and of one that is
-            recommended, marked where it was played in a held-out session.
+        For each listener the id, and rows of two tracks: the next most played in training, and the
+            next of the list, marked if it was played in a held-out session.
     """
     users = originals(store, "users", dataset.users)
     titles = read_titles(catalogue, store)
