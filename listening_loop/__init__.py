@@ -9,8 +9,7 @@
 In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the folders that the
 commands leave: the same engine runs both. Errors that a user can fix are `ll.Error`, in one line.
 These functions are in `api`. `command` is the command `listening-loop`, with `init` and `demo`;
-`loop` is the demo, day after day, and `lab` shows what came out in the browser. `als` has
-`AlternatingLeastSquares`, for users of `implicit`.
+`loop` is the demo, day after day. `als` has `AlternatingLeastSquares`, for users of `implicit`.
 """
 
 from importlib import import_module

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from looplib.cli import EXIT_USER_ERROR, importing, run
 
 PROG = "listening-loop"
-# The module whose `app` runs a step, and what `--help` says of it.
+# The module whose `app` runs a step, and its line in `--help`.
 STEPS = {
     "demo": (
         "listening_loop.loop",

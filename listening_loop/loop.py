@@ -1,15 +1,15 @@
 """Run the closed loop day after day: listen, learn, publish, serve, experiment, report.
 
-In: a configuration that names the other parts' configurations. Out: one folder with everything.
-Each step is a command that can be run by itself; it is printed before it runs, and skipped where
-its output is there. The parts meet in files and over HTTP only::
+In: a configuration that names the other parts' configurations. Out: a folder with everything.
+Each step is a command that can be run by itself; it is printed before it runs, and skipped if its
+output is there. The parts meet in files and over HTTP only::
 
-    world/, log/           the listeners, and what they heard under random recommendations
+    world/, log/           the listeners, and their events under random recommendations
     store/                 the session store, of all logs so far
-    published/             what the service loads; `current` is the newest version
+    published/             versions for the service; `current` is the newest
     days/1/run/            the search
-    days/1/log/            what the service logged
-    days/1/traffic.json    what the listeners' side counted
+    days/1/log/            the log of the service
+    days/1/traffic.json    the listeners' own counts
     days/1/report/         the A/B report
 """
 
@@ -21,6 +21,7 @@ import orjson
 import typer
 from pydantic import NonNegativeInt
 
+from analysis.page.index import renew_index
 from listening_loop.errors import LoopError
 from listening_loop.processes import (
     LISTS,
@@ -39,7 +40,7 @@ from looplib.files import atomic_write_text, fsync
 
 PROG = "listening-loop demo"
 app = make_app(
-    "Run the whole loop on a simulated world; an interrupted one continues where it was."
+    "Run the whole loop on a simulated world; an interrupted loop continues where it was."
 )
 
 
@@ -49,7 +50,7 @@ class Traffic(Config):
     episodes: Count = 20_000  # sessions a day
     batch: Count = 500  # sessions in one request
     concurrency: Count = 4  # requests in flight at once
-    seed: NonNegativeInt = 1337  # of the listeners; each day adds its number
+    seed: NonNegativeInt = 1337  # seeds the listeners; each day adds its number
 
 
 class LoopConfig(Config):
@@ -83,7 +84,7 @@ def main(
     ] = None,
     set_: Overrides = None,
 ) -> None:
-    """Run the loop; an interrupted one continues where it was."""
+    """Run the loop; an interrupted loop continues at its first unfinished step."""
     installed = Path(__file__).parent / "configs"
     configs = installed if installed.exists() else installed.parents[1] / "configs"
     shipped = configs / ("loop/demo.yaml" if full else "first/loop.yaml")
@@ -97,7 +98,7 @@ def main(
 
 
 def run_loop(config: LoopConfig) -> None:
-    """Run all days of a loop that are not done yet, and print the last one's verdict."""
+    """Run all days of a loop that are not done yet, and print the verdict of the last day."""
     folder = config.folder
     with locked_folder(folder):
         keep_config(config)
@@ -115,13 +116,12 @@ def run_loop(config: LoopConfig) -> None:
     typer.echo(f"lists       {folder / 'published' / LISTS}")
     service = serve(config.service, folder, folder / "service", port=5001)
     typer.echo(f"serve it    {shell_text(service)}")
-    lab = command("lab", root=folder, log=folder / "service")
-    typer.echo(f"look at it  {shell_text(lab)}")
+    typer.echo(f"all pages   {renew_index(folder)}")
     typer.echo(f"your plays  {shell_text(command('init', 'plays.csv'))}")
 
 
 def keep_config(config: LoopConfig) -> None:
-    """Write the configuration; refuse one that differs from the folder's in more than the days."""
+    """Write the configuration; refuse a change of anything but the days."""
     file = config.folder / "loop.yaml"
     if file.exists():
         before = load_config(LoopConfig, file)

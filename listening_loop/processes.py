@@ -29,7 +29,7 @@ from looplib.progress import console
 PROGRAM = "listening_loop.command"
 LOCK = ".lock"
 STARTED = ".started"  # every process of a loop has this file open
-LISTS = Path("current", "recommendations.jsonl")  # of what is published
+LISTS = Path("current", "recommendations.jsonl")  # the lists of the published version
 _START_S = 180.0
 _STOP_S = 120.0
 
@@ -58,12 +58,12 @@ def serve(config: Path, folder: Path, log: Path, port: int) -> list[str]:
 
 
 def run_step(title: str, words: list[str], done: Path | None = None) -> None:
-    """Print a command and run it, unless the file that it leaves at its end is there.
+    """Print a command and run it, unless the file that it writes last is there.
 
     Args:
-        title: Says in a few words what it does.
+        title: The step in a few words.
         words: The command.
-        done: The file.
+        done: The file that the command writes last.
 
     Raises:
         LoopError: It failed; its own message is on stderr before this one.
@@ -80,7 +80,7 @@ def run_step(title: str, words: list[str], done: Path | None = None) -> None:
             try:
                 process.wait()
             finally:
-                process.kill()  # at a second Ctrl-C
+                process.kill()  # a second Ctrl-C
             raise
     if code:
         text = shell_text(words)
@@ -112,9 +112,7 @@ def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_S)
-            with suppress(
-                ProcessLookupError
-            ):  # its workers, where it was killed itself
+            with suppress(ProcessLookupError):  # its workers, if it was killed itself
                 os.killpg(process.pid, signal.SIGKILL)
             code = process.wait()
             copier.join(_STOP_S)
@@ -137,7 +135,7 @@ def compiling_meanwhile() -> Iterator[None]:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Lock a folder for a loop, and end the processes of a killed one.
+    """Lock a folder for a loop, and end the processes of a killed loop.
 
     Raises:
         LoopError: Another loop runs there.
@@ -148,7 +146,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
         _end_leftovers(folder / STARTED)
         with (folder / STARTED).open("w") as file:
             os.set_inheritable(file.fileno(), True)
-            # SIGTERM ends the loop, and what it runs, as Ctrl-C does
+            # SIGTERM ends the loop and its step, as Ctrl-C does
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             yield
 
@@ -190,7 +188,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
 
 
 def _copy(stream: IO[bytes], said: deque[str]) -> None:
-    """Copy what a server says, which is no result, to stderr, and keep its last line."""
+    """Copy the output of a server, which is no result, to stderr, and keep its last line."""
     for line in stream:
         text = line.decode(errors="replace")
         sys.stderr.write(text)

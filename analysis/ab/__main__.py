@@ -25,6 +25,7 @@ with importing():
     from analysis.ab.report import Report, build_report, report_on_table
     from analysis.ab.table import TABLES, open_table
     from analysis.page import numbers
+    from analysis.page.index import renew_index
     from looplib.experiments import load_experiment
 
 PROG = "listening-loop ab"
@@ -125,6 +126,7 @@ def main(
         report = build_report(logs, name, settings, plan)
     if out is not None:
         write_report(report, settings, out)
+        renew_index(out)
     print_report(report)
 
 

@@ -26,10 +26,17 @@ def render(report: Report) -> str:
 
 def page_values(report: Report) -> dict[str, Any]:
     """Collect the values that `report.html.jinja` uses."""
+    tone = TONES[report.verdict.decision]
     return {
+        "summary": {
+            "kind": "Experiment",
+            "data": f"{report.experiment} {' to '.join(report.dates)}",
+            "outcome": words.headline(report),
+            "tone": tone,
+        },
         "report": report,
         "words": words,
-        "tone": TONES[report.verdict.decision],
+        "tone": tone,
         "effect_figure": _draw_effects(report),
         "day_figures": _draw_days(report),
         "colours": {arm: arm_colour(i) for i, arm in enumerate(report.arms)},

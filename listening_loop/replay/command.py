@@ -4,14 +4,14 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from analysis.tables.columns import parse_roles
+from analysis.page.index import renew_index
+from analysis.tables.columns import parse_columns
 from analysis.tables.databases import copied_query
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
@@ -24,6 +24,7 @@ from botify.recommenders.registry import (
 )
 from botify.settings import load_settings
 from listening_loop.errors import LoopError
+from listening_loop.init.plan import EVENT_LOG
 from listening_loop.processes import LISTS as PUBLISHED
 from listening_loop.processes import (
     command,
@@ -32,14 +33,15 @@ from listening_loop.processes import (
     run_step,
     serving,
 )
-from listening_loop.replay.plays import read_plays
+from listening_loop.replay.plays import read_plays, select_plays
 from listening_loop.replay.report import write_report
-from listening_loop.replay.traffic import find_unanswered, send_plays
+from listening_loop.replay.traffic import PREDICTION, find_unanswered, send_plays
 from looplib.cli import Overrides, make_app
 from looplib.config import load_config
 from looplib.files import json_digest
-from looplib.progress import progress, say
+from looplib.progress import say
 from recsys.export.version import TRACKS
+from recsys.ingest.presets import make_reading
 from recsys.ingest.settings import Delimiter, ReadingSettings, Sql, Table, Where
 from recsys.run import CONFIG, read_run
 from recsys.storage import open_workspace
@@ -49,7 +51,7 @@ PROG = "listening-loop replay"
 app = make_app(
     "Send real plays through the service, and see which recommender predicts the next ones."
 )
-# settings of the service that decide what it answers
+# settings of the service that decide its answers
 _DECIDING = {"fallback", "repeat_after", "exclude"}
 _UNITS_MS = {"h": 3_600_000, "d": 86_400_000}
 
@@ -63,13 +65,13 @@ def main(
         Path, typer.Option(help="Folder of an export that has not learned from these.")
     ],
     recommender: Annotated[
-        list[str], typer.Option(help="What answers each play; repeatable.")
+        list[str], typer.Option(help="Recommender that answers each play; repeatable.")
     ],
     file: Annotated[
         Path | None,
         typer.Argument(
             metavar="PLAYS",
-            help="The file of plays, or a folder; what is newer than the export is replayed.",
+            help="The file of plays, or a folder; plays newer than the export are replayed.",
         ),
     ] = None,
     out: Annotated[
@@ -77,7 +79,7 @@ def main(
         typer.Option(help="Folder for answers, log and report; by default replay/."),
     ] = None,
     columns: Annotated[
-        str, typer.Option(help="Columns as for ingest, where the guess is wrong.")
+        str, typer.Option(help="Columns as for ingest; without, PLAYS are event logs.")
     ] = "",
     preset: Annotated[
         str | None, typer.Option(help="Published data set of PLAYS.")
@@ -105,55 +107,54 @@ def main(
     ] = None,
     set_: Overrides = None,
 ) -> None:
-    """Replay plays; an interrupted replay goes on where it was."""
+    """Replay plays; the same command continues an interrupted replay."""
+    if bool(file) == bool(sql):
+        raise LoopError("name a file or folder, or --sql")
     version = (published / PUBLISHED).parent.resolve()
     overrides = set_ or []
     settings = load_settings(None, os.environ, overrides, published)
-    refit_every_ms = parse_span(refit_every) if refit_every else None
-    facts = check_run(run_folder, version) if refit_every else {}
+    facts = settings.model_dump(mode="json", include=_DECIDING)
+    refit_every_ms = None
+    if refit_every:
+        refit_every_ms = parse_span(refit_every)
+        facts |= check_run(run_folder, version)
     names = served_by(recommender, version)
     options = {"where": where, "delimiter": delimiter, "table": table}
     how = load_config(ReadingSettings, None, read or (), options).options()
-    named = parse_roles(columns) if columns else {}
-    with copied_query(sql) as query:
-        paths = [file] if file else query
-        if len(paths) != 1:
-            raise LoopError("name a file or folder, or --sql")
-        plays = read_plays(paths[0], version, named, preset, refit_every_ms, **how)
-    plays.facts.update(settings.model_dump(mode="json", include=_DECIDING))
-    plays.facts.update(facts)
+    roles = parse_columns(columns) if columns else None
     folder = out or published / "replay"
-    # answers to other plays, or of another version, are others
-    answered = folder / "answers" / json_digest(plays.facts)[:12]
-    answers = {}
     with locked_folder(folder):
+        with copied_query(sql) as query:
+            path = file or query[0]
+            reading = make_reading(preset, roles, how, path) or EVENT_LOG
+            target = folder / "plays.parquet"
+            select_plays(path, reading, version, refit_every_ms, facts, target)
+        plays = read_plays(target)
+        # answers to other plays, or of another version, are others
+        digest = json_digest([plays.facts, PREDICTION])[:12]
+        answered = folder / "answers" / digest
         answered.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            lines = answered / f"{name}.jsonl"
+        files = {name: answered / f"{name}.jsonl" for name in names}
+        for name, lines in files.items():
             lines.touch()
-            answers[name] = lines
             for refits, moment in enumerate([None, *plays.facts["refits"]]):
-                sessions = find_unanswered(plays, lines, refits)
+                sessions = find_unanswered(plays, refits, lines)
                 if not sessions:
                     continue
                 export = published
                 if moment and run_folder:
                     refit = answered / f"refit-{refits}"
                     export = search_again(run_folder, moment, refit)
-                lists = (export / PUBLISHED).resolve()
-                sets = [f"recommendations={lists}", *settings_of(name, folder)]
-                words = [f"--set={text}" for text in (*overrides, *sets)]
                 port = free_port()
+                sets = [*overrides, *settings_of(name, export, folder)]
+                words = [f"--set={text}" for text in sets]
                 serve = command("serve", *words, published=export, port=port)
-                count = sum(map(len, chain.from_iterable(sessions.values())))
-                with (
-                    serving(serve, port),
-                    progress(f"Replay of {name}", count, "plays") as report,
-                ):
+                with serving(serve, port):
                     url = f"http://127.0.0.1:{port}"
-                    send_plays(plays, sessions, url, lines, connections, report)
-        write_report(plays, answers, folder)
+                    send_plays(plays, sessions, url, lines, connections)
+        write_report(plays, files, folder)
     typer.echo(f"report  {folder / 'report.html'}")
+    typer.echo(f"all     {renew_index(folder)}")
 
 
 def parse_span(text: str) -> int:
@@ -175,7 +176,7 @@ def check_run(folder: Path | None, version: Path) -> dict[str, Any]:
     """Check that a search can be repeated on plays that a version has left out.
 
     Returns:
-        What decides the outcome.
+        The digest of its configuration, which decides the outcome.
 
     Raises:
         LoopError: The run is missing, or the version has not left out plays of its store.
@@ -199,7 +200,7 @@ def search_again(run: Path, until: str, folder: Path) -> Path:
     """Repeat a search on all plays up to a moment, and export its winner, unless that is done.
 
     Returns:
-        The folder where it is published.
+        The folder of the export.
     """
     published = folder / "export"
     sets = {
@@ -216,7 +217,7 @@ def search_again(run: Path, until: str, folder: Path) -> Path:
 def served_by(names: Iterable[str], version: Path) -> list[str]:
     """Select the recommenders whose files a version has, and say which are left out.
 
-    An export leaves out what too few plays can be learned from.
+    An export leaves a file out if there were too few plays to learn it from.
 
     Raises:
         LoopError: A name is unknown, or nothing is left.
@@ -245,11 +246,12 @@ def served_by(names: Iterable[str], version: Path) -> list[str]:
     return served
 
 
-def settings_of(name: str, folder: Path) -> list[str]:
+def settings_of(name: str, export: Path, folder: Path) -> list[str]:
     """List the settings of a service of one recommender, with sessions and a log of its own."""
     arms = [{"name": "C", "recommender": name}]
     experiments = orjson.dumps([{"name": "REPLAY", "arms": arms}]).decode()
     return [
+        f"recommendations={(export / PUBLISHED).resolve()}",
         f"experiments={experiments}",
         f"log_dir={folder / 'log' / name}",
         f"redis_prefix=replay-{secrets.token_hex(4)}",

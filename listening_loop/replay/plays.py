@@ -1,15 +1,15 @@
-"""Read the plays of a file that an export has not learned from."""
+"""Select the plays that an export has not learned from, and keep them for a replay."""
 
 import tempfile
-from collections import defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.tables.columns import Reading
@@ -17,29 +17,31 @@ from analysis.tables.reader import attach_checked, find_tables
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from listening_loop.errors import LoopError
-from listening_loop.init.look import look_at
-from looplib.arrays import NO_TRACK, AnyArray, BoolArray, IntArray, column_values
-from looplib.files import json_digest
+from looplib.arrays import NO_TRACK, BoolArray, IntArray, column_values
+from looplib.files import atomic_write, json_digest
 from looplib.memory import FILE_NAME as LATEST
 from looplib.progress import say
 from recsys.export.version import TRACKS
 
-_MOST_LOST = 0.5  # of the plays that are new, by the split at one moment
+_MOST_LOST = 0.5  # share of the new plays that a split at one moment may leave out
+_FACTS = b"facts"
 
 
 @dataclass(frozen=True)
 class NewestPlays:
-    """NewestPlays by listener, each in order; arrays and lists have shape (plays,)."""
+    """The plays of a replay by listener, each in order; arrays and lists have shape (plays,)."""
 
-    listener: IntArray  # from 0
+    listener: IntArray  # number of the listener, from 0
+    refits: IntArray  # the number of refits before the session
+    opens: BoolArray  # the first play of a session
+    is_repeat: BoolArray  # the listener has played the track before
+    is_known: BoolArray  # the export has learned from plays of the listener
     users: list[Any]  # ids
     tracks: list[Any]  # ids
     times: list[float]  # share that was heard, 0..1
-    opens: BoolArray  # a session
-    is_repeat: BoolArray  # the listener has played the track before
-    is_known: BoolArray  # the export has learned from plays of the listener
-    refits: IntArray  # how many there are before the play's session
-    facts: dict[str, Any]  # for the report
+    facts: dict[
+        str, Any
+    ]  # settings that decide the outcome, and figures for the report
 
     @property
     def listeners(self) -> int:
@@ -56,52 +58,77 @@ class NewestPlays:
         """Whether the next play is of the same session."""
         return ~np.append(self.opens[1:], True)
 
-    def sessions(self, refits: int) -> dict[int, list[range]]:
-        """List the positions of the plays of each session after so many refits, by listener."""
-        sessions: dict[int, list[range]] = defaultdict(list)
-        starts = np.flatnonzero(self.opens)
-        ends = np.append(starts[1:], len(self.opens))
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            if self.refits[start] == refits:
-                sessions[int(self.listener[start])].append(range(start, end))
-        return sessions
+
+def read_plays(file: Path) -> NewestPlays:
+    """Read the plays that `select_plays` has written."""
+    table = pq.read_table(file)
+    names = ("listener", "refits", "opens", "is_repeat", "is_known")
+    listener, refits, *flags = (column_values(table[name]) for name in names)
+    opens, is_repeat, is_known = (flag > 0 for flag in flags)
+    facts = orjson.loads(table.schema.metadata[_FACTS])
+    users, tracks, times = (
+        table[name].to_pylist() for name in ("user", "track", "time")
+    )
+    return NewestPlays(
+        listener, refits, opens, is_repeat, is_known, users, tracks, times, facts
+    )
 
 
-def read_plays(
+def select_plays(
     path: Path,
+    reading: Reading,
     version: Path,
-    columns: dict[str, str],
-    preset: str | None = None,
-    refit_every_ms: int | None = None,
-    **options: Any,  # noqa: ANN401  values of several types
-) -> NewestPlays:
-    """Read the plays of a file, or of the files of a folder, that a version has not learned from.
+    refit_every_ms: int | None,
+    facts: dict[str, Any],
+    target: Path,
+) -> None:
+    """Select the plays of a file or folder that a version has not learned from.
 
     Args:
         path: The file or folder.
+        reading: How it is read.
         version: The folder of a published version.
-        columns: The columns that the owner names, by what they hold; the rest is guessed.
-        preset: The published data set that it is, where it is one.
-        refit_every_ms: How much time is replayed between refits; None without these.
-        options: Fields of a `Reading` that the owner decides, such as `where`.
+        refit_every_ms: How much time is replayed between refits; None without refits.
+        facts: Settings of the service and the run that decide the outcome.
+        target: The Parquet file that takes the plays.
 
     Raises:
         LoopError: The version has learned from the plays, or they have no order, or no times for
             refits.
         UserError: The file or the version cannot be read.
     """
-    reading = look_at(path, columns, preset, **options).reading
     manifest = read_manifest(version)
-    order = _find_order(path, reading, version, manifest.data.get("columns", ()))
-    if refit_every_ms and order == "position":
+    has_times = reading.columns.timestamp is not None
+    order = "timestamp" if has_times else "position"
+    if not (has_times or reading.columns.orders_by_position):
+        raise LoopError(
+            f"{path}: a replay needs the order of plays, and its columns name neither timestamp= "
+            "nor position=; say it with --columns"
+        )
+    if order not in manifest.data.get("columns", ()):
+        raise LoopError(
+            f"{version}: learned from plays without {order}s, so nothing says which plays "
+            f"of {path} it has seen; without --columns a file is read as an event log"
+        )
+    if refit_every_ms and not has_times:
         raise LoopError(f"{path}: --refit-every needs times, and its plays have none")
     with np.load(version / LATEST) as arrays:
         learned_users, latest = arrays["users"], arrays["latest"]
-    rows, counts = _select_newest(path, reading, learned_users, latest)
+    learned = pa.table({"user": list(map(str, learned_users)), "latest": latest})
+    with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
+        attach_checked(connection, find_tables([path]), reading, Path(folder))
+        connection.register("learned", learned)
+        (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()
+        rows = queries.fetch_table(
+            connection,
+            "replay/newest_plays",
+            has_moments=has_times,
+            has_share=reading.columns.has_share,
+        )
     if len(rows) <= _MOST_LOST * counts["later"]:
         share = counts["learned"] / max(counts["learned"] + counts["later"], 1)
         make = "export --run RUN"
-        if order == "timestamp":
+        if has_times:
             make = "search --config SEARCH --run OLDER-RUN --set split.kind=time"
         raise LoopError(
             f"{version} has learned from {share:.1%} of the plays of {path}, and {len(rows):,} "
@@ -109,27 +136,25 @@ def read_plays(
             f"{make} --out OLDER --set export.learn_from=training"
         )
     catalogue = load_catalogue(version / TRACKS)
+    users, tracks = rows["user"].to_pylist(), rows["track"].to_pylist()
     try:
-        users = _to_ids(rows["user"], is_text=learned_users.dtype.kind == "U")
-        tracks = _to_ids(rows["track"], is_text=catalogue.is_text)
+        users = users if learned_users.dtype.kind == "U" else list(map(int, users))
+        tracks = tracks if catalogue.is_text else list(map(int, tracks))
     except ValueError as error:
         raise LoopError(
             f"{path}: ids are of another kind than those of {version} ({error})"
         ) from None
-    opens, is_repeat, is_known = (
-        column_values(rows[name]) > 0 for name in ("opens", "is_repeat", "is_known")
-    )
+    opens = column_values(rows["opens"]) > 0
     if opens.all():
-        raise LoopError(f"{path}: no play is followed by another one in its session")
-    refits, moments = _plan_refits(
+        raise LoopError(f"{path}: no session has two plays")
+    refits, moments = plan_refits(
         column_values(rows["timestamp"]), opens, refit_every_ms
     )
     split = "each listener's newest, by position"
-    if order == "timestamp":
+    if has_times:
         moment = datetime.fromtimestamp(latest.max() / 1000, UTC)
         split = f"after {moment:%Y-%m-%d %H:%M:%S} UTC"
-    has_sessions = order == "timestamp" or reading.columns.session
-    numbers = map(catalogue.number, tracks)
+    has_sessions = has_times or reading.columns.session
     facts = {
         "plays": json_digest([users, tracks, opens.tolist()]),
         "version": manifest.model,
@@ -139,15 +164,19 @@ def read_plays(
         "refits": moments,
         "sessions": int(opens.sum()) if has_sessions else None,
         "catalogue": len(catalogue),
-        "lacking": sum(number == NO_TRACK for number in numbers),
+        "lacking": list(map(catalogue.number, tracks)).count(NO_TRACK),
+        **facts,
     }
-    listener, times = column_values(rows["listener"]), rows["time"].to_pylist()
-    return NewestPlays(
-        listener, users, tracks, times, opens, is_repeat, is_known, refits, facts
-    )
+    columns = dict(zip(rows.column_names, rows.columns, strict=True))
+    columns |= {"user": users, "track": tracks, "refits": refits}
+    table = pa.table(columns)
+    with atomic_write(target) as file:
+        pq.write_table(
+            table.replace_schema_metadata({_FACTS: orjson.dumps(facts)}), file
+        )
 
 
-def _plan_refits(
+def plan_refits(
     moment_ms: IntArray, opens: BoolArray, every_ms: int | None
 ) -> tuple[IntArray, list[str]]:
     """Plan a refit after each span of time in which plays were replayed.
@@ -172,49 +201,3 @@ def _plan_refits(
     return refits, [
         datetime.fromtimestamp(at, UTC).isoformat() for at in seconds.tolist()
     ]
-
-
-def _find_order(
-    path: Path, reading: Reading, version: Path, learned: Collection[str]
-) -> str:
-    """Find the column that orders plays, which those that a version learned from have, too."""
-    order = "timestamp" if reading.columns.timestamp else "position"
-    if order == "position" and not reading.columns.orders_by_position:
-        raise LoopError(
-            f"{path}: a replay needs the order of plays, and its columns name neither timestamp= "
-            "nor position=; say it with --columns"
-        )
-    if order not in learned:
-        raise LoopError(
-            f"{version}: learned from plays without {order}s, so nothing says which plays "
-            f"of {path} it has seen"
-        )
-    return order
-
-
-def _to_ids(column: pa.ChunkedArray, *, is_text: bool) -> list[Any]:
-    """Convert a column of texts to ids."""
-    ids = column.to_pylist()
-    return ids if is_text else list(map(int, ids))
-
-
-def _select_newest(
-    path: Path, reading: Reading, users: AnyArray, latest: IntArray
-) -> tuple[pa.Table, dict[str, int]]:
-    """Select the plays later than the latest ones of some users.
-
-    Returns:
-        The rows of `sql/replay/newest_plays.sql`, and the counts of `learned_plays.sql`.
-    """
-    with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
-        attach_checked(connection, find_tables([path]), reading, Path(folder))
-        learned = pa.table({"user": list(map(str, users)), "latest": latest})
-        connection.register("learned", learned)
-        (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()
-        rows = queries.fetch_table(
-            connection,
-            "replay/newest_plays",
-            has_moments=reading.columns.timestamp is not None,
-            has_share=reading.columns.has_share,
-        )
-    return rows, counts

@@ -1,6 +1,7 @@
 """Report on a replay: in the terminal, in JSON, and as a page."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +12,33 @@ from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render
 from listening_loop.replay.plays import NewestPlays
-from listening_loop.replay.score import Rows, score
-from listening_loop.replay.traffic import COMPARED, SECONDS, read_answers
+from listening_loop.replay.score import COMPARED, Rows, score
+from listening_loop.replay.traffic import read_answers
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.tables import output, table
 
 TITLE = "A prediction of what people played without us, not a lift"
 
 
-def write_report(plays: NewestPlays, answers: Mapping[str, Path], out: Path) -> None:
+def write_report(plays: NewestPlays, files: Mapping[str, Path], out: Path) -> None:
     """Score the files of recommenders' answers; write and print a report.
 
     The same plays give the same bytes of `report.json` and `report.html`; how long the answers took
     stands in `latency.json`.
     """
-    values, coverage, latencies = {}, {}, {}
-    for name, file in answers.items():
-        values[name], recommended = read_answers(file)
-        coverage[name] = round(recommended / plays.facts["catalogue"], 6)
-        p50, p99 = np.quantile(1000 * values[name][SECONDS], [0.5, 0.99]).tolist()
+    predictions, coverage, latencies = {}, {}, {}
+    for name, file in files.items():
+        answers = read_answers(file)
+        rows = chain.from_iterable(answer["predictions"] for answer in answers)
+        predictions[name] = np.array(list(rows), float)
+        tracks = set().union(*(answer["tracks"] for answer in answers))
+        coverage[name] = round(len(tracks) / plays.facts["catalogue"], 6)
+        p50, p99 = np.quantile(1000 * predictions[name][:, -1], [0.5, 0.99]).tolist()
         latencies[name] = {"p50_ms": round(p50, 3), "p99_ms": round(p99, 3)}
-    scores, comparisons = score(plays, values)
+    scores, comparisons = score(plays, predictions)
     best = [row for row in comparisons if row["first"] == comparisons[0]["first"]]
-    by_metric = [compare(row) for row in best if row["metric"] == COMPARED]
-    sentences = [*by_metric, *describe(plays, scores)]
+    compared = [row for row in best if row["metric"] == COMPARED]
+    sentences = [*map(compare, compared), *describe(plays, scores)]
     shown: dict[str, Any] = {
         "title": TITLE,
         "sentences": sentences,
@@ -44,18 +48,24 @@ def write_report(plays: NewestPlays, answers: Mapping[str, Path], out: Path) -> 
     document = {"replay": plays.facts, **shown, "comparisons": comparisons}
     atomic_write_json(out / "report.json", document)
     atomic_write_json(out / "latency.json", latencies)
-    folders = [Path(__file__).parent]
-    page = render(folders, "page.html.jinja", figure=_draw(scores), **shown)
+    summary = {
+        "kind": "Replay",
+        "data": f"{len(plays.tracks):,} plays, {plays.facts['split']}",
+        "outcome": sentences[0],
+        "tone": "good" if any(row["better"] for row in compared) else "wait",
+    }
+    values = {"summary": summary, "figure": _draw(scores), **shown}
+    page = render([Path(__file__).parent], "page.html.jinja", **values)
     atomic_write_text(out / "report.html", page)
     cells: dict[tuple[str, str], list[str]] = {}
     for row in scores:
         key = row["recommender"], row["group"]
         cells.setdefault(key, []).append(numbers.number(row["value"]))
     metrics = dict.fromkeys(row["metric"] for row in scores)
-    rows = [[*key, *texts] for key, texts in cells.items()]
-    console = output()
     names = ["recommender", "plays", *metrics]
-    console.print(table(names, rows, needed=4, numbers_from=2))
+    console = output()
+    texts = [[*key, *values] for key, values in cells.items()]
+    console.print(table(names, texts, needed=4, numbers_from=2))
     for name, latency in latencies.items():
         p50, p99 = map(numbers.number, latency.values())
         share = numbers.percent(100 * coverage[name])
@@ -66,7 +76,7 @@ def write_report(plays: NewestPlays, answers: Mapping[str, Path], out: Path) -> 
 
 
 def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
-    """Describe what was replayed, a sentence each."""
+    """Describe the replayed plays, a sentence each."""
     facts = plays.facts
     familiar = len(np.unique(plays.listener[plays.is_known]))
     sessions = "sessions unknown, as the plays have no times"

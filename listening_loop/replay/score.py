@@ -1,10 +1,10 @@
-"""Score rankings by what listeners played next, and compare recommenders in pairs.
+"""Score rankings by the listeners' next plays, and compare recommenders in pairs.
 
-All metrics are sums over predictions, divided by their number; intervals are those of a bootstrap
-over listeners, the same resamples for all, so that a difference is one over the same plays:
+All metrics are sums over predictions, divided by their number. Intervals are from a bootstrap over
+listeners with the same resamples for all recommenders, so differences are over the same plays:
 
 * `precision@1`, `precision@20`: the share of next plays that are the first, or among 20 tracks;
-* `mrr`: 1 / the rank of the next track, 0 where it is not among them;
+* `mrr`: 1 / the rank of the next track, 0 if it is not among 20;
 * `rest@20`: tracks of the ranking that are played in the rest of the session, divided by 20.
 """
 
@@ -18,25 +18,35 @@ from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
 from analysis.statistics.effects import CONFIDENCE, Interval
 from listening_loop.replay.plays import NewestPlays
-from listening_loop.replay.traffic import COMPARED, METRICS
-from looplib.arrays import BoolArray, FloatArray
+from listening_loop.replay.traffic import LENGTH
+from looplib.arrays import AnyArray, BoolArray, FloatArray
 
-_PLACES = (1, 2, 3, 6, 11, 21)  # in a session, from which a group begins
+COMPARED = "precision@20"
+REST = "rest@20"  # unknown when sessions are unknown
+_PLACES = (1, 2, 3, 6, 11, 21)  # first play of each group by place in the session
 _RESAMPLES = 1000
-_DIGITS = 6  # of values; later ones may differ between machines
+_DIGITS = 6  # decimals of values; further decimals may differ between machines
 
 
 Rows = list[dict[str, Any]]
 """Rows of a report's table."""
 
 
+def measure(predictions: FloatArray) -> dict[str, AnyArray]:
+    """Compute the metrics of each prediction, each of shape (predictions,)."""
+    rank, hits, _ = predictions.T
+    inverse = np.divide(1, rank, out=np.zeros_like(rank), where=rank > 0)
+    precision = {"precision@1": rank == 1, COMPARED: rank > 0}
+    return {**precision, "mrr": inverse, REST: hits / LENGTH}
+
+
 def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
-    """Group the plays that a ranking is scored on, by what is played next and by whom.
+    """Group the plays that a ranking is scored on, by the next track and the listener.
 
     A track that is played again at once is no prediction.
 
     Returns:
-        A flag for each play with a next one, by the group's name; shape (plays with a next one,).
+        The flags of each group by its name, shape (plays with a next play,).
     """
     rows = np.flatnonzero(plays.has_next)
     same = [plays.tracks[row] == plays.tracks[row + 1] for row in rows.tolist()]
@@ -60,22 +70,27 @@ def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
 
 
 def score(
-    plays: NewestPlays, answers: Mapping[str, Mapping[str, FloatArray]]
+    plays: NewestPlays, predictions: Mapping[str, FloatArray]
 ) -> tuple[Rows, Rows]:
-    """Score the answers of recommenders by group, and compare them in pairs.
+    """Score recommenders by group, and compare them in pairs.
+
+    Args:
+        plays: The plays of the replay.
+        predictions: Columns `PREDICTION` of each recommender, shape (plays with a next play, 3).
 
     Returns:
         The value of each recommender, group and metric; the differences of each pair, the better
-            one by `COMPARED` first.
+            recommender by `COMPARED` first.
     """
     groups = group_plays(plays)
-    metrics = METRICS if plays.has_sessions else METRICS[:-1]
+    values = {name: measure(rows) for name, rows in predictions.items()}
+    metrics = ["precision@1", COMPARED, "mrr"] + [REST] * plays.has_sessions
     listener = plays.listener[plays.has_next]
-    columns = list(product(answers, groups, metrics))
+    columns = list(product(values, groups, metrics))
     sums, counts = np.zeros((2, plays.listeners, len(columns)))
     for column, (name, group, metric) in enumerate(columns):
         flags = groups[group]
-        weights = answers[name][metric][flags]
+        weights = values[name][metric][flags]
         sums[:, column] = np.bincount(listener[flags], weights, plays.listeners)
         counts[:, column] = np.bincount(listener[flags], minlength=plays.listeners)
     whole = bootstrap.divide(sums.sum(axis=0), counts.sum(axis=0))
@@ -88,7 +103,7 @@ def score(
         row["predictions"] = int(groups[group].sum())
         scores.append(row | vars(_interval(values_drawn)))
     differences = []
-    best_first = sorted(answers, key=lambda name: -estimates[name, "all", COMPARED][0])
+    best_first = sorted(values, key=lambda name: -estimates[name, "all", COMPARED][0])
     for (first, second), metric in product(combinations(best_first, 2), metrics):
         a, b = estimates[first, "all", metric], estimates[second, "all", metric]
         difference = _interval(a - b)

@@ -1,15 +1,17 @@
-"""Send plays through the service, and keep what its rankings predicted.
+"""Send plays through the service, and keep the predictions of its rankings.
 
-Each listener's plays go in their order, one after the other; listeners side by side. The service
-is begun anew for each recommender and after each refit, so every recommender answers the same
-plays. A listener's answers up to the next refit are a line of a file, written once all are there:
-a replay that was interrupted goes on with those who have none.
+Each listener's plays go in order, listeners side by side. The service is started anew for each
+recommender and after each refit, so every recommender answers the same plays. A listener's answers
+up to the next refit are a line of a file, written when all are there. An interrupted replay goes on
+with the listeners who have no line.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import chain, pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -18,24 +20,21 @@ from urllib.parse import quote
 import aiohttp
 import numpy as np
 import orjson
-from yarl import URL  # which aiohttp brings
+from yarl import URL  # a dependency of aiohttp
 
 from listening_loop.errors import LoopError
 from listening_loop.replay.plays import NewestPlays
-from looplib.arrays import FloatArray
 from looplib.files import naming
+from looplib.progress import progress
 
-LENGTH = 20  # of the rankings
+LENGTH = 20  # tracks of a ranking
 _TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # seconds, after which an answer is lost
+# A prediction: the rank of the next track, 0 outside the ranking; tracks of the ranking that are
+# played in the rest of the session; and seconds until the answer.
+PREDICTION = ("rank", "hits", "seconds")
 
 
-COMPARED = "precision@20"
-REST = "rest@20"  # unknown where sessions are
-METRICS = ("precision@1", COMPARED, "mrr", REST)
-SECONDS = "seconds"  # until the answer
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
+def read_answers(file: Path) -> list[dict[str, Any]]:
     """Read the answers of each listener who has them, in the order of the plays."""
     whole, _, _ = file.read_bytes().rpartition(b"\n")
     lines = map(orjson.loads, whole.splitlines())
@@ -43,29 +42,22 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def find_unanswered(
-    plays: NewestPlays, file: Path, refits: int
+    plays: NewestPlays, refits: int, file: Path
 ) -> dict[int, list[range]]:
-    """Find the sessions after so many refits whose answers are not in a file, by listener."""
-    sessions = plays.sessions(refits)
-    for line in read_lines(file):
+    """Find the sessions after so many refits whose answers are not in a file.
+
+    Returns:
+        The positions of the plays of each session, by listener.
+    """
+    sessions: dict[int, list[range]] = defaultdict(list)
+    starts = np.append(np.flatnonzero(plays.opens), len(plays.opens))
+    for start, end in pairwise(starts.tolist()):
+        if plays.refits[start] == refits:
+            sessions[int(plays.listener[start])].append(range(start, end))
+    for line in read_answers(file):
         if line["refits"] == refits:
             del sessions[line["listener"]]
     return sessions
-
-
-def read_answers(file: Path) -> tuple[dict[str, FloatArray], int]:
-    """Read the answers of all listeners from a file.
-
-    Returns:
-        The metrics and the seconds of each play with a next one; how many distinct tracks were
-        recommended.
-    """
-    lines = read_lines(file)
-    values = {
-        name: np.concatenate([np.array(line[name], float) for line in lines])
-        for name in (*METRICS, SECONDS)
-    }
-    return values, len(set().union(*(line["tracks"] for line in lines)))
 
 
 def send_plays(
@@ -74,49 +66,49 @@ def send_plays(
     url: str,
     file: Path,
     connections: int,
-    report: Callable[[int], None],
 ) -> None:
     """Send the plays of some sessions, and add the answers to a file.
 
     Args:
-        plays: All that are replayed.
-        sessions: Positions of those that are sent, by listener.
+        plays: All plays of the replay.
+        sessions: The positions of the plays to send, a range for each session, by listener.
         url: Address of the service.
-        file: Takes a line for each listener.
+        file: The file that takes a line for each listener.
         connections: Requests at a time.
-        report: Is called with the number of plays that were answered.
 
     Raises:
         LoopError: The service does not answer, or refuses.
     """
-    lines = read_lines(file)
+    lines = read_answers(file)  # drops a line that was cut
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
-    unsent = iter(sessions.items())  # of all tasks together
+    count = sum(map(len, chain.from_iterable(sessions.values())))
+    unsent = iter(sessions.items())  # shared by all connections
     sent = 0
 
     async def send_next(http: aiohttp.ClientSession) -> None:
         nonlocal sent
-        for listener, some in unsent:
-            answers = await _send_listener(http, url, plays, some)
-            refits = int(plays.refits[some[0].start])
+        for listener, ranges in unsent:
+            answers = await _send_listener(http, url, plays, ranges)
+            refits = int(plays.refits[ranges[0].start])
             line = {"listener": listener, "refits": refits, **answers}
             with naming(file), file.open("ab", buffering=0) as target:
                 target.write(orjson.dumps(line) + b"\n")
-            sent += sum(map(len, some))
+            sent += sum(map(len, ranges))
             report(sent)
 
     async def send_all() -> None:
-        connector = aiohttp.TCPConnector(limit=connections)
-        headers = {"Content-Type": "application/json"}
         client = aiohttp.ClientSession(
-            connector=connector, timeout=_TIMEOUT, headers=headers
+            connector=aiohttp.TCPConnector(limit=connections),
+            headers={"Content-Type": "application/json"},
+            timeout=_TIMEOUT,
         )
         async with client as http, asyncio.TaskGroup() as group:
             for _ in range(connections):
                 group.create_task(send_next(http))
 
     try:
-        asyncio.run(send_all())
+        with progress(f"Replay of {file.stem}", count, "plays") as report:
+            asyncio.run(send_all())
     except* LoopError as errors:
         raise errors.exceptions[0] from None
 
@@ -124,11 +116,11 @@ def send_plays(
 async def _send_listener(
     http: aiohttp.ClientSession, url: str, plays: NewestPlays, sessions: list[range]
 ) -> dict[str, Any]:
-    """Send a listener's plays of some sessions, whose last ones are the `last` of the service."""
+    """Send a listener's plays of some sessions; the last play of each ends it at the service."""
     user = quote(str(plays.users[sessions[0].start]), safe="")
     to_next = URL(f"{url}/next/{user}", encoded=True)
     to_last = URL(f"{url}/last/{user}", encoded=True)
-    values: dict[str, list[float]] = {name: [] for name in (*METRICS, SECONDS)}
+    predictions = []
     recommended: set[Any] = set()
     for session in sessions:
         for play in session:
@@ -145,12 +137,10 @@ async def _send_listener(
             rank = 0
             if following[0] in ranking:
                 rank = ranking.index(following[0]) + 1
-            rest = len(set(following).intersection(ranking)) / LENGTH
-            scored = (rank == 1, rank > 0, 1 / rank if rank else 0, rest, seconds)
-            for column, value in zip(values.values(), scored, strict=True):
-                column.append(value)
+            hits = len(set(following).intersection(ranking))
+            predictions.append((rank, hits, seconds))
             recommended.update(ranking)
-    return {**values, "tracks": list(recommended)}
+    return {"predictions": predictions, "tracks": list(recommended)}
 
 
 async def _post(

@@ -10,6 +10,7 @@ from looplib.cli import Overrides, importing, make_app, program, run
 from looplib.config import load_config
 
 with importing():
+    from analysis.page.index import renew_index
     from recsys.config import SearchConfig
     from recsys.export.export import export_run
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
@@ -66,6 +67,8 @@ def main(
     settings = load_config(SearchConfig, config, set_ or [], flags)
     search(open_store(settings.store), open_workspace(settings.run), settings)
     write_report(settings.run)
+    if not open_workspace(settings.run).is_remote:
+        renew_index(Path(settings.run))
     for name, file in _FILES.items():
         typer.echo(f"{name:<16} {settings.run}/{file}")
     if export:

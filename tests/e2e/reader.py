@@ -1,8 +1,8 @@
 """A reader who types what README and docs/ say, in a small world.
 
 `smaller` and `REPLACED` make the world small; `bring` makes the files that a reader has. All pages
-are read in one folder, so a command that stands on several runs once. A server runs until its page
-ends, another one of its kind starts, or the text says to press Ctrl-C.
+are read in one folder, so a command that stands on several runs once. A service runs until its
+page ends, another one starts, or the text says to press Ctrl-C.
 """
 
 import os
@@ -35,7 +35,6 @@ REPLACED = {
     "--runs 200": "--runs 20",
 }
 FEW = "--set search.iterations=1 --set models.als.factors=4"
-SERVERS = {"serve": "/health/live", "lab": "/"}
 INSTALLS = re.compile(
     r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?|bash \.ci/run)"
     r"( [^&;|]+)?"
@@ -80,7 +79,7 @@ class Reader:
 
     def __init__(self, folder: Path, redis: RedisServer, scheduler: str) -> None:
         self.folder = folder
-        self.port, self.lab = free_port(), free_port()
+        self.port = free_port()
         shrink(folder / "configs", smaller(scheduler, self.port))
         shared = f'"cluster.scheduler": "{scheduler}"'
         self._replaced = {
@@ -93,7 +92,6 @@ class Reader:
             "localhost:5001": f"localhost:{self.port}",
             "localhost:6379": f"localhost:{redis.port}",
             "--recommender remote": f"--recommender remote --url http://localhost:{self.port}",
-            "listening_loop.command lab": f"listening_loop.command lab --port {self.lab} --service http://localhost:{self.port}",
         }
         # a status of 400 fails the command
         (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
@@ -104,9 +102,9 @@ class Reader:
             "COLUMNS": "200",
         }
         self._done: set[str] = set()
-        # servers that are to run, with what starts them
-        self._wanted: dict[str, tuple[str, Block]] = {}
-        self._servers: dict[str, subprocess.Popen[bytes]] = {}
+        # the service that is to run, with what starts it
+        self._wanted: tuple[str, Block] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
 
     def read(self, page: Path) -> None:
         if script := "\n".join(
@@ -140,14 +138,14 @@ class Reader:
         name = found[1] if found else ""
         if name in RUN_BY_ANOTHER_TEST:
             return
-        if name in SERVERS:
-            self._stop(name)
-            self._wanted[name] = (self._meant(command), block)
+        if name == "serve":
+            self.press_ctrl_c()
+            self._wanted = (self._meant(command), block)
         if command in self._done:
             return
-        for server in self._wanted.keys() - self._servers.keys():
-            self._serve(server, *self._wanted[server])
-        if name not in SERVERS:
+        if self._wanted and not self._server:
+            self._serve(*self._wanted)
+        if name != "serve":
             done = self._run_to_its_end(self._meant(command))
             assert done.returncode == 0, (
                 f"{block.position}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
@@ -174,8 +172,8 @@ class Reader:
             timeout=300,
         )
 
-    def _serve(self, name: str, text: str, block: Block) -> None:
-        log = self.folder / f"{name}.stderr"
+    def _serve(self, text: str, block: Block) -> None:
+        log = self.folder / "serve.stderr"
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 ["bash", "-c", f"exec env {text}"],
@@ -185,9 +183,8 @@ class Reader:
                 stderr=errors,
                 start_new_session=True,
             )
-        self._servers[name] = process
-        port = self.port if name == "serve" else self.lab
-        address = f"http://localhost:{port}{SERVERS[name]}"
+        self._server = process
+        address = f"http://localhost:{self.port}/health/live"
 
         def answers() -> bool:
             assert process.poll() is None, f"{block.position}: {log.read_text()}"
@@ -197,15 +194,10 @@ class Reader:
             except OSError:
                 return False
 
-        wait_until(answers, f"{block.position}: {name} to answer")
+        wait_until(answers, f"{block.position}: the service to answer")
 
     def press_ctrl_c(self) -> None:
-        for module in list(self._wanted):
-            self._stop(module)
-
-    def _stop(self, module: str) -> None:
-        self._wanted.pop(module, None)
-        process = self._servers.pop(module, None)
+        process, self._wanted, self._server = self._server, None, None
         if process is None:
             return
         process.send_signal(signal.SIGINT)

@@ -58,7 +58,9 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
     assert report["verdict"]["decision"] == "ship"
     assert report["srm"]["mismatch"] is False
     assert report["lines"]["rejected"] == 0
-    assert (demo / "out/first/days/1/report/report.html").stat().st_size > 10_000
+    index = (demo / "out/index.html").read_text()
+    for part in ("run", "report"):
+        assert f'href="first/days/1/{part}/report.html"' in index
 
 
 def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> None:

@@ -1,4 +1,4 @@
-"""The A/B report in a real browser: in light and dark, on paper, on any screen."""
+"""The pages in a real browser: in light and dark, on paper, on any screen."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from analysis.ab.page import render
+from analysis.page.index import renew_index
 from analysis.statistics.effects import Interval
 from tests.analysis.ab.samples import make_report
 from tests.e2e.conftest import TIMEOUT_MS
@@ -89,6 +90,34 @@ def test_the_longest_numbers_and_labels_have_room(width: int, opened: Open) -> N
     with opened(render(replace(report, effects=effects)), width) as page:
         assert page.evaluate(SPILLED) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_index_leads_to_reports_whose_outcomes_have_their_colours(
+    width: int, browser: Browser, tmp_path: Path
+) -> None:
+    report = make_report()
+    names = ("run of a name that is quite long " * 4, "ab")
+    verdicts = (
+        replace(report.verdict, decision="ship"),
+        replace(report.verdict, decision="do not ship"),
+    )
+    for name, verdict in zip(names, verdicts, strict=True):
+        (tmp_path / name).mkdir()
+        text = render(replace(report, verdict=verdict))
+        (tmp_path / name / "report.html").write_text(text, encoding="utf-8")
+    index = renew_index(tmp_path / names[0])
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(index.as_uri(), timeout=TIMEOUT_MS)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".scroll").evaluate("box => box.scrollWidth") <= width
+    colours = page.locator("tbody b").evaluate_all(
+        "all => all.map(text => getComputedStyle(text).color)"
+    )
+    assert len({*colours}) == 2
+    page.locator("tbody a").first.click()
+    page.locator("#verdict").wait_for(timeout=TIMEOUT_MS)
+    page.close()
 
 
 def test_an_effect_that_has_no_percentage_is_told_by_its_values(opened: Open) -> None:

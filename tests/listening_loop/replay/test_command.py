@@ -87,6 +87,8 @@ def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
                 if heard != following:
                     ranks.append(rank_of(following, ranking))
                     rest.append(len(set(session[place + 1 :]).intersection(ranking)))
+    index = (tmp_path.parent / "index.html").read_text()
+    assert f'href="{tmp_path.name}/report.html"' in index
     report = report_of(tmp_path)
     scored = [
         row
@@ -199,6 +201,8 @@ def test_what_cannot_be_replayed_is_refused(
     unordered = ["replay", str(pairs), "--published", str(export)]
     unordered += ["--columns", "user=u,item=i", "--recommender", "in_order"]
     assert "neither timestamp= nor position=" in refusal(*unordered)
+    without = refusal(*unordered[:4], "--recommender", "in_order")
+    assert "without --columns a file is read as an event log" in without
     nobody = words("position", file, export, out, names=["in_order", "nobody"])
     assert "no such recommender" in refusal(*nobody)
     everything, learned = publish(tmp_path, "position")

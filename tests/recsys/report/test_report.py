@@ -2,6 +2,7 @@
 markup."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import orjson
@@ -12,7 +13,8 @@ from listening_loop.command import main
 from looplib.errors import UserError
 from recsys.ingest import pipeline as ingest
 from recsys.report.page import write_report
-from recsys.run import read_run
+from recsys.run import LEDGER, read_run
+from recsys.search.ledger import Ledger, Score
 from recsys.storage import open_workspace
 from recsys.store.ids import read_titles
 from recsys.store.reader import open_store
@@ -91,6 +93,8 @@ def test_the_verdict_is_the_winner_with_its_interval(
     )
     assert f"ndcg@30 {winner.metrics['ndcg@30'][0]:.4f}" in verdict.text
     assert all(warning in verdict.text for warning in winner.warnings)
+    index = (run_folder.parent / "index.html").read_text(encoding="utf-8")
+    assert heading in Parser(index).root.text
     assert ", of simulated listeners" in page.find("header")[0].text
     assert "All 12 candidates and 3 baselines" in page.text
 
@@ -165,7 +169,7 @@ def test_names_are_text_and_nothing_is_fetched(page: Element, run_folder: Path) 
     assert "https://" not in text
 
 
-def test_the_page_is_written_again_and_titles_are_of_the_store_s_own_catalogue(
+def test_scores_of_an_earlier_search_change_nothing_and_titles_are_of_the_own_catalogue(
     world: Path, run_folder: Path, tmp_path: Path
 ) -> None:
     other = write_catalogue(tmp_path / "other")
@@ -173,5 +177,14 @@ def test_the_page_is_written_again_and_titles_are_of_the_store_s_own_catalogue(
     with pytest.raises(UserError, match=f"{other}: not the catalogue of"):
         read_titles(other, open_store(world / "store"))
     before = (run_folder / "report.html").read_bytes()
+    ledger = (run_folder / LEDGER).read_bytes()
+    written = (run_folder / LEDGER).stat()
+    _, winner = read_run(open_workspace(run_folder))
+    (run_folder / LEDGER).unlink()
+    earlier = Score(winner.trial, 1, "earlier", {"ndcg@30": (0.5, 0.4, 0.6)})
+    Ledger(run_folder / LEDGER, "earlier").add(earlier)
+    with (run_folder / LEDGER).open("ab") as file:
+        file.write(ledger)
+    os.utime(run_folder / LEDGER, ns=(written.st_atime_ns, written.st_mtime_ns))
     write_report(str(run_folder))
     assert (run_folder / "report.html").read_bytes() == before
