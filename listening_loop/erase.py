@@ -174,7 +174,7 @@ def erase_from_store(address: str, user: str, logs: Sequence[LogFile]) -> str:
         partition = partition_of(np.array([number]), manifest.partitions)
         parts = [part for part in manifest.parts if part.partition == partition]
         rows = sum(part.rows for part in parts)
-        partitioner = Partitioner(scratch, manifest.holds, manifest.partitions)
+        partitioner = Partitioner(scratch, manifest.partitions)
         left = 0
         filters = [("user", "!=", number)]
         for file in download_files(address, parts):

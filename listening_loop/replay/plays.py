@@ -212,6 +212,7 @@ def _select_newest(
         rows = queries.fetch_table(
             connection,
             "replay/newest_plays",
+            silence_ms=SESSION_SILENCE_MS,
             has_moments=reading.columns.timestamp is not None,
             has_share=reading.columns.has_share,
         )
