@@ -121,21 +121,6 @@ def memory_mib(pid: int) -> float:
     return total / 2**20
 
 
-def download(package: str, folder: Path) -> Path:
-    """Download a source package, `name==version`, with pip, once.
-
-    Returns:
-        The path of its archive.
-    """
-    file = folder / f"{package.replace('==', '-')}.tar.gz"
-    if not file.exists():
-        options = ["--quiet", "--no-deps", "--no-binary=:all:"]
-        options += ["--ignore-requires-python", f"--dest={folder}"]
-        argv = python("-m", "pip", "download", *options, package)
-        subprocess.run(argv, check=True)
-    return file
-
-
 def take_turns(
     kinds: Mapping[str, Callable[[], T]], repeats: int
 ) -> dict[str, list[T]]:

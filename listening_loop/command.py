@@ -44,13 +44,9 @@ STEPS = {
         "Report on an experiment: which arm won, and whether to trust it.",
     ),
     "power": ("analysis.power", "Plan how many listeners an experiment needs."),
-    "offpolicy": (
-        "analysis.offpolicy.__main__",
-        "Estimate what lists that were never served would be worth.",
-    ),
     "erase": (
         "listening_loop.erase",
-        "Remove a listener from logs, stores, runs, exports and a service.",
+        "Remove a listener from event logs and a service.",
     ),
     "lab": (
         "listening_loop.lab.command",

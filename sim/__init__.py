@@ -1,10 +1,9 @@
 """Simulated listeners: worlds, the listening model, and what listeners do in it.
 
-In: a world's configuration or files. Out: world files, an event log, traffic for a running service,
-or a Gymnasium environment. Knows no other part but `looplib`.
+In: a world's configuration or files. Out: world files, an event log, or traffic for a running
+service. Knows no other part but `looplib`.
 
-Read `worlds` (what there is to hear) and `listening` (how a listener listens) first. The commands
+Read `worlds` (tracks and listeners) and `listening` (how a listener listens) first. The commands
 are `world`, which makes a world, and `run`, which lets its listeners listen: to random
-recommendations by `collect` and `events`, to a service by `remote`. `environment` is the same model
-for reinforcement learning.
+recommendations by `collect` and `events`, to a service by `remote`.
 """

@@ -16,7 +16,6 @@ MODULES = (
     "recsys.export",
     "analysis.ab",
     "analysis.power",
-    "analysis.offpolicy",
     "sim.world",
     "sim.run",
     "listening_loop.command",

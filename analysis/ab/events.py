@@ -41,7 +41,7 @@ _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 _PACKED = 8  # a gzipped log is about an eighth of its text
 # only texts of few values are worth a dictionary
 _DICTIONARIES = ["message", "experiments", "recommender"]
-# what no report needs
+# No report needs these fields, which are checked and left out.
 _UNUSED = ("session", "propensity")
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 
@@ -66,10 +66,7 @@ class Events:
 
 @contextmanager
 def read_events(
-    paths: Sequence[str | Path],
-    *,
-    memory: str = "1GB",
-    unused: Sequence[str] = _UNUSED,
+    paths: Sequence[str | Path], *, memory: str = "1GB"
 ) -> Iterator[Events]:
     """Read files, folders and patterns of logs, and folders of session stores.
 
@@ -78,7 +75,6 @@ def read_events(
     Args:
         paths: Where they are.
         memory: What DuckDB may use before it spills to the disk.
-        unused: Fields of events that are checked and left out.
 
     Raises:
         StoreError: A store is damaged, or has no events.
@@ -91,7 +87,7 @@ def read_events(
     }
     stores = [*map(open_store, folders.values())]
     logs = discover(path for path in paths if Path(path).resolve() not in folders)
-    schema = pa.schema([field for field in EVENT_SCHEMA if field.name not in unused])
+    schema = pa.schema([field for field in EVENT_SCHEMA if field.name not in _UNUSED])
     lines = LineCounts()
     rejected: list[Reject] = []
     for store in stores:

@@ -6,7 +6,6 @@ them is new: it may have grown, and it may be packed, moved, renamed or copied.
 
 import os
 import shutil
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -121,29 +120,6 @@ class NewFiles:
             room = max(MOST_KEPT_BYTES - file.tell(), 0)
             file.write(lines[: lines.rfind(b"\n", 0, room) + 1])
 
-    def select(
-        self, log: LogFile, is_left: Callable[[bytes], bool]
-    ) -> Iterator[Source]:
-        """Yield the sources with which a file begins as they are once lines are removed."""
-        with _open_content(log, self.scratch) as text:
-            start = new_start = 0
-            while source := self._longest_known(log, text, start):
-                text.seek(start)
-                start += source.bytes
-                content, size, head = xxhash.xxh3_128(), 0, b""
-                for line in select_lines(text, source.bytes, is_left):
-                    content.update(line)
-                    size += len(line)
-                    head = head or line
-                digest = content.hexdigest()
-                rivals = self._known[_head(head)]
-                if size and all(digest != rival.digest for rival in rivals):
-                    none = LineCounts()  # they are counted already
-                    new = Source(log.name, digest, size, none, new_start, _head(head))
-                    rivals.append(new)
-                    yield new
-                new_start += size
-
     def _copy(self, log: LogFile, target: Path) -> Source | None:
         """Copy what is new of a file; None if nothing is."""
         with _open_content(log, self.scratch) as text:
@@ -256,21 +232,6 @@ def in_batches(
         batch_bytes += size
     if batch:
         yield batch
-
-
-def select_lines(
-    text: IO[bytes], length: int, is_left: Callable[[bytes], bool]
-) -> Iterator[bytes]:
-    """Yield the lines of the next bytes; of those that are not left, the line end alone."""
-    while length > 0 and (line := text.readline(length)):
-        length -= len(line)
-        yield line if is_left(line) else line[len(line.rstrip(b"\r\n")) :]
-
-
-def digest(log: LogFile) -> str:
-    """Compute the digest of a log's content, unpacked."""
-    with log.open() as text:
-        return str(_hash(text, sys.maxsize).hexdigest())
 
 
 @contextmanager

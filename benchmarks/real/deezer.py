@@ -1,24 +1,16 @@
-"""What unbiased truth says (Deezer, CM100K): do estimates from what people knew order the models?
+"""What unbiased truth says (Deezer, CM100K): does an offline metric order the models as truth does?
 
 People rated a hundred tracks each that were drawn at random: the truth. What they knew before is an
 observed log. Models learn from four fifths of it; the last fifth scores their ten best as an
-offline evaluation does, and by inverse propensities; all five take turns.
-
-IPS and SNIPS take the log for a policy that draws a track in proportion to how many know it. That
-forgets that people know what they like: `IPS, root` takes the square root, as if being liked and
-being known rose together (Saito, Yaginuma, Nishino, Sakata and Nakata, "Unbiased Recommender
-Learning from Missing-Not-At-Random Implicit Feedback", WSDM 2020).
+offline evaluation does, and all five take turns.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from analysis.offpolicy.estimate import MIN_ESS, estimate_policy
-from analysis.offpolicy.logged import LoggedSessions
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
 from benchmarks.real.files import read_columns
@@ -30,8 +22,6 @@ from looplib.randomness import make_generator
 
 FOLDS, K = 5, 10
 LIKED = 3  # ratings from it on, of 1 to 4; other values are flawed
-MEASURES = ("truth", "observed", "IPS", "SNIPS", "IPS, root")
-PRIOR = 1.0  # listeners who know a track, beside those in the log
 
 
 @dataclass(frozen=True)
@@ -45,22 +35,23 @@ class Ratings:
 
 
 def measure(random_half: Path, other_half: Path, _work: Work) -> Table:
-    """Score the models by each estimate, and compare their orders with the true one."""
+    """Score the models by the truth and by the observed log, and compare the two orders."""
     drawn, observed = read_ratings(random_half, other_half)
-    sums, sizes = score_models(drawn, make_logs(drawn, observed))
+    truth, heldout = score_models(drawn, make_logs(drawn, observed))
     people = len(drawn.fold)
     resamples = bootstrap.Resamples(people, RESAMPLES, SEED)
-    intervals = {
-        name: bootstrap.ratio_intervals(resamples, *both) for name, both in sums.items()
-    }
-    rows = []
-    for number, model in enumerate(MODELS):
-        figures = [text(intervals[name][number], 3) for name in MEASURES]
-        size = sizes[number]
-        rows.append([model, *figures, f"{size:.0f}{', refused' * (size < MIN_ESS)}"])
+    columns = [bootstrap.ratio_intervals(resamples, *sums) for sums in (truth, heldout)]
+    rows = [
+        [model, *(text(interval, 3) for interval in intervals)]
+        for model, *intervals in zip(MODELS, *columns, strict=True)
+    ]
+    orders = [_resample(resamples, sums) for sums in (truth, heldout)]
+    whole, *drawn_anew = (spearmanr(*values)[0] for values in zip(*orders, strict=True))
+    lower, upper = np.quantile(drawn_anew, (0.025, 0.975))
+    correlation = text(Interval(whole, lower, upper), 2)
     title = f"Deezer: liked share of the ten best, {people} people"
-    header = ("", *MEASURES, "effective sample size of IPS")
-    return Table(title, header, rows, compare_orders(sums, resamples))
+    note = f"observed: Spearman with the truth {correlation}"
+    return Table(title, ("", "truth", "observed"), rows, [note])
 
 
 def read_ratings(random_half: Path, other_half: Path) -> tuple[Ratings, Ratings]:
@@ -90,69 +81,28 @@ def make_logs(drawn: Ratings, observed: Ratings) -> list[Log]:
     return logs
 
 
-def score_models(
-    drawn: Ratings, logs: list[Log]
-) -> tuple[dict[str, FloatArray], list[float]]:
-    """Score every model by the truth and by each estimate of it.
+def score_models(drawn: Ratings, logs: list[Log]) -> tuple[FloatArray, FloatArray]:
+    """Score every model by the truth and by the observed log.
 
     Returns:
-        What each of the people adds, arrays of shape (2, people, models), by measure; and the
-        effective sample size of IPS, by model.
+        For either, the numerators and denominators of each person, shape (2, people, models).
     """
     people, _ = drawn.fold.shape
-    sums = {name: np.zeros((2, people, len(MODELS))) for name in MEASURES}
+    truth, observed = np.zeros((2, 2, people, len(MODELS)))
     heldout = drawn.is_known
-    plain, root = (_off_policy(drawn, logs, power) for power in (1.0, 0.5))
-    answered = np.full(heldout.sum(), fill_value=True)
     scored_folds = sum(
         (heldout & (drawn.fold == number)).any(axis=1) for number in range(FOLDS)
     )
-    sizes = []
     for index, model in enumerate(MODELS.values()):
         is_listed = np.zeros(heldout.shape, bool)
         for number, log in enumerate(logs):
             position = rank_tracks(model(log), log.is_known)[:people]
             is_listed |= (drawn.fold == number) & (position < K)
             is_left = drawn.is_rated & ~log.is_known[:people]
-            sums["truth"][:, :, index] += _best_of(is_left, drawn.is_liked, position)
+            truth[:, :, index] += _best_of(is_left, drawn.is_liked, position)
         hits = (is_listed & heldout & drawn.is_liked).sum(axis=1)
-        sums["observed"][:, :, index] = hits / K, scored_folds
-        probability = is_listed[heldout] / K
-        estimate, by_root = (
-            estimate_policy(
-                draws, probability, answered, resamples=RESAMPLES, seed=SEED
-            )
-            for draws in (plain, root)
-        )
-        users = plain.users
-        requests, weights, times = estimate.sums
-        sums["IPS"][:, users, index] = times, requests
-        sums["SNIPS"][:, users, index] = times, weights
-        requests, _, times = by_root.sums
-        sums["IPS, root"][:, users, index] = times, requests
-        sizes.append(estimate.ess)
-    return sums, sizes
-
-
-def _off_policy(drawn: Ratings, logs: list[Log], power: float) -> LoggedSessions:
-    """Take what is held out for draws of a policy, each among what its fold's log lacks.
-
-    The probability of a track is in proportion to a power of how many know it.
-    """
-    people = len(drawn.fold)
-    propensity = np.zeros(drawn.fold.shape)
-    for number, log in enumerate(logs):
-        chance = (log.known_by + PRIOR) ** power
-        left = chance.sum() - log.is_known[:people] @ chance
-        shares = chance / left[:, np.newaxis]
-        propensity = np.where(drawn.fold == number, shares, propensity)
-    heldout = drawn.is_known
-    user, item = heldout.nonzero()
-    users, listener = np.unique(user, return_inverse=True)
-    liked = drawn.is_liked[heldout].astype(np.float64)
-    event = np.arange(len(user))
-    shares = propensity[heldout]
-    return LoggedSessions(users, listener, event, item, liked, shares, 0, 0)
+        observed[:, :, index] = hits / K, scored_folds
+    return truth, observed
 
 
 def rank_tracks(scores: FloatArray, is_left_out: BoolArray) -> IntArray:
@@ -177,32 +127,7 @@ def _best_of(
     return liked / np.clip(counts, 1, K), (counts > 0).astype(np.float64)
 
 
-def compare_orders(
-    sums: Mapping[str, FloatArray], resamples: bootstrap.Resamples
-) -> list[str]:
-    """Describe Spearman's correlation of each order of all models with the true one."""
-    values = {}
-    for name, both in sums.items():
-        whole = bootstrap.divide(*both.sum(axis=1))[np.newaxis]
-        resampled = bootstrap.estimate(resamples, *both)
-        values[name] = np.concatenate([whole, resampled])
-    orders = {name: correlate(values[name], values["truth"]) for name in MEASURES[1:]}
-    notes = []
-    for name, order in orders.items():
-        note = f"{name}: Spearman with the truth {_interval(order)}"
-        if name != "observed":
-            more = _interval(order - orders["observed"])
-            note += f", less that of the observed metric {more}"
-        notes.append(note)
-    return notes
-
-
-def _interval(values: FloatArray) -> str:
-    """Write the first value with the interval of the others."""
-    lower, upper = np.quantile(values[1:], (0.025, 0.975))
-    return text(Interval(values[0].item(), lower, upper), 2)
-
-
-def correlate(values: FloatArray, true: FloatArray) -> FloatArray:
-    """Compute Spearman's correlation row by row; both of shape (rows, models)."""
-    return np.array([spearmanr(*rows)[0] for rows in zip(values, true, strict=True)])
+def _resample(resamples: bootstrap.Resamples, sums: FloatArray) -> FloatArray:
+    """Compute the models' values, shape (1 + resamples, models): the sample comes first."""
+    whole = bootstrap.divide(*sums.sum(axis=1))[np.newaxis]
+    return np.concatenate([whole, bootstrap.estimate(resamples, *sums)])

@@ -19,6 +19,7 @@ from botify.model.manifest import read_manifest
 from listening_loop.errors import LoopError
 from listening_loop.init.look import look_at
 from looplib.arrays import NO_TRACK, AnyArray, BoolArray, IntArray, column_values
+from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.files import json_digest
 from looplib.memory import FILE_NAME as LATEST
 from looplib.progress import say

@@ -28,7 +28,9 @@ class SplitRule:
     seed: int
     # for split by time: sessions that begin then or later are held out
     cutoff_ms: int | None = None
-    has_share: bool = True  # amounts are shares of the track; else weights, which are added up
+    has_share: bool = (
+        True  # amounts are shares of the track; else weights, which are added up
+    )
     is_ordered: bool = True  # the order of a listener's plays is known
     has_moments: bool = True  # and when they were
     has_catalogue: bool = False  # which tracks there are is known

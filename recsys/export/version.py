@@ -46,9 +46,6 @@ SIMILAR = "similar.jsonl"
 _MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
-# arrays that have an entry for each listener, and that have as many as their `counts`
-BY_LISTENER = {"users", "user_factors", "latest", "counts"}
-BY_COUNT = {"heard", "values", "plays"}
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 SCHEMA = 1  # of the manifest
@@ -285,7 +282,7 @@ def _facts(export: Export) -> dict[str, Any]:
         "parameters": _parameters(export.fitted),
         # of the model whose factors these are, if it is not that of the lists
         "factors": winner.factors and _parameters(winner.factors),
-        # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
+        # of the split and of the fit
         "seed": config.seed,
         "metrics": winner.metrics,
         "selected_by": winner.select,

@@ -19,7 +19,6 @@ from tests.programs import need
 # Measurements at full size, made by hand like every benchmark.
 MEASURED = {
     "homework.md",
-    "predictions.md",
     "scale.md",
 }
 PAGES_TO_RUN = [

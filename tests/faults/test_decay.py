@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.offpolicy.recommendations import read_recommendations
 from botify.model.factors import FACTORS
 from botify.service import load_configured
 from looplib.errors import UserError
@@ -63,16 +62,14 @@ class Loop:
             export_run(self.folder / "run", self.folder / "out", config)
 
     def serve(self) -> object:
-        """Read the export as the service and off-policy estimates do."""
+        """Read the export as the service does."""
         catalogue = write_catalogue(self.folder / "tracks.json", range(TRACKS))
         settings = make_settings(self.folder / "out", catalogue, "fold_in")
         model = load_configured(settings)
-        lists = read_recommendations(str(settings.recommendations))
         factors = model.get(FACTORS)
         assert factors is not None
-        arrays = (model.recommendations.tracks, factors.items, lists.tracks)
-        contents = [array.tobytes() for array in arrays]
-        return model.version, dict(lists.manifest), contents
+        arrays = (model.recommendations.tracks, factors.items)
+        return model.version, [array.tobytes() for array in arrays]
 
 
 @pytest.fixture(scope="module")

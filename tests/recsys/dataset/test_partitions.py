@@ -201,8 +201,8 @@ def test_a_session_in_both_splits_is_refused(
 
     def leaking(name: str) -> str:
         return read(name).replace(
-            "number, heldout\nFROM named_events",
-            "number, track % 2 = 0 AS heldout\nFROM named_events",
+            "number, heldout\nFROM named_plays",
+            "number, track % 2 = 0 AS heldout\nFROM named_plays",
         )
 
     monkeypatch.setattr(queries, "statement", leaking)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.store.partitions import SCHEMAS, Partitioner, partition_of
+from recsys.store.partitions import PLAY_SCHEMA, Partitioner, partition_of
 
 USERS = [
     0,
@@ -82,7 +82,7 @@ def test_a_part_has_the_rows_of_its_users_in_order(tmp_path: Path) -> None:
     expected.sort(key=lambda row: (*row[:2], row[2] == "last", row[3]))
     for partition, part in parts.items():
         found = pq.read_table(part)
-        assert found.schema.equals(SCHEMAS["events"])
+        assert found.schema.equals(PLAY_SCHEMA)
         rows = zip(*(found[name].to_pylist() for name in names), strict=True)
         assert list(rows) == [
             row for row in expected if by_definition(row[0], 2) == partition
