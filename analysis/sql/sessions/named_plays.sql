@@ -10,8 +10,9 @@
 -- $test         VARCHAR[], digests of the files to validate on; empty if a share of the others' sessions is held out
 -- FROM plays(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR, source VARCHAR)
 -- Columns:
---   user, message, track, time  as stored
+--   user       as stored
 --   timestamp  BIGINT, as stored, 0 if it is missing
+--   message, track, time  as stored
 --   session    VARCHAR, unique within its listener
 WITH chosen AS (
     SELECT
