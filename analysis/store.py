@@ -36,7 +36,6 @@ REJECTS = "rejects"
 SCHEMA = 3
 LOGGED = ("user", "item", "timestamp", "share", "recommendation")
 IdsOf = Literal["users", "items", "titles"]
-RowKind = Literal["events", "interactions"]
 _REMEDY = (
     "restore it, or ingest the sources anew: listening-loop ingest LOG… --store NEW"
 )
@@ -107,8 +106,8 @@ class Manifest:
     schema: int
     partitions: int  # how many; fixed when the store is created
     digest: str  # of the content: the same for the same set of sources, in whatever order they came
-    holds: RowKind = "events"
-    # what the rows say: `LOGGED` of event logs, of tables `analysis.tables.columns.Columns.stored`
+    # what is known of the plays: `LOGGED` by event logs, of tables
+    # `analysis.tables.columns.Columns.stored`
     columns: tuple[str, ...] = LOGGED
     text_users: bool = False
     text_items: bool = False
@@ -117,6 +116,16 @@ class Manifest:
     sources: tuple[Source, ...] = ()  # the files read, sorted by digest
     parts: tuple[PartitionFile, ...] = ()  # sorted by path
     id_files: tuple[IdFile, ...] = ()  # sorted by path; an id may be in several
+
+    @property
+    def has_share(self) -> bool:
+        """Whether the amount of a play is the share of the track that was heard."""
+        return "share" in self.columns
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether the plays come from event logs, with requests and arms."""
+        return self.columns == LOGGED
 
     @property
     def catalogue_size(self) -> int | None:
@@ -130,7 +139,7 @@ class Store:
     """A session store, and what it held when opened; a later ingest does not rewrite a part.
 
     >>> Store("out/store", Path("out/store"), Manifest(SCHEMA, partitions=8, digest=""))
-    <Store out/store: 0 events of 0 sources, 0.0 MB>
+    <Store out/store: 0 plays of 0 sources, 0.0 MB>
     """
 
     address: str  # a path, or an address such as s3://…
@@ -147,7 +156,7 @@ class Store:
         manifest = self.manifest
         size_mb = sum(part.bytes for part in manifest.parts) / 1e6
         return (
-            f"<Store {self}: {manifest.events:,} {manifest.holds} of "
+            f"<Store {self}: {manifest.events:,} plays of "
             f"{len(manifest.sources):,} sources, {size_mb:,.1f} MB>"
         )
 

@@ -7,11 +7,14 @@ stored. One that clients send (`from_client`) is accepted in requests and logged
 `botify/openapi.yaml` describes it; any other has its value from `botify.service.Service`, and is
 null until then. What a type is to the service says `botify.schemas`, to readers `analysis.logs`.
 A metric of an A/B report sees what `sql/ab/session_events.sql` passes on, and a search what
-`sql/sessions/split_events.sql` does.
+`sql/sessions/split_plays.sql` does.
 """
 
 from typing import Literal, NamedTuple
 
+SESSION_SILENCE_MS = (
+    30 * 60 * 1000
+)  # a session ends after half an hour without an event
 LARGEST_ID = 2**63 - 1  # of a listener or a track, where ids are numbers
 
 FieldType = Literal[

@@ -91,8 +91,8 @@ def read_events(
     lines = LineCounts()
     rejected: list[Reject] = []
     for store in stores:
-        if store.manifest.holds == "interactions":
-            problem = "holds interactions, which have no sessions and arms"
+        if not store.manifest.is_logged:
+            problem = "its plays come from tables, which have no requests and arms"
             raise StoreError(f"{store.path}: {problem}; event logs are needed")
         for source in store.manifest.sources:
             lines += source.lines

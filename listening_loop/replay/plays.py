@@ -18,6 +18,7 @@ from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from listening_loop.errors import LoopError
 from looplib.arrays import NO_TRACK, BoolArray, IntArray, column_values
+from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.files import atomic_write, json_digest
 from looplib.memory import FILE_NAME as LATEST
 from looplib.progress import say
@@ -122,6 +123,7 @@ def select_plays(
         rows = queries.fetch_table(
             connection,
             "replay/newest_plays",
+            silence_ms=SESSION_SILENCE_MS,
             has_moments=has_times,
             has_share=reading.columns.has_share,
         )

@@ -1,6 +1,6 @@
 """Turn a partition of the session store into interactions and held-out listening, on a worker.
 
-Plain functions, paths in and a small result out. Every event of a listener is in one partition,
+Plain functions, paths in and a small result out. Every play of a listener is in one partition,
 which is split, checked and summed without looking at any other.
 """
 
@@ -34,37 +34,36 @@ def prepare_partition(
     """Split a partition's sessions, and write its tables to the address `pieces`.
 
     Returns:
-        The events and sessions and the held-out ones of both, under the names in `COUNTS`.
+        Numbers of plays and sessions, all and held out, under the names in `COUNTS`.
 
     Raises:
-        SearchError: A session is in both splits, or an event was lost: nothing learned from it
+        SearchError: A session is in both splits, or a play was lost: nothing learned from it
             could be trusted.
     """
     workspace = open_workspace(pieces)
     number = parts[0].partition
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
-        attach_events(connection, download_files(store, parts), rule)
+        attach_plays(connection, download_files(store, parts), rule)
         queries.materialize(connection, "sessions", "sessions/sessions")
         queries.materialize(connection, "splits", "sessions/splits", **rule.parameters)
-        queries.materialize(connection, "split_events", "sessions/split_events")
+        queries.materialize(connection, "split_plays", "sessions/split_plays")
         summary = queries.fetch_table(connection, "sessions/split_summary")
         (counts,) = summary.to_pylist()
         in_both = counts["sessions_in_both"]
-        if in_both or counts["split_events"] != counts["events"]:
+        if in_both or counts["split_plays"] != counts["events"]:
             raise SearchError(
                 f"partition {number}: {in_both} sessions are in both splits and "
-                f"{counts['split_events']} of {counts['events']} events in either; "
+                f"{counts['split_plays']} of {counts['events']} plays in either; "
                 "allowed are 0, and all"
             )
         counted = {"min_time": feedback.min_time}
-        cut = {"is_weighted": rule.is_weighted, "gap": rule.split.gap}
-        summed = "interactions/weights" if rule.is_weighted else "sessions/interactions"
+        cut = {"has_share": rule.has_share, "gap": rule.split.gap}
         # the statement of each table, and its parameters
         tables: dict[Piece, tuple[str, Mapping[str, object]]] = {
             "users": ("sessions/users", {}),
             "heldout": ("sessions/heldout", cut),
-            "interactions": (summed, counted),
+            "interactions": ("sessions/interactions", counted),
         }
         if not rule.has_catalogue:
             tables["tracks"] = ("sessions/tracks", {})
@@ -91,7 +90,7 @@ def count_starts(
 ) -> pa.Table:
     """Count the sessions of a partition that begin in each minute (`sessions/starts_by_minute`)."""
     with queries.connect(threads=1) as connection:
-        attach_events(connection, download_files(store, parts), rule)
+        attach_plays(connection, download_files(store, parts), rule)
         queries.materialize(connection, "sessions", "sessions/sessions")
         return queries.fetch_table(connection, "sessions/starts_by_minute")
 
@@ -118,26 +117,17 @@ def find_cutoff(starts: Sequence[pa.Table], holdout: float) -> int:
     return 60_000 * int(allowed[0] if len(allowed) else minutes[-1] + 1)
 
 
-def attach_events(
+def attach_plays(
     connection: queries.Connection,
     files: Sequence[Path],
     rule: SplitRule,
 ) -> None:
-    """Make the tables events and named_events of a partition's files."""
+    """Make the tables plays and named_plays of a partition's files."""
     where = None
     if until := rule.split.until:
         until_ms = queries.Constant(round(until.timestamp() * 1000))
         where = queries.Column("timestamp") < until_ms
-    stored = "stored" if rule.is_weighted else "events"
-    queries.attach_parquet(connection, stored, files, where)
-    if rule.is_weighted:
-        queries.materialize(
-            connection,
-            "events",
-            "interactions/events",
-            by_row=rule.split.kind == "newest",
-            has_moments=rule.has_moments,
-            train=list(rule.train),
-            test=list(rule.test),
-        )
-    queries.attach_query(connection, "named_events", "sessions/named_events")
+    queries.attach_parquet(connection, "plays", files, where)
+    queries.attach_query(
+        connection, "named_plays", "sessions/named_plays", **rule.naming
+    )

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 
 from analysis.store import Source, Store
+from looplib.event_fields import SESSION_SILENCE_MS
 from recsys.config import Split
 from recsys.errors import SearchError
 
@@ -27,14 +28,26 @@ class SplitRule:
     seed: int
     # for split by time: sessions that begin then or later are held out
     cutoff_ms: int | None = None
-    # the store holds interactions, whose weights are added up
-    is_weighted: bool = False
+    has_share: bool = (
+        True  # amounts are shares of the track; else weights, which are added up
+    )
     is_ordered: bool = True  # the order of a listener's plays is known
     has_moments: bool = True  # and when they were
     has_catalogue: bool = False  # which tracks there are is known
     # for split by files: digests of those to learn from and of those to validate on
     train: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+
+    @property
+    def naming(self) -> dict[str, object]:
+        """The parameters of `sessions/named_plays`."""
+        return {
+            "silence_ms": SESSION_SILENCE_MS,
+            "by_row": self.split.kind == "newest" and not self.has_share,
+            "has_moments": self.has_moments,
+            "train": list(self.train),
+            "test": list(self.test),
+        }
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -55,8 +68,8 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
         SearchError: The store's rows lack what the split needs.
     """
     columns = store.manifest.columns
-    is_weighted = store.manifest.holds == "interactions"
-    has_moments = not is_weighted or "timestamp" in columns
+    has_share = store.manifest.has_share
+    has_moments = has_share or "timestamp" in columns
     is_ordered = has_moments or "position" in columns
     lacking = None
     if split.kind == "newest" and not is_ordered:
@@ -81,7 +94,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     return SplitRule(
         split,
         seed,
-        is_weighted=is_weighted,
+        has_share=has_share,
         is_ordered=is_ordered,
         has_moments=has_moments,
         has_catalogue=store.manifest.catalogue_size is not None,
@@ -94,9 +107,9 @@ def _split_files(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str
     """Find the sorted digests of the files to learn from and to validate on."""
     if split.kind != "files":
         return (), ()
-    if store.manifest.holds == "events":
+    if store.manifest.has_share:
         raise SearchError(
-            f"split.kind files needs a store of interactions; {store} holds events"
+            f"split.kind files needs plays without shares; those of {store} have shares"
         )
     train = _find_sources(store, "train", split.train)
     test = _find_sources(store, "test", split.test)

@@ -271,8 +271,8 @@ def _facts(export: Export) -> dict[str, Any]:
     options = export.options
     manifest = export.store.manifest
     summary = export.dataset.summary
-    mean_weight = None  # the weight of events is the share that was heard
-    if manifest.holds == "interactions":
+    mean_weight = None
+    if not manifest.has_share:
         mean_weight = float(export.dataset.array(export.split, "values").mean())
     return {
         "schema": SCHEMA,

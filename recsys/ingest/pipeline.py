@@ -14,7 +14,7 @@ from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
 from analysis.logs.sources import NewFiles
-from analysis.store import LOGGED, RowKind, Source, Store
+from analysis.store import LOGGED, Source, Store
 from analysis.tables.columns import Reading
 from analysis.tables.databases import DATABASES, copy_table
 from analysis.tables.reader import DEFAULT_MEMORY, find_tables
@@ -38,8 +38,8 @@ class IngestReport:
     store: Store  # after the ingest
     added: tuple[Source, ...]  # the new files
     repeated: tuple[LogFile, ...]  # files whose content the store had before
-    # good lines that are no row of their own: events that were sent again, and interactions whose
-    # weight was added to another row
+    # good lines that are no row of their own: events that were sent again, and plays whose amount
+    # was added to another row
     repeats: int = 0
     left_out: int = 0  # rows of tables for which the condition does not hold
 
@@ -60,13 +60,12 @@ def ingest(
 ) -> IngestReport:
     """Add files, folders and glob patterns to a session store, which is made if there is none.
 
-    Without a `reading` the files are event logs, with one tables. Plays, rows with the share of a
-    track that was heard, become events. Of interactions, rows of a file with the same user, item,
-    timestamp and session become one with the sum of their weights. A file whose content the store
-    has adds nothing, unless its reading is another one. `memory` is what DuckDB may use, such as
-    "1GB", before it spills to the store's disk. A database may have grown since it was read, and so
-    may what is `whole`, such as a data frame: a row whose user, item and timestamp the store has
-    from an earlier ingest is not added again.
+    Files are event logs, or tables if there is a `reading`. Each row becomes a play. Rows of a
+    table without shares that have the same user, item, timestamp and session become one play, with
+    the sum of their weights. A file whose content the store has adds nothing, unless it is read in
+    another way. A database may have grown since it was read, and so may a `whole` source such as a
+    data frame: rows whose user, item and timestamp the store has are not added again. DuckDB uses
+    up to `memory`, such as "1GB", before it spills to the store's disk.
 
     Raises:
         AnalysisError: A log or table cannot be found or read, is empty, or lacks a column.
@@ -76,9 +75,6 @@ def ingest(
         StorageError: Another ingest is at work.
     """
     files = find_tables(paths) if reading else find_logs(paths)
-    holds: RowKind = "events"
-    if reading and not reading.columns.has_share:
-        holds = "interactions"
     workspace = open_workspace(store)
     with (
         _machine_errors_explained(workspace),
@@ -100,7 +96,7 @@ def ingest(
         sources = before.manifest.sources
         content = reading.content if reading else None
         new = NewFiles(files, scratch, sources, content, whole=whole)
-        partitioner = Partitioner(scratch, holds, before.manifest.partitions)
+        partitioner = Partitioner(scratch, before.manifest.partitions)
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has more page faults
         with queries.connect(
             memory_limit=memory,
@@ -121,9 +117,7 @@ def ingest(
         parts = partitioner.finish(earlier)
         added = manifest.sources[len(sources) :]
         if not (parts or new.repeated):
-            row = "event" if reading is None else "play"
-            row = "interaction" if holds == "interactions" else row
-            raise IngestError(f"no {row} in {len(added)} files; {_why(added, scratch)}")
+            raise IngestError(f"no play in {len(added)} files; {_why(added, scratch)}")
         named = reading and (reading.columns.title or reading.columns.artist)
         stored = {file.of for file in before.manifest.id_files}
         if named and not added and "titles" not in stored:

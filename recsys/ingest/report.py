@@ -31,15 +31,15 @@ def describe_ingest(report: IngestReport) -> str:
         )
     if report.repeats:
         lines.append(
-            f"{report.repeats:,} rows repeat another's user, item, timestamp and session: copies "
-            "count once, and other weights are added up"
-            if manifest.holds == "interactions"
-            else f"{report.repeats:,} events were sent again, with another's user, message and "
+            f"{report.repeats:,} events were sent again, with another's user, message and "
             "request: they are counted once"
+            if manifest.is_logged
+            else f"{report.repeats:,} rows repeat another's user, item, timestamp and session: "
+            "copies count once, and other weights are added up"
         )
     size_mb = sum(part.bytes for part in manifest.parts) / 1e6
     lines.append(
-        f"{store}: {manifest.events:,} {manifest.holds}, {counts.good - report.repeats:,} of them "
+        f"{store}: {manifest.events:,} plays, {counts.good - report.repeats:,} of them "
         f"new, of {len(manifest.sources):,} sources in {manifest.partitions} partitions, "
         f"{size_mb:,.1f} MB, digest {manifest.digest}"
     )

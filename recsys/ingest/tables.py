@@ -1,4 +1,4 @@
-"""Read tables of plays, which become events, or of interactions into a session store.
+"""Read tables of plays into a session store.
 
 Files are checked one by one and their ids together; then all rows go to the partitions in one pass.
 What DuckDB cannot keep in memory it spills to the store's disk.
@@ -26,6 +26,7 @@ from analysis.tables.reader import (
     check_files,
     in_batches,
 )
+from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.store.ids import decide_kinds, write_ids
@@ -40,7 +41,7 @@ def add_tables(
     reading: Reading,
     memory: str,
 ) -> tuple[Manifest, dict[IdsOf, Path]]:
-    """Read new tables of plays or interactions into the partitions.
+    """Read new tables of plays into the partitions.
 
     Returns:
         The store's manifest with the new sources, and the files of new text ids and titles.
@@ -77,14 +78,15 @@ def add_tables(
     if reading.columns.title or reading.columns.artist:
         ids["titles"] = scratch / "titles.parquet"
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
-    has_share = reading.columns.has_share
-    result = "interactions/plays" if has_share else "interactions/summed_rows"
-    rows = queries.open_rows(connection, result)
+    if reading.columns.has_share:
+        silence = {"silence_ms": SESSION_SILENCE_MS}
+        rows = queries.open_rows(connection, "interactions/plays", **silence)
+    else:
+        rows = queries.open_rows(connection, "interactions/summed_rows")
     for batch in queries.batches(rows, ROWS_AT_ONCE):
         partitioner.add(pa.Table.from_batches([batch]))
     manifest = replace(
         manifest,
-        holds="events" if has_share else "interactions",
         columns=reading.columns.stored,
         text_users=kinds.users,
         text_items=kinds.tracks,

@@ -12,7 +12,7 @@ from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Plays, read_artists
 from recsys.dataset.layout import SplitName
-from recsys.dataset.partitions import attach_events
+from recsys.dataset.partitions import attach_plays
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SearchError
 from recsys.store.reader import partition_files
@@ -112,7 +112,7 @@ def load_sessions(
     tables = []
     for files in partition_files(store):
         with queries.connect(threads=1) as connection:
-            attach_events(connection, files, whole)
+            attach_plays(connection, files, whole)
             table = queries.fetch_table(
                 connection,
                 "sessions/session_plays",

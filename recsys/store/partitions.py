@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.logs.field_types import EVENT_SCHEMA, integers, with_all_columns
-from analysis.store import RowKind
 from looplib.arrays import IntArray, column_values, offsets
 from looplib.progress import progress
 
@@ -25,7 +24,7 @@ _MOST_WORKERS = 4
 _MEMORY = "512MB"  # of each, before it spills to the disk
 _SORTED_IN_MEMORY = 1_000_000  # events, for less than half of the time
 _ROWS_OF_A_GROUP = 122_880  # as DuckDB writes them
-# of `sql/store/sorted_events.sql`
+# of `sql/store/sorted_plays.sql`
 _ORDER = [
     ("user", "ascending"),
     ("timestamp", "ascending"),
@@ -37,32 +36,20 @@ _MASK = 2**32 - 1
 _SENT_AGAIN = ("store/counted_once", ["user", "message", "request"])
 _READ_AGAIN = ("store/new_rows", ["user", "timestamp", "track"])
 Run = tuple[Path, int]  # an Arrow file, and which of its batches
-_SORTED: dict[RowKind, str] = {
-    "events": "store/sorted_events",
-    "interactions": "store/sorted_interactions",
-}
-SCHEMAS: dict[RowKind, pa.Schema] = {
-    "events": EVENT_SCHEMA,
-    "interactions": pa.schema(
-        {
-            "user": pa.int64(),
-            "timestamp": pa.int64(),
-            "track": pa.int64(),
-            "time": pa.float64(),
-            "session": pa.string(),
-            "source": pa.string(),
-        }
-    ),
-}
+# Columns of a play. An event log fills those of an event; a table of plays the listener (`user`),
+# the track, the amount (`time`: seconds, share, weight or 1) and, where known, the moment or
+# position (`timestamp`), the session, whether the listener chose the track, and its propensity.
+PLAY_SCHEMA = pa.schema(
+    [*EVENT_SCHEMA, pa.field("organic", pa.bool_()), pa.field("source", pa.string())]
+)
 
 
 class Partitioner:
     """Rows on their way into sorted parts: `add` takes them, and `finish` sorts them."""
 
-    def __init__(self, folder: Path, kind: RowKind, partitions: int) -> None:
-        """Work in an empty folder, for a number of partitions of a kind of rows."""
+    def __init__(self, folder: Path, partitions: int) -> None:
+        """Work in an empty folder, for a number of partitions."""
         self._folder = folder
-        self._kind = kind
         self._partitions = partitions
         self._runs: dict[int, list[Run]] = defaultdict(list)
         self._files = 0
@@ -70,8 +57,8 @@ class Partitioner:
         self.with_requests: set[int] = set()
 
     def add(self, rows: pa.Table) -> None:
-        """Take rows with columns of their kind; those that are missing become null."""
-        rows = with_all_columns(rows, SCHEMAS[self._kind])
+        """Take rows with columns of `PLAY_SCHEMA`; missing columns become null."""
+        rows = with_all_columns(rows, PLAY_SCHEMA)
         file = self._folder / f"rows-{self._files:06}.arrow"
         self._files += 1
         rows = rows.combine_chunks()
@@ -86,7 +73,7 @@ class Partitioner:
                 batch = rows.slice(starts[partition], sizes[partition])
                 written.write_table(batch, max_chunksize=len(batch))
                 self._runs[partition].append((file, position))
-                if self._kind == "events" and batch["request"].null_count < len(batch):
+                if batch["request"].null_count < len(batch):
                     self.with_requests.add(partition)
 
     def finish(self, earlier: Mapping[int, Sequence[Path]]) -> dict[int, Path]:
@@ -121,7 +108,7 @@ class Partitioner:
             with pa.memory_map(str(file)) as mapped:  # so that no other run is read
                 runs.append(pa.ipc.open_file(mapped).get_batch(position))
         rows = pa.Table.from_batches(runs)
-        is_small = self._kind == "events" and len(rows) <= _SORTED_IN_MEMORY
+        is_small = len(rows) <= _SORTED_IN_MEMORY
         if is_small and earlier is None:
             _write_sorted(rows, part)
             return part
@@ -132,7 +119,7 @@ class Partitioner:
             if earlier is not None:
                 is_sent = partition in self.with_requests
                 statement, keys = _SENT_AGAIN if is_sent else _READ_AGAIN
-                stored = [SCHEMAS[self._kind].empty_table().select(keys)]
+                stored = [PLAY_SCHEMA.empty_table().select(keys)]
                 stored += [
                     pq.read_table(file, columns=keys, partitioning=None)
                     for file in earlier
@@ -143,15 +130,15 @@ class Partitioner:
             if is_small:
                 _write_sorted(rows, part)
             else:
-                queries.copy_to_parquet(connection, _SORTED[self._kind], part)
+                queries.copy_to_parquet(connection, "store/sorted_plays", part)
         return part
 
 
-def _write_sorted(events: pa.Table, part: Path) -> None:
-    """Write events to a Parquet file in their order."""
-    texts = [field.name for field in events.schema if field.type == pa.string()]
+def _write_sorted(plays: pa.Table, part: Path) -> None:
+    """Write plays to a Parquet file in their order."""
+    texts = [field.name for field in plays.schema if field.type == pa.string()]
     pq.write_table(
-        events.combine_chunks().sort_by(_ORDER),
+        plays.combine_chunks().sort_by(_ORDER),
         part,
         row_group_size=_ROWS_OF_A_GROUP,
         compression="zstd",

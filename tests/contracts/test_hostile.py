@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from listening_loop.lab.app import create_app
 
 from analysis.ab.__main__ import PROG, app
 from looplib.cli import run

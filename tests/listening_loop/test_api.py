@@ -99,7 +99,7 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
     assert ll.open_store(store.address) == store
 
 
-def test_plays_with_shares_become_events_and_presets_name_columns(
+def test_plays_with_shares_keep_these_and_presets_name_columns(
     tmp_path: Path,
 ) -> None:
     plays = make_plays(300).assign(ts=1_700_000_000 + 60 * np.arange(300), own=True)
@@ -117,7 +117,7 @@ def test_plays_with_shares_become_events_and_presets_name_columns(
         where="ts > 0",
         **shares,
     )
-    assert events.manifest.holds == "events"
+    assert events.manifest.has_share
     ratings = pd.DataFrame(
         {
             "userId": [1, 1, 2],
@@ -174,7 +174,7 @@ def test_an_ingest_says_what_it_counted_and_why_rows_were_rejected(
     assert "1 new sources: 3 lines = 2 good + 1 rejected\n" in said
     assert "         1  weight … is no number\n" in said
     assert "first the data frame:2: weight x is no number" in said
-    assert ": 2 interactions, 2 of them new, of 1 sources in " in said
+    assert ": 2 plays, 2 of them new, of 1 sources in " in said
 
 
 def test_a_search_with_a_client_publishes_the_bytes_of_the_command(

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.logs.field_types import EVENT_SCHEMA
 from recsys.ingest import pipeline as ingest
+from recsys.store.partitions import PLAY_SCHEMA
 from tests.recsys import events
 
 START_MS = 1_767_225_600_000
@@ -124,5 +124,5 @@ def write_part(file: Path, sessions: Iterable[Session]) -> Path:
             row["track"],
         )
     )
-    pq.write_table(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA), file)
+    pq.write_table(pa.Table.from_pylist(rows, schema=PLAY_SCHEMA), file)
     return file

@@ -1,7 +1,8 @@
 -- One row per play that an export has not learned from, by listener, who began earliest first, each in the order of the plays.
 -- Where plays have times, these are later than all that the export has learned from, else later than all of their listener.
 -- A copy of a play, at the same moment and in the same session, counts once.
--- Sessions are those of the file, or else end after more than half an hour of silence; where only positions are known, one a listener.
+-- Sessions are those of the file, or else end after a silence; where only positions are known, one a listener.
+-- $silence_ms   BIGINT, a longer silence ends a session
 -- $has_moments  BOOLEAN, timestamps are moments, else positions
 -- $has_share    BOOLEAN, the weight is the share of the track that was heard
 -- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, reason VARCHAR)
@@ -41,7 +42,7 @@ SELECT
         lag(ordinal) OVER in_order IS NULL
         OR coalesce(
             session <> lag(session) OVER in_order,
-            $has_moments AND timestamp - lag(timestamp) OVER in_order > 1800000
+            $has_moments AND timestamp - lag(timestamp) OVER in_order > $silence_ms
         ) AS UTINYINT
     ) AS opens,
     CAST(is_repeat AS UTINYINT) AS is_repeat,

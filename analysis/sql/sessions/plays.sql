@@ -1,10 +1,10 @@
 -- One row per play, of each listener in the order of the plays.
 -- $min_time  DOUBLE, plays heard or weighing less are left out
--- FROM split_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, ends BOOLEAN, number BIGINT, heldout BOOLEAN)
+-- FROM split_plays(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, ends BOOLEAN, number BIGINT, heldout BOOLEAN)
 -- Columns:
---   user, track  as in split_events
+--   user, track  as in split_plays
 --   heldout      UTINYINT, 1 where the session is held out, else 0
 SELECT user, track, CAST(heldout AS UTINYINT) AS heldout
-FROM split_events
+FROM split_plays
 WHERE time > 0 AND time >= $min_time
 ORDER BY user, timestamp, number, ends, track

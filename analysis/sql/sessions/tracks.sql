@@ -1,7 +1,7 @@
 -- One row per track heard, by track.
--- FROM split_events(track BIGINT)
+-- FROM split_plays(track BIGINT)
 -- Columns:
 --   track
 SELECT DISTINCT track
-FROM split_events
+FROM split_plays
 ORDER BY track

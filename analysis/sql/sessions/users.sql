@@ -1,5 +1,5 @@
 -- One row per listener, in order.
--- FROM split_events(user BIGINT, timestamp BIGINT, heldout BOOLEAN)
+-- FROM split_plays(user BIGINT, timestamp BIGINT, heldout BOOLEAN)
 -- Columns:
 --   user
 --   training, all  BIGINT, the latest timestamp, or position, in the training sessions, -1 without one; in all
@@ -7,6 +7,6 @@ SELECT
     user,
     coalesce(max(timestamp) FILTER (NOT heldout), -1) AS training,
     max(timestamp) AS "all"
-FROM split_events
+FROM split_plays
 GROUP BY user
 ORDER BY user

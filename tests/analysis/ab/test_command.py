@@ -57,7 +57,9 @@ def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
 def test_a_store_of_interactions_is_refused(tmp_path: Path) -> None:
     file = write_csv(tmp_path / "a.csv", [{"user": 1, "item": 2}])
     ingest_tables(tmp_path, file, columns="user=user,item=item")
-    with pytest.raises(AnalysisError, match="holds interactions, which have no sessi"):
+    with pytest.raises(
+        AnalysisError, match="its plays come from tables, which have no requests"
+    ):
         build_report([tmp_path / "store"], "ALS", CONFIG)
 
 

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
-from analysis.logs.field_types import EVENT_SCHEMA
 from analysis.store import PartitionFile
 from looplib.files import sha256_file
 from recsys.config import Feedback, Split
 from recsys.dataset.partitions import find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
+from recsys.store.partitions import PLAY_SCHEMA
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000
@@ -163,7 +163,7 @@ def test_a_session_has_a_name_or_ends_after_half_an_hour_of_silence(
         for track, start_ms in enumerate(starts_ms)
     ]
     part = tmp_path / "0.parquet"
-    pq.write_table(pa.Table.from_pylist(events, schema=EVENT_SCHEMA), part)
+    pq.write_table(pa.Table.from_pylist(events, schema=PLAY_SCHEMA), part)
     counts = prepare_files(tmp_path, [part], HASH, Feedback())
     assert counts["sessions"] == sessions
 
@@ -201,8 +201,8 @@ def test_a_session_in_both_splits_is_refused(
 
     def leaking(name: str) -> str:
         return read(name).replace(
-            "number, heldout\nFROM named_events",
-            "number, track % 2 = 0 AS heldout\nFROM named_events",
+            "number, heldout\nFROM named_plays",
+            "number, track % 2 = 0 AS heldout\nFROM named_plays",
         )
 
     monkeypatch.setattr(queries, "statement", leaking)

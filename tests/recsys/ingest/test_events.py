@@ -113,7 +113,7 @@ def test_logs_without_an_event_are_an_error_and_make_no_store(
     tmp_path: Path, refusal: Run
 ) -> None:
     log = write_log(tmp_path / "a.jsonl", [], more=b"\ngarbage\n")
-    message = f"no event in 1 files; the first line refused is {log}:2: not JSON"
+    message = f"no play in 1 files; the first line refused is {log}:2: not JSON"
     assert message in refusal("ingest", log, "--store", tmp_path / "store")
     assert not (tmp_path / "store" / "manifest.json").exists()
 

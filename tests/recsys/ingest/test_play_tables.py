@@ -1,4 +1,4 @@
-"""Plays of your own become events with sessions, recommendations and propensities."""
+"""Plays of your own with shares are stored with their order and sessions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,14 +41,14 @@ def ingest_plays(folder: Path, rows: Sequence[Row], columns: str = "") -> Store:
     return ingest_rows(folder, rows, COLUMNS + columns)
 
 
-def read_events(store: Store, *names: str) -> list[tuple[Any, ...]]:
-    """Some values of the events of a store, by listener and time."""
+def read_plays(store: Store, *names: str) -> list[tuple[Any, ...]]:
+    """Some values of the plays of a store, by listener and time."""
     rows = rows_by_original_id(store)
     rows.sort(key=lambda row: (row["user"], row["timestamp"]))
     return [tuple(row[name] for name in names) for row in rows]
 
 
-def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recommendation(
+def test_half_an_hour_of_silence_ends_a_session(
     tmp_path: Path,
 ) -> None:
     rows = [
@@ -59,22 +59,20 @@ def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recomm
         play("a", "x", 0.75, 63.001),
     ]
     store = ingest_plays(tmp_path, rows)
-    events = read_events(store, "user", "track", "recommendation", "time", "message")
-    assert events == [
-        ("a", "x", "y", 1.0, "next"),
-        ("a", "y", "z", 0.5, "next"),
-        ("a", "z", None, 0.0, "last"),
-        ("a", "x", None, 0.75, "last"),
-        ("b", "z", None, 0.25, "last"),
+    assert read_plays(store, "user", "track", "time") == [
+        ("a", "x", 1.0),
+        ("a", "y", 0.5),
+        ("a", "z", 0.0),
+        ("a", "x", 0.75),
+        ("b", "z", 0.25),
     ]
     timestamps = sorted(row["timestamp"] for row in read_rows(store))
     assert timestamps == sorted(row["ts"] for row in rows)
     assert len({row["session"] for row in read_rows(store)}) == 3
-    assert store.manifest.holds == "events"
     assert store.manifest.columns == ("user", "item", "timestamp", "share")
 
 
-def test_an_organic_play_opens_a_session_and_propensities_belong_to_the_request_before(
+def test_an_organic_play_opens_a_session_and_its_propensity_is_kept(
     tmp_path: Path,
 ) -> None:
     flags = [(1, None), (0, 0.5), (0, None), (1, 0.25), (0, 0.125)]
@@ -83,13 +81,11 @@ def test_an_organic_play_opens_a_session_and_propensities_belong_to_the_request_
         for number, (flag, chance) in enumerate(flags)
     ]
     store = ingest_plays(tmp_path, rows, ",organic=organic,propensity=chance")
-    assert read_events(store, "message", "propensity") == [
-        ("next", 0.5),
-        ("next", None),
-        ("last", None),
-        ("next", 0.125),
-        ("last", None),
-    ]
+    plays = read_plays(store, "organic", "propensity", "session")
+    assert [play[:2] for play in plays] == [(flag == 1, p) for flag, p in flags]
+    sessions = [session for *_, session in plays]
+    assert len({*sessions[:3]}) == len({*sessions[3:]}) == 1
+    assert sessions[0] != sessions[3]
 
 
 def test_named_sessions_without_timestamps_keep_the_order_of_their_rows_or_of_their_positions(
@@ -112,8 +108,6 @@ def test_named_sessions_without_timestamps_keep_the_order_of_their_rows_or_of_th
         stored = sorted(read_rows(store), key=lambda row: row["timestamp"])
         assert [row["track"] for row in stored] == tracks
         assert [row["session"] for row in stored] == [*"aabbb"]
-        messages = [row["message"] for row in stored]
-        assert messages == ["next", "last", "next", "next", "last"]
 
 
 def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played_of_the_duration(
@@ -125,7 +119,7 @@ def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played
     ]
     columns = "user=u,item=t,played=ms,duration=of,timestamp=ts"
     store = ingest_rows(tmp_path, rows, columns)
-    assert read_events(store, "track", "time") == [("q", 0.25), ("b", 1.0)]
+    assert read_plays(store, "track", "time") == [("q", 0.25), ("b", 1.0)]
 
 
 def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None:
@@ -148,7 +142,7 @@ def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None
         percent=True,
         where="kind = 'radio'",
     )
-    assert read_events(store, "user", "track", "time") == [
+    assert read_plays(store, "user", "track", "time") == [
         ("a", "x", 0.5),
         ("b", "x", 0.25),
     ]

@@ -42,8 +42,8 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         '{"uid": 100, "timestamp": 39460, "item_id": 3000, "is_organic": 0,'
         ' "played_ratio_pct": 25, "track_length_seconds": 90}\n',
         [
-            (100, 3000, 0.25, None, "last", None, 39_460 * 5000),
-            (100, 9000, 1.0, 3000, "next", None, 39_420 * 5000),
+            (100, 3000, 0.25, None, None, None, 39_460 * 5000),
+            (100, 9000, 1.0, None, None, None, 39_420 * 5000),
         ],
     ),
     "movielens": (

@@ -51,7 +51,7 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
     }
     assert stored == pytest.approx(sums)
     assert store.manifest.events == len(sums) < len(rows)
-    assert store.manifest.holds == "interactions"
+    assert not store.manifest.has_share
 
 
 def test_repeated_rows_are_said_and_titles_are_not_added_later(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.store.partitions import SCHEMAS, Partitioner, partition_of
+from recsys.store.partitions import PLAY_SCHEMA, Partitioner, partition_of
 
 USERS = [
     0,
@@ -69,7 +69,7 @@ def table(rows: int, seed: int) -> pa.Table:
 
 def test_a_part_has_the_rows_of_its_users_in_order(tmp_path: Path) -> None:
     tables = [table(200, 1), table(1, 2), table(300, 3)]
-    partitioner = Partitioner(tmp_path, "events", 2)
+    partitioner = Partitioner(tmp_path, 2)
     for rows in tables:
         partitioner.add(rows)
     parts = partitioner.finish({})
@@ -82,14 +82,14 @@ def test_a_part_has_the_rows_of_its_users_in_order(tmp_path: Path) -> None:
     expected.sort(key=lambda row: (*row[:2], row[2] == "last", row[3]))
     for partition, part in parts.items():
         found = pq.read_table(part)
-        assert found.schema.equals(SCHEMAS["events"])
+        assert found.schema.equals(PLAY_SCHEMA)
         rows = zip(*(found[name].to_pylist() for name in names), strict=True)
         assert list(rows) == [
             row for row in expected if by_definition(row[0], 2) == partition
         ]
 
 
-def test_interactions_without_timestamps_are_sorted_by_user_and_track(
+def test_plays_without_timestamps_are_sorted_by_user_and_track(
     tmp_path: Path,
 ) -> None:
     rows = pa.table(
@@ -102,7 +102,7 @@ def test_interactions_without_timestamps_are_sorted_by_user_and_track(
             "source": ["a"] * 3,
         }
     )
-    partitioner = Partitioner(tmp_path, "interactions", 1)
+    partitioner = Partitioner(tmp_path, 1)
     partitioner.add(rows)
     found = pq.read_table(partitioner.finish({})[0])
     assert found["track"].to_pylist() == [5, 3, 9]
