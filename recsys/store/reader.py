@@ -28,8 +28,8 @@ def open_store(address: str | Path) -> Store:
     ...     _ = Path(folder, "train.txt").write_text("2 17 4")
     ...     _ = ingest([f"{folder}/train.txt"], f"{folder}/store", PRESETS["lightgcn"])
     ...     store = open_store(f"{folder}/store")
-    >>> store.manifest.holds, store.manifest.events
-    ('interactions', 2)
+    >>> store.manifest.has_share, store.manifest.events
+    (False, 2)
 
     Raises:
         StoreError: There is no store, or its manifest is damaged or of another version.
