@@ -153,21 +153,15 @@ class ExportConfig(Config):
     filter_seen: bool = False
     """leave out what the listener has already heard"""
     learn_from: Literal["all", "training"] = "all"
-    """training: leave out the held-out sessions, to value the lists or to replay them; a next-track
-    model needs a split by order for it"""
+    """training: leave out the held-out sessions, to value the lists or to replay them; the ranker of
+    `live` needs a split by order for it"""
     split: Split | None = None
     """training: another split than that of the search, such as {kind: time, holdout: 0.2}"""
     publish_anyway: bool = False
     """publish a model that is not significantly better than every baseline"""
-
-
-class NextTrackConfig(Config):
-    """The next-track model that the export adds for the recommender `next_track`."""
-
-    window: Count = 20
-    """tracks of a session at most so far apart are close"""
-    neighbours: Count = 100
-    """near tracks kept of each track and listener"""
+    live: bool = False
+    """learn from plays in order a ranker for the service's recommender `live`; it is published if
+    it is significantly better than simple rules"""
 
 
 class SearchConfig(Config):
@@ -196,5 +190,3 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
-    next_track: NextTrackConfig | None = None
-    """none: the export has no next-track model"""

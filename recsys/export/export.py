@@ -81,7 +81,7 @@ def export_run(
             dataset = _split_again(run, store, config, client)
         if config.split.kind not in ("newest", "last_session", "time"):
             # held-out sessions lie among those to learn from
-            config = config.model_copy(update={"next_track": None})
+            options = options.model_copy(update={"live": False})
     export = Export(run, store, dataset, config, winner, options)
 
     def write(folder: Path) -> None:

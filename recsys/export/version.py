@@ -32,7 +32,8 @@ from recsys.models.base import Model
 from recsys.models.external import External
 from recsys.models.factors import Factors
 from recsys.models.similarity import SimilarityModel
-from recsys.next_track.export import write_next_track
+from recsys.live.export import write_live
+from recsys.live.sessions import load_sessions
 from recsys.search.folder import Winner
 from recsys.search.trials import Checkpoint
 from recsys.storage import Workspace
@@ -79,13 +80,11 @@ class Export:
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
         factors = self.winner.factors
-        next_track = self.config.next_track
         facts = {
             "trial": self.fitted.trial.id,
             "iterations": self.fitted.iteration,
             "factors": factors and (factors.trial.id, factors.iteration),
             "options": self.options.model_dump(mode="json"),
-            "next_track": next_track and next_track.model_dump(),
         }
         return f"{self.fitted.trial.kind}-{json_digest(facts)[:12]}"
 
@@ -118,19 +117,12 @@ def write_version(
     elif file and file.is_file() and digest in (None, sha256_file(file)):
         shutil.copyfile(file, folder / TRACKS)
     _write_plays(folder / PLAYS, dataset, export.split, users, tracks)
-    next_track = None
-    if config.next_track:
+    live = None
+    if export.options.live:
+        sessions = load_sessions(store, config, dataset, export.split)
         anyway = export.options.publish_anyway
-        next_track = write_next_track(
-            folder,
-            store,
-            dataset,
-            config,
-            tracks,
-            split=export.split,
-            anyway=anyway,
-        )
-    write_manifest(folder, {**_facts(export), "next_track": next_track})
+        live = write_live(folder, sessions, tracks, config.seed, anyway=anyway)
+    write_manifest(folder, {**_facts(export), "live": live})
 
 
 def write_model(

@@ -23,14 +23,15 @@ from looplib.arrays import (
     offsets,
 )
 from looplib.config import Config, Count
-from looplib.next_play import FEATURES, OF_PLAYED, Facts, Lists, describe
+from looplib.next_play import FEATURES, OF_PLAYED, Facts, describe
 from looplib.randomness import make_generator
-from looplib.trees import Ensemble, read_model
-from recsys.dataset.interactions import Interactions, Plays, number_artists
+from looplib.trees import Ensemble
+from recsys.dataset.interactions import Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
+from recsys.models.candidates import fit_trees, gather_facts
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows, to_lists, top_neighbours
+from recsys.models.sparse import rank_rows, top_neighbours
 
 _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 # Shares of a listener's plays that are cut off for examples; a second one helps tomorrow alone.
@@ -42,12 +43,11 @@ _LATEST = 300  # plays whose near tracks and artists' tracks are candidates
 _LISTENERS = 1024  # whose candidates are in memory at once
 _HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
-_TREES = 150  # for the odds
-_RANKING_TREES = 20  # for the order of a listener's candidates
+# for the odds, then for the order of a listener's candidates
+_TREES = {"binary": 150, "lambdarank": 20}
 _PLAYS = FEATURES.index("plays")
 # Few leaves and half of the rows: what is played later is hardly predictable, and larger trees
-# learn noise. One thread is faster than two that wait for one another on a busy machine, and the
-# trees are the same on any.
+# learn noise.
 _PARAMETERS: Mapping[str, Any] = {
     "num_leaves": 8,
     "learning_rate": 0.05,
@@ -55,10 +55,6 @@ _PARAMETERS: Mapping[str, Any] = {
     "bagging_fraction": 0.5,
     "bagging_freq": 1,
     "lambdarank_truncation_level": 40,
-    "num_threads": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbose": -1,
 }
 _FEWEST = 100  # candidates that it learns from
 _LEAF = 200  # candidates in a leaf at least, where there are many
@@ -138,15 +134,10 @@ class Blend(Model):
                 f"at least {_FEWEST} and 1 are needed: more listeners or longer histories"
             )
 
-        import lightgbm  # takes a second
-
         leaf = min(_LEAF, len(features) // 100)
-        parameters = {**_PARAMETERS, "seed": seed, "min_data_in_leaf": leaf}
-        data = lightgbm.Dataset(features, is_played, group=counts, free_raw_data=False)
-        odds = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
-        parameters["objective"] = "lambdarank"
-        both = lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)
-        return Ensemble(read_model(both.dump_model()))
+        parameters = {**_PARAMETERS, "min_data_in_leaf": leaf}
+        trees = fit_trees(features, is_played, counts, _TREES, parameters, seed)
+        return Ensemble(trees)
 
     def _cut(
         self, plays: Plays, share: float, generator: Generator
@@ -210,22 +201,18 @@ class Blend(Model):
 
     def _gather(self, plays: Plays, unplayed: IntArray) -> Facts:
         """Gather what is known of the tracks from plays of all listeners."""
-        tracks = len(self.train.artists)
+        artists = self.train.artists
 
-        def near(backward: float) -> Lists:
-            return to_lists(
-                top_neighbours(
-                    plays.indptr,
-                    plays.tracks,
-                    tracks,
-                    self.config.window,
-                    _POWER,
-                    _NEIGHBOURS,
-                    self.threads,
-                    backward=backward,
-                )
+        def near(backward: float) -> csr_matrix:
+            return top_neighbours(
+                plays.indptr,
+                plays.tracks,
+                len(artists),
+                self.config.window,
+                _POWER,
+                _NEIGHBOURS,
+                self.threads,
+                backward=backward,
             )
 
-        counts = np.bincount(plays.tracks, minlength=tracks).astype(np.float64)
-        artists = number_artists(self.train.artists)
-        return Facts(near(1.0), near(0.0), artists, counts, unplayed)
+        return gather_facts(near(1.0), near(0.0), plays.tracks, artists, unplayed)

@@ -19,7 +19,7 @@ from recsys.models.external import CLASS, describe_class
 from recsys.models.libraries import uses_gpu
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS, Axes, find_kind
-from recsys.next_track.sessions import check_sessions
+from recsys.live.sessions import check_sessions
 
 CHECKPOINTS = "checkpoints"  # the folder of a run
 
@@ -121,7 +121,7 @@ def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
         UserError: The store, the split or the models do not allow it.
     """
     plan = SearchPlan(config, plan_dataset(store, config))
-    if config.next_track:
+    if config.export.live:
         check_sessions(store, plan.dataset.rule)
     if not plan.candidates:
         raise SearchError(

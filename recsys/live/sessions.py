@@ -1,5 +1,6 @@
 """Read the sessions of a store: what was played in each, in order."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 from analysis import queries
 from analysis.store import Store
 from looplib.arrays import BoolArray, Int32Array, IntArray, column_values, offsets
+from looplib.memory import MOST_PLAYS
 from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Plays, read_artists
@@ -78,6 +80,13 @@ class Sessions:
         counts = np.bincount(self.listeners, self.counts, minlength=self.listener_count)
         return Plays(offsets(counts.astype(np.int64)), self.tracks)
 
+    def histories(self, plays: IntArray) -> Iterator[Int32Array]:
+        """Yield the listener's latest tracks before each of some plays, the newest last."""
+        listeners = self.plays
+        starts = listeners.indptr[listeners.listeners[plays]]
+        for start, play in zip(starts.tolist(), plays.tolist(), strict=True):
+            yield self.tracks[max(start, play - MOST_PLAYS) : play]
+
 
 def check_sessions(store: Store, rule: SplitRule) -> None:
     """Check that a store has sessions.
@@ -87,8 +96,8 @@ def check_sessions(store: Store, rule: SplitRule) -> None:
     """
     if not rule.is_ordered:
         raise SearchError(
-            f"next_track learns from what follows, and the rows of {store} have neither "
-            "timestamps nor positions; leave it out: --set next_track=null"
+            f"live learns from plays in order, and the rows of {store} have neither timestamps "
+            "nor positions; leave it out: --set export.live=false"
         )
 
 
