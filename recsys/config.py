@@ -153,8 +153,8 @@ class ExportConfig(Config):
     filter_seen: bool = False
     """leave out what the listener has already heard"""
     learn_from: Literal["all", "training"] = "all"
-    """training: leave out the held-out sessions, to value the lists or to replay them; the ranker of
-    `live` needs a split by order for it"""
+    """training: leave out the held-out sessions, to value the lists or to replay them; `live` then
+    needs a split by order"""
     split: Split | None = None
     """training: another split than that of the search, such as {kind: time, holdout: 0.2}"""
     publish_anyway: bool = False

@@ -33,6 +33,8 @@ class ItemFactors:
     def __post_init__(self) -> None:
         """Compute the Gram matrix, which all listeners share."""
         self._gram = (self.items.T @ self.items).astype(np.float64)
+        if not np.isfinite(self._gram).all():
+            raise ValueError("item_factors: their products are too large")
 
     def solve(
         self,

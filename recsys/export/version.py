@@ -28,12 +28,12 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Plays, read_plays
 from recsys.dataset.layout import SplitName
+from recsys.live.export import write_live
+from recsys.live.sessions import load_sessions
 from recsys.models.base import Model
 from recsys.models.external import External
 from recsys.models.factors import Factors
 from recsys.models.similarity import SimilarityModel
-from recsys.live.export import write_live
-from recsys.live.sessions import load_sessions
 from recsys.search.folder import Winner
 from recsys.search.trials import Checkpoint
 from recsys.storage import Workspace

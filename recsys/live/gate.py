@@ -82,8 +82,8 @@ def compare(sessions: Sessions, facts: Facts, seed: int, threads: int) -> Compar
     row = np.repeat(np.arange(count), length)
     column = newest.tracks[(plays - length)[row] + count_up(length)]
     heard = csr_matrix((np.ones(len(row)), (row, column)), (count, len(facts.plays)))
-    lists = _simple_rules(older, facts, newest.tracks[plays - 1], heard, threads)
-    lists[NAME] = best = np.full((count, K), NO_TRACK, np.int32)
+    rules = _simple_rules(older, facts, newest.tracks[plays - 1], heard, threads)
+    best = np.full((count, K), NO_TRACK, np.int32)
     at = np.flatnonzero(sessions.mark_newest(HELD_OUT))[plays]
     for prediction, history in enumerate(sessions.histories(at)):
         ranked = ranker.rank(history, heard[prediction].indices.tolist())[:K]
@@ -91,8 +91,8 @@ def compare(sessions: Sessions, facts: Facts, seed: int, threads: int) -> Compar
 
     session = np.repeat(np.arange(len(newest)), newest.counts)[plays]
     hits = {
-        name: find_hits(fill_up(tracks, lists["popular"]), newest.tracks[plays])
-        for name, tracks in lists.items()
+        name: find_hits(fill_up(tracks, rules["popular"]), newest.tracks[plays])
+        for name, tracks in {NAME: best, **rules}.items()
     }
     _, listener = np.unique(newest.listeners[session], return_inverse=True)
     return _summarise(hits, listener, len(np.unique(session)), seed)

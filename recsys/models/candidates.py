@@ -70,9 +70,8 @@ def fit_trees(
 
     data = lightgbm.Dataset(features, is_played, group=counts, free_raw_data=False)
     fixed = {**_FIXED, **parameters, "seed": seed}
-    booster = None
+    booster: Any = None
     for objective, trees in rounds.items():
         options = {**fixed, "objective": objective}
         booster = lightgbm.train(options, data, trees, init_model=booster)
-    assert booster is not None
     return read_model(booster.dump_model())

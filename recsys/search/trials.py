@@ -14,12 +14,12 @@ from looplib.files import json_digest, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.errors import SearchError
+from recsys.live.sessions import check_sessions
 from recsys.models.base import IterativeModel, Model
 from recsys.models.external import CLASS, describe_class
 from recsys.models.libraries import uses_gpu
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS, Axes, find_kind
-from recsys.live.sessions import check_sessions
 
 CHECKPOINTS = "checkpoints"  # the folder of a run
 

@@ -13,7 +13,7 @@ from benchmarks.real import (
     deezer,
     files,
     halving,
-    next_track,
+    next_plays,
     pairs,
     peers,
     plays,
@@ -116,7 +116,7 @@ def test_every_set_has_a_table(data: Path, tmp_path: Path) -> None:
         "ALS (implicit): 1",
         "TIFU-KNN: 1",
         "blend (ours): 1",
-        "next_track",
+        "live",
     ):
         assert f"| {system} | " in found
     assert "Spearman with the truth" in found
@@ -204,7 +204,7 @@ def test_ndcg_is_over_as_many_targets_as_a_list_can_hold() -> None:
 
 
 def test_sessions_are_read_listener_by_listener_the_oldest_first(data: Path) -> None:
-    sessions = next_track.read_sessions(data / "sessions_30music.tsv.gz")
+    sessions = next_plays.read_sessions(data / "sessions_30music.tsv.gz")
     assert len(sessions) == LISTENERS * PLAYS // 10
     assert sessions.listener_count == LISTENERS
     assert (sessions.counts == 10).all()

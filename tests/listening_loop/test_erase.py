@@ -217,7 +217,7 @@ def test_a_listener_is_erased_while_the_service_answers_others(
         "redis_url": redis_url,
         "redis_prefix": "erased",
         "redis_timeout_s": 30,
-        "experiments": experiments_of("latest", "next_track"),
+        "experiments": experiments_of("latest", "live"),
     }
     monkeypatch.setenv("BOTIFY_ADMIN_TOKEN", "secret")
     others, answered = [1, 2, 4, 5], itertools.count()

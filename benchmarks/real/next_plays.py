@@ -1,9 +1,8 @@
 """The next track of a session (30Music): what was played decides, nobody recommended anything.
 
 A cut in time, as GRU4Rec and session-rec have it: the newest fifth of all sessions is tested, and
-all before them is learned from. Every play but a session's first is predicted from the plays before
-it. The product's own comparison scores; it chooses the weights on the newest fifth of what it
-learns from.
+all before them is learned from. The gate of `live` scores: it predicts plays from all plays of the
+listener before them.
 """
 
 from pathlib import Path
@@ -14,25 +13,23 @@ from benchmarks.real.files import read_columns
 from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED, Table, text
-from recsys.config import NextTrackConfig
-from recsys.next_track.model import NextTrackModel
-from recsys.next_track.score import HELD_OUT, MRR, NAME, PRECISION, compare
-from recsys.next_track.sessions import Sessions
+from recsys.live.gate import MRR, NAME, PRECISION, compare
+from recsys.live.ranker import HELD_OUT, gather_facts
+from recsys.live.sessions import Sessions
 
 
 def measure(file: Path, _work: Work) -> Table:
-    """Predict every next track of the tested sessions."""
+    """Predict next tracks of the tested sessions."""
     sessions = read_sessions(file)
-    known, tested = sessions.split(HELD_OUT)
-    model = NextTrackModel(NextTrackConfig()).fit(known, threads=THREADS)
-    scored = compare(model, tested, SEED)
+    older, _ = sessions.split(HELD_OUT)
+    scored = compare(sessions, gather_facts(older, THREADS), SEED, THREADS)
     rows = [
         [name, *map(text, metrics.values())] for name, metrics in scored.metrics.items()
     ]
     notes = [
         f"precision of {NAME} over that of {scored.best_rule}: {text(scored.ratio, 2)}",
-        f"{scored.predictions:,} next tracks of the newest {scored.sessions:,} sessions, "
-        f"after {len(known):,}",
+        f"{scored.predictions:,} next tracks of {scored.sessions:,} of the newest sessions, "
+        f"after {len(older):,}",
     ]
     return Table("30Music sessions: the next track", ("", PRECISION, MRR), rows, notes)
 
