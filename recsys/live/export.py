@@ -10,7 +10,7 @@ from looplib.next_play import FILE_NAME, LISTS, Lists
 from looplib.progress import say
 from recsys.cluster.processes import usable_cores
 from recsys.errors import SearchError
-from recsys.live.gate import NAME, PRECISION, compare
+from recsys.live.gate import METRICS, compare
 from recsys.live.ranker import HELD_OUT, gather_facts, learn
 from recsys.live.sessions import Sessions
 from recsys.store.ids import Ids
@@ -37,20 +37,20 @@ def write_live(
     older, _ = sessions.split(HELD_OUT)
     facts = gather_facts(older, threads)
     try:
-        compared = compare(sessions, facts, seed, threads)
-        is_published = compared.is_better or anyway
+        figures, is_better = compare(sessions, facts, seed, threads)
+        is_published = is_better or anyway
         trees = learn(sessions, facts, seed) if is_published else None
     except SearchError as error:
-        say(f"{NAME} is left out: {error}")
+        say(f"live is left out: {error}")
         return None
-    precision = compared.metrics[NAME][PRECISION].value
-    value, lower, upper = compared.ratio
+    precision = figures["metrics"]["live"][METRICS[0]][0]
+    value, lower, upper = figures["ratio"]
     line = (
-        f"{NAME}: {PRECISION} {precision:.4f}, {value:.2f} x ({lower:.2f} … {upper:.2f}) "
-        f"that of {compared.best_rule}"
+        f"live: {METRICS[0]} {precision:.4f}, {value:.2f} x ({lower:.2f} … {upper:.2f}) "
+        f"that of {figures['best_rule']}"
     )
-    if not compared.is_better:
-        line += f"; {NAME} is not significantly better than each simple rule"
+    if not is_better:
+        line += "; live is not significantly better than each simple rule"
     if not is_published:
         line += ", so it is left out; --set export.publish_anyway=true publishes it"
     say(line)
@@ -63,14 +63,4 @@ def write_live(
             arrays[f"{name}_tracks"] = lists.tracks
             arrays[f"{name}_values"] = lists.values
         np.savez(folder / FILE_NAME, allow_pickle=False, **arrays, **trees._asdict())
-    return {
-        "sessions": compared.sessions,
-        "predictions": compared.predictions,
-        "metrics": {
-            name: {metric: tuple(value) for metric, value in metrics.items()}
-            for name, metrics in compared.metrics.items()
-        },
-        "best_rule": compared.best_rule,
-        "ratio": tuple(compared.ratio),
-        "published": is_published,
-    }
+    return {**figures, "published": is_published}

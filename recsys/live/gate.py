@@ -1,60 +1,38 @@
 """Compare a ranker with three simple rules on the newest sessions, which it has not seen.
 
-The ranker learns from the older sessions: trees from the newest of these, with the closeness of
-tracks in the sessions before. precision@20, as session models report it, is the share of next
+The ranker learns from the older sessions alone: its trees from the newest of these, and closeness
+from the sessions before. precision@20, as session models report it, is the share of next
 tracks among the 20 best (the hit rate), mrr@20 the mean of 1 / rank, 0 beyond 20. No list has a
-track that the session has heard.
+track that the session has heard; popular tracks fill short lists.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from analysis.statistics import bootstrap
-from analysis.statistics.effects import Interval
-from looplib.arrays import (
-    NO_TRACK,
-    BoolArray,
-    FloatArray,
-    Int32Array,
-    IntArray,
-    count_up,
-)
-from looplib.next_play import Facts, Ranker
+from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray, count_up
+from looplib.next_play import NONE, Facts, Ranker, add_up
 from looplib.randomness import make_generator
 from looplib.trees import Ensemble
 from recsys.errors import SearchError
 from recsys.live.ranker import HELD_OUT, gather_facts, learn, same_artist
 from recsys.live.sessions import Sessions
-from recsys.models.factors import fill_up
-from recsys.models.sparse import divide_rows, top_products
+from recsys.models.sparse import divide_rows, rank_rows, top_products
 
-NAME = "live"
+NAMES = ("live", "popular", "item_knn", "sticky_artist")
 K = 20
-PRECISION = f"precision@{K}"
-MRR = f"mrr@{K}"
+METRICS = (f"precision@{K}", f"mrr@{K}")
 _MOST = 10_000  # plays that are learned from here, and next tracks that are predicted
-_LONGEST = 100  # of a session, the next tracks up to this one are predicted
-_POPULAR = 2 * _LONGEST  # tracks that lists are filled up with
+_LONGEST = 100  # next tracks of a session that may be predicted, the first ones
+_LISTED = K + _LONGEST  # length of a rule's list, of which K are left at least
 _RESAMPLES = 1000
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The ranker beside simple rules."""
-
-    sessions: int  # whose next tracks were predicted
-    predictions: int
-    # by the name of the ranker or rule, then of the metric
-    metrics: Mapping[str, Mapping[str, Interval]]
-    best_rule: str  # by precision
-    ratio: Interval  # precision of the ranker over that of the best rule
-    is_better: bool  # precision of the ranker is significantly higher than of each rule
-
-
-def compare(sessions: Sessions, facts: Facts, seed: int, threads: int) -> Comparison:
+def compare(
+    sessions: Sessions, facts: Facts, seed: int, threads: int
+) -> tuple[dict[str, Any], bool]:
     """Learn a ranker from the older sessions, and compare it on the newest.
 
     Args:
@@ -62,6 +40,10 @@ def compare(sessions: Sessions, facts: Facts, seed: int, threads: int) -> Compar
         facts: Facts of the tracks by the older sessions.
         seed: Decides which plays are learned from and predicted.
         threads: Number of tracks that are computed at once.
+
+    Returns:
+        The figures, as the manifest has them, and whether the precision of the ranker is
+            significantly higher than the precision of each rule.
 
     Raises:
         SearchError: There are too few sessions to learn from or to predict.
@@ -74,89 +56,80 @@ def compare(sessions: Sessions, facts: Facts, seed: int, threads: int) -> Compar
     place = count_up(newest.counts)
     predicted = np.flatnonzero((place > 0) & (place < _LONGEST))
     if not len(predicted):
-        raise SearchError("no session of the newest has two tracks")
+        raise SearchError("none of the newest sessions has two tracks")
     count = min(len(predicted), _MOST)
     generator = make_generator(seed, "live gate")
     plays = np.sort(generator.choice(predicted, count, replace=False))
-    length = place[plays]  # of each session so far
-    row = np.repeat(np.arange(count), length)
-    column = newest.tracks[(plays - length)[row] + count_up(length)]
-    heard = csr_matrix((np.ones(len(row)), (row, column)), (count, len(facts.plays)))
-    rules = _simple_rules(older, facts, newest.tracks[plays - 1], heard, threads)
-    best = np.full((count, K), NO_TRACK, np.int32)
-    at = np.flatnonzero(sessions.mark_newest(HELD_OUT))[plays]
-    for prediction, history in enumerate(sessions.histories(at)):
-        ranked = ranker.rank(history, heard[prediction].indices.tolist())[:K]
-        best[prediction, : len(ranked)] = ranked
+    positions = np.flatnonzero(sessions.mark_newest(HELD_OUT))[plays]
+
+    popular = np.argsort(-facts.plays, kind="stable")[:_LISTED].tolist()
+    last = newest.tracks[plays - 1]
+    item_knn = _item_knn(older, last, threads)
+    sticky_artist = rank_rows(same_artist(older, threads)[last], _LISTED)
+    ranks = np.full((len(NAMES), count), np.inf)
+    for at, (play, history) in enumerate(
+        zip(plays, sessions.histories(positions), strict=True)
+    ):
+        heard = {*newest.tracks[play - place[play] : play].tolist(), NO_TRACK}
+        lists = (ranker.rank(history, heard), NONE, item_knn[at], sticky_artist[at])
+        target = int(newest.tracks[play])
+        for rank, tracks in zip(ranks, lists, strict=True):
+            filled = dict.fromkeys([*map(int, tracks), *popular])
+            best = [track for track in filled if track not in heard][:K]
+            if target in best:
+                rank[at] = 1 + best.index(target)
 
     session = np.repeat(np.arange(len(newest)), newest.counts)[plays]
-    hits = {
-        name: find_hits(fill_up(tracks, rules["popular"]), newest.tracks[plays])
-        for name, tracks in {NAME: best, **rules}.items()
-    }
-    _, listener = np.unique(newest.listeners[session], return_inverse=True)
-    return _summarise(hits, listener, len(np.unique(session)), seed)
+    figures, is_better = _summarise(ranks, newest.listeners[session], seed)
+    counts = {"sessions": len(np.unique(session)), "predictions": count}
+    return counts | figures, is_better
 
 
-def find_hits(lists: Int32Array, targets: Int32Array) -> tuple[BoolArray, FloatArray]:
-    """Find each next track in its list: whether it is there, and 1 / rank or 0."""
-    is_hit = lists == targets[:, np.newaxis]
-    reciprocal = is_hit / np.arange(1, lists.shape[1] + 1)
-    return is_hit.any(axis=1), reciprocal.sum(axis=1)
+def _item_knn(train: Sessions, tracks: Int32Array, threads: int) -> Int32Array:
+    """Rank the tracks that share most sessions with some tracks, by the cosine.
 
-
-def _simple_rules(
-    train: Sessions, facts: Facts, last: Int32Array, heard: csr_matrix, threads: int
-) -> dict[str, Int32Array]:
-    """Recommend by popular, item-kNN of the track just heard, and sticky artist."""
-    popular = np.argsort(-facts.plays, kind="stable")[:_POPULAR]
-    positions = (np.zeros(len(popular), np.int64), popular)
-    plays = csr_matrix((facts.plays[popular], positions), (1, heard.shape[1]))
-
+    Shape (tracks given, _LISTED).
+    """
     session = np.repeat(np.arange(len(train)), train.counts)
-    shape = (heard.shape[1], len(train))
+    shape = (len(train.artists), len(train))
     in_session = csr_matrix((np.ones(len(session)), (train.tracks, session)), shape)
     in_session.data[:] = 1
     cosines = divide_rows(in_session, np.sqrt(np.diff(in_session.indptr)))
-    rows = (np.ones(len(last)), last, np.arange(len(last) + 1))
-    just_heard = csr_matrix(rows, heard.shape)
-    products = {
-        "popular": (csr_matrix(np.ones((len(last), 1))), plays),
-        "item_knn": (cosines[last], csr_matrix(cosines.T)),
-        "sticky_artist": (just_heard, same_artist(train, threads)),
-    }
-    return {
-        name: top_products(left, right, K, threads, heard)[0]
-        for name, (left, right) in products.items()
-    }
+    return top_products(cosines[tracks], csr_matrix(cosines.T), _LISTED, threads)[0]
 
 
 def _summarise(
-    hits: Mapping[str, tuple[BoolArray, FloatArray]],
-    listener: IntArray,
-    sessions: int,
-    seed: int,
-) -> Comparison:
-    """Compute metrics and differences with intervals of a bootstrap over listeners."""
+    ranks: FloatArray, listeners: IntArray, seed: int
+) -> tuple[dict[str, Any], bool]:
+    """Compute metrics and differences with intervals of a bootstrap over listeners.
+
+    Args:
+        ranks: Ranks of the next tracks by each of `NAMES`, inf beyond K, shape (4, predictions).
+        listeners: Row of the listener of each prediction.
+        seed: Seed of the resamples.
+
+    Returns:
+        The figures, and whether the first is significantly more precise than each other.
+    """
+    hits = np.isfinite(ranks).astype(np.float64)
+    values = np.concatenate([hits, 1 / ranks, hits[0] - hits[1:]])
+    _, listener = np.unique(listeners, return_inverse=True)
     counts = np.bincount(listener).astype(np.float64)
-    sums = {
-        name: [np.bincount(listener, values) for values in both]
-        for name, both in hits.items()
-    }
-    precise = {name: both[0] for name, both in sums.items()}
-    ranker = precise.pop(NAME)
-    best_rule = max(precise, key=lambda name: float(precise[name].sum()))
-    parts = [values for both in sums.values() for values in both]
-    parts += [ranker - rule for rule in precise.values()]
-    numerators = np.stack([*parts, ranker], axis=1)
-    denominators = np.stack([counts] * len(parts) + [precise[best_rule]], axis=1)
+    sums = np.stack([add_up(listener, row, len(counts)) for row in values], axis=1)
+    best = 1 + int(hits[1:].sum(axis=1).argmax())
+    numerators = np.column_stack([sums, sums[:, 0]])
+    denominators = np.column_stack([*[counts] * len(values), sums[:, best]])
     resamples = bootstrap.Resamples(len(counts), _RESAMPLES, seed)
-    *intervals, ratio = bootstrap.ratio_intervals(resamples, numerators, denominators)
-    pairs = zip(intervals[::2], intervals[1::2], strict=False)
-    metrics = {
-        name: {PRECISION: precision, MRR: mrr}
-        for name, (precision, mrr) in zip(sums, pairs, strict=False)
+    found = bootstrap.ratio_intervals(resamples, numerators, denominators)
+    *intervals, ratio = map(tuple, found)
+    size = len(NAMES)
+    pairs = zip(intervals[:size], intervals[size:], strict=False)
+    figures = {
+        "metrics": {
+            name: dict(zip(METRICS, pair, strict=True))
+            for name, pair in zip(NAMES, pairs, strict=False)
+        },
+        "best_rule": NAMES[best],
+        "ratio": ratio,
     }
-    differences = intervals[2 * len(sums) :]
-    is_better = all(difference.lower > 0 for difference in differences)
-    return Comparison(sessions, len(listener), metrics, best_rule, ratio, is_better)
+    return figures, all(lower > 0 for _, lower, _ in intervals[2 * size :])

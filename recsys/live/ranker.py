@@ -1,9 +1,9 @@
 """Learn to rank the next play by all plays up to it.
 
-LightGBM's lambdarank learns from single plays among the newest, with the closeness of tracks in the
-sessions before these. Two tracks are close if they are played in the same sessions, near to one
-another, or are by one artist. Neighbours of tracks whose weights fall with the distance: Ludewig
-and Jannach, "Evaluation of Session-based Recommendation Algorithms", 2018.
+LightGBM's lambdarank learns from single plays of the newest sessions, with the closeness of tracks
+in the sessions before. Two tracks are close if the same sessions play them, a few plays apart, or
+if they share an artist. Ludewig and Jannach, "Evaluation of Session-based Recommendation
+Algorithms", 2018, weigh neighbours by their distance in a session.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,15 +25,15 @@ from recsys.models.activation import sum_plays
 from recsys.models.sparse import divide_rows, nearest, top_neighbours
 
 HELD_OUT = 0.2  # share of the sessions, the newest, whose plays are predicted
-_PREDICTED = 60_000  # plays, at most: more trees and plays add less than a thousandth
-_FEWEST = 100
-_NEW = 0.25  # share of them that are predicted as of a new listener, too
-_NEW_PLAYS = 20  # plays of such a listener, at most
-# Closeness, chosen on the newest sessions of training plays.
-_WINDOW = 20  # plays of a session at most so far apart are close
+_PREDICTED = 60_000  # plays at most, so that learning takes a minute
+_FEWEST = 100  # plays
+_NEW = 0.25  # share of plays that are predicted for a new listener, too
+_NEW_PLAYS = 20  # most plays of a new listener
+# Chosen on the newest sessions of training plays, like the weights of the parts.
+_WINDOW = 20  # largest distance in a session, in plays
 _BACKWARD = 0.5  # weight of a play before a track, against a play after it
-_NEIGHBOURS = 100  # tracks kept of each part of the closeness
-_NEAR = 150  # tracks kept of the sum
+_NEIGHBOURS = 100  # tracks in each part of the closeness
+_NEAR = 150  # tracks in the sum
 _FANS = 0.25  # power of a track's listeners, among the tracks of its artist
 _TREES = {"lambdarank": 80}
 _PARAMETERS: Mapping[str, Any] = {
@@ -45,10 +45,11 @@ _PARAMETERS: Mapping[str, Any] = {
 
 
 def gather_facts(sessions: Sessions, threads: int) -> Facts:
-    """Gather the closeness of tracks in sessions; the threads change no result.
+    """Gather the facts of tracks, with their closeness in sessions; the threads change no result.
 
-    Each part adds up to 1 for a track: closeness in sessions, which counts twice within an artist,
-    the artist's other tracks, and the closeness of the second order: what is near to what is near.
+    Closeness has three parts, and each adds up to 1 for a track: closeness in sessions, which
+    counts twice within an artist; the artist's other tracks; and the second order, which is the
+    closeness of neighbours to their neighbours.
     """
     artists = number_artists(sessions.artists)
     itself = identity(len(artists), format="csr")
@@ -74,8 +75,8 @@ def gather_facts(sessions: Sessions, threads: int) -> Facts:
     by_artist = same_artist(sessions, threads)
     closeness = csr_matrix(arrays, near.shape) + by_artist + second
     follows = neighbours(1, 0.0)
-    # These zeros put followers by the same artist first: the order of candidates breaks ties, on
-    # which the trees depend.
+    # The zeros put followers by the same artist first: the order of candidates breaks ties, so the
+    # trees depend on it.
     follows = (0 * by_artist + follows) + 0 * follows
     return candidates.gather_facts(
         nearest(closeness, itself, _NEAR, threads),
@@ -103,7 +104,7 @@ def learn(sessions: Sessions, facts: Facts, seed: int, most: int = _PREDICTED) -
     """Learn to rank the plays of the newest sessions.
 
     Args:
-        sessions: All that may be learned from.
+        sessions: Older sessions, and the newest, which are predicted.
         facts: Facts of the tracks by the older sessions.
         seed: Decides which plays are predicted.
         most: Number of plays that are predicted, at most.
@@ -132,7 +133,7 @@ def learn(sessions: Sessions, facts: Facts, seed: int, most: int = _PREDICTED) -
 def _sample(
     sessions: Sessions, generator: np.random.Generator, most: int
 ) -> Iterator[tuple[Int32Array, int]]:
-    """Sample newest plays that continue a session: the plays before, and the track."""
+    """Sample plays that continue a newest session: the plays before, and the track."""
     is_next = sessions.mark_newest(HELD_OUT)
     is_next[sessions.indptr[:-1]] = False
     is_next[1:] &= sessions.tracks[1:] != sessions.tracks[:-1]

@@ -1,4 +1,4 @@
-"""Read the sessions of a store: what was played in each, in order."""
+"""Read the sessions of a store: the tracks of each, in order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -31,8 +31,8 @@ class Sessions:
     tracks: Int32Array  # columns of the dataset, shape (plays,)
     listeners: IntArray  # row of each session's listener, ascending, shape (sessions,)
     start_ms: IntArray  # shape (sessions,)
-    artists: Int32Array  # of each track, shape (tracks,)
-    listener_count: int  # of the dataset
+    artists: Int32Array  # artist of each track, shape (tracks,)
+    listener_count: int  # listeners of the dataset
     has_times: bool = True  # else each listener has one session, of all plays in order
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class Sessions:
     def mark_newest(self, share: float) -> BoolArray:
         """Mark the plays of a share of the sessions, the newest; shape (plays,).
 
-        Where no times are known, they are that share of each listener's plays.
+        If no times are known, mark that share of each listener's plays.
         """
         if not self.has_times:
             ages, counts = self.plays.age, self.plays.counts
@@ -70,7 +70,7 @@ class Sessions:
         return np.repeat(is_newest, self.counts)
 
     def split(self, share: float) -> tuple["Sessions", "Sessions"]:
-        """Split off the plays that `mark_newest` marks: the older ones, and these."""
+        """Split into older plays and the plays that `mark_newest` marks."""
         is_newest = self.mark_newest(share)
         return self.select(~is_newest), self.select(is_newest)
 

@@ -1,4 +1,4 @@
-"""A blend of what is played again and of what is new, by the probability of being played.
+"""A blend of repeats and new tracks, by the probability of being played.
 
 LightGBM ranks candidates: the tracks that a listener has played, and new ones that are near to
 these, follow them, or are by the same artists, also those of the catalogue that nobody has played.
@@ -37,13 +37,13 @@ _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 # Shares of a listener's plays that are cut off for examples; a second one helps tomorrow alone.
 _CUTS = {"now": (0.2,), "tomorrow": (0.2, 0.35)}
 _GAP = 20  # plays that are over tomorrow
-_POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
+_POWER = 0.3  # power of `top_neighbours`, which normalises closeness
 _NEIGHBOURS = 200
 _LATEST = 300  # plays whose near tracks and artists' tracks are candidates
-_LISTENERS = 1024  # whose candidates are in memory at once
+_LISTENERS = 1024  # listeners with candidates in memory at once
 _HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
-# for the odds, then for the order of a listener's candidates
+# The first fit the odds, the others the order of a listener's candidates.
 _TREES = {"binary": 150, "lambdarank": 20}
 _PLAYS = FEATURES.index("plays")
 # Few leaves and half of the rows: what is played later is hardly predictable, and larger trees
