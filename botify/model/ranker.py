@@ -35,7 +35,7 @@ def _load_ranker(version: Version) -> Ranker:
 
 
 def _read_lists(arrays: Arrays, name: str, size: int) -> Lists:
-    """Read lists of tracks, without those that the catalogue lacks."""
+    """Read lists of tracks that the catalogue has."""
     lists = read_lists(arrays, "tracks", f"{name}_counts", f"{name}_tracks")
     is_there = lists.tracks != NO_TRACK
     before = offsets(is_there)

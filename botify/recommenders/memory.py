@@ -84,5 +84,5 @@ fold_in = Recommender(fold_in_history, reads=(FACTORS,), reads_for_arms=(HISTORY
 most_played = by_plays(np.ones_like)
 # each play weighs as much as all before it
 latest = by_plays(lambda age: np.exp2(-age))
-# as `recsys.models.activation` at its default decay
+# This is `recsys.models.activation` at its default decay.
 activation = by_plays(lambda age: age**-0.5)

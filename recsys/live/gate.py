@@ -25,7 +25,7 @@ NAMES = ("live", "popular", "item_knn", "sticky_artist")
 K = 20
 METRICS = (f"precision@{K}", f"mrr@{K}")
 _MOST = 10_000  # plays that are learned from here, and next tracks that are predicted
-_LONGEST = 100  # next tracks of a session that may be predicted, the first ones
+_LONGEST = 100  # tracks of a session after which nothing is predicted
 _LISTED = K + _LONGEST  # length of a rule's list, of which K are left at least
 _RESAMPLES = 1000
 
@@ -120,8 +120,8 @@ def _summarise(
     numerators = np.column_stack([sums, sums[:, 0]])
     denominators = np.column_stack([*[counts] * len(values), sums[:, best]])
     resamples = bootstrap.Resamples(len(counts), _RESAMPLES, seed)
-    found = bootstrap.ratio_intervals(resamples, numerators, denominators)
-    *intervals, ratio = map(tuple, found)
+    estimates = bootstrap.ratio_intervals(resamples, numerators, denominators)
+    *intervals, ratio = map(tuple, estimates)
     size = len(NAMES)
     pairs = zip(intervals[:size], intervals[size:], strict=False)
     figures = {

@@ -123,7 +123,7 @@ def learn(sessions: Sessions, facts: Facts, seed: int, most: int = _PREDICTED) -
             targets.append(is_target)
     if len(features) < _FEWEST:
         raise SearchError(
-            f"fewer than {_FEWEST} plays of the newest sessions can be predicted from those before"
+            f"fewer than {_FEWEST} plays of the newest sessions can be predicted"
         )
     counts = np.array([len(described) for described in features])
     examples = (np.concatenate(features), np.concatenate(targets), counts)

@@ -33,7 +33,7 @@ class Sessions:
     start_ms: IntArray  # shape (sessions,)
     artists: Int32Array  # artist of each track, shape (tracks,)
     listener_count: int  # listeners of the dataset
-    has_times: bool = True  # else each listener has one session, of all plays in order
+    has_times: bool = True  # else all plays of a listener are a single session
 
     def __len__(self) -> int:
         """Return the number of sessions."""
@@ -76,7 +76,7 @@ class Sessions:
 
     @property
     def plays(self) -> Plays:
-        """The plays of each listener, all sessions one after the other."""
+        """The plays of each listener in all sessions."""
         counts = np.bincount(self.listeners, self.counts, minlength=self.listener_count)
         return Plays(offsets(counts.astype(np.int64)), self.tracks)
 
@@ -109,7 +109,7 @@ def load_sessions(
     Plays that weigh less than `feedback.min_time` are left out.
     """
     rule = split_rule(store, config.split, config.seed)
-    # all sessions, whatever the split is; where only the order is known, one a listener
+    # All sessions, whatever the split is; plays without times are a single session a listener.
     both = (*rule.train, *rule.test)
     whole = replace(
         rule,

@@ -1,9 +1,9 @@
 """A blend of repeats and new tracks, by the probability of being played.
 
-LightGBM ranks candidates: the tracks that a listener has played, and new ones that are near to
-these, follow them, or are by the same artists, also those of the catalogue that nobody has played.
-It learns which candidates are among the newest plays from the plays before them, all of training,
-so nothing that is held out is seen. `looplib.next_play` has the candidates and their features.
+LightGBM ranks candidates: the tracks that a listener has played, and new tracks that are near to
+these, follow them, or share an artist, including tracks of the catalogue without plays. It learns
+which candidates are among the newest training plays from the plays before, so it sees nothing that
+is held out. `looplib.next_play` has the candidates and their features.
 """
 
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ from recsys.models.candidates import fit_trees, gather_facts
 from recsys.models.factors import Pool
 from recsys.models.sparse import rank_rows, top_neighbours
 
-_NEWEST = 0.2  # share of a listener's plays that is predicted from those before
-# Shares of a listener's plays that are cut off for examples; a second one helps tomorrow alone.
+_NEWEST = 0.2  # share of a listener's plays that is predicted
+# Shares of a listener's plays that are cut off for examples; a second share helps tomorrow alone.
 _CUTS = {"now": (0.2,), "tomorrow": (0.2, 0.35)}
 _GAP = 20  # plays that are over tomorrow
 _POWER = 0.3  # power of `top_neighbours`, which normalises closeness
@@ -64,8 +64,8 @@ class BlendConfig(Config):
     """The hyperparameters of `Blend`."""
 
     moment: Literal["now", "tomorrow"] = "tomorrow"
-    """what it learns to predict: the next plays, or those after the next 20 (or half of what it
-    learns from), when the running session is over: lists that are made at night are asked for then
+    """the plays to predict: the next, or after the next 20 (or half of the plays it learns from),
+    when the running session is over: lists that are made at night are asked for then
     """
     window: Count = 10
     """tracks played at most so far apart are close"""
@@ -175,7 +175,7 @@ class Blend(Model):
     def _describe(
         self, plays: Plays, facts: Facts, rows: IntArray
     ) -> tuple[csr_matrix, Float32Array]:
-        """Describe the candidates of some listeners, one after the other.
+        """Describe the candidates of some listeners, in their order.
 
         Returns:
             1 where the track was heard, else 0, shape (listeners, tracks); and features, shape
@@ -200,7 +200,7 @@ class Blend(Model):
         return csr_matrix(arrays, (len(rows), len(facts.artists))), together
 
     def _gather(self, plays: Plays, unplayed: IntArray) -> Facts:
-        """Gather what is known of the tracks from plays of all listeners."""
+        """Gather the facts of tracks from plays of all listeners."""
         artists = self.train.artists
 
         def near(backward: float) -> csr_matrix:

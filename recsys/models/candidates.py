@@ -1,8 +1,8 @@
 """Gather facts of tracks, and fit the trees that rank candidates for the next play.
 
-The model `Blend` and the ranker of the service's recommender `live` are learned here; what they
-know of closeness, and which candidates they learn from, is their own. `looplib.next_play` has the
-candidates and their features.
+Both the model `Blend` and the ranker of the service's recommender `live` use them, with their own
+closeness of tracks and their own examples. `looplib.next_play` has the candidates and their
+features.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ def fit_trees(
         features: Features of the candidates, shape (candidates, features).
         is_played: Whether each was played, shape (candidates,).
         counts: Number of candidates of each list, in which they are ranked, shape (lists,).
-        rounds: Number of trees by LightGBM's objective; each objective continues the one before.
+        rounds: Number of trees by LightGBM's objective; each objective continues the previous.
         parameters: LightGBM's parameters.
         seed: Decides which rows and features a tree sees.
     """

@@ -1,4 +1,4 @@
-"""The ranker of `live`: what is learned of a table of sessions, gated, published and served."""
+"""The ranker of `live`: learned from a table of sessions, gated, published and served."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -61,7 +61,7 @@ def draw_plays(*, is_taste: bool) -> pd.DataFrame:
 def publish(
     folder: Path, plays: pd.DataFrame, out: Path | None = None, **options: bool
 ) -> Any:  # noqa: ANN401  JSON
-    """Export what was learned of plays; return the manifest's section."""
+    """Export a run on plays; return the manifest's section."""
     plays.to_csv(folder / "plays.csv", index=False)
     ingest_tables(folder, folder / "plays.csv", columns=COLUMNS)
     config = ExportConfig(live=True, **options)
@@ -93,7 +93,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def near_by_hand(
     sessions: Iterable[list[str]], track: str, window: int = 20, backward: float = 0.5
 ) -> dict[str, float]:
-    """Count what was played near a track, what was played before it for a part."""
+    """Count the plays near a track; plays before it count for a part."""
     near: dict[str, float] = defaultdict(float)
     for heard in sessions:
         for (at, one), (to, other) in product(enumerate(heard), enumerate(heard)):
