@@ -15,8 +15,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Plays, read_artists
 from recsys.dataset.layout import SplitName
 from recsys.dataset.partitions import attach_events
-from recsys.dataset.split import SplitRule, split_rule
-from recsys.errors import SearchError
+from recsys.dataset.split import split_rule
 from recsys.store.reader import partition_files
 
 
@@ -86,19 +85,6 @@ class Sessions:
         starts = listeners.indptr[listeners.listeners[plays]]
         for start, play in zip(starts.tolist(), plays.tolist(), strict=True):
             yield self.tracks[max(start, play - MOST_PLAYS) : play]
-
-
-def check_sessions(store: Store, rule: SplitRule) -> None:
-    """Check that a store has sessions.
-
-    Raises:
-        SearchError: Its rows have neither timestamps nor sessions in an order.
-    """
-    if not rule.is_ordered:
-        raise SearchError(
-            f"live learns from plays in order, and the rows of {store} have neither timestamps "
-            "nor positions; leave it out: --set export.live=false"
-        )
 
 
 def load_sessions(

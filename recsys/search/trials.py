@@ -14,7 +14,6 @@ from looplib.files import json_digest, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.errors import SearchError
-from recsys.live.sessions import check_sessions
 from recsys.models.base import IterativeModel, Model
 from recsys.models.external import CLASS, describe_class
 from recsys.models.libraries import uses_gpu
@@ -121,8 +120,11 @@ def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
         UserError: The store, the split or the models do not allow it.
     """
     plan = SearchPlan(config, plan_dataset(store, config))
-    if config.export.live:
-        check_sessions(store, plan.dataset.rule)
+    if config.export.live and not plan.dataset.rule.is_ordered:
+        raise SearchError(
+            f"live learns from plays in order, and the rows of {store} have neither timestamps "
+            "nor positions; leave it out: --set export.live=false"
+        )
     if not plan.candidates:
         raise SearchError(
             f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
