@@ -150,19 +150,13 @@ class ExportConfig(Config):
     filter_seen: bool = False
     """leave out tracks that the listener has already heard"""
     learn_from: Literal["all", "training"] = "all"
-    """training: leave out the held-out sessions, to replay them; a next-track model needs a split
-    by order for it"""
+    """training: leave out the held-out sessions, to replay them; `live` then needs a split by
+    order"""
     publish_anyway: bool = False
     """publish a model that is not significantly better than every baseline"""
-
-
-class NextTrackConfig(Config):
-    """The next-track model that the export adds for the recommender `next_track`."""
-
-    window: Count = 20
-    """tracks of a session at most so far apart are close"""
-    neighbours: Count = 100
-    """near tracks kept of each track and listener"""
+    live: bool = False
+    """learn from plays in order a ranker for the service's recommender `live`; it is published if
+    it is significantly better than simple rules"""
 
 
 class SearchConfig(Config):
@@ -190,5 +184,3 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
-    next_track: NextTrackConfig | None = None
-    """none: the export has no next-track model"""

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.harness import console, show, show_machine
-from benchmarks.real import deezer, halving, next_track, pairs, plays, unplayed
+from benchmarks.real import deezer, halving, next_plays, pairs, plays, unplayed
 from benchmarks.real.originals import find
 from benchmarks.real.peers import Work
 from benchmarks.real.tables import Table, markdown
@@ -37,7 +37,7 @@ SETS: Mapping[str, tuple[tuple[str, ...], Callable[..., Table]]] = {
     for ending, measure in OF_PLAYS.items()
     for name, title in PLAYS.items()
 } | {
-    "sessions": (("sessions_30music.tsv.gz",), next_track.measure),
+    "sessions": (("sessions_30music.tsv.gz",), next_plays.measure),
     "movielens": (MOVIELENS, pairs.measure_movielens),
     "lfm2b": (LFM2B, pairs.measure_lfm2b),
     "movielens-halving": (MOVIELENS, halving.measure_movielens),

@@ -3,6 +3,6 @@
 In: an export's folder and `tracks.json`. Out: arrays that recommenders read.
 
 Read `catalogue` (tracks by number) and `manifest` (a version's files) first, then `tracklists` and
-`arrays` (how files of lists and of arrays are read), `factors` and `next_track` (what recommenders
+`arrays` (how files of lists and of arrays are read), `factors` and `ranker` (what recommenders
 read of them), `model` (a version in memory), and `versions`, which watches for a newer export.
 """

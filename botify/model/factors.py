@@ -12,7 +12,7 @@ from botify.model.manifest import Version
 from botify.model.model import Artifact
 from botify.model.tracklists import TrackLists
 from looplib.als import AlsConfig, solve_row
-from looplib.arrays import NO_TRACK, Float32Array, FloatArray, IntArray
+from looplib.arrays import NO_TRACK, Float32Array, FloatArray
 
 _MOST_FACTORS = 4096  # the memory grows with their square
 
@@ -31,34 +31,10 @@ class ItemFactors:
     filter_seen: bool = False  # the export leaves out what a listener has heard
 
     def __post_init__(self) -> None:
-        """Prepare what all listeners share."""
+        """Compute the Gram matrix, which all listeners share."""
         self._gram = (self.items.T @ self.items).astype(np.float64)
-        lengths = np.linalg.norm(self.items, axis=1)
-        self._lengths = np.where(lengths > 0, lengths, 1).astype(np.float32)
-
-    def closeness(
-        self,
-        tracks: Sequence[int],
-        weights: FloatArray,
-        pool: IntArray | slice = slice(None),
-    ) -> Float32Array:
-        """Sum the weighted cosines of each track of a pool with some tracks.
-
-        Args:
-            tracks: Their numbers, or `NO_TRACK`, which is close to none.
-            weights: Of the cosines with each, shape (tracks given,).
-            pool: Rows of tracks; by default the catalogue.
-
-        Returns:
-            The sum of each track of the pool, shape (tracks of the pool,).
-        """
-        numbers = np.array(tracks)
-        has_factors = numbers != NO_TRACK
-        rows = numbers[has_factors]
-        session = weights[has_factors] / self._lengths[rows] @ self.items[rows]
-        products = self.items[pool] @ session.astype(np.float32)
-        closeness: Float32Array = products / self._lengths[pool]
-        return closeness
+        if not np.isfinite(self._gram).all():
+            raise ValueError("item_factors: their products are too large")
 
     def solve(
         self,

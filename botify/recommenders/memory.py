@@ -5,10 +5,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
+from botify.model.factors import FACTORS, HISTORY
 from botify.model.model import ServedModel
-from botify.model.next_track import LIVE
 from botify.model.plays import PLAYS
-from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender, take_first
+from botify.model.ranker import LIVE
+from botify.recommenders.base import (
+    UNKNOWN,
+    Drawn,
+    Query,
+    Recommender,
+    take_best,
+    take_first,
+)
 from looplib.arrays import FloatArray, Int32Array
 from looplib.memory import pack_plays, unpack_plays
 
@@ -55,9 +63,26 @@ def rank_next(model: ServedModel, query: Query, _: Generator) -> Drawn:
     return take_first(query.allowed(ranked), query.count)
 
 
+def fold_in_history(model: ServedModel, query: Query, _: Generator) -> Drawn:
+    """Take the best track of the catalogue by a factor solved from history and session."""
+    factors, history = model.get(FACTORS), model.get(HISTORY)
+    if factors is None:
+        return UNKNOWN
+    values = history.values_of(query.user) if history else {}
+    factor = factors.solve(query.tracks, query.times, values)
+    if factor is None:
+        return UNKNOWN
+    taken = query.taken
+    if factors.filter_seen:
+        taken = taken | {track for track, value in values.items() if value > 0}
+    scores = factors.items[query.pool] @ factor.astype(np.float32)
+    return take_best(scores, taken, query.count, query.candidates)
+
+
 live = Recommender(rank_next, reads=(LIVE,), reads_for_arms=(PLAYS,))
+fold_in = Recommender(fold_in_history, reads=(FACTORS,), reads_for_arms=(HISTORY,))
 most_played = by_plays(np.ones_like)
 # each play weighs as much as all before it
 latest = by_plays(lambda age: np.exp2(-age))
-# as `recsys.models.activation` at its default decay
+# This is `recsys.models.activation` at its default decay.
 activation = by_plays(lambda age: age**-0.5)

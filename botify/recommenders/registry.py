@@ -16,10 +16,7 @@ from numpy.random import Generator
 from pydantic import AfterValidator
 
 from botify.errors import BotifyError, ModelError
-from botify.model.factors import FACTORS, HISTORY
 from botify.model.model import LISTS, ServedModel, lists_in
-from botify.model.next_track import NEXT_TRACK
-from botify.model.plays import PLAYS
 from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender
 from botify.recommenders.lists import (
     draw_any,
@@ -28,13 +25,7 @@ from botify.recommenders.lists import (
     draw_same_artist,
     in_order,
 )
-from botify.recommenders.memory import activation, latest, live, most_played
-from botify.recommenders.session import (
-    contextual,
-    fold_in,
-    follow_session,
-    session_als,
-)
+from botify.recommenders.memory import activation, fold_in, latest, live, most_played
 from looplib.arrays import NO_TRACK, IntArray
 from looplib.config import Config
 from looplib.experiments import members
@@ -50,12 +41,7 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "most_played": most_played,
     "latest": latest,
     "activation": activation,
-    "contextual": Recommender(contextual, reads=(FACTORS,)),
-    "session_als": Recommender(session_als, reads=(LISTS, FACTORS)),
-    "fold_in": Recommender(fold_in, reads=(FACTORS,), reads_for_arms=(HISTORY,)),
-    "next_track": Recommender(
-        follow_session, reads=(NEXT_TRACK,), reads_for_arms=(PLAYS,)
-    ),
+    "fold_in": fold_in,
     "live": live,
 }
 GROUP = "listening_loop.recommenders"  # of entry points

@@ -58,7 +58,7 @@ _UNITS_MS = {"h": 3_600_000, "d": 86_400_000}
 
 @app.command(
     epilog=f"Example: {PROG} plays.csv --published out/plays/older --recommender in_order "
-    "--recommender next_track --set repeat_after=1"
+    "--recommender live --set repeat_after=1"
 )
 def main(
     published: Annotated[

@@ -71,7 +71,7 @@ def export_run(
     # held-out sessions of other kinds lie among the sessions to learn from
     is_cut = config.split.kind in ("newest", "last_session", "time")
     if options.learn_from == "training" and not is_cut:
-        config = config.model_copy(update={"next_track": None})
+        options = options.model_copy(update={"live": False})
     export = Export(run, store, dataset, config, winner, options)
 
     def write(folder: Path) -> None:

@@ -28,12 +28,13 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Plays, read_plays
 from recsys.dataset.layout import SplitName
+from recsys.live.export import write_live
+from recsys.live.sessions import load_sessions
 from recsys.models.base import Model
 from recsys.models.external import External
 from recsys.models.factors import Factors
 from recsys.models.similarity import SimilarityModel
 from recsys.models.trial import Checkpoint
-from recsys.next_track.export import write_next_track
 from recsys.run import Winner
 from recsys.storage import Workspace
 from recsys.store.ids import Ids, Title, originals, read_titles
@@ -75,13 +76,11 @@ class Export:
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
         fitted, factors = self.winner.fitted, self.winner.factors
-        next_track = self.config.next_track
         facts = {
             "trial": fitted.trial.id,
             "iterations": fitted.iteration,
             "factors": factors and (factors.trial.id, factors.iteration),
             "options": self.options.model_dump(mode="json"),
-            "next_track": next_track and next_track.model_dump(),
         }
         return f"{fitted.trial.kind}-{json_digest(facts)[:12]}"
 
@@ -114,19 +113,12 @@ def write_version(
     elif file and file.is_file() and digest in (None, sha256_file(file)):
         shutil.copyfile(file, folder / TRACKS)
     _write_plays(folder / PLAYS, dataset, export.split, users, tracks)
-    next_track = None
-    if config.next_track:
+    live = None
+    if export.options.live:
+        sessions = load_sessions(store, config, dataset, export.split)
         anyway = export.options.publish_anyway
-        next_track = write_next_track(
-            folder,
-            store,
-            dataset,
-            config,
-            tracks,
-            split=export.split,
-            anyway=anyway,
-        )
-    write_manifest(folder, {**_facts(export), "next_track": next_track})
+        live = write_live(folder, sessions, tracks, config.seed, anyway=anyway)
+    write_manifest(folder, {**_facts(export), "live": live})
 
 
 def write_model(

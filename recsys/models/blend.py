@@ -1,9 +1,9 @@
-"""A blend of what is played again and of what is new, by the probability of being played.
+"""A blend of repeats and new tracks, by the probability of being played.
 
-LightGBM ranks candidates: the tracks that a listener has played, and new ones that are near to
-these, follow them, or are by the same artists, also those of the catalogue that nobody has played.
-It learns which candidates are among the newest plays from the plays before them, all of training,
-so nothing that is held out is seen. `looplib.next_play` has the candidates and their features.
+LightGBM ranks candidates: the tracks that a listener has played, and new tracks that are near to
+these, follow them, or share an artist, including tracks of the catalogue without plays. It learns
+which candidates are among the newest training plays from the plays before, so it sees nothing that
+is held out. `looplib.next_play` has the candidates and their features.
 """
 
 from collections.abc import Mapping
@@ -23,31 +23,31 @@ from looplib.arrays import (
     offsets,
 )
 from looplib.config import Config, Count
-from looplib.next_play import FEATURES, OF_PLAYED, Facts, Lists, describe
+from looplib.next_play import FEATURES, OF_PLAYED, Facts, describe
 from looplib.randomness import make_generator
-from looplib.trees import Ensemble, read_model
-from recsys.dataset.interactions import Interactions, Plays, number_artists
+from looplib.trees import Ensemble
+from recsys.dataset.interactions import Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
+from recsys.models.candidates import fit_trees, gather_facts
 from recsys.models.factors import Pool
-from recsys.models.sparse import rank_rows, to_lists, top_neighbours
+from recsys.models.sparse import rank_rows, top_neighbours
 
-_NEWEST = 0.2  # share of a listener's plays that is predicted from those before
-# Shares of a listener's plays that are cut off for examples; a second one helps tomorrow alone.
+_NEWEST = 0.2  # share of a listener's plays that is predicted
+# Shares of a listener's plays that are cut off for examples; a second share helps tomorrow alone.
 _CUTS = {"now": (0.2,), "tomorrow": (0.2, 0.35)}
 _GAP = 20  # plays that are over tomorrow
-_POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
+_POWER = 0.3  # power of `top_neighbours`, which normalises closeness
 _NEIGHBOURS = 200
 _LATEST = 300  # plays whose near tracks and artists' tracks are candidates
-_LISTENERS = 1024  # whose candidates are in memory at once
+_LISTENERS = 1024  # listeners with candidates in memory at once
 _HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
-_TREES = 150  # for the odds
-_RANKING_TREES = 20  # for the order of a listener's candidates
+# The first fit the odds, the others the order of a listener's candidates.
+_TREES = {"binary": 150, "lambdarank": 20}
 _PLAYS = FEATURES.index("plays")
 # Few leaves and half of the rows: what is played later is hardly predictable, and larger trees
-# learn noise. One thread is faster than two that wait for one another on a busy machine, and the
-# trees are the same on any.
+# learn noise.
 _PARAMETERS: Mapping[str, Any] = {
     "num_leaves": 8,
     "learning_rate": 0.05,
@@ -55,10 +55,6 @@ _PARAMETERS: Mapping[str, Any] = {
     "bagging_fraction": 0.5,
     "bagging_freq": 1,
     "lambdarank_truncation_level": 40,
-    "num_threads": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbose": -1,
 }
 _FEWEST = 100  # candidates that it learns from
 _LEAF = 200  # candidates in a leaf at least, where there are many
@@ -68,8 +64,8 @@ class BlendConfig(Config):
     """The hyperparameters of `Blend`."""
 
     moment: Literal["now", "tomorrow"] = "tomorrow"
-    """what it learns to predict: the next plays, or those after the next 20 (or half of what it
-    learns from), when the running session is over: lists that are made at night are asked for then
+    """the plays to predict: the next, or after the next 20 (or half of the plays it learns from),
+    when the running session is over: lists that are made at night are asked for then
     """
     window: Count = 10
     """tracks played at most so far apart are close"""
@@ -142,15 +138,10 @@ class Blend(Model):
                 f"at least {_FEWEST} and 1 are needed: more listeners or longer histories"
             )
 
-        import lightgbm  # takes a second
-
         leaf = min(_LEAF, len(features) // 100)
-        parameters = {**_PARAMETERS, "seed": seed, "min_data_in_leaf": leaf}
-        data = lightgbm.Dataset(features, is_played, group=counts, free_raw_data=False)
-        odds = lightgbm.train({**parameters, "objective": "binary"}, data, _TREES)
-        parameters["objective"] = "lambdarank"
-        both = lightgbm.train(parameters, data, _RANKING_TREES, init_model=odds)
-        return Ensemble(read_model(both.dump_model()))
+        parameters = {**_PARAMETERS, "min_data_in_leaf": leaf}
+        trees = fit_trees(features, is_played, counts, _TREES, parameters, seed)
+        return Ensemble(trees)
 
     def _cut(
         self, plays: Plays, share: float, generator: Generator
@@ -188,7 +179,7 @@ class Blend(Model):
     def _describe(
         self, plays: Plays, facts: Facts, rows: IntArray
     ) -> tuple[csr_matrix, Float32Array]:
-        """Describe the candidates of some listeners, one after the other.
+        """Describe the candidates of some listeners, in their order.
 
         Returns:
             1 where the track was heard, else 0, shape (listeners, tracks); and features, shape
@@ -213,23 +204,19 @@ class Blend(Model):
         return csr_matrix(arrays, (len(rows), len(facts.artists))), together
 
     def _gather(self, plays: Plays, unplayed: IntArray) -> Facts:
-        """Gather what is known of the tracks from plays of all listeners."""
-        tracks = len(self.train.artists)
+        """Gather the facts of tracks from plays of all listeners."""
+        artists = self.train.artists
 
-        def near(backward: float) -> Lists:
-            return to_lists(
-                top_neighbours(
-                    plays.indptr,
-                    plays.tracks,
-                    tracks,
-                    self.config.window,
-                    _POWER,
-                    _NEIGHBOURS,
-                    self.threads,
-                    backward=backward,
-                )
+        def near(backward: float) -> csr_matrix:
+            return top_neighbours(
+                plays.indptr,
+                plays.tracks,
+                len(artists),
+                self.config.window,
+                _POWER,
+                _NEIGHBOURS,
+                self.threads,
+                backward=backward,
             )
 
-        counts = np.bincount(plays.tracks, minlength=tracks).astype(np.float64)
-        artists = number_artists(self.train.artists)
-        return Facts(near(1.0), near(0.0), artists, counts, unplayed)
+        return gather_facts(near(1.0), near(0.0), plays.tracks, artists, unplayed)

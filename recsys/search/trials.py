@@ -18,7 +18,6 @@ from recsys.models.external import CLASS, describe_class
 from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS, Axes, find_kind
 from recsys.models.trial import Trial
-from recsys.next_track.sessions import check_sessions
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,11 @@ def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
         UserError: The store, the split or the models do not allow it.
     """
     plan = SearchPlan(config, plan_dataset(store, config), store.manifest.digest)
-    if config.next_track:
-        check_sessions(store, plan.dataset.rule)
+    if config.export.live and not plan.dataset.rule.is_ordered:
+        raise SearchError(
+            f"live learns from plays in order, and the rows of {store} have neither timestamps "
+            "nor positions; leave it out: --set export.live=false"
+        )
     if not plan.candidates:
         raise SearchError(
             f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "

@@ -13,7 +13,6 @@ from benchmarks.real import (
     deezer,
     files,
     halving,
-    next_track,
     pairs,
     peers,
     plays,
@@ -116,7 +115,7 @@ def test_every_set_has_a_table(data: Path, tmp_path: Path) -> None:
         "ALS (implicit): 1",
         "TIFU-KNN: 1",
         "blend (ours): 1",
-        "next_track",
+        "live",
     ):
         assert f"| {system} | " in found
     assert "Spearman with the truth" in found
@@ -201,19 +200,3 @@ def test_ndcg_is_over_as_many_targets_as_a_list_can_hold() -> None:
     short = np.array([[NO_TRACK, NO_TRACK]] * 3, np.int32)
     assert np.nansum(tables.ndcg(short, targets)) == 0
     assert tables.precision(lists, targets).tolist() == [0.5, 0, 0.5]
-
-
-def test_sessions_are_read_listener_by_listener_the_oldest_first(data: Path) -> None:
-    sessions = next_track.read_sessions(data / "sessions_30music.tsv.gz")
-    assert len(sessions) == LISTENERS * PLAYS // 10
-    assert sessions.listener_count == LISTENERS
-    assert (sessions.counts == 10).all()
-    assert np.diff(sessions.listeners).min() == 0
-    assert (sessions.start_ms % 10**9 % 10**7 == 0).all()
-    assert sessions.artists[sessions.tracks].max() == (TRACKS - 1) // 4
-
-
-def test_a_rank_is_of_what_is_not_left_out() -> None:
-    scores = np.array([[3.0, 2.0, 1.0, 0.5]])
-    is_left_out = np.array([[True, False, False, False]])
-    assert deezer.rank_tracks(scores, is_left_out).tolist() == [[3, 0, 1, 2]]

@@ -3,7 +3,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
@@ -24,7 +23,7 @@ from tests.botify.exports import (
 )
 
 HEARD = {"track": 1, "time": 1}
-LEARNED = ["top_pop", "indexed", "in_order", "contextual", "session_als", "fold_in"]
+LEARNED = ["top_pop", "indexed", "in_order", "fold_in", "live"]
 
 
 def test_every_acknowledged_event_is_logged_with_all_that_is_known(
@@ -200,7 +199,7 @@ def test_every_arm_answers_on_a_catalogue_alone(tmp_path: Path) -> None:
 def test_candidates_are_ranked_by_any_recommender_and_the_rest_comes_as_it_came(
     make_service: MakeService, tmp_path: Path
 ) -> None:
-    names = ("indexed", "contextual", "fold_in")
+    names = ("indexed", "fold_in")
     service = make_service(experiments=experiments_of(*names))
     edit_manifest(tmp_path / "versions/one", parameters=AlsConfig().model_dump())
     model = service.versions.reload()
@@ -219,22 +218,24 @@ def test_candidates_are_ranked_by_any_recommender_and_the_rest_comes_as_it_came(
     assert ranked(recommender="in_order") == ranked()
     factors = model.get(FACTORS)
     assert factors
-    near = factors.closeness([7], np.ones(1))
-    expected = sorted(candidates, key=lambda track: -near[track])
-    assert ranked(recommender="contextual", session=[7]) == expected
+    factor = factors.solve([7], [1.0])
+    assert factor is not None
+    scores = factors.items @ factor
+    expected = sorted(candidates, key=lambda track: -scores[track])
+    assert ranked(recommender="fold_in", session=[7]) == expected
     assert set(ranked(recommender="random", candidates=[1, 2, 999])) == {1, 2}
     assert ranked(candidates=[999]) == []
     for body, message in (
         (
-            {"recommender": "next_track"},
-            "next_track needs next_track.npz, which version one",
+            {"recommender": "live"},
+            "live needs live.npz, which version one",
         ),
         ({"recommender": "x"}, "recommender: x found; allowed: random, "),
         ({"candidates": [1] * 1001}, "length <= 1000"),
     ):
         asked = {"user": 3, "candidates": candidates, **body}
         assert message in post(client, "/rank", asked, 400)["error"]
-    tracks = client.get("/recommend/3?n=3&recommender=contextual").get_json()["tracks"]
+    tracks = client.get("/recommend/3?n=3&recommender=fold_in").get_json()["tracks"]
     assert tracks == model.popular[:3]  # nothing was heard that they could be near to
     best = client.get("/recommend/3?n=40&recommender=fold_in").get_json()["tracks"]
     assert len(set(best)) == 40

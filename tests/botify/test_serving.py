@@ -23,7 +23,7 @@ def test_the_start_says_where_and_what(
 ) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
     publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue)
-    experiments = experiments_of("indexed", "next_track")
+    experiments = experiments_of("indexed", "live")
     exclude = [7, "7"]
     settings = make_settings(
         tmp_path, catalogue, experiments=experiments, exclude=exclude
@@ -35,7 +35,7 @@ def test_the_start_says_where_and_what(
         "version one: lists of 20 listeners, a catalogue of 60 tracks",
         f"events are logged in {tmp_path / 'log'}; the file under way is hidden: .events-…",
         "exclude: '7' is not in the catalogue",
-        "arm T1: next_track needs next_track.npz, which version one lacks; "
+        "arm T1: live needs live.npz, which version one lacks; "
         "instead: top_pop, random",
     ]
 

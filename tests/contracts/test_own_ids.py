@@ -193,7 +193,7 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
 
 
 def test_recommenders_find_all_that_they_read_in_an_export(tmp_path: Path) -> None:
-    names = ("repeat", "new", "contextual", "session_als", "fold_in")
+    names = ("repeat", "new", "fold_in")
     service = serve(export(tmp_path), tmp_path / "log", *names)
     client = client_of(service)
     for name in names:

@@ -104,7 +104,7 @@ def test_a_winner_ships_though_a_better_arm_may_break_a_guardrail() -> None:
 
 def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> None:
     names = {"C": "random", "T1": "sticky_artist", "T2": "top_pop", "T3": "in_order"}
-    names |= {"T4": "session_als", "T5": "latest", "T6": "mine"}
+    names |= {"T4": "fold_in", "T5": "latest", "T6": "mine"}
     values: dict[str, Any] = {
         "label": "listening time per session",
         "unit": "tracks",
@@ -126,7 +126,7 @@ def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> No
     assert said(case) == (
         "Ship T3 (in_order). Listeners hear 92 % more per session than with C (random): 3.67 "
         "instead of 1.91 tracks; the true gain is likely between 74 and 110 %. All "
-        "guardrails are kept. T4 (session_als) is better than C (random), and could not be "
+        "guardrails are kept. T4 (fold_in) is better than C (random), and could not be "
         "distinguished from T3 (in_order): -9 to +2 %. T1 (sticky_artist) is better than C "
         "(random), and could not be distinguished from T3 (in_order). T2 (top_pop) is better than "
         "C (random), and differs from T3 (in_order): -40 to -24 %. "

@@ -17,7 +17,6 @@ from botify.service import Service
 from looplib.files import sha256_file
 from looplib.memory import FILE_NAME as PLAYS
 from looplib.next_play import FILE_NAME as LIVE
-from looplib.next_track_file import FILE_NAME
 from tests.botify.client import client_of
 from tests.botify.conftest import start_service
 from tests.botify.exports import (
@@ -34,7 +33,7 @@ LISTENERS = 20
 ARMS = (*RECOMMENDERS, "interleaved(in_order, fold_in)")
 USERS = (*range(LISTENERS), 777, 2**63 - 1)
 LISTS = ("recommendations.jsonl", "repeat.jsonl", "new.jsonl", "similar.jsonl")
-FILES = (*LISTS, "factors.npz", "history.npz", FILE_NAME, PLAYS, LIVE)
+FILES = (*LISTS, "factors.npz", "history.npz", PLAYS, LIVE)
 NUMBERS = (np.nan, np.inf, -np.inf, 1e308, -1e308, 1e38, 1e-300, 0, -1, 1, TRACKS)
 LARGE = (2**31, 2**63 - 1, -(2**63), 2**64, 10**400)
 VALUES: tuple[Any, ...] = (
@@ -72,7 +71,6 @@ def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
     arrays: dict[str, dict[str, Any]] = {
         "history.npz": {**heard, "heard": tracks, "values": np.ones(60)},
         PLAYS: {**heard, "latest": users, "plays": tracks},
-        FILE_NAME: {"listener": 0.1, "followed": 1.0, **near_arrays("near", "last")},
         LIVE: live_arrays(),
     }
     for file, members in arrays.items():
@@ -86,6 +84,11 @@ def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
 
 def live_arrays() -> dict[str, Any]:
     """Make what ranks the next play: two near tracks each, and one tree."""
+    lists = {
+        "counts": np.full(TRACKS, 2),
+        "tracks": np.arange(1, 2 * TRACKS + 1) % TRACKS,
+        "values": np.ones(2 * TRACKS, np.float32),
+    }
     return {
         "artists": np.arange(TRACKS) // 3,
         "plays": np.ones(TRACKS),
@@ -94,18 +97,9 @@ def live_arrays() -> dict[str, Any]:
         "trees": np.array([0]),
         "reachable": np.array([2], np.uint32),
         "leaves": np.arange(32.0)[None],
-        **near_arrays("near", "follows"),
+        **{f"near_{part}": values for part, values in lists.items()},
+        **{f"follows_{part}": values for part, values in lists.items()},
     }
-
-
-def near_arrays(*names: str) -> dict[str, Any]:
-    """Make lists of two tracks for each track."""
-    arrays: dict[str, Any] = {}
-    for name in names:
-        arrays[f"{name}_counts"] = np.full(TRACKS, 2)
-        arrays[f"{name}_tracks"] = np.arange(1, 2 * TRACKS + 1) % TRACKS
-        arrays[f"{name}_values"] = np.ones(2 * TRACKS, np.float32)
-    return arrays
 
 
 class Attacker:

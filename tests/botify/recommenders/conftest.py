@@ -45,7 +45,7 @@ def als(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     """Load the version with its factors, which are those of an ALS model."""
     folder = tmp_path_factory.mktemp("als")
     publish_twelve(folder, parameters=ALS)
-    return load(folder, "contextual")
+    return load(folder, "fold_in")
 
 
 def heard(user: int, *tracks: int, times: Sequence[float] = ()) -> Query:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.config import ExportConfig, NextTrackConfig, Split
+from recsys.config import ExportConfig, Split
 from recsys.export.export import export_run
 from tests.recsys.finished import finish_run
 from tests.recsys.tables import ingest_tables
@@ -49,10 +49,9 @@ def publish(
         folder,
         models={"activation": {}},
         cluster={"workers": 1},
-        next_track=NextTrackConfig(),
         split=split or Split(kind="newest", holdout=0.25),
     )
-    config = ExportConfig(publish_anyway=True, **options)
+    config = ExportConfig(publish_anyway=True, live=True, **options)
     export_run(run, folder / "export", config)
     return file, folder / "export"
 

@@ -23,7 +23,7 @@ from tests.listening_loop.replay.conftest import COLUMNS, DAY, publish, write_pl
 from tests.waiting import wait_until
 
 Older = Callable[[str], tuple[Path, Path]]
-RECOMMENDERS = ("in_order", "next_track", "sticky_artist")
+RECOMMENDERS = ("in_order", "live", "sticky_artist")
 
 
 def words(
@@ -108,7 +108,7 @@ def test_rankings_are_scored_by_what_is_played_next_and_in_the_rest(
         abs=1e-6,
     )
     compared = report["comparisons"][:4]
-    assert {row["better"] for row in compared} == {"next_track"}
+    assert {row["better"] for row in compared} == {"live"}
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def test_the_same_plays_give_the_same_bytes_after_a_kill_and_on_redis(
     argv = [sys.executable, "-m", "listening_loop.command"]
     argv += words(order, file, export, killed, "--connections", "2")
     with subprocess.Popen(argv) as process:
-        pattern = "answers/*/next_track.jsonl"
+        pattern = "answers/*/live.jsonl"
         wait_until(
             lambda: any(file.stat().st_size for file in killed.glob(pattern)),
             "answers",
@@ -222,8 +222,8 @@ def test_what_cannot_be_replayed_is_refused(
     problem = refusal(*words("timestamp", of_times, export, out))
     assert "without timestamps" in problem
     edit_manifest(learned / "current", files={})
-    problem = refusal(*words("position", file, learned, out, names=["next_track"]))
-    assert "--recommender next_track reads next_track.npz, which" in problem
+    problem = refusal(*words("position", file, learned, out, names=["live"]))
+    assert "--recommender live reads live.npz, which" in problem
     catalogue = learned / "current" / "tracks.json"
     catalogue.write_text(
         re.sub('"artist":"[^"]*"', '"artist":""', catalogue.read_text())

@@ -1,39 +1,14 @@
-"""What a version knows of the next play: near tracks of each track, weights, a ranker."""
-
-from typing import NamedTuple
+"""The ranker of the next play that a version has."""
 
 import numpy as np
 
 from botify.model.arrays import Arrays, read_arrays, read_lists
 from botify.model.manifest import Version
 from botify.model.model import Artifact
-from looplib import next_play, next_track_file
+from looplib import next_play
 from looplib.arrays import NO_TRACK, offsets
 from looplib.next_play import FEATURES, Facts, Lists, Ranker
 from looplib.trees import Ensemble, Trees
-
-
-class NextTrack(NamedTuple):
-    """The model that `looplib.next_track_file` describes, by track number."""
-
-    near: Lists
-    last: Lists
-    listener: float
-    followed: float
-
-
-def _load_model(version: Version) -> NextTrack:
-    """Load the next-track model.
-
-    Raises:
-        ModelError: The file is damaged, or does not fit the catalogue.
-    """
-    arrays = read_arrays(version, next_track_file.FILE_NAME, next_track_file.ARRAYS)
-    near, last = (
-        _read_lists(arrays, name, len(version.catalogue))
-        for name in next_track_file.LISTS
-    )
-    return NextTrack(near, last, float(arrays["listener"]), float(arrays["followed"]))
 
 
 def _load_ranker(version: Version) -> Ranker:
@@ -60,7 +35,7 @@ def _load_ranker(version: Version) -> Ranker:
 
 
 def _read_lists(arrays: Arrays, name: str, size: int) -> Lists:
-    """Read lists of tracks, without those that the catalogue lacks."""
+    """Read lists of tracks that the catalogue has."""
     lists = read_lists(arrays, "tracks", f"{name}_counts", f"{name}_tracks")
     is_there = lists.tracks != NO_TRACK
     before = offsets(is_there)
@@ -73,5 +48,4 @@ def _read_lists(arrays: Arrays, name: str, size: int) -> Lists:
     return Lists(starts, ends, lists.tracks[is_there], values[is_there])
 
 
-NEXT_TRACK = Artifact(next_track_file.FILE_NAME, next_track_file.FILE_NAME, _load_model)
 LIVE = Artifact(next_play.FILE_NAME, next_play.FILE_NAME, _load_ranker)

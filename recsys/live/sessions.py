@@ -1,5 +1,6 @@
-"""Read the sessions of a store: what was played in each, in order."""
+"""Read the sessions of a store: the tracks of each, in order."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,13 +9,13 @@ import pyarrow as pa
 from analysis import queries
 from analysis.store import Store
 from looplib.arrays import BoolArray, Int32Array, IntArray, column_values, offsets
+from looplib.memory import MOST_PLAYS
 from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Plays, read_artists
 from recsys.dataset.layout import SplitName
 from recsys.dataset.partitions import attach_plays
-from recsys.dataset.split import SplitRule, split_rule
-from recsys.errors import SearchError
+from recsys.dataset.split import split_rule
 from recsys.store.reader import partition_files
 
 
@@ -29,9 +30,9 @@ class Sessions:
     tracks: Int32Array  # columns of the dataset, shape (plays,)
     listeners: IntArray  # row of each session's listener, ascending, shape (sessions,)
     start_ms: IntArray  # shape (sessions,)
-    artists: Int32Array  # of each track, shape (tracks,)
-    listener_count: int  # of the dataset
-    has_times: bool = True  # else each listener has one session, of all plays in order
+    artists: Int32Array  # artist of each track, shape (tracks,)
+    listener_count: int  # listeners of the dataset
+    has_times: bool = True  # else all plays of a listener are a single session
 
     def __len__(self) -> int:
         """Return the number of sessions."""
@@ -57,7 +58,7 @@ class Sessions:
     def mark_newest(self, share: float) -> BoolArray:
         """Mark the plays of a share of the sessions, the newest; shape (plays,).
 
-        Where no times are known, they are that share of each listener's plays.
+        If no times are known, mark that share of each listener's plays.
         """
         if not self.has_times:
             ages, counts = self.plays.age, self.plays.counts
@@ -68,28 +69,22 @@ class Sessions:
         return np.repeat(is_newest, self.counts)
 
     def split(self, share: float) -> tuple["Sessions", "Sessions"]:
-        """Split off the plays that `mark_newest` marks: the older ones, and these."""
+        """Split into older plays and the plays that `mark_newest` marks."""
         is_newest = self.mark_newest(share)
         return self.select(~is_newest), self.select(is_newest)
 
     @property
     def plays(self) -> Plays:
-        """The plays of each listener, all sessions one after the other."""
+        """The plays of each listener in all sessions."""
         counts = np.bincount(self.listeners, self.counts, minlength=self.listener_count)
         return Plays(offsets(counts.astype(np.int64)), self.tracks)
 
-
-def check_sessions(store: Store, rule: SplitRule) -> None:
-    """Check that a store has sessions.
-
-    Raises:
-        SearchError: Its rows have neither timestamps nor sessions in an order.
-    """
-    if not rule.is_ordered:
-        raise SearchError(
-            f"next_track learns from what follows, and the rows of {store} have neither "
-            "timestamps nor positions; leave it out: --set next_track=null"
-        )
+    def histories(self, plays: IntArray) -> Iterator[Int32Array]:
+        """Yield the listener's latest tracks before each of some plays, the newest last."""
+        listeners = self.plays
+        starts = listeners.indptr[listeners.listeners[plays]]
+        for start, play in zip(starts.tolist(), plays.tolist(), strict=True):
+            yield self.tracks[max(start, play - MOST_PLAYS) : play]
 
 
 def load_sessions(
@@ -100,7 +95,7 @@ def load_sessions(
     Plays that weigh less than `feedback.min_time` are left out.
     """
     rule = split_rule(store, config.split, config.seed)
-    # all sessions, whatever the split is; where only the order is known, one a listener
+    # All sessions, whatever the split is; plays without times are a single session a listener.
     both = (*rule.train, *rule.test)
     whole = replace(
         rule,

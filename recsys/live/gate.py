@@ -1,0 +1,135 @@
+"""Compare a ranker with three simple rules on the newest sessions, which it has not seen.
+
+The ranker learns from the older sessions alone: its trees from the newest of these, and closeness
+from the sessions before. precision@20, as session models report it, is the share of next
+tracks among the 20 best (the hit rate), mrr@20 the mean of 1 / rank, 0 beyond 20. No list has a
+track that the session has heard; popular tracks fill short lists.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from analysis.statistics import bootstrap
+from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray, count_up
+from looplib.next_play import NONE, Facts, Ranker, add_up
+from looplib.randomness import make_generator
+from looplib.trees import Ensemble
+from recsys.errors import SearchError
+from recsys.live.ranker import HELD_OUT, gather_facts, learn, same_artist
+from recsys.live.sessions import Sessions
+from recsys.models.sparse import divide_rows, rank_rows, top_products
+
+NAMES = ("live", "popular", "item_knn", "sticky_artist")
+K = 20
+METRICS = (f"precision@{K}", f"mrr@{K}")
+_MOST = 10_000  # plays that are learned from here, and next tracks that are predicted
+_LONGEST = 100  # tracks of a session after which nothing is predicted
+_LISTED = K + _LONGEST  # length of a rule's list, of which K are left at least
+_RESAMPLES = 1000
+
+
+def compare(
+    sessions: Sessions, facts: Facts, seed: int, threads: int
+) -> tuple[dict[str, Any], bool]:
+    """Learn a ranker from the older sessions, and compare it on the newest.
+
+    Args:
+        sessions: All sessions.
+        facts: Facts of the tracks by the older sessions.
+        seed: Decides which plays are learned from and predicted.
+        threads: Number of tracks that are computed at once.
+
+    Returns:
+        The figures, as the manifest has them, and whether the precision of the ranker is
+            significantly higher than the precision of each rule.
+
+    Raises:
+        SearchError: There are too few sessions to learn from or to predict.
+    """
+    older, newest = sessions.split(HELD_OUT)
+    oldest, _ = older.split(HELD_OUT)
+    trees = learn(older, gather_facts(oldest, threads), seed, _MOST)
+    ranker = Ranker(facts, Ensemble(trees))
+
+    place = count_up(newest.counts)
+    predicted = np.flatnonzero((place > 0) & (place < _LONGEST))
+    if not len(predicted):
+        raise SearchError("none of the newest sessions has two tracks")
+    count = min(len(predicted), _MOST)
+    generator = make_generator(seed, "live gate")
+    plays = np.sort(generator.choice(predicted, count, replace=False))
+    positions = np.flatnonzero(sessions.mark_newest(HELD_OUT))[plays]
+
+    popular = np.argsort(-facts.plays, kind="stable")[:_LISTED].tolist()
+    last = newest.tracks[plays - 1]
+    item_knn = _item_knn(older, last, threads)
+    sticky_artist = rank_rows(same_artist(older, threads)[last], _LISTED)
+    ranks = np.full((len(NAMES), count), np.inf)
+    for at, (play, history) in enumerate(
+        zip(plays, sessions.histories(positions), strict=True)
+    ):
+        heard = {*newest.tracks[play - place[play] : play].tolist(), NO_TRACK}
+        lists = (ranker.rank(history, heard), NONE, item_knn[at], sticky_artist[at])
+        target = int(newest.tracks[play])
+        for rank, tracks in zip(ranks, lists, strict=True):
+            filled = dict.fromkeys([*map(int, tracks), *popular])
+            best = [track for track in filled if track not in heard][:K]
+            if target in best:
+                rank[at] = 1 + best.index(target)
+
+    session = np.repeat(np.arange(len(newest)), newest.counts)[plays]
+    figures, is_better = _summarise(ranks, newest.listeners[session], seed)
+    counts = {"sessions": len(np.unique(session)), "predictions": count}
+    return counts | figures, is_better
+
+
+def _item_knn(train: Sessions, tracks: Int32Array, threads: int) -> Int32Array:
+    """Rank the tracks that share most sessions with some tracks, by the cosine.
+
+    Shape (tracks given, _LISTED).
+    """
+    session = np.repeat(np.arange(len(train)), train.counts)
+    shape = (len(train.artists), len(train))
+    in_session = csr_matrix((np.ones(len(session)), (train.tracks, session)), shape)
+    in_session.data[:] = 1
+    cosines = divide_rows(in_session, np.sqrt(np.diff(in_session.indptr)))
+    return top_products(cosines[tracks], csr_matrix(cosines.T), _LISTED, threads)[0]
+
+
+def _summarise(
+    ranks: FloatArray, listeners: IntArray, seed: int
+) -> tuple[dict[str, Any], bool]:
+    """Compute metrics and differences with intervals of a bootstrap over listeners.
+
+    Args:
+        ranks: Ranks of the next tracks by each of `NAMES`, inf beyond K, shape (4, predictions).
+        listeners: Row of the listener of each prediction.
+        seed: Seed of the resamples.
+
+    Returns:
+        The figures, and whether the first is significantly more precise than each other.
+    """
+    hits = np.isfinite(ranks).astype(np.float64)
+    values = np.concatenate([hits, 1 / ranks, hits[0] - hits[1:]])
+    _, listener = np.unique(listeners, return_inverse=True)
+    counts = np.bincount(listener).astype(np.float64)
+    sums = np.stack([add_up(listener, row, len(counts)) for row in values], axis=1)
+    best = 1 + int(hits[1:].sum(axis=1).argmax())
+    numerators = np.column_stack([sums, sums[:, 0]])
+    denominators = np.column_stack([*[counts] * len(values), sums[:, best]])
+    resamples = bootstrap.Resamples(len(counts), _RESAMPLES, seed)
+    estimates = bootstrap.ratio_intervals(resamples, numerators, denominators)
+    *intervals, ratio = map(tuple, estimates)
+    size = len(NAMES)
+    pairs = zip(intervals[:size], intervals[size:], strict=False)
+    figures = {
+        "metrics": {
+            name: dict(zip(METRICS, pair, strict=True))
+            for name, pair in zip(NAMES, pairs, strict=False)
+        },
+        "best_rule": NAMES[best],
+        "ratio": ratio,
+    }
+    return figures, all(lower > 0 for _, lower, _ in intervals[2 * size :])

@@ -1,0 +1,77 @@
+"""Gather facts of tracks, and fit the trees that rank candidates for the next play.
+
+Both the model `Blend` and the ranker of the service's recommender `live` use them, with their own
+closeness of tracks and their own examples. `looplib.next_play` has the candidates and their
+features.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from looplib.arrays import AnyIntArray, BoolArray, Float32Array, Int32Array, IntArray
+from looplib.next_play import NONE, Facts
+from looplib.trees import Trees, read_model
+from recsys.dataset.interactions import number_artists
+from recsys.models.sparse import to_lists
+
+# One thread is faster than two that wait for one another on a busy machine, and the trees are the
+# same on any machine.
+_FIXED: Mapping[str, Any] = {
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbose": -1,
+}
+
+
+def gather_facts(
+    near: csr_matrix,
+    follows: csr_matrix,
+    tracks: Int32Array,
+    artists: Int32Array,
+    unplayed: AnyIntArray = NONE,
+) -> Facts:
+    """Gather the facts of all tracks.
+
+    Args:
+        near: Closeness of tracks, shape (tracks, tracks).
+        follows: Closeness of tracks that are played after each, shape (tracks, tracks).
+        tracks: Plays by all listeners, shape (plays,).
+        artists: Artist of each track, `UNKNOWN_ARTIST` if it is not known, shape (tracks,).
+        unplayed: Tracks without plays that are candidates.
+    """
+    plays = np.bincount(tracks, minlength=len(artists)).astype(np.float64)
+    numbers = number_artists(artists)
+    return Facts(to_lists(near), to_lists(follows), numbers, plays, unplayed)
+
+
+def fit_trees(
+    features: Float32Array,
+    is_played: BoolArray,
+    counts: IntArray,
+    rounds: Mapping[str, int],
+    parameters: Mapping[str, Any],
+    seed: int,
+) -> Trees:
+    """Fit trees to candidates with LightGBM.
+
+    Args:
+        features: Features of the candidates, shape (candidates, features).
+        is_played: Whether each was played, shape (candidates,).
+        counts: Number of candidates of each list, in which they are ranked, shape (lists,).
+        rounds: Number of trees by LightGBM's objective; each objective continues the previous.
+        parameters: LightGBM's parameters.
+        seed: Decides which rows and features a tree sees.
+    """
+    import lightgbm  # takes a second
+
+    data = lightgbm.Dataset(features, is_played, group=counts, free_raw_data=False)
+    fixed = {**_FIXED, **parameters, "seed": seed}
+    booster: Any = None
+    for objective, trees in rounds.items():
+        options = {**fixed, "objective": objective}
+        booster = lightgbm.train(options, data, trees, init_model=booster)
+    return read_model(booster.dump_model())
