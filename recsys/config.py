@@ -154,9 +154,9 @@ class ExportConfig(Config):
     order"""
     publish_anyway: bool = False
     """publish a model that is not significantly better than every baseline"""
-    live: bool = False
+    live: bool | Literal["anyway"] = False
     """learn from plays in order a ranker for the service's recommender `live`; it is published if
-    it is significantly better than simple rules"""
+    it is significantly better than simple rules, or anyway"""
 
 
 class SearchConfig(Config):

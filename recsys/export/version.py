@@ -116,7 +116,7 @@ def write_version(
     live = None
     if export.options.live:
         sessions = load_sessions(store, config, dataset, export.split)
-        anyway = export.options.publish_anyway
+        anyway = export.options.live == "anyway"
         live = write_live(folder, sessions, tracks, config.seed, anyway=anyway)
     write_manifest(folder, {**_facts(export), "live": live})
 

@@ -52,7 +52,7 @@ def write_live(
     if not is_better:
         line += "; live is not significantly better than each simple rule"
     if not is_published:
-        line += ", so it is left out; --set export.publish_anyway=true publishes it"
+        line += ", so it is left out; --set export.live=anyway publishes it"
     say(line)
     if trees:
         facts = gather_facts(sessions, threads)
