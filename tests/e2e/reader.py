@@ -67,7 +67,9 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
     }
     return {
         "world/demo.yaml": {
-            "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
+            "tracks": 500,
+            "artists": 100,
+            "genres": 20,
             "listeners": 200,
         },
         "collect/demo.yaml": {"episodes": 8000},

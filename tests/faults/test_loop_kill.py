@@ -24,7 +24,7 @@ def write_configs(folder: Path) -> Path:
     """Write the demo's configurations, made tiny; returns that of the loop."""
     out = folder / "out"
     world = yaml.safe_load(Path("configs/world/demo.yaml").read_text())
-    world["catalogue"] |= {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8}
+    world |= {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8}
     world["listeners"] = 150
     arms = [{"recommender": name} for name in ("random", "in_order")]
     documents: dict[str, dict[str, Any]] = {
