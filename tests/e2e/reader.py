@@ -95,7 +95,6 @@ class Reader:
             "--config pair.yaml": f"--config pair.yaml --scheduler {scheduler} {FEW}",
             "localhost:5001": f"localhost:{self.port}",
             "localhost:6379": f"localhost:{redis.port}",
-            "--recommender remote": f"--recommender remote --url http://localhost:{self.port}",
             "listening_loop.command lab": f"listening_loop.command lab --port {self.lab} --service http://localhost:{self.port}",
         }
         # a status of 400 fails the command
