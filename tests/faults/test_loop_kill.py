@@ -24,7 +24,7 @@ def write_configs(folder: Path) -> Path:
     """Write the demo's configurations, made tiny; returns that of the loop."""
     out = folder / "out"
     world = yaml.safe_load(Path("configs/world/demo.yaml").read_text())
-    world["catalogue"] |= {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8}
+    world |= {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8}
     world["listeners"] = 150
     arms = [{"recommender": name} for name in ("random", "in_order")]
     documents: dict[str, dict[str, Any]] = {
@@ -51,11 +51,9 @@ def write_configs(folder: Path) -> Path:
             "stop_grace_s": 60,
             "experiments": [{"name": "ALL", "arms": arms}],
         },
-        "report": {},
     }
     files = {name: str(folder / f"{name}.yaml") for name in documents}
-    traffic = {"episodes": EPISODES, "batch": 50, "concurrency": 2}
-    loop = files | {"folder": str(out), "experiment": "ALL", "traffic": traffic}
+    loop = files | {"folder": str(out), "experiment": "ALL", "episodes": EPISODES}
     for name, document in {**documents, "loop": loop}.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(document))
     return folder / "loop.yaml"
