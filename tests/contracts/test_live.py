@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,10 @@ def draw_plays(*, is_taste: bool) -> pd.DataFrame:
 
 
 def publish(
-    folder: Path, plays: pd.DataFrame, out: Path | None = None, live: Any = True
+    folder: Path,
+    plays: pd.DataFrame,
+    out: Path | None = None,
+    live: Literal["anyway"] | bool = True,
 ) -> Any:  # noqa: ANN401  JSON
     """Export a run on plays; return the manifest's section."""
     plays.to_csv(folder / "plays.csv", index=False)
