@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from botify.errors import BodyError, EventLogError
+from botify import limits
+from botify.errors import BodyError, UnavailableError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
-from botify.model.versions import Versions, load_version
 from botify.recommenders.base import UNKNOWN, Query
 from botify.recommenders.registry import (
     draw,
@@ -30,7 +30,9 @@ from botify.schemas import Bodies, Listening, Ranking
 from botify.sessions.local import LocalSessions
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
+from botify.versions import Versions, load_version
 from looplib.arrays import NO_TRACK
+from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
 
@@ -75,16 +77,14 @@ class Service:
         self._excluded = frozenset(numbers) - {NO_TRACK}
         self.metrics = Metrics()
         self.versions = Versions(settings, model, self.metrics)
-        self.bodies = Bodies(
-            model.catalogue, settings.batch_limit, text_users=model.text_users
-        )
+        self.bodies = Bodies(model.catalogue, text_users=model.text_users)
         self.sessions = make_sessions(settings, model.catalogue.sha256)
         self._rng = np.random.default_rng()
         self._failed: set[str] = set()  # recommenders
         self._arm_recommenders = {
             arm.name: arm.recommender for arm in settings.deciding.arms
         }
-        self.log = SegmentWriter(settings.log_dir, settings.event_log)
+        self.log = SegmentWriter(settings.log_dir, settings.fsync)
         self.versions.watch()
 
     def answer(
@@ -99,7 +99,7 @@ class Service:
 
         Raises:
             BodyError: A request excludes all tracks.
-            EventLogError: The events could not be written; no request is acknowledged.
+            UnavailableError: The events could not be written; no request is acknowledged.
         """
         start_s = time.perf_counter()
         model = self.versions.model
@@ -120,7 +120,7 @@ class Service:
         except OSError as error:
             self.metrics.log_failures.inc()
             cause = error.strerror or error
-            raise EventLogError(
+            raise UnavailableError(
                 f"the event could not be written ({cause}); ask again"
             ) from error
         self.metrics.events.labels(message).inc(len(lines))
@@ -275,15 +275,15 @@ def make_sessions(
         ConfigError: `redis_url` is no URL of a Redis.
     """
     if settings.redis_url is None:
-        remembered = settings.memory_listeners if settings.remembers else 0
-        return LocalSessions(settings.session_silence_s, remembered=remembered)
-    days = settings.memory_days if settings.remembers else 0
+        remembered = limits.MEMORY_LISTENERS if settings.remembers else 0
+        return LocalSessions(SESSION_SILENCE_MS / 1000, remembered=remembered)
+    days = limits.MEMORY_DAYS if settings.remembers else 0
     return RedisSessions(
         settings.redis_url.get_secret_value(),
         settings.redis_prefix,
         catalogue_sha256=catalogue_sha256,
-        silence_s=settings.session_silence_s,
-        timeout_s=settings.redis_timeout_s,
+        silence_s=SESSION_SILENCE_MS / 1000,
+        timeout_s=limits.REDIS_S,
         remembered_s=days * 24 * 60 * 60,
     )
 

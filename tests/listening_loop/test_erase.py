@@ -216,7 +216,6 @@ def test_a_listener_is_erased_while_the_service_answers_others(
         "processes": 2,
         "redis_url": redis_url,
         "redis_prefix": "erased",
-        "redis_timeout_s": 30,
         "experiments": experiments_of("latest", "next_track"),
     }
     monkeypatch.setenv("BOTIFY_ADMIN_TOKEN", "secret")

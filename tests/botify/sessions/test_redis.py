@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from botify.errors import SessionError
+from botify.errors import UnavailableError
 from botify.schemas import Listening
 from botify.sessions import redis as redis_sessions
 from botify.sessions.local import Session
@@ -53,7 +53,7 @@ def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(
     own_redis.stop()
     assert store.hear(batch(1, 2)) == [None, None]
     assert store.hear(batch(1), is_last=True) == [None]
-    with pytest.raises(SessionError):
+    with pytest.raises(UnavailableError):
         store.erase(1)
     assert not store.is_ready()
     assert len(caplog.messages) == 1

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from botify import limits
 from botify.errors import ModelError
 from botify.metrics import Metrics
 from botify.model.catalogue import Catalogue
@@ -137,7 +138,7 @@ class Versions:
         return self.model
 
     def watch(self) -> None:
-        """Check for a new version every `watch_s`, in a thread of its own, until `close`."""
+        """Check for a new version in a thread of its own, until `close`."""
         if self._settings.recommendations:
             self._watcher.start()
 
@@ -148,7 +149,7 @@ class Versions:
             self._watcher.join(timeout=5)
 
     def _watch(self) -> None:
-        while not self._stop.wait(self._settings.watch_s):
+        while not self._stop.wait(limits.WATCH_S):
             try:
                 self.reload()
             except Exception as error:  # noqa: BLE001  the watcher goes on
