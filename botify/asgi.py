@@ -3,7 +3,7 @@
 A thread takes a request once its whole body has come. The next track of a listener has threads of
 its own, and so have health checks and all other requests, of which one may take long: no kind
 waits for another. The application answers refused requests too: `REFUSAL` in their environment
-says why. ASGI reports bodies that are cut short; granian's RSGI, which costs as much, does not.
+has the status and the reason. ASGI reports bodies that are cut short; granian's RSGI, which costs as much, does not.
 """
 
 import asyncio
@@ -24,9 +24,8 @@ Environ = dict[str, Any]
 """A request as WSGI passes it."""
 Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
-_CHUNK_BYTES = 512  # the least that a chunk counts as: reading it takes time, too
 _SHORT = ("/next/", "/last/", "/rank", "/track/")
-_HOST = re.compile(r"[^\s,/?#@]+")  # no comma, so it is sent once
+_HOST = r"[^\s,/?#@]+"  # no comma, so it is sent once
 
 
 class BufferedApp:
@@ -60,7 +59,8 @@ class BufferedApp:
             environ["CONTENT_LENGTH"] = str(len(body))
             answer = await self._ask_in_thread(environ)
         except exceptions.HTTPException as refusal:
-            environ[REFUSAL] = refusal
+            # not the error: by its traceback it would keep the connection open
+            environ[REFUSAL] = refusal.code, refusal.description
             answer = self._ask(environ)
         finally:
             self._bodies -= 1
@@ -87,7 +87,7 @@ class BufferedApp:
                     part, more = message.get("body", b""), message.get("more_body")
                     body += part
                     self._bodies_bytes += len(part)
-                    counted += max(len(part), _CHUNK_BYTES)
+                    counted += max(len(part), limits.CHUNK_BYTES)
                     if counted > limits.BODY_BYTES:
                         raise exceptions.RequestEntityTooLarge
                     if (
@@ -146,7 +146,7 @@ def _check_head(environ: Environ, http_version: str) -> None:
     Raises:
         HTTPException: There is not one valid Host, or the body is not sent in one known way.
     """
-    is_valid = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
+    is_valid = re.fullmatch(_HOST, environ.get("HTTP_HOST", ""))
     if not is_valid and http_version == "1.1":
         raise exceptions.BadRequest("one valid header Host is needed")
     # the body is read whole, so the application need not know how it came

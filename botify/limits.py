@@ -2,6 +2,9 @@
 
 BODY_BYTES = 2**20  # of a request: a batch of 10,000 has about 500,000
 BODIES_BYTES = 8 * BODY_BYTES  # of all requests of a process that are under way
+CHUNK_BYTES = (
+    512  # the least that a chunk of a body counts as: reading it takes time, too
+)
 BODY_S = 10.0  # until a whole body has come, as in `nginx.conf`
 HEADER_S = 30.0  # until a head has come, and between requests of a connection
 WAIT_S = 5.0  # for a free thread; nginx and most clients give up after 10

@@ -216,7 +216,7 @@ def check_request() -> None:
     """Refuse what the server refuses, and what a page of another site may ask here."""
     environ = request.environ
     if REFUSAL in environ:
-        raise environ[REFUSAL]
+        abort(*environ[REFUSAL])
     host = environ.get("HTTP_HOST", "")
     name = host.rsplit(":", 1)[0]
     is_local = name in _LOCAL or environ["SERVER_NAME"] not in _LOOPBACK

@@ -121,10 +121,9 @@ def answer_nothing(_: dict[str, Any], start: Callable[..., object]) -> list[byte
 
 def refuse(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
     """Answer as the Flask application does, with no more than a refusal's status."""
-    refusal = environ.get(REFUSAL)
-    kind = [("content-type", "application/json")]
-    later = [("retry-after", "1")] if refusal and refusal.code == 503 else []
-    start(str(refusal.code) if refusal else "200 OK", kind + later)
+    status, _ = environ.get(REFUSAL, (200, ""))
+    later = [("retry-after", "1")] if status == 503 else []
+    start(str(status), [("content-type", "application/json"), *later])
     return [b"{}"]
 
 
