@@ -1,9 +1,9 @@
 """Run a WSGI application under ASGI, so that slow clients hold no thread.
 
 A thread takes a request once its whole body has come. The next track of a listener has threads of
-its own, and so have health checks and all other requests, of which one may take long: no kind
-waits for another. The application answers refused requests too: `REFUSAL` in their environment
-has the status and the reason. ASGI reports bodies that are cut short; granian's RSGI, which costs as much, does not.
+its own, and so have health checks and the other requests, some of which take long: no kind waits
+for another. The application answers refused requests too: `REFUSAL` in their environment has the
+status and the reason. ASGI reports a body that is cut short; granian's RSGI does not.
 """
 
 import asyncio
