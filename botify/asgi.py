@@ -75,16 +75,16 @@ class BufferedApp:
             HTTPException: The body does not come whole in time, is too large, or has more than its
                 share of the memory for all bodies, which is full.
         """
-        counted, more = 0, True
+        counted = 0
         try:
             async with asyncio.timeout(limits.BODY_S):
-                while more:
+                while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise exceptions.BadRequest(
                             "the connection ended before the body"
                         )
-                    part, more = message.get("body", b""), message.get("more_body")
+                    part = message.get("body", b"")
                     body += part
                     self._bodies_bytes += len(part)
                     counted += max(len(part), limits.CHUNK_BYTES)
@@ -98,6 +98,8 @@ class BufferedApp:
                         raise exceptions.ServiceUnavailable(
                             "too many large bodies at once; ask again in a second"
                         )
+                    if not message.get("more_body"):
+                        return
         except TimeoutError:
             raise exceptions.RequestTimeout(
                 "the request did not come in time"

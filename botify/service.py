@@ -103,15 +103,14 @@ class Service:
         """
         start_s = time.perf_counter()
         model = self.versions.model
-        barred = self._excluded
-        most_barred = max(len(barred | request.exclude) for request in requests)
+        most_barred = max(len(self._excluded | request.exclude) for request in requests)
         if most_barred >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
         timestamp = time.time_ns() // 1_000_000
         answered: list[tuple[dict[str, Any], list[Id]]] = []
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
-            answered += self._hear(message, some, model, barred)
+            answered += self._hear(message, some, model)
         latency = None if in_batch else time.perf_counter() - start_s
         shared = {"message": message, "timestamp": timestamp, "latency": latency}
         lines = [event_line(**shared, **event) for event, _ in answered]
@@ -133,7 +132,6 @@ class Service:
         message: Message,
         requests: Sequence[Listening],
         model: ServedModel,
-        barred: frozenset[int],
     ) -> Iterator[tuple[dict[str, Any], list[Id]]]:
         """Bring sessions up to date, and recommend.
 
@@ -151,7 +149,7 @@ class Service:
                     # without a session, the track just heard
                     session.tracks if session else (request.track,),
                     session.times if session else (request.time,),
-                    barred | request.exclude,
+                    self._excluded | request.exclude,
                     request.list_length or 1,
                     self.settings.repeat_after,
                     plays=session and session.plays,

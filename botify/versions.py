@@ -95,14 +95,14 @@ class Versions:
         """
         self.model, self._settings, self._metrics = model, settings, metrics
         self.refused: str | None = None  # why the current version is not the one served
-        self._served = self._tried = _state(model.folder)
+        self._tried = _state(model.folder)
         self._stop = threading.Event()
         self._watcher = threading.Thread(
             target=self._watch, name="versions", daemon=True
         )
 
     def reload(self) -> ServedModel:
-        """Serve the current version, unless it is served or was refused already.
+        """Serve the current version, unless it was tried already.
 
         Raises:
             ModelError: It is refused; the one served before goes on.
@@ -115,25 +115,23 @@ class Versions:
         if current == self._tried:
             return served
         self._tried = current
-        if current != self._served:
-            try:
-                self.model = load_version(
-                    folder / lists.name,
-                    served.catalogue,
-                    self._settings,
-                    text_users=served.text_users,
-                )
-            except ModelError as error:
-                published = lists.parent.parent
-                # anyone may read it, so it has no path of this machine
-                reason = str(error).replace(f"{published.resolve()}/", "")
-                self.refused = reason.replace(f"{published}/", "")
-                self._metrics.versions_refused.inc()
-                raise
-            self._served = current
-            logger.info("serving version %s", self.model.version)
-            for warning in self._settings.warnings(self.model):
-                logger.warning("%s", warning)
+        try:
+            self.model = load_version(
+                folder / lists.name,
+                served.catalogue,
+                self._settings,
+                text_users=served.text_users,
+            )
+        except ModelError as error:
+            published = lists.parent.parent
+            # anyone may read it, so it has no path of this machine
+            reason = str(error).replace(f"{published.resolve()}/", "")
+            self.refused = reason.replace(f"{published}/", "")
+            self._metrics.versions_refused.inc()
+            raise
+        logger.info("serving version %s", self.model.version)
+        for warning in self._settings.warnings(self.model):
+            logger.warning("%s", warning)
         self.refused = None
         return self.model
 

@@ -107,7 +107,6 @@ class RedisSessions:
             self._pool = redis.ConnectionPool.from_url(
                 url,
                 protocol=2,
-                max_connections=2**31,  # one a thread
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),  # `_command` does it

@@ -7,9 +7,14 @@ from botify import limits
 from botify.errors import ModelError
 from botify.metrics import Metrics
 from botify.service import load_configured
-from botify.settings import ServiceSettings
 from botify.versions import Versions
-from tests.botify.exports import point_to, publish
+from tests.botify.exports import (
+    make_settings,
+    point_to,
+    publish,
+    random_lists,
+    write_catalogue,
+)
 from tests.waiting import wait_until
 
 Publish = Callable[[str, int], Path]
@@ -28,7 +33,10 @@ def publish_next(tmp_path: Path) -> Publish:
 
 
 @pytest.fixture
-def versions(settings: ServiceSettings) -> Iterator[Versions]:
+def versions(tmp_path: Path) -> Iterator[Versions]:
+    catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
+    publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue)
+    settings = make_settings(tmp_path, catalogue)
     versions = Versions(settings, load_configured(settings), Metrics())
     yield versions
     versions.close()

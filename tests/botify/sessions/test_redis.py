@@ -1,6 +1,5 @@
 """Sessions in Redis: shared by replicas, done without while it is down, foreign values replaced."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -118,23 +117,6 @@ def test_while_redis_is_down_one_request_at_a_time_tries_it(
         answers = list(pool.map(store.hear, [batch(user) for user in range(50)]))
     assert answers == [[None]] * 50
     assert len(called) == 1
-
-
-def test_many_threads_may_wait_for_redis_at_once(own_redis: RedisServer) -> None:
-    store = connect(own_redis.url)
-    threads = 120
-    ready = threading.Barrier(threads + 1)
-
-    def ask(user: int) -> list[Session | None]:
-        ready.wait()
-        return store.hear(batch(user))
-
-    with ThreadPoolExecutor(threads) as pool:
-        answers = [pool.submit(ask, user) for user in range(threads)]
-        own_redis.pause()
-        ready.wait()
-        own_redis.resume()
-        assert all(tracks_of(answer.result()) == [(1,)] for answer in answers)
 
 
 def test_a_url_that_is_none_of_redis_is_refused() -> None:
