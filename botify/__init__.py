@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 def create_app(settings: "ServiceSettings | None" = None) -> "Flask":
     """Make the Flask application of a configuration: see `botify.app.create_app`."""
-    from botify import (
-        app,
-    )  # which `listening-loop serve` imports later than this package
+    # `listening-loop serve` sets a variable before it imports the metrics
+    from botify import app
 
     return app.create_app(settings)

@@ -76,6 +76,6 @@ class _IdConverter(PathConverter):
     part_isolating = False
 
     def to_python(self, value: str) -> str:
-        if "\ufffd" in value:  # in place of bytes that could not be decoded
+        if "\ufffd" in value:  # stands for bytes that are not UTF-8
             raise BadRequest(f"{value[:100]} is not UTF-8")
         return value

@@ -38,7 +38,7 @@ class BufferedApp:
         self._app, self._close = app, close
         self._short = asyncio.Semaphore(limits.THREADS)
         self._health, self._long = asyncio.Semaphore(1), asyncio.Semaphore(1)
-        self._bodies = self._bodies_bytes = 0  # of all requests under way
+        self._bodies = self._bodies_bytes = 0  # requests under way, and their bytes
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         """Answer a request, or begin and end with the server."""
@@ -143,10 +143,11 @@ class BufferedApp:
 
 
 def _check_head(environ: Environ, http_version: str) -> None:
-    """Refuse heads that RFC 9112 (3.2, 6.1) has servers refuse, and granian passes on.
+    """Refuse invalid heads (RFC 9112, 3.2 and 6.1) that granian passes on.
 
     Raises:
-        HTTPException: There is not one valid Host, or the body is not sent in one known way.
+        HTTPException: The Host is missing, invalid or sent twice, or the transfer encoding is
+            not known.
     """
     is_valid = re.fullmatch(_HOST, environ.get("HTTP_HOST", ""))
     if not is_valid and http_version == "1.1":

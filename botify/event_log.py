@@ -34,7 +34,7 @@ from looplib.files import atomic_write_json, fsync, lock
 
 OPEN_PREFIX = "."
 TICK_S = 1.0
-_PROBE = b" " * 4096  # without a line's end, so that adoption cuts it off
+_PROBE = b" " * 4096  # has no line end, so that adoption cuts it off
 
 _logger = logging.getLogger(__name__)
 
@@ -267,7 +267,7 @@ class _Segment:
             os.close(self.handle)
 
     def _write(self, content: bytes, *, sync: bool) -> None:
-        """Write behind what is there; cut off again what was written if it fails."""
+        """Append content, or cut off the written part if the disk fails."""
         written = 0
         try:
             while written < len(content):  # less when the disk is full or a signal came

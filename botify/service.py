@@ -146,7 +146,7 @@ class Service:
             if message == "next":
                 query = Query(
                     user_number(request.user),
-                    # without a session, the track just heard
+                    # the track just heard, if there is no session
                     session.tracks if session else (request.track,),
                     session.times if session else (request.time,),
                     self._excluded | request.exclude,
@@ -178,10 +178,10 @@ class Service:
             yield {**request.logged, **event}, [ids[track] for track in tracks]
 
     def list_for(self, user: Id, request: Ranking) -> list[Id]:
-        """Recommend tracks without a session: those of a recommender, then popular ones.
+        """Rank tracks without a session, by a recommender and then by popularity.
 
-        Without a name the listener's list comes first. Of candidates all are ranked, those that
-        neither knows at the end, as they came.
+        Without a recommender's name, the listener's list comes first. All candidates are ranked;
+        unknown candidates come last, in the order of the request.
 
         Raises:
             BodyError: There is no such recommender, or it lacks what it reads.

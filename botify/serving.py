@@ -34,7 +34,7 @@ from botify.settings import ServiceSettings
 from looplib.errors import UserError
 
 _RESPAWN_PAUSE_S = 0.5
-_PORT_WAIT_S = 5.0  # for workers of a killed service to leave the port
+_PORT_WAIT_S = 5.0  # workers of a killed service leave the port within this time
 _PARENT_CHECK_S = 0.5
 _SWITCH_S = 0.001  # after which a thread that answers a batch lets another one run
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -86,7 +86,7 @@ def serve(settings: ServiceSettings) -> None:
             wrap_loader=False,
         )
     finally:
-        adopt_segments(settings.log_dir)  # of workers that had to be killed
+        adopt_segments(settings.log_dir)  # killed workers leave open segments
 
 
 def _load_worker(

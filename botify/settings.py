@@ -86,7 +86,7 @@ class ServiceSettings(Config):
     fallback: FallbackSettings = FallbackSettings()
     # tracks of a session, after which one of it may be recommended again; by default never
     repeat_after: NonNegativeInt | None = None
-    # of draws, which then follow from the listener and the session's length
+    # seed of draws, which then follow from the listener and the session's length
     seed: NonNegativeInt | None = None
     exclude: tuple[Id, ...] = ()  # tracks that no answer has
     fsync: Fsync = "everysec"  # when an event of the log is on the disk

@@ -1,4 +1,4 @@
-"""Serve one version after another: load a new one, refuse a bad one."""
+"""Load the published version, and follow the link to newer versions."""
 
 import logging
 import threading
@@ -39,7 +39,7 @@ def load_version(
         ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
             or the kind of ids; a recommender fails.
     """
-    file = MANIFEST  # that is read
+    file = MANIFEST  # the file in an error's message
     try:
         version = Version(recommendations, catalogue)
         file = recommendations.name
@@ -76,22 +76,21 @@ def load_version(
 
 
 class Versions:
-    """The model being served, swapped in one step: a request sees one version or another.
+    """Serves the current version; a reload swaps it in one step between requests.
 
-    The link that the recommendations are found through (`current -> versions/<model id>`) says
-    which version is the current one: the export moves it, a rollback moves it back, and every
-    process of every replica follows it.
+    The link `current -> versions/<model id>` names the current version: the export moves the link,
+    a rollback moves it back, and every process of every replica follows it.
     """
 
     def __init__(
         self, settings: ServiceSettings, model: ServedModel, metrics: Metrics
     ) -> None:
-        """Begin with a model, which later versions must fit.
+        """Begin with a model, whose catalogue and kind of ids later versions must share.
 
         Args:
-            settings: Say where the file of lists is; without one there is nothing to watch.
-            model: What is served first.
-            metrics: Counts refused versions, and has the time of the latest check for a new one.
+            settings: Settings with the path of the lists; without lists nothing is watched.
+            model: Model that is served first.
+            metrics: Counter of refused versions and time of the latest check.
         """
         self.model, self._settings, self._metrics = model, settings, metrics
         self.refused: str | None = None  # why the current version is not the one served

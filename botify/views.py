@@ -197,7 +197,7 @@ def page() -> ResponseReturnValue:
 
 @views.delete("/listeners/<id:user>")
 def erase(user: str) -> ResponseReturnValue:
-    """Delete what is kept of a listener, for those who have the administrator's token."""
+    """Delete a listener's session and plays, given the administrator's token."""
     service = _service()
     token = service.settings.admin_token
     if token is None:
@@ -213,7 +213,7 @@ def erase(user: str) -> ResponseReturnValue:
 
 @views.before_app_request
 def check_request() -> None:
-    """Refuse what the server refuses, and what a page of another site may ask here."""
+    """Refuse a request that the server refuses or that a page of another site sends."""
     environ = request.environ
     if REFUSAL in environ:
         abort(*environ[REFUSAL])
