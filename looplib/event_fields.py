@@ -16,6 +16,9 @@ SESSION_SILENCE_MS = (
     30 * 60 * 1000
 )  # a session ends after half an hour without an event
 LARGEST_ID = 2**63 - 1  # of a listener or a track, where ids are numbers
+SESSION_SILENCE_MS = (
+    30 * 60 * 1000
+)  # a session ends after half an hour without an event
 
 FieldType = Literal[
     "message",  # "next": a recommendation was asked for; "last": the session ended

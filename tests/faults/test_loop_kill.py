@@ -48,7 +48,6 @@ def write_configs(folder: Path) -> Path:
             "catalogue": str(out / "world" / "tracks.json"),
             "recommendations": "unused",
             "log_dir": "unused",
-            "stop_grace_s": 60,
             "experiments": [{"name": "ALL", "arms": arms}],
         },
     }
