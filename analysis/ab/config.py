@@ -1,15 +1,13 @@
 """Configuration of a report: metrics, their roles, and when to trust an experiment."""
 
 import difflib
-import re
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from analysis.ab.metrics import METRICS, ROWS, Metric
-from looplib.config import Config, Memory, Positive, Share
+from analysis.ab.metrics import METRICS, Metric, define_metric
+from looplib.config import Config, Positive
 from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
 
@@ -30,14 +28,6 @@ class FixedHorizon(Config):
     interim_analyses: Annotated[int, Field(ge=1, le=200)] = 32
 
 
-class TrustConfig(Config):
-    """When an experiment is not trusted."""
-
-    most_rejected: Share = 0.05  # share of the lines that need not be events
-    # share of the listeners who may have been in several arms
-    most_changing: Share = 0.01
-
-
 class AbConfig(Config):
     """Configuration of a report."""
 
@@ -51,8 +41,11 @@ class AbConfig(Config):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     # of the plans of `listening-loop power`: the chance that the effect is shipped
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
-    # Metrics by name, beside those of `analysis/sql/metrics`
-    metrics: dict[str, Metric] = Field(default_factory=dict)
+    # Metrics beside those of `analysis/sql/metrics`, by name: the `.sql` file of one; for a table a
+    # column, or a ratio of two columns such as "minutes / sessions"
+    metrics: dict[str, str] = Field(default_factory=dict)
+    # metrics of a table that are better when lower; a `.sql` file says it itself
+    lower_is_better: tuple[str, ...] = ()
     # Metrics that decide; adjusted by Holm over them and the arms
     primary: tuple[str, ...] = ("mean_time_per_session",)
     # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails. Of those
@@ -96,19 +89,9 @@ class AbConfig(Config):
     # `listening-loop power` plans them; by default four times those of the first `min_days`. Not to
     # be chosen after the data were seen
     expected_listeners: Annotated[int, Field(ge=2)] | None = None
-    # a recommended track that is heard for less was skipped, share of the track
-    skip_below: Share = 0.1
-    # what DuckDB may use before it spills to the disk
-    memory: Memory = "1GB"
-    trust: TrustConfig = TrustConfig()  # when not to trust
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
-        for name, metric in self.metrics.items():
-            if metric.sql and not re.fullmatch("[a-z][a-z0-9_]*", name):
-                raise ValueError(f"metrics: {name}: small letters, digits and _ alone")
-            if metric.sql and name in METRICS:
-                raise ValueError(f"metrics: {name}: a built-in metric has this name")
         names = [*self.all_metrics]
         for name in self.roles:
             if name not in names:
@@ -128,11 +111,10 @@ class AbConfig(Config):
     @cached_property
     def all_metrics(self) -> dict[str, Metric]:
         """All metrics by name: the built-in ones and those of the configuration."""
-        named = {
-            name: metric.model_copy(update={"name": name})
-            for name, metric in self.metrics.items()
+        return METRICS | {
+            name: define_metric(name, text, is_lower=name in self.lower_is_better)
+            for name, text in self.metrics.items()
         }
-        return METRICS | named
 
     @cached_property
     def roles(self) -> dict[str, Role]:
@@ -190,6 +172,7 @@ def plan_document(plan: Experiment | None) -> dict[str, Any]:
         "control": plan.arms[0].name,
         "shares": {arm: share for arm, share in plan.shares.items() if share},
         "recommenders": {arm.name: arm.recommender for arm in plan.arms},
+        "lower_is_better": list(plan.lower_is_better),
     }
     if plan.metrics:
         document["primary"] = list(plan.metrics)
@@ -203,18 +186,8 @@ def plan_document(plan: Experiment | None) -> dict[str, Any]:
     return document
 
 
-def table_document(
-    document: Mapping[str, Any], better: Mapping[str, str]
-) -> dict[str, Any]:
-    """Add to a document the metrics of a table, which are its columns.
-
-    Args:
-        document: Keys of `AbConfig`: `primary` and `guardrails` are columns, or metrics of
-            aggregates; "minutes / sessions" is the ratio of two columns.
-        better: "lower" or "higher" by metric.
-
-    Returns:
-        Keys of `AbConfig`.
+def table_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the metrics of a table, which are its columns, to keys of `AbConfig`.
 
     Raises:
         ConfigError: No metric is named.
@@ -224,15 +197,6 @@ def table_document(
     if not primary:
         example = "such as metrics=['minutes'], or on the command line --metric minutes"
         raise ConfigError(f"metrics: name the columns that decide, {example}")
-    metrics = {}
-    for column in (*primary, *(row["metric"] for row in limits)):
-        numerator, _, denominator = (part.strip() for part in column.partition("/"))
-        metrics[column] = {
-            "label": column,
-            "numerator": numerator,
-            "denominator": denominator or ROWS,
-            "better": better.get(column, "higher"),
-            "has_past": False,
-        }
-    lists = {"guardrails": limits, "secondary": []}
-    return {**document, **lists, "metrics": metrics}
+    columns = [*primary, *(row["metric"] for row in limits)]
+    metrics = dict(zip(columns, columns, strict=True))
+    return {**document, "guardrails": limits, "secondary": [], "metrics": metrics}

@@ -6,7 +6,6 @@ A number that does not exist is NaN.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
 from typing import Any, Literal
 
 from analysis.ab.config import AbConfig, Role
@@ -52,16 +51,12 @@ class MetricEffect:
     higher_is_better: bool  # whether more of it is better
     control_value: float  # the metric of the control
     arm_value: float  # the metric of the arm
-    effect: float  # absolute difference
-    lower: float  # lower end of its interval
-    upper: float  # upper end
-    # the effect in % of the control's value, the control's own noise included
+    absolute: Interval  # the difference
+    # the difference in % of the control's value, the control's own noise included
     relative: Interval
     p_value: float  # of no difference
     # of primary metrics by Holm over them and the arms; else Benjamini and Hochberg over the rest
     adjusted_p_value: float = math.nan
-    # the relative effect with the interval of a single analysis, had one been planned
-    single: Interval = effects.NO_INTERVAL
     significant: bool = False  # whether the adjusted p-value is below alpha
     # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was
     # declared; NaN without a past
@@ -81,27 +76,26 @@ class MetricEffect:
         """Its name for people, with the unit."""
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
-    def gain(self, change: float) -> float:
-        """Turn a change of the metric so that more is better."""
-        return change if self.higher_is_better else -change
+    @property
+    def sign(self) -> int:
+        """1 if more of the metric is better, else -1."""
+        return 1 if self.higher_is_better else -1
 
     @property
-    def gain_interval(self) -> Interval:
+    def gain(self) -> Interval:
         """How much better it is, in % of the control's value."""
-        return self.relative.scaled(1 if self.higher_is_better else -1)
+        return self.relative.scaled(self.sign)
+
+    @property
+    def loss(self) -> Interval:
+        """How much worse a guardrail is, in the unit of its margin."""
+        change = self.relative if self.margin is None else self.absolute
+        return change.scaled(-self.sign)
 
     @property
     def allowed_loss(self) -> float:
         """How much worse a guardrail may get, in the unit of its margin."""
         return (self.margin_pct or 0.0) if self.margin is None else self.margin
-
-    @property
-    def loss(self) -> Interval:
-        """How much worse a guardrail is, in the unit of its margin."""
-        change = Interval(self.effect, self.lower, self.upper)
-        if self.margin is None:
-            change = self.relative
-        return change.scaled(-1 if self.higher_is_better else 1)
 
 
 def metric_effects(
@@ -116,7 +110,7 @@ def metric_effects(
         for arm, values in by_arm.items():
             rows.append(_describe(metric, arm, control, values, analysis))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
-    rows = [row for row in rows if not math.isnan(row.effect)]
+    rows = [row for row in rows if not math.isnan(row.absolute.value)]
     primary = [row for row in rows if row.role == "primary"]
     rest = [row for row in rows if row.role != "primary"]
     p_values = holm([row.p_value for row in primary])
@@ -125,27 +119,6 @@ def metric_effects(
         replace(row, adjusted_p_value=p, significant=p < config.alpha)
         for row, p in zip(primary + rest, p_values, strict=True)
     )
-
-
-def compare_arms(
-    measurements: Measurements, analysis: InterimAnalysis
-) -> dict[str, dict[str, Interval]]:
-    """Compare the arms beside the control on the first primary metric, each with each.
-
-    Not adjusted for the number of arms, as nothing is decided by it.
-
-    Returns:
-        By arm and by the arm that it is compared with, in % of the latter's value.
-    """
-    config = analysis.config
-    metric = config.deciding[0]
-    by_arm = dict(measurements[metric.name])
-    del by_arm[config.control]
-    compared: dict[str, dict[str, Interval]] = {arm: {} for arm in by_arm}
-    for arm, other in permutations(by_arm, 2):
-        effect, _ = compare(metric, by_arm[other], by_arm[arm], config)
-        compared[arm][other] = relative_effect(analysis.widen(effect))
-    return compared
 
 
 def compare(
@@ -195,8 +168,7 @@ def _describe(
     config = analysis.config
     role = config.roles[metric.name]
     effect, past_explains = compare(metric, control_values, arm_values, config)
-    single = relative_effect(effect)
-    if role in {"primary", "guardrail"}:
+    if role != "secondary":
         effect = analysis.widen(effect)
     described = MetricEffect(
         arm=arm,
@@ -208,17 +180,14 @@ def _describe(
         higher_is_better=metric.is_higher,
         control_value=effect.control.value,
         arm_value=effect.arm.value,
-        effect=effect.absolute.value,
-        lower=effect.absolute.lower,
-        upper=effect.absolute.upper,
+        absolute=effect.absolute,
         relative=relative_effect(effect),
         p_value=effect.p_value,
-        single=single,
         past_explains=past_explains,
     )
-    if role != "guardrail":
+    limit = config.limits.get(metric.name)
+    if limit is None:
         return described
-    limit = config.limits[metric.name]
     described = replace(described, margin=limit.margin, margin_pct=limit.margin_pct)
     # what is the same of all listeners, as sessions are on the first day, has not moved yet
     is_still = effect.standard_error == 0 and effect.control.value != 0

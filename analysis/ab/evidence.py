@@ -1,44 +1,43 @@
-"""What a verdict depends on, what speaks against trusting it, and what is shown beside it."""
+"""Weigh the moments of arms: effects, and what speaks against trusting an experiment."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from analysis.ab.effects import MetricEffect, Novelty
+from analysis.ab.config import AbConfig, expect
+from analysis.ab.effects import (
+    Measurements,
+    MetricEffect,
+    Novelty,
+    compare,
+    daily_effects,
+    find_novelty,
+    metric_effects,
+    relative_effect,
+)
 from analysis.ab.events import DAY_MS
-from analysis.ab.interleaving import Preference
+from analysis.ab.interim import InterimAnalysis
+from analysis.ab.interleaving import Preference, preferences
+from analysis.ab.moments import MetricMoments, by_metric, find_constant
+from analysis.ab.quality import Quality
+from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
-from analysis.statistics.sample_ratio import SampleRatio
+from analysis.statistics.moments import Moments
+from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 
-SURELY_SOME = 20  # are expected: that none comes has a chance of e^-20
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Counts of what may be wrong with the events: `sql/ab/quality.sql`."""
-
-    events: int = 0  # events of the experiment
-    outside: int = 0  # events of listeners who are in no arm at that time
-    # listeners who were in more than one arm; they count in each
-    changing_listeners: int = 0
-    dropped_events: int = 0  # events of sessions without a `last` at their end
-    # events whose track is not what was recommended just before, within a session
-    broken_chains: int = 0
-    # events whose latency is below 0; they count, and only `mean_request_latency` uses it
-    negative_latencies: int = 0
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What an experiment has shown, which a verdict depends on."""
+    """What an experiment has shown by some time: all that a verdict depends on."""
 
     listeners: Mapping[str, int]  # by arm, the control first
-    # closed sessions by arm; of a table a session for each listener
+    # closed sessions by arm; a session for each listener of a table
     sessions: Mapping[str, int]
     # each arm's own recommender, configured or the one that answered most
     recommenders: Mapping[str, str | None] = field(default_factory=dict)
@@ -48,8 +47,11 @@ class Evidence:
     effects: tuple[MetricEffect, ...] = ()
     # primary ones by the end of each `day`
     by_day: tuple[MetricEffect, ...] = ()
-    # of arms beside the control, by arm and by the other, in % of the latter's value
+    # Relative effects on the first primary metric: of arms beside the control, by arm and by the
+    # other, in % of the latter's value
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    # against the control, had a single analysis been planned, by arm
+    single: Mapping[str, Interval] = field(default_factory=dict)
     is_final: bool = False  # whether the fixed horizon is reached
     # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
     span_ms: tuple[int, int] = (0, 0)
@@ -106,42 +108,88 @@ class Evidence:
         return {(row.arm, row.metric): row for row in self.effects}[arm, metric]
 
 
-def summarize_quality(rows: pa.Table, start_ms: int) -> dict[str, Any]:
-    """Sum up what is known of the events of each arm, day and slice: `sql/ab/quality.sql`.
+def weigh(
+    rows: Sequence[MetricMoments],
+    config: AbConfig,
+    where: str,
+    *,
+    first_listeners: int = 0,
+    recommenders: Mapping[str, str] = _NOTHING,
+    quantiles: Measurements = _NOTHING,
+    first_days: Sequence[MetricMoments] = (),
+    credited: Mapping[str, Moments] = _NOTHING,
+) -> Evidence:
+    """Estimate the effects of arms, and check their listeners.
 
     Args:
-        rows: Its.
-        start_ms: The experiment's start; earlier days of arms are left out.
+        rows: Moments by metric and arm, of the whole experiment and by day.
+        config: Metrics, and the rule by which is decided.
+        where: What messages call the log or the table.
+        first_listeners: Listeners of the first `min_days`; 0 if days are unknown.
+        recommenders: Each arm's own recommender.
+        quantiles: Histograms by metric and arm.
+        first_days: Moments of listeners' later days, with the first ones as the past.
+        credited: Moments of interleaved recommenders by arm.
 
-    Returns:
-        The attributes of `Evidence` that follow.
+    Raises:
+        AnalysisError: A metric lacks the control, or has no other arm.
     """
-    is_outside = pc.field("arm").is_null()
-    outside = pc.sum(rows.filter(is_outside)["events"]).as_py()
-    rows = rows.filter(~is_outside & (pc.field("day") >= start_ms // DAY_MS))
-    counts = {
-        name: pc.sum(rows[name]).as_py()
-        for name in vars(Quality())
-        if name in rows.column_names
-    }
-    ends = pc.min(rows["first_ms"]), pc.max(rows["last_ms"])
-    return {
-        "quality": Quality(**counts, outside=outside or 0),
-        "span_ms": tuple(end.as_py() for end in ends),
-        "absent": _find_absent(rows),
-    }
+    config = expect(config, first_listeners)
+    arms = order_arms({row.arm for row in rows}, config.control, where)
+    measurements = by_metric(rows, arms)
+    for by_arm in measurements.values():
+        order_arms(by_arm, config.control, where)
+    listeners = dict.fromkeys(arms, 0)
+    for row in rows:
+        listeners[row.arm] = max(listeners[row.arm], row.listeners)
+    analysis = InterimAnalysis.at(config, listeners.values())
+    deciding = config.deciding[0]
+    control, *others = (measurements[deciding.name][arm] for arm in arms)
+    treated = dict(zip(arms[1:], others, strict=True))
+    return Evidence(
+        listeners=listeners,
+        sessions=listeners,
+        recommenders={arm: recommenders.get(arm) for arm in arms},
+        lines=LineCounts(sum(listeners.values()), sum(listeners.values())),
+        srm=check_sample_ratio(listeners, config.shares),
+        effects=metric_effects({**measurements, **quantiles}, analysis),
+        by_day=daily_effects(rows, arms, config),
+        between={
+            arm: {
+                other: relative_effect(
+                    analysis.widen(compare(deciding, base, values, config)[0])
+                )
+                for other, base in treated.items()
+                if other != arm
+            }
+            for arm, values in treated.items()
+        },
+        single={
+            arm: relative_effect(compare(deciding, control, values, config)[0])
+            for arm, values in treated.items()
+        },
+        is_final=analysis.is_final,
+        expected_listeners=config.expected_listeners,
+        constant=find_constant(measurements, config.primary),
+        novelty=find_novelty(first_days, arms, analysis),
+        preferences=preferences(credited, recommenders, analysis),
+    )
 
 
-def _find_absent(rows: pa.Table) -> tuple[str, str, str] | None:
-    """Find an arm without listeners on days on which some are expected, with the first and last."""
-    arms, arm_numbers = np.unique(rows["arm"].to_pylist(), return_inverse=True)
-    days, day_numbers = np.unique(rows["day"].to_numpy(), return_inverse=True)
-    active = np.zeros((len(arms), len(days)))
-    np.add.at(active, (arm_numbers, day_numbers), rows["listeners"].to_numpy())
-    expected = np.outer(active.sum(axis=1), active.sum(axis=0)) / active.sum()
-    is_absent = (active == 0) & (expected >= SURELY_SOME)
-    for arm, dates in zip(arms, is_absent, strict=True):
-        if dates.any():
-            absent = days[dates].astype("datetime64[D]").astype(str)
-            return str(arm), str(absent[0]), str(absent[-1])
-    return None
+def order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
+    """Put the control first.
+
+    Raises:
+        AnalysisError: There is none, or no other arm.
+    """
+    ordered = sorted(arms, key=lambda arm: (arm != control, arm))
+    if len(ordered) < 2 or ordered[0] != control:
+        names = ", ".join(ordered) or "none"
+        advice = ""
+        if len(ordered) > 1:
+            named = f"control={ordered[0]!r}"
+            advice = f'; or name the control: --set "{named}", in Python {named}'
+        raise AnalysisError(
+            f"{where}: {control} and another arm are expected; found are {names}{advice}"
+        )
+    return ordered

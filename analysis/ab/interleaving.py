@@ -4,9 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from analysis.ab.interim import InterimAnalysis
 from analysis.statistics.effects import Interval
 from analysis.statistics.moments import Moments, Quantity
@@ -30,7 +27,7 @@ class Preference:
 
 
 def preferences(
-    credited: pa.Table,
+    credited: Mapping[str, Moments],
     recommenders: Mapping[str, str | None],
     analysis: InterimAnalysis,
 ) -> tuple[Preference, ...]:
@@ -41,18 +38,17 @@ def preferences(
     credited for it.
 
     Args:
-        credited: As in `sql/ab/credited.sql`.
-        recommenders: Of the arms.
+        credited: Moments of `sql/ab/credited.sql` by arm.
+        recommenders: Recommenders of the arms.
         analysis: The rule by which is decided.
     """
-    compared = []
-    for arm, name in recommenders.items():
-        pair = members(name or "")
-        rows = credited.filter(pc.field("arm") == arm)
-        moments = Moments.of({name: rows[name] for name in rows.column_names[2:]})
-        if len(pair) == 2 and len(rows) > 1 and moments.means.all():
-            compared.append(compare_pair(arm, pair, moments, analysis))
-    return tuple(compared)
+    return tuple(
+        compare_pair(arm, pair, moments, analysis)
+        for arm, moments in credited.items()
+        if len(pair := members(recommenders.get(arm) or "")) == 2
+        and moments.count > 1
+        and moments.means.all()
+    )
 
 
 def compare_pair(

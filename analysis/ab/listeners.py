@@ -9,7 +9,9 @@ place here; those with a file in `analysis/sql/ab` are defined there:
 - of all slices: `Metric.table`, of quantiles a histogram; `credited`, `quality`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
@@ -25,9 +27,12 @@ from analysis.ab.events import (
     attach_logged,
     no_events,
 )
+from analysis.ab.evidence import Evidence, weigh
 from analysis.ab.metrics import METRICS, Metric
-from analysis.ab.moments import thin
+from analysis.ab.moments import read_moments, thin
+from analysis.ab.quality import count_faults, find_absent
 from analysis.queries import Column, Constant
+from analysis.statistics.moments import Moments
 from analysis.statistics.quantiles import Histogram
 
 _PARTS = ["first days", "later days"]  # of a listener, each a quarter of the experiment
@@ -40,6 +45,76 @@ _GROUPS = 100  # of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 
 
+@dataclass(frozen=True)
+class LoggedExperiment:
+    """The events of an experiment in arms, which can be weighed until any time."""
+
+    events: Events
+    name: str
+    recommenders: Mapping[str, str]  # each arm's own
+    start_ms: int  # the first event
+    days: Sequence[int]  # since the epoch, until the end
+    first_listeners: int  # of the first `min_days`
+    event_count: int  # of all events, also those that are left out
+
+    def evidence(self, config: AbConfig, end_ms: int | None = None) -> Evidence:
+        """Weigh the events until a time; by default until the end, and also by day.
+
+        Raises:
+            AnalysisError: There is nothing to compare, or a metric's file fails.
+        """
+        events = self.events
+        days = () if end_ms else self.days
+        end_ms = end_ms or (self.days[-1] + 1) * DAY_MS
+        measure(events, config, self.recommenders, self.start_ms, end_ms, days)
+        moments = [
+            row
+            for metric in config.reported
+            if metric.quantile is None
+            for row in read_moments(open_values(events, metric), metric)
+        ]
+        first_days = [
+            row
+            for metric in config.deciding
+            if metric.has_past
+            for row in read_moments(open_first_days(events, metric), metric)
+        ]
+        sizes = {row.arm: row.listeners for row in moments if not row.segment}
+        evidence = weigh(
+            moments,
+            config,
+            self.name,
+            first_listeners=self.first_listeners,
+            recommenders=self.recommenders,
+            quantiles=read_histograms(events, config.reported, sizes),
+            first_days=first_days,
+            credited=read_credited(events, sizes),
+        )
+        rows = events.connection.table("quality").to_arrow_table().to_pylist()
+        outside = sum(row["events"] for row in rows if row["arm"] is None)
+        first_day = self.start_ms // DAY_MS
+        rows = [
+            row for row in rows if row["arm"] is not None and row["day"] >= first_day
+        ]
+        sessions: Counter[str] = Counter(dict.fromkeys(sizes, 0))
+        for row in rows:
+            sessions[row["arm"]] += row["sessions"]
+        quality = count_faults(rows, outside)
+        return replace(
+            evidence,
+            sessions={arm: sessions[arm] for arm in evidence.listeners},
+            lines=events.lines,
+            rejected=events.rejected,
+            span_ms=(
+                min(row["first_ms"] for row in rows),
+                max(row["last_ms"] for row in rows),
+            ),
+            left_out=self.event_count - quality.events,
+            absent=find_absent(rows),
+            quality=quality,
+        )
+
+
 def measure(
     events: Events,
     config: AbConfig,
@@ -47,7 +122,7 @@ def measure(
     start_ms: int,
     end_ms: int = NO_END,
     days: Sequence[int] = (),
-) -> list[Metric]:
+) -> None:
     """Sum up the metrics of a report, and what else it shows, for each listener.
 
     The tables of all slices live as long as the events.
@@ -60,16 +135,12 @@ def measure(
         end_ms: Later events are left out.
         days: Since the epoch, on which there are events, if primary metrics are summed up by day.
 
-    Returns:
-        The metrics that have a table of values.
-
     Raises:
         AnalysisError: A metric's file fails.
     """
     connection = events.connection
     primary = config.deciding
-    metrics = list(dict.fromkeys([*config.reported, METRICS["sessions"]]))
-    tables = {metric.table: metric for metric in metrics}
+    tables = {metric.table: metric for metric in config.reported}
     make = partial(queries.materialize, connection)
     attach = partial(queries.attach_query, connection)
     last = max(days, default=0)
@@ -90,7 +161,6 @@ def measure(
         make(
             "slice_sessions",
             "ab/slice_sessions",
-            skip_below=config.skip_below,
             part_ms=max(1, part_days) * DAY_MS,
             old_ms=(last - 2 * part_days) * DAY_MS,
         )
@@ -108,7 +178,6 @@ def measure(
                 name.removeprefix("ab/"), queries.open_rows(connection, name)
             )
     queries.use_threads(connection, 1)
-    return [metric for metric in metrics if metric.quantile is None]
 
 
 def open_first_days(events: Events, metric: Metric) -> queries.Rows:
@@ -138,6 +207,17 @@ def read_histograms(
                 groups, steps, counts = (column.to_numpy() for column in columns)
                 by_arm[arm] = Histogram.of(steps, groups, counts, listeners)
     return histograms
+
+
+def read_credited(events: Events, arms: Iterable[str]) -> dict[str, Moments]:
+    """Read the moments of `sql/ab/credited.sql` by arm."""
+    rows = events.connection.table("credited").order("user").to_arrow_table()
+    credited = {}
+    for arm in arms:
+        _, _, *columns = rows.column_names
+        of_arm = rows.filter(pc.field("arm") == arm)
+        credited[arm] = Moments.of({name: of_arm[name] for name in columns})
+    return credited
 
 
 def check_metrics(config: AbConfig) -> None:

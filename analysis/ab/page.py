@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from analysis.ab import words
@@ -11,6 +12,7 @@ from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render as render_template
 
+_FOLDER = Path(__file__).parent
 TONES = {
     "ship": "good",
     "do not ship": "bad",
@@ -21,33 +23,36 @@ TONES = {
 
 def render(report: Report) -> str:
     """Render the page: no script, no other file, no other host; for light, dark and print."""
-    return render_template([words.FOLDER], "page.html.jinja", **page_values(report))
+    return render_template([_FOLDER], "page.html.jinja", **page_values(report))
 
 
 def page_values(report: Report) -> dict[str, Any]:
     """Collect the values that `report.html.jinja` uses."""
     return {
         "report": report,
+        "evidence": report.evidence,
         "words": words,
         "tone": TONES[report.verdict.decision],
         "effect_figure": _draw_effects(report),
         "day_figures": _draw_days(report),
-        "colours": {arm: arm_colour(i) for i, arm in enumerate(report.arms)},
+        "colours": {
+            arm: arm_colour(i) for i, arm in enumerate(report.evidence.listeners)
+        },
     }
 
 
 def _draw_effects(report: Report) -> Forest:
     """Draw primary and secondary metrics on one scale."""
     groups: dict[str, list[IntervalRow]] = {}
-    for effect in report.effects:
+    for effect in report.evidence.effects:
         if effect.role == "guardrail":
             continue
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
         rows = groups.setdefault(numbers.capitalized(effect.title), [])
         rows.append(_row(report, effect, effect.arm))
     return Forest(
-        f"Primary and secondary metrics against {report.control}",
-        f"Differences in % of its value, with {numbers.level(report.alpha)} intervals: those of "
+        f"Primary and secondary metrics against {report.config.control}",
+        f"Differences in % of its value, with {numbers.level(report.config.alpha)} intervals: those of "
         f"primary metrics hold {_validity(report)}, those of secondary ones for a single analysis. "
         "Where it is close to 0, both values are given. A filled mark is significant after the "
         "adjustment for many comparisons.",
@@ -59,10 +64,10 @@ def _draw_effects(report: Report) -> Forest:
 
 def _draw_days(report: Report) -> Iterator[Forest]:
     """Draw each primary metric by day, where there are several."""
-    level = numbers.level(report.alpha)
+    level = numbers.level(report.config.alpha)
     latest: dict[str, MetricEffect] = {}
     by_metric: dict[str, dict[str, list[IntervalRow]]] = {}
-    for effect in report.by_day:
+    for effect in report.evidence.by_day:
         if math.isfinite(effect.relative.value):
             latest[effect.metric] = effect
             by_arm = by_metric.setdefault(effect.metric, {})
@@ -92,13 +97,13 @@ def _row(report: Report, effect: MetricEffect, label: str) -> IntervalRow:
         relative.value,
         relative.lower,
         relative.upper,
-        arm_colour(report.arms.index(effect.arm)),
+        arm_colour([*report.evidence.listeners].index(effect.arm)),
         effect.significant,
     )
 
 
 def _validity(report: Report) -> str:
     """Say when the intervals that decide hold."""
-    if report.fixed_horizon:
+    if report.config.fixed_horizon:
         return "at every interim analysis until the fixed horizon"
     return "however often they are looked at"

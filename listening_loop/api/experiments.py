@@ -51,7 +51,7 @@ class AbReport:
     def effects(self) -> Frame:
         """Effect of each arm on each metric, with interval and adjusted p-value."""
         columns = {
-            name: [*map(attrgetter(path), self.report.effects)]
+            name: [*map(attrgetter(path), self.report.evidence.effects)]
             for name, path in _COLUMNS.items()
         }
         return pa.table(columns).to_pandas()
@@ -152,9 +152,15 @@ def ab(
     except (AttributeError, TypeError):
         problem = "the change in % by column is expected, such as {'skips': 10}"
         raise UserError(f"guardrails={guardrails!r}: {problem}") from None
-    better = dict.fromkeys([*(plan.lower_is_better if plan else ()), *lower], "lower")
     if isinstance(metrics, Mapping):
-        better |= metrics
+        for column, better in metrics.items():
+            if better not in ("higher", "lower"):
+                problem = "'higher' or 'lower' is expected"
+                raise UserError(f"metrics: {column}: {better!r}; {problem}")
+            lower = [name for name in lower if name != column]
+            lower += [column] if better == "lower" else []
+    if lower:
+        document["lower_is_better"] = lower
     if metrics:
         document["primary"] = [metrics] if isinstance(metrics, str) else list(metrics)
     if guardrails:
@@ -162,7 +168,7 @@ def ab(
             {"metric": column, "margin_pct": abs(change)}
             for column, change in guardrails.items()
         ]
-    document = table_document(document, better)
+    document = table_document(document)
     with open_table(source, connection, arm=arm, listener=listener) as table:
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(report_on_table(table, config, name, plan))
