@@ -11,7 +11,7 @@ from typing import Any, Literal
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import Metric
-from analysis.ab.moments import PAST, RATIO, UNTIL, MetricMoments, by_metric
+from analysis.ab.moments import NOVELTY, PAST, RATIO, UNTIL, MetricMoments, by_metric
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
@@ -229,16 +229,17 @@ def find_novelty(
     """Compare how a metric changes from listeners' first days to later ones in arm and control.
 
     Args:
-        rows: Of the later days, the first ones as the past.
+        rows: Moments, in the segment `NOVELTY` of the later days with the first ones as the past.
         arms: The control first.
         analysis: The rule by which is decided.
     """
-    control = analysis.config.control
     changes = []
-    for metric, by_arm in by_metric(rows, arms).items():
-        if control not in by_arm:
+    by_name = by_metric(rows, arms, NOVELTY)
+    for metric in analysis.config.primary:
+        by_arm = by_name.get(metric, {})
+        before = by_arm.pop(analysis.config.control, None)
+        if before is None:
             continue
-        before = by_arm.pop(control)
         change, square = before.log_ratio(PAST, RATIO)
         for arm, after in by_arm.items():
             arm_change, arm_square = after.log_ratio(PAST, RATIO)

@@ -116,7 +116,6 @@ def weigh(
     first_listeners: int = 0,
     recommenders: Mapping[str, str] = _NOTHING,
     quantiles: Measurements = _NOTHING,
-    first_days: Sequence[MetricMoments] = (),
     credited: Mapping[str, Moments] = _NOTHING,
 ) -> Evidence:
     """Estimate the effects of arms, and check their listeners.
@@ -128,7 +127,6 @@ def weigh(
         first_listeners: Listeners of the first `min_days`; 0 if days are unknown.
         recommenders: Each arm's own recommender.
         quantiles: Histograms by metric and arm.
-        first_days: Moments of listeners' later days, with the first ones as the past.
         credited: Moments of interleaved recommenders by arm.
 
     Raises:
@@ -171,7 +169,7 @@ def weigh(
         is_final=analysis.is_final,
         expected_listeners=config.expected_listeners,
         constant=find_constant(measurements, config.primary),
-        novelty=find_novelty(first_days, arms, analysis),
+        novelty=find_novelty(rows, arms, analysis),
         preferences=preferences(credited, recommenders, analysis),
     )
 

@@ -1,7 +1,6 @@
 """A metric: a `.sql` file whose head says what it is, or columns of a table."""
 
 import re
-import zlib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -51,12 +50,11 @@ class Metric(Config):
     margin_pct: float | None = None
 
     @cached_property
-    def table(self) -> str:
-        """The table of its values from a log, which quantiles of the same rows share."""
-        key = self.name
-        if self.quantile is not None:
-            key = re.sub(r"--.*\n", "", queries.statement(str(self.sql)))
-        return f"values_{zlib.crc32(key.encode())}"
+    def rows(self) -> str:
+        """The name of its rows in a log, which quantiles of the same rows share."""
+        if self.quantile is None:
+            return self.name
+        return re.sub(r"--.*\n", "", queries.statement(str(self.sql)))
 
     @property
     def is_higher(self) -> bool:

@@ -24,10 +24,13 @@ class Quality:
     negative_latencies: int = 0
 
 
-def count_faults(rows: Sequence[Mapping[str, Any]], outside: int) -> Quality:
-    """Sum up the rows of arms in `sql/ab/quality.sql`, beside a number of events outside."""
+def count_faults(
+    rows: Sequence[Mapping[str, Any]], in_arms: Sequence[Mapping[str, Any]]
+) -> Quality:
+    """Sum up the rows of `sql/ab/quality.sql`, and those in arms."""
+    outside = sum(row["events"] for row in rows if row["arm"] is None)
     names = vars(Quality()).keys() - {"outside"}
-    counts = {name: sum(row[name] for row in rows) for name in names}
+    counts = {name: sum(row[name] for row in in_arms) for name in names}
     return Quality(**counts, outside=outside)
 
 

@@ -147,7 +147,7 @@ def read_rows(table: Table, config: AbConfig) -> list[MetricMoments]:
     """
     moments = []
     for metric in config.reported:
-        moments += read_moments(select_values(table, metric), metric)
+        moments += read_moments(select_values(table, metric))
     rows = "listeners" if table.listener else "rows"
     for row in moments:
         lacking = row.listeners if row.arm is None else 0
@@ -166,7 +166,8 @@ def select_values(table: Table, metric: Metric) -> queries.Rows:
     Raises:
         AnalysisError: A column is missing.
     """
-    columns = {"arm": table.column(table.arm).cast("VARCHAR"), "segment": Constant("")}
+    keys = {"metric": Constant(metric.name), "segment": Constant("")}
+    columns = {"arm": table.column(table.arm).cast("VARCHAR")}
     for value in VALUES[:2]:
         column = getattr(metric, value)
         number = Constant(1) if column == ROWS else table.column(column)
@@ -183,7 +184,8 @@ def select_values(table: Table, metric: Metric) -> queries.Rows:
     numbers = (
         queries.Case(top & bottom, Column(name)).alias(name) for name in VALUES[:2]
     )
-    return rows.select(Column("arm"), Column("segment"), *numbers)
+    named = (key.alias(name) for name, key in keys.items())
+    return rows.select(Column("arm"), *named, *numbers)
 
 
 def _weigh_aggregates(table: Table, config: AbConfig, end_ms: int) -> Evidence:
@@ -204,7 +206,7 @@ def _weigh_aggregates(table: Table, config: AbConfig, end_ms: int) -> Evidence:
             min_days=config.min_days,
             end_ms=end_ms,
         ).to_pylist()
-    by_time = [[from_row(row["metric"], at) for at in row["latest"]] for row in rows]
+    by_time = [[from_row(at) for at in row["latest"]] for row in rows]
     whole = [replace(latest, segment="") for latest, *_ in by_time]
     steps = [(times[0], times[1]) for times in by_time if len(times) > 1]
     shown = reversed([*chain.from_iterable(map(thin, by_time))])
