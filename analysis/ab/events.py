@@ -37,6 +37,7 @@ _SHOWN_REJECTS = 5
 _FEW = 0.05  # of the usual events of a day
 _EVENTS_OF_A_SLICE = 1_000_000
 _EVENTS_AT_ONCE = 100_000
+_MEMORY = "1GB"  # beyond it DuckDB spills to the disk
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 _PACKED = 8  # a gzipped log is about an eighth of its text
 # only texts of few values are worth a dictionary
@@ -68,7 +69,6 @@ class Events:
 def read_events(
     paths: Sequence[str | Path],
     *,
-    memory: str = "1GB",
     unused: Sequence[str] = _UNUSED,
 ) -> Iterator[Events]:
     """Read files, folders and patterns of logs, and folders of session stores.
@@ -77,7 +77,6 @@ def read_events(
 
     Args:
         paths: Where they are.
-        memory: What DuckDB may use before it spills to the disk.
         unused: Fields of events that are checked and left out.
 
     Raises:
@@ -112,7 +111,7 @@ def read_events(
             rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
             yield chunk.events
 
-    with _open_database(memory) as (connection, folder):
+    with _open_database() as (connection, folder):
         stored = (_stored_events(store, schema) for store in stores)
         tables = chain(*stored, read_logs(folder))
         expected = sum(store.manifest.events for store in stores)
@@ -138,7 +137,7 @@ def read_events(
 @contextmanager
 def no_events() -> Iterator[Events]:
     """Open an experiment without an event, to check what reads one."""
-    with _open_database("1GB") as (connection, folder):
+    with _open_database() as (connection, folder):
         file = folder / "events.parquet"
         pq.write_table(EVENT_SCHEMA.empty_table(), file)
         events = Events(connection, (file,))
@@ -147,11 +146,11 @@ def no_events() -> Iterator[Events]:
 
 
 @contextmanager
-def _open_database(memory: str) -> Iterator[tuple[queries.Connection, Path]]:
+def _open_database() -> Iterator[tuple[queries.Connection, Path]]:
     with (
         tempfile.TemporaryDirectory(prefix="ab-") as name,
         queries.connect(
-            memory_limit=memory,
+            memory_limit=_MEMORY,
             temp_directory=Path(name) / "spilled",
             preserve_insertion_order=False,
         ) as connection,

@@ -67,7 +67,7 @@ class Evidence:
     expected_listeners: int | None = None
     # a primary metric and an arm all of whose listeners have the same value
     constant: tuple[str, str] | None = None
-    quality: Quality = Quality()  # of the events
+    quality: Quality = field(default_factory=Quality)  # of the events
     rejected: tuple[Reject, ...] = ()  # the first lines that are not events
     # What a table does not have
     novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days

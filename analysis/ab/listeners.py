@@ -158,8 +158,8 @@ def measure(
             for metric in measured:
                 if (metric in primary) == in_segments:
                     _measure(connection, metric, in_segments=in_segments)
-        for name in ("quality", "credited"):
-            queries.append(name, queries.open_rows(connection, f"ab/{name}"))
+        queries.append("quality", queries.open_rows(connection, "ab/quality"))
+        queries.append("credited", queries.open_rows(connection, "ab/credited"))
     queries.use_threads(connection, 1)
     queries.append("listener_values", queries.open_rows(connection, "ab/first_days"))
 

@@ -43,7 +43,14 @@ class Report:
         """Convert to the document of `report.json`; testers are left out."""
         config = self.config.model_dump(mode="json")
         plan = self.plan and self.plan.model_dump(mode="json", exclude={"overrides"})
-        return {**vars(self.evidence), **vars(self), "config": config, "plan": plan}
+        return {
+            **vars(self.evidence),
+            "experiment": self.experiment,
+            "verdict": self.verdict,
+            "sources": self.sources,
+            "config": config,
+            "plan": plan,
+        }
 
 
 def build_report(

@@ -78,8 +78,8 @@ class Table:
 
         Raises:
             AnalysisError: A column is missing, has gaps or holds no numbers; a listener is in two
-                arms; aggregates cannot be, as when a variance is negative or a count falls; or there
-                are far more listeners than planned, and no times.
+                arms; aggregates cannot be, as when a variance is negative or a count falls; or
+                there are far more listeners than planned, and no times.
         """
         if set(_AGGREGATES) <= set(self.rows.columns):
             evidence = _weigh_aggregates(self, config, end_ms)

@@ -84,7 +84,7 @@ def test_the_longest_numbers_and_labels_have_room(width: int, opened: Open) -> N
     label = f"listening time {'per session, mean of the means ' * 2}"
     effects = tuple(
         replace(effect, relative=LARGE, label=f"{label}{effect.metric}")
-        for effect in report.effects
+        for effect in report.evidence.effects
     )
     with opened(render(replace(report, effects=effects)), width) as page:
         assert page.evaluate(SPILLED) == []
@@ -93,7 +93,7 @@ def test_the_longest_numbers_and_labels_have_room(width: int, opened: Open) -> N
 
 def test_an_effect_that_has_no_percentage_is_told_by_its_values(opened: Open) -> None:
     report = make_report()
-    first = report.effects[0]
+    first = report.evidence.effects[0]
     first = replace(first, control_value=0.0, arm_value=0.079, relative=NOTHING)
     with opened(render(replace(report, effects=(first,)))) as page:
         value = page.locator(".forest .value", has_text="0.079 instead of 0")
