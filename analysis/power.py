@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from looplib.arrays import FloatArray
+from looplib.arrays import BoolArray, FloatArray
 from looplib.cli import Overrides, importing, make_app, run
 
 with importing():
@@ -25,7 +25,6 @@ with importing():
     from analysis.ab.interim import InterimAnalysis
     from analysis.ab.listeners import measure, open_values
     from analysis.ab.metrics import Metric
-    from analysis.ab.verdict import ever_ships
     from analysis.errors import AnalysisError
     from analysis.planning import Logs, OutFile
     from analysis.statistics.moments import Moments, Quantity
@@ -346,6 +345,25 @@ class PlannedDecision:
             else:
                 low = middle
         return high
+
+
+def ever_ships(wins: BoolArray, smallest: FloatArray, config: AbConfig) -> BoolArray:
+    """Mark the simulated experiments that are shipped at any of their analyses, a day apart.
+
+    Args:
+        wins: Whether an arm wins, shape (experiments, analyses).
+        smallest: Listeners of the smallest arm, shape (analyses,).
+        config: Of a report.
+
+    Returns:
+        Shape (experiments,).
+    """
+    ships = wins & (smallest >= config.min_listeners)
+    # an arm that wins before a fixed horizon hardly ever fails at the next analysis
+    is_final = config.fixed_horizon is not None or len(smallest) == 1
+    if config.confirm and not is_final:
+        ships = ships[:, 1:] & ships[:, :-1]
+    return np.asarray(ships.any(axis=1))
 
 
 @lru_cache(maxsize=1)

@@ -182,11 +182,8 @@ def _facts(report: Report) -> Iterator[str]:
     }
     if margins:
         yield f"guardrails: {'; '.join(sorted(margins))}"
-    kind = "valid at any time"
-    if planned := report.config.horizon:
-        kind = f"valid at every interim analysis until the fixed horizon, {planned:,} listeners"
     days = " to ".join(evidence.dates)
-    yield f"{days}, intervals: {kind}".removeprefix(", ")
+    yield f"{days}, intervals: valid {words.validity(report)}".removeprefix(", ")
     yield (
         f"sample ratio {numbers.p_is(evidence.srm.p_value)}; {lines.read:,} lines = "
         f"{lines.good:,} good + {lines.rejected:,} rejected"

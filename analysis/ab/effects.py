@@ -167,6 +167,7 @@ def _describe(
     """Describe an effect before any adjustment for many comparisons."""
     config = analysis.config
     role = config.roles[metric.name]
+    limit = config.limits.get(metric.name)
     effect, past_explains = compare(metric, control_values, arm_values, config)
     if role != "secondary":
         effect = analysis.widen(effect)
@@ -184,19 +185,19 @@ def _describe(
         relative=relative_effect(effect),
         p_value=effect.p_value,
         past_explains=past_explains,
+        margin=limit.margin if limit else None,
+        margin_pct=limit.margin_pct if limit else None,
     )
-    limit = config.limits.get(metric.name)
     if limit is None:
         return described
-    described = replace(described, margin=limit.margin, margin_pct=limit.margin_pct)
     # what is the same of all listeners, as sessions are on the first day, has not moved yet
     is_still = effect.standard_error == 0 and effect.control.value != 0
+    has_moved = metric.quantile is not None or not is_still
     state: GuardrailState = "unclear"
-    if not is_still or metric.quantile is not None:
-        if described.loss.lower > described.allowed_loss:
-            state = "broken"
-        elif described.loss.upper <= described.allowed_loss:
-            state = "kept"
+    if has_moved and described.loss.lower > described.allowed_loss:
+        state = "broken"
+    elif has_moved and described.loss.upper <= described.allowed_loss:
+        state = "kept"
     return replace(described, guardrail=state)
 
 

@@ -25,7 +25,7 @@ from analysis.ab.moments import MetricMoments, by_metric, find_constant
 from analysis.ab.quality import Quality
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts, Reject
-from analysis.statistics.effects import Interval
+from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.moments import Moments
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 
@@ -141,31 +141,29 @@ def weigh(
     for row in rows:
         listeners[row.arm] = max(listeners[row.arm], row.listeners)
     analysis = InterimAnalysis.at(config, listeners.values())
-    deciding = config.deciding[0]
-    control, *others = (measurements[deciding.name][arm] for arm in arms)
-    treated = dict(zip(arms[1:], others, strict=True))
+    deciding, (control, *treated) = config.deciding[0], arms
+
+    def compared(arm: str, other: str) -> Effect:
+        by_arm = measurements[deciding.name]
+        return compare(deciding, by_arm[other], by_arm[arm], config)[0]
+
     return Evidence(
         listeners=listeners,
         sessions=listeners,
         recommenders={arm: recommenders.get(arm) for arm in arms},
-        lines=LineCounts(sum(listeners.values()), sum(listeners.values())),
+        lines=LineCounts(*[sum(listeners.values())] * 2),
         srm=check_sample_ratio(listeners, config.shares),
         effects=metric_effects({**measurements, **quantiles}, analysis),
         by_day=daily_effects(rows, arms, config),
         between={
             arm: {
-                other: relative_effect(
-                    analysis.widen(compare(deciding, base, values, config)[0])
-                )
-                for other, base in treated.items()
+                other: relative_effect(analysis.widen(compared(arm, other)))
+                for other in treated
                 if other != arm
             }
-            for arm, values in treated.items()
+            for arm in treated
         },
-        single={
-            arm: relative_effect(compare(deciding, control, values, config)[0])
-            for arm, values in treated.items()
-        },
+        single={arm: relative_effect(compared(arm, control)) for arm in treated},
         is_final=analysis.is_final,
         expected_listeners=config.expected_listeners,
         constant=find_constant(measurements, config.primary),

@@ -50,11 +50,12 @@ def _draw_effects(report: Report) -> Forest:
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
         rows = groups.setdefault(numbers.capitalized(effect.title), [])
         rows.append(_row(report, effect, effect.arm))
+    level = numbers.level(report.config.alpha)
     return Forest(
         f"Primary and secondary metrics against {report.config.control}",
-        f"Differences in % of its value, with {numbers.level(report.config.alpha)} intervals: those of "
-        f"primary metrics hold {_validity(report)}, those of secondary ones for a single analysis. "
-        "Where it is close to 0, both values are given. A filled mark is significant after the "
+        f"Differences in % of its value, with {level} intervals. For primary metrics they hold "
+        f"{words.validity(report)}, for secondary metrics at a single analysis. If the control's "
+        "value is close to 0, both values are given. A filled mark is significant after the "
         "adjustment for many comparisons.",
         "effect, %",
         groups,
@@ -78,9 +79,9 @@ def _draw_days(report: Report) -> Iterator[Forest]:
             continue
         yield Forest(
             f"By day: {last.title}",
-            f"By the end of each day, with {level} intervals that hold {_validity(report)}; those "
-            "of the first days may be cut off. An arm whose band is without 0 is significantly "
-            "better or worse, before the adjustment for many comparisons.",
+            f"By the end of each day, with {level} intervals that hold {words.validity(report)}; "
+            "intervals of the first days may be cut off. An arm whose band is without 0 is "
+            "significantly better or worse, before the adjustment for many comparisons.",
             "effect, %",
             groups,
             from_zero=True,
@@ -90,20 +91,10 @@ def _draw_days(report: Report) -> Iterator[Forest]:
 
 def _row(report: Report, effect: MetricEffect, label: str) -> IntervalRow:
     """Describe an effect in a figure."""
-    relative = effect.relative
     return IntervalRow(
         label,
         words.change_with_range(effect),
-        relative.value,
-        relative.lower,
-        relative.upper,
+        *effect.relative,
         arm_colour([*report.evidence.listeners].index(effect.arm)),
         effect.significant,
     )
-
-
-def _validity(report: Report) -> str:
-    """Say when the intervals that decide hold."""
-    if report.config.fixed_horizon:
-        return "at every interim analysis until the fixed horizon"
-    return "however often they are looked at"

@@ -42,9 +42,8 @@ _LEAST_JUMP = 2.0
 _MOST_DEVIATIONS = 6.0
 _OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
 _TOO_LARGE = 1e100  # for a number, whose square is one
-Step = tuple[
-    MetricMoments, MetricMoments
-]  # of a metric and arm: the last and the one before
+# the last row of a metric and arm, and the row before
+Step = tuple[MetricMoments, MetricMoments]
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
 
@@ -58,16 +57,9 @@ class Table:
     # the column of listeners who may have several rows; None where each row is another's
     listener: str | None
 
-    def column(self, name: str) -> queries.Expression:
-        """Express a column; raise an AnalysisError where there is none."""
-        if name in self.rows.columns:
-            return Column(name)
-        columns = ", ".join(self.rows.columns)[:200]
-        raise AnalysisError(f"{self.name}: no column {name}; found are {columns}")
-
     def find_control(self) -> str:
         """Find the control by its name, control or C."""
-        arms = self.rows.select(self.column(self.arm).cast("VARCHAR")).distinct()
+        arms = self.rows.select(Column(self.arm).cast("VARCHAR")).distinct()
         return "control" if ("control",) in arms.fetchall() else "C"
 
     def evidence(self, config: AbConfig, end_ms: int = NO_END) -> Evidence:
@@ -143,54 +135,56 @@ def read_rows(table: Table, config: AbConfig) -> list[MetricMoments]:
     """Compute the moments of metrics by arm from rows of listeners or sessions.
 
     Raises:
-        AnalysisError: As of `Table.evidence`.
+        AnalysisError: A row has no arm, or a value that is no number.
     """
-    moments = []
-    for metric in config.reported:
-        moments += read_moments(select_values(table, metric))
+    moments = [
+        row
+        for metric in config.reported
+        for row in read_moments(select_values(table, metric))
+    ]
     rows = "listeners" if table.listener else "rows"
     for row in moments:
-        lacking = row.listeners if row.arm is None else 0
-        column = f"{table.arm} or id" if lacking else f"finite {row.metric}"
-        if missing := lacking or row.listeners - row.moments.count:
-            problem = (
-                f"{missing:,} {rows} have no {column}; leave them out, or fill them"
-            )
-            raise AnalysisError(f"{table.name}: {problem}")
+        missing, column = row.listeners - row.moments.count, f"finite {row.metric}"
+        if row.arm is None:
+            missing, column = row.listeners, f"{table.arm} or id"
+        if missing:
+            problem = f"{missing:,} {rows} have no {column}"
+            advice = "leave them out, or fill them"
+            raise AnalysisError(f"{table.name}: {problem}; {advice}")
     return moments
 
 
 def select_values(table: Table, metric: Metric) -> queries.Rows:
-    """Select a row a listener with the values of a metric, NULL where one is no number.
-
-    Raises:
-        AnalysisError: A column is missing.
-    """
-    keys = {"metric": Constant(metric.name), "segment": Constant("")}
-    columns = {"arm": table.column(table.arm).cast("VARCHAR")}
+    """Select a row a listener with the values of a metric, NULL if one is no number."""
+    columns = {"arm": Column(table.arm).cast("VARCHAR")}
     for value in VALUES[:2]:
-        column = getattr(metric, value)
-        number = Constant(1) if column == ROWS else table.column(column)
+        name = getattr(metric, value)
+        number = Constant(1) if name == ROWS else Column(name)
         columns[value] = number.cast("DOUBLE")
     if table.listener:
-        listener = columns["listener"] = table.column(table.listener)
+        listener = columns["listener"] = Column(table.listener)
         columns["arm"] = queries.Case(listener.isnotnull(), columns["arm"])
     rows = table.rows.select(*(value.alias(name) for name, value in columns.items()))
     if table.listener:
         summed = queries.statement("ab/table_listeners")
         rows = cast("queries.Rows", rows.query("table_rows", summed))
+    numerator, denominator = map(Column, VALUES[:2])
     limit = Constant(_TOO_LARGE)
-    top, bottom = (Function("abs", Column(name)) < limit for name in VALUES[:2])
-    numbers = (
-        queries.Case(top & bottom, Column(name)).alias(name) for name in VALUES[:2]
+    are_numbers = (Function("abs", numerator) < limit) & (
+        Function("abs", denominator) < limit
     )
-    named = (key.alias(name) for name, key in keys.items())
-    return rows.select(Column("arm"), *named, *numbers)
+    return rows.select(
+        Column("arm"),
+        Constant(metric.name).alias("metric"),
+        Constant("").alias("segment"),
+        queries.Case(are_numbers, numerator).alias("numerator"),
+        queries.Case(are_numbers, denominator).alias("denominator"),
+    )
 
 
 def _weigh_aggregates(table: Table, config: AbConfig, end_ms: int) -> Evidence:
     """Weigh the aggregates of metrics at the last time, if nothing is wrong with them."""
-    arm = table.column(table.arm).alias("arm")
+    arm = Column(table.arm).alias("arm")
     rest = Star(exclude=[table.arm])
     names = [metric.name for metric in config.reported]
     with queries.connect(threads=1) as connection:

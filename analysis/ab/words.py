@@ -26,6 +26,8 @@ from analysis.page.numbers import (
 )
 from analysis.statistics.effects import Interval
 
+_ORDER = ("subject", "beside", "open", "lost")
+
 
 def summary(report: Report) -> str:
     """Write the verdict and its reason."""
@@ -176,28 +178,28 @@ def _waiting(report: Report, subject: ArmVerdict) -> Iterator[str]:
 
 def _others(report: Report, subject: ArmVerdict) -> Iterator[str]:
     """Say what is known of the other arms."""
-    evidence, arms = report.evidence, report.verdict.arms
-    is_better = f"is better than {evidence.title(report.config.control)}"
-    for arm in arms:
-        if arm.outcome == "beside":
+    evidence = report.evidence
+    control, shipped = (
+        evidence.title(arm) for arm in (report.config.control, subject.arm)
+    )
+    for arm in sorted(report.verdict.arms, key=lambda arm: _ORDER.index(arm.outcome)):
+        name, better = evidence.title(arm.arm), ""
+        if arm.outcome == "lost":
+            yield _losing(report, arm)
+        elif arm.outcome == "open":
+            if arm.gain:
+                gain = _change(evidence.effect(arm.arm, arm.gain))
+                better = f"{name} ({gain}) is better than {control}, but "
+            yield f"{better}{_undecided(report, arm)}."
+        elif arm.outcome == "beside":
+            if arm.gain:
+                better = f" is better than {control}, and"
             difference = evidence.between.get(arm.arm, {}).get(subject.arm)
-            name = evidence.title(arm.arm)
-            better = f"{is_better}, and " if arm.gain else ""
             differs = "could not be distinguished from"
             if difference and difference.excludes_zero:
                 differs = "differs from"
             ends = f": {_ends(difference)}" if difference else ""
-            yield f"{name} {better}{differs} {evidence.title(subject.arm)}{ends}."
-    for arm in arms:
-        if arm.outcome == "open":
-            better = ""
-            if arm.gain:
-                gain = _change(evidence.effect(arm.arm, arm.gain))
-                better = f"{evidence.title(arm.arm)} ({gain}) {is_better}, but "
-            yield f"{better}{_undecided(report, arm)}."
-    for arm in arms:
-        if arm.outcome == "lost":
-            yield _losing(report, arm)
+            yield f"{name}{better} {differs} {shipped}{ends}."
 
 
 def _losing(report: Report, arm: ArmVerdict) -> str:
@@ -299,6 +301,13 @@ def change_with_range(effect: MetricEffect) -> str:
     """Say a change and where the true one may lie, such as "+5.4 % (+1.0 to +9.8 %)"."""
     ends = _ends(effect.relative)
     return _change(effect) if ends == NOTHING else f"{_change(effect)} ({ends})"
+
+
+def validity(report: Report) -> str:
+    """Say when the intervals that decide hold."""
+    if planned := report.config.horizon:
+        return f"at every interim analysis until the fixed horizon, {count(planned)} listeners"
+    return "at any time"
 
 
 def warnings(report: Report) -> list[str]:

@@ -1,7 +1,7 @@
 """The rules of the verdict, each by what is left when the rules before it do not apply."""
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -12,7 +12,7 @@ from analysis.ab.effects import MetricEffect
 from analysis.ab.evidence import Evidence
 from analysis.ab.page import render
 from analysis.ab.quality import Quality
-from analysis.ab.verdict import ArmVerdict, Decision, Reason, Verdict, decide
+from analysis.ab.verdict import Decision, decide
 from analysis.logs.lines import LineCounts
 from analysis.page import numbers
 from analysis.statistics.effects import Interval
@@ -164,23 +164,6 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
         "'99th percentile of latency' is not compared for T1: no request was answered by itself."
     )
 
-
-@pytest.mark.parametrize("code", get_args(Reason))
-def test_every_reason_has_words(code: Reason) -> None:
-    row = effect(metric="time")
-    case = evidence(
-        row,
-        frozen=(row.metric, "T1"),
-        jumped=(row.metric, "T1"),
-        constant=(row.metric, "T1"),
-        absent=("T1", "2026-01-01", "2026-01-01"),
-    )
-    report = conclude(case, CONFIG)
-    for outcome in ("subject", "lost"):
-        arm = ArmVerdict("T1", row.metric, row.metric, (), outcome)
-        verdict = Verdict("wait", "T1", code, 5, (arm,))
-        if outcome == "subject" or code == "loss":
-            assert words.reason(replace(report, verdict=verdict))
 
 
 def test_simulated_listeners_are_named_in_the_terminal_and_on_the_page(

@@ -136,15 +136,6 @@ def test_a_file_that_fails_on_the_data_is_named(folder: Path, tmp_path: Path) ->
         build_report([folder / "log"], "ALS", config)
 
 
-def test_rows_of_a_listener_are_added_up(folder: Path, tmp_path: Path) -> None:
-    columns = "time AS numerator, 1 AS denominator"
-    config = with_metric(folder, tmp_path / "summed.sql", columns)
-    summed = effect_in(folder, config, "wrong")
-    config = settings(folder, secondary=["time_per_session"])
-    expected = effect_in(folder, config, "time_per_session")
-    assert summed.absolute.value == pytest.approx(expected.absolute.value)
-    assert summed.absolute.upper == pytest.approx(expected.absolute.upper)
-
 
 def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "slow.sql"
