@@ -144,10 +144,9 @@ def read_rows(table: Table, config: AbConfig) -> list[MetricMoments]:
     ]
     rows = "listeners" if table.listener else "rows"
     for row in moments:
-        missing, column = row.listeners - row.moments.count, f"finite {row.metric}"
-        if row.arm is None:
-            missing, column = row.listeners, f"{table.arm} or id"
-        if missing:
+        lacking = row.listeners if row.arm is None else 0
+        column = f"{table.arm} or id" if lacking else f"finite {row.metric}"
+        if missing := lacking or row.listeners - row.moments.count:
             problem = f"{missing:,} {rows} have no {column}"
             advice = "leave them out, or fill them"
             raise AnalysisError(f"{table.name}: {problem}; {advice}")

@@ -147,20 +147,8 @@ def ab(
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(build_report(paths, name, config, plan))
-    try:
-        lower = [column for column, change in guardrails.items() if change > 0]
-    except (AttributeError, TypeError):
-        problem = "the change in % by column is expected, such as {'skips': 10}"
-        raise UserError(f"guardrails={guardrails!r}: {problem}") from None
-    if isinstance(metrics, Mapping):
-        for column, better in metrics.items():
-            if better not in ("higher", "lower"):
-                problem = "'higher' or 'lower' is expected"
-                raise UserError(f"metrics: {column}: {better!r}; {problem}")
-            lower = [name for name in lower if name != column]
-            lower += [column] if better == "lower" else []
-    if lower:
-        document["lower_is_better"] = lower
+    lower = {*(plan.lower_is_better if plan else ())}
+    document["lower_is_better"] = sorted(_lower_columns(lower, metrics, guardrails))
     if metrics:
         document["primary"] = [metrics] if isinstance(metrics, str) else list(metrics)
     if guardrails:
@@ -172,3 +160,29 @@ def ab(
     with open_table(source, connection, arm=arm, listener=listener) as table:
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(report_on_table(table, config, name, plan))
+
+
+def _lower_columns(
+    lower: set[str],
+    metrics: str | Sequence[str] | Mapping[str, str],
+    guardrails: Mapping[str, float],
+) -> set[str]:
+    """Add to the columns that are better when lower; what `metrics` says wins.
+
+    Raises:
+        UserError: A direction or a change is none.
+    """
+    try:
+        lower = lower | {column for column, change in guardrails.items() if change > 0}
+    except (AttributeError, TypeError):
+        problem = "the change in % by column is expected, such as {'skips': 10}"
+        raise UserError(f"guardrails={guardrails!r}: {problem}") from None
+    if not isinstance(metrics, Mapping):
+        return lower
+    for column, better in metrics.items():
+        if better not in {"higher", "lower"}:
+            problem = "'higher' or 'lower' is expected"
+            raise UserError(f"metrics: {column}: {better!r}; {problem}")
+    return (lower - metrics.keys()) | {
+        column for column, better in metrics.items() if better == "lower"
+    }

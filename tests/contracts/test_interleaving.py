@@ -83,7 +83,7 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     assert report.evidence.recommenders == {"C": "in_order", "T1": PAIR}
     ingest([log], tmp_path / "store", partitions=2)
     assert (
-        build_report([tmp_path / "store"], "MIX", config).preferences
+        build_report([tmp_path / "store"], "MIX", config).evidence.preferences
         == report.evidence.preferences
     )
     assert report.evidence.effect("T1", "fallback_share").arm_value == 0

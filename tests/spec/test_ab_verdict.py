@@ -165,7 +165,6 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
     )
 
 
-
 def test_simulated_listeners_are_named_in_the_terminal_and_on_the_page(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

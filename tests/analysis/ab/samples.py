@@ -1,6 +1,7 @@
 """Evidence and whole reports, computed by formula."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from analysis.ab.config import AbConfig, Role
@@ -71,6 +72,11 @@ def conclude(evidence: Evidence, config: AbConfig) -> Report:
     return Report("ALS", config, evidence, decide(evidence, config), ())
 
 
+def with_evidence(report: Report, **changes: Any) -> Report:  # noqa: ANN401  any value
+    """The report with other evidence."""
+    return replace(report, evidence=replace(report.evidence, **changes))
+
+
 def make_report(
     arms: Sequence[str] = ("C", "T1"),
     experiment: str = "ALS",
@@ -117,13 +123,9 @@ def make_report(
     )
     sources = (f"{text}log/events-1.json", f"{text}log/events-2.json.gz")
     config = AbConfig(control=control, guardrails=())
-    verdict = Verdict("do not ship", None, "loss")
-    if treated:
-        rows = (
-            ArmVerdict(
-                arm, None, "time_per_session", (), "beside" if number else "subject"
-            )
-            for number, arm in enumerate(treated)
-        )
-        verdict = Verdict("ship", treated[0], "gain", arms=tuple(rows))
+    rows = (
+        ArmVerdict(arm, None, "time_per_session", (), "beside" if number else "subject")
+        for number, arm in enumerate(treated)
+    )
+    verdict = Verdict("ship", treated[0], "gain", arms=tuple(rows))
     return Report(experiment, config, evidence, verdict, sources)

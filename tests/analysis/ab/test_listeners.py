@@ -136,7 +136,6 @@ def test_a_file_that_fails_on_the_data_is_named(folder: Path, tmp_path: Path) ->
         build_report([folder / "log"], "ALS", config)
 
 
-
 def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "slow.sql"
     file.write_text(

@@ -13,7 +13,7 @@ from analysis.ab.page import render
 from analysis.ab.report import Report
 from analysis.ab.verdict import Decision, Verdict
 from analysis.statistics.effects import Interval
-from tests.analysis.ab.samples import make_report
+from tests.analysis.ab.samples import make_report, with_evidence
 from tests.analysis.page.html import HOSTILE, Element, Parser, read_table
 
 
@@ -25,10 +25,6 @@ def bare(report: Report) -> Report:
     """A report without figures, which is rendered at once."""
     waiting = replace(report, verdict=Verdict("wait", None, "few listeners", 10))
     return with_evidence(waiting, effects=(), preferences=(), span_ms=(0, 0))
-
-
-def with_evidence(report: Report, **changes: Any) -> Report:  # noqa: ANN401  any value
-    return replace(report, evidence=replace(report.evidence, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +187,6 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
     assert set(read_table(page, "metrics-table")[1][3:]) == {"\N{EN DASH}"}
     assert "None" not in page.text
     assert "nan" not in page.text
-
 
 
 def test_intervals_are_named_by_their_level() -> None:
