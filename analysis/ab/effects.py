@@ -208,19 +208,19 @@ def daily_effects(
 
     Days on which an arm has no listener are left out.
     """
-    daily = [
-        row
-        for row in rows
-        if config.roles.get(row.metric) == "primary" and row.segment.startswith(UNTIL)
-    ]
+    by_day: dict[str, list[MetricMoments]] = {}
+    for row in rows:
+        if row.segment.startswith(UNTIL) and row.metric in config.primary:
+            by_day.setdefault(row.segment, []).append(row)
     effects: list[MetricEffect] = []
-    for segment in dict.fromkeys(row.segment for row in daily):
-        sizes = {row.arm: row.listeners for row in daily if row.segment == segment}
+    for segment, daily in by_day.items():
+        sizes = {row.arm: row.listeners for row in daily}
         if all(map(sizes.get, arms)):
             analysis = InterimAnalysis.at(config, sizes.values())
-            by_day = metric_effects(by_metric(daily, arms, segment), analysis)
-            label = segment.removeprefix(UNTIL)
-            effects += [replace(effect, day=label) for effect in by_day]
+            measurements = by_metric(daily, arms, segment)
+            day = segment.removeprefix(UNTIL)
+            for effect in metric_effects(measurements, analysis):
+                effects.append(replace(effect, day=day))
     return tuple(effects)
 
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, integers, with_all_columns
-from analysis.logs.files import LogFile, discover
+from analysis.logs.files import discover
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
 from analysis.logs.sources import NewFiles
@@ -42,7 +42,7 @@ _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 _PACKED = 8  # a gzipped log is about an eighth of its text
 # only texts of few values are worth a dictionary
 _DICTIONARIES = ["message", "experiments", "recommender"]
-# what no report needs
+# No report needs these fields, which are checked and left out.
 _UNUSED = ("session", "propensity")
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 
@@ -53,23 +53,14 @@ class Events:
 
     connection: queries.Connection
     slices: tuple[Path, ...]  # all events of a listener are in one file
-    logs: tuple[LogFile, ...] = ()
-    stores: tuple[Store, ...] = ()
+    sources: tuple[str, ...] = ()  # the names of the stores and logs
     lines: LineCounts = field(default_factory=LineCounts)
     rejected: tuple[Reject, ...] = ()  # the first ones
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The names of the stores and logs."""
-        stores = (str(store.path) for store in self.stores)
-        return (*stores, *(log.name for log in self.logs))
 
 
 @contextmanager
 def read_events(
     paths: Sequence[str | Path],
-    *,
-    unused: Sequence[str] = _UNUSED,
 ) -> Iterator[Events]:
     """Read files, folders and patterns of logs, and folders of session stores.
 
@@ -77,7 +68,6 @@ def read_events(
 
     Args:
         paths: Where they are.
-        unused: Fields of events that are checked and left out.
 
     Raises:
         StoreError: A store is damaged, or has no events.
@@ -90,7 +80,7 @@ def read_events(
     }
     stores = [*map(open_store, folders.values())]
     logs = discover(path for path in paths if Path(path).resolve() not in folders)
-    schema = pa.schema([field for field in EVENT_SCHEMA if field.name not in unused])
+    schema = pa.schema([field for field in EVENT_SCHEMA if field.name not in _UNUSED])
     lines = LineCounts()
     rejected: list[Reject] = []
     for store in stores:
@@ -121,14 +111,14 @@ def read_events(
         slices = _write_slices(tables, schema, expected, folder)
         rejected.sort(key=lambda reject: (reject.file, reject.line))
         first = tuple(rejected[:_SHOWN_REJECTS])
-        events = Events(connection, slices, tuple(logs), tuple(stores), lines, first)
+        sources = (*(str(store.path) for store in stores), *(log.name for log in logs))
+        events = Events(connection, slices, sources, lines, first)
         if not lines.good:
             why = "no line but blank ones"
             if first:
                 line = f"{first[0].file}:{first[0].line}"
                 why = f"the first line refused is {line}: {first[0].reason}"
-            names = ", ".join(events.sources)
-            problem = f"{names}: no event in {lines.read:,} lines"
+            problem = f"{', '.join(sources)}: no event in {lines.read:,} lines"
             raise AnalysisError(f"{problem}; {why}")
         attach_logged(events, slices[0].with_name("events-*.parquet"))
         yield events

@@ -133,7 +133,9 @@ def _decide_by_effects(evidence: Evidence, config: AbConfig) -> Verdict:
         key=lambda arm: (not arm.wins, arm.gain is None),
         default=None,
     )
-    ranked = tuple(_compare(arm, subject, evidence) for arm in arms)
+    ranked = tuple(
+        replace(arm, outcome=_outcome(arm, subject, evidence)) for arm in arms
+    )
     if not subject:
         name = arms[0].arm if len(arms) == 1 else None
         return Verdict("do not ship", name, "loss", arms=ranked)
@@ -163,17 +165,14 @@ def _weigh_arm(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
     )
 
 
-def _compare(
+def _outcome(
     arm: ArmVerdict, subject: ArmVerdict | None, evidence: Evidence
-) -> ArmVerdict:
-    """Set the outcome of an arm beside the one that is shipped or waited for."""
-    outcome: ArmOutcome = "open"
-    if arm.loss:
-        outcome = "lost"
-    elif arm is subject:
-        outcome = "subject"
-    elif subject:
-        change = evidence.between.get(arm.arm, {}).get(subject.arm)
-        if arm.wins or (change and change.excludes_zero):
-            outcome = "beside"
-    return replace(arm, outcome=outcome)
+) -> ArmOutcome:
+    """Compare an arm with the arm that is shipped or waited for."""
+    if arm.loss or not subject:
+        return "lost"
+    if arm is subject:
+        return "subject"
+    change = evidence.between.get(arm.arm, {}).get(subject.arm)
+    differs = change is not None and change.excludes_zero
+    return "beside" if arm.wins or differs else "open"
