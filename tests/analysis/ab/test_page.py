@@ -98,14 +98,6 @@ def test_better_and_worse_follow_the_metric_and_not_the_sign(usual: Element) -> 
     assert tones["Sessions"] == "state "
 
 
-def test_the_effects_are_a_figure_beside_a_table_with_their_numbers(
-    three_arms: Element,
-) -> None:
-    (figure,) = three_arms.find("figure")
-    assert figure.find("h3")[0].text == "Primary and secondary metrics against C"
-    assert len(read_table(three_arms, "metrics-table")) == 1 + 2 * 7
-
-
 def test_each_primary_metric_is_a_figure_by_day_with_a_curve_and_band_an_arm() -> None:
     report = make_report(("C", "T1", "T2"))
     primary = [row for row in report.evidence.effects if row.role == "primary"]

@@ -31,17 +31,6 @@ def report(log: Path) -> Report:
     return build_report([log], "ALS", CONFIG)
 
 
-def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
-    assert (report.verdict.decision, report.verdict.arm) == ("ship", "T1")
-    found = report.evidence.effect("T1", "mean_time_per_session")
-    assert found.significant
-    assert found.relative.lower > 0
-    assert [one.metric for one in report.evidence.effects] == list(CONFIG.roles)
-    assert report.evidence.effects[0].role == "primary"
-    document = json.loads(orjson.dumps(report.to_json()))
-    assert document["lines"].keys() == {"read", "good", "rejected"}
-
-
 def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(
     tmp_path: Path,
 ) -> None:
