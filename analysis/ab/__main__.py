@@ -57,7 +57,7 @@ def main(
     experiment: Annotated[
         str,
         typer.Option(
-            help="The experiment's YAML file; or its name in the log, where that has several."
+            help="The experiment's YAML file; or its name, if the log has several."
         ),
     ] = "",
     config: Annotated[
@@ -140,7 +140,7 @@ def write_report(report: Report, out: Path) -> None:
 
 
 def print_report(report: Report) -> None:
-    """Print what a decision needs in about 25 lines, the verdict last."""
+    """Print the report in about 25 lines, the verdict last."""
     console = output()
     console.soft_wrap = True
     evidence = report.evidence

@@ -18,11 +18,11 @@ from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.quantiles import compare_quantiles
 
 GuardrailState = Literal["kept", "unclear", "broken"]
-# by the metric's name, then by arm: `Moments`, or the `Histogram` of a quantile
+# `Moments`, or the `Histogram` of a quantile, by metric and arm
 Measurements = Mapping[str, Mapping[str, Any]]
-# standard errors from 0 that a control's value must have for an effect in % of it
+# An effect in % needs a control's value this number of standard errors from 0.
 _SURELY_NOT_ZERO = 3.0
-_MOST_PCT = 10_000.0  # a change by more is no effect on what the control does
+_MOST_PCT = 10_000.0  # a larger change says nothing about the control's value
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,20 @@ class Novelty:
 
     arm: str
     metric: str
-    first: float  # in % of the control's value, in their first days
-    later: float  # in as many days after these
-    p_value: float  # of no change from one to the other, valid as decisions are
+    first: float  # effect in the first days, in % of the control's value
+    later: float  # effect in an equal number of later days
+    p_value: float  # p-value of no change between them, valid as decisions are
 
 
 @dataclass(frozen=True)
 class MetricEffect:
     """An arm's effect on a metric, in the experiment or by the end of a day.
 
-    Of primary metrics and guardrails intervals and p-value are those that decide, by the rule of
-    the interim analysis; of the others those for a single analysis.
+    For primary metrics and guardrails, intervals and p-value follow the rule of the interim
+    analysis; for secondary metrics they hold for a single analysis.
     """
 
-    arm: str  # the arm that is compared with the other
+    arm: str  # the arm that is compared with the control
     metric: str  # the metric's name
     label: str  # its name for people
     role: Role  # its role in the configuration
@@ -54,20 +54,19 @@ class MetricEffect:
     absolute: Interval  # the difference
     # the difference in % of the control's value, the control's own noise included
     relative: Interval
-    p_value: float  # of no difference
-    # of primary metrics by Holm over them and the arms; else Benjamini and Hochberg over the rest
+    p_value: float  # p-value of no difference
+    # adjusted by Holm over primary metrics and arms, by Benjamini and Hochberg over the rest
     adjusted_p_value: float = math.nan
     significant: bool = False  # whether the adjusted p-value is below alpha
-    # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was
-    # declared; NaN without a past
+    # Share of the variance that listeners' past explains, which CUPED takes out; NaN without a past
     past_explains: float = math.nan
-    unit: str = ""  # of its values
-    phrase: str = ""  # how a change of it is said
-    # how much worse a guardrail may get, in the metric's unit; None for the others
+    unit: str = ""  # unit of the values
+    phrase: str = ""  # words for a change, as in `Metric`
+    # how much worse a guardrail may get, in the metric's unit
     margin: float | None = None
-    # the same in % of the control's value; one of the two is given
+    # the same in % of the control's value; a guardrail has either
     margin_pct: float | None = None
-    # whether it is kept to; None for the others
+    # whether the margin is kept; None unless it is a guardrail
     guardrail: GuardrailState | None = None
     day: str = ""  # its date, or a table's time
 
@@ -101,7 +100,7 @@ class MetricEffect:
 def metric_effects(
     measurements: Measurements, analysis: InterimAnalysis
 ) -> tuple[MetricEffect, ...]:
-    """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
+    """Estimate the effects on all measured metrics, primary metrics first, then by arm."""
     config = analysis.config
     rows = []
     for metric in config.reported:
@@ -127,7 +126,7 @@ def compare(
     arm: Any,  # noqa: ANN401
     config: AbConfig,
 ) -> tuple[Effect, float]:
-    """Compare a metric of two arms; where declared, what the past predicts is taken out (CUPED).
+    """Compare a metric of two arms, adjusted for the listeners' past if configured (CUPED).
 
     Returns:
         The effect, and the share of the variance that the past explains; NaN without a past.
@@ -137,7 +136,7 @@ def compare(
         return compare_quantiles(control, arm, metric.quantile, confidence), math.nan
     effect = effects.compare_moments(control, arm, RATIO, confidence)
     _, _, *past = (control + arm).means.tolist()
-    # of a mean the sums before, else how many they are of
+    # Without a past, the sums of a mean are 0, or else the denominators.
     if not past or not past[0 if metric.kind == "mean" else 1]:
         return effect, math.nan
     before, after, unexplained = effects.adjust(control, arm, RATIO, PAST)
@@ -147,9 +146,9 @@ def compare(
 
 
 def relative_effect(effect: Effect) -> Interval:
-    """Express an effect in %; without numbers where the control's value may be 0."""
+    """Express an effect in %; NaN if the control's value may be 0."""
     control = effect.control
-    # of a negative mean, in % of its size
+    # The change of a negative mean is in % of its size.
     relative = effect.relative.scaled(math.copysign(100, control.value))
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
     if may_be_zero or abs(relative.value) > _MOST_PCT:
@@ -190,7 +189,7 @@ def _describe(
     )
     if limit is None:
         return described
-    # what is the same of all listeners, as sessions are on the first day, has not moved yet
+    # A metric that is the same for all listeners, as sessions on the first day, has not moved yet.
     is_still = effect.standard_error == 0 and effect.control.value != 0
     has_moved = metric.quantile is not None or not is_still
     state: GuardrailState = "unclear"
@@ -227,12 +226,12 @@ def daily_effects(
 def find_novelty(
     rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
 ) -> tuple[Novelty, ...]:
-    """Compare how a metric changes from listeners' first days to later ones in arm and control.
+    """Compare how a metric changes from listeners' first days to later days, in arm and control.
 
     Args:
-        rows: Moments, in the segment `NOVELTY` of the later days with the first ones as the past.
-        arms: The control first.
-        analysis: The rule by which is decided.
+        rows: Moments, in the segment `NOVELTY` of later days with first days as the past.
+        arms: Names of the arms, the control first.
+        analysis: The rule that decides.
     """
     changes = []
     by_name = by_metric(rows, arms, NOVELTY)

@@ -34,7 +34,7 @@ from looplib.progress import progress
 DAY_MS = 86_400_000
 NO_END = 2**63 - 1  # later than any event, in ms
 _SHOWN_REJECTS = 5
-_FEW = 0.05  # of the usual events of a day
+_FEW = 0.05  # share of a usual day's events
 _EVENTS_OF_A_SLICE = 1_000_000
 _EVENTS_AT_ONCE = 100_000
 _MEMORY = "1GB"  # beyond it DuckDB spills to the disk
@@ -52,10 +52,10 @@ class Events:
     """The events of logs and stores; the view `logged` has all of them, or a slice."""
 
     connection: queries.Connection
-    slices: tuple[Path, ...]  # all events of a listener are in one file
+    slices: tuple[Path, ...]  # files; all events of a listener are in the same file
     sources: tuple[str, ...] = ()  # the names of the stores and logs
     lines: LineCounts = field(default_factory=LineCounts)
-    rejected: tuple[Reject, ...] = ()  # the first ones
+    rejected: tuple[Reject, ...] = ()  # the first rejected lines
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def read_events(
     Files and views live as long as the block.
 
     Args:
-        paths: Where they are.
+        paths: Paths and patterns.
 
     Raises:
         StoreError: A store is damaged, or has no events.
@@ -126,7 +126,7 @@ def read_events(
 
 @contextmanager
 def no_events() -> Iterator[Events]:
-    """Open an experiment without an event, to check what reads one."""
+    """Open an experiment without an event, to check the SQL that reads events."""
     with _open_database() as (connection, folder):
         file = folder / "events.parquet"
         pq.write_table(EVENT_SCHEMA.empty_table(), file)
@@ -149,7 +149,7 @@ def _open_database() -> Iterator[tuple[queries.Connection, Path]]:
 
 
 def attach_logged(events: Events, files: Path) -> None:
-    """Let the view `logged` have the events of a slice, or of a pattern of their files."""
+    """Point the view `logged` at the events of a slice, or of a pattern of files."""
     queries.attach_query(
         events.connection, "logged", "events/counted_once", events_file=str(files)
     )
@@ -194,13 +194,13 @@ def _write_slices(
 
 
 def find_experiment(events: Events, asked: str) -> tuple[str, list[str]]:
-    """Find the experiment that is asked for, "" for the only one.
+    """Find an experiment by its name, or the only experiment if the name is empty.
 
     Returns:
-        Its name, and those of all experiments in the events.
+        Its name, and the names of all experiments in the events.
 
     Raises:
-        AnalysisError: It is not said which of several is meant, or there is none.
+        AnalysisError: The events name several experiments or none, and the name is empty.
     """
     names = queries.fetch_table(events.connection, "ab/experiments")["name"].to_pylist()
     if asked:
@@ -221,8 +221,8 @@ def assign_arms(
     """Put listeners into their arms; the view `assigned` has them with the events of `logged`.
 
     Args:
-        events: Those of all slices.
-        experiment: Its name; None puts all events into one arm, "".
+        events: Events of all slices.
+        experiment: Its name; None puts all events into a single arm, "".
         plan: The experiment's file, whose testers are left out.
 
     Returns:
@@ -231,7 +231,7 @@ def assign_arms(
     connection = events.connection
     overrides = plan.overrides if plan else ()
     testers = [number_of(user) for user in overrides]
-    # in a log of numbers
+    # A log of numbers has testers by their number.
     testers += [int(user) for user in overrides if user.isdecimal() and len(user) < 19]
     connection.register("left_out", pa.table({"user": pa.array(testers, pa.int64())}))
     queries.materialize(
@@ -249,7 +249,7 @@ def assign_arms(
 def read_arrivals(events: Events) -> tuple[IntArray, IntArray, int]:
     """Count new listeners by day, without days that a wrong clock made.
 
-    Those stand apart from the days that have more than a twentieth of the usual events.
+    Such days stand apart from the days that have more than a twentieth of the usual events.
 
     Returns:
         Days since the epoch, the listeners on each, and all events.
@@ -262,16 +262,16 @@ def read_arrivals(events: Events) -> tuple[IntArray, IntArray, int]:
 
 
 def find_end(days: IntArray, listeners: IntArray, planned: float, min_days: int) -> int:
-    """Find the last day of an experiment: that by which the planned listeners have come.
+    """Find the last day of an experiment, on which the planned listeners are reached.
 
     Args:
-        days: Of `read_arrivals`.
-        listeners: New ones on each.
-        planned: Listeners.
-        min_days: Days that it runs at least.
+        days: Days since the epoch, of `read_arrivals`.
+        listeners: New listeners on each day.
+        planned: Planned listeners of all arms.
+        min_days: Minimum number of days.
 
     Returns:
-        The day since the epoch; the last of all where fewer have come.
+        The day since the epoch; the last day of all if fewer listeners have come.
     """
     arrived = np.cumsum(listeners)
     if arrived[-1] < planned:

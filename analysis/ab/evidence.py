@@ -1,4 +1,4 @@
-"""Weigh the moments of arms: effects, and what speaks against trusting an experiment."""
+"""Weigh the moments of arms: effects, and findings that forbid to trust an experiment."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,44 +34,44 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What an experiment has shown by some time: all that a verdict depends on."""
+    """The results of an experiment by some time: all that a verdict depends on."""
 
-    listeners: Mapping[str, int]  # by arm, the control first
-    # closed sessions by arm; a session for each listener of a table
+    listeners: Mapping[str, int]  # listeners by arm, the control first
+    # closed sessions by arm; a table counts a session for each listener
     sessions: Mapping[str, int]
-    # each arm's own recommender, configured or the one that answered most
+    # each arm's own recommender, configured or by the number of answers
     recommenders: Mapping[str, str | None] = field(default_factory=dict)
-    lines: LineCounts  # of the logs
+    lines: LineCounts  # lines of the logs
     srm: SampleRatio  # the sample ratio
-    # every configured metric and arm, adjusted; primary ones first
+    # every configured metric and arm, adjusted; primary metrics first
     effects: tuple[MetricEffect, ...] = ()
-    # primary ones by the end of each `day`
+    # primary metrics by the end of each `day`
     by_day: tuple[MetricEffect, ...] = ()
-    # Relative effects on the first primary metric: of arms beside the control, by arm and by the
-    # other, in % of the latter's value
+    # Relative effects on the first primary metric between the arms beside the control, by arm and
+    # by the arm that it is compared with
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
-    # against the control, had a single analysis been planned, by arm
+    # effects against the control by arm, had a single analysis been planned
     single: Mapping[str, Interval] = field(default_factory=dict)
     is_final: bool = False  # whether the fixed horizon is reached
-    # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
+    # first and last event; both 0 if times are unknown, as in a data frame
     span_ms: tuple[int, int] = (0, 0)
     # events, or times of a table, after the fixed horizon; events on days far from the others
     left_out: int = 0
     # an arm that began late or was paused, with the first and the last day without listeners
     absent: tuple[str, str, str] | None = None
-    # a metric and an arm: whose row of aggregates stood still while another arm's moved
+    # a metric and an arm whose row of aggregates stood still while another arm's moved
     frozen: tuple[str, str] | None = None
-    # a metric and an arm: whose effect is far from that of the row before
+    # a metric and an arm whose effect is far from its value in the row before
     jumped: tuple[str, str] | None = None
-    # with which always-valid intervals are narrow; None for any number
+    # listeners with which always-valid intervals are narrow; None for any number
     expected_listeners: int | None = None
     # a primary metric and an arm all of whose listeners have the same value
     constant: tuple[str, str] | None = None
-    quality: Quality = field(default_factory=Quality)  # of the events
+    quality: Quality = field(default_factory=Quality)  # counts of faulty events
     rejected: tuple[Reject, ...] = ()  # the first lines that are not events
-    # What a table does not have
+    # A table has neither of these.
     novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
-    preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
+    preferences: tuple[Preference, ...] = ()  # arms that interleave two recommenders
 
     @property
     def listener_count(self) -> int:
@@ -80,13 +80,13 @@ class Evidence:
 
     @property
     def calendar_days(self) -> int:
-        """Days (UTC) from that of the first event to that of the last, with both."""
+        """Days (UTC) from the first event to the last, both included."""
         first_ms, last_ms = self.span_ms
         return last_ms // DAY_MS - first_ms // DAY_MS + 1
 
     @property
     def dates(self) -> tuple[str, ...]:
-        """ISO dates of the first and the last event; none where times are unknown."""
+        """ISO dates of the first and the last event; none if times are unknown."""
         days = np.array(self.span_ms, "datetime64[ms]").astype("datetime64[D]")
         return tuple(map(str, days)) if self.span_ms[1] else ()
 
@@ -122,8 +122,8 @@ def weigh(
 
     Args:
         rows: Moments by metric and arm, of the whole experiment and by day.
-        config: Metrics, and the rule by which is decided.
-        where: What messages call the log or the table.
+        config: Metrics, and the rule that decides.
+        where: Name of the log or the table in messages.
         first_listeners: Listeners of the first `min_days`; 0 if days are unknown.
         recommenders: Each arm's own recommender.
         quantiles: Histograms by metric and arm.

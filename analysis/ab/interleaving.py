@@ -15,15 +15,15 @@ _SECOND = Quantity("second_time", "second_tracks")
 
 @dataclass(frozen=True)
 class Preference:
-    """Which of two interleaved recommenders listeners prefer."""
+    """The preference of listeners between two interleaved recommenders."""
 
     arm: str  # the arm that has them
     first: str  # the recommender that the second is compared with
     second: str
-    listeners: int  # with a credited track
-    # of the second's tracks on the first's, in %, by the interval that decides
+    listeners: int  # listeners with a credited track
+    # change from the first's tracks to the second's, in %, by the interval that decides
     effect: Interval
-    preferred: str | None  # the one whose tracks are surely heard for longer
+    preferred: str | None  # the recommender whose tracks are surely heard for longer
 
 
 def preferences(
@@ -33,14 +33,13 @@ def preferences(
 ) -> tuple[Preference, ...]:
     """Compare the recommenders of every arm that interleaves two.
 
-    It compares what is heard of a track. What the tracks do to the rest of a session is shared by
-    both: a recommender that keeps listeners for longer, or that tires them when heard alone, is not
-    credited for it.
+    The listening time of a track is compared. Both recommenders share the rest of a session, so a
+    recommender that keeps listeners for longer, or tires them, is not credited for it.
 
     Args:
         credited: Moments of `sql/ab/credited.sql` by arm.
         recommenders: Recommenders of the arms.
-        analysis: The rule by which is decided.
+        analysis: The rule that decides.
     """
     return tuple(
         compare_pair(arm, pair, moments, analysis)

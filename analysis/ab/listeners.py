@@ -1,12 +1,12 @@
 """Sum up every metric for each listener: from a log's events to evidence.
 
 `measure` works on a slice of the listeners at a time. Its tables in the database, each made in one
-place here; those with a file in `analysis/sql/ab` are defined there:
+place here, mostly by a file of `analysis/sql/ab`:
 
-- of a slice: `session_events`, `slice_sessions`, `segment_listeners`;
-- what metrics read: `sessions` and their `events` (`closed_events`), both with the column
-  `segment`, "" for the whole experiment, and of primary metrics with all segments;
-- of all slices: `listener_values`, `histogram` of quantiles, `credited`, `quality`.
+- for a slice: `session_events`, `slice_sessions`, `segment_listeners`;
+- read by metrics: `sessions` and their `events` (`closed_events`), both with the column
+  `segment`, "" for the whole experiment, and for primary metrics with all segments;
+- for all slices: `listener_values`, `histogram` of quantiles, `credited`, `quality`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,12 +34,12 @@ from analysis.queries import Column, Constant
 from analysis.statistics.moments import Moments
 from analysis.statistics.quantiles import Histogram
 
-# the events of a listener in an arm; of those at the same millisecond "next" stands before "last",
-# then the smaller track, and of equal ones the shorter listening
+# Events of a listener and arm by time; at the same millisecond "next" comes before "last", then the
+# smaller track, then the shorter listening.
 _ORDER = ("user", "arm", "timestamp", "is_last", "track", "time", "recommendation")
 _IN_ORDER = [(column, "ascending") for column in _ORDER]
 _OWN_RECOMMENDERS = pa.schema({"arm": pa.string(), "own": pa.string()})
-_GROUPS = 100  # of listeners, whose values are alike
+_GROUPS = 100  # groups of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 _TABLES = ("listener_values", "histogram", "quality", "credited")
 
@@ -53,8 +53,8 @@ class LoggedExperiment:
     recommenders: Mapping[str, str]  # each arm's own
     start_ms: int  # the first event
     days: Sequence[int]  # since the epoch, until the end
-    first_listeners: int  # of the first `min_days`
-    event_count: int  # of all events, also those that are left out
+    first_listeners: int  # listeners of the first `min_days`
+    event_count: int  # number of all events, also of events that are left out
 
     def evidence(self, config: AbConfig, end_ms: int | None = None) -> Evidence:
         """Weigh the events until a time; by default until the end, and also by day.
@@ -109,7 +109,7 @@ def measure(
     end_ms: int = NO_END,
     days: Sequence[int] = (),
 ) -> None:
-    """Sum up the metrics of a report, and what else it shows, for each listener.
+    """Sum up the metrics of a report for each listener, and count credited tracks and faults.
 
     The tables of all slices live as long as the events.
 
@@ -169,7 +169,7 @@ def open_values(events: Events, metric: Metric | None = None) -> queries.Rows:
     values = events.connection.table("listener_values")
     if metric:
         values = values.filter(Column("metric") == Constant(metric.name))
-    # in one order, so that sums do not depend on that of the log
+    # A fixed order makes sums independent of the order of the log.
     return values.order("user")
 
 
@@ -219,7 +219,7 @@ def check_metrics(config: AbConfig) -> None:
 def _measure(
     connection: queries.Connection, metric: Metric, *, in_segments: bool
 ) -> None:
-    """Run a metric's file on a slice, and keep what it returns."""
+    """Run a metric's file on a slice, and keep its rows."""
     open_rows = partial(queries.open_rows, connection)
     with queries.naming(f"metric {metric.name}: {metric.sql}", *_METRIC_ERRORS):
         rows = open_rows(str(metric.sql))

@@ -1,4 +1,4 @@
-"""A metric: a `.sql` file whose head says what it is, or columns of a table."""
+"""A metric: a `.sql` file with its settings in the head, or columns of a table."""
 
 import re
 from functools import cached_property
@@ -12,40 +12,40 @@ from analysis.queries import SQL_FOLDER
 from looplib.config import Config, parse_config
 from looplib.errors import ConfigError
 
-ROWS = "number of rows"  # in a table, the denominator that counts a listener's rows
+ROWS = "number of rows"  # denominator that counts a listener's rows in a table
 
 
 class Metric(Config):
-    """A metric: what is summed up for each listener, and how an arm's sums combine.
+    """A metric: sums of each listener, and how they combine in an arm.
 
     The settings stand in the head of its `.sql` file, a line `-- key: value` each, such as
     `-- label: listening time per session`.
     """
 
-    # its name in configurations and reports, by which a configuration has it
+    # its name in configurations and reports
     name: str = ""
     label: str = ""  # its name for people
-    unit: str = ""  # of its values, such as ms
-    # How a verdict says a change of it, such as "listeners hear {} per session", of "5 % more"
+    unit: str = ""  # unit of its values, such as ms
+    # Words of a verdict for a change, such as "listeners hear {} per session" for "5 % more"
     phrase: Annotated[str, Field(pattern=r"^([^{}]*\{\}[^{}]*)?$")] = ""
-    # Of a log: the file, with one row a user, arm and segment, and columns `numerator` and
-    # `denominator`; of a quantile with any number of rows and a column `value`
+    # File for a log, with a row a user, arm and segment, and columns `numerator` and `denominator`;
+    # for a quantile any number of rows and a column `value`
     sql: Path | None = None
-    # Of a table: its columns, or `ROWS`
+    # Columns of a table, or `ROWS`
     numerator: str = ""
     denominator: str = ""
     # "ratio" of the sums over all listeners, "mean" of the numerator over them, or "mean of
-    # ratios" over the listeners who have one
+    # ratios" over the listeners who have a ratio
     kind: Literal["ratio", "mean", "mean of ratios"] = "ratio"
-    better: Literal["higher", "lower"] = "higher"  # what is better
-    # the quantile that it is of the values of all listeners
+    better: Literal["higher", "lower"] = "higher"  # the better direction
+    # share below the quantile, over the values of all listeners
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
-    # what is shown where there is no value
+    # the reason for a missing value, as reports show it
     absent: str = "there is no value of it"
     # CUPED: whether its value before the experiment is a covariate
     has_past: bool = True
-    # Of a built-in metric that is a guardrail by default: how much worse it may get, in its unit or
-    # in % of the control's value
+    # Margin of a built-in metric that is a guardrail by default: how much worse it may get, in its
+    # unit or in % of the control's value
     margin: float | None = None
     margin_pct: float | None = None
 

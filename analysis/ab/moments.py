@@ -1,7 +1,7 @@
 """Compute the moments of arms in SQL, the same for the listeners of a log and of a table.
 
-A row is a value of a listener in a segment, with the columns `metric`, `arm`, `segment` and those
-of `VALUES`; a table has the first two of these. They are NULL if the metric has no value.
+A row is a value of a listener in a segment, with the columns `metric`, `arm`, `segment` and
+`VALUES`; a table has the first two values. They are NULL if the metric has no value.
 """
 
 import math
@@ -18,25 +18,25 @@ from analysis.statistics.moments import Moments, Quantity
 
 RATIO = Quantity("numerator", "denominator")
 PAST = Quantity("past_numerator", "past_denominator")
-# of listeners' values, in parts of their mean; less is rounding
+# least standard deviation of listeners' values over their mean; below it is rounding
 _LEAST_VARIATION = 1e-7
-_MOST_DAYS = 30  # of a curve
+_MOST_DAYS = 30  # most points of a curve
 NOVELTY = (
-    "novelty"  # the segment of listeners' later days, with the first ones as the past
+    "novelty"  # segment of listeners' later days, with their first days as the past
 )
-UNTIL = "until="  # begins the name of a segment: what there was by the end of a day
+UNTIL = "until="  # begins the name of a segment that ends with a day
 VALUES = ("numerator", "denominator", "past_numerator", "past_denominator")
 
 
 @dataclass(frozen=True)
 class MetricMoments:
-    """Moments of a metric over the listeners of an arm who have a value of it."""
+    """Moments of a metric over the listeners of an arm who have a value."""
 
     metric: str
     arm: str
     segment: str  # "" for the whole experiment
-    listeners: int  # with and without a value
-    moments: Moments  # of `RATIO` and `PAST`
+    listeners: int  # listeners with and without a value
+    moments: Moments  # moments of `RATIO` and `PAST`
 
 
 def read_moments(rows: queries.Rows) -> list[MetricMoments]:

@@ -1,4 +1,4 @@
-"""An A/B report as one HTML page."""
+"""An A/B report as an HTML page."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render as render_template
 
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
 TONES = {
     "ship": "good",
     "do not ship": "bad",
@@ -23,7 +23,7 @@ TONES = {
 
 def render(report: Report) -> str:
     """Render the page: no script, no other file, no other host; for light, dark and print."""
-    return render_template([_FOLDER], "page.html.jinja", **page_values(report))
+    return render_template([FOLDER], "page.html.jinja", **page_values(report))
 
 
 def page_values(report: Report) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _draw_effects(report: Report) -> Forest:
 
 
 def _draw_days(report: Report) -> Iterator[Forest]:
-    """Draw each primary metric by day, where there are several."""
+    """Draw each primary metric by day, if there are several days."""
     level = numbers.level(report.config.alpha)
     latest: dict[str, MetricEffect] = {}
     by_metric: dict[str, dict[str, list[IntervalRow]]] = {}

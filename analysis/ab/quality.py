@@ -1,4 +1,4 @@
-"""Count what may be wrong with the events of each arm and day."""
+"""Count faults in the events of each arm and day."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-SURELY_SOME = 20  # are expected: that none comes has a chance of e^-20
+SURELY_SOME = 20  # expected listeners of whom none comes with a chance of e^-20
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Counts of what may be wrong with the events: `sql/ab/quality.sql`."""
+    """Counts of faults in the events: `sql/ab/quality.sql`."""
 
     events: int = 0  # events of the experiment
     outside: int = 0  # events of listeners who are in no arm at that time
-    # listeners who were in more than one arm; they count in each
+    # listeners in several arms, who count in each
     changing_listeners: int = 0
     dropped_events: int = 0  # events of sessions without a `last` at their end
-    # events whose track is not what was recommended just before, within a session
+    # events within a session whose track is not the recommendation just before
     broken_chains: int = 0
     # events whose latency is below 0; they count, and only `mean_request_latency` uses it
     negative_latencies: int = 0
@@ -27,7 +27,7 @@ class Quality:
 def count_faults(
     rows: Sequence[Mapping[str, Any]], in_arms: Sequence[Mapping[str, Any]]
 ) -> Quality:
-    """Sum up the rows of `sql/ab/quality.sql`, and those in arms."""
+    """Sum up the rows of `sql/ab/quality.sql` that are in arms, and the events of the others."""
     outside = sum(row["events"] for row in rows if row["arm"] is None)
     names = vars(Quality()).keys() - {"outside"}
     counts = {name: sum(row[name] for row in in_arms) for name in names}

@@ -33,7 +33,7 @@ class Report:
     """An A/B report: the evidence, and the verdict on it."""
 
     experiment: str  # its name
-    config: AbConfig  # by which is decided
+    config: AbConfig  # metrics, and the rule that decides
     evidence: Evidence
     verdict: Verdict  # what to do
     sources: tuple[str, ...]  # the logs, the store or the table that was read
@@ -63,8 +63,8 @@ def build_report(
 
     Args:
         paths: Files, folders and patterns of logs, and session stores.
-        experiment: Its name in the log; "" if the log has a single one.
-        config: Metrics, and the rule by which is decided.
+        experiment: Its name in the log; "" if the log has a single experiment.
+        config: Metrics, and the rule that decides.
         plan: The experiment's file.
 
     Raises:
@@ -103,7 +103,7 @@ def report_on_table(
 
     Args:
         table: The table.
-        config: Metrics, which are its columns, and the rule by which is decided.
+        config: Metrics, which are its columns, and the rule that decides.
         name: Name of the experiment.
         plan: The experiment's file.
 
@@ -122,7 +122,7 @@ def _conclude(
     sources: tuple[str, ...],
     plan: Experiment | None,
 ) -> Report:
-    """Decide by the evidence of today, and if needed by that of a day before."""
+    """Decide by the evidence of today, and if needed by the evidence of a day before."""
     evidence = source.evidence(config)
     verdict = decide(evidence, config)
     if needs_confirmation(verdict, evidence, config):

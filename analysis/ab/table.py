@@ -1,8 +1,8 @@
 """Read arms' moments from a table, so that an experiment needs no event log of ours.
 
 In: an Arrow table, a Parquet file, or a query of DuckDB's, whose rows are listeners, sessions,
-or aggregates of them. Out: the same moments as of a log. The database sums up and checks; what
-comes here is a row an arm.
+or aggregates of them. Out: the same moments as from a log. The database sums up and checks, and
+returns a row an arm.
 """
 
 import math
@@ -34,14 +34,14 @@ from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics import effects
 from analysis.statistics.moments import Moments
 
-# how names of files end
+# endings of file names
 _PARQUET = (".parquet", ".pq")
 TABLES = (*_PARQUET, ".csv", ".tsv", ".csv.gz")
-# standard errors, and standard deviations of what new values change, that are no chance
+# A jump beyond both is no chance: standard errors, and deviations that new values can cause.
 _LEAST_JUMP = 2.0
 _MOST_DEVIATIONS = 6.0
 _OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
-_TOO_LARGE = 1e100  # for a number, whose square is one
+_TOO_LARGE = 1e100  # the square of a larger number may be infinite
 # the last row of a metric and arm, and the row before
 Step = tuple[MetricMoments, MetricMoments]
 _AGGREGATES = ("metric", "count", "mean", "variance")
@@ -52,9 +52,9 @@ class Table:
     """A table of an experiment."""
 
     rows: queries.Rows
-    name: str  # what messages call it, such as "the query"
+    name: str  # its name in messages, such as "the query"
     arm: str  # the column of arms
-    # the column of listeners who may have several rows; None where each row is another's
+    # the column of listeners who may have several rows; None if each row is another listener
     listener: str | None
 
     def find_control(self) -> str:
@@ -101,7 +101,7 @@ def open_table(
     """Open an Arrow table, a Parquet or CSV file, or a SQL query, by default in memory.
 
     Raises:
-        AnalysisError: It cannot be read, also later, while its rows are; one line.
+        AnalysisError: It cannot be read, now or while its rows are read later.
     """
     names = {pa.Table: "the data frame", str: "the query"}
     name = names.get(type(source), str(source))
@@ -154,7 +154,7 @@ def read_rows(table: Table, config: AbConfig) -> list[MetricMoments]:
 
 
 def select_values(table: Table, metric: Metric) -> queries.Rows:
-    """Select a row a listener with the values of a metric, NULL if one is no number."""
+    """Select a row a listener with the values of a metric, NULL if a value is no number."""
     columns = {"arm": Column(table.arm).cast("VARCHAR")}
     for value in VALUES[:2]:
         name = getattr(metric, value)
@@ -235,7 +235,7 @@ def find_frozen(steps: Sequence[Step]) -> tuple[str, str] | None:
 
 
 def find_jump(steps: Sequence[Step], control: str) -> tuple[str, str] | None:
-    """Find a metric and an arm whose effect is too far from that of the row before."""
+    """Find a metric and an arm whose effect is too far from the row before."""
     for (row, before), (other, other_before) in permutations(steps, 2):
         arms = (other_before.moments, before.moments, other.moments, row.moments)
         if (row.metric, control) == (other.metric, other.arm) and jumps(*arms):
@@ -246,10 +246,10 @@ def find_jump(steps: Sequence[Step], control: str) -> tuple[str, str] | None:
 def jumps(
     control_before: Moments, arm_before: Moments, control: Moments, arm: Moments
 ) -> bool:
-    """Check for an effect too far from that of the analysis before, which new values explain.
+    """Check for an effect too far from the analysis before to be explained by new values.
 
-    Of an effect in standard errors, as many as the root of the old values' share are expected now
-    where there is none, and as many over it where there is one.
+    With s for the old values' share, z standard errors before are expected to become z √s without
+    an effect, and z / √s with an effect.
     """
     pairs = ((control_before, arm_before), (control, arm))
     compared = [effects.compare_moments(*arms, RATIO) for arms in pairs]

@@ -21,7 +21,7 @@ Reason = Literal[
     "rejected lines",  # too many lines are not events
     "absent arm",  # an arm has no listeners on some days
     "frozen row",  # an arm's row of aggregates stood still while another's moved
-    "jump",  # an effect is far from that of the row before
+    "jump",  # an effect is far from the row before
     "changing listeners",  # too many were in several arms
     "no variance",  # all listeners of an arm have the same value, or none
     "few days",  # it has run for fewer than are asked for
@@ -37,18 +37,18 @@ ArmOutcome = Literal[
     "open",  # neither wins nor loses
     "lost",
 ]
-_MOST_REJECTED = 0.05  # share of the lines that need not be events
-_MOST_CHANGING = 0.01  # share of the listeners who may have been in several arms
+_MOST_REJECTED = 0.05  # tolerated share of rejected lines
+_MOST_CHANGING = 0.01  # tolerated share of listeners in several arms
 
 
 @dataclass(frozen=True)
 class ArmVerdict:
-    """An arm beside the control, and what speaks for and against it, as names of metrics."""
+    """An arm beside the control, with the metrics that speak for and against it."""
 
     arm: str
     loss: str | None  # a metric for which it must not be shipped
     gain: str | None  # a primary metric that is better, if it does not lose
-    # guardrails of which it is not known whether they are kept
+    # guardrails that are neither kept nor broken
     unclear: tuple[str, ...]
     outcome: ArmOutcome = "open"
 
@@ -60,15 +60,15 @@ class ArmVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to do, and why, without words."""
+    """The decision and its reason, without words."""
 
     decision: Decision  # the answer
-    # the arm it is about: the one to ship, or the one that came nearest; None where it is about all
+    # the arm to ship, or the arm that came nearest; None if the verdict is about all arms
     arm: str | None
     reason: Reason
-    # listeners that are still to come as planned or expected; None where that is unknown
+    # listeners that are still to come as planned or expected; None if that is unknown
     more_listeners: int | None = None
-    arms: tuple[ArmVerdict, ...] = ()  # where the effects decide; the best first
+    arms: tuple[ArmVerdict, ...] = ()  # arms if the effects decide, the best first
 
     @property
     def subject(self) -> ArmVerdict | None:
@@ -93,20 +93,20 @@ def decide(evidence: Evidence, config: AbConfig) -> Verdict:
 
 
 def needs_confirmation(verdict: Verdict, evidence: Evidence, config: AbConfig) -> bool:
-    """Check whether a verdict counts only if that of a day before was the same."""
+    """Check whether a verdict counts only if the day before had the same verdict."""
     can_wait = config.confirm and not evidence.is_final and bool(evidence.dates)
     return can_wait and verdict.reason in {"gain", "loss"}
 
 
 def confirm(verdict: Verdict, before: Verdict | None) -> Verdict:
-    """Compare a verdict with that of a day before, None if there was nothing to compare yet."""
+    """Compare a verdict with a day before, None if there was nothing to compare yet."""
     if before and (before.decision, before.arm) == (verdict.decision, verdict.arm):
         return verdict
     return replace(verdict, decision="wait", reason="unconfirmed")
 
 
 def _distrust(evidence: Evidence) -> Reason | None:
-    """Find what forbids any trust before an effect is looked at."""
+    """Find a reason to trust no effect."""
     lines = evidence.lines
     changing = evidence.quality.changing_listeners
     forbids: dict[Reason, bool] = {
@@ -127,7 +127,7 @@ def _decide_by_effects(evidence: Evidence, config: AbConfig) -> Verdict:
             gains[row.arm] = row.gain.value
     best_first = sorted(gains, key=lambda arm: -gains[arm])
     arms = [_weigh_arm(evidence, arm, config) for arm in best_first]
-    # an arm that wins first, then one with a certain gain
+    # An arm that wins comes first, then an arm with a certain gain.
     subject = min(
         (arm for arm in arms if not arm.loss),
         key=lambda arm: (not arm.wins, arm.gain is None),

@@ -82,7 +82,7 @@ def reason(report: Report) -> str:
 
 
 def _doubt(report: Report) -> str:
-    """Say what speaks against trusting the experiment."""
+    """Say why the experiment is not trusted."""
     evidence, lines, srm = report.evidence, report.evidence.lines, report.evidence.srm
     match report.verdict.reason:
         case "sample ratio":
@@ -131,7 +131,7 @@ def _doubt(report: Report) -> str:
 
 
 def _winning(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Say by how much the arm is better, and what is known beside."""
+    """Say by how much the arm is better, and describe the other arms."""
     evidence = report.evidence
     gain = evidence.effect(subject.arm, str(subject.gain))
     yield _comparison(gain, evidence.title(report.config.control))
@@ -154,7 +154,7 @@ def _winning(report: Report, subject: ArmVerdict) -> Iterator[str]:
 
 
 def _waiting(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Say what is not certain yet, until when to wait, and what is known beside."""
+    """Say why to wait and until when, and describe the other arms."""
     evidence, planned = report.evidence, report.config.horizon
     gain = evidence.primary(subject.arm)[0].gain
     until = "wait for more listeners"
@@ -177,7 +177,7 @@ def _waiting(report: Report, subject: ArmVerdict) -> Iterator[str]:
 
 
 def _others(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Say what is known of the other arms."""
+    """Describe the other arms, the best first."""
     evidence = report.evidence
     control, shipped = (
         evidence.title(arm) for arm in (report.config.control, subject.arm)
@@ -298,7 +298,7 @@ def limit(effect: MetricEffect) -> str:
 
 
 def change_with_range(effect: MetricEffect) -> str:
-    """Say a change and where the true one may lie, such as "+5.4 % (+1.0 to +9.8 %)"."""
+    """Say a change and its interval, such as "+5.4 % (+1.0 to +9.8 %)"."""
     ends = _ends(effect.relative)
     return _change(effect) if ends == NOTHING else f"{_change(effect)} ({ends})"
 
@@ -354,7 +354,7 @@ def preference(row: Preference) -> str:
 
 
 def _change(effect: MetricEffect) -> str:
-    """Format a change in %, or both values where there is none."""
+    """Format a change in %, or both values if there is none."""
     relative = effect.relative
     changed = change(relative.value, decimals(*relative))
     return _values(effect) if changed == NOTHING else changed

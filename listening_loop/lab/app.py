@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, abort, current_app, request, url_f
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from analysis.ab import words
+from analysis.ab import page
 from analysis.ab.config import AbConfig
 from analysis.ab.page import page_values
 from analysis.ab.report import build_report
@@ -28,7 +28,7 @@ _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-_TEMPLATES = (Path(__file__).parent / "templates", words.FOLDER)
+_TEMPLATES = (Path(__file__).parent / "templates", page.FOLDER)
 pages = Blueprint("lab", __name__)
 
 
