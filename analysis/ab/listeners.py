@@ -66,7 +66,11 @@ class LoggedExperiment:
         days = () if end_ms else self.days
         end_ms = end_ms or (self.days[-1] + 1) * DAY_MS
         measure(events, config, self.recommenders, self.start_ms, end_ms, days)
-        moments = read_moments(open_values(events))
+        moments = [
+            row
+            for metric in config.reported
+            for row in read_moments(open_values(events, metric))
+        ]
         listeners = {row.arm: row.listeners for row in moments if not row.segment}
         evidence = weigh(
             moments,
@@ -164,13 +168,11 @@ def measure(
     queries.append("listener_values", queries.open_rows(connection, "ab/first_days"))
 
 
-def open_values(events: Events, metric: Metric | None = None) -> queries.Rows:
-    """Open the values of listeners, by default of all metrics: `sql/ab/listener_values.sql`."""
+def open_values(events: Events, metric: Metric) -> queries.Rows:
+    """Open the values of a metric, as `sql/ab/listener_values.sql` defines them."""
     values = events.connection.table("listener_values")
-    if metric:
-        values = values.filter(Column("metric") == Constant(metric.name))
     # A fixed order makes sums independent of the order of the log.
-    return values.order("user")
+    return values.filter(Column("metric") == Constant(metric.name)).order("user")
 
 
 def read_histograms(
