@@ -57,41 +57,36 @@ class InterimAnalysis:
             level: Two-sided error rate.
             listeners: Listeners of the two arms so far.
         """
-        share, errors = self._share, math.inf
+        (share, analyses), errors = self._ending, math.inf
         if share < 1:
             rest, alpha = (1 - share) * level, self.config.alpha
             errors = always_valid.widening(listeners, self._planned, rest, alpha)
-        if analyses := self._analyses:
+        if analyses:
             bound = fixed_horizon.bound(self.progress, analyses, share * level)
             errors = min(errors, bound)
         return errors
 
     def p_value(self, errors: float, listeners: float) -> float:
         """Compute the level at which so many standard errors would just be significant."""
-        share, p_value = self._share, 1.0
+        (share, analyses), p_value = self._ending, 1.0
         if share < 1:
             alpha = self.config.alpha
             always = always_valid.p_value_at(errors, listeners, self._planned, alpha)
             p_value = min(p_value, always / (1 - share))
-        if analyses := self._analyses:
+        if analyses:
             ending = fixed_horizon.p_value_at(errors, self.progress, analyses)
             p_value = min(p_value, ending / share)
         return p_value
 
     @property
-    def _share(self) -> float:
-        """The share of the error rate for the test that ends at the planned size."""
+    def _ending(self) -> tuple[float, int]:
+        """The test that ends: its share of the error rate, and its analyses, 0 after its end."""
         if self.config.fixed_horizon:
-            return 1.0
-        return _SHARE if self.config.expected_listeners else 0.0
-
-    @property
-    def _analyses(self) -> int:
-        """Analyses of the test that ends; 0 after its end, or without the test."""
-        if self.config.fixed_horizon:
-            return self.config.fixed_horizon.interim_analyses
-        has_end = self._share > 0 and self.progress <= 1
-        return FixedHorizon(listeners=1).interim_analyses if has_end else 0
+            return 1.0, self.config.fixed_horizon.interim_analyses
+        if not self.config.expected_listeners:
+            return 0.0, 0
+        default = FixedHorizon(listeners=1).interim_analyses
+        return _SHARE, default if self.progress <= 1 else 0
 
     @property
     def _planned(self) -> tuple[float, ...]:
