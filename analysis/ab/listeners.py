@@ -187,8 +187,8 @@ def read_histograms(
     for metric in quantiles:
         by_arm = histograms[metric.name] = {}
         for arm, count in listeners.items():
-            of_arm = (pc.field("metric") == metric.rows) & (pc.field("arm") == arm)
-            _, _, *columns = rows.filter(of_arm).columns
+            is_arm = (pc.field("metric") == metric.rows) & (pc.field("arm") == arm)
+            _, _, *columns = rows.filter(is_arm).columns
             groups, steps, counts = (column.to_numpy() for column in columns)
             by_arm[arm] = Histogram.of(steps, groups, counts, count)
     return histograms
@@ -200,8 +200,8 @@ def read_credited(events: Events, arms: Iterable[str]) -> dict[str, Moments]:
     _, _, *columns = rows.column_names
     credited = {}
     for arm in arms:
-        of_arm = rows.filter(pc.field("arm") == arm)
-        credited[arm] = Moments.of({name: of_arm[name] for name in columns})
+        arm_rows = rows.filter(pc.field("arm") == arm)
+        credited[arm] = Moments.of({name: arm_rows[name] for name in columns})
     return credited
 
 
@@ -227,19 +227,19 @@ def _measure(
         rows = open_rows(str(metric.sql))
         if metric.quantile is not None:
             rows.create_view("measured", replace=True)
-            kept = open_rows("ab/histogram", metric=metric.rows, groups=_GROUPS)
-            queries.append("histogram", kept)
+            counts = open_rows("ab/histogram", metric=metric.rows, groups=_GROUPS)
+            queries.append("histogram", counts)
             return
         denominator = Column("denominator")
         if metric.kind == "mean":
             denominator = Constant(1).alias("denominator")
         columns = map(Column, ("user", "arm", "segment", "numerator"))
         rows.select(*columns, denominator).create_view("measured", replace=True)
-        kept = open_rows(
+        values = open_rows(
             "ab/listener_values",
             metric=metric.name,
             kind=metric.kind,
             has_past=metric.has_past,
             in_segments=in_segments,
         )
-        queries.append("listener_values", kept)
+        queries.append("listener_values", values)

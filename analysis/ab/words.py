@@ -77,12 +77,12 @@ def reason(report: Report) -> str:
             f"{count(report.config.min_listeners)} are asked for; {_needed(report)}."
         )
     else:
-        return _doubt(report)
+        return _distrusted(report)
     return " ".join(filter(None, sentences))
 
 
-def _doubt(report: Report) -> str:
-    """Say why the experiment is not trusted."""
+def _distrusted(report: Report) -> str:
+    """Write the reason not to trust the experiment."""
     evidence, lines, srm = report.evidence, report.evidence.lines, report.evidence.srm
     match report.verdict.reason:
         case "sample ratio":
@@ -131,7 +131,7 @@ def _doubt(report: Report) -> str:
 
 
 def _winning(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Say by how much the arm is better, and describe the other arms."""
+    """Write the gain of the arm, and the state of the other arms."""
     evidence = report.evidence
     gain = evidence.effect(subject.arm, str(subject.gain))
     yield _comparison(gain, evidence.title(report.config.control))
@@ -154,7 +154,7 @@ def _winning(report: Report, subject: ArmVerdict) -> Iterator[str]:
 
 
 def _waiting(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Say why to wait and until when, and describe the other arms."""
+    """Write the reason to wait, and the state of the other arms."""
     evidence, planned = report.evidence, report.config.horizon
     gain = evidence.primary(subject.arm)[0].gain
     until = "wait for more listeners"
@@ -203,7 +203,7 @@ def _others(report: Report, subject: ArmVerdict) -> Iterator[str]:
 
 
 def _losing(report: Report, arm: ArmVerdict) -> str:
-    """Say why an arm must not be shipped."""
+    """Write the reason not to ship an arm."""
     evidence, smallest = report.evidence, report.config.smallest_effect_pct
     effect = evidence.effect(arm.arm, str(arm.loss))
     name, metric = evidence.title(arm.arm), _quoted(effect.label)
@@ -224,7 +224,7 @@ def _losing(report: Report, arm: ArmVerdict) -> str:
 
 
 def _undecided(report: Report, arm: ArmVerdict) -> str:
-    """Say why an arm neither wins nor loses."""
+    """Write the reason for an arm without a decision."""
     evidence = report.evidence
     if not arm.gain:
         effect = evidence.primary(arm.arm)[0]
@@ -242,7 +242,7 @@ def _undecided(report: Report, arm: ArmVerdict) -> str:
 
 
 def _fading(report: Report, subject: ArmVerdict) -> str:
-    """Say that a gain falls with a listener's days, if it surely does."""
+    """Write the fall of a gain with a listener's days, if it is significant."""
     for row in report.evidence.novelty:
         if row.arm == subject.arm and row.p_value < report.config.alpha:
             sign = report.evidence.effect(row.arm, row.metric).sign
@@ -257,7 +257,7 @@ def _fading(report: Report, subject: ArmVerdict) -> str:
 
 
 def _needed(report: Report) -> str:
-    """Say how many listeners are missing, and how long that takes."""
+    """Write the number of missing listeners, and the time until they come."""
     more, evidence = report.verdict.more_listeners or 0, report.evidence
     needed = f"about {count(float(f'{more:.2g}'))} more listeners are needed"
     if not evidence.dates:
@@ -304,7 +304,7 @@ def change_with_range(effect: MetricEffect) -> str:
 
 
 def validity(report: Report) -> str:
-    """Say when the intervals that decide hold."""
+    """Write the time at which the deciding intervals hold."""
     if planned := report.config.horizon:
         return f"at every interim analysis until the fixed horizon, {count(planned)} listeners"
     return "at any time"
