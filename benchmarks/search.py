@@ -105,7 +105,7 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
     settings = load_config(SearchConfig, config, [f"store={store}"])
     digest = plan_dataset(open_store(store), settings).digest
     dataset = open_dataset(store / "cache" / digest)
-    trials = plan_trials(settings.models, {}, dataset.summary.digest, settings.seed)
+    trials = plan_trials(settings.models, dataset.summary.digest, settings.seed)
     iterations, threads = settings.search.iterations, 1 if processes > 1 else 0
     for trial in trials[max(part, 0) :: processes]:
         als = AlsConfig(**trial.params)

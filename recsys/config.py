@@ -177,9 +177,6 @@ class SearchConfig(Config):
     feedback: Feedback = Feedback()
     models: Models = {"als": {}}  # noqa: RUF012  checked, then shared by nobody
     """values of hyperparameters by the kind of model: every combination is a trial"""
-    lists: Mapping[str, Path] = {}
-    """lists of other models, by name: user, item, and rank or score (Parquet); they are scored
-    beside the trials"""
     search: Search = Search()
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()

@@ -20,10 +20,8 @@ from looplib.tables import output
 from recsys.cluster.cluster import Calls, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
-from recsys.dataset.lists import take_lists
 from recsys.errors import SearchError
 from recsys.models.external import External
-from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS
 from recsys.models.trial import CHECKPOINTS, Checkpoint
 from recsys.run import (
@@ -133,10 +131,6 @@ def _prepare_data(
             f"export.filter_seen {str(shown).lower()}: "
             "the lists that are published are not those that are scored"
         )
-    for trial in plan.candidates:
-        if trial.kind == FixedLists.name:
-            file = config.lists[trial.params["name"]]
-            say(take_lists(file, trial.params["digest"], store, dataset))
     scorer = Scorer(dataset.address, config.validation, config.seed, threads=1)
     return resolve_split(scorer)
 

@@ -297,56 +297,6 @@ def test_few_listeners_with_relevant_tracks_are_said(
     assert "listeners have relevant" in " ".join(run.winner.warnings)
 
 
-def test_lists_of_another_model_are_searched_beside_those_of_the_fits(
-    store: ll.Store, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    models = {"als": {"factors": 1, "regularization": 9.0}}
-    options: dict[str, Any] = {"client": client, "settings": SETTINGS, "run": "run"}
-    rows = [
-        {"user": f"u{user}", "item": f"t{track}", "score": -track}
-        for user in range(60)
-        for track in range(user % 3, 90, 3)
-    ]
-    lists = pd.DataFrame(rows)
-    run = ll.search(store, models, iterations=2, lists={"thirds": lists}, **options)
-    assert run.winner.trial.kind == "lists"
-    board = run.leaderboard.set_index("model")
-    assert board.loc["lists", "settings"].startswith("name thirds, ")
-    assert set(board.index) >= {"als", "lists", "popular", "most_played"}
-    recommended = run.recommend(["u4"], n=3)
-    assert recommended["item"].tolist() == ["t1", "t4", "t7"]
-    assert recommended["score"].isna().all()
-    with pytest.raises(
-        ll.Error, match=r"the winner, lists name thirds, .* has no factors"
-    ):
-        _ = run.model
-
-
-@pytest.mark.parametrize(
-    ("frame", "message"),
-    [
-        ({"user": ["u1"], "item": ["t1"]}, "columns user, item found; user, item, and"),
-        ({"user": ["x"], "item": ["t1"], "rank": [1]}, "no row has a listener and"),
-        ({"user": ["u1"], "item": ["t1"], "score": [np.nan]}, "no row has a listener"),
-    ],
-)
-def test_lists_that_do_not_fit_are_one_line(
-    store: ll.Store,
-    client: Client,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    frame: dict[str, Any],
-    message: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    lists = {"mine": pd.DataFrame(frame)}
-    with pytest.raises(ll.Error, match=message):
-        ll.search(store, lists=lists, client=client, run="run", settings=SETTINGS)
-    with pytest.raises(ll.Error, match=r"lists: none.parquet: No such file"):
-        ll.search(store, lists={"a": "none.parquet"}, client=client, run="run2")
-
-
 def test_folding_in_solves_a_row_as_the_fit_does() -> None:
     config = AlsConfig(factors=5, alpha=3.0, unobserved_weight=0.3, nu=0.7)
     items = np.random.default_rng(2).standard_normal((30, 5)).astype(np.float32)

@@ -28,7 +28,6 @@ from tests.recsys.plays import (
 )
 from tests.recsys.tables import Row
 
-KINDS = {name: kind for name, kind in MODELS.items() if name != "lists"}
 POOLS: tuple[Pool, ...] = ("all", "repeat", "new")
 
 
@@ -39,7 +38,7 @@ def fit(kind: type[Model], train: Interactions, threads: int = 1) -> Model:
     return model.fit(train, seed=7, threads=threads)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("kind", MODELS.values(), ids=MODELS)
 def test_every_kind_keeps_to_its_pool_and_repeats_nothing(
     train: Interactions, kind: type[Model]
 ) -> None:
@@ -72,7 +71,7 @@ def test_data_that_say_little_give_lists_or_one_line(
 ) -> None:
     dataset = dataset_of_plays(tmp_path, rows)
     train = load_interactions(dataset, "training", is_ordered=True)
-    for name, kind in KINDS.items():
+    for name, kind in MODELS.items():
         if name == "blend":
             with pytest.raises(TrialError, match=r"has five plays|are needed"):
                 fit(kind, train)

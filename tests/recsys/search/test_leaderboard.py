@@ -29,7 +29,7 @@ RESAMPLES = 200
 Shares = Mapping[tuple[str, int], FloatArray]
 BASELINES = plan_baselines(1)[:2]
 ALS = read_models({"als": {"factors": [8, 16, 32]}})
-CANDIDATES = plan_trials(ALS, {}, "data", seed=1)  # of 32, 16 and 8 factors
+CANDIDATES = plan_trials(ALS, "data", seed=1)  # of 32, 16 and 8 factors
 
 
 def shares_of(means: Mapping[int, tuple[float, ...]]) -> Shares:

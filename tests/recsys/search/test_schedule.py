@@ -27,7 +27,7 @@ HALVING = Search(strategy="halving", iterations=9)
 
 
 def plan(models: dict[str, Any]) -> list[Trial]:
-    return plan_trials(read_models(models), {}, "data", seed=1, is_ordered=True)
+    return plan_trials(read_models(models), "data", seed=1, is_ordered=True)
 
 
 class Played:
