@@ -77,8 +77,11 @@ def test_rejects_are_kept_counted_and_reported(
     log = write_log(
         tmp_path / "a.jsonl", events(10), more=b'{"user": 1}\n\n' + b"x" * 20
     )
-    assert run_ingest(tmp_path / "store", log) == 1  # more than 5 %
-    printed = capsys.readouterr().out
+    assert run_ingest(tmp_path / "other", log, "--allow-rejects") == 0
+    capsys.readouterr()
+    assert run_ingest(tmp_path / "store", log) == 1
+    printed, errors = capsys.readouterr()
+    assert "16.7% of the lines are rejected, above 5%" in errors
     assert "1 new sources: 12 lines = 10 good + 2 rejected" in printed
     assert f"2 rejected lines are kept in {tmp_path / 'store' / 'rejects'}" in printed
     (source,) = open_store(tmp_path / "store").manifest.sources
