@@ -21,7 +21,7 @@ from tests.recsys.finished import finish_run
 from tests.recsys.tables import ingest_tables, write_json
 
 USERS, ITEMS = 12, 50
-COLUMNS = "user=u,item=i,share=s,session=n,propensity=p,title=t,artist=a"
+COLUMNS = "user=u,item=i,title=t,artist=a"
 Id = int | str
 
 
@@ -37,13 +37,10 @@ def export(
         {
             "u": user(u),
             "i": item(i),
-            "s": i % 11 / 10,
-            "n": f"visit {n % 7}",
-            "p": 0.5,
             "t": f"No. {i}",
             "a": f"A{i % 9}",
         }
-        for n, (u, i) in enumerate(pairs)
+        for u, i in pairs
     ]
     folder.mkdir(exist_ok=True)
     ingest_tables(folder, write_json(folder / "plays.jsonl", rows), columns=COLUMNS)
