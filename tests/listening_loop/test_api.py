@@ -304,28 +304,21 @@ def test_lists_of_another_model_are_searched_beside_those_of_the_fits(
         _ = run.model
 
 
-@pytest.mark.parametrize(
-    ("frame", "message"),
-    [
+def test_lists_that_do_not_fit_are_one_line(
+    store: ll.Store, client: Client, tmp_path: Path
+) -> None:
+    bad: Sequence[tuple[Any, str]] = (
         ({"user": ["u1"], "item": ["t1"]}, "columns user, item found; user, item, and"),
         ({"user": ["x"], "item": ["t1"], "rank": [1]}, "no row has a listener and"),
         ({"user": ["u1"], "item": ["t1"], "score": [np.nan]}, "no row has a listener"),
-    ],
-)
-def test_lists_that_do_not_fit_are_one_line(
-    store: ll.Store,
-    client: Client,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    frame: dict[str, Any],
-    message: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    lists = {"mine": pd.DataFrame(frame)}
-    with pytest.raises(ll.Error, match=message):
-        ll.search(store, lists=lists, client=client, run="run", settings=SETTINGS)
-    with pytest.raises(ll.Error, match=r"lists: none.parquet: No such file"):
-        ll.search(store, lists={"a": "none.parquet"}, client=client, run="run2")
+        ("none.parquet", "lists: none.parquet: No such file"),
+    )
+    options: dict[str, Any] = {"client": client, "settings": SETTINGS}
+    for number, (lists, message) in enumerate(bad):
+        frame = lists if isinstance(lists, str) else pd.DataFrame(lists)
+        run = tmp_path / str(number)
+        with pytest.raises(ll.Error, match=message):
+            ll.search(store, lists={"mine": frame}, run=run, **options)
 
 
 def test_importing_starts_nothing_heavy() -> None:
