@@ -1,6 +1,5 @@
 """A step of a fit, run as a worker runs it: from its checkpoint to the next score."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from looplib.als import AlsConfig
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als
-from recsys.models.trial import CHECKPOINTS, Checkpoint, Trial
+from recsys.models.trial import Checkpoint, Trial
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, resolve_split, score_lists, validator_for
 from recsys.search.step import run_step
@@ -66,7 +65,6 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
 def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit(
     scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where its checkpoint is gone, as after the end of a search, there is another fit."""
     partly = step(scorer, tmp_path, 3)
     step(scorer, tmp_path, 4, start=3)
     with monkeypatch.context() as patch:
@@ -74,9 +72,6 @@ def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit
         whole = step(scorer, tmp_path, 3, is_whole=True)
     assert (partly.is_whole, whole.is_whole) == (False, True)
     assert (whole.iteration, whole.fit_s) == (3, partly.fit_s)
-    shutil.rmtree(tmp_path / CHECKPOINTS)
-    again = step(scorer, tmp_path, 3, is_whole=True)
-    assert again.metrics == whole.metrics
 
 
 def test_all_repeats_and_new_tracks_are_scored_each(
