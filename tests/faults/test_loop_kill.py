@@ -22,7 +22,7 @@ PATIENCE_S = 900  # for a whole day of the loop, on a machine with much more to 
 
 
 # The first demo, made tiny
-SMALLER = {
+SMALLER: dict[str, dict[str, Any]] = {
     "first/world.yaml": {
         "catalogue": {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8},
         "listeners": 150,
