@@ -70,7 +70,7 @@ def compare(
     harness.show_commands(f"{config}, {repeats} turns", results, "grid")
     for name in SETTINGS:
         _, winner = read_run(open_workspace(out / name))
-        worth = f"{winner.select} {winner.metrics[winner.select][0]:.4f}"
+        worth = f"{winner.select} {winner.metrics[winner.select].value:.4f}"
         cpu, wall = (
             _to_the_better_bare(results, name, unit) for unit in ("cpu_s", "wall_s")
         )

@@ -208,8 +208,7 @@ class Run:
     def __repr__(self) -> str:
         """Return the winner and its score, on the test part if there is one."""
         select, kind = self.winner.select, self.winner.trial.kind
-        value, lower, upper = (self.winner.metrics | self.winner.test)[select]
-        score = f"{select} {value:.4f} ({lower:.4f} … {upper:.4f})"
+        score = f"{select} {(self.winner.metrics | self.winner.test)[select]:.4f}"
         return f"<Run {self.address}: {score} by {kind}>"
 
     def _repr_html_(self) -> str:

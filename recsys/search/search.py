@@ -198,7 +198,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     _, relevant = scorer.read_listeners(run, score.checkpoint)
     listeners = int(np.count_nonzero(relevant))
     beats_baselines = listeners >= _FEWEST and all(
-        entry.behind and entry.behind[2] < 0 for entry in baselines
+        entry.behind and entry.behind.upper < 0 for entry in baselines
     )
     warnings = explain_winner(leaderboard, may_expand=state.search.expand)
     warnings += _explain_search(state, baselines, listeners)
@@ -301,11 +301,11 @@ def _explain_search(
         )
     behind = {entry.trial.id: entry.behind for entry in baselines if entry.behind}
     if behind:
-        best = max(behind, key=lambda name: behind[name][0])
-        value, lower, upper = behind[best]
+        best = max(behind, key=lambda name: behind[name].value)
+        lead = behind[best].scaled(-1)
         texts.append(
             f"The best simple rule is {best}; the winner's {state.select} less that of the rule: "
-            f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}), cross-fitted over listeners"
+            f"{lead:+.4f}, cross-fitted over listeners"
         )
     else:
         texts.append(f"{WARNING} no baseline could be scored")

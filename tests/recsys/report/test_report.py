@@ -9,6 +9,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.statistics.effects import Interval
 from listening_loop.command import main
 from looplib.errors import UserError
 from recsys.ingest import pipeline as ingest
@@ -91,7 +92,7 @@ def test_the_verdict_is_the_winner_with_its_interval(
         == f"Winner: als factors {params['factors']}, reg {params['regularization']:g}, "
         f"alpha {params['alpha']:g}"
     )
-    assert f"ndcg@30 {winner.metrics['ndcg@30'][0]:.4f}" in verdict.text
+    assert f"ndcg@30 {winner.metrics['ndcg@30'].value:.4f}" in verdict.text
     assert all(warning in verdict.text for warning in winner.warnings)
     index = (run_folder.parent / "index.html").read_text(encoding="utf-8")
     assert heading in Parser(index).root.text
@@ -170,7 +171,7 @@ def test_scores_of_an_earlier_search_change_nothing_and_titles_are_of_the_own_ca
     written = (run_folder / LEDGER).stat()
     _, winner = read_run(open_workspace(run_folder))
     (run_folder / LEDGER).unlink()
-    earlier = Score(winner.trial, 1, "earlier", {"ndcg@30": (0.5, 0.4, 0.6)})
+    earlier = Score(winner.trial, 1, "earlier", {"ndcg@30": Interval(0.5, 0.4, 0.6)})
     Ledger(run_folder / LEDGER, "earlier").add(earlier)
     with (run_folder / LEDGER).open("ab") as file:
         file.write(ledger)
