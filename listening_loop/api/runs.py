@@ -45,9 +45,11 @@ if TYPE_CHECKING:
 class Run:
     """A finished search.
 
+    >>> from analysis.statistics.effects import Interval
     >>> from recsys.models.trial import Trial
     >>> trial = Trial("f3a1", "als", {"factors": 64}, seed=42)
-    >>> winner = Winner(trial, 15, {"ndcg@30": (0.31, 0.29, 0.33)}, "ndcg@30", "d6e2", "c0de")
+    >>> score = {"ndcg@30": Interval(0.31, 0.29, 0.33)}
+    >>> winner = Winner(trial, 15, score, "ndcg@30", "d6e2", "c0de")
     >>> Run("out/run", SearchConfig(store="out/store", run="out/run"), winner)
     <Run out/run: ndcg@30 0.3100 (0.2900 … 0.3300) by als>
     """
