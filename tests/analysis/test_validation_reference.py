@@ -31,15 +31,12 @@ def validator_of(
     catalogue_size: int = TRACKS,
 ) -> Validator:
     pairs = [
-        (user, track, time)
+        {"user": user, "track": track, "time": time}
         for user, times in heldout.items()
         for track, time in times.items()
     ]
-    users, tracks, times = zip(*pairs, strict=True)
     return Validator(
-        pa.table(
-            {"user": users, "track": tracks, "time": pa.array(times, pa.float64())}
-        ),
+        pa.Table.from_pylist(pairs),
         pa.table(
             {
                 "track": pa.array(popularity, pa.int64()),
@@ -77,17 +74,10 @@ def reference(
                 -log2((count + 1) / (TRAINING_LISTENERS + 1)) for count in listeners
             )
             gathered.setdefault("novelty", []).append(surprise)
-        gathered.setdefault("heard", []).extend(time for time in shown if time > 0)
+        gathered.setdefault("hit_time", []).extend(time for time in shown if time > 0)
     distinct = {track for user in heldout for track in lists.get(user, [])[:k]}
-    return {
-        **{
-            name: fmean(values) if values else 0
-            for name, values in gathered.items()
-            if name != "heard"
-        },
-        "hit_time": fmean(gathered["heard"]) if gathered["heard"] else 0,
-        "coverage": len(distinct) / TRACKS,
-    }
+    means = {name: fmean(values or [0]) for name, values in gathered.items()}
+    return means | {"coverage": len(distinct) / TRACKS}
 
 
 def of_listener(shown: list[float], best: list[float], k: int) -> dict[str, float]:

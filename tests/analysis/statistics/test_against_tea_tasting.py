@@ -1,7 +1,7 @@
 """The same numbers as tea-tasting, an independent library, on random data."""
 
-from collections.abc import Callable
-from functools import partial
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import pytest
@@ -78,22 +78,22 @@ def test_cuped(denominators: tuple[str | None, str | None], arms: Arms) -> None:
 
 
 @given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=12))
-@pytest.mark.parametrize(
-    ("adjusted", "by_tea_tasting"),
-    [
-        (
-            holm,
-            partial(tt.adjust_fwer, arbitrary_dependence=True, method="bonferroni"),
-        ),
-        (benjamini_hochberg, tt.adjust_fdr),
-    ],
-)
-def test_p_values_of_many_tests(
-    adjusted: Callable[[list[float]], list[float]],
-    by_tea_tasting: Callable[..., Any],
-    p_values: list[float],
-) -> None:
+def test_p_values_of_many_tests(p_values: list[float]) -> None:
     results = ExperimentResult({i: {"pvalue": p} for i, p in enumerate(p_values)})
-    theirs = by_tea_tasting({"only": results})["only"]
-    expected = [theirs[i]["pvalue_adj"] for i in range(len(p_values))]
-    assert adjusted(p_values) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    bonferroni = {"arbitrary_dependence": True, "method": "bonferroni"}
+    for ours, adjusted in (
+        (holm(p_values), tt.adjust_fwer({"only": results}, **bonferroni)),
+        (benjamini_hochberg(p_values), tt.adjust_fdr({"only": results})),
+    ):
+        theirs = [adjusted["only"][i]["pvalue_adj"] for i in range(len(p_values))]
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("correct", [holm, benjamini_hochberg])
+def test_p_values_that_were_not_tested_stay_so_and_do_not_count(
+    correct: Callable[[Sequence[float]], list[float]],
+) -> None:
+    first, untested, last = correct([0.01, math.nan, 0.04])
+    assert math.isnan(untested)
+    assert [first, last] == correct([0.01, 0.04])
+    assert correct([]) == []

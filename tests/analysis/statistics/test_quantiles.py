@@ -60,17 +60,12 @@ def test_the_interval_covers_no_effect_as_often_as_it_says() -> None:
 def test_equal_latencies_have_no_effect() -> None:
     one = latencies(np.full(200, 3.0), np.arange(200))
     effect = compare_quantiles(one, one, 0.99, 0.95)
-    assert (effect.absolute.value, effect.absolute.lower, effect.absolute.upper) == (
-        0,
-        0,
-        0,
-    )
-    assert effect.p_value == 1
+    assert ([*effect.absolute], effect.p_value) == ([0, 0, 0], 1)
 
 
 def test_one_group_of_listeners_gives_a_value_without_an_interval() -> None:
     one = latencies(np.array([1.0, 2.0]), np.array([0, 0]))
     effect = compare_quantiles(one, one, 0.5, 0.95)
+    assert effect.absolute.value == 0
     assert math.isnan(effect.absolute.lower)
     assert math.isnan(effect.p_value)
-    assert effect.absolute.value == 0
