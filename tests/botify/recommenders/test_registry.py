@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 
 from botify.errors import ModelError
 from botify.model.model import ServedModel
-from botify.recommenders.base import (
-    EXHAUSTED,
-    UNKNOWN,
-    Drawn,
-    Query,
-)
+from botify.recommenders.base import EXHAUSTED, UNKNOWN, Drawn, Query
 from botify.recommenders.registry import (
     ANY_REPEAT,
     RECOMMENDERS,
@@ -93,27 +88,26 @@ def test_a_track_comes_again_after_as_many_as_the_query_says(
     assert (drawn.track, drawn.following) == (0, (6, 9))
 
 
+OTHERS = FallbackSettings(exhausted=("top_pop",), unknown=("sticky_artist",))
+
+
 @pytest.mark.parametrize(
-    ("query", "recommender"),
+    ("query", "names"),
     [
-        (heard(0, 6), "indexed"),
-        (heard(0, 0, 3, 6, 9), "sticky_artist"),  # its whole list was heard
-        (heard(0, 0, 3, 6, 9, 10, 11), "random"),  # and all of the artist
-        (heard(17, 1), "top_pop"),  # a listener without a list
+        (heard(0, 6), ["indexed", "indexed"]),
+        # its whole list was heard
+        (heard(0, 0, 3, 6, 9), ["sticky_artist", "top_pop"]),
+        # and all of the artist
+        (heard(0, 0, 3, 6, 9, 10, 11), ["random", "top_pop"]),
+        # a listener without a list
+        (heard(17, 1), ["top_pop", "sticky_artist"]),
     ],
 )
 def test_the_configured_chain_answers_where_indexed_cannot(
-    model: ServedModel, query: Query, recommender: str
+    model: ServedModel, query: Query, names: list[str]
 ) -> None:
-    answers = answer(model, ["indexed"] * 2, [query, heard(0, 6)])
-    assert [name for name, _ in answers] == [recommender, "indexed"]
-
-
-def test_fallbacks_come_from_the_configuration(model: ServedModel) -> None:
-    fallback = FallbackSettings(exhausted=("top_pop",), unknown=("sticky_artist",))
-    queries = [heard(0, 0, 3, 6, 9), heard(17, 1)]
-    answers = answer(model, ["indexed"] * 2, queries, fallback)
-    assert [name for name, _ in answers] == ["top_pop", "sticky_artist"]
+    for fallback, name in zip((FALLBACK, OTHERS), names, strict=True):
+        assert answer(model, ["indexed"], [query], fallback)[0][0] == name
 
 
 def test_the_same_artist_needs_artists_with_several_tracks(model: ServedModel) -> None:
