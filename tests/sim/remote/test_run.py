@@ -21,7 +21,7 @@ from sim.remote.run import (
 )
 from sim.worlds.files import World, load_world
 from tests.sim.remote.fake_service import fake_service
-from tests.sim.small_world import write_world
+from tests.sim.small_world import write_endless_world
 
 TRACKS, EPISODES, SEED = 5000, 150, 11
 
@@ -85,15 +85,9 @@ def test_batches_hold_different_listeners_of_the_size_asked_for(
 
 def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> None:
     """At a thousand tracks, where the service ends it too."""
-    never_bored = {"consume_bias": -100.0, "session_budget": 2000}
-    folder = write_world(
-        tmp_path / "w",
-        tracks=[{"track": i, "artist": i} for i in range(1500)],
-        embeddings=np.ones((1500, 2)),
-        users=[{"user": 0, "interests": [0], **never_bored}],
-    )
+    world = load_world(write_endless_world(tmp_path / "w", 1500))
     with fake_service(1500) as service:
-        totals = play(load_world(folder), service.url, concurrency=1, episodes=1)
+        totals = play(world, service.url, concurrency=1, episodes=1)
     assert [len(events) for _, events in service.sessions] == [1000]
     assert totals["tracks"] == 1000
 
