@@ -19,14 +19,17 @@ def _tracks(line: int, new: Line) -> list[Line]:
 def test_the_originals_files_load_with_its_defaults(tmp_path: Path) -> None:
     world = load_world(write_world(tmp_path / "world"))
     assert (world.tracks, world.listeners) == (12, 3)
-    assert world.artist.tolist() == [0, 1, 2, 3] * 3
-    assert world.interests.tolist() == [0, 5, 7, 3, 4, 11]
-    assert world.interest_offsets.tolist() == [0, 2, 3, 6]
-    assert world.consume_bias.tolist() == [5.0, 5.0, 2.0]
-    assert world.consume_sharpness.tolist() == [1.0, 1.0, 0.5]
-    assert world.session_budget.tolist() == [5, 5, 3]
-    assert world.interest_neighbours.tolist() == [10, 10, 4]
-    assert world.gamma.tolist() == [0.8, 0.8, 0.5]
+    expected = {
+        "artist": [0, 1, 2, 3] * 3,
+        "interests": [0, 5, 7, 3, 4, 11],
+        "interest_offsets": [0, 2, 3, 6],
+        "consume_bias": [5.0, 5.0, 2.0],
+        "consume_sharpness": [1.0, 1.0, 0.5],
+        "session_budget": [5, 5, 3],
+        "interest_neighbours": [10, 10, 4],
+        "gamma": [0.8, 0.8, 0.5],
+    }
+    assert {name: getattr(world, name).tolist() for name in expected} == expected
 
 
 def test_fields_that_the_model_does_not_need_are_passed_over(tmp_path: Path) -> None:
