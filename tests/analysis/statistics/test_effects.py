@@ -7,7 +7,6 @@ import pytest
 
 from analysis.statistics.effects import Estimate, Interval, adjust, compare, estimate
 from analysis.statistics.moments import Moments, Quantity
-from tests.analysis.statistics.arms import TIME, TIME_BEFORE, draw_arms
 
 
 def test_significance_is_an_interval_on_one_side_of_zero() -> None:
@@ -56,11 +55,9 @@ def test_an_arm_of_nothing_has_a_relative_effect_without_interval() -> None:
 
 @pytest.mark.parametrize("before", [0.0, 3.0])
 def test_cuped_without_a_past_that_varies_changes_nothing(before: float) -> None:
-    columns = [
-        {TIME: values[TIME], TIME_BEFORE: values[TIME] * 0 + before}
-        for values in draw_arms(6, 50, 60)
+    arms = [
+        Moments.of({"time": range(count), "before": [before] * count})
+        for count in (50, 60)
     ]
-    control, arm = (Moments.of(values) for values in columns)
-    adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
-    expected = [estimate(moments, Quantity(TIME)) for moments in (control, arm)]
-    assert adjusted == (*expected, 1)
+    expected = [estimate(moments, Quantity("time")) for moments in arms]
+    assert adjust(*arms, Quantity("time"), Quantity("before")) == (*expected, 1)
