@@ -32,17 +32,21 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def arriving(per_day: Sequence[int], noise: float = 0.3) -> PastLog:
+def arriving(per_day: Sequence[int]) -> PastLog:
     """A log of `time` and `sessions`, which depend on each other, with so many listeners a day."""
     metrics = [METRICS[name] for name in ("time", "sessions")]
-    covariances = np.array([[noise**2, 0.1 * noise], [0.1 * noise, 0.04]])
+    covariances = np.array([[0.09, 0.03], [0.03, 0.04]])
     return PastLog(metrics, np.array([10.0, 3.0]), covariances, np.array(per_day))
 
 
-KEEPS_SESSIONS = (Guardrail(metric="sessions", margin_pct=3),)
-CONFIG = AbConfig(primary=("time",), guardrails=KEEPS_SESSIONS, min_listeners=2)
-LOOSE = (Guardrail(metric="sessions", margin_pct=90),)
-FREE = CONFIG.model_copy(update={"guardrails": LOOSE})
+CONFIG, FREE = (
+    AbConfig(
+        primary=("time",),
+        guardrails=(Guardrail(metric="sessions", margin_pct=margin),),
+        min_listeners=2,
+    )
+    for margin in (3, 90)
+)
 HORIZON = {"fixed_horizon": FixedHorizon(listeners=1)}
 EFFECT = 0.05
 
@@ -132,9 +136,7 @@ def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
     planned = plan(arriving([400, 0, 20, 20]), FREE, effect=0.02)
     assert planned.log_listeners == 440
     assert planned.days == 4 + -(-(planned.listeners - 440) // 20)
-
-
-def test_without_new_listeners_there_is_no_day() -> None:
+    # and without new ones there is no day
     planned = plan(arriving([400, 0, 0, 0]), FREE, effect=0.001)
     assert planned.days is None
     assert "gains no new ones: it" in describe(planned).splitlines()[-1]

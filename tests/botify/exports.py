@@ -117,11 +117,11 @@ def update_manifest(folder: Path, name: str) -> None:
     )
 
 
-def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, list[int]]:
+def random_lists(listeners: int, tracks: int) -> dict[int, list[int]]:
     """Make a list of different tracks for each listener."""
     starts = np.random.default_rng(5).integers(tracks, size=listeners).tolist()
     return {
-        user: [(start + 7 * j) % tracks for j in range(length)]
+        user: [(start + 7 * j) % tracks for j in range(30)]
         for user, start in enumerate(starts)
     }
 

@@ -45,12 +45,12 @@ def open_log(tmp_path: Path) -> Iterator[Open]:
         writer.close()
 
 
-def final(folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in sorted(folder.glob("events-*.jsonl"))]
+def final(folder: Path, pattern: str = "events-*.jsonl") -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.glob(pattern))]
 
 
-def growing(folder: Path) -> list[Path]:
-    return list(folder.glob(".events-*.jsonl"))
+def growing(folder: Path) -> list[bytes]:
+    return final(folder, ".events-*.jsonl")
 
 
 def test_a_line_has_the_fields_of_the_log_null_or_absent_where_nothing_is_known() -> (
@@ -71,7 +71,7 @@ def test_an_append_is_on_file_at_once_and_seen_by_readers_once_closed(
 ) -> None:
     log = open_log()
     log.append(b"one\ntwo\n")
-    assert [path.read_bytes() for path in growing(tmp_path)] == [b"one\ntwo\n"]
+    assert growing(tmp_path) == [b"one\ntwo\n"]
     assert final(tmp_path) == []
     log.close()
     log.close()
@@ -90,9 +90,7 @@ def test_a_segment_is_closed_before_it_grows_over_its_size(
     for text in (b"aaaa\n", b"bbbb\n", b"cccc\n", b"longer than a segment\n"):
         log.append(text)
     assert sorted(final(tmp_path)) == [b"aaaa\nbbbb\n", b"cccc\n"]
-    assert [path.read_bytes() for path in growing(tmp_path)] == [
-        b"longer than a segment\n"
-    ]
+    assert growing(tmp_path) == [b"longer than a segment\n"]
 
 
 def test_a_segment_is_closed_at_its_age_though_nobody_writes(
@@ -151,7 +149,7 @@ def test_a_disk_that_fails_raises_and_leaves_no_torn_line(
         patch.setattr(os, call, fail)
         with pytest.raises(OSError, match="No space left"):
             log.append(b"does not fit\n")
-        assert [path.read_bytes() for path in growing(tmp_path)] == [b"before\n"]
+        assert growing(tmp_path) == [b"before\n"]
     log.append(b"after\n")
     log.close()
     assert final(tmp_path) == [b"before\nafter\n"]

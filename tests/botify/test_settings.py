@@ -19,11 +19,10 @@ experiments:
 def load(
     folder: Path,
     environment: dict[str, str] | None = None,
-    text: str = BASIC,
     **options: object,
 ) -> ServiceSettings:
     file = folder / "botify.yaml"
-    file.write_text(text)
+    file.write_text(BASIC)
     return load_settings(
         file, environment or {}, [f"{key}={value}" for key, value in options.items()]
     )

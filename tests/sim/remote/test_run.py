@@ -17,7 +17,7 @@ from sim.worlds.files import World, load_world
 from tests.sim.remote.fake_service import fake_service
 from tests.sim.small_world import write_endless_world
 
-TRACKS, EPISODES = 5000, 150
+TRACKS, EPISODES, SEED = 5000, 150, 11
 # of what the fake service's rule and the listening model give
 SESSIONS = "78a7a71bff0fc01e99bc2ba3a25b5c585cceda4896ac57a84380fda17139ae7b"
 
@@ -31,7 +31,7 @@ def play(
     **changes: Any,  # noqa: ANN401  any of SimulateConfig's fields
 ) -> Totals:
     """Plays sessions in this process, eight requests at a time unless told otherwise."""
-    values = {"concurrency": 8, "seed": 11, "episodes": EPISODES, **changes}
+    values = {"concurrency": 8, "seed": SEED, "episodes": EPISODES, **changes}
     config = SimulateConfig.model_validate({"url": url, **values})
     with mock.patch.multiple(
         "sim.remote.client", TIMEOUT_S=timeout_s, PATIENCE_S=patience_s
