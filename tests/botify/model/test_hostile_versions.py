@@ -16,6 +16,7 @@ from botify.errors import ModelError
 from botify.model.manifest import MANIFEST
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import Service
+from looplib.experiments import arm_name
 from looplib.files import sha256_file
 from looplib.memory import FILE_NAME as PLAYS
 from looplib.next_play import FILE_NAME as LIVE
@@ -32,8 +33,8 @@ from tests.botify.model.conftest import ALS, TRACKS
 
 Pick = Callable[[Any], Any]
 VERSIONS = 60
-LISTENERS = 20
 ARMS = (*RECOMMENDERS, "interleaved(in_order, fold_in)")
+LISTENERS = 15  # the overrides put one of them into each arm
 USERS = (*range(LISTENERS), 777, 2**63 - 1)
 LISTS = ("recommendations.jsonl", "repeat.jsonl", "new.jsonl", "similar.jsonl")
 FILES = (*LISTS, "factors.npz", "history.npz", PLAYS, LIVE)
@@ -70,7 +71,7 @@ def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
     for file in LISTS[1:]:
         write_lists(folder / file, lists, "track" if "similar" in file else "user")
     tracks, users = np.arange(TRACKS), np.arange(LISTENERS)
-    heard = {"users": users, "counts": np.full(LISTENERS, 3)}
+    heard = {"users": users, "counts": np.full(LISTENERS, 4)}
     arrays: dict[str, dict[str, Any]] = {
         "history.npz": {**heard, "heard": tracks, "values": np.ones(60)},
         PLAYS: {**heard, "latest": users, "plays": tracks},
@@ -221,7 +222,7 @@ def test_no_hostile_version_makes_the_service_fail(
 ) -> None:
     monkeypatch.setattr(limits, "WATCH_S", 1e6)
     publish_whole(tmp_path, catalogue_file, "whole")
-    overrides = {user: f"T{user}" if user else "C" for user in range(len(ARMS))}
+    overrides = {user: arm_name(user) for user in range(len(ARMS))}
     arms = [{"recommender": name} for name in ARMS]
     experiment = {"name": "ALL", "arms": arms, "overrides": overrides}
     settings = {"experiments": [experiment], "text_users": False}
