@@ -100,9 +100,3 @@ def test_a_missing_or_cut_part_is_named(
     damage(tmp_path / PART)
     with pytest.raises(StoreError, match=r"part-a\.parquet: .*ingest the sources anew"):
         check_files(tmp_path, store.manifest.parts)
-
-
-def test_the_digest_is_that_of_the_set_of_sources() -> None:
-    assert content_digest(["a", "b"]) == content_digest(["b", "a", "b"])
-    assert content_digest(["a", "b"]) != content_digest(["ab"])
-    assert content_digest([]) != content_digest(["a"])

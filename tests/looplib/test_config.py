@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from looplib.config import Config, dump_config, load_config
+from looplib.config import Config, load_config
 from looplib.errors import ConfigError
 
 
@@ -42,11 +42,6 @@ def test_values_come_from_defaults_then_the_file_then_overrides(tmp_path: Path) 
         maybe=Inner(iterations=3),
     )
     assert load_config(Outer, write(tmp_path, "")) == Outer()
-
-
-def test_a_dumped_configuration_reads_back_equal(tmp_path: Path) -> None:
-    config = Outer(seed=3, spaces=(Space(factors=(1, 2)),))
-    assert load_config(Outer, write(tmp_path, dump_config(config))) == config
 
 
 @pytest.mark.parametrize(

@@ -34,23 +34,20 @@ def test_values_that_do_not_vary_differ_for_sure_or_not_at_all(more: int) -> Non
     assert effect.p_value == 1 - more
 
 
-def test_a_control_of_nothing_has_no_relative_effect() -> None:
-    effect = compare(Estimate(0.0, 0.0, 10), Estimate(2.0, 1.0, 10))
-    assert effect.absolute.excludes_zero
-    assert math.isnan(effect.relative.value)
-
-
-def test_a_control_that_may_as_well_be_nothing_has_an_endless_relative_interval() -> (
-    None
-):
-    relative = compare(Estimate(1e-9, 1.0, 10), Estimate(2.0, 1.0, 10)).relative
-    assert (relative.lower, relative.upper) == (-1, math.inf)
-
-
-def test_an_arm_of_nothing_has_a_relative_effect_without_interval() -> None:
-    relative = compare(Estimate(2.0, 1.0, 10), Estimate(0.0, 0.0, 10)).relative
-    assert relative.value == -1
-    assert math.isnan(relative.lower)
+@pytest.mark.parametrize(
+    ("control", "arm", "relative"),
+    [
+        (Estimate(0.0, 0.0, 10), Estimate(2.0, 1.0, 10), [math.nan] * 3),
+        (Estimate(1e-9, 1.0, 10), Estimate(2.0, 1.0, 10), [2e9, -1, math.inf]),
+        (Estimate(2.0, 1.0, 10), Estimate(0.0, 0.0, 10), [-1, math.nan, math.nan]),
+    ],
+    ids=["a control of nothing", "of perhaps nothing", "an arm of nothing"],
+)
+def test_beside_nothing_a_relative_effect_has_no_ends_or_endless_ones(
+    control: Estimate, arm: Estimate, relative: list[float]
+) -> None:
+    found = [*compare(control, arm).relative]
+    assert found == pytest.approx(relative, nan_ok=True)
 
 
 @pytest.mark.parametrize("before", [0.0, 3.0])

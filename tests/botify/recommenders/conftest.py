@@ -26,8 +26,8 @@ def publish_twelve(folder: Path, **manifest: object) -> Path:
     return version
 
 
-def load(folder: Path, recommender: str) -> ServedModel:
-    settings = make_settings(folder, folder / "tracks.json", recommender)
+def load(folder: Path, recommender: str, **changes: object) -> ServedModel:
+    settings = make_settings(folder, folder / "tracks.json", recommender, **changes)
     return load_configured(settings)
 
 
