@@ -18,8 +18,7 @@ from tests.programs import run_python
 pytestmark = pytest.mark.dask
 
 
-def test_the_version_and_the_steps_are_told(printed: Run, refusal: Run) -> None:
-    assert printed("--version").startswith("listening-loop 0.")
+def test_the_steps_are_told(printed: Run, refusal: Run) -> None:
     shown = printed()
     assert all(f"  {name} " in shown for name in STEPS)
     assert refusal("serach").startswith(
