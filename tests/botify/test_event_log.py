@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import orjson
@@ -34,15 +35,12 @@ Open = Callable[..., SegmentWriter]
 
 @pytest.fixture
 def open_log(tmp_path: Path) -> Iterator[Open]:
-    writers: list[SegmentWriter] = []
+    with ExitStack() as stack:
 
-    def open_(policy: Fsync = "never") -> SegmentWriter:
-        writers.append(SegmentWriter(tmp_path, policy))
-        return writers[-1]
+        def open_(policy: Fsync = "never") -> SegmentWriter:
+            return stack.enter_context(closing(SegmentWriter(tmp_path, policy)))
 
-    yield open_
-    for writer in writers:
-        writer.close()
+        yield open_
 
 
 def final(folder: Path, pattern: str = "events-*.jsonl") -> list[bytes]:

@@ -15,7 +15,7 @@ from tests.botify.exports import publish, update_manifest, write_lists
 @pytest.fixture
 def excluding(tmp_path: Path, make_service: MakeService) -> Service:
     """Start a service of two lists, with similar tracks and an excluded one."""
-    make_service(tracks=10, listeners=2).close()
+    make_service(tracks=10).close()
     catalogue = tmp_path / "tracks.json"
     lists = {7: [9, 4, 5, 1], 8: [5, 4]}
     folder = publish(tmp_path, "two", lists, catalogue=catalogue)

@@ -73,24 +73,22 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
     plays = make_plays()
     plays.to_csv(tmp_path / "plays.csv", index=False)
     dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]
-    frames = (
-        pa.Table.from_pandas(plays),
-        dask_plays,
-        polars.from_pandas(plays),
-        polars.from_pandas(plays).lazy(),
-    )
-    for number, data in enumerate((*frames, tmp_path / "plays.csv")):
-        other = ll.ingest(data, tmp_path / str(number), **COLUMNS)
-        assert other.manifest.events == store.manifest.events
     bare = tmp_path / "bare.csv"
     plays.to_csv(bare, index=False, header=False, sep="|")
-    other = ll.ingest(
-        bare, tmp_path / "bare", header=False, delimiter="|", user="1", item="2"
-    )
-    assert other.manifest.events == store.manifest.events
+    numbered = {"header": False, "delimiter": "|", "user": "1", "item": "2"}
     query = f"FROM '{tmp_path / 'plays.csv'}'"
-    other = ll.ingest(sql=query, store=tmp_path / "query", **COLUMNS)
-    assert other.manifest.events == store.manifest.events
+    sources: Sequence[tuple[Any, dict[str, Any]]] = (
+        (pa.Table.from_pandas(plays), COLUMNS),
+        (dask_plays, COLUMNS),
+        (polars.from_pandas(plays), COLUMNS),
+        (polars.from_pandas(plays).lazy(), COLUMNS),
+        (tmp_path / "plays.csv", COLUMNS),
+        (bare, numbered),
+        ((), {"sql": query, **COLUMNS}),
+    )
+    for number, (data, options) in enumerate(sources):
+        other = ll.ingest(data, tmp_path / str(number), **options)
+        assert other.manifest.events == store.manifest.events
     times = to_table(pd.DataFrame({"heard": pd.to_timedelta([1500], unit="ms")}))
     assert times.to_pylist() == [{"heard": 1.5}]
     # a second time adds nothing
