@@ -1,4 +1,4 @@
-"""Tables on a pseudo-terminal of 80 columns: what is needed is there whole, nothing is wider."""
+"""Tables on a pseudo-terminal of 80 columns: all figures stand there whole, and nothing is wider."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.programs import need
 
 COLUMNS = 80
 LONG = "an-arm-whose-name-is-quite-long"
-# what the commands print, by the functions that print it
+# the commands' tables, by the functions that print them
 SCRIPT = f"""
 from analysis.ab.__main__ import print_report
 from looplib.tables import output, table
