@@ -1,4 +1,4 @@
-"""Tables on a pseudo-terminal of 80 columns: all figures stand there whole, and nothing is wider."""
+"""Tables on a pseudo-terminal of 80 columns: all figures are whole, and nothing is wider."""
 
 import os
 import re
