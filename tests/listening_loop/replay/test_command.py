@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from listening_loop import processes
 from listening_loop.command import main
 from tests.botify.exports import edit_manifest, read_lists, read_manifest
 from tests.botify.redis_server import shared_server
@@ -160,13 +161,25 @@ def test_refits_add_each_play_once_and_go_on_after_a_kill(
     assert value == pytest.approx(np.mean(1 / np.array(ranks)), abs=1e-6)
 
 
+# A service that waits for Redis on a busy machine, rather than answer without sessions.
+PATIENT = """
+import runpy
+from botify import limits
+limits.REDIS_S = 60
+runpy.run_module("listening_loop.command", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.dask
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("order", ["timestamp", "position"])
 def test_the_same_plays_give_the_same_bytes_after_a_kill_and_on_redis(
-    older: Older, tmp_path: Path, order: str
+    older: Older, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
+    (tmp_path / "patient.py").write_text(PATIENT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(processes, "PROGRAM", "patient")
     file, export = older(order)
     one, killed, shared = (tmp_path / name for name in ("one", "killed", "shared"))
     assert main(words(order, file, export, one, "--connections", "1")) == 0
