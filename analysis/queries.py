@@ -54,6 +54,8 @@ DiskError = duckdb.IOException
 _BYTES_AT_ONCE = 4 * 2**20
 _LARGEST_OBJECT = 2**27  # bytes of JSON
 _LONGEST_PROBLEM = 300  # characters of an error's message
+# settings by which SQL fetches extensions that it needs
+_EXTENSIONS = ("autoinstall_known_extensions", "autoload_known_extensions")
 
 
 def connect(**settings: int | str | Path) -> Connection:
@@ -64,7 +66,7 @@ def connect(**settings: int | str | Path) -> Connection:
     saves memory, rows need not come in the order of their source.
     """
     config = {name: str(value) for name, value in settings.items()}
-    defaults = {"autoinstall_known_extensions": "false"}
+    defaults = dict.fromkeys(_EXTENSIONS, "false")
     connection = duckdb.connect(config={**defaults, **config})
     connection.execute("SET TimeZone = 'UTC'")  # of times that name none
     # in Jupyter without ipywidgets there is no bar to switch off
@@ -73,9 +75,20 @@ def connect(**settings: int | str | Path) -> Connection:
     return connection
 
 
-def open_database(file: Path) -> Connection:
-    """Open the database in a file of DuckDB, to read it."""
-    return duckdb.connect(str(file), read_only=True)
+def open_database(file: Path, folder: Path) -> Connection:
+    """Attach the database in a file of DuckDB as `brought`; its SQL reaches one folder alone."""
+    connection = connect(
+        temp_directory=folder / "spilled", max_temp_directory_size="1GB"
+    )
+    attach = "ATTACH $file AS brought (TYPE duckdb, READ_ONLY)"
+    connection.execute(attach, {"file": str(file)})
+    confine(connection, [], folder)
+    return connection
+
+
+def open_unconfined() -> Connection:
+    """Open a database for SQL of the caller, which may fetch the extensions that it needs."""
+    return connect(**dict.fromkeys(_EXTENSIONS, "true"))
 
 
 @contextmanager
@@ -104,6 +117,7 @@ def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None
     connection.execute("SET allowed_paths = $names", {"names": names})
     connection.execute("SET allowed_directories = $folders", {"folders": [str(folder)]})
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def statement(name: str) -> str:
