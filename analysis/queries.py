@@ -288,14 +288,16 @@ def open_log(
 ) -> Rows:
     """Return a row for each line of files of JSON lines that is not blank, in their order.
 
-    A value that is missing is NULL. Where errors are skipped, so is one that is not of its column's
-    type, and so are all values of a line that is no JSON object; of a key given twice, one value
-    counts. A DatabaseError says so otherwise, while rows are fetched. The further column `is_event`
-    says whether the condition holds, and `file_index` which file the line is of.
+    A value that is missing, or text that is no whole number, is NULL. Where errors are skipped, so
+    is one that is not of its column's type, and so are all values of a line that is no JSON object;
+    of a key given twice, one value counts. A DatabaseError says so otherwise, while rows are
+    fetched. The further column `is_event` says whether the condition, to which whole numbers are
+    text, holds, and `file_index` which file the line is of.
     """
+    types = {name: kind.replace("BIGINT", "VARCHAR") for name, kind in columns.items()}
     rows = connection.read_json(
         [glob.escape(str(file)) for file in files],
-        columns=dict(columns),
+        columns=types,
         format="newline_delimited",
         ignore_errors=skip_errors,
         # several threads read a log in pieces of this size
@@ -303,7 +305,11 @@ def open_log(
         hive_partitioning=False,
     )
     is_event = Sql(condition).alias("is_event")
-    return rows.select(Star(), is_event, Column("file_index"))
+    values = (
+        Sql(f'TRY_CAST("{name}" AS {kind})').alias(name)
+        for name, kind in columns.items()
+    )
+    return rows.select(*values, is_event, Column("file_index"))
 
 
 def open_csv(
