@@ -52,7 +52,15 @@ _ROWS_AT_ONCE = 100_000
 _ALL_ROWS = 2**62
 _LINES_LOOKED_AT = 100
 _LONGEST_LOOKED_AT = 2**20
-_TEXT_IDS = pa.schema({name: pa.string() for name in ("user", "track", "reason")})
+_TEXT_IDS = pa.schema(
+    {
+        "user": pa.string(),
+        "user_number": pa.int64(),
+        "track": pa.string(),
+        "track_number": pa.int64(),
+        "reason": pa.string(),
+    }
+)
 _cached_number = lru_cache(maxsize=2**17)(number_of)
 _cached_canonical = lru_cache(maxsize=2**10)(canonical_arms)
 
@@ -72,7 +80,7 @@ class ReadLines:
     file: LogFile
     # columns of `EVENT_SCHEMA`, or some, in the order of the lines; text ids became numbers
     events: pa.Table
-    text_ids: pa.Table  # in columns `user` and `track`
+    text_ids: pa.Table  # and their numbers, as in `sql/interactions/verified_rows.sql`
     rejects: list[Reject]
 
     @property
@@ -299,9 +307,11 @@ def _number_ids(events: pa.Table, kinds: IdKinds) -> tuple[pa.Table, pa.Table]:
     for key, column in columns.items():
         encoded = events[key].combine_chunks().dictionary_encode()
         texts = encoded.dictionary
-        numbers = np.array([*map(_cached_number, texts.to_pylist())], np.int64)
-        events = _with_column(events, key, integers(numbers).take(encoded.indices))
-        text_ids.append(pa.table({column: texts}))
+        numbers = integers(
+            np.array([*map(_cached_number, texts.to_pylist())], np.int64)
+        )
+        events = _with_column(events, key, numbers.take(encoded.indices))
+        text_ids.append(pa.table({column: texts, f"{column}_number": numbers}))
     return events, pa.concat_tables(text_ids, promote_options="default")
 
 

@@ -27,7 +27,7 @@ SPLITS: tuple[SplitName, SplitName] = ("training", "all")
 
 # in a run's folder, what its workers hand over: tables `<piece>-<partition>.arrow`
 PIECES = "pieces"
-Piece = Literal["interactions", "plays", "heldout", "users", "tracks"]
+Piece = Literal["interactions", "plays", "heldout", "users"]
 
 
 def new_array(

@@ -17,11 +17,10 @@ from analysis.store import (
     MANIFEST,
     REJECTS,
     SCHEMA,
-    IdFile,
     IdsOf,
     Manifest,
-    PartitionFile,
     Store,
+    StoreFile,
     content_digest,
     decode_manifest,
 )
@@ -108,17 +107,17 @@ def commit(
     """
     digest = content_digest(source.digest for source in manifest.sources)
     ending = f"-{digest[:16]}.parquet"
-    new_parts = [
-        PartitionFile(f"{_PARTITION}{n:03}/part{ending}", n, *_measure(file))
+    new_parts = {
+        StoreFile(f"{_PARTITION}{n:03}/part{ending}", n, *_measure(file)): file
         for n, file in parts.items()
-    ]
-    new_ids = [
-        IdFile(f"{_IDS}/{of}{ending}", of, *_measure(file)) for of, file in ids.items()
-    ]
+    }
+    new_ids = {
+        StoreFile(f"{_IDS}/{of}{ending}", of, *_measure(file)): file
+        for of, file in ids.items()
+    }
     rejected = scratch.glob(f"{REJECTS}/*")
     files = {f"{REJECTS}/{file.name}": file for file in rejected}
-    files |= {part.path: parts[part.partition] for part in new_parts}
-    files |= {file.path: ids[file.of] for file in new_ids}
+    files |= {new.path: file for new, file in (new_parts | new_ids).items()}
     manifest = replace(
         manifest,
         digest=digest,

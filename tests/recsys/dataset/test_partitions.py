@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
-from analysis.store import PartitionFile
+from analysis.store import StoreFile
 from looplib.files import sha256_file
 from recsys.config import Feedback, Split
 from recsys.dataset.partitions import find_cutoff, prepare_partition
@@ -55,7 +55,7 @@ def prepare_files(
     folder: Path, files: list[Path], rule: SplitRule, feedback: Feedback
 ) -> dict[str, int]:
     stored = [
-        PartitionFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
+        StoreFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
         for file in files
     ]
     return prepare_partition(str(folder), stored, str(folder), rule, feedback)
