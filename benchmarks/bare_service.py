@@ -2,7 +2,7 @@
 
 It does the same I/O and nothing else: it writes a line of the event log into the folder BARE_LOG,
 after the round trip to the Redis of BARE_REDIS_URL in which a session is appended to and read;
-without a URL there is no round trip. BARE_THREADS has the threads of each process.
+without a URL there is no round trip.
 """
 
 import os
@@ -12,7 +12,6 @@ import redis
 from flask import Flask, Response, request
 
 from botify.asgi import BufferedApp
-from botify.settings import HttpSettings
 
 _LINE = (
     b'{"message":"next","timestamp":1735689600000,"user":123456,"track":12345,"time":0.51,"latency":0.000123456,'
@@ -49,10 +48,4 @@ def bare(user: int) -> Response:
     )
 
 
-server = BufferedApp(
-    app,
-    lambda: None,
-    threads=int(os.environ["BARE_THREADS"]),
-    body_s=HttpSettings().body_s,
-    body_limit=2**20,
-)
+server = BufferedApp(app, lambda: None)

@@ -82,7 +82,6 @@ def play_experiment(out: Path, episodes: int) -> Measured:
     with serving(service, port):
         measured = measure_module(
             "sim.run",
-            recommender="remote",
             world=out / "world",
             episodes=episodes,
             seed=SEED,

@@ -1,4 +1,4 @@
-"""How often the verdict's rules err and find, by simulated experiments with an analysis a day.
+"""How often the verdict's rules err, by simulated experiments with an analysis a day.
 
     python -m benchmarks.power
 
@@ -8,16 +8,12 @@ each share is its standard error.
 
 from collections.abc import Sequence
 from itertools import product
-from math import ceil
 
 import numpy as np
 import typer
 
 from analysis.ab.config import AbConfig, FixedHorizon, expect
 from analysis.ab.interim import InterimAnalysis
-from analysis.ab.metrics import METRICS
-from analysis.power import PastLog, plan, quantity_of
-from analysis.statistics.moments import Moments
 from benchmarks.harness import show
 from looplib.arrays import BoolArray, FloatArray
 from looplib.randomness import make_generator
@@ -25,18 +21,9 @@ from looplib.randomness import make_generator
 EXPERIMENTS = 1000
 DAILY = 100  # listeners of all arms
 DEFAULT = AbConfig(guardrails=(), secondary=())
-LIFT = 0.1
-WEEKS4 = 28  # days in which the planned listeners come
 
 
-def simulate(
-    days: int,
-    shares: Sequence[float] = (0.5, 0.5),
-    *,
-    sigma: float = 1.0,
-    daily: int = DAILY,
-    lift: float = 0.0,
-) -> FloatArray:
+def simulate(days: int, shares: Sequence[float], sigma: float = 1.0) -> FloatArray:
     """Compare a ratio of lognormal values to sessions of every arm with the control's each day.
 
     Returns:
@@ -44,12 +31,13 @@ def simulate(
     """
     generator = make_generator(3, "power", days, len(shares))
     sums = np.zeros((5, EXPERIMENTS, len(shares)))
-    counts = np.round(daily * np.array(shares)).astype(int)
+    counts = np.round(DAILY * np.array(shares)).astype(int)
     errors = []
     for day in range(1, days + 1):
         for arm, count in enumerate(counts):
-            values, sessions = draw(generator, (EXPERIMENTS, count), sigma)
-            values *= 1 + lift * (arm == 1)
+            shape = EXPERIMENTS, count
+            sessions = 1.0 + generator.poisson(1.0, shape).astype(np.float64)
+            values = sessions * generator.lognormal(0.0, sigma, shape)
             pairs = (values * values, values * sessions, sessions * sessions)
             for total, part in zip(sums, (values, sessions, *pairs), strict=True):
                 total[:, arm] += part.sum(axis=1)
@@ -65,14 +53,6 @@ def simulate(
         error = np.sqrt(np.maximum(variances + variances[:, :1], common))
         errors.append(((ratio - ratio[:, :1]) / error)[:, 1:])
     return np.array(errors)
-
-
-def draw(
-    generator: np.random.Generator, shape: tuple[int, ...], sigma: float = 1.0
-) -> tuple[FloatArray, FloatArray]:
-    """Draw listeners' values and sessions."""
-    sessions = 1.0 + generator.poisson(1.0, shape).astype(np.float64)
-    return sessions * generator.lognormal(0.0, sigma, shape), sessions
 
 
 def limits_of(config: AbConfig, listeners: float, days: int, arms: int) -> FloatArray:
@@ -142,35 +122,18 @@ def percent(hits: BoolArray) -> str:
 
 
 def main() -> None:
-    """Simulate experiments without an effect, and with one at the planned size."""
+    """Simulate experiments without an effect."""
     rows = []
     designs = {"2 arms": (0.5, 0.5), "5 arms": (0.2,) * 5}
     skewed = {"90 : 10": (0.9, 0.1), "10 : 90": (0.1, 0.9)}
     for days, (name, weights) in product((30, 90), {**designs, **skewed}.items()):
         errors = simulate(days, weights, sigma=2.0 if name in skewed else 1.0)
-        for rule, config in (("any time", DEFAULT), ("horizon", planned(days * DAILY))):
-            calls = called(errors, config, days * DAILY)
+        size = days * DAILY
+        horizon = {"fixed_horizon": FixedHorizon(listeners=size)}
+        for rule, update in (("any time", {}), ("horizon", horizon)):
+            calls = called(errors, DEFAULT.model_copy(update=update), size)
             rows.append([f"{name}, {days} days", rule, *map(percent, calls)])
     show("without an effect, %", ("experiment", "rule", "better", "worse"), rows)
-
-    metric = METRICS["time_per_session"]
-    names = vars(quantity_of(metric)).values()
-    past = dict(zip(names, draw(make_generator(4, "power"), (200_000,)), strict=True))
-    log = PastLog([metric], Moments.of(past), np.full(WEEKS4, 300.0))
-    rows = []
-    for config in (DEFAULT, planned(1)):
-        size = plan(log, LIFT, config).listeners
-        errors = simulate(WEEKS4, daily=ceil(size / WEEKS4), lift=LIFT)
-        rule = "horizon" if config.fixed_horizon else "any time"
-        better, _ = called(errors, config, size)
-        rows.append([rule, f"{size:,}", percent(better)])
-    show(f"{100 * LIFT:g} % better", ("rule", "planned listeners", "found, %"), rows)
-
-
-def planned(listeners: int) -> AbConfig:
-    """Configure a fixed horizon."""
-    horizon = FixedHorizon(listeners=listeners)
-    return DEFAULT.model_copy(update={"fixed_horizon": horizon})
 
 
 if __name__ == "__main__":

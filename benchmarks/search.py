@@ -70,7 +70,7 @@ def compare(
     harness.show_commands(f"{config}, {repeats} turns", results, "grid")
     for name in SETTINGS:
         _, winner = read_run(open_workspace(out / name))
-        worth = f"{winner.select} {winner.metrics[winner.select][0]:.4f}"
+        worth = f"{winner.select} {winner.metrics[winner.select].value:.4f}"
         cpu, wall = (
             _to_the_better_bare(results, name, unit) for unit in ("cpu_s", "wall_s")
         )
@@ -105,7 +105,7 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
     settings = load_config(SearchConfig, config, [f"store={store}"])
     digest = plan_dataset(open_store(store), settings).digest
     dataset = open_dataset(store / "cache" / digest)
-    trials = plan_trials(settings.models, {}, dataset.summary.digest, settings.seed)
+    trials = plan_trials(settings.models, dataset.summary.digest, settings.seed)
     iterations, threads = settings.search.iterations, 1 if processes > 1 else 0
     for trial in trials[max(part, 0) :: processes]:
         als = AlsConfig(**trial.params)

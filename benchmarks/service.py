@@ -93,7 +93,6 @@ HEADER = ("requests/s", "p50 ms", "p99 ms", "failed")
 
 def main(
     repeats: int = 3,
-    threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 2,
     duration_s: Annotated[int, typer.Option(min=1, help="Of a turn.")] = 4,
     live_tracks: Annotated[
         int, typer.Option(help="Of the catalogue of `live`.")
@@ -114,7 +113,6 @@ def main(
                 log,
                 redis_url=url,
                 processes=processes,
-                threads=threads,
             )
             with service as served:
                 wait_until(served.is_ready, "the service")
@@ -123,7 +121,7 @@ def main(
                     f"{processes} process(es){', Redis' if url else ''}: "
                     f"{started_s:.2f} s to start"
                 )
-                with serve_bare(folder, url, processes, threads) as bare_port:
+                with serve_bare(folder, url, processes) as bare_port:
                     compare(folder, bare_port, served, repeats, duration_s)
         measure_live(folder, redis_url, live_tracks, repeats, duration_s)
     show_machine("flask", "granian", "redis")
@@ -192,9 +190,7 @@ def publish_live(root: Path, tracks: int) -> None:
 
 
 @contextmanager
-def serve_bare(
-    folder: Path, redis_url: str | None, processes: int, threads: int
-) -> Iterator[int]:
+def serve_bare(folder: Path, redis_url: str | None, processes: int) -> Iterator[int]:
     """Serve the bare view for the block; yield its port."""
     port = free_port()
     options = ["--interface", "asgi", "--http", "1", "--no-ws"]
@@ -204,7 +200,6 @@ def serve_bare(
         **os.environ,
         "BARE_REDIS_URL": redis_url or "",
         "BARE_LOG": str(folder),
-        "BARE_THREADS": str(threads),
     }
     argv = python("-m", "granian", *options, "benchmarks.bare_service:server")
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=environment) as process:

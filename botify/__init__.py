@@ -4,13 +4,14 @@ In: exported recommendations and a catalogue. Out: the event log. Installs witho
 (`pip install '.[service]'`), and runs with `listening-loop serve --config configs/botify.yaml`,
 or with `flask --app botify run` or any WSGI server.
 
-A request's way: `asgi` (reads its body) → `app` and `views` (a Flask application, and a shorter
-way for `/next` and `/last` of one listener) → `schemas` (checks the body) → `service` →
-`sessions` (what was heard) → `looplib.experiments` (the arm) → `recommenders` (the track, from
-`model`) → `event_log`. `settings` are read by `__main__`, and `serving` starts granian.
+A request's way: `asgi` (reads its body) → `app` and `views` (a Flask application) → `schemas`
+(checks the body) → `service` → `sessions` (the listener's plays) → `looplib.experiments` (the
+arm) → `recommenders` (the track, from `model`) → `event_log`. `__main__` reads the `settings`,
+`limits` has the constants beside them, `serving` starts granian, and `versions` watches for a
+newer export.
 
-To add a recommender, write a function like those in `recommenders.lists` and name it in
-`recommenders.registry`; to log a field more, begin at `looplib.event_fields`; to answer with
+To add a recommender, write a function as in `recommenders.lists` and name it in
+`recommenders.registry`. To log another field, begin at `looplib.event_fields`; to answer with
 another status, at `errors`.
 """
 
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
 def create_app(settings: "ServiceSettings | None" = None) -> "Flask":
     """Make the Flask application of a configuration: see `botify.app.create_app`."""
-    from botify import (
-        app,
-    )  # which `listening-loop serve` imports later than this package
+    # `listening-loop serve` sets a variable before it imports the metrics
+    from botify import app
 
     return app.create_app(settings)

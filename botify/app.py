@@ -8,11 +8,12 @@ import flask
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing import PathConverter
 
+from botify import limits
 from botify.event_log import describe_log
 from botify.model.model import ServedModel
 from botify.service import Service, load_configured
 from botify.settings import FILE_VARIABLE, ServiceSettings, load_settings
-from botify.views import ShortWay, views
+from botify.views import views
 from looplib.config import dump_config
 from looplib.files import atomic_write_text
 
@@ -58,14 +59,13 @@ def make_app(service: Service) -> flask.Flask:
     """Make the application of a service."""
     app = flask.Flask("botify", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
-    app.config["MAX_CONTENT_LENGTH"] = service.settings.body_limit_bytes
+    app.config["MAX_CONTENT_LENGTH"] = limits.BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # a slash may be an id's
     app.url_map.redirect_defaults = False
     app.url_map.converters["id"] = _IdConverter
     app.extensions["botify"] = service
     app.register_blueprint(views)
-    app.wsgi_app = ShortWay(app, service)  # type: ignore[method-assign]  # as its docs do
     return app
 
 
@@ -76,6 +76,6 @@ class _IdConverter(PathConverter):
     part_isolating = False
 
     def to_python(self, value: str) -> str:
-        if "\ufffd" in value:  # in place of bytes that could not be decoded
+        if "\ufffd" in value:  # stands for bytes that are not UTF-8
             raise BadRequest(f"{value[:100]} is not UTF-8")
         return value

@@ -1,9 +1,9 @@
 """Errors of the service, and the HTTP status that answers each.
 
-To refuse requests for one more reason, add a class with its status and raise it where the reason
-is seen; those of too many requests are in `botify.limits`. `botify.views.refuse` turns it into the
-answer; describe the status in `openapi.yaml`. What a view alone decides is a Flask `abort(404, …)`
-there. `botify.asgi` refuses requests that do not come whole before any of this.
+To refuse requests for another reason, add a class with its status and raise it where the reason
+is seen. `botify.views.refuse` turns the error into the answer; describe the status in
+`openapi.yaml`. A view that decides alone calls Flask's `abort(404, …)`. `botify.asgi` refuses
+requests that do not come whole or wait too long, before all of this.
 """
 
 from http import HTTPStatus
@@ -28,13 +28,7 @@ class BodyError(BotifyError):
     status = HTTPStatus.BAD_REQUEST
 
 
-class SessionError(BotifyError):
-    """A session store that cannot be reached, and without which there is no answer."""
-
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-
-
-class EventLogError(BotifyError):
-    """An event that could not be written, so that it is not acknowledged."""
+class UnavailableError(BotifyError):
+    """A session store or an event log that fails now: nothing is acknowledged."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -25,20 +25,22 @@ from typing import Literal
 
 import orjson
 
+from botify import limits
 from botify.errors import BotifyError
 from botify.model.catalogue import Catalogue
-from botify.settings import EventLogSettings
 from looplib.checksums import named, seal, unseal
 from looplib.event_fields import EVENT_FIELDS
 from looplib.files import atomic_write_json, fsync, lock
 
 OPEN_PREFIX = "."
 TICK_S = 1.0
-_PROBE = b" " * 4096  # without a line's end, so that adoption cuts it off
+_PROBE = b" " * 4096  # has no line end, so that adoption cuts it off
 
 _logger = logging.getLogger(__name__)
 
 Message = Literal["next", "last"]
+Fsync = Literal["always", "everysec", "never"]
+"""When an event is on the disk."""
 
 _FIELDS = tuple(field.name for field in EVENT_FIELDS)
 _ABSENT = tuple(
@@ -104,17 +106,18 @@ class SegmentWriter:
     writer.
     """
 
-    def __init__(self, folder: Path, settings: EventLogSettings) -> None:
+    def __init__(self, folder: Path, policy: Fsync = "everysec") -> None:
         """Make the folder and close the segments that dead processes left in it.
 
-        A segment is closed before it grows over its size (one append is never split), or within a
-        second of its age. Its name has the host and the number of its process.
+        A segment is closed before it grows over `limits.SEGMENT_BYTES` (an append is never split),
+        or within a second of `limits.SEGMENT_AGE_S`. Its name has the host and the number of its
+        process.
 
         Raises:
             OSError: The folder cannot be written.
         """
         self._folder = folder
-        self._settings = settings
+        self._policy = policy
         self._lock = threading.Lock()
         self._segment: _Segment | None = None
         self.failure: str | None = None  # why events cannot be written now
@@ -137,10 +140,9 @@ class SegmentWriter:
                 raise OSError(errno.EBADF, "the event log is closed")
             try:
                 size = len(lines) + (self._segment.size if self._segment else 0)
-                if size > self._settings.segment_bytes:
+                if size > limits.SEGMENT_BYTES:
                     self._close_segment()
-                sync = self._settings.fsync == "always"
-                self._open_segment().append(lines, sync=sync)
+                self._open_segment().append(lines, sync=self._policy == "always")
             except OSError as error:
                 self._remember(error)
                 raise
@@ -161,7 +163,7 @@ class SegmentWriter:
     def _close_segment(self) -> None:
         segment, self._segment = self._segment, None
         if segment:
-            segment.close(sync=self._settings.fsync != "never")
+            segment.close(sync=self._policy != "never")
 
     def _remember(self, error: OSError | None) -> None:
         """Remember the failure to write events; log the first one, and its end."""
@@ -201,10 +203,10 @@ class SegmentWriter:
                 self._close_segment()
                 raise FileNotFoundError("the open segment was removed, or moved")
             age_s = time.monotonic() - segment.started_s
-            if age_s >= self._settings.segment_age_s:
+            if age_s >= limits.SEGMENT_AGE_S:
                 self._close_segment()
                 return
-            if self._settings.fsync != "everysec" or not segment.is_dirty:
+            if self._policy != "everysec" or not segment.is_dirty:
                 return
             segment.is_dirty = False
             handle = os.dup(segment.handle)  # stays open when the segment is closed
@@ -265,7 +267,7 @@ class _Segment:
             os.close(self.handle)
 
     def _write(self, content: bytes, *, sync: bool) -> None:
-        """Write behind what is there; cut off again what was written if it fails."""
+        """Append content, or cut off the written part if the disk fails."""
         written = 0
         try:
             while written < len(content):  # less when the disk is full or a signal came

@@ -1,66 +1,18 @@
-"""Limit the requests that wait for a thread; what comes beyond is refused at once, with 503.
+"""Limits of the service. None is a setting, as no deployment has needed another value."""
 
-A limit for each listener begins here, too: a class that `botify.service.Service.answer` asks before
-anything else, and that raises an error of `botify.errors` with status 429.
-"""
-
-import asyncio
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-from werkzeug.exceptions import ServiceUnavailable
-
-LATER = "ask again in a second"
-RETRY_AFTER = "1"  # seconds, the header of answers with status 429 or 503
-_KEPT = 0.9  # of the mean time of a request, when the next one is counted in
-
-
-class LimitedThreads:
-    """Threads for requests of one kind, of which only so many may wait."""
-
-    def __init__(
-        self, threads: int, *, most_waiting: int, most_wait_s: float = 0.0
-    ) -> None:
-        """Start no thread yet.
-
-        Args:
-            threads: That answer at once.
-            most_waiting: Requests that may wait or be answered, however long each takes.
-            most_wait_s: More may wait where all will have been answered so soon, in seconds.
-        """
-        self._pool = ThreadPoolExecutor(threads)
-        self._threads = threads
-        self._most_waiting = most_waiting
-        self._most_wait_s = most_wait_s
-        self._waiting = 0
-        self._mean_s = 0.0  # that a request takes
-
-    async def run(self, answer: Callable[[Any], Any], request: object) -> Any:  # noqa: ANN401
-        """Have a thread answer a request.
-
-        Raises:
-            HTTPException: Too many wait.
-        """
-        wait_s = self._waiting * self._mean_s / self._threads
-        if self._waiting >= self._most_waiting and wait_s >= self._most_wait_s:
-            raise ServiceUnavailable(f"too many requests at once; {LATER}")
-        self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._time, answer, request)
-        finally:
-            self._waiting -= 1
-
-    def shutdown(self) -> None:
-        """Wait for the requests under way; none may come after."""
-        self._pool.shutdown()
-
-    def _time(self, answer: Callable[[Any], Any], request: object) -> Any:  # noqa: ANN401
-        start_s = time.perf_counter()
-        try:
-            return answer(request)
-        finally:
-            took_s = time.perf_counter() - start_s
-            self._mean_s = _KEPT * self._mean_s + (1 - _KEPT) * took_s
+BODY_BYTES = 2**20  # largest body; a batch of 10,000 listeners takes half of it
+BODIES_BYTES = 8 * BODY_BYTES  # memory of all bodies in a process
+CHUNK_BYTES = 512  # least size that a chunk counts as: reading a chunk takes time, too
+BODY_S = 10.0  # until the whole body has come, as in `nginx.conf`
+HEADER_S = 30.0  # until the head has come, and between requests of a connection
+WAIT_S = 5.0  # until a thread is free; nginx and most clients give up after 10
+CONNECTIONS = 8192  # connections of a process; later ones wait until one is closed
+THREADS = 2  # threads that answer `/next`; more only wait for Python's lock
+BATCH = 10_000  # listeners in one request
+STOP_S = 10  # until open requests are answered at the end; Docker kills after 15
+REDIS_S = 0.075  # until an answer goes on without Redis
+MEMORY_LISTENERS = 100_000  # listeners whose plays a process remembers without Redis
+MEMORY_DAYS = 90  # until Redis forgets the plays of a silent listener
+SEGMENT_BYTES = 64 * 2**20  # size at which a segment of the event log is closed
+SEGMENT_AGE_S = 3600.0  # age at which a segment is closed
+WATCH_S = 1.0  # pause between checks for a new version, each of which reads one link

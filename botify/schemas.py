@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 from werkzeug.datastructures import MultiDict
 
+from botify import limits
 from botify.errors import BodyError
 from botify.model.catalogue import Catalogue, Id, WholeNumber
 from looplib.arrays import NO_TRACK
@@ -56,8 +57,8 @@ class Ranking(NamedTuple):
 class Bodies:
     """Reads what requests to a service hold; raises `BodyError` for anything else."""
 
-    def __init__(self, catalogue: Catalogue, limit: int, *, text_users: bool) -> None:
-        """Prepare for a catalogue, listeners of one kind, and batches of a limited size."""
+    def __init__(self, catalogue: Catalogue, *, text_users: bool) -> None:
+        """Prepare for a catalogue, and for listeners of one kind."""
         self.catalogue = catalogue
         self.text_users = text_users
         user: Any = _TextId if text_users else WholeNumber
@@ -76,7 +77,7 @@ class Bodies:
         request: Any = _make_object([("user", user), *heard])
         requests: Any = list[request]
         users: Any = list[user]
-        batch = Meta(min_length=1, max_length=limit)
+        batch = Meta(min_length=1, max_length=limits.BATCH)
         self._user = user
         self._one = _make_object(heard)
         self._many = _make_object([("requests", Annotated[requests, batch])])

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from botify.errors import BodyError, EventLogError
+from botify import limits
+from botify.errors import BodyError, UnavailableError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
-from botify.model.versions import Versions, load_version
 from botify.recommenders.base import UNKNOWN, Query
 from botify.recommenders.registry import (
     draw,
@@ -30,7 +30,9 @@ from botify.schemas import Bodies, Listening, Ranking
 from botify.sessions.local import LocalSessions
 from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
+from botify.versions import Versions, load_version
 from looplib.arrays import NO_TRACK
+from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
 
@@ -75,16 +77,14 @@ class Service:
         self._excluded = frozenset(numbers) - {NO_TRACK}
         self.metrics = Metrics()
         self.versions = Versions(settings, model, self.metrics)
-        self.bodies = Bodies(
-            model.catalogue, settings.batch_limit, text_users=model.text_users
-        )
+        self.bodies = Bodies(model.catalogue, text_users=model.text_users)
         self.sessions = make_sessions(settings, model.catalogue.sha256)
         self._rng = np.random.default_rng()
         self._failed: set[str] = set()  # recommenders
         self._arm_recommenders = {
             arm.name: arm.recommender for arm in settings.deciding.arms
         }
-        self.log = SegmentWriter(settings.log_dir, settings.event_log)
+        self.log = SegmentWriter(settings.log_dir, settings.fsync)
         self.versions.watch()
 
     def answer(
@@ -99,19 +99,18 @@ class Service:
 
         Raises:
             BodyError: A request excludes all tracks.
-            EventLogError: The events could not be written; no request is acknowledged.
+            UnavailableError: The events could not be written; no request is acknowledged.
         """
         start_s = time.perf_counter()
         model = self.versions.model
-        barred = self._excluded
-        most_barred = max(len(barred | request.exclude) for request in requests)
+        most_barred = max(len(self._excluded | request.exclude) for request in requests)
         if most_barred >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
         timestamp = time.time_ns() // 1_000_000
         answered: list[tuple[dict[str, Any], list[Id]]] = []
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
-            answered += self._hear(message, some, model, barred)
+            answered += self._hear(message, some, model)
         latency = None if in_batch else time.perf_counter() - start_s
         shared = {"message": message, "timestamp": timestamp, "latency": latency}
         lines = [event_line(**shared, **event) for event, _ in answered]
@@ -120,7 +119,7 @@ class Service:
         except OSError as error:
             self.metrics.log_failures.inc()
             cause = error.strerror or error
-            raise EventLogError(
+            raise UnavailableError(
                 f"the event could not be written ({cause}); ask again"
             ) from error
         self.metrics.events.labels(message).inc(len(lines))
@@ -133,7 +132,6 @@ class Service:
         message: Message,
         requests: Sequence[Listening],
         model: ServedModel,
-        barred: frozenset[int],
     ) -> Iterator[tuple[dict[str, Any], list[Id]]]:
         """Bring sessions up to date, and recommend.
 
@@ -148,10 +146,10 @@ class Service:
             if message == "next":
                 query = Query(
                     user_number(request.user),
-                    # without a session, the track just heard
+                    # the track just heard, if there is no session
                     session.tracks if session else (request.track,),
                     session.times if session else (request.time,),
-                    barred | request.exclude,
+                    self._excluded | request.exclude,
                     request.list_length or 1,
                     self.settings.repeat_after,
                     plays=session and session.plays,
@@ -180,10 +178,10 @@ class Service:
             yield {**request.logged, **event}, [ids[track] for track in tracks]
 
     def list_for(self, user: Id, request: Ranking) -> list[Id]:
-        """Recommend tracks without a session: those of a recommender, then popular ones.
+        """Rank tracks without a session, by a recommender and then by popularity.
 
-        Without a name the listener's list comes first. Of candidates all are ranked, those that
-        neither knows at the end, as they came.
+        Without a recommender's name, the listener's list comes first. All candidates are ranked;
+        unknown candidates come last, in the order of the request.
 
         Raises:
             BodyError: There is no such recommender, or it lacks what it reads.
@@ -275,15 +273,15 @@ def make_sessions(
         ConfigError: `redis_url` is no URL of a Redis.
     """
     if settings.redis_url is None:
-        remembered = settings.memory_listeners if settings.remembers else 0
-        return LocalSessions(settings.session_silence_s, remembered=remembered)
-    days = settings.memory_days if settings.remembers else 0
+        remembered = limits.MEMORY_LISTENERS if settings.remembers else 0
+        return LocalSessions(SESSION_SILENCE_MS / 1000, remembered=remembered)
+    days = limits.MEMORY_DAYS if settings.remembers else 0
     return RedisSessions(
         settings.redis_url.get_secret_value(),
         settings.redis_prefix,
         catalogue_sha256=catalogue_sha256,
-        silence_s=settings.session_silence_s,
-        timeout_s=settings.redis_timeout_s,
+        silence_s=SESSION_SILENCE_MS / 1000,
+        timeout_s=limits.REDIS_S,
         remembered_s=days * 24 * 60 * 60,
     )
 

@@ -23,6 +23,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 from prometheus_client.multiprocess import mark_process_dead
 
+from botify import limits
 from botify.app import make_app, prepare
 from botify.asgi import BufferedApp
 from botify.errors import BotifyError
@@ -33,7 +34,7 @@ from botify.settings import ServiceSettings
 from looplib.errors import UserError
 
 _RESPAWN_PAUSE_S = 0.5
-_PORT_WAIT_S = 5.0  # for workers of a killed service to leave the port
+_PORT_WAIT_S = 5.0  # workers of a killed service leave the port within this time
 _PARENT_CHECK_S = 0.5
 _SWITCH_S = 0.001  # after which a thread that answers a batch lets another one run
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -71,13 +72,11 @@ def serve(settings: ServiceSettings) -> None:
         interface=Interfaces.ASGI,
         workers=settings.processes,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=round(settings.http.header_s * 1000)
-        ),
+        http1_settings=HTTP1Settings(header_read_timeout=round(limits.HEADER_S * 1000)),
         websockets=False,
-        backpressure=settings.http.connections,
+        backpressure=limits.CONNECTIONS,
         respawn_failed_workers=True,
-        workers_kill_timeout=settings.stop_grace_s,
+        workers_kill_timeout=limits.STOP_S,
         log_level=LogLevels.warning,
         log_dictconfig=_LOGGING,
     )
@@ -87,7 +86,7 @@ def serve(settings: ServiceSettings) -> None:
             wrap_loader=False,
         )
     finally:
-        adopt_segments(settings.log_dir)  # of workers that had to be killed
+        adopt_segments(settings.log_dir)  # killed workers leave open segments
 
 
 def _load_worker(
@@ -106,14 +105,7 @@ def _load_worker(
         raise SystemExit(1) from None
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()  # what was loaded stays, so collections need not look at it
-    return BufferedApp(
-        make_app(service),
-        service.close,
-        lambda status: service.metrics.refusals.labels(str(status)).inc(),
-        threads=settings.threads,
-        body_s=settings.http.body_s,
-        body_limit=settings.body_limit_bytes,
-    )
+    return BufferedApp(make_app(service), service.close)
 
 
 class _Worker(WorkerProcess):

@@ -2,19 +2,19 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     SecretStr,
     model_validator,
 )
 
+from botify.event_log import Fsync
 from botify.model.catalogue import Id
 from botify.model.model import SIMILAR, Artifact, ServedModel
 from botify.model.plays import PLAYS
@@ -58,24 +58,6 @@ _ONE_ARM = Experiment(
 )
 
 
-class EventLogSettings(Config):
-    """How events reach the disk, see `botify.event_log`."""
-
-    # when an event is on the disk
-    fsync: Literal["always", "everysec", "never"] = "everysec"
-    segment_bytes: PositiveInt = 64 * 2**20  # at which a segment is closed
-    segment_age_s: PositiveFloat = 3600.0  # at which it is closed, too
-
-
-class HttpSettings(Config):
-    """How long the server waits for clients, and how many connections each process keeps."""
-
-    # for the head of a request to come, and between requests
-    header_s: PositiveFloat = 30.0
-    body_s: PositiveFloat = 10.0  # for its body
-    connections: PositiveInt = 8192  # more wait until one is closed
-
-
 class ServiceSettings(Config):
     """The service's configuration."""
 
@@ -87,12 +69,8 @@ class ServiceSettings(Config):
     log_dir: Path  # folder of the event log
     # sessions in Redis; by default they are in the process
     redis_url: SecretStr | None = None
-    redis_prefix: str = "botify"  # of its keys
-    redis_timeout_s: PositiveFloat = 0.075  # after which an answer goes on without it
-    # Where a recommender reads a listener's latest plays: how many listeners a process remembers,
-    # or for how many days after the latest play Redis does
-    memory_listeners: PositiveInt = 100_000
-    memory_days: PositiveFloat = 90.0
+    # prefix of the keys in Redis: two services that share it need different ones
+    redis_prefix: str = "botify"
     # allows to erase listeners; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
     # all that run: each its keys, or the path of its file; the arm of the first picks the
@@ -108,25 +86,15 @@ class ServiceSettings(Config):
     fallback: FallbackSettings = FallbackSettings()
     # tracks of a session, after which one of it may be recommended again; by default never
     repeat_after: NonNegativeInt | None = None
-    # of draws, which then follow from the listener and the session's length
+    # seed of draws, which then follow from the listener and the session's length
     seed: NonNegativeInt | None = None
     exclude: tuple[Id, ...] = ()  # tracks that no answer has
-    event_log: EventLogSettings = EventLogSettings()
-    http: HttpSettings = HttpSettings()
+    fsync: Fsync = "everysec"  # when an event of the log is on the disk
     host: str = "127.0.0.1"  # address to listen on
     # names, beside local ones, under which a service on a loopback address may be asked
     hosts: tuple[str, ...] = ()
     port: int = Field(default=5001, ge=0, le=65535)  # port to listen on
     processes: PositiveInt = 1  # worker processes; several need Redis
-    # of each process; more than two only wait for one another
-    threads: PositiveInt = 2
-    session_silence_s: PositiveFloat = 1800.0  # after which a session is over
-    # for the requests under way and the log's last fsync when the service is stopped
-    stop_grace_s: PositiveInt = 5
-    # between checks for a new version of the recommendations
-    watch_s: PositiveFloat = 1.0
-    body_limit_bytes: PositiveInt = 2**20  # larger bodies are refused
-    batch_limit: PositiveInt = 10_000  # batches of more requests are refused
 
     @model_validator(mode="after")
     def _check_experiments(self) -> Self:

@@ -6,18 +6,16 @@
 import hmac
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from wsgiref.types import StartResponse, WSGIEnvironment
 
 import msgspec
 import orjson
 import yaml
 from flask import (
     Blueprint,
-    Flask,
     Response,
     abort,
     current_app,
@@ -27,11 +25,11 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.wsgi import get_content_length
 
+from botify import limits
+from botify.asgi import REFUSAL
 from botify.errors import BotifyError
 from botify.event_log import Message
-from botify.limits import RETRY_AFTER
 from botify.model.catalogue import Id
 from botify.schemas import Listening, Ranking
 from botify.service import Service
@@ -50,8 +48,6 @@ _PAGE_HEADERS = {
 
 _LOCAL = ("", "localhost", "127.0.0.1", "[::1]")  # HTTP/1.0 may name none
 _JSON = re.compile(r"(application/json *(;.*)?)?$", re.IGNORECASE)
-_MESSAGES: Mapping[str, Message] = {"/next/": "next", "/last/": "last"}
-_PREFIX = 6
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 views = Blueprint("views", __name__)
@@ -61,7 +57,10 @@ views = Blueprint("views", __name__)
 @views.post("/last/<id:user>", defaults={"message": "last"})
 def hear(message: Message, user: str) -> ResponseReturnValue:
     """Add a track to a listener's session; answer with the next track, or end the session."""
-    content = _answer(_service(), message, user, request.get_data())
+    service = _service()
+    listening = service.bodies.one(request.get_data(), service.bodies.user(user))
+    (tracks,) = service.answer(message, [listening])
+    content = orjson.dumps(_next_track(listening, tracks))
     return Response(content, content_type="application/json")
 
 
@@ -198,7 +197,7 @@ def page() -> ResponseReturnValue:
 
 @views.delete("/listeners/<id:user>")
 def erase(user: str) -> ResponseReturnValue:
-    """Delete what is kept of a listener, for those who have the administrator's token."""
+    """Delete a listener's session and plays, given the administrator's token."""
     service = _service()
     token = service.settings.admin_token
     if token is None:
@@ -212,12 +211,16 @@ def erase(user: str) -> ResponseReturnValue:
     return {"user": listener}
 
 
-def check_site(environ: WSGIEnvironment, hosts: Collection[str]) -> None:
-    """Refuse what a page of another site may ask through a browser on this machine."""
+@views.before_app_request
+def check_request() -> None:
+    """Refuse a request that the server refuses or that a page of another site sends."""
+    environ = request.environ
+    if REFUSAL in environ:
+        abort(*environ[REFUSAL])
     host = environ.get("HTTP_HOST", "")
     name = host.rsplit(":", 1)[0]
     is_local = name in _LOCAL or environ["SERVER_NAME"] not in _LOOPBACK
-    if not is_local and name not in hosts:
+    if not is_local and name not in _service().settings.hosts:
         abort(403, f"asked as {name}; if that is right, add it to hosts")
     if environ["REQUEST_METHOD"] != "POST":
         return
@@ -239,11 +242,13 @@ def refuse(error: Exception) -> ResponseReturnValue:
         case BotifyError():
             status, message = int(error.status), str(error)
         case RequestEntityTooLarge():
-            limit = current_app.config["MAX_CONTENT_LENGTH"]
-            status, message = 413, f"the body is larger than {limit} bytes"
+            status, message = (
+                413,
+                f"send at most {limits.BODY_BYTES} bytes, in large chunks",
+            )
         case HTTPException():
             status, message = error.code or 500, error.description or error.name
-            if request.routing_exception:
+            if error is request.routing_exception:
                 message = f"{message} /docs lists all endpoints."
             headers = dict(error.get_headers()) | {"Content-Type": "application/json"}
         case _:
@@ -251,44 +256,9 @@ def refuse(error: Exception) -> ResponseReturnValue:
             status = 500
             message = "unexpected error; the details are in the service's log"
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        headers["Retry-After"] = RETRY_AFTER
+        headers["Retry-After"] = "1"  # second
     _service().metrics.refusals.labels(str(status)).inc()
     return {"error": message}, status, headers
-
-
-class ShortWay:
-    """A WSGI application before Flask's, which answers `/next` and `/last` of a listener itself.
-
-    Flask's way to a view and back takes longer than the answer.
-    """
-
-    def __init__(self, app: Flask, service: Service) -> None:
-        """Take the place of an application's `wsgi_app`."""
-        self._app, self._service, self._flask = app, service, app.wsgi_app
-        self._longest = service.settings.body_limit_bytes
-
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Answer a request, errors as Flask does."""
-        path, length = environ.get("PATH_INFO", ""), get_content_length(environ)
-        message, user = _MESSAGES.get(path[:_PREFIX]), path[_PREFIX:]
-        is_usual = user and user.isascii() and environ["REQUEST_METHOD"] == "POST"
-        try:
-            check_site(environ, self._service.settings.hosts)
-            is_long = length is None or length > self._longest
-            if message is None or not is_usual or is_long:
-                return self._flask(environ, start_response)
-            body = environ["wsgi.input"].read(length)
-            content = _answer(self._service, message, user, body)
-        except Exception as error:  # noqa: BLE001  as Flask does
-            with self._app.request_context(environ):
-                refusal = self._app.make_response(refuse(error))
-                return refusal(environ, start_response)
-        size = str(len(content))
-        headers = [("Content-Type", "application/json"), ("Content-Length", size)]
-        start_response("200 OK", headers)
-        return [content]
 
 
 def _service() -> Service:
@@ -303,13 +273,6 @@ def _track_number(track: str) -> int:
     if number == NO_TRACK:
         abort(404, f"track not found; the catalogue has {len(bodies.catalogue):,}")
     return number
-
-
-def _answer(service: Service, message: Message, user: str, body: bytes) -> bytes:
-    listener = service.bodies.user(user)
-    listening = service.bodies.one(body, listener)
-    (tracks,) = service.answer(message, [listening])
-    return orjson.dumps(_next_track(listening, tracks))
 
 
 def _next_track(listening: Listening, tracks: Sequence[Id]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from pydantic import NonNegativeInt
 
 from analysis.page.index import renew_index
 from listening_loop.errors import LoopError
@@ -39,18 +38,13 @@ from looplib.config import Config, Count, dump_config, load_config
 from looplib.files import atomic_write_text, fsync
 
 PROG = "listening-loop demo"
+SEED = 1337  # of the listeners; each day adds its number
+BATCH, CONCURRENCY = 500, 4  # sessions in a request, and requests at a time
+# the listeners of a day come within minutes, so the report neither waits nor confirms
+SETTINGS = ("--set=is_simulated=true", "--set=min_days=1", "--set=confirm=false")
 app = make_app(
     "Run the whole loop on a simulated world; an interrupted loop continues where it was."
 )
-
-
-class Traffic(Config):
-    """A day's listeners."""
-
-    episodes: Count = 20_000  # sessions a day
-    batch: Count = 500  # sessions in one request
-    concurrency: Count = 4  # requests in flight at once
-    seed: NonNegativeInt = 1337  # seeds the listeners; each day adds its number
 
 
 class LoopConfig(Config):
@@ -61,9 +55,8 @@ class LoopConfig(Config):
     collect: Path  # configuration of the first collection
     search: Path  # configuration of the search
     service: Path  # configuration of the service
-    report: Path  # configuration of the A/B report
     experiment: str  # the service's experiment that decides, and is reported on
-    traffic: Traffic = Traffic()
+    episodes: Count = 20_000  # sessions a day
     days: Count = 1  # each learns from the logs of all before
 
 
@@ -91,7 +84,7 @@ def main(
     options = {"days": days, "folder": folder}
     settings = load_config(LoopConfig, config or shipped, set_ or (), options)
     if config is None:
-        parts = ("world", "collect", "search", "service", "report")
+        parts = ("world", "collect", "search", "service")
         paths = {part: configs.parent / getattr(settings, part) for part in parts}
         settings = settings.model_copy(update=paths)
     run_loop(settings)
@@ -169,28 +162,23 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
         serve_listeners(config, number, day)
 
     compare = command(
-        "ab",
-        day / "log",
-        experiment=config.experiment,
-        config=config.report,
-        out=report,
+        "ab", day / "log", *SETTINGS, experiment=config.experiment, out=report
     )
     run_step("The A/B report", compare, done=report / "report.json")
 
 
 def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
     """Serve a day's listeners, all of whose sessions are heard to their ends."""
-    port, traffic, log = free_port(), config.traffic, day / "log"
+    port, log = free_port(), day / "log"
     counted = day / "traffic-unfinished.json"
     listeners = command(
         "simulate",
         world=config.folder / "world",
-        recommender="remote",
         url=f"http://127.0.0.1:{port}",
-        episodes=traffic.episodes,
-        seed=traffic.seed + number,
-        batch=traffic.batch,
-        concurrency=traffic.concurrency,
+        episodes=config.episodes,
+        seed=SEED + number,
+        batch=BATCH,
+        concurrency=CONCURRENCY,
         summary=counted,
     )
     if log.exists():

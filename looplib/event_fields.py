@@ -12,10 +12,9 @@ A metric of an A/B report sees what `sql/ab/session_events.sql` passes on, and a
 
 from typing import Literal, NamedTuple
 
-SESSION_SILENCE_MS = (
-    30 * 60 * 1000
-)  # a session ends after half an hour without an event
 LARGEST_ID = 2**63 - 1  # of a listener or a track, where ids are numbers
+# a session ends after half an hour without an event
+SESSION_SILENCE_MS = 30 * 60 * 1000
 
 FieldType = Literal[
     "message",  # "next": a recommendation was asked for; "last": the session ended

@@ -73,8 +73,7 @@ class Guardrail(Config):
 class Experiment(Config):
     """A split of the listeners into arms, and what it is for.
 
-    The salt replaces the name in the hash's seed: the same name with another salt splits the
-    listeners anew, and two experiments with one salt split them the same way.
+    Listeners are split by a hash with the name, so another name splits them anew.
 
     Example:
         >>> arms = [{"recommender": "top_pop"}, {"recommender": "indexed", "weight": 3}]
@@ -88,7 +87,6 @@ class Experiment(Config):
     name: str = Field(min_length=1)  # as in the log
     owner: str = ""  # who answers for it
     hypothesis: str = ""  # what is expected, and why
-    salt: str | None = None  # in place of the name when listeners are split
     # control first; names left out are C, T1, T2 and so on
     arms: tuple[Arm, ...] = Field(min_length=1)
     # arm by listener, for testers, whom reports leave out; 7 and "7" are the same listener
@@ -151,10 +149,9 @@ class Experiment(Config):
         Returns:
             The name of each listener's arm.
         """
-        salt = self.name if self.salt is None else self.salt
         shares = [*self.shares.values()]
-        positions = [value % len(shares) for value in _hash(users, salt)]
-        moved = _move(positions, users, f"{salt}/0", shares)
+        positions = [value % len(shares) for value in _hash(users, self.name)]
+        moved = _move(positions, users, f"{self.name}/0", shares)
         names = [*self.shares]
         return [
             self.overrides.get(str(user), names[position])

@@ -154,9 +154,9 @@ class ExportConfig(Config):
     order"""
     publish_anyway: bool = False
     """publish a model that is not significantly better than every baseline"""
-    live: bool = False
+    live: bool | Literal["anyway"] = False
     """learn from plays in order a ranker for the service's recommender `live`; it is published if
-    it is significantly better than simple rules"""
+    it is significantly better than simple rules, or anyway"""
 
 
 class SearchConfig(Config):
@@ -177,9 +177,6 @@ class SearchConfig(Config):
     feedback: Feedback = Feedback()
     models: Models = {"als": {}}  # noqa: RUF012  checked, then shared by nobody
     """values of hyperparameters by the kind of model: every combination is a trial"""
-    lists: Mapping[str, Path] = {}
-    """lists of other models, by name: user, item, and rank or score (Parquet); they are scored
-    beside the trials"""
     search: Search = Search()
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()

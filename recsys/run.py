@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import orjson
 
+from analysis.statistics.effects import Interval
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
 from looplib.files import remove_leftovers, sha256_file
@@ -29,7 +30,6 @@ REPORT = "report.html"
 LISTENERS = "listeners"  # the folder of the listeners' parts of the metrics
 _DAMAGED = "damaged; search again, which reads the ledger"
 NO_BETTER = "the best model is not significantly better than every baseline"
-MetricValue = tuple[float, float, float]  # value and the ends of its 95 % interval
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Winner:
 
     trial: Trial
     iterations: int  # after which it was best
-    metrics: dict[str, MetricValue]
+    metrics: dict[str, Interval]
     select: str  # the metric that chose it
     dataset: str  # digest of the dataset that it was fitted and scored on
     store: str  # digest of the store of the dataset
     warnings: tuple[str, ...] = ()  # about the choice
     beats_baselines: bool = True  # each significantly, by the metric
     # metrics on the listeners who chose nothing
-    test: dict[str, MetricValue] = field(default_factory=dict)
+    test: dict[str, Interval] = field(default_factory=dict)
     # the best trial with factors, where it was best, if the winner has none
     factors: Checkpoint | None = None
     # SHA-256 of other files of the run by name

@@ -33,6 +33,9 @@ COLLECTION_FILE = "collection.json"
 CONFIG_FILE = "collect.yaml"
 SCHEMA = 1
 START = date(2026, 1, 1)  # of the simulated clock
+RECOMMENDER = "random"
+# sessions in a file of the log, simulated side by side in less than 1 GB
+SEGMENT_SESSIONS = 20_000
 
 
 def collect(config: SimulateConfig) -> None:
@@ -53,9 +56,7 @@ def collect(config: SimulateConfig) -> None:
         "users": world.listeners,
         "seed": config.seed,
         "episodes": config.episodes,
-        "recommender": config.recommender,
         "start": START.isoformat(),
-        "segment_sessions": config.segment_sessions,
     }
     if config.log.exists():
         _check_collected(config.log / COLLECTION_FILE, facts)
@@ -64,9 +65,9 @@ def collect(config: SimulateConfig) -> None:
         atomic_directory(config.log) as folder,
         progress("collecting", config.episodes, "sessions") as report,
     ):
-        firsts = range(0, config.episodes, config.segment_sessions)
+        firsts = range(0, config.episodes, SEGMENT_SESSIONS)
         for segment, first in enumerate(firsts):
-            end = min(first + config.segment_sessions, config.episodes)
+            end = min(first + SEGMENT_SESSIONS, config.episodes)
             lines = _simulate_segment(world, config, segment, np.arange(first, end))
             (folder / f"events-{segment:05d}.jsonl").write_bytes(lines)
             report(end)
@@ -117,7 +118,7 @@ def _simulate_segment(
     played = batch.tracks[: batch.length.max()]
     hundredths = batch.hundredths[: batch.length.max()].astype(np.int64)
     midnight_ms = 1000 * timegm(START.timetuple())
-    length_ms = window_ms(config.segment_sessions, world.listeners)
+    length_ms = window_ms(SEGMENT_SESSIONS, world.listeners)
     window = (midnight_ms + segment * length_ms, length_ms)
     timestamp = event_times(listeners, batch.length, hundredths, window, rng)
     order = np.argsort(timestamp[0], kind="stable")
@@ -132,6 +133,6 @@ def _simulate_segment(
         track=played[position, row].astype(np.int64),
         hundredths=hundredths[position, row],
         propensity=1.0 / world.tracks,
-        recommender=config.recommender,
-        session_prefix=f"{config.recommender}-{config.seed}-",
+        session_prefix=f"{RECOMMENDER}-{config.seed}-",
+        recommender=RECOMMENDER,
     )

@@ -1,7 +1,7 @@
 """Configuration of sessions that listeners of a world have."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from annotated_types import Le
 from pydantic import HttpUrl, NonNegativeInt
@@ -14,21 +14,17 @@ class SimulateConfig(Config):
 
     world: Path = Path("out/demo/world")
     """folder of the world; a service has its tracks as the catalogue"""
-    recommender: Literal["random", "remote"] = "random"
-    """random draws, or remote: a service answers"""
     episodes: Count
     """number of sessions"""
     seed: NonNegativeInt = 0
     """decides all randomness"""
     log: Path = Path("out/demo/log")
-    """random: folder of the log, which must be new"""
-    segment_sessions: Count = 20_000
-    """random: sessions a file of the log, simulated side by side"""
-    url: HttpUrl = HttpUrl("http://localhost:5001")
-    """remote: address of the service"""
+    """folder of the log of random tracks, which must be new"""
+    url: HttpUrl | None = None
+    """address of a service that recommends; without it, tracks are random"""
     concurrency: Annotated[Count, Le(10_000)] = 16
-    """remote: requests at a time"""
+    """requests to the service at a time"""
     batch: Annotated[Count, Le(100_000)] = 100
-    """remote: sessions in a request"""
+    """sessions in a request"""
     summary: Path | None = None
-    """remote: file for means and counts in JSON"""
+    """file for means and counts of the sessions with a service, in JSON"""

@@ -22,12 +22,12 @@ SETTINGS = "\n".join(
 )
 HELP = f"""Let a world's listeners listen to what a recommender plays.
 
-With random, recommendations are drawn here and an event log is written: a folder of JSON lines,
-whole or not at all.
+Without --url, recommendations are drawn at random and an event log is written: a folder of JSON
+lines, whole or not at all.
 
-With remote, listeners ask the service at --url, which writes the log. What a listener does follows
-from the seed and the number of the session, whatever the concurrency. A request without an answer
-is sent again under its number.
+With --url, listeners ask the service there, which writes the log. What a listener does follows from
+the seed and the number of the session, whatever the concurrency. A request without an answer is
+sent again under its number.
 
 \b
 Settings, as --key value over the file and --set:
@@ -37,7 +37,7 @@ Settings, as --key value over the file and --set:
 Examples:
   {PROG} --config configs/collect/demo.yaml --seed 2
   {PROG} --world out/demo/world --log out/log --episodes 1000 --seed 7
-  {PROG} --recommender remote --episodes 100000 --batch 500
+  {PROG} --url http://localhost:5001 --episodes 100000 --batch 500
 """
 
 app = make_app(HELP)
@@ -53,7 +53,7 @@ def _main(
 ) -> None:
     options = dict(_read_options(context.args))
     settings = load_config(SimulateConfig, config, overrides or [], options)
-    if settings.recommender == "remote":
+    if settings.url:
         run_remote(settings, typer.echo)
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does

@@ -38,9 +38,8 @@ def _main(
     settings = load_config(WorldConfig, config, overrides or [])
     if not make_world(settings, out):
         typer.echo(f"{out} holds this very world already; nothing done")
-    catalogue = settings.catalogue
     typer.echo(
-        f"{out}: {catalogue.tracks:,} tracks, {catalogue.artists:,} artists, "
+        f"{out}: {settings.tracks:,} tracks, {settings.artists:,} artists, "
         f"{settings.listeners:,} listeners"
     )
 

@@ -58,7 +58,7 @@ def main(
     experiment: Annotated[
         str,
         typer.Option(
-            help="The experiment's YAML file; or its name in the log, where that has several."
+            help="The experiment's YAML file; or its name, if the log has several."
         ),
     ] = "",
     config: Annotated[
@@ -111,8 +111,7 @@ def main(
     if metric:
         document["primary"] = metric
     if tables:
-        lower = plan.lower_is_better if plan else ()
-        document = table_document(document, dict.fromkeys(lower, "lower"))
+        document = table_document(document)
     settings = load_config(AbConfig, config, overrides or [], above=document)
     if print_sql:
         from analysis.ab.warehouse import moments_statement  # parses SQL
@@ -125,40 +124,47 @@ def main(
     else:
         report = build_report(logs, name, settings, plan)
     if out is not None:
-        write_report(report, settings, out)
+        write_report(report, out)
         renew_index(out)
     print_report(report)
 
 
-def write_report(report: Report, settings: AbConfig, out: Path) -> None:
+def write_report(report: Report, out: Path) -> None:
     """Write a report and its configuration to a folder."""
-    atomic_write_text(out / "config.yaml", dump_config(settings))
+    atomic_write_text(out / "config.yaml", dump_config(report.config))
     atomic_write_text(out / "report.html", render(report))
-    document = {**vars(report), "words": words.sentences(report)}
-    atomic_write_json(out / "report.json", document)
+    sentences = {
+        "headline": words.headline(report),
+        "reason": words.reason(report),
+        "warnings": words.warnings(report),
+    }
+    atomic_write_json(out / "report.json", {**report.to_json(), "words": sentences})
 
 
 def print_report(report: Report) -> None:
-    """Print what a decision needs in about 25 lines, the verdict last."""
+    """Print the report in about 25 lines, the verdict last."""
     console = output()
     console.soft_wrap = True
+    evidence = report.evidence
     arms = [
         [
             arm,
-            report.recommenders[arm] or "",
-            f"{report.listeners[arm]:,}",
-            f"{report.sessions[arm]:,}",
+            evidence.recommenders[arm] or "",
+            f"{listeners:,}",
+            f"{evidence.sessions[arm]:,}",
         ]
-        for arm in report.arms
+        for arm, listeners in evidence.listeners.items()
     ]
     deciding = [
-        _effect_cells(effect) for effect in report.effects if effect.role != "secondary"
+        _effect_cells(effect)
+        for effect in evidence.effects
+        if effect.role != "secondary"
     ]
     for columns, rows in ((_ARM_COLUMNS, arms), (_EFFECT_COLUMNS, deciding)):
         if rows:
             console.print(table(columns, rows, needed=5, numbers_from=2))
     for text in (
-        *map(words.preference, report.preferences),
+        *map(words.preference, evidence.preferences),
         *_facts(report),
         *(f"  - {warning}" for warning in words.warnings(report)),
     ):
@@ -170,22 +176,18 @@ def print_report(report: Report) -> None:
 
 def _facts(report: Report) -> Iterator[str]:
     """Yield limits, dates, the sample ratio and the counts of lines."""
+    evidence, lines = report.evidence, report.evidence.lines
     margins = {
         f"{effect.metric} {words.limit(effect)}"
-        for effect in report.effects
+        for effect in evidence.effects
         if effect.role == "guardrail"
     }
     if margins:
         yield f"guardrails: {'; '.join(sorted(margins))}"
-    lines = report.lines
-    kind = "valid at any time"
-    if report.fixed_horizon:
-        planned = f"{report.fixed_horizon:,} listeners"
-        kind = f"valid at every interim analysis until the fixed horizon, {planned}"
-    days = " to ".join(report.dates)
-    yield f"{days}, intervals: {kind}".removeprefix(", ")
+    days = " to ".join(evidence.dates)
+    yield f"{days}, intervals: valid {words.validity(report)}".removeprefix(", ")
     yield (
-        f"sample ratio {numbers.p_is(report.srm.p_value)}; {lines.read:,} lines = "
+        f"sample ratio {numbers.p_is(evidence.srm.p_value)}; {lines.read:,} lines = "
         f"{lines.good:,} good + {lines.rejected:,} rejected"
     )
 

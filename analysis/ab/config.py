@@ -1,41 +1,33 @@
 """Configuration of a report: metrics, their roles, and when to trust an experiment."""
 
 import difflib
-import re
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from analysis.ab.metrics import METRICS, ROWS, Metric
-from looplib.config import Config, Memory, Positive, Share
+from analysis.ab.metrics import METRICS, Metric, define_metric
+from looplib.config import Config, Positive
 from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
 
 Role = Literal["primary", "guardrail", "secondary"]
 Dialect = Literal["snowflake", "bigquery", "postgres", "duckdb"]
-_LENGTH = 4  # of an experiment, in its first `min_days`: by default four weeks
+_LENGTH = (
+    4  # the default length of an experiment: four times its `min_days`, four weeks
+)
 
 
 class FixedHorizon(Config):
-    """The planned size of an experiment, declared before its first event; later ones are left out.
+    """The planned size of an experiment, declared before its first event.
 
-    The interim analyses on the way share the error rate.
+    The interim analyses on the way share the error rate; later events are left out.
     """
 
-    # the last day is the one by whose end so many were seen, UTC
+    # planned listeners of all arms; the day (UTC) on which they are reached is the last
     listeners: Annotated[int, Field(ge=1)]
-    # how many analyses there will be at equal distances, the last at the end; 1 for that one alone
+    # number of analyses at equal distances, the last at the end; 1 allows the last alone
     interim_analyses: Annotated[int, Field(ge=1, le=200)] = 32
-
-
-class TrustConfig(Config):
-    """When an experiment is not trusted."""
-
-    most_rejected: Share = 0.05  # share of the lines that need not be events
-    # share of the listeners who may have been in several arms
-    most_changing: Share = 0.01
 
 
 class AbConfig(Config):
@@ -43,20 +35,23 @@ class AbConfig(Config):
 
     # the arm that the others are compared with
     control: str = Field("C", coerce_numbers_to_str=True)
-    # Share of the listeners that each arm should have, in any unit; equal ones where none is given
+    # Share of the listeners that each arm should have, in any unit; equal by default
     shares: dict[str, Positive] = Field(default_factory=dict)
-    # Each arm's own recommender; of an arm that is not named, the one that answered most
+    # Each arm's own recommender; by default the recommender that answered most of its requests
     recommenders: dict[str, str] = Field(default_factory=dict)
     # two-sided error rate, 0.05 for 95 % intervals
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    # of the plans of `listening-loop power`: the chance that the effect is shipped
+    # the chance that an effect is shipped, for plans of `listening-loop power`
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
-    # Metrics by name, beside those of `analysis/sql/metrics`
-    metrics: dict[str, Metric] = Field(default_factory=dict)
+    # Metrics beside `analysis/sql/metrics` by name: a `.sql` file; for a table a column, or a ratio
+    # of two columns such as "minutes / sessions"
+    metrics: dict[str, str] = Field(default_factory=dict)
+    # metrics of a table that are better when lower; a `.sql` file says it itself
+    lower_is_better: tuple[str, ...] = ()
     # Metrics that decide; adjusted by Holm over them and the arms
     primary: tuple[str, ...] = ("mean_time_per_session",)
-    # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails. Of those
-    # that say how a recommender works, such as `skip_share`, more is neither good nor bad by itself
+    # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails. Metrics of
+    # how a recommender works, such as `skip_share`, are neither good nor bad by themselves
     secondary: tuple[str, ...] = (
         "mean_tracks_per_session",
         "time_per_session",
@@ -66,49 +61,37 @@ class AbConfig(Config):
         "fallback_share",
         "latency_p50",
     )
-    # Metrics that must surely not get worse by more than a margin; by default those whose file has
-    # one
+    # Metrics that must surely not get worse by more than a margin; by default every metric whose
+    # file has a margin
     guardrails: tuple[Guardrail, ...] = tuple(
         Guardrail(metric=name, margin=metric.margin, margin_pct=metric.margin_pct)
         for name, metric in METRICS.items()
         if (metric.margin, metric.margin_pct) != (None, None)
     )
-    # What a gain on a primary metric must reach to be worth shipping, in % of the control's value:
-    # where it surely does not, the arm is too small to matter
+    # Smallest gain on a primary metric that is worth shipping, in % of the control's value; an arm
+    # whose gain is surely below it is too small to matter
     smallest_effect_pct: Annotated[float, Field(ge=0)] = 0.0
-    # Whether what listeners' past predicts is taken out of a metric (CUPED); declared before the
-    # first event
+    # Whether effects are adjusted for the listeners' past (CUPED); declared before the first event
     cuped: bool = False
-    # Listeners that every arm needs before anything is decided: with fewer the intervals of a
+    # Listeners that every arm needs before anything is decided; with fewer, intervals of a
     # metric that a few listeners dominate contain the true effect less often than they say
     min_listeners: Annotated[int, Field(ge=2)] = 200
-    # The listeners are no people, which the report says
+    # Listeners are simulated, which the report says
     is_simulated: bool = False
-    # Days (UTC) that it runs before anything is decided, whole weeks at best; of a table without
-    # dates they are not known
+    # Days (UTC) before anything is decided, whole weeks at best; a table without dates has none
     min_days: Annotated[int, Field(ge=1)] = 7
-    # Whether a decision counts only when the analysis of a day before was the same, which a corrupt
-    # day hardly survives; of a table without dates it is not known
+    # Whether a decision counts only if the analysis of a day before was the same, which a corrupt
+    # day hardly survives; a table without dates has no day before
     confirm: bool = True
     # when the experiment ends; without, it may be analysed and stopped at any time
     fixed_horizon: FixedHorizon | None = None
-    # Listeners of all arms with which intervals are narrow where there is no fixed horizon, as
-    # `listening-loop power` plans them; by default four times those of the first `min_days`. Not to
-    # be chosen after the data were seen
+    # Listeners of all arms with which intervals are narrow without a fixed horizon, as
+    # `listening-loop power` plans them; by default four times the listeners of the first
+    # `min_days`. Choose it before you see the data
     expected_listeners: Annotated[int, Field(ge=2)] | None = None
-    # a recommended track that is heard for less was skipped, share of the track
-    skip_below: Share = 0.1
-    # what DuckDB may use before it spills to the disk
-    memory: Memory = "1GB"
-    trust: TrustConfig = TrustConfig()  # when not to trust
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
-        for name, metric in self.metrics.items():
-            if metric.sql and not re.fullmatch("[a-z][a-z0-9_]*", name):
-                raise ValueError(f"metrics: {name}: small letters, digits and _ alone")
-            if metric.sql and name in METRICS:
-                raise ValueError(f"metrics: {name}: a built-in metric has this name")
         names = [*self.all_metrics]
         for name in self.roles:
             if name not in names:
@@ -127,16 +110,15 @@ class AbConfig(Config):
 
     @cached_property
     def all_metrics(self) -> dict[str, Metric]:
-        """All metrics by name: the built-in ones and those of the configuration."""
-        named = {
-            name: metric.model_copy(update={"name": name})
-            for name, metric in self.metrics.items()
+        """All metrics by name: built-in metrics and metrics of the configuration."""
+        return METRICS | {
+            name: define_metric(name, text, is_lower=name in self.lower_is_better)
+            for name, text in self.metrics.items()
         }
-        return METRICS | named
 
     @cached_property
     def roles(self) -> dict[str, Role]:
-        """The role of each metric that a report has: that of the first list with it."""
+        """The role of each metric of a report, by the first list that names it."""
         roles: dict[str, Role] = dict.fromkeys(self.primary, "primary")
         for guardrail in self.guardrails:
             roles.setdefault(guardrail.metric, "guardrail")
@@ -146,7 +128,7 @@ class AbConfig(Config):
 
     @cached_property
     def limits(self) -> dict[str, Guardrail]:
-        """The guardrails by the names of their metrics."""
+        """The guardrails by metric."""
         return {
             row.metric: row
             for row in self.guardrails
@@ -155,7 +137,7 @@ class AbConfig(Config):
 
     @property
     def horizon(self) -> int | None:
-        """Listeners of all arms with which the experiment ends."""
+        """Listeners of all arms at the end of the experiment."""
         return self.fixed_horizon.listeners if self.fixed_horizon else None
 
     @property
@@ -165,16 +147,16 @@ class AbConfig(Config):
 
     @property
     def reported(self) -> list[Metric]:
-        """The metrics that a report has, those that decide first."""
+        """The metrics of a report, primary metrics first."""
         return [self.all_metrics[name] for name in self.roles]
 
 
 def expect(config: AbConfig, first_listeners: int) -> AbConfig:
-    """Plan for a number of listeners where none is configured.
+    """Set the expected listeners, if the configuration has none.
 
     Args:
-        config: Of the report.
-        first_listeners: Those of the first `min_days`; 0 where days are unknown.
+        config: Configuration of the report.
+        first_listeners: Listeners of the first `min_days`; 0 if days are unknown.
     """
     if config.fixed_horizon:
         return config
@@ -190,6 +172,7 @@ def plan_document(plan: Experiment | None) -> dict[str, Any]:
         "control": plan.arms[0].name,
         "shares": {arm: share for arm, share in plan.shares.items() if share},
         "recommenders": {arm.name: arm.recommender for arm in plan.arms},
+        "lower_is_better": list(plan.lower_is_better),
     }
     if plan.metrics:
         document["primary"] = list(plan.metrics)
@@ -203,18 +186,8 @@ def plan_document(plan: Experiment | None) -> dict[str, Any]:
     return document
 
 
-def table_document(
-    document: Mapping[str, Any], better: Mapping[str, str]
-) -> dict[str, Any]:
-    """Add to a document the metrics of a table, which are its columns.
-
-    Args:
-        document: Keys of `AbConfig`: `primary` and `guardrails` are columns, or metrics of
-            aggregates; "minutes / sessions" is the ratio of two columns.
-        better: "lower" or "higher" by metric.
-
-    Returns:
-        Keys of `AbConfig`.
+def table_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the metrics of a table, which are its columns, to keys of `AbConfig`.
 
     Raises:
         ConfigError: No metric is named.
@@ -224,15 +197,6 @@ def table_document(
     if not primary:
         example = "such as metrics=['minutes'], or on the command line --metric minutes"
         raise ConfigError(f"metrics: name the columns that decide, {example}")
-    metrics = {}
-    for column in (*primary, *(row["metric"] for row in limits)):
-        numerator, _, denominator = (part.strip() for part in column.partition("/"))
-        metrics[column] = {
-            "label": column,
-            "numerator": numerator,
-            "denominator": denominator or ROWS,
-            "better": better.get(column, "higher"),
-            "has_past": False,
-        }
-    lists = {"guardrails": limits, "secondary": []}
-    return {**document, **lists, "metrics": metrics}
+    columns = [*primary, *(row["metric"] for row in limits)]
+    metrics = dict(zip(columns, columns, strict=True))
+    return {**document, "guardrails": limits, "secondary": [], "metrics": metrics}

@@ -6,24 +6,23 @@ A number that does not exist is NaN.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
 from typing import Any, Literal
 
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import Metric
-from analysis.ab.moments import PAST, RATIO, UNTIL, MetricMoments, by_metric
+from analysis.ab.moments import NOVELTY, PAST, RATIO, UNTIL, MetricMoments, by_metric
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.quantiles import compare_quantiles
 
 GuardrailState = Literal["kept", "unclear", "broken"]
-# by the metric's name, then by arm: `Moments`, or the `Histogram` of a quantile
+# `Moments`, or the `Histogram` of a quantile, by metric and arm
 Measurements = Mapping[str, Mapping[str, Any]]
-# standard errors from 0 that a control's value must have for an effect in % of it
+# An effect in % needs a control's value this number of standard errors from 0.
 _SURELY_NOT_ZERO = 3.0
-_MOST_PCT = 10_000.0  # a change by more is no effect on what the control does
+_MOST_PCT = 10_000.0  # a larger change says nothing about the control's value
 
 
 @dataclass(frozen=True)
@@ -32,47 +31,42 @@ class Novelty:
 
     arm: str
     metric: str
-    first: float  # in % of the control's value, in their first days
-    later: float  # in as many days after these
-    p_value: float  # of no change from one to the other, valid as decisions are
+    first: float  # effect in the first days, in % of the control's value
+    later: float  # effect in an equal number of later days
+    p_value: float  # p-value of no change between them, valid as decisions are
 
 
 @dataclass(frozen=True)
 class MetricEffect:
     """An arm's effect on a metric, in the experiment or by the end of a day.
 
-    Of primary metrics and guardrails intervals and p-value are those that decide, by the rule of
-    the interim analysis; of the others those for a single analysis.
+    For primary metrics and guardrails, intervals and p-value follow the rule of the interim
+    analysis; for secondary metrics they hold for a single analysis.
     """
 
-    arm: str  # the arm that is compared with the other
+    arm: str  # the arm that is compared with the control
     metric: str  # the metric's name
     label: str  # its name for people
     role: Role  # its role in the configuration
     higher_is_better: bool  # whether more of it is better
     control_value: float  # the metric of the control
     arm_value: float  # the metric of the arm
-    effect: float  # absolute difference
-    lower: float  # lower end of its interval
-    upper: float  # upper end
-    # the effect in % of the control's value, the control's own noise included
+    absolute: Interval  # the difference
+    # the difference in % of the control's value, the control's own noise included
     relative: Interval
-    p_value: float  # of no difference
-    # of primary metrics by Holm over them and the arms; else Benjamini and Hochberg over the rest
+    p_value: float  # p-value of no difference
+    # adjusted by Holm over primary metrics and arms, by Benjamini and Hochberg over the rest
     adjusted_p_value: float = math.nan
-    # the relative effect with the interval of a single analysis, had one been planned
-    single: Interval = effects.NO_INTERVAL
     significant: bool = False  # whether the adjusted p-value is below alpha
-    # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was
-    # declared; NaN without a past
+    # Share of the variance that listeners' past explains, which CUPED takes out; NaN without a past
     past_explains: float = math.nan
-    unit: str = ""  # of its values
-    phrase: str = ""  # how a change of it is said
-    # how much worse a guardrail may get, in the metric's unit; None for the others
+    unit: str = ""  # unit of the values
+    phrase: str = ""  # words for a change, as in `Metric`
+    # how much worse a guardrail may get, in the metric's unit
     margin: float | None = None
-    # the same in % of the control's value; one of the two is given
+    # the same in % of the control's value; a guardrail has either
     margin_pct: float | None = None
-    # whether it is kept to; None for the others
+    # whether the margin is kept; None unless it is a guardrail
     guardrail: GuardrailState | None = None
     day: str = ""  # its date, or a table's time
 
@@ -81,33 +75,32 @@ class MetricEffect:
         """Its name for people, with the unit."""
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
-    def gain(self, change: float) -> float:
-        """Turn a change of the metric so that more is better."""
-        return change if self.higher_is_better else -change
+    @property
+    def sign(self) -> int:
+        """1 if more of the metric is better, else -1."""
+        return 1 if self.higher_is_better else -1
 
     @property
-    def gain_interval(self) -> Interval:
+    def gain(self) -> Interval:
         """How much better it is, in % of the control's value."""
-        return self.relative.scaled(1 if self.higher_is_better else -1)
+        return self.relative.scaled(self.sign)
+
+    @property
+    def loss(self) -> Interval:
+        """How much worse a guardrail is, in the unit of its margin."""
+        change = self.relative if self.margin is None else self.absolute
+        return change.scaled(-self.sign)
 
     @property
     def allowed_loss(self) -> float:
         """How much worse a guardrail may get, in the unit of its margin."""
         return (self.margin_pct or 0.0) if self.margin is None else self.margin
 
-    @property
-    def loss(self) -> Interval:
-        """How much worse a guardrail is, in the unit of its margin."""
-        change = Interval(self.effect, self.lower, self.upper)
-        if self.margin is None:
-            change = self.relative
-        return change.scaled(-1 if self.higher_is_better else 1)
-
 
 def metric_effects(
     measurements: Measurements, analysis: InterimAnalysis
 ) -> tuple[MetricEffect, ...]:
-    """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
+    """Estimate the effects on all measured metrics, primary metrics first, then by arm."""
     config = analysis.config
     rows = []
     for metric in config.reported:
@@ -116,7 +109,7 @@ def metric_effects(
         for arm, values in by_arm.items():
             rows.append(_describe(metric, arm, control, values, analysis))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
-    rows = [row for row in rows if not math.isnan(row.effect)]
+    rows = [row for row in rows if not math.isnan(row.absolute.value)]
     primary = [row for row in rows if row.role == "primary"]
     rest = [row for row in rows if row.role != "primary"]
     p_values = holm([row.p_value for row in primary])
@@ -127,34 +120,13 @@ def metric_effects(
     )
 
 
-def compare_arms(
-    measurements: Measurements, analysis: InterimAnalysis
-) -> dict[str, dict[str, Interval]]:
-    """Compare the arms beside the control on the first primary metric, each with each.
-
-    Not adjusted for the number of arms, as nothing is decided by it.
-
-    Returns:
-        By arm and by the arm that it is compared with, in % of the latter's value.
-    """
-    config = analysis.config
-    metric = config.deciding[0]
-    by_arm = dict(measurements[metric.name])
-    del by_arm[config.control]
-    compared: dict[str, dict[str, Interval]] = {arm: {} for arm in by_arm}
-    for arm, other in permutations(by_arm, 2):
-        effect, _ = compare(metric, by_arm[other], by_arm[arm], config)
-        compared[arm][other] = relative_effect(analysis.widen(effect))
-    return compared
-
-
 def compare(
     metric: Metric,
     control: Any,  # noqa: ANN401  as in `Measurements`
     arm: Any,  # noqa: ANN401
     config: AbConfig,
 ) -> tuple[Effect, float]:
-    """Compare a metric of two arms; where declared, what the past predicts is taken out (CUPED).
+    """Compare a metric of two arms, adjusted for the listeners' past if configured (CUPED).
 
     Returns:
         The effect, and the share of the variance that the past explains; NaN without a past.
@@ -164,7 +136,7 @@ def compare(
         return compare_quantiles(control, arm, metric.quantile, confidence), math.nan
     effect = effects.compare_moments(control, arm, RATIO, confidence)
     _, _, *past = (control + arm).means.tolist()
-    # of a mean the sums before, else how many they are of
+    # Without a past, the sums of a mean are 0, or else the denominators.
     if not past or not past[0 if metric.kind == "mean" else 1]:
         return effect, math.nan
     before, after, unexplained = effects.adjust(control, arm, RATIO, PAST)
@@ -174,9 +146,9 @@ def compare(
 
 
 def relative_effect(effect: Effect) -> Interval:
-    """Express an effect in %; without numbers where the control's value may be 0."""
+    """Express an effect in %; NaN if the control's value may be 0."""
     control = effect.control
-    # of a negative mean, in % of its size
+    # The change of a negative mean is in % of its size.
     relative = effect.relative.scaled(math.copysign(100, control.value))
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
     if may_be_zero or abs(relative.value) > _MOST_PCT:
@@ -194,9 +166,9 @@ def _describe(
     """Describe an effect before any adjustment for many comparisons."""
     config = analysis.config
     role = config.roles[metric.name]
+    limit = config.limits.get(metric.name)
     effect, past_explains = compare(metric, control_values, arm_values, config)
-    single = relative_effect(effect)
-    if role in {"primary", "guardrail"}:
+    if role != "secondary":
         effect = analysis.widen(effect)
     described = MetricEffect(
         arm=arm,
@@ -208,26 +180,23 @@ def _describe(
         higher_is_better=metric.is_higher,
         control_value=effect.control.value,
         arm_value=effect.arm.value,
-        effect=effect.absolute.value,
-        lower=effect.absolute.lower,
-        upper=effect.absolute.upper,
+        absolute=effect.absolute,
         relative=relative_effect(effect),
         p_value=effect.p_value,
-        single=single,
         past_explains=past_explains,
+        margin=limit.margin if limit else None,
+        margin_pct=limit.margin_pct if limit else None,
     )
-    if role != "guardrail":
+    if limit is None:
         return described
-    limit = config.limits[metric.name]
-    described = replace(described, margin=limit.margin, margin_pct=limit.margin_pct)
-    # what is the same of all listeners, as sessions are on the first day, has not moved yet
+    # A metric that is the same for all listeners, as sessions on the first day, has not moved yet.
     is_still = effect.standard_error == 0 and effect.control.value != 0
+    has_moved = metric.quantile is not None or not is_still
     state: GuardrailState = "unclear"
-    if not is_still or metric.quantile is not None:
-        if described.loss.lower > described.allowed_loss:
-            state = "broken"
-        elif described.loss.upper <= described.allowed_loss:
-            state = "kept"
+    if has_moved and described.loss.lower > described.allowed_loss:
+        state = "broken"
+    elif has_moved and described.loss.upper <= described.allowed_loss:
+        state = "kept"
     return replace(described, guardrail=state)
 
 
@@ -238,38 +207,39 @@ def daily_effects(
 
     Days on which an arm has no listener are left out.
     """
-    daily = [
-        row
-        for row in rows
-        if config.roles.get(row.metric) == "primary" and row.segment.startswith(UNTIL)
-    ]
+    by_day: dict[str, list[MetricMoments]] = {}
+    for row in rows:
+        if row.segment.startswith(UNTIL) and row.metric in config.primary:
+            by_day.setdefault(row.segment, []).append(row)
     effects: list[MetricEffect] = []
-    for segment in dict.fromkeys(row.segment for row in daily):
-        sizes = {row.arm: row.listeners for row in daily if row.segment == segment}
+    for segment, daily in by_day.items():
+        sizes = {row.arm: row.listeners for row in daily}
         if all(map(sizes.get, arms)):
             analysis = InterimAnalysis.at(config, sizes.values())
-            by_day = metric_effects(by_metric(daily, arms, segment), analysis)
-            label = segment.removeprefix(UNTIL)
-            effects += [replace(effect, day=label) for effect in by_day]
+            measurements = by_metric(daily, arms, segment)
+            day = segment.removeprefix(UNTIL)
+            for effect in metric_effects(measurements, analysis):
+                effects.append(replace(effect, day=day))
     return tuple(effects)
 
 
 def find_novelty(
     rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
 ) -> tuple[Novelty, ...]:
-    """Compare how a metric changes from listeners' first days to later ones in arm and control.
+    """Compare how a metric changes from listeners' first days to later days, in arm and control.
 
     Args:
-        rows: Of the later days, the first ones as the past.
-        arms: The control first.
-        analysis: The rule by which is decided.
+        rows: Moments, in the segment `NOVELTY` of later days with first days as the past.
+        arms: Names of the arms, the control first.
+        analysis: The rule that decides.
     """
-    control = analysis.config.control
     changes = []
-    for metric, by_arm in by_metric(rows, arms).items():
-        if control not in by_arm:
+    by_name = by_metric(rows, arms, NOVELTY)
+    for metric in analysis.config.primary:
+        by_arm = by_name.get(metric, {})
+        before = by_arm.pop(analysis.config.control, None)
+        if before is None:
             continue
-        before = by_arm.pop(control)
         change, square = before.log_ratio(PAST, RATIO)
         for arm, after in by_arm.items():
             arm_change, arm_square = after.log_ratio(PAST, RATIO)

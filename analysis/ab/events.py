@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, integers, with_all_columns
-from analysis.logs.files import LogFile, discover
+from analysis.logs.files import discover
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
 from analysis.logs.sources import NewFiles
@@ -41,9 +41,10 @@ from looplib.progress import progress
 DAY_MS = 86_400_000
 NO_END = 2**63 - 1  # later than any event, in ms
 _SHOWN_REJECTS = 5
-_FEW = 0.05  # of the usual events of a day
+_FEW = 0.05  # share of a usual day's events
 _EVENTS_OF_A_SLICE = 1_000_000
 _EVENTS_AT_ONCE = 100_000
+_MEMORY = "1GB"  # beyond it DuckDB spills to the disk
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 _PACKED = 8  # a gzipped log is about an eighth of its text
 # only texts of few values are worth a dictionary
@@ -58,30 +59,22 @@ class Events:
     """The events of logs and stores; the view `logged` has all of them, or a slice."""
 
     connection: queries.Connection
-    slices: tuple[Path, ...]  # all events of a listener are in one file
-    logs: tuple[LogFile, ...] = ()
-    stores: tuple[Store, ...] = ()
+    slices: tuple[Path, ...]  # files; all events of a listener are in the same file
+    sources: tuple[str, ...] = ()  # the names of the stores and logs
     lines: LineCounts = field(default_factory=LineCounts)
-    rejected: tuple[Reject, ...] = ()  # the first ones
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The names of the stores and logs."""
-        stores = (str(store.path) for store in self.stores)
-        return (*stores, *(log.name for log in self.logs))
+    rejected: tuple[Reject, ...] = ()  # the first rejected lines
 
 
 @contextmanager
 def read_events(
-    paths: Sequence[str | Path], *, memory: str = "1GB"
+    paths: Sequence[str | Path],
 ) -> Iterator[Events]:
     """Read files, folders and patterns of logs, and folders of session stores.
 
     Files and views live as long as the block.
 
     Args:
-        paths: Where they are.
-        memory: What DuckDB may use before it spills to the disk.
+        paths: Paths and patterns.
 
     Raises:
         StoreError: A store is damaged, or has no events.
@@ -115,7 +108,7 @@ def read_events(
             rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
             yield chunk.events
 
-    with _open_database(memory) as (connection, folder):
+    with _open_database() as (connection, folder):
         stored = (_stored_events(store, schema) for store in stores)
         tables = chain(*stored, read_logs(folder))
         expected = sum(store.manifest.events for store in stores)
@@ -125,14 +118,14 @@ def read_events(
         slices = _write_slices(tables, schema, expected, folder)
         rejected.sort(key=lambda reject: (reject.file, reject.line))
         first = tuple(rejected[:_SHOWN_REJECTS])
-        events = Events(connection, slices, tuple(logs), tuple(stores), lines, first)
+        sources = (*(str(store.path) for store in stores), *(log.name for log in logs))
+        events = Events(connection, slices, sources, lines, first)
         if not lines.good:
             why = "no line but blank ones"
             if first:
                 line = f"{first[0].file}:{first[0].line}"
                 why = f"the first line refused is {line}: {first[0].reason}"
-            names = ", ".join(events.sources)
-            problem = f"{names}: no event in {lines.read:,} lines"
+            problem = f"{', '.join(sources)}: no event in {lines.read:,} lines"
             raise AnalysisError(f"{problem}; {why}")
         attach_logged(events, slices[0].with_name("events-*.parquet"))
         yield events
@@ -140,8 +133,8 @@ def read_events(
 
 @contextmanager
 def no_events() -> Iterator[Events]:
-    """Open an experiment without an event, to check what reads one."""
-    with _open_database("1GB") as (connection, folder):
+    """Open an experiment without an event, to check the SQL that reads events."""
+    with _open_database() as (connection, folder):
         file = folder / "events.parquet"
         pq.write_table(EVENT_SCHEMA.empty_table(), file)
         events = Events(connection, (file,))
@@ -150,11 +143,11 @@ def no_events() -> Iterator[Events]:
 
 
 @contextmanager
-def _open_database(memory: str) -> Iterator[tuple[queries.Connection, Path]]:
+def _open_database() -> Iterator[tuple[queries.Connection, Path]]:
     with (
         tempfile.TemporaryDirectory(prefix="ab-") as name,
         queries.connect(
-            memory_limit=memory,
+            memory_limit=_MEMORY,
             temp_directory=Path(name) / "spilled",
             preserve_insertion_order=False,
         ) as connection,
@@ -163,7 +156,7 @@ def _open_database(memory: str) -> Iterator[tuple[queries.Connection, Path]]:
 
 
 def attach_logged(events: Events, files: Path) -> None:
-    """Let the view `logged` have the events of a slice, or of a pattern of their files."""
+    """Point the view `logged` at the events of a slice, or of a pattern of files."""
     queries.attach_query(
         events.connection, "logged", "events/counted_once", events_file=str(files)
     )
@@ -209,13 +202,13 @@ def _write_slices(
 
 
 def find_experiment(events: Events, asked: str) -> tuple[str, list[str]]:
-    """Find the experiment that is asked for, "" for the only one.
+    """Find an experiment by its name, or the only experiment if the name is empty.
 
     Returns:
-        Its name, and those of all experiments in the events.
+        Its name, and the names of all experiments in the events.
 
     Raises:
-        AnalysisError: It is not said which of several is meant, or there is none.
+        AnalysisError: The events name several experiments or none, and the name is empty.
     """
     names = queries.fetch_table(events.connection, "ab/experiments")["name"].to_pylist()
     if asked:
@@ -236,8 +229,8 @@ def assign_arms(
     """Put listeners into their arms; the view `assigned` has them with the events of `logged`.
 
     Args:
-        events: Those of all slices.
-        experiment: Its name; None puts all events into one arm, "".
+        events: Events of all slices.
+        experiment: Its name; None puts all events into a single arm, "".
         plan: The experiment's file, whose testers are left out.
 
     Returns:
@@ -246,7 +239,7 @@ def assign_arms(
     connection = events.connection
     overrides = plan.overrides if plan else ()
     testers = [number_of(user) for user in overrides]
-    # in a log of numbers
+    # A log of numbers has testers by their number.
     testers += [int(user) for user in overrides if user.isdecimal() and len(user) < 19]
     connection.register("left_out", pa.table({"user": pa.array(testers, pa.int64())}))
     queries.materialize(
@@ -264,7 +257,7 @@ def assign_arms(
 def read_arrivals(events: Events) -> tuple[IntArray, IntArray, int]:
     """Count new listeners by day, without days that a wrong clock made.
 
-    Those stand apart from the days that have more than a twentieth of the usual events.
+    Such days stand apart from the days that have more than a twentieth of the usual events.
 
     Returns:
         Days since the epoch, the listeners on each, and all events.
@@ -277,16 +270,16 @@ def read_arrivals(events: Events) -> tuple[IntArray, IntArray, int]:
 
 
 def find_end(days: IntArray, listeners: IntArray, planned: float, min_days: int) -> int:
-    """Find the last day of an experiment: that by which the planned listeners have come.
+    """Find the last day of an experiment, on which the planned listeners are reached.
 
     Args:
-        days: Of `read_arrivals`.
-        listeners: New ones on each.
-        planned: Listeners.
-        min_days: Days that it runs at least.
+        days: Days since the epoch, of `read_arrivals`.
+        listeners: New listeners on each day.
+        planned: Planned listeners of all arms.
+        min_days: Minimum number of days.
 
     Returns:
-        The day since the epoch; the last of all where fewer have come.
+        The day since the epoch; the last day of all if fewer listeners have come.
     """
     arrived = np.cumsum(listeners)
     if arrived[-1] < planned:

@@ -1,75 +1,77 @@
-"""What a verdict depends on, what speaks against trusting it, and what is shown beside it."""
+"""Weigh the moments of arms: effects, and findings that forbid to trust an experiment."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from analysis.ab.effects import MetricEffect, Novelty
+from analysis.ab.config import AbConfig, expect
+from analysis.ab.effects import (
+    Measurements,
+    MetricEffect,
+    Novelty,
+    compare,
+    daily_effects,
+    find_novelty,
+    metric_effects,
+    relative_effect,
+)
 from analysis.ab.events import DAY_MS
-from analysis.ab.interleaving import Preference
+from analysis.ab.interim import InterimAnalysis
+from analysis.ab.interleaving import Preference, preferences
+from analysis.ab.moments import MetricMoments, by_metric, find_constant
+from analysis.ab.quality import Quality
+from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts, Reject
-from analysis.statistics.effects import Interval
-from analysis.statistics.sample_ratio import SampleRatio
+from analysis.statistics.effects import Effect, Interval
+from analysis.statistics.moments import Moments
+from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 
-SURELY_SOME = 20  # are expected: that none comes has a chance of e^-20
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Counts of what may be wrong with the events: `sql/ab/quality.sql`."""
-
-    events: int = 0  # events of the experiment
-    outside: int = 0  # events of listeners who are in no arm at that time
-    # listeners who were in more than one arm; they count in each
-    changing_listeners: int = 0
-    dropped_events: int = 0  # events of sessions without a `last` at their end
-    # events whose track is not what was recommended just before, within a session
-    broken_chains: int = 0
-    # events whose latency is below 0; they count, and only `mean_request_latency` uses it
-    negative_latencies: int = 0
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What an experiment has shown, which a verdict depends on."""
+    """The results of an experiment by some time: all that a verdict depends on."""
 
-    listeners: Mapping[str, int]  # by arm, the control first
-    # closed sessions by arm; of a table a session for each listener
+    listeners: Mapping[str, int]  # listeners by arm, the control first
+    # closed sessions by arm; a table counts a session for each listener
     sessions: Mapping[str, int]
-    # each arm's own recommender, configured or the one that answered most
+    # each arm's own recommender, configured or by the number of answers
     recommenders: Mapping[str, str | None] = field(default_factory=dict)
-    lines: LineCounts  # of the logs
+    lines: LineCounts  # lines of the logs
     srm: SampleRatio  # the sample ratio
-    # every configured metric and arm, adjusted; primary ones first
+    # every configured metric and arm, adjusted; primary metrics first
     effects: tuple[MetricEffect, ...] = ()
-    # primary ones by the end of each `day`
+    # primary metrics by the end of each `day`
     by_day: tuple[MetricEffect, ...] = ()
-    # of arms beside the control, by arm and by the other, in % of the latter's value
+    # Relative effects on the first primary metric between the arms beside the control, by arm and
+    # by the arm that it is compared with
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    # effects against the control by arm, had a single analysis been planned
+    single: Mapping[str, Interval] = field(default_factory=dict)
     is_final: bool = False  # whether the fixed horizon is reached
-    # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
+    # first and last event; both 0 if times are unknown, as in a data frame
     span_ms: tuple[int, int] = (0, 0)
     # events, or times of a table, after the fixed horizon; events on days far from the others
     left_out: int = 0
     # an arm that began late or was paused, with the first and the last day without listeners
     absent: tuple[str, str, str] | None = None
-    # a metric and an arm: whose row of aggregates stood still while another arm's moved
+    # a metric and an arm whose row of aggregates stood still while another arm's moved
     frozen: tuple[str, str] | None = None
-    # a metric and an arm: whose effect is far from that of the row before
+    # a metric and an arm whose effect is far from its value in the row before
     jumped: tuple[str, str] | None = None
-    # with which always-valid intervals are narrow; None for any number
+    # listeners with which always-valid intervals are narrow; None for any number
     expected_listeners: int | None = None
     # a primary metric and an arm all of whose listeners have the same value
     constant: tuple[str, str] | None = None
-    quality: Quality = Quality()  # of the events
+    quality: Quality = field(default_factory=Quality)  # counts of faulty events
     rejected: tuple[Reject, ...] = ()  # the first lines that are not events
-    # What a table does not have
+    # A table has neither of these.
     novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
-    preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
+    preferences: tuple[Preference, ...] = ()  # arms that interleave two recommenders
 
     @property
     def listener_count(self) -> int:
@@ -78,13 +80,13 @@ class Evidence:
 
     @property
     def calendar_days(self) -> int:
-        """Days (UTC) from that of the first event to that of the last, with both."""
+        """Days (UTC) from the first event to the last, both included."""
         first_ms, last_ms = self.span_ms
         return last_ms // DAY_MS - first_ms // DAY_MS + 1
 
     @property
     def dates(self) -> tuple[str, ...]:
-        """ISO dates of the first and the last event; none where times are unknown."""
+        """ISO dates of the first and the last event; none if times are unknown."""
         days = np.array(self.span_ms, "datetime64[ms]").astype("datetime64[D]")
         return tuple(map(str, days)) if self.span_ms[1] else ()
 
@@ -106,42 +108,84 @@ class Evidence:
         return {(row.arm, row.metric): row for row in self.effects}[arm, metric]
 
 
-def summarize_quality(rows: pa.Table, start_ms: int) -> dict[str, Any]:
-    """Sum up what is known of the events of each arm, day and slice: `sql/ab/quality.sql`.
+def weigh(
+    rows: Sequence[MetricMoments],
+    config: AbConfig,
+    where: str,
+    *,
+    first_listeners: int = 0,
+    recommenders: Mapping[str, str] = _NOTHING,
+    quantiles: Measurements = _NOTHING,
+    credited: Mapping[str, Moments] = _NOTHING,
+) -> Evidence:
+    """Estimate the effects of arms, and check their listeners.
 
     Args:
-        rows: Its.
-        start_ms: The experiment's start; earlier days of arms are left out.
+        rows: Moments by metric and arm, of the whole experiment and by day.
+        config: Metrics, and the rule that decides.
+        where: Name of the log or the table in messages.
+        first_listeners: Listeners of the first `min_days`; 0 if days are unknown.
+        recommenders: Each arm's own recommender.
+        quantiles: Histograms by metric and arm.
+        credited: Moments of interleaved recommenders by arm.
 
-    Returns:
-        The attributes of `Evidence` that follow.
+    Raises:
+        AnalysisError: A metric lacks the control, or has no other arm.
     """
-    is_outside = pc.field("arm").is_null()
-    outside = pc.sum(rows.filter(is_outside)["events"]).as_py()
-    rows = rows.filter(~is_outside & (pc.field("day") >= start_ms // DAY_MS))
-    counts = {
-        name: pc.sum(rows[name]).as_py()
-        for name in vars(Quality())
-        if name in rows.column_names
-    }
-    ends = pc.min(rows["first_ms"]), pc.max(rows["last_ms"])
-    return {
-        "quality": Quality(**counts, outside=outside or 0),
-        "span_ms": tuple(end.as_py() for end in ends),
-        "absent": _find_absent(rows),
-    }
+    config = expect(config, first_listeners)
+    arms = order_arms({row.arm for row in rows}, config.control, where)
+    measurements = by_metric(rows, arms)
+    for by_arm in measurements.values():
+        order_arms(by_arm, config.control, where)
+    listeners = dict.fromkeys(arms, 0)
+    for row in rows:
+        listeners[row.arm] = max(listeners[row.arm], row.listeners)
+    analysis = InterimAnalysis.at(config, listeners.values())
+    deciding, (control, *treated) = config.deciding[0], arms
+
+    def compared(arm: str, other: str) -> Effect:
+        by_arm = measurements[deciding.name]
+        return compare(deciding, by_arm[other], by_arm[arm], config)[0]
+
+    return Evidence(
+        listeners=listeners,
+        sessions=listeners,
+        recommenders={arm: recommenders.get(arm) for arm in arms},
+        lines=LineCounts(*[sum(listeners.values())] * 2),
+        srm=check_sample_ratio(listeners, config.shares),
+        effects=metric_effects({**measurements, **quantiles}, analysis),
+        by_day=daily_effects(rows, arms, config),
+        between={
+            arm: {
+                other: relative_effect(analysis.widen(compared(arm, other)))
+                for other in treated
+                if other != arm
+            }
+            for arm in treated
+        },
+        single={arm: relative_effect(compared(arm, control)) for arm in treated},
+        is_final=analysis.is_final,
+        expected_listeners=config.expected_listeners,
+        constant=find_constant(measurements, config.primary),
+        novelty=find_novelty(rows, arms, analysis),
+        preferences=preferences(credited, recommenders, analysis),
+    )
 
 
-def _find_absent(rows: pa.Table) -> tuple[str, str, str] | None:
-    """Find an arm without listeners on days on which some are expected, with the first and last."""
-    arms, arm_numbers = np.unique(rows["arm"].to_pylist(), return_inverse=True)
-    days, day_numbers = np.unique(rows["day"].to_numpy(), return_inverse=True)
-    active = np.zeros((len(arms), len(days)))
-    np.add.at(active, (arm_numbers, day_numbers), rows["listeners"].to_numpy())
-    expected = np.outer(active.sum(axis=1), active.sum(axis=0)) / active.sum()
-    is_absent = (active == 0) & (expected >= SURELY_SOME)
-    for arm, dates in zip(arms, is_absent, strict=True):
-        if dates.any():
-            absent = days[dates].astype("datetime64[D]").astype(str)
-            return str(arm), str(absent[0]), str(absent[-1])
-    return None
+def order_arms(arms: Iterable[str], control: str, where: str) -> list[str]:
+    """Put the control first.
+
+    Raises:
+        AnalysisError: There is none, or no other arm.
+    """
+    ordered = sorted(arms, key=lambda arm: (arm != control, arm))
+    if len(ordered) < 2 or ordered[0] != control:
+        names = ", ".join(ordered) or "none"
+        advice = ""
+        if len(ordered) > 1:
+            named = f"control={ordered[0]!r}"
+            advice = f'; or name the control: --set "{named}", in Python {named}'
+        raise AnalysisError(
+            f"{where}: {control} and another arm are expected; found are {names}{advice}"
+        )
+    return ordered

@@ -1,4 +1,4 @@
-"""What an interim analysis may conclude: always valid, or on the way to a fixed horizon.
+"""Decide at an interim analysis: always valid, or on the way to a fixed horizon.
 
 Without a fixed horizon a quarter of the error rate goes to a group-sequential test that ends at the
 expected size, and the rest to an always-valid one that is narrow there and goes on. Two tests that
@@ -16,7 +16,7 @@ from analysis.ab.config import AbConfig, FixedHorizon
 from analysis.statistics import always_valid, fixed_horizon
 from analysis.statistics.effects import Effect
 
-_SHARE = 0.25  # of the error rate, for the test that ends at the expected size
+_SHARE = 0.25  # share of the error rate for the test that ends at the expected size
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class InterimAnalysis:
     config: AbConfig
     # the share of the fixed horizon that is reached, else of the expected listeners
     progress: float = 0.0
-    arms: int = 2  # with the control
+    arms: int = 2  # number of arms with the control
 
     @classmethod
     def at(cls, config: AbConfig, sizes: Collection[int]) -> Self:
@@ -40,13 +40,13 @@ class InterimAnalysis:
         return self.config.fixed_horizon is not None and self.progress >= 1
 
     def widen(self, effect: Effect) -> Effect:
-        """Replace an effect's interval and p-value, of a single analysis, by those that decide."""
+        """Replace an interval and p-value of a single analysis by values that always hold."""
         if not effect.standard_error > 0:
             return effect
         alpha = self.config.alpha
         single = -float(special.ndtri(alpha / 2))
         factor = effect.caution * self.errors(alpha, effect.listeners) / single
-        # as many as are as rare by chance as the effect is at a single analysis
+        # the normal quantile of the p-value of a single analysis
         errors = -float(special.ndtri(effect.p_value / 2)) / effect.caution
         return effect.widened(factor, self.p_value(errors, effect.listeners))
 
@@ -55,43 +55,38 @@ class InterimAnalysis:
 
         Args:
             level: Two-sided error rate.
-            listeners: Of the two arms so far.
+            listeners: Listeners of the two arms so far.
         """
-        share, errors = self._share, math.inf
+        (share, analyses), errors = self._ending, math.inf
         if share < 1:
             rest, alpha = (1 - share) * level, self.config.alpha
             errors = always_valid.widening(listeners, self._planned, rest, alpha)
-        if analyses := self._analyses:
+        if analyses:
             bound = fixed_horizon.bound(self.progress, analyses, share * level)
             errors = min(errors, bound)
         return errors
 
     def p_value(self, errors: float, listeners: float) -> float:
         """Compute the level at which so many standard errors would just be significant."""
-        share, p_value = self._share, 1.0
+        (share, analyses), p_value = self._ending, 1.0
         if share < 1:
             alpha = self.config.alpha
             always = always_valid.p_value_at(errors, listeners, self._planned, alpha)
             p_value = min(p_value, always / (1 - share))
-        if analyses := self._analyses:
+        if analyses:
             ending = fixed_horizon.p_value_at(errors, self.progress, analyses)
             p_value = min(p_value, ending / share)
         return p_value
 
     @property
-    def _share(self) -> float:
-        """The share of the error rate for the test that ends at the planned size."""
+    def _ending(self) -> tuple[float, int]:
+        """The test that ends: its share of the error rate, and its analyses, 0 after its end."""
         if self.config.fixed_horizon:
-            return 1.0
-        return _SHARE if self.config.expected_listeners else 0.0
-
-    @property
-    def _analyses(self) -> int:
-        """Analyses of the test that ends; 0 without one, or after its end."""
-        if self.config.fixed_horizon:
-            return self.config.fixed_horizon.interim_analyses
-        has_end = self._share > 0 and self.progress <= 1
-        return FixedHorizon(listeners=1).interim_analyses if has_end else 0
+            return 1.0, self.config.fixed_horizon.interim_analyses
+        if not self.config.expected_listeners:
+            return 0.0, 0
+        default = FixedHorizon(listeners=1).interim_analyses
+        return _SHARE, default if self.progress <= 1 else 0
 
     @property
     def _planned(self) -> tuple[float, ...]:

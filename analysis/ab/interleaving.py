@@ -4,9 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from analysis.ab.interim import InterimAnalysis
 from analysis.statistics.effects import Interval
 from analysis.statistics.moments import Moments, Quantity
@@ -18,41 +15,39 @@ _SECOND = Quantity("second_time", "second_tracks")
 
 @dataclass(frozen=True)
 class Preference:
-    """Which of two interleaved recommenders listeners prefer."""
+    """The preference of listeners between two interleaved recommenders."""
 
     arm: str  # the arm that has them
     first: str  # the recommender that the second is compared with
     second: str
-    listeners: int  # with a credited track
-    # of the second's tracks on the first's, in %, by the interval that decides
+    listeners: int  # listeners with a credited track
+    # change from the first's tracks to the second's, in %, by the interval that decides
     effect: Interval
-    preferred: str | None  # the one whose tracks are surely heard for longer
+    preferred: str | None  # the recommender whose tracks are surely heard for longer
 
 
 def preferences(
-    credited: pa.Table,
+    credited: Mapping[str, Moments],
     recommenders: Mapping[str, str | None],
     analysis: InterimAnalysis,
 ) -> tuple[Preference, ...]:
     """Compare the recommenders of every arm that interleaves two.
 
-    It compares what is heard of a track. What the tracks do to the rest of a session is shared by
-    both: a recommender that keeps listeners for longer, or that tires them when heard alone, is not
-    credited for it.
+    The listening time of a track is compared. Both recommenders share the rest of a session, so a
+    recommender that keeps listeners for longer, or tires them, is not credited for it.
 
     Args:
-        credited: As in `sql/ab/credited.sql`.
-        recommenders: Of the arms.
-        analysis: The rule by which is decided.
+        credited: Moments of `sql/ab/credited.sql` by arm.
+        recommenders: Recommenders of the arms.
+        analysis: The rule that decides.
     """
-    compared = []
-    for arm, name in recommenders.items():
-        pair = members(name or "")
-        rows = credited.filter(pc.field("arm") == arm)
-        moments = Moments.of({name: rows[name] for name in rows.column_names[2:]})
-        if len(pair) == 2 and len(rows) > 1 and moments.means.all():
-            compared.append(compare_pair(arm, pair, moments, analysis))
-    return tuple(compared)
+    return tuple(
+        compare_pair(arm, pair, moments, analysis)
+        for arm, moments in credited.items()
+        if len(pair := members(recommenders.get(arm) or "")) == 2
+        and moments.count > 1
+        and moments.means.all()
+    )
 
 
 def compare_pair(

@@ -1,69 +1,60 @@
-"""A metric: a `.sql` file whose head says what it is, or columns of a table."""
+"""A metric: a `.sql` file with its settings in the head, or columns of a table."""
 
 import re
-import zlib
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from analysis import queries
 from analysis.queries import SQL_FOLDER
 from looplib.config import Config, parse_config
+from looplib.errors import ConfigError
 
-ROWS = "number of rows"  # in a table, the denominator that counts a listener's rows
+ROWS = "number of rows"  # denominator that counts a listener's rows in a table
 
 
 class Metric(Config):
-    """A metric: what is summed up for each listener, and how an arm's sums combine.
+    """A metric: sums of each listener, and how they combine in an arm.
 
     The settings stand in the head of its `.sql` file, a line `-- key: value` each, such as
-    `-- label: listening time per session`; keys of a configuration win over them.
+    `-- label: listening time per session`.
     """
 
-    # its name in configurations and reports, by which a configuration has it
+    # its name in configurations and reports
     name: str = ""
     label: str = ""  # its name for people
-    unit: str = ""  # of its values, such as ms
-    # How a verdict says a change of it, such as "listeners hear {} per session", of "5 % more"
+    unit: str = ""  # unit of its values, such as ms
+    # Words of a verdict for a change, such as "listeners hear {} per session" for "5 % more"
     phrase: Annotated[str, Field(pattern=r"^([^{}]*\{\}[^{}]*)?$")] = ""
-    # Of a log: the file, with one row a user, arm and segment, and columns `numerator` and
-    # `denominator`; of a quantile with any number of rows and a column `value`
+    # File for a log, with a row a user, arm and segment, and columns `numerator` and `denominator`;
+    # for a quantile any number of rows and a column `value`
     sql: Path | None = None
-    # Of a table: its columns, or `ROWS`
+    # Columns of a table, or `ROWS`
     numerator: str = ""
     denominator: str = ""
     # "ratio" of the sums over all listeners, "mean" of the numerator over them, or "mean of
-    # ratios" over the listeners who have one
+    # ratios" over the listeners who have a ratio
     kind: Literal["ratio", "mean", "mean of ratios"] = "ratio"
-    better: Literal["higher", "lower"] = "higher"  # what is better
-    # the quantile that it is of the values of all listeners
+    better: Literal["higher", "lower"] = "higher"  # the better direction
+    # share below the quantile, over the values of all listeners
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
-    # what is shown where there is no value
+    # the reason for a missing value, as reports show it
     absent: str = "there is no value of it"
     # CUPED: whether its value before the experiment is a covariate
     has_past: bool = True
-    # Of a built-in metric that is a guardrail by default: how much worse it may get, in its unit or
-    # in % of the control's value
+    # Margin of a built-in metric that is a guardrail by default: how much worse it may get, in its
+    # unit or in % of the control's value
     margin: float | None = None
     margin_pct: float | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _read_head(cls, document: Any) -> Any:  # noqa: ANN401  any YAML
-        if isinstance(document, Mapping) and document.get("sql"):
-            return {**_head_of(Path(document["sql"])), **document}
-        return document
-
     @cached_property
-    def table(self) -> str:
-        """The table of its values from a log, which quantiles of the same rows share."""
+    def rows(self) -> str:
+        """The name of its rows in a log, which quantiles of the same rows share."""
         if self.quantile is None:
-            return f"values_{self.name}"
-        rows = re.sub(r"--.*\n", "", queries.statement(str(self.sql)))
-        return f"values_{zlib.crc32(rows.encode())}"
+            return self.name
+        return re.sub(r"--.*\n", "", queries.statement(str(self.sql)))
 
     @property
     def is_higher(self) -> bool:
@@ -76,14 +67,39 @@ class Metric(Config):
         return self.label or self.name
 
 
-def _head_of(file: Path) -> dict[str, str]:
-    """Read the settings in the leading comments of a metric's file."""
+def define_metric(name: str, text: str, *, is_lower: bool = False) -> Metric:
+    """Define a metric by its `.sql` file, or by a column of a table, or a ratio of two.
+
+    Raises:
+        ConfigError: The file cannot be read, or its head cannot be used.
+
+    >>> define_metric("pace", "minutes / sessions").denominator
+    'sessions'
+    """
+    if text.endswith(".sql"):
+        return read_metric(Path(text), name)
+    numerator, _, denominator = map(str.strip, text.partition("/"))
+    return Metric(
+        name=name,
+        numerator=numerator,
+        denominator=denominator or ROWS,
+        better="lower" if is_lower else "higher",
+    )
+
+
+def read_metric(file: Path, name: str) -> Metric:
+    """Read the settings of a metric in the leading comments of its file.
+
+    Raises:
+        ConfigError: The file cannot be read, or its head cannot be used.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"{file}: cannot be read ({error.strerror})") from None
+        raise ConfigError(f"{file}: cannot be read ({error.strerror})") from None
     (head,) = re.findall(r"\A(?:--.*\n)*", text.lstrip())
-    return dict(re.findall(r"^-- ([a-z_]+): (.*\S)", head, re.MULTILINE))
+    settings = dict(re.findall(r"^-- ([a-z_]+): (.*\S)", head, re.MULTILINE))
+    return parse_config(Metric, {**settings, "name": name, "sql": file}, str(file))
 
 
 def read_metrics(folder: Path) -> dict[str, Metric]:
@@ -92,10 +108,8 @@ def read_metrics(folder: Path) -> dict[str, Metric]:
     Raises:
         ConfigError: The head of a file cannot be used.
     """
-    return {
-        file.stem: parse_config(Metric, {"name": file.stem, "sql": file}, str(file))
-        for file in sorted(folder.glob("*.sql"))
-    }
+    files = sorted(folder.glob("*.sql"))
+    return {file.stem: read_metric(file, file.stem) for file in files}
 
 
 METRICS = read_metrics(SQL_FOLDER / "metrics")

@@ -1,7 +1,7 @@
-"""Compute the moments of arms in SQL: one statement a metric, the same for rows of any source.
+"""Compute the moments of arms in SQL, the same for the listeners of a log and of a table.
 
-A row is a listener in a segment, with the columns `arm`, `segment` and those of `VALUES`; without a
-past, the first two. They are NULL where the metric has no value.
+A row is a value of a listener in a segment, with the columns `metric`, `arm`, `segment` and
+`VALUES`; a table has the first two values. They are NULL if the metric has no value.
 """
 
 import math
@@ -13,69 +13,64 @@ from typing import Any
 import numpy as np
 
 from analysis import queries
-from analysis.ab.metrics import Metric
 from analysis.queries import Column, Function
 from analysis.statistics.moments import Moments, Quantity
 
 RATIO = Quantity("numerator", "denominator")
 PAST = Quantity("past_numerator", "past_denominator")
-# of listeners' values, in parts of their mean; less is rounding
+# least standard deviation of listeners' values over their mean; below it is rounding
 _LEAST_VARIATION = 1e-7
-_MOST_DAYS = 30  # of a curve
-UNTIL = "until="  # begins the name of a segment: what there was by the end of a day
+_MOST_DAYS = 30  # most points of a curve
+NOVELTY = (
+    "novelty"  # segment of listeners' later days, with their first days as the past
+)
+UNTIL = "until="  # begins the name of a segment that ends with a day
 VALUES = ("numerator", "denominator", "past_numerator", "past_denominator")
 
 
 @dataclass(frozen=True)
 class MetricMoments:
-    """Moments of a metric over the listeners of an arm who have a value of it."""
+    """Moments of a metric over the listeners of an arm who have a value."""
 
     metric: str
     arm: str
     segment: str  # "" for the whole experiment
-    listeners: int  # with and without a value
-    moments: Moments  # of `RATIO` and `PAST`
+    listeners: int  # listeners with and without a value
+    moments: Moments  # moments of `RATIO` and `PAST`
 
 
-def read_moments(rows: queries.Rows, metric: Metric) -> list[MetricMoments]:
-    """Compute counts, means and covariances by arm and segment.
-
-    Args:
-        rows: As above.
-        metric: But for quantiles.
-    """
-    columns = [name for name in VALUES if name in rows.columns]
-    values = [Column(name) for name in columns[: 4 if metric.has_past else 2]]
-    selected = {
-        "listeners": Function("count_star"),
-        "count": Function("count", values[0]),
-        "means": Function("list_value", *(Function("avg", value) for value in values)),
-        "covariances": Function(
-            "list_value",
-            *(
-                Function("covar_samp", *pair)
-                for pair in combinations_with_replacement(values, 2)
-            ),
-        ),
-    }
-    aggregates = [value.alias(name) for name, value in selected.items()]
-    keys = [Column("arm"), Column("segment")]
-    computed = rows.aggregate([*keys, *aggregates], "arm, segment")
-    by_arm = computed.order("arm, segment").to_arrow_table().to_pylist()
-    return [from_row(metric.name, row) for row in by_arm]
+def read_moments(rows: queries.Rows) -> list[MetricMoments]:
+    """Compute counts, means and covariances by metric, arm and segment."""
+    values = [Column(name) for name in VALUES if name in rows.columns]
+    pairs = combinations_with_replacement(values, 2)
+    means = (Function("avg", value) for value in values)
+    covariances = (Function("covar_samp", *pair) for pair in pairs)
+    keys = "metric, arm, segment"
+    moments = rows.aggregate(
+        [
+            *map(Column, keys.split(", ")),
+            Function("count_star").alias("listeners"),
+            Function("count", values[0]).alias("count"),
+            Function("list_value", *means).alias("means"),
+            Function("list_value", *covariances).alias("covariances"),
+        ],
+        keys,
+    )
+    return [from_row(row) for row in moments.order(keys).to_arrow_table().to_pylist()]
 
 
-def from_row(metric: str, row: Mapping[str, Any]) -> MetricMoments:
+def from_row(row: Mapping[str, Any]) -> MetricMoments:
     """Convert counts, means and the upper triangle of the covariances of an arm."""
-    # there is no mean without listeners, and no covariance of fewer than two
+    # there is no mean without listeners or a past, and no covariance of fewer than two
     means = np.nan_to_num(np.array(row["means"], np.float64))
     covariances = np.zeros((len(means), len(means)))
     if row["count"] > 1:
         upper = np.triu_indices(len(means))
-        covariances[upper] = covariances.T[upper] = row["covariances"]
+        values = np.nan_to_num(np.array(row["covariances"], np.float64))
+        covariances[upper] = covariances.T[upper] = values
     moments = Moments(VALUES[: len(means)], row["count"], means, covariances)
     listeners = row.get("listeners", row["count"])
-    return MetricMoments(metric, row["arm"], row["segment"], listeners, moments)
+    return MetricMoments(row["metric"], row["arm"], row["segment"], listeners, moments)
 
 
 def by_metric(

@@ -1,7 +1,8 @@
-"""An A/B report as one HTML page."""
+"""An A/B report as an HTML page."""
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from analysis.ab import words
@@ -11,6 +12,7 @@ from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render as render_template
 
+FOLDER = Path(__file__).parent
 TONES = {
     "ship": "good",
     "do not ship": "bad",
@@ -21,7 +23,7 @@ TONES = {
 
 def render(report: Report) -> str:
     """Render the page: no script, no other file, no other host; for light, dark and print."""
-    return render_template([words.FOLDER], "page.html.jinja", **page_values(report))
+    return render_template([FOLDER], "page.html.jinja", **page_values(report))
 
 
 def page_values(report: Report) -> dict[str, Any]:
@@ -30,33 +32,37 @@ def page_values(report: Report) -> dict[str, Any]:
     return {
         "summary": {
             "kind": "Experiment",
-            "data": f"{report.experiment} {' to '.join(report.dates)}",
+            "data": f"{report.experiment} {' to '.join(report.evidence.dates)}",
             "outcome": words.headline(report),
             "tone": tone,
         },
         "report": report,
+        "evidence": report.evidence,
         "words": words,
         "tone": tone,
         "effect_figure": _draw_effects(report),
         "day_figures": _draw_days(report),
-        "colours": {arm: arm_colour(i) for i, arm in enumerate(report.arms)},
+        "colours": {
+            arm: arm_colour(i) for i, arm in enumerate(report.evidence.listeners)
+        },
     }
 
 
 def _draw_effects(report: Report) -> Forest:
     """Draw primary and secondary metrics on one scale."""
     groups: dict[str, list[IntervalRow]] = {}
-    for effect in report.effects:
+    for effect in report.evidence.effects:
         if effect.role == "guardrail":
             continue
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
         rows = groups.setdefault(numbers.capitalized(effect.title), [])
         rows.append(_row(report, effect, effect.arm))
+    level = numbers.level(report.config.alpha)
     return Forest(
-        f"Primary and secondary metrics against {report.control}",
-        f"Differences in % of its value, with {numbers.level(report.alpha)} intervals: those of "
-        f"primary metrics hold {_validity(report)}, those of secondary ones for a single analysis. "
-        "Where it is close to 0, both values are given. A filled mark is significant after the "
+        f"Primary and secondary metrics against {report.config.control}",
+        f"Differences in % of its value, with {level} intervals. For primary metrics they hold "
+        f"{words.validity(report)}, for secondary metrics at a single analysis. If the control's "
+        "value is close to 0, both values are given. A filled mark is significant after the "
         "adjustment for many comparisons.",
         "effect, %",
         groups,
@@ -65,11 +71,11 @@ def _draw_effects(report: Report) -> Forest:
 
 
 def _draw_days(report: Report) -> Iterator[Forest]:
-    """Draw each primary metric by day, where there are several."""
-    level = numbers.level(report.alpha)
+    """Draw each primary metric by day, if there are several days."""
+    level = numbers.level(report.config.alpha)
     latest: dict[str, MetricEffect] = {}
     by_metric: dict[str, dict[str, list[IntervalRow]]] = {}
-    for effect in report.by_day:
+    for effect in report.evidence.by_day:
         if math.isfinite(effect.relative.value):
             latest[effect.metric] = effect
             by_arm = by_metric.setdefault(effect.metric, {})
@@ -80,9 +86,9 @@ def _draw_days(report: Report) -> Iterator[Forest]:
             continue
         yield Forest(
             f"By day: {last.title}",
-            f"By the end of each day, with {level} intervals that hold {_validity(report)}; those "
-            "of the first days may be cut off. An arm whose band is without 0 is significantly "
-            "better or worse, before the adjustment for many comparisons.",
+            f"By the end of each day, with {level} intervals that hold {words.validity(report)}; "
+            "intervals of the first days may be cut off. An arm whose band is without 0 is "
+            "significantly better or worse, before the adjustment for many comparisons.",
             "effect, %",
             groups,
             from_zero=True,
@@ -92,20 +98,12 @@ def _draw_days(report: Report) -> Iterator[Forest]:
 
 def _row(report: Report, effect: MetricEffect, label: str) -> IntervalRow:
     """Describe an effect in a figure."""
-    relative = effect.relative
     return IntervalRow(
         label,
         words.change_with_range(effect),
-        relative.value,
-        relative.lower,
-        relative.upper,
-        arm_colour(report.arms.index(effect.arm)),
+        effect.relative.value,
+        effect.relative.lower,
+        effect.relative.upper,
+        arm_colour([*report.evidence.listeners].index(effect.arm)),
         effect.significant,
     )
-
-
-def _validity(report: Report) -> str:
-    """Say when the intervals that decide hold."""
-    if report.fixed_horizon:
-        return "at every interim analysis until the fixed horizon"
-    return "however often they are looked at"

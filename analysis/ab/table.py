@@ -1,15 +1,15 @@
 """Read arms' moments from a table, so that an experiment needs no event log of ours.
 
 In: an Arrow table, a Parquet file, or a query of DuckDB's, whose rows are listeners, sessions,
-or aggregates of them. Out: the same moments as of a log. The database sums up and checks; what
-comes here is a row an arm.
+or aggregates of them. Out: the same moments as from a log. The database sums up and checks, and
+returns a row an arm.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, permutations
-from math import sqrt
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.evidence import SURELY_SOME
+from analysis.ab.events import NO_END
+from analysis.ab.evidence import Evidence, weigh
 from analysis.ab.metrics import ROWS, Metric
 from analysis.ab.moments import (
     RATIO,
@@ -27,18 +28,22 @@ from analysis.ab.moments import (
     read_moments,
     thin,
 )
+from analysis.ab.quality import SURELY_SOME
 from analysis.errors import AnalysisError
 from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics import effects
 from analysis.statistics.moments import Moments
 
-# how names of files end
+# endings of file names
 _PARQUET = (".parquet", ".pq")
 TABLES = (*_PARQUET, ".csv", ".tsv", ".csv.gz")
-# standard errors, and standard deviations of what new values change, that are no chance
+# A jump beyond both is no chance: standard errors, and deviations that new values can cause.
 _LEAST_JUMP = 2.0
 _MOST_DEVIATIONS = 6.0
-_TOO_LARGE = 1e100  # for a number, whose square is one
+_OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
+_TOO_LARGE = 1e100  # the square of a larger number may be infinite
+# the last row of a metric and arm, and the row before
+Step = tuple[MetricMoments, MetricMoments]
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
 
@@ -47,22 +52,42 @@ class Table:
     """A table of an experiment."""
 
     rows: queries.Rows
-    name: str  # what messages call it, such as "the query"
+    name: str  # its name in messages, such as "the query"
     arm: str  # the column of arms
-    # the column of listeners who may have several rows; None where each row is another's
+    # the column of listeners who may have several rows; None if each row is another listener
     listener: str | None
-
-    def column(self, name: str) -> queries.Expression:
-        """Express a column; raise an AnalysisError where there is none."""
-        if name in self.rows.columns:
-            return Column(name)
-        columns = ", ".join(self.rows.columns)[:200]
-        raise AnalysisError(f"{self.name}: no column {name}; found are {columns}")
 
     def find_control(self) -> str:
         """Find the control by its name, control or C."""
-        arms = self.rows.select(self.column(self.arm).cast("VARCHAR")).distinct()
+        arms = self.rows.select(Column(self.arm).cast("VARCHAR")).distinct()
         return "control" if ("control",) in arms.fetchall() else "C"
+
+    def evidence(self, config: AbConfig, end_ms: int = NO_END) -> Evidence:
+        """Weigh the rows, or the aggregates until a time.
+
+        The numerator and the denominator of a metric are columns, or `ROWS`; aggregates have it by
+        its name.
+
+        Raises:
+            AnalysisError: A column is missing, has gaps or holds no numbers; a listener is in two
+                arms; aggregates cannot be, as when a variance is negative or a count falls; or
+                there are far more listeners than planned, and no times.
+        """
+        if set(_AGGREGATES) <= set(self.rows.columns):
+            evidence = _weigh_aggregates(self, config, end_ms)
+        else:
+            rows = read_rows(self, config)
+            recommenders = config.recommenders
+            evidence = weigh(rows, config, self.name, recommenders=recommenders)
+        total, planned = evidence.listener_count, config.horizon or math.inf
+        has_times = evidence.left_out or evidence.dates
+        if total > _OVERSHOOT * planned and not has_times:
+            problem = f"{total:,} listeners, and {planned:,} are planned"
+            advice = (
+                "leave out those who came after the day on which these were reached"
+            )
+            raise AnalysisError(f"{self.name}: {problem}; {advice}")
+        return evidence
 
 
 @contextmanager
@@ -76,7 +101,7 @@ def open_table(
     """Open an Arrow table, a Parquet or CSV file, or a SQL query, by default in memory.
 
     Raises:
-        AnalysisError: It cannot be read, also later, while its rows are; one line.
+        AnalysisError: It cannot be read, now or while its rows are read later.
     """
     names = {pa.Table: "the data frame", str: "the query"}
     name = names.get(type(source), str(source))
@@ -106,71 +131,59 @@ def open_table(
         yield Table(rows, name, arm, listener)
 
 
-def read_table(
-    table: Table, config: AbConfig, end_ms: int
-) -> tuple[list[MetricMoments], dict[str, Any]]:
-    """Read the moments of metrics by arm, and what aggregates say of `Evidence` beside.
-
-    A metric's numerator and denominator are columns of the table, or `ROWS`; aggregates have it by
-    its name.
-
-    Args:
-        table: It.
-        config: Of the metrics.
-        end_ms: Later dates of aggregates are left out.
+def read_rows(table: Table, config: AbConfig) -> list[MetricMoments]:
+    """Compute the moments of metrics by arm from rows of listeners or sessions.
 
     Raises:
-        AnalysisError: A column is missing, has gaps or holds no numbers; a listener is in two arms;
-            or aggregates cannot be, as when a variance is negative or a count falls.
+        AnalysisError: A row has no arm, or a value that is no number.
     """
-    if set(_AGGREGATES) <= set(table.rows.columns):
-        return _read_aggregates(table, config, end_ms)
-    moments = []
-    for metric in config.reported:
-        moments += read_moments(select_values(table, metric), metric)
+    moments = [
+        row
+        for metric in config.reported
+        for row in read_moments(select_values(table, metric))
+    ]
     rows = "listeners" if table.listener else "rows"
     for row in moments:
         lacking = row.listeners if row.arm is None else 0
         column = f"{table.arm} or id" if lacking else f"finite {row.metric}"
         if missing := lacking or row.listeners - row.moments.count:
-            problem = (
-                f"{missing:,} {rows} have no {column}; leave them out, or fill them"
-            )
-            raise AnalysisError(f"{table.name}: {problem}")
-    return moments, {}
+            problem = f"{missing:,} {rows} have no {column}"
+            advice = "leave them out, or fill them"
+            raise AnalysisError(f"{table.name}: {problem}; {advice}")
+    return moments
 
 
 def select_values(table: Table, metric: Metric) -> queries.Rows:
-    """Select a row a listener with the values of a metric, NULL where one is no number.
-
-    Raises:
-        AnalysisError: A column is missing.
-    """
-    columns = {"arm": table.column(table.arm).cast("VARCHAR"), "segment": Constant("")}
+    """Select a row a listener with the values of a metric, NULL if a value is no number."""
+    columns = {"arm": Column(table.arm).cast("VARCHAR")}
     for value in VALUES[:2]:
-        column = getattr(metric, value)
-        number = Constant(1) if column == ROWS else table.column(column)
+        name = getattr(metric, value)
+        number = Constant(1) if name == ROWS else Column(name)
         columns[value] = number.cast("DOUBLE")
     if table.listener:
-        listener = columns["listener"] = table.column(table.listener)
+        listener = columns["listener"] = Column(table.listener)
         columns["arm"] = queries.Case(listener.isnotnull(), columns["arm"])
     rows = table.rows.select(*(value.alias(name) for name, value in columns.items()))
     if table.listener:
         summed = queries.statement("ab/table_listeners")
         rows = cast("queries.Rows", rows.query("table_rows", summed))
+    numerator, denominator = map(Column, VALUES[:2])
     limit = Constant(_TOO_LARGE)
-    top, bottom = (Function("abs", Column(name)) < limit for name in VALUES[:2])
-    numbers = (
-        queries.Case(top & bottom, Column(name)).alias(name) for name in VALUES[:2]
+    are_numbers = (Function("abs", numerator) < limit) & (
+        Function("abs", denominator) < limit
     )
-    return rows.select(Column("arm"), Column("segment"), *numbers)
+    return rows.select(
+        Column("arm"),
+        Constant(metric.name).alias("metric"),
+        Constant("").alias("segment"),
+        queries.Case(are_numbers, numerator).alias("numerator"),
+        queries.Case(are_numbers, denominator).alias("denominator"),
+    )
 
 
-def _read_aggregates(
-    table: Table, config: AbConfig, end_ms: int
-) -> tuple[list[MetricMoments], dict[str, Any]]:
-    """Read the aggregates of metrics at the last time, if nothing is wrong with them."""
-    arm = table.column(table.arm).alias("arm")
+def _weigh_aggregates(table: Table, config: AbConfig, end_ms: int) -> Evidence:
+    """Weigh the aggregates of metrics at the last time, if nothing is wrong with them."""
+    arm = Column(table.arm).alias("arm")
     rest = Star(exclude=[table.arm])
     names = [metric.name for metric in config.reported]
     with queries.connect(threads=1) as connection:
@@ -186,48 +199,57 @@ def _read_aggregates(
             min_days=config.min_days,
             end_ms=end_ms,
         ).to_pylist()
-    by_time = [[from_row(row["metric"], at) for at in row["latest"]] for row in rows]
+    by_time = [[from_row(at) for at in row["latest"]] for row in rows]
     whole = [replace(latest, segment="") for latest, *_ in by_time]
-    steps = [times[:2] for times in by_time if len(times) > 1]
+    steps = [(times[0], times[1]) for times in by_time if len(times) > 1]
     shown = reversed([*chain.from_iterable(map(thin, by_time))])
-    return [*whole, *shown], {
-        "span_ms": (
+    evidence = weigh(
+        [*whole, *shown],
+        config,
+        table.name,
+        first_listeners=rows[0]["first_listeners"],
+        recommenders=config.recommenders,
+    )
+    return replace(
+        evidence,
+        span_ms=(
             min(row["first_ms"] for row in rows),
             max(row["last_ms"] for row in rows),
         ),
-        "left_out": max(row["left_out"] for row in rows),
-        "first_listeners": rows[0]["first_listeners"],
-        **_find_corrupt(steps, config.control),
-    }
+        left_out=max(row["left_out"] for row in rows),
+        frozen=find_frozen(steps),
+        jumped=find_jump(steps, config.control),
+    )
 
 
-def _find_corrupt(
-    steps: Sequence[Sequence[MetricMoments]], control: str
-) -> dict[str, tuple[str, str]]:
-    """Find an arm whose last row equals the one before, or from which its effect jumps."""
-    corrupt: dict[str, tuple[str, str]] = {}
+def find_frozen(steps: Sequence[Step]) -> tuple[str, str] | None:
+    """Find a metric and an arm whose row equals the row before, though newcomers are due."""
     for (row, before), (other, other_before) in permutations(steps, 2):
-        if row.metric != other.metric:
-            continue
-        # though there must have been newcomers
         newcomers = other.listeners - other_before.listeners
         is_due = newcomers * row.listeners >= SURELY_SOME * other.listeners
         is_still = (row.moments.means == before.moments.means).all()
-        if is_due and is_still and row.listeners == before.listeners:
-            corrupt.setdefault("frozen", (row.metric, row.arm))
+        has_same = row.listeners == before.listeners and row.metric == other.metric
+        if is_due and is_still and has_same:
+            return row.metric, row.arm
+    return None
+
+
+def find_jump(steps: Sequence[Step], control: str) -> tuple[str, str] | None:
+    """Find a metric and an arm whose effect is too far from the row before."""
+    for (row, before), (other, other_before) in permutations(steps, 2):
         arms = (other_before.moments, before.moments, other.moments, row.moments)
-        if other.arm == control and jumps(*arms):
-            corrupt.setdefault("jumped", (row.metric, row.arm))
-    return corrupt
+        if (row.metric, control) == (other.metric, other.arm) and jumps(*arms):
+            return row.metric, row.arm
+    return None
 
 
 def jumps(
     control_before: Moments, arm_before: Moments, control: Moments, arm: Moments
 ) -> bool:
-    """Check for an effect too far from that of the analysis before, which new values explain.
+    """Check for an effect too far from the analysis before to be explained by new values.
 
-    Of an effect in standard errors, as many as the root of the old values' share are expected now
-    where there is none, and as many over it where there is one.
+    With s for the old values' share, z standard errors before are expected to become z √s without
+    an effect, and z / √s with an effect.
     """
     pairs = ((control_before, arm_before), (control, arm))
     compared = [effects.compare_moments(*arms, RATIO) for arms in pairs]
@@ -239,6 +261,6 @@ def jumps(
         for arms in pairs
     )
     share = min(1.0, old / new)
-    low, high = sorted((before * sqrt(share), before / sqrt(share)))
+    low, high = sorted((before * math.sqrt(share), before / math.sqrt(share)))
     distance = max(low - now, now - high)
-    return distance > max(_LEAST_JUMP, _MOST_DEVIATIONS * sqrt(1 - share))
+    return distance > max(_LEAST_JUMP, _MOST_DEVIATIONS * math.sqrt(1 - share))

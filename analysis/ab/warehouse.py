@@ -19,11 +19,11 @@ def moments_statement(
     """Write the statement that computes the moments of metrics, which are columns of a query.
 
     Args:
-        query: In the dialect.
-        config: Of the metrics.
-        dialect: Of the database.
+        query: The query, in the dialect.
+        config: Configuration with the metrics.
+        dialect: Dialect of the database.
         arm: The column of arms.
-        listener: The column of listeners, where they have several rows.
+        listener: The column of listeners, if they have several rows.
 
     Raises:
         AnalysisError: The query cannot be parsed.
@@ -34,7 +34,7 @@ def moments_statement(
         raise AnalysisError(f"the query: {queries.one_line(error)}") from None
 
     def column(name: str, kind: str) -> exp.Expression:
-        # Snowflake's names are in capitals, unless they are quoted, as those with spaces are
+        # Snowflake's names are in capitals unless quoted; sqlglot quotes names with spaces.
         value = exp.column(name, quoted=dialect != "snowflake" or None)
         return exp.cast(exp.Literal.number(1) if name == ROWS else value, kind)
 

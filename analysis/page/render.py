@@ -1,9 +1,7 @@
 """Fill templates in."""
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -23,12 +21,6 @@ def render(folders: Sequence[Path], template: str, **values: object) -> str:
     """
     environment = _environment(*folders)
     return environment.get_template(template).render(**values)
-
-
-@cache
-def load_macros(folder: Path, template: str) -> Any:  # noqa: ANN401  jinja2's module
-    """Load the macros of a template of plain text, to be called as functions."""
-    return _environment(folder).get_template(template).module
 
 
 def _environment(*folders: Path) -> jinja2.Environment:

@@ -15,7 +15,11 @@ _LARGEST_EXPONENT = 709.0  # exp of more is beyond the largest float
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the ends of its confidence interval; the ends are NaN where there is none."""
+    """A value and the ends of its confidence interval; the ends are NaN if there is none.
+
+    >>> f"{Interval(0.31, 0.29, 0.33):.2f}"
+    '0.31 (0.29 … 0.33)'
+    """
 
     value: float
     lower: float
@@ -24,6 +28,10 @@ class Interval:
     def __iter__(self) -> Iterator[float]:
         """Iterate over value, lower and upper end."""
         return iter((self.value, self.lower, self.upper))
+
+    def __format__(self, spec: str) -> str:
+        """Format the three numbers by a format of floats."""
+        return f"{self.value:{spec}} ({self.lower:{spec}} … {self.upper:{spec}})"
 
     @property
     def excludes_zero(self) -> bool:

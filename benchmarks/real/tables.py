@@ -83,7 +83,7 @@ def differences(
     for names in filter(None, (rules, theirs)):
         best = max(names, key=lambda name: float(np.nanmean(by_name[name])))
         better = mean_interval(by_name[ours] - by_name[best])
-        tied = ", tied" if better.lower <= 0 <= better.upper else ""
+        tied = "" if better.excludes_zero else ", tied"
         notes.append(f"{column}: {ours} less {best} {text(better)}{tied}")
     return notes
 

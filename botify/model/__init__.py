@@ -4,5 +4,5 @@ In: an export's folder and `tracks.json`. Out: arrays that recommenders read.
 
 Read `catalogue` (tracks by number) and `manifest` (a version's files) first, then `tracklists` and
 `arrays` (how files of lists and of arrays are read), `factors` and `ranker` (what recommenders
-read of them), `model` (a version in memory), and `versions`, which watches for a newer export.
+read of them), and `model` (a version in memory). Nothing here knows the recommenders.
 """

@@ -22,7 +22,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from botify.errors import SessionError
+from botify.errors import UnavailableError
 from botify.model.catalogue import Id
 from botify.schemas import Listening
 from botify.sessions.local import LONGEST_SESSION, Session
@@ -107,7 +107,6 @@ class RedisSessions:
             self._pool = redis.ConnectionPool.from_url(
                 url,
                 protocol=2,
-                max_connections=2**31,  # one a thread
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),  # `_command` does it
@@ -163,11 +162,11 @@ class RedisSessions:
         """Delete a listener's session and latest plays.
 
         Raises:
-            SessionError: Redis is down.
+            UnavailableError: Redis is down.
         """
         keys = (f"{self._prefix}{user}", f"{self._plays_prefix}{user}")
         if self._ask("UNLINK", *keys) is None:
-            raise SessionError("the session store cannot be reached; ask again")
+            raise UnavailableError("the session store cannot be reached; ask again")
 
     def is_ready(self) -> bool:
         """Check that Redis runs a script that writes; during a pause it is not asked."""

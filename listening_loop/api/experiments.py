@@ -51,7 +51,7 @@ class AbReport:
     def effects(self) -> Frame:
         """Effect of each arm on each metric, with interval and adjusted p-value."""
         columns = {
-            name: [*map(attrgetter(path), self.report.effects)]
+            name: [*map(attrgetter(path), self.report.evidence.effects)]
             for name, path in _COLUMNS.items()
         }
         return pa.table(columns).to_pandas()
@@ -147,14 +147,8 @@ def ab(
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(build_report(paths, name, config, plan))
-    try:
-        lower = [column for column, change in guardrails.items() if change > 0]
-    except (AttributeError, TypeError):
-        problem = "the change in % by column is expected, such as {'skips': 10}"
-        raise UserError(f"guardrails={guardrails!r}: {problem}") from None
-    better = dict.fromkeys([*(plan.lower_is_better if plan else ()), *lower], "lower")
-    if isinstance(metrics, Mapping):
-        better |= metrics
+    lower = {*(plan.lower_is_better if plan else ())}
+    document["lower_is_better"] = sorted(_lower_columns(lower, metrics, guardrails))
     if metrics:
         document["primary"] = [metrics] if isinstance(metrics, str) else list(metrics)
     if guardrails:
@@ -162,7 +156,33 @@ def ab(
             {"metric": column, "margin_pct": abs(change)}
             for column, change in guardrails.items()
         ]
-    document = table_document(document, better)
+    document = table_document(document)
     with open_table(source, connection, arm=arm, listener=listener) as table:
         config = parse_config(AbConfig, document | settings, "the arguments")
         return AbReport(report_on_table(table, config, name, plan))
+
+
+def _lower_columns(
+    lower: set[str],
+    metrics: str | Sequence[str] | Mapping[str, str],
+    guardrails: Mapping[str, float],
+) -> set[str]:
+    """Add to the columns that are better when lower; what `metrics` says wins.
+
+    Raises:
+        UserError: A direction or a change is none.
+    """
+    try:
+        lower = lower | {column for column, change in guardrails.items() if change > 0}
+    except (AttributeError, TypeError):
+        problem = "the change in % by column is expected, such as {'skips': 10}"
+        raise UserError(f"guardrails={guardrails!r}: {problem}") from None
+    if not isinstance(metrics, Mapping):
+        return lower
+    for column, better in metrics.items():
+        if better not in {"higher", "lower"}:
+            problem = "'higher' or 'lower' is expected"
+            raise UserError(f"metrics: {column}: {better!r}; {problem}")
+    return (lower - metrics.keys()) | {
+        column for column, better in metrics.items() if better == "lower"
+    }

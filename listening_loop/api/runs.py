@@ -1,6 +1,5 @@
 """Search for the best model of a store, look at the results, and publish it."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,15 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import Store
-from listening_loop.api.frames import Frame, is_frame, write_parquet
+from listening_loop.api.frames import Frame, is_frame
 from listening_loop.api.models import FactorModel, check_request
-from listening_loop.api.stores import DEFAULT_FOLDER
 from listening_loop.errors import LoopError
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
-from looplib.files import json_digest, sha256_file
+from looplib.files import json_digest
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.dataset import open_dataset
 from recsys.export.export import export_run
 from recsys.export.version import FACTORS, RECOMMENDATIONS, SCORES, SIMILAR
 from recsys.models.libraries import class_path
@@ -37,7 +34,7 @@ from recsys.run import (
 from recsys.search.leaderboard import describe
 from recsys.search.search import search as run_search
 from recsys.storage import open_workspace
-from recsys.store.ids import Title, originals, read_titles
+from recsys.store.ids import Title, read_titles
 from recsys.store.reader import open_store
 
 if TYPE_CHECKING:
@@ -48,9 +45,11 @@ if TYPE_CHECKING:
 class Run:
     """A finished search.
 
+    >>> from analysis.statistics.effects import Interval
     >>> from recsys.models.trial import Trial
     >>> trial = Trial("f3a1", "als", {"factors": 64}, seed=42)
-    >>> winner = Winner(trial, 15, {"ndcg@30": (0.31, 0.29, 0.33)}, "ndcg@30", "d6e2", "c0de")
+    >>> score = {"ndcg@30": Interval(0.31, 0.29, 0.33)}
+    >>> winner = Winner(trial, 15, score, "ndcg@30", "d6e2", "c0de")
     >>> Run("out/run", SearchConfig(store="out/store", run="out/run"), winner)
     <Run out/run: ndcg@30 0.3100 (0.2900 … 0.3300) by als>
     """
@@ -75,20 +74,6 @@ class Run:
         """All trials and baselines, with hyperparameters, metrics and intervals."""
         run = open_workspace(self.address)
         return pq.read_table(check_digest(run, self.winner, LEADERBOARD)).to_pandas()
-
-    @property
-    def training(self) -> Frame:
-        """The training part of the split, from which a model whose lists are scored may learn.
-
-        Its columns are user, item and weight: listening time, or the summed weights.
-        """
-        store = open_store(self.config.store)
-        dataset = open_dataset(f"{store}/cache/{self.winner.dataset}")
-        matrix = dataset.matrix("training").tocoo()
-        users = originals(store, "users", dataset.users)
-        items = originals(store, "items", dataset.tracks)
-        columns = (users[matrix.row], items[matrix.col], matrix.data)
-        return pa.table(columns, ["user", "item", "weight"]).to_pandas()
 
     @cached_property
     def model(self) -> FactorModel:
@@ -225,8 +210,7 @@ class Run:
     def __repr__(self) -> str:
         """Return the winner and its score, on the test part if there is one."""
         select, kind = self.winner.select, self.winner.trial.kind
-        value, lower, upper = (self.winner.metrics | self.winner.test)[select]
-        score = f"{select} {value:.4f} ({lower:.4f} … {upper:.4f})"
+        score = f"{select} {(self.winner.metrics | self.winner.test)[select]:.4f}"
         return f"<Run {self.address}: {score} by {kind}>"
 
     def _repr_html_(self) -> str:
@@ -245,7 +229,6 @@ def search(
     split: str | Mapping[str, Any] | None = None,
     catalogue: str | Path | None = None,
     seed: int = 42,
-    lists: Mapping[str, Frame | str | Path] | None = None,
     run: str | Path | None = None,
     client: "Client | None" = None,
     settings: Mapping[str, Any] | None = None,
@@ -272,8 +255,6 @@ item_knn, allowed are als, activation, item_knn, blend
             configuration.
         catalogue: The file tracks.json of the catalogue, for titles and artists.
         seed: Seed of all randomness.
-        lists: Lists of other models, by name: a data frame, or a Parquet file, with the columns
-            user, item, and rank or score.
         run: Folder of the run; by default beside the store, named by the arguments.
         client: A Dask client whose workers run the search; None to start processes on this
             machine.
@@ -302,8 +283,6 @@ item_knn, allowed are als, activation, item_knn, blend
         document["catalogue"] = catalogue
     for key, value in (settings or {}).items():
         set_value(document, key, value, "settings")
-    if lists:
-        document["lists"] = {name: _to_file(frame) for name, frame in lists.items()}
     plain = orjson.loads(orjson.dumps(document, default=class_path))
     beside = f"{address.rstrip('/')}-run-{json_digest(plain)[:12]}"
     document["run"] = str(run or beside)
@@ -312,18 +291,6 @@ item_knn, allowed are als, activation, item_knn, blend
     run_search(open_store(config.store), folder, config, client=client)
     write_report(config.run)
     return Run(config.run, *read_run(folder), client)
-
-
-def _to_file(lists: Frame | str | Path) -> Path:
-    """Return the file of lists; a frame is written to `out/`, named by its content."""
-    if not is_frame(lists):
-        return Path(lists)
-    DEFAULT_FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=DEFAULT_FOLDER) as folder:
-        written = Path(folder, "lists.parquet")
-        write_parquet(lists, written)
-        named = DEFAULT_FOLDER / f"lists-{sha256_file(written)[:12]}.parquet"
-        return written.replace(named)
 
 
 def open_run(address: str | Path) -> Run:

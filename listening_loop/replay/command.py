@@ -203,10 +203,13 @@ def search_again(run: Path, until: str, folder: Path) -> Path:
         The folder of the export.
     """
     published = folder / "export"
+    config, _ = read_run(open_workspace(run))
     sets = {
         "split.until": until,
         "export.learn_from": "all",
         "export.publish_anyway": "true",
+        # a refit without its ranker would be answered by fallbacks
+        "export.live": "anyway" if config.export.live else "false",
     }
     words = [f"--set={key}={value}" for key, value in sets.items()]
     search = command("search", *words, config=run / CONFIG, run=folder, out=published)

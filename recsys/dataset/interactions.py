@@ -17,7 +17,6 @@ from recsys.dataset.layout import (
     SplitName,
 )
 from recsys.errors import TrialError
-from recsys.storage import Workspace
 
 UNKNOWN_ARTIST = -1
 _SUMMED = 2**24  # interactions that are added up at once
@@ -72,7 +71,6 @@ class Interactions:
         plays: Plays | None = None,
         artists: Int32Array | None = None,
         unplayed: Sequence[int] | IntArray = (),
-        workspace: Workspace | None = None,
     ) -> None:
         """Keep the arrays, which nothing changes.
 
@@ -82,7 +80,6 @@ class Interactions:
             plays: All plays in their order, where it is known and needed.
             artists: The number of the artist of each track, shape (tracks,); by default unknown.
             unplayed: Tracks of known artists that nobody has played in any session.
-            workspace: The dataset's folder, which has the lists of other models.
         """
         self.matrix = matrix
         self.by_track = csr_matrix(matrix.T) if by_track is None else by_track
@@ -91,7 +88,6 @@ class Interactions:
             artists = np.full(matrix.shape[1], UNKNOWN_ARTIST, np.int32)
         self.artists = artists
         self.unplayed = np.asarray(unplayed, np.int64)
-        self.workspace = workspace
 
     @property
     def counts(self) -> IntArray:
@@ -167,7 +163,6 @@ def load_interactions(
         plays=read_plays(dataset, split) if is_ordered else None,
         artists=artists,
         unplayed=np.flatnonzero(is_unplayed),
-        workspace=dataset.workspace,
     )
 
 

@@ -116,7 +116,7 @@ def write_version(
     live = None
     if export.options.live:
         sessions = load_sessions(store, config, dataset, export.split)
-        anyway = export.options.publish_anyway
+        anyway = export.options.live == "anyway"
         live = write_live(folder, sessions, tracks, config.seed, anyway=anyway)
     write_manifest(folder, {**_facts(export), "live": live})
 
@@ -275,7 +275,7 @@ def _facts(export: Export) -> dict[str, Any]:
         "factors": winner.factors and _parameters(winner.factors),
         # of the split and of the fit
         "seed": config.seed,
-        "metrics": winner.metrics,
+        "metrics": {name: [*interval] for name, interval in winner.metrics.items()},
         "selected_by": winner.select,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),

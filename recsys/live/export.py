@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.statistics.effects import Interval
 from looplib.next_play import FILE_NAME, LISTS, Lists
 from looplib.progress import say
 from recsys.cluster.processes import usable_cores
@@ -44,15 +45,15 @@ def write_live(
         say(f"live is left out: {error}")
         return None
     precision = figures["metrics"]["live"][METRICS[0]][0]
-    value, lower, upper = figures["ratio"]
+    ratio = Interval(*figures["ratio"])
     line = (
-        f"live: {METRICS[0]} {precision:.4f}, {value:.2f} x ({lower:.2f} … {upper:.2f}) "
+        f"live: {METRICS[0]} {precision:.4f}, {ratio:.2f} x "
         f"that of {figures['best_rule']}"
     )
     if not is_better:
         line += "; live is not significantly better than each simple rule"
     if not is_published:
-        line += ", so it is left out; --set export.publish_anyway=true publishes it"
+        line += ", so it is left out; --set export.live=anyway publishes it"
     say(line)
     if trees:
         facts = gather_facts(sessions, threads)

@@ -121,8 +121,9 @@ def _summarise(
     denominators = np.column_stack([*[counts] * len(values), sums[:, best]])
     resamples = bootstrap.Resamples(len(counts), _RESAMPLES, seed)
     estimates = bootstrap.ratio_intervals(resamples, numerators, denominators)
-    *intervals, ratio = map(tuple, estimates)
     size = len(NAMES)
+    is_better = all(lead.lower > 0 for lead in estimates[2 * size : -1])
+    *intervals, ratio = map(tuple, estimates)
     pairs = zip(intervals[:size], intervals[size:], strict=False)
     figures = {
         "metrics": {
@@ -132,4 +133,4 @@ def _summarise(
         "best_rule": NAMES[best],
         "ratio": ratio,
     }
-    return figures, all(lower > 0 for _, lower, _ in intervals[2 * size :])
+    return figures, is_better

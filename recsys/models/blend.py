@@ -7,10 +7,9 @@ is held out. `looplib.next_play` has the candidates and their features.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from annotated_types import Ge
 from numpy.random import Generator
 from scipy.sparse import csr_matrix, vstack
 
@@ -22,7 +21,7 @@ from looplib.arrays import (
     IntArray,
     offsets,
 )
-from looplib.config import Config, Count
+from looplib.config import Config
 from looplib.next_play import FEATURES, OF_PLAYED, Facts, describe
 from looplib.randomness import make_generator
 from looplib.trees import Ensemble
@@ -39,6 +38,9 @@ _CUTS = {"now": (0.2,), "tomorrow": (0.2, 0.35)}
 _GAP = 20  # plays that are over tomorrow
 _POWER = 0.3  # power of `top_neighbours`, which normalises closeness
 _NEIGHBOURS = 200
+_WINDOW = 10  # tracks played at most so far apart are close
+_CANDIDATES = 500  # tracks that are considered for a listener
+_LEARNED_FROM = 5000  # listeners at most whose newest plays are learned from
 _LATEST = 300  # plays whose near tracks and artists' tracks are candidates
 _LISTENERS = 1024  # listeners with candidates in memory at once
 _HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
@@ -67,12 +69,6 @@ class BlendConfig(Config):
     """the plays to predict: the next, or after the next 20 (or half of the plays it learns from),
     when the running session is over: lists that are made at night are asked for then
     """
-    window: Count = 10
-    """tracks played at most so far apart are close"""
-    candidates: Count = 500
-    """tracks that are considered for a listener"""
-    learned_from: Annotated[int, Ge(100)] = 5000
-    """listeners whose newest plays it learns from, at most"""
 
 
 class Blend(Model):
@@ -160,7 +156,7 @@ class Blend(Model):
         ends = np.repeat([newest, after], plays.counts, axis=1)
         targets = plays.select((plays.age <= ends[0]) & (plays.age > ends[1]))
         listeners = np.flatnonzero(predicted)
-        count = min(len(listeners), self.config.learned_from)
+        count = min(len(listeners), _LEARNED_FROM)
         rows = np.sort(generator.choice(listeners, count, replace=False))
         tracks = len(self.train.artists)
         is_hidden = generator.random(tracks) < _HIDDEN
@@ -192,7 +188,7 @@ class Blend(Model):
                 plays.tracks[plays.indptr[row] : plays.indptr[row + 1]],
                 facts,
                 latest=_LATEST,
-                most=self.config.candidates,
+                most=_CANDIDATES,
             )
             order = np.argsort(candidates)
             columns.append(candidates[order])
@@ -212,7 +208,7 @@ class Blend(Model):
                 plays.indptr,
                 plays.tracks,
                 len(artists),
-                self.config.window,
+                _WINDOW,
                 _POWER,
                 _NEIGHBOURS,
                 self.threads,

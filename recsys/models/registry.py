@@ -19,7 +19,6 @@ from recsys.models.blend import Blend
 from recsys.models.external import CLASS, External
 from recsys.models.item_knn import ItemKnn
 from recsys.models.libraries import class_path
-from recsys.models.lists import FixedLists
 
 Axes = Mapping[str, tuple[Any, ...]]  # the values of each hyperparameter
 MODELS: dict[str, type[Model]] = {
@@ -29,7 +28,6 @@ MODELS: dict[str, type[Model]] = {
         Activation,
         ItemKnn,
         Blend,
-        FixedLists,
         Popular,
         MostPlayed,
         Latest,
@@ -39,11 +37,7 @@ MODELS: dict[str, type[Model]] = {
 
 def searched_models() -> dict[str, type[Model]]:
     """Name the kinds that a search may try: lists come as files, baselines unasked."""
-    return {
-        name: kind
-        for name, kind in MODELS.items()
-        if not kind.is_baseline and kind is not FixedLists
-    }
+    return {name: kind for name, kind in MODELS.items() if not kind.is_baseline}
 
 
 def find_kind(name: str, params: Mapping[str, Any]) -> type[Model]:

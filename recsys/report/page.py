@@ -163,7 +163,7 @@ def _draw_curves(rows: Sequence[Row], scores: Scores, select: str) -> Forest | N
         groups[labels[trial]] = points = []
         for score in scores[trial]:
             if score.metrics:
-                value, *_ = score.metrics[select]
+                value = score.metrics[select].value
                 point = (str(score.iteration), numbers.number(value), value)
                 points.append(IntervalRow(*point, None, None, arm_colour(position)))
     if not groups:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from rich.table import Table
 
 from analysis.page import numbers
+from analysis.statistics.effects import Interval
 from looplib.tables import table
 from recsys.models.external import External, select_params
 from recsys.models.trial import Checkpoint, Trial
-from recsys.run import MetricValue
 from recsys.search.ledger import Score, Scores, best_score, failure_of
 from recsys.search.scorer import SEGMENTS
 from recsys.search.trials import plan_beyond
@@ -34,7 +34,7 @@ class Entry:
     )
     why: str | None = None
     # difference of the choosing metric from the best candidate's, with the simultaneous interval
-    behind: MetricValue | None = None
+    behind: Interval | None = None
 
     @property
     def trial(self) -> Trial:
@@ -44,11 +44,11 @@ class Entry:
     @property
     def ties(self) -> bool:
         """Whether it is tied with the best candidate: neither worse nor a better baseline."""
-        return self.behind is not None and self.behind[1] <= 0 <= self.behind[2]
+        return self.behind is not None and not self.behind.excludes_zero
 
     def value(self, metric: str) -> float:
         """Return its value of a metric; -inf without a score."""
-        return self.score.metrics[metric][0] if self.score.metrics else -math.inf
+        return self.score.metrics[metric].value if self.score.metrics else -math.inf
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Leaderboard:
         return [entry for entry in self.entries if entry.trial.is_baseline]
 
     def compare(
-        self, compare: Callable[[tuple[Checkpoint, ...], int], Sequence[MetricValue]]
+        self, compare: Callable[[tuple[Checkpoint, ...], int], Sequence[Interval]]
     ) -> "Leaderboard":
         """Estimate the difference of each scored entry from the best candidate.
 
@@ -254,11 +254,10 @@ def explain_winner(leaderboard: Leaderboard, *, may_expand: bool) -> list[str]:
         )
     score = best.score
     if select in score.test:
-        value, lower, upper = score.test[select]
         texts.append(
             f"The winner's {select} of {best.value(select):.4f} is the highest of many, and so "
             "looks better than it is; on the listeners who chose nothing it is "
-            f"{value:.4f} ({lower:.4f} … {upper:.4f})"
+            f"{score.test[select]:.4f}"
         )
     trials = [entry.trial for entry in leaderboard.entries]
     edges = plan_beyond(best.trial, trials, "")

@@ -18,12 +18,12 @@ from pathlib import Path
 import msgspec
 import orjson
 
+from analysis.statistics.effects import Interval
 from looplib.checksums import seal, unseal
 from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
 from recsys.models.trial import Checkpoint, Trial
-from recsys.run import MetricValue
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Score:
     iteration: int  # 0 of a fit without iterations
     scorer: str  # digest of all inputs of the score but the trial
     # values by key, such as "ndcg@30"; empty for a failure
-    metrics: dict[str, MetricValue] = field(default_factory=dict)
+    metrics: dict[str, Interval] = field(default_factory=dict)
     fit_s: float = 0.0  # CPU seconds of the fit; in blocks, wall seconds
     # metrics on the test part, if the score is whole
-    test: dict[str, MetricValue] = field(default_factory=dict)
+    test: dict[str, Interval] = field(default_factory=dict)
     error: str | None = None  # why the trial failed on the way to this iteration
     # a failure follows from data and hyperparameters; if not, the next run tries again
     is_final: bool = True
@@ -69,7 +69,7 @@ def best_score(scores: Sequence[Score], metric: str) -> Score | None:
     """Find the score with the largest value of a metric; the earliest if several are equal."""
     return max(
         (score for score in scores if metric in score.metrics),
-        key=lambda score: (score.metrics[metric][0], -score.iteration),
+        key=lambda score: (score.metrics[metric].value, -score.iteration),
         default=None,
     )
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis.statistics.effects import Interval
 from recsys.config import Search
 from recsys.models.trial import Checkpoint, Trial
-from recsys.run import MetricValue
 from recsys.search.leaderboard import name_axes, rank
 from recsys.search.ledger import Score, Scores, failure_of
 from recsys.search.trials import plan_beyond
@@ -39,7 +39,7 @@ _FALLEN = 0.99
 # left, and of a step beyond the edges.
 _GAINS = 0.01
 # Estimates the difference of each checkpoint's metric from the best checkpoint's, with intervals.
-Compare = Callable[[tuple[Checkpoint, ...]], Sequence[MetricValue]]
+Compare = Callable[[tuple[Checkpoint, ...]], Sequence[Interval]]
 
 
 @dataclass(frozen=True)
@@ -155,12 +155,12 @@ def _describe_gain(
     if ranked[0] == earlier:
         return ""
     steps = tuple(entry.score.checkpoint for entry in entries)
-    behind, lower, upper = compare(steps)[ranked.index(earlier)]
-    gain = f"{-behind:.4f} ({-upper:.4f} … {-lower:.4f})"
-    if upper >= 0:
-        return f"the last step gained {gain} in {select}, within its interval"
-    if -behind < _GAINS * entries[0].value(select):
-        return f"the last step gained {gain} in {select}, less than 1 %"
+    gain = compare(steps)[ranked.index(earlier)].scaled(-1)
+    gained = f"{gain:.4f} in {select}"
+    if gain.lower <= 0:
+        return f"the last step gained {gained}, within its interval"
+    if gain.value < _GAINS * entries[0].value(select):
+        return f"the last step gained {gained}, less than 1 %"
     return ""
 
 
@@ -208,13 +208,13 @@ def _race(
                 continue
             iterations = scored[trial.id]
             catch_up = _catch_up(curve, best, iterations)
-            if interval[2] < 0 and interval[2] + catch_up < 0:
+            if interval.upper < 0 and interval.upper + catch_up < 0:
                 stopped[trial.id] = iterations[len(curve) - 1]
             elif curve[-1] < _FALLEN * max(curve):
                 flat.add(trial.id)
-            elif interval[2] >= 0 and len(curve) > _RANKED:
+            elif interval.upper >= 0 and len(curve) > _RANKED:
                 little = _GAINS * max(curve)
-                is_level = curve is not best and interval[0] + catch_up < little
+                is_level = curve is not best and interval.value + catch_up < little
                 if is_level or _may_gain(curve, iterations) < little:
                     flat.add(trial.id)
     return longest, stopped, flat
@@ -269,5 +269,5 @@ def _curve(
     for iteration in iterations:
         if iteration not in by_iteration:
             return [*values, _FAILED] if failure_of(scores) else values
-        values.append(by_iteration[iteration].metrics[select][0])
+        values.append(by_iteration[iteration].metrics[select].value)
     return values

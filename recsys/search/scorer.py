@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from scipy import special
 
 from analysis.statistics import bootstrap
-from analysis.statistics.effects import CONFIDENCE
+from analysis.statistics.effects import CONFIDENCE, Interval
 from analysis.validation import Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
@@ -34,7 +34,7 @@ from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError, StorageError
 from recsys.models.factors import Pool
 from recsys.models.trial import Checkpoint
-from recsys.run import LISTENERS, MetricValue
+from recsys.run import LISTENERS
 from recsys.storage import Workspace
 
 RESAMPLES = 1000  # the ends of an interval then vary by 3 % of its width
@@ -119,7 +119,7 @@ def compare_steps(
     run: Workspace,
     steps: tuple[Checkpoint, ...],
     best: int | None = None,
-) -> list[MetricValue]:
+) -> list[Interval]:
     """Estimate how far each step is behind the best step, or behind another step."""
     parts = np.stack([scorer.read_listeners(run, step) for step in steps])
     if best is None:
@@ -135,7 +135,7 @@ def score_lists(
     is_whole: bool,
     listeners: IntArray | None = None,
     pool: Pool = "all",
-) -> tuple[dict[str, MetricValue], FloatArray]:
+) -> tuple[dict[str, Interval], FloatArray]:
     """Score lists by every metric, or by the choosing metric alone.
 
     Lists of repeats or of new tracks are scored on the held-out tracks of their pool.
@@ -158,13 +158,12 @@ def score_lists(
     select = scorer.validation.select
     validator = validator_for(scorer, pool)
     scored = validator.score(rows, lists, None if is_whole else select)
-    metrics: dict[str, MetricValue] = {}
-    for key, value in scored.metrics.items():
-        ends = (value.value, value.lower, value.upper)
+    metrics: dict[str, Interval] = {}
+    for key, interval in scored.metrics.items():
         if pool == "all":
-            metrics[key] = ends
+            metrics[key] = interval
         elif key.partition("@")[0] not in _OF_ALL:
-            metrics[f"{pool}_{key}"] = ends
+            metrics[f"{pool}_{key}"] = interval
     return metrics, scored.ratios[select]
 
 
@@ -226,7 +225,7 @@ def differences(
     reference: int,
     resamples: int,
     seed: int,
-) -> list[MetricValue]:
+) -> list[Interval]:
     """Estimate the difference of each model's metric from a reference, with simultaneous intervals.
 
     Max-T: the width of the 95 % intervals, in standard errors, is such that in 95 % of the
@@ -276,7 +275,7 @@ def cross_fit(parts: FloatArray, folds: int, seed: int) -> FloatArray:
     return scored
 
 
-def leads(parts: FloatArray) -> list[MetricValue]:
+def leads(parts: FloatArray) -> list[Interval]:
     """Estimate the difference of each model's metric from the first model's, with 95 % intervals.
 
     Each interval holds for its pair alone. The claim that all intervals exclude 0 is wrong no more
@@ -291,9 +290,9 @@ def leads(parts: FloatArray) -> list[MetricValue]:
     return _intervals(values - values[0], margins)[1:]
 
 
-def _intervals(values: FloatArray, margins: FloatArray) -> list[MetricValue]:
+def _intervals(values: FloatArray, margins: FloatArray) -> list[Interval]:
     ends = (values, values - margins, values + margins)
-    return list(zip(*(end.tolist() for end in ends), strict=True))
+    return list(map(Interval, *(end.tolist() for end in ends)))
 
 
 def _standard_errors(parts: FloatArray) -> tuple[FloatArray, FloatArray]:

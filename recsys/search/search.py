@@ -20,10 +20,8 @@ from looplib.tables import output
 from recsys.cluster.cluster import Calls, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
-from recsys.dataset.lists import take_lists
 from recsys.errors import SearchError
 from recsys.models.external import External
-from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS
 from recsys.models.trial import CHECKPOINTS, Checkpoint
 from recsys.run import (
@@ -133,10 +131,6 @@ def _prepare_data(
             f"export.filter_seen {str(shown).lower()}: "
             "the lists that are published are not those that are scored"
         )
-    for trial in plan.candidates:
-        if trial.kind == FixedLists.name:
-            file = config.lists[trial.params["name"]]
-            say(take_lists(file, trial.params["digest"], store, dataset))
     scorer = Scorer(dataset.address, config.validation, config.seed, threads=1)
     return resolve_split(scorer)
 
@@ -204,7 +198,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     _, relevant = scorer.read_listeners(run, score.checkpoint)
     listeners = int(np.count_nonzero(relevant))
     beats_baselines = listeners >= _FEWEST and all(
-        entry.behind and entry.behind[2] < 0 for entry in baselines
+        entry.behind and entry.behind.upper < 0 for entry in baselines
     )
     warnings = explain_winner(leaderboard, may_expand=state.search.expand)
     warnings += _explain_search(state, baselines, listeners)
@@ -307,11 +301,11 @@ def _explain_search(
         )
     behind = {entry.trial.id: entry.behind for entry in baselines if entry.behind}
     if behind:
-        best = max(behind, key=lambda name: behind[name][0])
-        value, lower, upper = behind[best]
+        best = max(behind, key=lambda name: behind[name].value)
+        lead = behind[best].scaled(-1)
         texts.append(
             f"The best simple rule is {best}; the winner's {state.select} less that of the rule: "
-            f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}), cross-fitted over listeners"
+            f"{lead:+.4f}, cross-fitted over listeners"
         )
     else:
         texts.append(f"{WARNING} no baseline could be scored")

@@ -19,6 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.errors import AnalysisError
+from analysis.statistics.effects import Interval
 from looplib.arrays import Int32Array
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
@@ -26,7 +27,6 @@ from recsys.dataset.dataset import open_dataset
 from recsys.models.base import IterativeModel, Model, State
 from recsys.models.factors import Pool
 from recsys.models.trial import Checkpoint, fit_trial
-from recsys.run import MetricValue
 from recsys.search.ledger import Score
 from recsys.search.scorer import (
     EXAMPLES,
@@ -66,7 +66,7 @@ def run_step(
     metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
     examples = {EXAMPLES: choose_examples(scorer, lists)} if is_whole else {}
     _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
-    test: dict[str, MetricValue] = {}
+    test: dict[str, Interval] = {}
     for segment in SEGMENTS if by_pool else ():
         with suppress(AnalysisError):  # no held-out track is in the segment
             scored = by_pool[segment]

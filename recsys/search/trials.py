@@ -10,12 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from analysis.store import Store
-from looplib.files import json_digest, sha256_file
+from looplib.files import json_digest
 from recsys.config import SearchConfig
 from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.errors import SearchError
 from recsys.models.external import CLASS, describe_class
-from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS, Axes, find_kind
 from recsys.models.trial import Trial
 
@@ -33,20 +32,14 @@ class SearchPlan:
         """The trials that may win.
 
         Raises:
-            SearchError: A file of lists, or a class, cannot be read.
+            SearchError: A class cannot be read.
         """
         config = self.config
         models = {
             name: describe_class(name, axes) if CLASS in axes else axes
             for name, axes in config.models.items()
         }
-        try:
-            lists = {
-                name: sha256_file(file)[:12] for name, file in config.lists.items()
-            }
-        except OSError as error:
-            raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
-        facts = (models, lists, self.dataset.digest, config.seed)
+        facts = (models, self.dataset.digest, config.seed)
         return plan_trials(*facts, is_ordered=self.dataset.rule.is_ordered)
 
     @property
@@ -70,25 +63,23 @@ def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
         )
     if not plan.candidates:
         raise SearchError(
-            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
-            "or a file of lists, is needed"
+            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows "
+            "is needed"
         )
     return plan
 
 
 def plan_trials(
     models: Mapping[str, Axes],
-    lists: Mapping[str, str],
     dataset: str,
     seed: int,
     *,
     is_ordered: bool = False,
 ) -> list[Trial]:
-    """Plan the trials of some kinds of model, and of lists of other models.
+    """Plan the trials of some kinds of model.
 
     Args:
         models: The values of each hyperparameter, by the kind of model.
-        lists: Digests of files of lists, by name.
         dataset: Digest of the data.
         seed: Seed of each trial.
         is_ordered: The order of the plays is known; else kinds that need it are left out.
@@ -103,9 +94,6 @@ def plan_trials(
         for values in itertools.product(*axes.values())
     ]
     trials.sort(key=lambda trial: -trial.params.get("factors", 0))
-    for name, digest in lists.items():
-        params = {"name": name, "digest": digest}
-        trials.append(_plan_trial(FixedLists.name, params, dataset, seed))
     return trials
 
 

@@ -79,7 +79,7 @@ class SessionBatch:
         product = dot_rows(world.embeddings, tracks, self.interest[rows])
         logit = product - world.consume_bias[listener]
         logit *= world.consume_sharpness[listener]
-        if sigma := world.response.idiosyncrasy:
+        if sigma := world.nature.idiosyncrasy:
             logit += sigma * draws.normals(world.seed, listener, tracks)
         history = self.tracks[: length.max(initial=0)].take(rows, axis=1)
         is_same_artist = world.artist[history] == world.artist[tracks]
@@ -87,7 +87,7 @@ class SessionBatch:
         hundredths = heard_hundredths(
             logit,
             artist_wear=world.gamma[listener] ** artist_plays,
-            session_wear=np.power(1.0 - world.response.tiredness, length - 1),
+            session_wear=np.power(1.0 - world.nature.tiredness, length - 1),
             is_repeat=(history == tracks).any(axis=0),
         )
         self._append(rows, tracks, hundredths)
@@ -125,7 +125,7 @@ def draw_starts(
     first = world.interest_offsets[listeners]
     position = rng.integers(first, world.interest_offsets[listeners + 1])
     near = rng.integers(0, world.interest_neighbours[listeners])
-    repeats = world.response.repeats
+    repeats = world.nature.repeats
     is_repeat = rng.random(len(listeners)) < repeats if repeats else False
     return find_starts(world, listeners, position, near, is_repeat)
 

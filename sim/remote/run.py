@@ -133,7 +133,7 @@ def draw_session_starts(world: World, seed: int, sessions: IntArray) -> Starts:
         listeners,
         first + scale_below(interests, session_draws(seed, sessions, _INTEREST)),
         scale_below(neighbours, session_draws(seed, sessions, _ORGANIC)),
-        session_draws(seed, sessions, _REPEAT) < world.response.repeats,
+        session_draws(seed, sessions, _REPEAT) < world.nature.repeats,
     )
     return listeners, *starts
 

@@ -1,22 +1,64 @@
-"""What a world is made from: the sections of `configs/world/*.yaml`."""
+"""The settings of a world, `configs/world/*.yaml`, and the constants of each kind."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le
 from pydantic import NonNegativeInt, model_validator
 
-from looplib.config import Config, Count, Positive, Share
+from looplib.config import Config, Count
 
 FEWEST_INTERESTS, MOST_INTERESTS = 2, 4  # of a listener
 
 
-class CatalogueConfig(Config):
-    """Artists in genres, tracks around their artists.
+@dataclass(frozen=True)
+class Nature:
+    """How tracks lie among each other, and how listeners respond to them.
 
     A track's embedding is genre centre + the artist's deviation + the track's deviation. The shares
     say how much of its expected squared length comes from each; the track has what is left of 1.
+    `sim.listening.response` has the formula of the response. The defaults of its last four numbers
+    are those of the original course service.
     """
 
+    # expected squared length of a track's embedding, on the scale of listeners' biases, 0 to 10
+    squared_length: float = 13.0
+    genre_share: float = 0.6  # of the squared length
+    artist_share: float = 0.3  # of the squared length
+    # sigma of the log of an artist's lengths: some interests please more than others
+    length_spread: float = 0.15
+    # length of what all tracks have in common, on axis 1: a random product is not 0 on average
+    common: float = 0.45
+    tiredness: float = (
+        0.0  # share of the listening lost with each recommended track before
+    )
+    # sigma, on the logit, of what only this listener hears in this track
+    idiosyncrasy: float = 0.0
+    # whether the ten tracks that can open a session have the largest inner product with the
+    # interest, in place of the least Euclidean distance
+    opens_by_product: bool = False
+    repeats: float = (
+        0.0  # share of sessions opened by the first interest's nearest track
+    )
+
+
+ORIGINAL = Nature()  # for the listeners in the original course service's files
+NATURES = {
+    "demo": Nature(tiredness=0.02, idiosyncrasy=0.5, repeats=0.6),
+    # the full-size world
+    "seed": Nature(common=0.35, tiredness=0.02, idiosyncrasy=0.5, repeats=0.6),
+    # close to the logs of the original course service (`docs/realism.md`)
+    "course": Nature(11.5, 0.45, 0.35, 0.25, 0.4, opens_by_product=True),
+}
+
+
+class WorldConfig(Config):
+    """A world: genres, artists in them, their tracks, and listeners."""
+
+    seed: NonNegativeInt
+    """of all randomness"""
+    listeners: Annotated[Count, Le(100_000_000)]
+    """how many"""
     tracks: Annotated[int, Ge(MOST_INTERESTS), Le(10_000_000)]
     """how many"""
     artists: Count
@@ -25,16 +67,8 @@ class CatalogueConfig(Config):
     """how many"""
     dimensions: Annotated[Count, Le(4096)]
     """of the embeddings"""
-    squared_length: Positive
-    """expected squared length of a track's embedding"""
-    genre_share: Share
-    """share of the squared length that comes from the genre"""
-    artist_share: Share
-    """share that comes from the artist; the rest is the track's own"""
-    length_spread: Annotated[float, Ge(0), Le(2)]
-    """sigma of the log of an artist's lengths"""
-    common: Annotated[float, Ge(0), Le(100)]
-    """length of what all tracks have in common, on axis 1"""
+    like: Literal["demo", "seed", "course"] = "demo"
+    """the world whose constants it has, such as listeners' tiredness (`sim/worlds/config.py`)"""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -42,34 +76,9 @@ class CatalogueConfig(Config):
             raise ValueError(
                 f"artists ({self.artists}) cannot be more than tracks ({self.tracks})"
             )
-        shares = self.genre_share + self.artist_share
-        if shares > 1:
-            raise ValueError(f"genre_share + artist_share is {shares:.3g}, above 1")
         return self
 
-
-class ResponseConfig(Config):
-    """What a listener does beyond the original course service's formula; nothing by default.
-
-    `sim.listening.response` has the formula.
-    """
-
-    tiredness: Share = 0.0
-    """share of the listening lost with each recommended track before"""
-    idiosyncrasy: Annotated[float, Ge(0), Le(100)] = 0.0
-    """sigma of each pair's own part of the logit"""
-    organic_metric: Literal["euclidean", "inner_product"] = "euclidean"
-    """what makes tracks near to an interest; ten of them can open a session"""
-    repeats: Share = 0.0
-    """share of sessions opened by the first interest's nearest track"""
-
-
-class WorldConfig(Config):
-    """A whole world."""
-
-    seed: NonNegativeInt
-    """of all randomness"""
-    listeners: Annotated[Count, Le(100_000_000)]
-    """how many"""
-    catalogue: CatalogueConfig
-    response: ResponseConfig = ResponseConfig()
+    @property
+    def nature(self) -> Nature:
+        """The constants of the world."""
+        return NATURES[self.like]

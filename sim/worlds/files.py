@@ -1,7 +1,7 @@
 """Read a world's files: `tracks.json`, `tracks.npy`, `users.json`, `world.yaml`."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from looplib.arrays import AnyArray, Float32Array, FloatArray, IntArray, offsets
 from looplib.config import Count, load_config
 from looplib.files import sha256_file
 from sim.errors import SimError
-from sim.worlds.config import ResponseConfig, WorldConfig
+from sim.worlds.config import ORIGINAL, Nature, WorldConfig
 from sim.worlds.neighbours import nearest_tracks
 
 TRACKS_FILE = "tracks.json"
@@ -37,7 +37,7 @@ class World:
     consume_sharpness: FloatArray  # (listeners,)
     session_budget: IntArray  # (listeners,)
     gamma: FloatArray  # (listeners,), factor for each earlier track of an artist
-    response: ResponseConfig = field(default_factory=ResponseConfig)
+    nature: Nature = ORIGINAL
     seed: int = 0  # of what only one listener hears in one track
 
     @property
@@ -95,7 +95,7 @@ def load_world(folder: Path) -> World:
             )
     file = folder / CONFIG_FILE
     config = load_config(WorldConfig, file) if file.exists() else None
-    response = config.response if config else ResponseConfig()
+    nature = config.nature if config else ORIGINAL
 
     def column(name: str) -> AnyArray:
         return np.array([getattr(user, name) for user in users])
@@ -111,14 +111,14 @@ def load_world(folder: Path) -> World:
             embeddings,
             interests,
             int(neighbours.max()),
-            by_inner_product=response.organic_metric == "inner_product",
+            by_inner_product=nature.opens_by_product,
         ),
         interest_neighbours=neighbours,
         consume_bias=column("consume_bias"),
         consume_sharpness=column("consume_sharpness"),
         session_budget=column("session_budget"),
         gamma=column("artist_discount_gamma"),
-        response=response,
+        nature=nature,
         seed=config.seed if config else 0,
     )
 

@@ -5,12 +5,7 @@ from numpy.random import Generator
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.randomness import make_generator
-from sim.worlds.config import (
-    FEWEST_INTERESTS,
-    MOST_INTERESTS,
-    CatalogueConfig,
-    WorldConfig,
-)
+from sim.worlds.config import FEWEST_INTERESTS, MOST_INTERESTS, WorldConfig
 
 AXIS_DECAY = 0.5  # axis j of the embeddings has a variance proportional to j ** -0.5
 GENRE_SPREAD = 0.5  # sigma of the log of a genre's weight
@@ -31,23 +26,22 @@ def generate_catalogue(
         The lines of `tracks.json`, embeddings (tracks, dimensions), and popularities (tracks,),
             which sum to 1.
     """
-    section = config.catalogue
     rng = make_generator(config.seed, "catalogue")
-    genre_weights = rng.lognormal(0.0, GENRE_SPREAD, size=section.genres)
+    genre_weights = rng.lognormal(0.0, GENRE_SPREAD, size=config.genres)
     genre = rng.choice(
-        section.genres, size=section.artists, p=genre_weights / genre_weights.sum()
+        config.genres, size=config.artists, p=genre_weights / genre_weights.sum()
     )
-    weights = rng.exponential(size=section.artists)
+    weights = rng.exponential(size=config.artists)
     # every artist has one track at least
     more = rng.choice(
-        section.artists,
-        size=section.tracks - section.artists,
+        config.artists,
+        size=config.tracks - config.artists,
         p=weights / weights.sum(),
     )
-    artist = rng.permutation(np.concatenate([np.arange(section.artists), more]))
-    embeddings = _draw_embeddings(section, genre, artist, rng)
-    popularity = _draw_popularity(section, embeddings, rng)
-    relative_popularity = np.round(popularity * section.tracks, 4).tolist()
+    artist = rng.permutation(np.concatenate([np.arange(config.artists), more]))
+    embeddings = _draw_embeddings(config, genre, artist, rng)
+    popularity = _draw_popularity(config, embeddings, rng)
+    relative_popularity = np.round(popularity * config.tracks, 4).tolist()
     records: list[dict[str, object]] = [
         {
             "track": track,
@@ -85,38 +79,39 @@ def generate_listeners(
 
 
 def _draw_embeddings(
-    section: CatalogueConfig,
+    config: WorldConfig,
     genre: IntArray,
     artist: IntArray,
     rng: Generator,
 ) -> Float32Array:
     """Draw embeddings (tracks, dimensions), each a sum of Gaussian deviations."""
-    variances = np.arange(1, section.dimensions + 1) ** -AXIS_DECAY
-    track_share = max(1.0 - section.genre_share - section.artist_share, 0.0)
+    nature = config.nature
+    variances = np.arange(1, config.dimensions + 1) ** -AXIS_DECAY
+    track_share = max(1.0 - nature.genre_share - nature.artist_share, 0.0)
 
     def deviations(count: int, share: float) -> FloatArray:
-        scales = np.sqrt(section.squared_length * share * variances / variances.sum())
-        drawn: FloatArray = rng.standard_normal((count, section.dimensions)) * scales
+        scales = np.sqrt(nature.squared_length * share * variances / variances.sum())
+        drawn: FloatArray = rng.standard_normal((count, config.dimensions)) * scales
         return drawn
 
-    genres = deviations(section.genres, section.genre_share)
-    artists = deviations(section.artists, section.artist_share)
-    tracks = deviations(section.tracks, track_share)
+    genres = deviations(config.genres, nature.genre_share)
+    artists = deviations(config.artists, nature.artist_share)
+    tracks = deviations(config.tracks, track_share)
     embeddings = (genres[genre] + artists)[artist] + tracks
-    spread = section.length_spread
-    lengths = rng.lognormal(-(spread**2) / 2, spread, size=(section.artists, 1))
+    spread = nature.length_spread
+    lengths = rng.lognormal(-(spread**2) / 2, spread, size=(config.artists, 1))
     embeddings *= lengths[artist]
-    embeddings[:, 0] += section.common
+    embeddings[:, 0] += nature.common
     return embeddings.astype(np.float32)
 
 
 def _draw_popularity(
-    section: CatalogueConfig, embeddings: Float32Array, rng: Generator
+    config: WorldConfig, embeddings: Float32Array, rng: Generator
 ) -> FloatArray:
     """Draw popularities (tracks,), which sum to 1: luck, and lying far out along the first axis."""
     along = embeddings[:, 0].astype(np.float64)
     scale = float(along.std()) or 1.0
-    luck = rng.normal(0.0, POPULARITY_SPREAD, size=section.tracks)
+    luck = rng.normal(0.0, POPULARITY_SPREAD, size=config.tracks)
     logs = MAINSTREAM * along / scale + luck
     weights: FloatArray = np.exp(logs - logs.max())
     popularity: FloatArray = weights / weights.sum()

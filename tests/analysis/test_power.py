@@ -2,32 +2,20 @@
 
 import json
 import re
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.ab.config import AbConfig, FixedHorizon
-from analysis.ab.effects import metric_effects
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import METRICS
-from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
-from analysis.power import (
-    PastLog,
-    Rule,
-    describe,
-    parse_effect,
-    plan,
-    quantity_of,
-)
-from analysis.statistics.moments import Moments
-from looplib.arrays import FloatArray
+from analysis.power import PastLog, describe, parse_effect, plan
 from looplib.experiments import Guardrail
 from looplib.randomness import make_generator
 from tests.analysis.ab.logs import experiment, write
-from tests.analysis.ab.samples import make_evidence
 from tests.conftest import Run
 
 LISTENERS = 400
@@ -45,143 +33,122 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def past_log(by_metric: dict[str, FloatArray], arrivals: FloatArray) -> PastLog:
-    """A log of listeners with these values."""
-    metrics = [METRICS[name] for name in by_metric]
-    columns: dict[str, FloatArray] = {}
-    for metric in metrics:
-        values = by_metric[metric.name]
-        names = vars(quantity_of(metric)).values()
-        columns |= zip(names, (values, np.ones(len(values))), strict=True)
-    return PastLog(metrics, Moments.of(columns), arrivals)
+def arriving(per_day: Sequence[int], noise: float = 0.3) -> PastLog:
+    """A log of `time` and `sessions`, which depend on each other, with so many listeners a day."""
+    metrics = [METRICS[name] for name in ("time", "sessions")]
+    covariances = np.array([[noise**2, 0.1 * noise], [0.1 * noise, 0.04]])
+    return PastLog(metrics, np.array([10.0, 3.0]), covariances, np.array(per_day))
 
 
-def arriving(per_day: list[int], metric: str = "time") -> PastLog:
-    """A log with so many new listeners on each day."""
-    values = 10 + 3 * np.random.default_rng(1).standard_normal(sum(per_day))
-    return past_log({metric: values}, np.array(per_day, float))
+KEEPS_SESSIONS = (Guardrail(metric="sessions", margin_pct=3),)
+CONFIG = AbConfig(primary=("time",), guardrails=KEEPS_SESSIONS, min_listeners=2)
+LOOSE = (Guardrail(metric="sessions", margin_pct=90),)
+FREE = CONFIG.model_copy(update={"guardrails": LOOSE})
+HORIZON = {"fixed_horizon": FixedHorizon(listeners=1)}
+EFFECT = 0.05
 
 
-FREE = AbConfig(guardrails=(), min_listeners=2)
-RUNS = 60  # experiments; docs/statistics.md has the shares of 1,000
+def shipped(log: PastLog, config: AbConfig, arms: int, listeners: float) -> float:
+    """The share of 10,000 simulated experiments that are shipped, analysed day by day."""
+    days = log.days_until(listeners)
+    assert days
+    shares = np.arange(1, days + 1) / days
+    margin = -np.log1p(-(config.guardrails[0].margin_pct or 0) / 100)
+    deviations = np.sqrt(log.covariances.diagonal())
+    growth = np.array([1 + EFFECT, 1])
+    errors = deviations * np.sqrt(arms / listeners * (1 + growth**2))
+    levels = (config.alpha / (arms - 1), config.alpha)
+    expecting = config.model_copy(update={"expected_listeners": 1})
+    bounds = [
+        [InterimAnalysis(expecting, share).errors(level, share) for level in levels]
+        for share in shares.tolist()
+    ]
+    correlations = log.covariances / np.outer(deviations, deviations)
+    steps = make_generator(5, "plan").multivariate_normal(
+        np.zeros(2), correlations, (10_000, days)
+    )
+    means = np.array([EFFECT, margin]) / errors
+    times = np.sqrt(shares)[:, np.newaxis]
+    paths = steps.cumsum(axis=1) / np.sqrt(days) / times + means * times
+    wins = (paths >= bounds).all(axis=2)
+    decided = wins[:, 1:] if config.fixed_horizon else wins[:, 1:] & wins[:, :-1]
+    return float(decided[:, config.min_days - 2 :].any(axis=1).mean())
+
+
+@pytest.mark.parametrize("arms", [2, 3])
+@pytest.mark.parametrize("rule", [{}, HORIZON], ids=["any time", "horizon"])
+@pytest.mark.parametrize("config", [FREE, CONFIG], ids=["free", "guarded"])
+def test_the_size_is_within_a_tenth_of_what_the_rule_takes(
+    arms: int, rule: dict[str, FixedHorizon], config: AbConfig
+) -> None:
+    log = arriving([50] * 20)
+    config = config.model_copy(update=rule)
+    planned = plan(log, config, effect=EFFECT, arms=arms)
+    fewer, more = (
+        shipped(log, config, arms, planned.listeners * f) for f in (0.9, 1.1)
+    )
+    assert fewer < config.power < more
+
+
+def test_more_listeners_find_smaller_effects_and_the_size_of_an_effect_finds_it() -> (
+    None
+):
+    log = arriving([3000, 10])
+    sizes = [
+        plan(log, CONFIG, effect=effect).listeners
+        for effect in (0.03, 0.05, 0.1, 0.15, 0.2)
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert plan(log, CONFIG, listeners=sizes[0]).effect == pytest.approx(0.03, abs=1e-4)
 
 
 def test_the_day_is_the_first_on_which_enough_listeners_have_come() -> None:
-    planned = plan(arriving([100] * 20, "mean_time_per_session"), 0.07, FREE)
+    planned = plan(arriving([200] * 20), FREE, effect=0.05)
     assert planned.days is not None
-    assert planned.days < 20
-    assert 100 * (planned.days - 1) < planned.listeners <= 100 * planned.days
-
-
-@pytest.mark.parametrize(("arms", "rule"), [(2, "fixed-horizon"), (3, "any-time")])
-def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
-    arms: int, rule: Rule
-) -> None:
-    """Against the rules of the verdict at the end of four days, on listeners drawn anew."""
-    lift, days = 0.1, 4
-    config = AbConfig(
-        confirm=False,
-        primary=("time",),
-        guardrails=(Guardrail(metric="sessions", margin_pct=10),),
-        secondary=(),
-    )
-    generator = make_generator(5, "plan", arms)
-    # as many analyses as there will be
-    arrivals = np.full(days, 20_000 / days)
-    log = past_log(draw_listeners(generator, 20_000, 1.0), arrivals)
-    planned = plan(log, lift, config, arms=arms, rule=rule)
-    names = ["C", *(f"T{number}" for number in range(1, arms))]
-    if rule == "fixed-horizon":
-        horizon = FixedHorizon(listeners=planned.listeners // arms * arms)
-        config = config.model_copy(update={"fixed_horizon": horizon})
-    else:
-        config = config.model_copy(update={"expected_listeners": planned.listeners})
-    shipped = 0
-    for _ in range(RUNS):
-        drawn = {
-            arm: draw_listeners(
-                generator, planned.listeners // arms, 1 + lift * (arm == "T1")
-            )
-            for arm in names
-        }
-        for day in range(1, days + 1):
-            verdict = analyse(drawn, day / days, config)
-            if verdict.decision == "ship":
-                shipped += verdict.arm == "T1"
-                break
-    assert shipped / RUNS == pytest.approx(0.8, abs=0.155)  # three standard errors
-
-
-def analyse(
-    drawn: dict[str, dict[str, FloatArray]], progress: float, config: AbConfig
-) -> Verdict:
-    """The verdict on the first listeners of each arm."""
-    moments: dict[str, dict[str, Moments]] = {"time": {}, "sessions": {}}
-    for arm, columns in drawn.items():
-        count = int(progress * len(columns["time"]))
-        for name, by_arm in moments.items():
-            now = columns[name][:count]
-            by_arm[arm] = Moments.of({"numerator": now, "denominator": np.ones(count)})
-    counts = {arm: row.count for arm, row in moments["time"].items()}
-    total = sum(counts.values())
-    planned = config.expected_listeners or 1
-    if config.fixed_horizon:
-        planned = config.fixed_horizon.listeners
-    analysis = InterimAnalysis(config, total / planned, len(counts))
-    effects = metric_effects(moments, analysis)
-    evidence = make_evidence(*effects, listeners=counts, is_final=analysis.is_final)
-    return decide(evidence, config)
-
-
-def draw_listeners(
-    generator: np.random.Generator, count: int, lift: float
-) -> dict[str, FloatArray]:
-    """Draw the listening times and sessions of listeners, which depend on each other."""
-    taste = generator.lognormal(0, 0.5, count)
-    sessions = 1.0 + generator.poisson(3 * taste).astype(np.float64)
-    return {
-        "time": lift * sessions * generator.gamma(2.0, size=count),
-        "sessions": sessions,
-    }
+    assert 7 < planned.days < 20
+    assert 200 * (planned.days - 1) < planned.listeners <= 200 * planned.days
+    assert plan(arriving([9000] * 20), FREE, effect=0.05).days == FREE.min_days
 
 
 def test_shares_are_of_the_arms_that_they_name_in_any_order() -> None:
     log = arriving([100] * 20)
     shares = [{"C": 80.0, "T1": 10.0}, {"T1": 10.0, "C": 80.0}, {"T1": 80.0, "C": 10.0}]
     needed = [
-        plan(log, 0.05, FREE.model_copy(update={"shares": given})) for given in shares
+        plan(log, FREE.model_copy(update={"shares": by_arm}), effect=0.05)
+        for by_arm in shares
     ]
     assert needed[0] == needed[1] != needed[2]
 
 
-def test_larger_effects_take_fewer_listeners_and_leave_guardrails_as_they_are() -> None:
-    log = past_log(draw_listeners(make_generator(5, "plan"), 20_000, 1.0), np.ones(1))
-    guardrail = Guardrail(metric="sessions", margin_pct=10)
-    config = AbConfig(primary=("time",), guardrails=(guardrail,))
-    few, many = (plan(log, effect, config).listeners for effect in (0.9, 0.3))
-    assert few <= many
+def test_guardrails_set_the_size_of_large_effects() -> None:
+    log = arriving([300])
+    assert plan(log, FREE, effect=0.9).listeners < 100
+    few, many = (plan(log, CONFIG, effect=effect).listeners for effect in (0.9, 0.5))
+    assert 400 < few <= many
     with pytest.raises(AnalysisError, match="300 listeners find no effect"):
-        plan(log, None, config, listeners=300)
+        plan(log, CONFIG, listeners=300)
 
 
 def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
-    planned = plan(arriving([400, 0, 20, 20]), 0.02, FREE)
+    planned = plan(arriving([400, 0, 20, 20]), FREE, effect=0.02)
     assert planned.log_listeners == 440
     assert planned.days == 4 + -(-(planned.listeners - 440) // 20)
 
 
 def test_without_new_listeners_there_is_no_day() -> None:
-    planned = plan(arriving([400, 0, 0, 0]), 0.001, FREE)
+    planned = plan(arriving([400, 0, 0, 0]), FREE, effect=0.001)
     assert planned.days is None
     assert "gains no new ones: it" in describe(planned).splitlines()[-1]
 
 
-def test_a_metric_that_does_not_vary_is_refused() -> None:
-    log = arriving([10, 10], "mean_time_per_session")
-    ones = dict.fromkeys(log.moments.names, np.ones(LISTENERS))
-    same = replace(log, moments=Moments.of(ones))
+def test_constant_metrics_are_kept_as_guardrails_and_refused_as_primary() -> None:
+    values, ones = np.arange(1.0, 101.0), np.ones(100)
+    names = [METRICS[name] for name in ("time", "sessions")]
+    log = PastLog.of(names, [(values, ones), (ones, ones)], np.full(9, 100.0))
+    assert plan(log, CONFIG, effect=0.1) == plan(log, FREE, effect=0.1)
+    same = PastLog.of(names, [(ones, ones), (values, ones)], np.full(9, 100.0))
     with pytest.raises(AnalysisError, match="nothing to plan from"):
-        plan(same, 0.1, FREE)
+        plan(same, CONFIG, effect=0.1)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from botify import limits
 from botify.service import Service, load_configured
 from tests.botify.client import client_of
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
@@ -48,13 +49,13 @@ def make_service(tmp_path: Path) -> Iterator[MakeService]:
 
 
 @pytest.fixture
-def service(make_service: MakeService) -> Service:
-    """Start a service of two experiments."""
+def service(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """Start a service of two experiments, with small batches."""
+    monkeypatch.setattr(limits, "BATCH", LIMIT)
     arms = [{"recommender": "indexed"}, {"recommender": "sticky_artist"}]
     return make_service(
         tracks=300,
         admin_token="secret",  # noqa: S106  of a service that only this test knows
-        batch_limit=LIMIT,
         experiments=[
             {"name": "ONE", "arms": arms, "overrides": {3: "T1", 4: "C"}},
             {"name": "OTHER", "arms": [{"name": "on", "recommender": "random"}]},

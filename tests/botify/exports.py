@@ -144,6 +144,5 @@ def make_settings(
         "recommendations": str(root / "current" / "recommendations.jsonl"),
         "log_dir": str(root / "log"),
         "experiments": experiments_of(recommender),
-        "watch_s": 0.05,
     }
     return parse_config(ServiceSettings, {**document, **changes}, "the test")

@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
+from botify import limits
 from botify.app import make_app
-from botify.asgi import AsgiMessage, BufferedApp
+from botify.asgi import REFUSAL, AsgiMessage, BufferedApp
 from tests.botify.client import events
 from tests.botify.conftest import MakeService
 
@@ -57,8 +58,8 @@ def part(body: bytes, *, more: bool = True) -> AsgiMessage:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-def make_buffered(app: Any, body_s: float = 60) -> BufferedApp:  # noqa: ANN401  any WSGI application
-    return BufferedApp(app, lambda: None, threads=1, body_s=body_s, body_limit=900)
+def make_buffered(app: Any) -> BufferedApp:  # noqa: ANN401  any WSGI application
+    return BufferedApp(app, lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -67,31 +68,26 @@ def make_buffered(app: Any, body_s: float = 60) -> BufferedApp:  # noqa: ANN401 
         ([part(BODY[:5]), part(BODY[5:]), part(b"", more=False)], 200, None),
         ([part(BODY), CLOSED], 400, "the connection ended before the body"),
         ([part(BODY)], 408, "the request did not come in time"),
-        ([part(b"x" * 1500)] * 2, 413, "the body is larger than 2000 bytes"),
+        ([part(b"x" * 1500)] * 2, 413, "send at most 2000 bytes, in large chunks"),
         (
             [part(b" ")] * 6 + [part(BODY, more=False)],
             413,
-            "the body has too many chunks; send larger ones",
+            "send at most 2000 bytes, in large chunks",
         ),
     ],
 )
 def test_only_a_whole_body_is_answered_and_logged(
     make_service: MakeService,
+    monkeypatch: pytest.MonkeyPatch,
     messages: list[AsgiMessage],
     status: int,
     error: str | None,
 ) -> None:
-    service = make_service(body_limit_bytes=2000, hosts=["botify"])
+    monkeypatch.setattr(limits, "BODY_BYTES", 2000)
+    monkeypatch.setattr(limits, "BODY_S", 0.2)
+    service = make_service(hosts=["botify"])
     flask = make_app(service)
-    app = BufferedApp(
-        flask,
-        service.close,
-        lambda status: service.metrics.refusals.labels(str(status)).inc(),
-        threads=1,
-        body_s=0.2,
-        body_limit=2000,
-    )
-    answered, answer = asyncio.run(ask(app, *messages))
+    answered, answer = asyncio.run(ask(make_buffered(flask), *messages))
     assert (answered, answer.get("error")) == (status, error)
     counted = f'botify_refused_requests_total{{status="{status}"}} 1.0'
     assert (counted in flask.test_client().get("/metrics").text) == (status != 200)
@@ -114,9 +110,7 @@ def test_requests_are_passed_on_as_they_came() -> None:
     text = (b"content-type", b"text/plain")
     asyncio.run(ask(buffered, part(b"", more=False), header=text))
     assert seen["CONTENT_TYPE"] == "text/plain"
-    # a body of known length is taken as soon as it is there
-    length = (b"content-length", b"%d" % len(BODY))
-    assert asyncio.run(ask(buffered, part(BODY), header=length)) == (200, {})
+    assert asyncio.run(ask(buffered, part(BODY, more=False))) == (200, {})
     assert seen["wsgi.input"].read() == BODY
 
 
@@ -125,9 +119,21 @@ def answer_nothing(_: dict[str, Any], start: Callable[..., object]) -> list[byte
     return [b"{}"]
 
 
-def test_the_largest_of_too_many_bodies_are_refused() -> None:
+def refuse(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
+    """Answer as the Flask application does, with no more than a refusal's status."""
+    status, _ = environ.get(REFUSAL, (200, ""))
+    later = [("retry-after", "1")] if status == 503 else []
+    start(str(status), [("content-type", "application/json"), *later])
+    return [b"{}"]
+
+
+def test_the_largest_of_too_many_bodies_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Half-sent bodies that nobody finishes leave room for a small one."""
-    app, large = make_buffered(answer_nothing, body_s=1), b"x" * 899
+    monkeypatch.setattr(limits, "BODIES_BYTES", 8000)
+    monkeypatch.setattr(limits, "BODY_S", 1)
+    app, large = make_buffered(refuse), b"x" * 999
 
     async def flood() -> list[Answer]:
         unfinished = [ask(app, part(large)) for _ in range(20)]
@@ -136,28 +142,40 @@ def test_the_largest_of_too_many_bodies_are_refused() -> None:
     *large_answers, small_answer = asyncio.run(flood())
     assert small_answer == (200, {})
     assert [status for status, _ in large_answers] == [408] * 8 + [503] * 12
-    assert "too many large bodies" in large_answers[-1][1]["error"]
     status, _ = asyncio.run(ask(app, part(large, more=False)))
     assert status == 200, "all are forgotten"
 
 
-def test_of_too_many_long_requests_the_last_are_refused_and_short_ones_pass() -> None:
-    short_answered = threading.Event()
+@pytest.mark.parametrize(
+    ("busy", "others"),
+    [
+        (b"/assignments", [b"/next/7", b"/health/live"]),
+        (b"/next/7", [b"/health/live", b"/similar/7"]),
+        (b"/health/ready", [b"/next/7", b"/similar/7"]),
+    ],
+)
+def test_a_request_that_waits_too_long_is_refused_and_other_kinds_pass(
+    monkeypatch: pytest.MonkeyPatch, busy: bytes, others: list[bytes]
+) -> None:
+    monkeypatch.setattr(limits, "WAIT_S", 0.1)
+    ended = threading.Event()
 
     def answer(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
-        if environ["PATH_INFO"] == "/assignments":
-            assert short_answered.wait(60)
-        return answer_nothing(environ, start)
+        if environ["PATH_INFO"] == busy.decode() and REFUSAL not in environ:
+            assert ended.wait(60)
+        return refuse(environ, start)
 
     app, whole = make_buffered(answer), part(BODY, more=False)
 
     async def flood() -> list[Answer]:
-        asked = [ask(app, whole, raw_path=b"/assignments") for _ in range(70)]
-        long = asyncio.gather(*asked)
-        assert await ask(app, whole) == (200, {})
-        short_answered.set()
-        return await long
+        asked = [asyncio.create_task(ask(app, whole, raw_path=busy)) for _ in range(9)]
+        for path in others:
+            assert await ask(app, whole, raw_path=path) == (200, {})
+        while sum(task.done() for task in asked) < 9 - limits.THREADS:
+            await asyncio.sleep(0.01)
+        ended.set()
+        return await asyncio.gather(*asked)
 
-    answers = asyncio.run(flood())
-    assert [status for status, _ in answers] == [200] * 64 + [503] * 6
-    assert "too many requests" in answers[-1][1]["error"]
+    statuses = [status for status, _ in asyncio.run(flood())]
+    count = limits.THREADS if busy == b"/next/7" else 1
+    assert statuses == [200] * count + [503] * (9 - count)

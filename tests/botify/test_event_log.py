@@ -7,18 +7,22 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 
 from analysis.logs.files import discover
 from analysis.logs.lines import parse_line
-from botify import event_log
+from botify import event_log, limits
 from botify.errors import BotifyError
-from botify.event_log import SegmentWriter, adopt_segments, describe_log, event_line
+from botify.event_log import (
+    Fsync,
+    SegmentWriter,
+    adopt_segments,
+    describe_log,
+    event_line,
+)
 from botify.model.catalogue import load_catalogue
-from botify.settings import EventLogSettings
 from looplib.checksums import unseal
 from looplib.files import sha256_file
 from tests.analysis.logs.lines import EVENT
@@ -32,9 +36,8 @@ Open = Callable[..., SegmentWriter]
 def open_log(tmp_path: Path) -> Iterator[Open]:
     writers: list[SegmentWriter] = []
 
-    def open_(**changes: Any) -> SegmentWriter:  # noqa: ANN401  any setting
-        settings = EventLogSettings(**{"fsync": "never", **changes})
-        writers.append(SegmentWriter(tmp_path, settings))
+    def open_(policy: Fsync = "never") -> SegmentWriter:
+        writers.append(SegmentWriter(tmp_path, policy))
         return writers[-1]
 
     yield open_
@@ -87,9 +90,10 @@ def test_a_closed_log_refuses_events_and_leaves_no_empty_file(
 
 
 def test_a_segment_is_closed_before_it_grows_over_its_size(
-    tmp_path: Path, open_log: Open
+    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = open_log(segment_bytes=10)
+    monkeypatch.setattr(limits, "SEGMENT_BYTES", 10)
+    log = open_log()
     for text in (b"aaaa\n", b"bbbb\n", b"cccc\n", b"longer than a segment\n"):
         log.append(text)
     assert sorted(final(tmp_path)) == [b"aaaa\nbbbb\n", b"cccc\n"]
@@ -102,13 +106,14 @@ def test_a_segment_is_closed_at_its_age_though_nobody_writes(
     tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_log, "TICK_S", 0.01)
-    open_log(segment_age_s=0.05).append(b"old\n")
+    monkeypatch.setattr(limits, "SEGMENT_AGE_S", 0.05)
+    open_log().append(b"old\n")
     wait_until(lambda: bool(final(tmp_path)), "the segment")
     assert final(tmp_path) == [b"old\n"]
 
 
 @pytest.mark.parametrize(
-    ("fsync", "appends", "ticks"),
+    ("policy", "appends", "ticks"),
     [
         ("always", [1, 2, 3], [3, 3]),
         ("everysec", [0] * 3, [1, 1]),
@@ -118,14 +123,14 @@ def test_a_segment_is_closed_at_its_age_though_nobody_writes(
 def test_the_log_is_fsynced_by_its_policy(
     open_log: Open,
     monkeypatch: pytest.MonkeyPatch,
-    fsync: str,
+    policy: Fsync,
     appends: list[int],
     ticks: list[int],
 ) -> None:
     monkeypatch.setattr(event_log, "TICK_S", 3600)  # the test ticks
     calls: list[int] = []
     monkeypatch.setattr(os, "fsync", calls.append)
-    log = open_log(fsync=fsync)
+    log = open_log(policy)
     for count in appends:
         log.append(b"x\n")
         assert len(calls) == count
@@ -138,7 +143,7 @@ def test_the_log_is_fsynced_by_its_policy(
 def test_a_disk_that_fails_raises_and_leaves_no_torn_line(
     tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    log = open_log(fsync="always")
+    log = open_log("always")
     log.append(b"before\n")
     write, room = os.pwrite, [5]
 
@@ -165,7 +170,7 @@ def test_a_removed_segment_is_a_failure_until_a_new_one_begins(
 ) -> None:
     monkeypatch.setattr(event_log, "TICK_S", 3600)  # the test ticks
     folder = tmp_path / "log"
-    log = SegmentWriter(folder, EventLogSettings())
+    log = SegmentWriter(folder)
     log.append(b"before\n")
     if is_moved:
         folder.rename(tmp_path / "elsewhere")
@@ -186,8 +191,11 @@ def test_a_removed_segment_is_a_failure_until_a_new_one_begins(
         assert final(tmp_path / "elsewhere") == [b"before\n"]
 
 
-def test_threads_lose_nothing_and_mix_no_lines(tmp_path: Path, open_log: Open) -> None:
-    log = open_log(segment_bytes=2000)
+def test_threads_lose_nothing_and_mix_no_lines(
+    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SEGMENT_BYTES", 2000)
+    log = open_log()
     texts = [b"%d\n" % number for number in range(1200)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(log.append, texts))
@@ -225,10 +233,10 @@ def test_the_segment_of_a_living_process_is_left_alone(
 WRITER = """
 import sys
 from pathlib import Path
-from botify.event_log import SegmentWriter
-from botify.settings import EventLogSettings
-settings = EventLogSettings(fsync="never", segment_bytes=5000)
-log = SegmentWriter(Path(sys.argv[1]), settings)
+from botify.event_log import Fsync, SegmentWriter
+from botify import limits
+limits.SEGMENT_BYTES = 5000
+log = SegmentWriter(Path(sys.argv[1]), "never")
 for number in range(10**9):
     log.append(b"%d\\n" % number)
     print(number, flush=True)
@@ -243,7 +251,7 @@ def test_after_kill_9_every_acknowledged_line_is_in_the_log(tmp_path: Path) -> N
         acknowledged = [int(process.stdout.readline()) for _ in range(3000)]
         process.send_signal(signal.SIGKILL)
         acknowledged += [int(text) for text in process.stdout.read().splitlines()]
-    SegmentWriter(tmp_path, EventLogSettings()).close()
+    SegmentWriter(tmp_path).close()
     logged = sorted(int(text) for text in b"".join(final(tmp_path)).splitlines())
     assert logged[: len(acknowledged)] == acknowledged
     # written, and killed before the acknowledgement

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from werkzeug.datastructures import MultiDict
 
+from botify import limits
 from botify.errors import BodyError
 from botify.model.catalogue import load_catalogue
 from botify.schemas import Bodies
@@ -17,9 +18,10 @@ HEARD = {"user": 7, "track": 1, "time": 0.5}
 
 
 @pytest.fixture
-def bodies(tmp_path: Path) -> Bodies:
+def bodies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bodies:
+    monkeypatch.setattr(limits, "BATCH", LIMIT)
     catalogue = load_catalogue(write_catalogue(tmp_path / "tracks.json", range(9)))
-    return Bodies(catalogue, LIMIT, text_users=False)
+    return Bodies(catalogue, text_users=False)
 
 
 @pytest.mark.parametrize(

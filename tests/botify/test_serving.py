@@ -46,10 +46,10 @@ def test_a_worker_that_still_starts_ends_with_its_master(
 ) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
     words = [f"catalogue={catalogue}", f"log_dir={tmp_path}", "port=0"]
-    words += [f"experiments={experiments_of('random')}", "stop_grace_s=600"]
+    words += [f"experiments={experiments_of('random')}"]
     script = f"""
 import os, signal, time
-from botify import serving
+from botify import limits, serving
 from botify.settings import load_settings
 
 class SlowToStart(serving.Service):
@@ -60,6 +60,7 @@ class SlowToStart(serving.Service):
         super().__init__(*args)
 
 serving.Service = SlowToStart
+limits.STOP_S = 600
 serving.serve(load_settings(None, {{}}, {words}))
 """
     # returns when the worker has closed the pipes, too

@@ -46,17 +46,11 @@ def test_the_environment_wins_over_the_file_and_options_over_both(
     ("key", "text", "expected"),
     [
         ("catalogue", "/data/t.json", "/data/t.json"),
-        ("redis_timeout_s", "0.5", 0.5),
         ("text_users", "true", True),
         (
             "fallback",
             "{unknown: [random]}",
             {"exhausted": ["sticky_artist"], "unknown": ["random"]},
-        ),
-        (
-            "event_log",
-            "{segment_age_s: 2}",
-            {"fsync": "everysec", "segment_bytes": 64 * 2**20, "segment_age_s": 2.0},
         ),
     ],
 )

@@ -1,5 +1,4 @@
 import errno
-from io import BytesIO
 from pathlib import Path
 from typing import NoReturn
 
@@ -89,23 +88,6 @@ def test_a_page_of_another_site_neither_writes_nor_reads(
     if "Host" in headers:
         assert client.get("/experiments", headers=headers).status_code == status
     assert len(events(service)) == (status == 200)
-
-
-@pytest.mark.parametrize("path", ["/next/4", "/last/4", "/next/x"])
-def test_the_short_way_and_flasks_answer_alike(client: FlaskClient, path: str) -> None:
-    data = orjson.dumps(HEARD)
-    in_chunks = {"wsgi.input_terminated": True}  # of an unknown length: Flask's way
-    answers = [
-        client.post(path, data=data),
-        client.post(path, input_stream=BytesIO(data), environ_overrides=in_chunks),
-    ]
-    for answer in answers:
-        answer.headers["Content-Length"] = str(len(answer.data) - answer.content_length)
-    short, flasks = [
-        (answer.status, answer.headers.to_wsgi_list(), answer.get_json().keys())
-        for answer in answers
-    ]
-    assert short == flasks
 
 
 def test_an_event_that_cannot_be_written_is_not_acknowledged(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from analysis.store import Store
-from looplib.event_fields import EVENT_FIELDS
 from recsys.ingest.pipeline import ingest
+from recsys.store.partitions import PLAY_SCHEMA
 from sim.events import format_events
 from tests.recsys.events import read_rows
 
@@ -55,9 +55,9 @@ def stored(folder: Path, log: bytes) -> Store:
 
 
 def expected(line: str | bytes) -> dict[str, Any]:
-    """The row of a line: every documented field as logged, null where the log has none."""
+    """The row of a line: every field of a play as logged, null if the log has none."""
     logged = json.loads(line)
-    row = {field.name: logged.get(field.name) for field in EVENT_FIELDS}
+    row = {name: logged.get(name) for name in PLAY_SCHEMA.names}
     row["latency"] = float(np.float32(logged["latency"]))
     row["experiments"] = json.dumps(
         logged["experiments"], sort_keys=True, separators=(",", ":")

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from botify.model.catalogue import user_number
 from botify.model.factors import FACTORS, HISTORY, ItemFactors
-from botify.recommenders.base import EXHAUSTED, Query, take_best
+from botify.recommenders.base import Query
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from looplib.als import AlsConfig
@@ -50,20 +50,6 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
     solve(expected, [items], times_by_track, params, 1, cg_steps=30)
     found = ItemFactors(items, len(items), params, **feedback).solve(tracks, times)
     assert found == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
-
-
-def test_the_best_track_is_that_of_all_scores() -> None:
-    generator = np.random.default_rng(2)
-    items = (
-        generator.normal(size=(7000, 6)) * generator.lognormal(sigma=1, size=(7000, 1))
-    ).astype(np.float32)
-    for factor in generator.normal(size=(50, 6)).astype(np.float32):
-        scores = items @ factor
-        best = np.argsort(-scores)[:30].tolist()
-        found = [take_best(scores.copy(), best[:taken]).track for taken in (0, 1, 29)]
-        assert found == [best[0], best[1], best[29]]
-        assert take_best(-scores, set(range(7000)) - {3}).track == 3
-    assert take_best(items @ items[0], range(7000)) == EXHAUSTED
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])

@@ -64,7 +64,7 @@ def serve(folder: Path, liking: float) -> Path:
 
 
 def preference_of(report: Report) -> tuple[str | None, float]:
-    (found,) = report.preferences
+    (found,) = report.evidence.preferences
     assert (found.arm, found.first, found.second) == ("T1", "in_order", "top_pop")
     return found.preferred, found.effect.value or 0.0
 
@@ -80,18 +80,20 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     preferred, effect_pct = preference_of(report)
     assert preferred == "in_order"
     assert effect_pct < -10
-    assert report.recommenders == {"C": "in_order", "T1": PAIR}
+    assert report.evidence.recommenders == {"C": "in_order", "T1": PAIR}
     ingest([log], tmp_path / "store", partitions=2)
     assert (
-        build_report([tmp_path / "store"], "MIX", config).preferences
-        == report.preferences
+        build_report([tmp_path / "store"], "MIX", config).evidence.preferences
+        == report.evidence.preferences
     )
-    assert report.effect("T1", "fallback_share").arm_value == 0
+    assert report.evidence.effect("T1", "fallback_share").arm_value == 0
     # chance prefers one in 1 of 1,000 runs
     strict = config.model_copy(update={"alpha": 0.001})
     unliked = build_report([serve(tmp_path / "unliked", 0.0)], "MIX", strict)
     assert preference_of(unliked)[0] is None
-    assert "neither is preferred so far" in words.preference(unliked.preferences[0])
+    assert "neither is preferred so far" in words.preference(
+        unliked.evidence.preferences[0]
+    )
 
 
 def test_an_interval_of_a_preference_holds_equality_as_often_as_it_says() -> None:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -59,12 +59,15 @@ def draw_plays(*, is_taste: bool) -> pd.DataFrame:
 
 
 def publish(
-    folder: Path, plays: pd.DataFrame, out: Path | None = None, **options: bool
+    folder: Path,
+    plays: pd.DataFrame,
+    out: Path | None = None,
+    live: Literal["anyway"] | bool = True,
 ) -> Any:  # noqa: ANN401  JSON
     """Export a run on plays; return the manifest's section."""
     plays.to_csv(folder / "plays.csv", index=False)
     ingest_tables(folder, folder / "plays.csv", columns=COLUMNS)
-    config = ExportConfig(live=True, **options)
+    config = ExportConfig(live=live)
     export_run(finish_run(folder), out or folder, config)
     return read_manifest((out or folder) / "current")["live"]
 
@@ -221,7 +224,7 @@ def test_activation_answers_for_a_ranker_that_is_no_better_than_a_rule(
     assert name == "activation"
     assert model.catalogue.ids[drawn.track] in {*heard}
 
-    assert publish(tmp_path, plays, publish_anyway=True)["published"]
+    assert publish(tmp_path, plays, live="anyway")["published"]
     assert (tmp_path / "current/live.npz").exists()
 
 

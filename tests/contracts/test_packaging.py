@@ -3,7 +3,6 @@
 import os
 import shutil
 import tomllib
-from collections.abc import Iterator
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from zipfile import ZipFile
@@ -25,7 +24,7 @@ def would_install(extra: str) -> set[str]:
     names, left = set[str](), [Requirement(f"{PROJECT['project']['name']}[{extra}]")]
     while left:
         requirement = left.pop()
-        for text in _requires(requirement.name):
+        for text in requires(requirement.name) or []:
             needed = Requirement(text)
             marks = [{"extra": name} for name in requirement.extras or [""]]
             if needed.marker is None or any(
@@ -48,21 +47,6 @@ def modules_of_tests() -> set[str]:
         for module, names in packages_distributions().items()
         if missing.issuperset(map(canonicalize_name, names))
     }
-
-
-def _requires(name: str) -> Iterator[str]:
-    if name != PROJECT["project"]["name"]:
-        yield from requires(name) or []
-        return
-    yield from PROJECT["project"]["dependencies"]
-    for extra, needed in PROJECT["project"]["optional-dependencies"].items():
-        for text in needed:
-            requirement, _, marker = text.partition(";")
-            yield (
-                f'{requirement}; ({marker}) and extra == "{extra}"'
-                if marker
-                else f'{text}; extra == "{extra}"'
-            )
 
 
 def test_the_service_installs_without_what_training_needs() -> None:

@@ -65,7 +65,9 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
     }
     return {
         "world/demo.yaml": {
-            "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
+            "tracks": 500,
+            "artists": 100,
+            "genres": 20,
             "listeners": 200,
         },
         "collect/demo.yaml": {"episodes": 8000},
@@ -91,7 +93,6 @@ class Reader:
             "--config pair.yaml": f"--config pair.yaml --scheduler {scheduler} {FEW}",
             "localhost:5001": f"localhost:{self.port}",
             "localhost:6379": f"localhost:{redis.port}",
-            "--recommender remote": f"--recommender remote --url http://localhost:{self.port}",
         }
         # a status of 400 fails the command
         (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")

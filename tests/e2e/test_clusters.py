@@ -1,11 +1,12 @@
 """The commands of docs/clusters.md do what the page says."""
 
 import os
-import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from looplib.cli import run
@@ -13,7 +14,7 @@ from recsys.search import __main__ as search
 from recsys.storage import SCRATCH
 from tests.commands import run_module
 from tests.hosts import make_machine, network, object_store
-from tests.programs import free_port, is_open
+from tests.programs import free_port
 from tests.recsys.by_hand import processes, scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import random_store
@@ -29,6 +30,7 @@ models: {als: {factors: [4, 8]}}
 search: {iterations: 2}
 export: {publish_anyway: true}
 """
+WORKER = "127.0.0.3"
 COMMAND = "listening_loop.command"  # the module of `listening-loop`
 pytestmark = pytest.mark.slow
 
@@ -41,9 +43,10 @@ def block_of_the_page(section: str, number: int) -> list[str]:
 
 def words(command: str, host: str, port: int) -> list[str]:
     """Return a command's words, for this scheduler, with the programs of this environment."""
-    program, *options = shlex.split(
-        re.sub("HOST|WORKER", host, command).replace("8786", str(port))
-    )
+    values = {"HOST": host, "WORKER": WORKER, "8786": str(port), "8787": "0"}
+    for name, value in values.items():
+        command = command.replace(name, value)
+    program, *options = shlex.split(command)
     return [str(Path(sys.executable).with_name(program)), *options]
 
 
@@ -78,20 +81,36 @@ def assert_same(exported: Path, laptop: Path) -> None:
         assert (exported / "current" / name).read_bytes() == published, name
 
 
+def listened_on(process: subprocess.Popen[bytes]) -> set[str]:
+    """Return the addresses that a process and its children listen on."""
+    root = psutil.Process(process.pid)
+    return {
+        socket.laddr.ip
+        for each in (root, *root.children(recursive=True))
+        for socket in each.net_connections()
+        if socket.status == psutil.CONN_LISTEN
+    }
+
+
 def test_three_commands_give_on_a_cluster_what_a_laptop_gives(
     laptop: Path, tmp_path: Path
 ) -> None:
-    folder, host, port = make_demo(tmp_path), "127.0.0.1", free_port()
+    """Scheduler and worker listen on the addresses that the page names, and on no others."""
+    folder, host, port = make_demo(tmp_path), "127.0.0.2", free_port()
     commands = block_of_the_page("# Go from laptop to cluster", 1)
     serve, work, (_, *argv) = (words(command, host, port) for command in commands)
 
     with processes() as start:
-        wait_until(lambda: is_open(port), "the service", [start(*serve, cwd=folder)])
+        served = start(*serve, cwd=folder)
+        addresses = {host, "127.0.0.1"}  # the latter for the dashboard
+        wait_until(lambda: listened_on(served) >= addresses, "the scheduler", [served])
         worker = start(*work, cwd=folder)
         done = run_module(COMMAND, argv, os.environ, folder)
         assert done.returncode == 0, done.stderr
         assert "1 workers, dashboard" in done.stderr
         assert worker.poll() is None
+        assert listened_on(served) == addresses
+        assert listened_on(worker) == {WORKER, "127.0.0.1"}
     assert_same(folder / "out" / "demo" / "run" / "export", laptop)
 
 

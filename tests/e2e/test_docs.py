@@ -68,8 +68,8 @@ def test_every_block_is_of_a_checked_kind(page: Path, tmp_path: Path) -> None:
                 ast.parse(block.text)
             case "sql":
                 (tmp_path / "metric.sql").write_text(block.text)
-                metric = {"sql": str(tmp_path / "metric.sql"), "label": block.position}
-                config = {"metrics": {"shown": metric}, "secondary": ["shown"]}
+                metrics = {"shown": str(tmp_path / "metric.sql")}
+                config = {"metrics": metrics, "secondary": ["shown"]}
                 check_metrics(AbConfig.model_validate(config))
             case (
                 "js"

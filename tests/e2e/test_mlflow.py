@@ -30,7 +30,7 @@ def test_a_run_is_logged_with_its_leaderboard_and_artefacts(
     ]
     exec(block.text.replace("out/plays-run", run.address))  # noqa: S102  of the page
     (logged,) = mlflow.search_runs().to_dict("records")
-    select = run.winner.metrics["ndcg@30"][0]
+    select = run.winner.metrics["ndcg@30"].value
     assert logged["metrics.ndcg_at_30"] == pytest.approx(select)
     assert logged["params.model"] == "als"
     table = mlflow.load_table("leaderboard.json", run_ids=[logged["run_id"]])

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from analysis.ab.page import render
 from analysis.page.index import renew_index
 from analysis.statistics.effects import Interval
-from tests.analysis.ab.samples import make_report
+from tests.analysis.ab.samples import make_report, with_evidence
 from tests.e2e.conftest import TIMEOUT_MS
 
 Scheme = Literal["light", "dark"]
@@ -85,9 +85,9 @@ def test_the_longest_numbers_and_labels_have_room(width: int, opened: Open) -> N
     label = f"listening time {'per session, mean of the means ' * 2}"
     effects = tuple(
         replace(effect, relative=LARGE, label=f"{label}{effect.metric}")
-        for effect in report.effects
+        for effect in report.evidence.effects
     )
-    with opened(render(replace(report, effects=effects)), width) as page:
+    with opened(render(with_evidence(report, effects=effects)), width) as page:
         assert page.evaluate(SPILLED) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -122,8 +122,8 @@ def test_the_index_leads_to_reports_whose_outcomes_have_their_colours(
 
 def test_an_effect_that_has_no_percentage_is_told_by_its_values(opened: Open) -> None:
     report = make_report()
-    first = report.effects[0]
+    first = report.evidence.effects[0]
     first = replace(first, control_value=0.0, arm_value=0.079, relative=NOTHING)
-    with opened(render(replace(report, effects=(first,)))) as page:
+    with opened(render(with_evidence(report, effects=(first,)))) as page:
         value = page.locator(".forest .value", has_text="0.079 instead of 0")
         assert value.count() == 1

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,16 @@ LISTENERS, TRACKS, LENGTH = 2000, 3000, 30
 TIMEOUT_S = 60
 
 Lists = dict[int, list[int]]
+Limits = Mapping[str, float]
+"""Values of `botify.limits` by name."""
+# A disk that others use takes its time over an fsync, and so does a Redis on a busy machine.
+PATIENT: Limits = {"REDIS_S": 30, "STOP_S": 60}
+PROGRAM = """
+import json, runpy, sys
+from botify import limits
+vars(limits).update(json.loads(sys.argv.pop(1)))
+runpy.run_module("botify", run_name="__main__", alter_sys=True)
+"""
 # Larger with each request of this process, so that no two requests of a listener share one.
 _NUMBERS = itertools.count()
 
@@ -74,6 +84,7 @@ class Served:
         log: Path,
         *,
         prefix: Sequence[str] = (),
+        limits: Limits | None = None,
         **settings: object,
     ) -> None:
         """Write its configuration.
@@ -82,6 +93,7 @@ class Served:
             published: What it serves.
             log: The folder of its event log.
             prefix: Words before its command line, such as another program.
+            limits: Limits beside those of `PATIENT`.
             settings: Of the service.
         """
         self.log, self.port = log, free_port()
@@ -95,12 +107,11 @@ class Served:
             "hosts": ["botify", "x"],
             "admin_token": "secret",
             "experiments": [{"name": "ALL", "arms": arms}],
-            "redis_timeout_s": 30,
-            "stop_grace_s": 60,  # a disk that others use takes its time over an fsync
             **settings,
         }
         config.write_bytes(orjson.dumps(document))  # JSON is YAML
-        program = [sys.executable, "-m", "botify", "--config", str(config)]
+        changed = orjson.dumps({**PATIENT, **(limits or {})}).decode()
+        program = [sys.executable, "-c", PROGRAM, changed, "--config", str(config)]
         self._argv = [*prefix, *program]
         self.errors = config.with_suffix(".stderr")
         self.process: subprocess.Popen[str]
@@ -177,11 +188,9 @@ def _is_at_work(worker: psutil.Process) -> bool:
 
 
 @contextmanager
-def serve(
-    published: Published, log: Path, *, prefix: Sequence[str] = (), **settings: object
-) -> Iterator[Served]:
-    """Run a service for the block."""
-    served = Served(published, log, prefix=prefix, **settings)
+def serve(published: Published, log: Path, **options: Any) -> Iterator[Served]:  # noqa: ANN401  any setting
+    """Run a service for the block, with the options of `Served`."""
+    served = Served(published, log, **options)
     try:
         yield served.start()
     finally:

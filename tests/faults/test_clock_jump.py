@@ -21,7 +21,7 @@ def report_of(folder: Path, shift_ms: int) -> Report:
 
 
 def values_of(report: Report) -> list[float]:
-    effects = [effect for effect in report.effects if effect.metric in METRICS]
+    effects = [effect for effect in report.evidence.effects if effect.metric in METRICS]
     return [effect.arm_value for effect in effects]
 
 
@@ -37,11 +37,11 @@ def test_a_jumping_clock_is_noted_and_counts_stay_right(
     tmp_path: Path, right: Report, shift_ms: int
 ) -> None:
     report = report_of(tmp_path, shift_ms)
-    assert report.quality.broken_chains
-    assert not right.quality.broken_chains
+    assert report.evidence.quality.broken_chains
+    assert not right.evidence.quality.broken_chains
     for count in ("lines", "listeners", "sessions", "srm"):
-        assert getattr(report, count) == getattr(right, count), count
+        assert getattr(report.evidence, count) == getattr(right.evidence, count), count
     # What stands alone at the end, a year ahead, is a session without an end and left out.
     assert values_of(report) == pytest.approx(values_of(right), rel=0.01)
-    assert report.quality.events == right.quality.events
-    assert report.quality.dropped_events <= 2
+    assert report.evidence.quality.events == right.evidence.quality.events
+    assert report.evidence.quality.dropped_events <= 2

@@ -12,6 +12,12 @@ import pytest
 from tests.sim.small_world import write_world
 from tests.waiting import wait_until
 
+SHORT_SEGMENTS = """
+import sys
+from sim import collect, run
+collect.SEGMENT_SESSIONS = 20
+sys.exit(run.run(run.app, run.PROG))
+"""
 SEGMENTS = 600  # more than are made before a signal is heeded
 
 
@@ -25,7 +31,7 @@ def command(world: Path, log: Path) -> list[str]:
     words = [
         word for key, value in settings.items() for word in (f"--{key}", str(value))
     ]
-    return [sys.executable, "-m", "sim.run", *words, "--set", "segment_sessions=20"]
+    return [sys.executable, "-c", SHORT_SEGMENTS, *words]
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from recsys.ingest.pipeline import ingest
 from recsys.store.reader import open_store
-from tests.recsys.events import event, read_rows, write_log
+from tests.recsys.events import random_events, read_rows, write_log
 from tests.waiting import wait_until
 
-START_MS = 1_767_225_600_000
 # The steps of a whole ingest into two partitions: the folders, syncs and renames, and clearing up.
 STEPS = 27
 
@@ -65,13 +63,7 @@ def content_of(folder: Path) -> Content:
 def make_case(folder: Path, counts: tuple[int, int]) -> Case:
     logs = []
     for seed, count in enumerate(counts):
-        generator = np.random.default_rng(seed)
-        users = generator.integers(500, size=count).tolist()
-        tracks = generator.integers(1000, size=count).tolist()
-        rows = [
-            event(user=user, track=track, timestamp=START_MS + number)
-            for number, (user, track) in enumerate(zip(users, tracks, strict=True))
-        ]
+        rows = random_events(count, seed)
         logs.append(write_log(folder / f"{seed}.jsonl", rows, more=b"garbage\n"))
     ingest(logs[:1], folder / "store", partitions=2)
     before = content_of(folder / "store")

@@ -10,65 +10,46 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from recsys.store.reader import open_store
 from tests.botify.client import read_lines
+from tests.e2e.reader import shrink
 from tests.waiting import wait_until
 
 EPISODES = 1000
+OUTPUT = "loop.out"
 PATIENCE_S = 900  # for a whole day of the loop, on a machine with much more to do
 
 
-def write_configs(folder: Path) -> Path:
-    """Write the demo's configurations, made tiny; returns that of the loop."""
-    out = folder / "out"
-    world = yaml.safe_load(Path("configs/world/demo.yaml").read_text())
-    world["catalogue"] |= {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8}
-    world["listeners"] = 150
-    arms = [{"recommender": name} for name in ("random", "in_order")]
-    documents: dict[str, dict[str, Any]] = {
-        "world": world,
-        "collect": {
-            "world": str(out / "world"),
-            "log": str(out / "log"),
-            "episodes": 1500,
-            "seed": 1,
-        },
-        "search": {
-            "store": str(out / "store"),
-            "run": str(out / "run"),
-            "models": {"als": {"factors": 4}},
-            "search": {"iterations": 2},
-            "validation": {"ks": [5], "select": "ndcg@5"},
-            "cluster": {"workers": 1},
-            "export": {"top": 10, "publish_anyway": True},
-        },
-        "service": {
-            "catalogue": str(out / "world" / "tracks.json"),
-            "recommendations": "unused",
-            "log_dir": "unused",
-            "stop_grace_s": 60,
-            "experiments": [{"name": "ALL", "arms": arms}],
-        },
-        "report": {},
-    }
-    files = {name: str(folder / f"{name}.yaml") for name in documents}
-    traffic = {"episodes": EPISODES, "batch": 50, "concurrency": 2}
-    loop = files | {"folder": str(out), "experiment": "ALL", "traffic": traffic}
-    for name, document in {**documents, "loop": loop}.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(document))
-    return folder / "loop.yaml"
+# The first demo, made tiny
+SMALLER: dict[str, dict[str, Any]] = {
+    "first/world.yaml": {
+        "tracks": 200,
+        "artists": 40,
+        "genres": 8,
+        "dimensions": 8,
+        "listeners": 150,
+    },
+    "first/collect.yaml": {"episodes": 1500},
+    "first/search.yaml": {
+        "models": {"als": {"factors": 4, "regularization": 0.1}},
+        "search": {"iterations": 2},
+        "export": {"publish_anyway": True},
+    },
+    "first/loop.yaml": {"episodes": EPISODES},
+}
 
 
 @contextmanager
-def looping(config: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def looping(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a day of the loop for the block; what it started is left to the next one."""
     argv = [sys.executable, "-m", "listening_loop.command", "demo", "--days", "1"]
-    argv += ["--config", str(config)]
+    argv += ["--config", "configs/first/loop.yaml"]
     with (
-        config.with_suffix(".out").open("w") as output,
-        subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT) as process,
+        (folder / OUTPUT).open("w") as output,
+        subprocess.Popen(
+            argv, stdout=output, stderr=subprocess.STDOUT, cwd=folder
+        ) as process,
     ):
         try:
             yield process
@@ -81,9 +62,10 @@ def looping(config: Path) -> Iterator["subprocess.Popen[bytes]"]:
 def test_after_a_kill_the_loop_continues_and_every_event_counts_once(
     tmp_path: Path,
 ) -> None:
-    config = write_configs(tmp_path)
-    day = tmp_path / "out" / "days" / "1"
-    with looping(config) as loop:
+    shrink(tmp_path / "configs", SMALLER)
+    out = tmp_path / "out" / "first"
+    day = out / "days" / "1"
+    with looping(tmp_path) as loop:
         wait_until(
             lambda: any(
                 file.stat().st_size for file in (day / "log").glob(".events-*")
@@ -94,8 +76,8 @@ def test_after_a_kill_the_loop_continues_and_every_event_counts_once(
         loop.kill()
     assert not (day / "traffic.json").exists()
 
-    with looping(config) as loop:
-        assert loop.wait(PATIENCE_S) == 0, config.with_suffix(".out").read_text()
+    with looping(tmp_path) as loop:
+        assert loop.wait(PATIENCE_S) == 0, (tmp_path / OUTPUT).read_text()
     events = read_log(day / "log")
     report = json.loads((day / "report" / "report.json").read_text())
     assert report["verdict"]["decision"]
@@ -105,8 +87,8 @@ def test_after_a_kill_the_loop_continues_and_every_event_counts_once(
     assert len(ends) == ends.total() == EPISODES
     answers = Counter((event["session"], event["recommendation"]) for event in events)
     assert answers.most_common(1)[0][1] == 1, "an event stands twice"
-    store = open_store(tmp_path / "out" / "store")
-    assert store.manifest.events == len(read_log(tmp_path / "out" / "log"))
+    store = open_store(out / "store")
+    assert store.manifest.events == len(read_log(out / "log"))
 
 
 def read_log(log: Path) -> list[dict[str, Any]]:

@@ -81,11 +81,10 @@ def write(file: Path, text: str) -> None:
 
 
 def make_config(folder: Path, episodes: int = EPISODES) -> LoopConfig:
-    names = ("world", "collect", "search", "service", "report")
+    names = ("world", "collect", "search", "service")
     files = {name: folder / f"{name}.yaml" for name in names}
-    traffic = {"episodes": episodes}
     return LoopConfig.model_validate(
-        {"folder": folder / "loop", "experiment": "E", "traffic": traffic} | files
+        {"folder": folder / "loop", "experiment": "E", "episodes": episodes} | files
     )
 
 

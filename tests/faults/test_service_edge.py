@@ -54,9 +54,9 @@ pytestmark = pytest.mark.slow
 def shared(
     published: Published, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """Start a service of two threads that several attacks share."""
+    """Start a service that several attacks share."""
     log = tmp_path_factory.mktemp("edge") / "log"
-    with serve(published, log, threads=2) as served:
+    with serve(published, log) as served:
         yield served
 
 
@@ -145,7 +145,7 @@ def test_unfinished_requests_hold_up_neither_others_nor_the_end(
 ) -> None:
     """More of them than threads, of every kind."""
     log = tmp_path / "log"
-    with serve(published, log, threads=2, stop_grace_s=1) as served:
+    with serve(published, log, limits={"STOP_S": 1}) as served:
         with held(served.port, UNFINISHED * 4), Load(served.port, clients=2) as load:
             load.wait_for(200)
             assert served.stop() == 0
@@ -168,9 +168,9 @@ def read_all(connection: socket.socket) -> bytes:
 def test_unfinished_and_idle_connections_are_closed_in_time(
     published: Published, tmp_path: Path
 ) -> None:
-    limits = {"header_s": 2.0, "body_s": 2.0}
+    limits = {"HEADER_S": 2.0, "BODY_S": 2.0}
     with (
-        serve(published, tmp_path / "log", http=limits) as served,
+        serve(published, tmp_path / "log", limits=limits) as served,
         held(served.port, [b"", HEAD, HALF, HEALTH]) as sockets,
     ):
         answers = [read_all(client).split(b"\r\n")[0] for client in sockets]
@@ -182,9 +182,9 @@ def test_a_full_pool_with_a_full_backlog_empties_in_time(
     published: Published, tmp_path: Path
 ) -> None:
     """More silent connections than the process keeps and the system queues."""
-    limits = {"connections": 64, "header_s": 0.1}
+    limits = {"CONNECTIONS": 64, "HEADER_S": 0.1}
     with (
-        serve(published, tmp_path / "log", http=limits) as served,
+        serve(published, tmp_path / "log", limits=limits) as served,
         contextlib.ExitStack() as stack,
     ):
         for _ in range(64 + BACKLOG + 50):
@@ -199,9 +199,7 @@ def test_health_is_answered_while_every_thread_waits(
     published: Published, tmp_path: Path, own_redis: RedisServer
 ) -> None:
     """A Redis that hangs holds up the threads; the bound on waiting for it is long here."""
-    with serve(
-        published, tmp_path / "log", threads=2, redis_url=own_redis.url
-    ) as served:
+    with serve(published, tmp_path / "log", redis_url=own_redis.url) as served:
         assert_serves(served)
         own_redis.pause()
         with held(served.port, [HEAD + GOOD] * 8) as sockets:

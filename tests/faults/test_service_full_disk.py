@@ -15,8 +15,7 @@ def test_while_the_disk_is_full_requests_are_refused_and_nothing_acknowledged_is
     published: Published, tmp_path: Path
 ) -> None:
     limited = ["bash", "-c", 'ulimit -Sf 64 && exec "$@"', "bash"]
-    settings = {"event_log": {"fsync": "always"}}
-    with serve(published, tmp_path / "log", prefix=limited, **settings) as served:
+    with serve(published, tmp_path / "log", prefix=limited, fsync="always") as served:
         with Load(served.port, clients=4) as load:
             wait_until(lambda: load.statuses[503] > 50, "requests to be refused")
             assert served.ask("GET", "/health/live")[0] == 200

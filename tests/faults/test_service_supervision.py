@@ -64,7 +64,7 @@ def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(
     versions = {"low": (0, TRACKS // 2), "high": (TRACKS // 2, TRACKS)}
     lists = {name: published.publish(name, *part) for name, part in versions.items()}
     with (
-        serve(published, tmp_path / "log", watch_s=0.01) as served,
+        serve(published, tmp_path / "log", limits={"WATCH_S": 0.01}) as served,
         Load(served.port, clients=4) as load,
     ):
         for number in range(RELOADS):

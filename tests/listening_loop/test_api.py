@@ -20,9 +20,8 @@ import listening_loop as ll
 import looplib.progress
 from listening_loop.api import models
 from listening_loop.api.frames import to_table
-from looplib.als import AlsConfig
+from looplib.als import AlsConfig, solve_row
 from looplib.progress import ProgressReport
-from recsys.models.solver import solve
 from tests.botify.exports import read_lists
 from tests.conftest import Run
 from tests.programs import run_python
@@ -99,25 +98,7 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
     assert ll.open_store(store.address) == store
 
 
-def test_plays_with_shares_keep_these_and_presets_name_columns(
-    tmp_path: Path,
-) -> None:
-    plays = make_plays(300).assign(ts=1_700_000_000 + 60 * np.arange(300), own=True)
-    shares: dict[str, Any] = {
-        "user": "listener",
-        "item": "song",
-        "share": "seconds",
-        "timestamp": "ts",
-        "title": "song",
-    }
-    events = ll.ingest(
-        plays.assign(seconds=plays["seconds"] / 2),
-        tmp_path / "a",
-        percent=True,
-        where="ts > 0",
-        **shares,
-    )
-    assert events.manifest.has_share
+def test_a_preset_names_columns(tmp_path: Path) -> None:
     ratings = pd.DataFrame(
         {
             "userId": [1, 1, 2],
@@ -283,9 +264,15 @@ def test_a_fit_on_workers_equals_that_of_this_process_and_survives_the_death_of_
     loaded = ll.FactorModel.load(tmp_path / "model")
     assert loaded.recommend(["u3"]).equals(model.recommend(["u3"]))
     heard = {"t3": 100.0, "t6": 50.0, "unknown": 1.0}
-    recommended = loaded.fold_in(heard, n=5)["item"].tolist()
-    assert len(recommended) == 5
-    assert not set(recommended) & heard.keys()
+    recommended = loaded.fold_in(heard, n=5)
+    items = loaded.item_factors.astype(np.float64)
+    is_heard = np.isin(loaded.items, list(heard))
+    config = AlsConfig(factors=6, alpha=2)
+    times = np.array([100.0, 50.0])
+    row = solve_row(items.T @ items, items[is_heard], times, len(items), config)
+    best = np.sort(items[~is_heard] @ row)[:-6:-1]
+    assert recommended["score"].to_numpy() == pytest.approx(best, rel=1e-3)
+    assert not set(recommended["item"]) & heard.keys()
     assert "t3" not in loaded.similar(["t3"], 4)["item"].tolist()
 
 
@@ -295,73 +282,6 @@ def test_few_listeners_with_relevant_tracks_are_said(
     settings = SETTINGS | {"validation.min_time": 550}
     run = ll.search(store, iterations=1, client=client, settings=settings)
     assert "listeners have relevant" in " ".join(run.winner.warnings)
-
-
-def test_lists_of_another_model_are_searched_beside_those_of_the_fits(
-    store: ll.Store, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    models = {"als": {"factors": 1, "regularization": 9.0}}
-    options: dict[str, Any] = {"client": client, "settings": SETTINGS, "run": "run"}
-    rows = [
-        {"user": f"u{user}", "item": f"t{track}", "score": -track}
-        for user in range(60)
-        for track in range(user % 3, 90, 3)
-    ]
-    lists = pd.DataFrame(rows)
-    run = ll.search(store, models, iterations=2, lists={"thirds": lists}, **options)
-    assert run.winner.trial.kind == "lists"
-    board = run.leaderboard.set_index("model")
-    assert board.loc["lists", "settings"].startswith("name thirds, ")
-    assert set(board.index) >= {"als", "lists", "popular", "most_played"}
-    recommended = run.recommend(["u4"], n=3)
-    assert recommended["item"].tolist() == ["t1", "t4", "t7"]
-    assert recommended["score"].isna().all()
-    with pytest.raises(
-        ll.Error, match=r"the winner, lists name thirds, .* has no factors"
-    ):
-        _ = run.model
-
-
-@pytest.mark.parametrize(
-    ("frame", "message"),
-    [
-        ({"user": ["u1"], "item": ["t1"]}, "columns user, item found; user, item, and"),
-        ({"user": ["x"], "item": ["t1"], "rank": [1]}, "no row has a listener and"),
-        ({"user": ["u1"], "item": ["t1"], "score": [np.nan]}, "no row has a listener"),
-    ],
-)
-def test_lists_that_do_not_fit_are_one_line(
-    store: ll.Store,
-    client: Client,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    frame: dict[str, Any],
-    message: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    lists = {"mine": pd.DataFrame(frame)}
-    with pytest.raises(ll.Error, match=message):
-        ll.search(store, lists=lists, client=client, run="run", settings=SETTINGS)
-    with pytest.raises(ll.Error, match=r"lists: none.parquet: No such file"):
-        ll.search(store, lists={"a": "none.parquet"}, client=client, run="run2")
-
-
-def test_folding_in_solves_a_row_as_the_fit_does() -> None:
-    config = AlsConfig(factors=5, alpha=3.0, unobserved_weight=0.3, nu=0.7)
-    items = np.random.default_rng(2).standard_normal((30, 5)).astype(np.float32)
-    heard = np.zeros((1, 30), np.float32)
-    heard[0, [4, 17, 9]] = 0.5, 2.0, 1.0
-    users = np.zeros((1, 5), np.float32)
-    solve(users, [items], csr_matrix(heard), config, 1, cg_steps=30)
-    model = ll.FactorModel(
-        np.arange(0), np.arange(30), users[:0], items, config.model_dump()
-    )
-    found = model.fold_in({4: 0.5, 17: 2.0, 9: 1.0}, n=27)
-    assert sorted(found["item"]) == sorted({*range(30)} - {4, 9, 17})
-    assert list(found["score"]) == pytest.approx(
-        (items @ users[0])[found["item"]], rel=1e-3, abs=1e-4
-    )
 
 
 def test_importing_starts_nothing_heavy() -> None:

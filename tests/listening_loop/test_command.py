@@ -100,7 +100,7 @@ def test_the_demo_finds_the_configurations_that_are_shipped(
     assert settings.folder == Path("here")
     assert all(
         getattr(settings, part).exists()
-        for part in ("world", "collect", "search", "service", "report")
+        for part in ("world", "collect", "search", "service")
     )
 
 

@@ -16,4 +16,4 @@ def test_a_folder_goes_on_as_the_loop_that_it_began_as(
     other = make_config(tmp_path, episodes=7)
     (tmp_path / "other.yaml").write_text(dump_config(other))
     line = refusal("demo", "--config", tmp_path / "other.yaml")
-    assert "this loop began with another traffic; name another folder" in line
+    assert "this loop began with another episodes; name another folder" in line

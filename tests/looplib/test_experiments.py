@@ -13,14 +13,13 @@ from looplib.experiments import Arm, Experiment, arm_name, load_experiment
 def make(
     name: str,
     *weights: float,
-    salt: str | None = None,
     overrides: dict[int, str] | None = None,
 ) -> Experiment:
     arms = tuple(
         Arm(name=arm_name(i), weight=weight, recommender="random")
         for i, weight in enumerate(weights)
     )
-    return Experiment(name=name, arms=arms, salt=salt, overrides=overrides or {})
+    return Experiment(name=name, arms=arms, overrides=overrides or {})
 
 
 @pytest.mark.parametrize(
@@ -52,16 +51,13 @@ def test_weights_edited_in_place_move_no_more_from_equal_arms() -> None:
     assert moves == {(arm, arm) for arm in before.shares} | {("T1", "C"), ("T2", "C")}
 
 
-def test_experiments_are_independent_but_those_of_one_salt_are_alike() -> None:
+def test_experiments_are_independent() -> None:
     users = range(20_000)
     first, second = make("ONE", 1, 1).assign(users), make("OTHER", 3, 1).assign(users)
     table = np.zeros((2, 2))
     for arms in zip(first, second, strict=True):
         table[int(arms[0] == "C"), int(arms[1] == "C")] += 1
     assert chi2_contingency(table).pvalue > 0.001
-    salted = make("ONE", 1, 1, salt="x").assign(users)
-    assert salted != first
-    assert salted == make("ANOTHER", 1, 1, salt="x").assign(users)
 
 
 def test_an_override_wins_over_the_hash() -> None:

@@ -76,7 +76,9 @@ def test_at_80_columns_nothing_is_cut() -> None:
     assert max(map(len, cells)) <= COLUMNS
     report = make_report(("C", "T1", LONG))
     shown = [
-        found for found in report.effects if found.role in {"primary", "guardrail"}
+        found
+        for found in report.evidence.effects
+        if found.role in {"primary", "guardrail"}
     ]
     for effect in shown:
         relative = effect.relative

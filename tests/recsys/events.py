@@ -24,6 +24,21 @@ def event(**changes: object) -> dict[str, Any]:
     return EVENT | changes
 
 
+def random_events(count: int, seed: int = 1) -> list[dict[str, Any]]:
+    """Draw distinct events of a few users, some at the same millisecond."""
+    generator = np.random.default_rng(seed)
+    return [
+        event(
+            user=int(generator.integers(20)),
+            timestamp=1_767_225_600_000 + int(generator.integers(count)),
+            track=number,
+            message="last" if generator.random() < 0.2 else "next",
+            time=int(generator.integers(101)) / 100,
+        )
+        for number in range(count)
+    ]
+
+
 def write_log(
     file: Path,
     events: Iterable[dict[str, Any]],

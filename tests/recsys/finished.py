@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from analysis.statistics.effects import Interval
 from looplib.als import AlsConfig
 from looplib.config import dump_config
 from recsys.config import SearchConfig
@@ -30,7 +31,7 @@ def finish_run(
     (run / CONFIG).write_text(dump_config(config))
     params = {"factors": 4, "regularization": 0.1, "alpha": 1.0}
     trial = Trial("trial", "als", AlsConfig(**params).model_dump(), 42)
-    metrics = {"ndcg@30": (0.0, 0.0, 0.0)}
+    metrics = {"ndcg@30": Interval(0.0, 0.0, 0.0)}
     digest = open_store(config.store).manifest.digest
     winner = Winner(trial, 2, metrics, "ndcg@30", dataset.summary.digest, digest)
     (run / WINNER).write_bytes(orjson.dumps(winner))

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import orjson
@@ -30,7 +32,7 @@ Event = dict[str, Any]
 
 
 def _config(world: Path, log: Path, **changes: object) -> SimulateConfig:
-    values: dict[str, object] = {"episodes": 2500, "seed": 7, "segment_sessions": 1000}
+    values: dict[str, object] = {"episodes": 2500, "seed": 7}
     return SimulateConfig.model_validate(
         {"world": world, "log": log, **values, **changes}
     )
@@ -38,6 +40,12 @@ def _config(world: Path, log: Path, **changes: object) -> SimulateConfig:
 
 def _contents(log: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(log.glob("*.jsonl"))}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_segments() -> Iterator[None]:
+    with mock.patch("sim.collect.SEGMENT_SESSIONS", 1000):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +67,8 @@ def sessions(log: Path) -> dict[str, list[Event]]:
 def test_a_world_keeps_its_logs_to_the_byte(tmp_path: Path, name: str) -> None:
     world, file = tmp_path / "world", Path(f"configs/world/{name}.yaml")
     make_world(load_config(WorldConfig, file, [*SMALL, "listeners=200"]), world)
-    collect(SimulateConfig(world=world, log=tmp_path / "log", episodes=2000, seed=7))
+    with mock.patch("sim.collect.SEGMENT_SESSIONS", 20_000):
+        collect(_config(world, tmp_path / "log", episodes=2000))
     (content,) = _contents(tmp_path / "log").values()
     assert hashlib.sha256(content).hexdigest() == LOGS[name]
 
@@ -93,7 +102,7 @@ def test_the_folder_says_what_it_was_collected_from(
     facts = orjson.loads((log / "collection.json").read_bytes())
     sha256 = sha256_file(demo_folder / "tracks.json")
     assert facts["catalogue"] == {"sha256": sha256, "tracks": 5000}
-    expected = {"users": 1500, "seed": 7, "episodes": 2500, "recommender": "random"}
+    expected = {"users": 1500, "seed": 7, "episodes": 2500}
     assert {key: facts[key] for key in expected} == expected
 
 
@@ -136,7 +145,7 @@ def test_a_world_where_nobody_is_bored_is_refused(tmp_path: Path) -> None:
         embeddings=np.ones((2000, 2)),
         users=[{"user": 0, "interests": [0], **never_bored}],
     )
-    config = _config(world, tmp_path / "log", episodes=2, segment_sessions=1)
+    config = _config(world, tmp_path / "log", episodes=2)
     message = "listener 0 is not bored after 1000 tracks in one session"
     with pytest.raises(SimError, match=message):
         collect(config)

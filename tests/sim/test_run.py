@@ -34,7 +34,7 @@ def test_flags_win_over_set_and_set_over_the_file(
         ("--episodes many", "episodes: Input should be a valid integer"),
         ("--seed", "--seed: a value is expected after it"),
         ("out", "out found; --key value is expected"),
-        ("--recommender best", "recommender: Input should be 'random' or 'remote'"),
+        ("--url nowhere", "url: Input should be a valid URL"),
         ("--world nowhere", "nowhere/tracks.json: cannot be read (No such file or"),
     ],
 )
@@ -49,7 +49,7 @@ def test_what_is_wrong_is_said_in_one_line(
 
 def test_help_names_every_setting(printed: Run) -> None:
     shown = printed("simulate", "--help")
-    assert "--batch             remote: sessions in a request" in shown
+    assert "--batch             sessions in a request" in shown
 
 
 def test_a_run_against_a_service_ends_with_means_in_a_summary_file(
@@ -58,7 +58,7 @@ def test_a_run_against_a_service_ends_with_means_in_a_summary_file(
     file = tmp_path / "deep" / "summary.json"
     with fake_service(12) as service:
         flags = [f"--world={world}", f"--url={service.url}", "--episodes=200"]
-        flags += ["--recommender=remote", "--seed=5", f"--summary={file}"]
+        flags += ["--seed=5", f"--summary={file}"]
         shown = printed("simulate", *flags)
     summary = orjson.loads(file.read_bytes())
     assert summary["seed"] == 5

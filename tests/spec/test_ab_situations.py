@@ -326,7 +326,7 @@ def test_a_table_beyond_its_fixed_horizon_is_cut_there_and_says_so() -> None:
     rows = table(C=30, T1=30)
     later = spoil(rows, "time > '2026-01-08'", mean=40.0)
     cut, whole = judge(later, **planned), judge(rows.query("time < '2026-01-09'"))
-    assert cut.report.listeners == whole.report.listeners
+    assert cut.report.evidence.listeners == whole.report.evidence.listeners
     assert cut.verdict.decision == "do not ship"
     warnings = words.warnings(cut.report)
     assert warnings == [
@@ -341,7 +341,7 @@ def test_a_table_without_times_is_refused_far_beyond_its_fixed_horizon() -> None
         {"arm": ["C", "T1"] * 1000, "minutes": generator.normal(30, 10, 2000)}
     )
     report = partial(judge, rows)
-    assert report(fixed_horizon={"listeners": 1900}).report.is_final
+    assert report(fixed_horizon={"listeners": 1900}).report.evidence.is_final
     with pytest.raises(
         ll.Error, match=r"2,000 listeners, and 1,000 are planned; leave"
     ):

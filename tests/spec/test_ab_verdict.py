@@ -1,7 +1,7 @@
 """The rules of the verdict, each by what is left when the rules before it do not apply."""
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -9,13 +9,14 @@ from analysis.ab import words
 from analysis.ab.__main__ import print_report
 from analysis.ab.config import AbConfig, FixedHorizon
 from analysis.ab.effects import MetricEffect
-from analysis.ab.evidence import Evidence, Quality
+from analysis.ab.evidence import Evidence
 from analysis.ab.page import render
-from analysis.ab.report import conclude
-from analysis.ab.verdict import ArmVerdict, Decision, Reason, Verdict, decide
+from analysis.ab.quality import Quality
+from analysis.ab.verdict import Decision, decide
 from analysis.logs.lines import LineCounts
 from analysis.page import numbers
 from analysis.statistics.effects import Interval
+from tests.analysis.ab.samples import conclude
 from tests.analysis.ab.samples import make_effect as effect
 from tests.analysis.ab.samples import make_evidence as evidence
 
@@ -61,7 +62,7 @@ def test_the_first_rule_that_applies_decides(
 
 def said(case: Evidence, config: AbConfig = CONFIG) -> str:
     """What a verdict says, with plain spaces."""
-    text = words.summary(conclude(case, config, "ALS", None, ()))
+    text = words.summary(conclude(case, config))
     return text.replace("\N{NARROW NO-BREAK SPACE}", " ").replace(numbers.MINUS, "-")
 
 
@@ -157,30 +158,11 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
         effect(role="guardrail", metric=name, guardrail="kept", margin_pct=10.0)
         for name in ("returns", "time")
     ]
-    report = conclude(evidence(effect(), *kept), AbConfig(), "ALS", None, ())
+    report = conclude(evidence(effect(), *kept), AbConfig())
     (warning,) = words.warnings(report)
     assert warning == (
         "'99th percentile of latency' is not compared for T1: no request was answered by itself."
     )
-
-
-@pytest.mark.parametrize("code", get_args(Reason))
-def test_every_reason_has_words(code: Reason) -> None:
-    row = effect()
-    case = evidence(
-        row,
-        frozen=(row.metric, "T1"),
-        jumped=(row.metric, "T1"),
-        constant=(row.metric, "T1"),
-        absent=("T1", "2026-01-01", "2026-01-01"),
-    )
-    report = conclude(case, CONFIG, "ALS", None, ())
-    report = replace(report, metrics={row.metric: {"label": row.label}})
-    for outcome in ("subject", "lost"):
-        arm = ArmVerdict("T1", row.metric, row.metric, (), outcome)
-        verdict = Verdict("wait", "T1", code, 5, (arm,))
-        if outcome == "subject" or code == "loss":
-            assert words.reason(replace(report, verdict=verdict))
 
 
 def test_simulated_listeners_are_named_in_the_terminal_and_on_the_page(
@@ -188,7 +170,7 @@ def test_simulated_listeners_are_named_in_the_terminal_and_on_the_page(
 ) -> None:
     config = CONFIG.model_copy(update={"is_simulated": True})
     case = evidence(effect(), recommenders={"C": "a", "T1": "b"})
-    report = conclude(case, config, "ALS", None, ())
+    report = conclude(case, config)
     print_report(report)
     for text in (capsys.readouterr().out, render(report)):
         assert "These listeners are simulated" in text

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from looplib.randomness import make_generator
 from sim.listening.draws import normals
 from sim.listening.sessions import start_sessions
-from sim.worlds.config import ResponseConfig
+from sim.worlds.config import Nature
 from sim.worlds.files import World
 from sim.worlds.neighbours import nearest_tracks
 
 TRACKS, ARTISTS, LISTENERS = 30, 7, 9
-RESPONSES = (
-    ResponseConfig(),
-    ResponseConfig(tiredness=0.1, idiosyncrasy=0.7),
+NATURES = (
+    Nature(),
+    Nature(tiredness=0.1, idiosyncrasy=0.7),
 )
 
 
@@ -33,7 +33,7 @@ class ReferenceSession:
     times: list[float] = field(default_factory=lambda: [1.0])
 
     def hear(self, track: int, rng: np.random.Generator) -> None:
-        world, listener, response = self.world, self.listener, self.world.response
+        world, listener, nature = self.world, self.listener, self.world.nature
         pairs = zip(
             world.embeddings[track].tolist(),
             world.embeddings[self.interest].tolist(),
@@ -44,13 +44,13 @@ class ReferenceSession:
             listener
         ]
         z = normals(world.seed, np.array([listener]), np.array([track]))[0]
-        logit += response.idiosyncrasy * z
+        logit += nature.idiosyncrasy * z
         share = 1 / (1 + math.exp(-logit))
         artist_plays = sum(
             world.artist[earlier] == world.artist[track] for earlier in self.tracks
         )
         share *= world.gamma[listener] ** int(artist_plays)
-        share *= (1 - response.tiredness) ** (len(self.tracks) - 1)
+        share *= (1 - nature.tiredness) ** (len(self.tracks) - 1)
         time = 0.0 if track in self.tracks else round(float(share), 2)
         self.tracks.append(track)
         self.times.append(time)
@@ -74,7 +74,7 @@ def _world(seed: int) -> World:
         consume_sharpness=rng.uniform(0.1, 2, size=LISTENERS),
         session_budget=rng.integers(1, 6, size=LISTENERS, endpoint=True),
         gamma=rng.uniform(0, 1, size=LISTENERS),
-        response=RESPONSES[seed % 2],
+        nature=NATURES[seed % 2],
     )
 
 

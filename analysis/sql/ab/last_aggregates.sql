@@ -4,9 +4,8 @@
 -- $end_ms    BIGINT, later dates are left out
 -- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, time_ms BIGINT)
 -- Columns:
---   metric, arm
 --   latest              STRUCT[], at that time and at those before it, the latest first:
---     arm; segment        'until=' and the time; '' without one
+--     metric, arm; segment  'until=' and the time; '' without one
 --     count               BIGINT, the listeners
 --     means, covariances  DOUBLE[], of numerator and denominator, and the upper triangle; of a mean the latter are 1, 0 and 0
 --   first_listeners     BIGINT, of all arms, in the first $min_days days; 0 where times are no dates
@@ -29,9 +28,9 @@ ending AS (
         AND moment >= (SELECT min(moment) + if(min(time_ms) > 0, $min_days - 1, 0) FROM timed)
 )
 SELECT
-    metric, arm,
     list(
         {
+            'metric': metric,
             'arm': arm,
             'segment': coalesce('until=' || replace(time, ' 00:00:00', ''), ''),
             'count': CAST(count AS BIGINT),

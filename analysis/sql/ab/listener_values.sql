@@ -1,10 +1,12 @@
 -- One row per listener of a slice, arm and segment: what the moments of one metric are of.
+-- $metric       VARCHAR, its name
 -- $kind         VARCHAR, the metric's: 'ratio', 'mean' or 'mean of ratios'
+-- $has_past     BOOLEAN, the sums before the experiment are its past
 -- $in_segments  BOOLEAN, in every segment; else in the whole experiment alone
 -- FROM segment_listeners(user BIGINT, arm VARCHAR, segment VARCHAR)
 -- FROM measured(user BIGINT, arm VARCHAR, segment VARCHAR, numerator DOUBLE, denominator DOUBLE)
 -- Columns:
---   user, arm, segment
+--   metric, user, arm, segment
 --   numerator, denominator            DOUBLE, 0 without a row; NULL where a listener has no ratio
 --   past_numerator, past_denominator  DOUBLE, the same of the sums before the experiment
 WITH sums AS (
@@ -21,7 +23,7 @@ joined AS (
         past.numerator AS past_numerator, past.denominator AS past_denominator
     FROM segment_listeners AS listeners
     LEFT JOIN sums USING (user, arm, segment)
-    LEFT JOIN sums AS past ON past.user = listeners.user AND past.arm IS NULL
+    LEFT JOIN sums AS past ON $has_past AND past.user = listeners.user AND past.arm IS NULL
     WHERE $in_segments OR listeners.segment = ''
 ),
 finite AS (
@@ -31,7 +33,7 @@ finite AS (
     FROM joined
 )
 SELECT
-    user, arm, segment,
+    $metric AS metric, user, arm, segment,
     CASE WHEN $kind <> 'mean of ratios' THEN numerator WHEN denominator > 0 THEN numerator / denominator END AS numerator,
     CASE WHEN $kind = 'ratio' THEN denominator WHEN $kind = 'mean' OR denominator > 0 THEN 1 END AS denominator,
     CASE WHEN $kind <> 'mean of ratios' OR denominator > 0 THEN past_numerator END AS past_numerator,

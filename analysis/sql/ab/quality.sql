@@ -6,7 +6,8 @@
 --   first_ms, last_ms   BIGINT, the first and the last event
 --   listeners           BIGINT
 --   changing_listeners  BIGINT, listeners who are in another arm later
---   events, dropped_events, broken_chains, negative_latencies  BIGINT, as in `Quality` of `analysis/ab/evidence.py`
+--   sessions            BIGINT, closed ones
+--   events, dropped_events, broken_chains, negative_latencies  BIGINT, as in `Quality` of `analysis/ab/quality.py`
 WITH sessions AS (
     SELECT *, start_ms // 86400000 AS day
     FROM slice_sessions
@@ -26,6 +27,7 @@ SELECT
     (
         SELECT count(*) FROM changing WHERE changing.arm = sessions.arm AND changing.day = sessions.day
     ) AS changing_listeners,
+    count(*) FILTER (is_closed) AS sessions,
     CAST(sum(tracks) AS BIGINT) AS events,
     CAST(coalesce(sum(tracks) FILTER (NOT is_closed), 0) AS BIGINT) AS dropped_events,
     CAST(sum(broken) AS BIGINT) AS broken_chains,

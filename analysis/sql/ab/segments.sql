@@ -1,6 +1,6 @@
 -- One row per segment of an experiment.
--- $parts  VARCHAR[], the names of the parts of a listener's first days
--- $days   INTEGER[], days since the epoch, UTC, by whose ends the experiment is shown
+-- $in_parts  BOOLEAN, a listener's first days are two parts, each a quarter of the experiment
+-- $days      INTEGER[], days since the epoch, UTC, by whose ends the experiment is shown
 -- Columns:
 --   segment   VARCHAR, '' for the whole experiment
 --   part      BIGINT, of listeners' first days, from 1; NULL for all days
@@ -8,7 +8,8 @@
 SELECT '' AS segment, NULL AS part, 9223372036854775807 AS until_ms
 UNION ALL
 SELECT name, part, 9223372036854775807
-FROM unnest(CAST($parts AS VARCHAR[])) WITH ORDINALITY AS parts (name, part)
+FROM unnest(['first days', 'later days']) WITH ORDINALITY AS parts (name, part)
+WHERE $in_parts
 UNION ALL
 SELECT 'until=' || (DATE '1970-01-01' + day), NULL, 86400000::BIGINT * (1 + day)
 FROM unnest(CAST($days AS INTEGER[])) AS days (day)

@@ -1,8 +1,7 @@
 -- One row per session of a slice, closed or not, of listeners in an arm or before the experiment.
 -- Times and latencies are added as decimals, so that sums do not depend on the order of the events.
--- $skip_below  DOUBLE, a recommended track that is heard for less was skipped
--- $part_ms     BIGINT, how long each part of a listener's first days is
--- $old_ms      BIGINT, listeners who came later have not been there for two of them
+-- $part_ms  BIGINT, how long each part of a listener's first days is
+-- $old_ms   BIGINT, listeners who came later have not been there for two of them
 -- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_broken BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number in the slice
@@ -14,7 +13,7 @@
 --   latency, logged_latency  DECIMAL, over the requests and the logged requests, in s
 --   tracks              BIGINT, events
 --   recommended_tracks  BIGINT, all but the organic one
---   skips               BIGINT, recommended tracks that were skipped
+--   skips               BIGINT, recommended tracks of which less than a tenth was heard
 --   repeats             BIGINT, tracks heard before in the session
 --   requests            BIGINT, events with a latency of 0 or more
 --   logged_requests     BIGINT, events with a latency, also one below 0, which the original course service averages too
@@ -45,7 +44,7 @@ sessions AS (
         coalesce(sum(exact_latency), 0) AS logged_latency,
         count(*) AS tracks,
         count(*) FILTER (NOT is_organic) AS recommended_tracks,
-        count(*) FILTER (NOT is_organic AND events.time < $skip_below) AS skips,
+        count(*) FILTER (NOT is_organic AND events.time < 0.1) AS skips,
         count(*) - list_unique(list(track)) AS repeats,
         count(*) FILTER (exact_latency >= 0) AS requests,
         count(exact_latency) AS logged_requests,

@@ -7,10 +7,11 @@ from typing import Any
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.effects import MetricEffect
 from analysis.ab.events import DAY_MS
-from analysis.ab.evidence import Evidence, Quality
+from analysis.ab.evidence import Evidence
 from analysis.ab.interleaving import Preference
-from analysis.ab.report import Report, conclude
-from analysis.ab.verdict import ArmVerdict, Verdict
+from analysis.ab.quality import Quality
+from analysis.ab.report import Report
+from analysis.ab.verdict import ArmVerdict, Verdict, decide
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio
@@ -37,15 +38,15 @@ def make_effect(
     **changes: Any,  # noqa: ANN401  any value
 ) -> MetricEffect:
     """An effect with its interval, significant if that excludes 0."""
-    ends = [control * end / 100 for end in (pct, pct - half, pct + half)]
+    change = Interval(pct, pct - half, pct + half)
     values: dict[str, Any] = {
         "metric": f"{role} metric",
         "label": f"{role} metric",
         "higher_is_better": True,
         "control_value": control,
-        "arm_value": control + ends[0],
-        **dict(zip(("effect", "lower", "upper"), ends, strict=True)),
-        "relative": Interval(pct, pct - half, pct + half),
+        "arm_value": control * (1 + pct / 100),
+        "absolute": change.scaled(control / 100),
+        "relative": change,
         "p_value": 1e-9 if abs(pct) > half else 0.5,
         "significant": abs(pct) > half,
     }
@@ -64,6 +65,16 @@ def make_evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: 
         "span_ms": (0, 10 * DAY_MS),
     }
     return Evidence(**values | changes)
+
+
+def conclude(evidence: Evidence, config: AbConfig) -> Report:
+    """A report on evidence."""
+    return Report("ALS", config, evidence, decide(evidence, config), ())
+
+
+def with_evidence(report: Report, **changes: Any) -> Report:  # noqa: ANN401  any value
+    """The report with other evidence."""
+    return replace(report, evidence=replace(report.evidence, **changes))
 
 
 def make_report(
@@ -92,6 +103,7 @@ def make_report(
             effect = make_effect(arm, role, change, half, value, metric=name, **changes)
             effects.append(effect)
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
+    preferred = Interval(5.0, 2.0, 8.0)
     evidence = make_evidence(
         *effects,
         listeners=counts,
@@ -105,24 +117,15 @@ def make_report(
                 f"{text}log/events-1.json", 4_711, f"{text}not an object", 5, "[1,2]"
             ),
         ),
-    )
-    sources = (f"{text}log/events-1.json", f"{text}log/events-2.json.gz")
-    config = AbConfig(control=control)
-    preferred = Interval(5.0, 2.0, 8.0)
-    verdict = Verdict("do not ship", None, "loss")
-    if treated:
-        rows = (
-            ArmVerdict(
-                arm, None, "time_per_session", (), "beside" if number else "subject"
-            )
-            for number, arm in enumerate(treated)
-        )
-        verdict = Verdict("ship", treated[0], "gain", arms=tuple(rows))
-    return replace(
-        conclude(evidence, config, experiment, None, sources),
         preferences=(
             Preference(arms[-1], "in_order", "top_pop", 900, preferred, "top_pop"),
         ),
-        metrics={},
-        verdict=verdict,
     )
+    sources = (f"{text}log/events-1.json", f"{text}log/events-2.json.gz")
+    config = AbConfig(control=control, guardrails=())
+    rows = (
+        ArmVerdict(arm, None, "time_per_session", (), "beside" if number else "subject")
+        for number, arm in enumerate(treated)
+    )
+    verdict = Verdict("ship", treated[0], "gain", arms=tuple(rows))
+    return Report(experiment, config, evidence, verdict, sources)

@@ -97,13 +97,11 @@ def test_the_command_writes_the_report_and_prints_the_table(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--experiment=ALS", "--set=memory=much"], "memory: "),
         (["--sql", "SELECT 1"], "or --sql alone"),
         (["a.parquet"], "name one table"),
         (["--print-sql", "--set=guardrails=[]"], "or --sql, as for --print-sql"),
         (["--dialect=oracle"], "not one of 'snowflake', 'bigquery', 'postgres', 'du"),
-        (["--set=metrics.a={phrase: 'hear {more}'}"], "phrase"),
-        (["--set=metrics.a={sql: a.sql}"], "a.sql: cannot be read"),
+        (["--set=metrics.a=a.sql"], "a.sql: cannot be read"),
         (["--experiment=ALS", "--set=primary=[tim]"], "the nearest is time"),
         (
             ["--experiment=ALS", "--set=primary=[latency_p50]", "--set=guardrails=[]"],

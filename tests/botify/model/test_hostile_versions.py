@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from botify import limits
 from botify.errors import ModelError
 from botify.model.manifest import MANIFEST
 from botify.recommenders.registry import RECOMMENDERS
@@ -235,9 +236,7 @@ def fail(
     overrides = {user: f"T{user}" if user else "C" for user in range(len(ARMS))}
     arms = [{"recommender": name} for name in ARMS]
     experiment = {"name": "ALL", "arms": arms, "overrides": overrides}
-    service = start_service(
-        root, catalogue, experiments=[experiment], watch_s=1e6, text_users=False
-    )
+    service = start_service(root, catalogue, experiments=[experiment], text_users=False)
     failures, refused, served = [], 0, 0
     try:
         failures += [f"whole: {p} {s}" for p, s in ask(service) if s != 200]
@@ -266,8 +265,9 @@ def fail(
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of huge numbers
 def test_no_hostile_version_makes_the_service_fail(
-    tmp_path: Path, catalogue_file: Path
+    tmp_path: Path, catalogue_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits, "WATCH_S", 1e6)
     failures, refused, served = fail(tmp_path, catalogue_file, VERSIONS, seed=1)
     assert not failures
     assert refused > 10 < served

@@ -57,7 +57,9 @@ def test_booleans_name_the_control_and_only_lower_or_higher_is_better() -> None:
     rows = pd.DataFrame({"arm": [False, True] * 9, "a": range(18)})
     report = ll.ab(rows, metrics={"a": "lower"}, control=False)
     assert report.effects["arm"].to_list() == ["true"]
-    with pytest.raises(ll.Error, match="better: Input should be 'higher' or 'lower'"):
+    with pytest.raises(
+        ll.Error, match="metrics: a: 'less'; 'higher' or 'lower' is expected"
+    ):
         ll.ab(rows, metrics={"a": "less"})  # type: ignore[dict-item]  # refused
     with pytest.raises(ll.Error, match=r"guardrails=\['a'\]: the change in % by colu"):
         ll.ab(rows, metrics="a", guardrails=["a"])  # type: ignore[arg-type]  # refused

@@ -4,9 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import implicit.als
 import implicit.bpr
-import implicit.lmf
 import numpy as np
 import psutil
 import pytest
@@ -101,14 +99,8 @@ def test_a_class_is_searched_exported_and_taken_away(tmp_path: Path) -> None:
     models: dict[str, Any] = {
         "bpr": (implicit.bpr.BayesianPersonalizedRanking, {"factors": [4, 8]}),
         "ease": ("irspack.DenseSLIMRecommender", {"reg": [1.0, 50.0]}),
-        "rp3": ("irspack.RP3betaRecommender", {"top_k": 9}),
-        "their_als": (implicit.als.AlternatingLeastSquares, {"factors": 4}),
-        "lmf": (implicit.lmf.LogisticMatrixFactorization, {"factors": 4}),
         "als": {"factors": 4},
     }
-    for name in ("BM25", "TFIDF", "Cosine"):
-        path = f"implicit.nearest_neighbours.{name}Recommender"
-        models[name] = {"class": path, "K": [5, 20]}
     if find_spec("rectools"):
         models["rectools"] = ("rectools.models.EASEModel", {"regularization": 9.0})
     if find_spec("lenskit"):

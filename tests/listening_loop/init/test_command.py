@@ -222,7 +222,7 @@ def test_a_database_and_a_query_are_read_as_tables_and_each_row_once(
         connection.commit()
         connection.close()
     for ingest in ingests:  # rows that were read before are not read again
-        assert "216 interactions, 6 of them new" in printed(*ingest)
+        assert "216 plays, 6 of them new" in printed(*ingest)
     counts = "user=user,item=track,weight=seconds"
     without = ["--sql", query, "--store", "out/counts", "--columns", counts]
     printed("ingest", *without)

@@ -51,7 +51,7 @@ def publish(
         cluster={"workers": 1},
         split=split or Split(kind="newest", holdout=0.25),
     )
-    config = ExportConfig(publish_anyway=True, live=True, **options)
+    config = ExportConfig(publish_anyway=True, live="anyway", **options)
     export_run(run, folder / "export", config)
     return file, folder / "export"
 

@@ -1,7 +1,6 @@
 """Ingest: logs in any order and any form become the same store, all of them or nothing."""
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,14 @@ from recsys.ingest import pipeline as ingest
 from recsys.ingest.report import describe_ingest
 from recsys.store.reader import open_store
 from tests.conftest import Run
-from tests.recsys.events import COLLECTION, event, read_rows, write_log
+from tests.recsys.events import (
+    COLLECTION,
+    event,
+    random_events,
+    read_rows,
+    write_log,
+)
 from tests.recsys.tables import ingest as run_ingest
-
-
-def events(count: int, seed: int = 1) -> list[dict[str, Any]]:
-    """Distinct events of a few users, some at the same millisecond."""
-    generator = np.random.default_rng(seed)
-    made = [
-        event(
-            user=int(generator.integers(20)),
-            timestamp=1_767_225_600_000 + int(generator.integers(count)),
-            track=number,
-            message="last" if generator.random() < 0.2 else "next",
-            time=int(generator.integers(101)) / 100,
-        )
-        for number in range(count)
-    ]
-    assert len({json.dumps(row) for row in made}) == count
-    return made
 
 
 def ingested(folder: Path, *logs: Path) -> Store:
@@ -47,7 +35,7 @@ def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_li
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recsys.ingest.events.ROWS_AT_ONCE", 50)
-    rows = events(600)
+    rows = random_events(600)
     generator = np.random.default_rng(2)
     shuffled = [rows[position] for position in generator.permutation(600)]
     stores = []
@@ -75,10 +63,13 @@ def test_rejects_are_kept_counted_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = write_log(
-        tmp_path / "a.jsonl", events(10), more=b'{"user": 1}\n\n' + b"x" * 20
+        tmp_path / "a.jsonl", random_events(10), more=b'{"user": 1}\n\n' + b"x" * 20
     )
-    assert run_ingest(tmp_path / "store", log) == 1  # more than 5 %
-    printed = capsys.readouterr().out
+    assert run_ingest(tmp_path / "other", log, "--allow-rejects") == 0
+    capsys.readouterr()
+    assert run_ingest(tmp_path / "store", log) == 1
+    printed, errors = capsys.readouterr()
+    assert "16.7% of the lines are rejected, above 5%" in errors
     assert "1 new sources: 12 lines = 10 good + 2 rejected" in printed
     assert f"2 rejected lines are kept in {tmp_path / 'store' / 'rejects'}" in printed
     (source,) = open_store(tmp_path / "store").manifest.sources
@@ -95,7 +86,7 @@ def test_no_more_rejects_are_kept_than_allowed_and_all_are_counted(
 ) -> None:
     monkeypatch.setattr(sources, "MOST_KEPT_BYTES", 1000)
     bad = b"x" * 100 + b"\n"
-    log = write_log(tmp_path / "a.jsonl", events(10), more=bad * 2000)
+    log = write_log(tmp_path / "a.jsonl", random_events(10), more=bad * 2000)
     table = tmp_path / "b.jsonl"
     table.write_bytes(b'{"user": 1, "track": 2}\n' + bad * 2000)
     for file, options in ((log, []), (table, ["--columns", "user=user,item=track"])):
@@ -135,9 +126,13 @@ def test_a_known_catalogue_rejects_ids_beyond_it(tmp_path: Path) -> None:
 
 
 def test_two_worlds_do_not_mix(tmp_path: Path) -> None:
-    first = write_log(tmp_path / "one" / "a.jsonl", events(10, seed=1), tracks=100)
-    other = write_log(tmp_path / "other" / "b.jsonl", events(10, seed=2), tracks=101)
-    of_none = write_log(tmp_path / "none" / "c.jsonl", events(10, seed=3))
+    first = write_log(
+        tmp_path / "one" / "a.jsonl", random_events(10, seed=1), tracks=100
+    )
+    other = write_log(
+        tmp_path / "other" / "b.jsonl", random_events(10, seed=2), tracks=101
+    )
+    of_none = write_log(tmp_path / "none" / "c.jsonl", random_events(10, seed=3))
     another = r"and .*other.* has 101 tracks"
     with pytest.raises(IngestError, match=rf"two worlds: .*one.* has 100 .*{another}"):
         ingested(tmp_path, first, other)
@@ -161,7 +156,7 @@ def test_two_worlds_do_not_mix(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_description_is_an_error(tmp_path: Path, content: str) -> None:
-    log = write_log(tmp_path / "a.jsonl", events(5))
+    log = write_log(tmp_path / "a.jsonl", random_events(5))
     (tmp_path / COLLECTION).write_text(content)
     message = r"collection\.json: no description of a collection"
     with pytest.raises(IngestError, match=message):

@@ -16,7 +16,6 @@ from tests.recsys.tables import (
     ingest_tables,
     rejects_of,
     write_csv,
-    write_json,
 )
 
 COLUMNS = "user=uid,item=song,share=heard,timestamp=ts"
@@ -120,34 +119,6 @@ def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played
     columns = "user=u,item=t,played=ms,duration=of,timestamp=ts"
     store = ingest_rows(tmp_path, rows, columns)
     assert read_plays(store, "track", "time") == [("q", 0.25), ("b", 1.0)]
-
-
-def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None:
-    folder = tmp_path / "plays" / "2023"
-    folder.mkdir(parents=True)
-    (tmp_path / "plays" / "README").write_text("no data")
-    write_csv(
-        folder / "a.csv",
-        [play("a", "x", 50, 0, kind="radio"), play("a", "y", 100, 1, kind="own")],
-    )
-    write_json(
-        folder / "b.jsonl", [play("b", "x", 25, 0, kind="radio"), play("b", "y", 25, 1)]
-    )
-    with (folder / "b.jsonl").open("a") as lines:
-        lines.write("{torn")
-    store = ingest_tables(
-        tmp_path,
-        tmp_path / "plays",
-        columns=COLUMNS,
-        percent=True,
-        where="kind = 'radio'",
-    )
-    assert read_plays(store, "user", "track", "time") == [
-        ("a", "x", 0.5),
-        ("b", "x", 0.25),
-    ]
-    rejected = [source.lines.rejected for source in store.manifest.sources]
-    assert sorted(rejected) == [0, 1]
 
 
 def test_titles_come_with_the_ids(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.logs.reader import read_rejects
 from analysis.tables.columns import parse_columns
-from listening_loop.init.look import look_at
 from recsys.store.reader import open_store
 from tests.conftest import Run
 from tests.recsys.events import read_rows, rows_by_original_id
@@ -159,11 +158,10 @@ def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
     for name in ("a [1]", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         write_json(tmp_path / "in" / name / "plays.jsonl", [GOOD])
+    (tmp_path / "in" / "README").write_text("no data")
     for _ in range(2):  # the same bytes of another listener are other plays
         store = ingest_tables(tmp_path, tmp_path / "in", columns=columns)
         assert [row["user"] for row in rows_by_original_id(store)] == ["a [1]", "b"]
-    looked = look_at(tmp_path / "in", {"user": "@folder"})
-    assert looked.examples[0]["user"] == "a [1]"
     (tmp_path / "in" / "d.json").write_text('[{"uid": 1, "song": 2}, {"ui')
     (tmp_path / "in" / "c.json").write_text('[{"uid": 1, "song": 2}]')
     argv = (tmp_path / "in", "--store", tmp_path / "more", "--columns", columns)
@@ -307,24 +305,3 @@ def test_wrong_columns_and_those_that_do_not_go_together_are_refused(
 ) -> None:
     with pytest.raises(AnalysisError, match=f"columns.*{message}"):
         parse_columns(columns)
-
-
-@pytest.mark.parametrize(
-    ("asked", "delimiter"), [(r"\t", "\t"), ("::", "::"), (None, "\t"), (None, ";")]
-)
-def test_a_file_without_header_is_read_by_position(
-    asked: str | None, delimiter: str, tmp_path: Path
-) -> None:
-    rows = ("196", "242", "3", "881250949"), ("186", "302", "3", "891717742")
-    (tmp_path / "u.data").write_text(
-        "".join(delimiter.join(row) + "\n" for row in rows)
-    )
-    argv = ["--set", "header=false", "--columns", "user=1,item=2,weight=3,timestamp=4"]
-    argv += ["--delimiter", asked] if asked else []
-    assert ingest(tmp_path / "store", tmp_path / "u.data", *argv) == 0
-    names = ("user", "track", "time", "timestamp")
-    stored = read_rows(open_store(tmp_path / "store"))
-    assert {tuple(row[name] for name in names) for row in stored} == {
-        (196, 242, 3.0, 881_250_949_000),
-        (186, 302, 3.0, 891_717_742_000),
-    }

@@ -20,7 +20,7 @@ def test_the_blend_predicts_better_than_what_is_popular(
     def hits(lists: np.ndarray) -> float:
         return float(np.take_along_axis(heldout > 0, lists, axis=1).mean())
 
-    blend = Blend(candidates=60).fit(train, seed=1, threads=2)
+    blend = Blend().fit(train, seed=1, threads=2)
     popular = Popular().fit(train, seed=1, threads=1)
     assert hits(blend.recommend(8)) > hits(popular.recommend(8))
     new = hits(popular.recommend(8, "new"))

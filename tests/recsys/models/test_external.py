@@ -314,7 +314,7 @@ def test_another_source_or_version_is_another_code(
 def test_a_fit_on_a_gpu_needs_a_worker_that_has_one() -> None:
     axes = read_models({"mine": {"class": BPR, "use_gpu": True}})
     described = {"mine": describe_class("mine", axes["mine"])}
-    (trial,) = plan_trials(described, {}, "data", seed=1)
+    (trial,) = plan_trials(described, "data", seed=1)
     step = Checkpoint(trial, 0)
     assert step.resources == {"GPU": 1}
     cluster = Cluster(ClusterConfig(), ExitStack())

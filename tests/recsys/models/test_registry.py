@@ -19,7 +19,6 @@ from recsys.models.factors import Pool
 from recsys.models.registry import MODELS
 from recsys.models.similarity import SimilarityModel
 from tests.recsys.in_process import without_processes
-from tests.recsys.opened import search_of
 from tests.recsys.plays import (
     dataset_of_plays,
     make_plays_store,
@@ -28,7 +27,6 @@ from tests.recsys.plays import (
 )
 from tests.recsys.tables import Row
 
-KINDS = {name: kind for name, kind in MODELS.items() if name != "lists"}
 POOLS: tuple[Pool, ...] = ("all", "repeat", "new")
 
 
@@ -39,7 +37,7 @@ def fit(kind: type[Model], train: Interactions, threads: int = 1) -> Model:
     return model.fit(train, seed=7, threads=threads)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("kind", MODELS.values(), ids=MODELS)
 def test_every_kind_keeps_to_its_pool_and_repeats_nothing(
     train: Interactions, kind: type[Model]
 ) -> None:
@@ -72,7 +70,7 @@ def test_data_that_say_little_give_lists_or_one_line(
 ) -> None:
     dataset = dataset_of_plays(tmp_path, rows)
     train = load_interactions(dataset, "training", is_ordered=True)
-    for name, kind in KINDS.items():
+    for name, kind in MODELS.items():
         if name == "blend":
             with pytest.raises(TrialError, match=r"has five plays|are needed"):
                 fit(kind, train)
@@ -117,30 +115,23 @@ class Ease(SimilarityModel):
 def test_one_class_and_a_line_in_the_registry_make_a_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is searched by YAML and by Python, and the leaderboard has its axes."""
+    """It is searched and validated by its name, and the leaderboard has its axes."""
     monkeypatch.setitem(MODELS, Ease.name, Ease)
     store = make_plays_store(tmp_path, random_plays(3))
-    file = tmp_path / "search.yaml"
-    file.write_text(
-        f"store: {store}\nrun: {tmp_path / 'run'}\nsplit: {{kind: newest, holdout: 0.2}}\n"
-        "models: {ease: {regularization: [1, 100]}, item_knn: {}}\n"
-    )
     with without_processes():
-        winner = search_of(load_config(SearchConfig, file))
         run = ll.search(
             store,
             {"ease": {"regularization": [1, 100]}, "item_knn": {}},
             split={"kind": "newest", "holdout": 0.2},
-            run=tmp_path / "again",
+            run=tmp_path / "run",
         )
-    assert run.winner.metrics == winner.metrics
     board = run.metrics.set_index("model")
     assert sorted(board.loc["ease", "regularization"]) == [1, 100]
     assert board.loc["ease", "ndcg@30"].min() > board.loc["popular", "ndcg@30"]
     best = run.recommend([0], n=3)
     assert len(best) == 3
     with pytest.raises(ConfigError, match="nearest known key is regularization"):
-        load_config(SearchConfig, file, ["models.ease.regularisation=2"])
+        load_config(SearchConfig, None, ["models.ease.regularisation=2"])
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.statistics.effects import Interval
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.models.registry import read_models
 from recsys.models.trial import Checkpoint
-from recsys.run import MetricValue
 from recsys.search.leaderboard import (
     BEHIND,
     Leaderboard,
@@ -29,7 +29,7 @@ RESAMPLES = 200
 Shares = Mapping[tuple[str, int], FloatArray]
 BASELINES = plan_baselines(1)[:2]
 ALS = read_models({"als": {"factors": [8, 16, 32]}})
-CANDIDATES = plan_trials(ALS, {}, "data", seed=1)  # of 32, 16 and 8 factors
+CANDIDATES = plan_trials(ALS, "data", seed=1)  # of 32, 16 and 8 factors
 
 
 def shares_of(means: Mapping[int, tuple[float, ...]]) -> Shares:
@@ -55,7 +55,8 @@ def scores_of(shares: Shares) -> dict[str, tuple[Score, ...]]:
     for (key, iteration), (numerators, denominators) in shares.items():
         value = float(numerators.sum() / denominators.sum())
         metrics = dict.fromkeys(
-            (METRIC, "recall@30", "coverage@30"), (value, value - 0.1, value + 0.1)
+            (METRIC, "recall@30", "coverage@30"),
+            Interval(value, value - 0.1, value + 0.1),
         )
         score = Score(trials[key], iteration, "scorer", metrics, 1.0)
         scores[key] = (*scores[key], score)
@@ -67,7 +68,7 @@ def ranked(scores: Scores, stopped: Mapping[str, int] | None = None) -> Leaderbo
 
 
 def compared(shares: Shares, stopped: Mapping[str, int] | None = None) -> Leaderboard:
-    def compare(steps: Sequence[Checkpoint], best: int) -> list[MetricValue]:
+    def compare(steps: Sequence[Checkpoint], best: int) -> list[Interval]:
         parts = np.stack([shares[step.trial.id, step.iteration] for step in steps])
         return differences(parts, best, RESAMPLES, seed=5)
 
@@ -120,10 +121,11 @@ def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs() ->
     )
     error = critical * errors[0, 1]
     value = models[1][0].mean() - models[0][0].mean()
-    assert ranking[1].behind == pytest.approx(
+    assert ranking[1].behind
+    assert [*ranking[1].behind] == pytest.approx(
         (value, value - error, value + error), abs=1e-9
     )
-    assert ranking[0].behind == (0, 0, 0)
+    assert ranking[0].behind == Interval(0, 0, 0)
 
 
 @pytest.mark.parametrize(("models", "searches", "most"), [(12, 100, 9), (36, 40, 4)])
@@ -141,7 +143,7 @@ def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(
         behind = differences(parts, best, 200, seed=5)
         wrong += any(upper < 0 for _, _, upper in behind)
         chosen = cross_fit(parts[1:], 2, seed=search)
-        published += leads(np.stack([chosen, parts[0]]))[0][2] < 0
+        published += leads(np.stack([chosen, parts[0]]))[0].upper < 0
     # 5 %, and two standard errors of these counts
     assert wrong <= most
     assert published <= most

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.statistics.effects import Interval
 from recsys.models.trial import Trial
 from recsys.search.ledger import Ledger, Score
 
@@ -13,7 +14,7 @@ POPULAR = Trial("popular", "popular", {}, 1)
 
 
 def score(iteration: int, value: float = 1 / 3, trial: Trial = TRIAL) -> Score:
-    metrics = {"ndcg@30": (value, value - 0.1, value + 0.1)}
+    metrics = {"ndcg@30": Interval(value, value - 0.1, value + 0.1)}
     return Score(trial, iteration, "scorer", metrics, 1.5)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.statistics.effects import Interval
 from recsys.config import Search
 from recsys.models.registry import read_models
 from recsys.models.trial import Checkpoint, Trial
-from recsys.run import MetricValue
 from recsys.search.ledger import Score, best_score
 from recsys.search.schedule import Schedule, decide, expand
 from recsys.search.trials import plan_trials
@@ -27,7 +27,7 @@ HALVING = Search(strategy="halving", iterations=9)
 
 
 def plan(models: dict[str, Any]) -> list[Trial]:
-    return plan_trials(read_models(models), {}, "data", seed=1, is_ordered=True)
+    return plan_trials(read_models(models), "data", seed=1, is_ordered=True)
 
 
 class Played:
@@ -51,17 +51,17 @@ class Played:
 
     def compare(
         self, steps: Sequence[Checkpoint], margin: float = MARGIN
-    ) -> list[MetricValue]:
+    ) -> list[Interval]:
         values = [
             next(
-                score.metrics[METRIC][0]
+                score.metrics[METRIC].value
                 for score in self.scores[step.trial.id]
                 if score.iteration == step.iteration
             )
             for step in steps
         ]
         behind = [value - max(values) for value in values]
-        return [(value, value - margin, value + margin) for value in behind]
+        return [Interval(value, value - margin, value + margin) for value in behind]
 
     def take(self, step: Checkpoint) -> None:
         self.taken.append(step)
@@ -69,7 +69,7 @@ class Played:
 
     def add(self, step: Checkpoint, value: float | None) -> None:
         trial, iteration = step.trial, step.iteration
-        metrics = {} if value is None else {METRIC: (value, value, value)}
+        metrics = {} if value is None else {METRIC: Interval(value, value, value)}
         error = "broken" if value is None else None
         score = Score(trial, iteration, "scorer", metrics, error=error)
         self.scores[trial.id] = (*self.scores[trial.id], score)

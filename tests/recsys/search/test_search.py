@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.statistics.effects import Interval
 from listening_loop.command import main
 from recsys.cluster import cluster
 from recsys.cluster.cluster import Outcome
@@ -88,7 +89,8 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_iteration_and_the_baseli
     assert {row["model"] for row in rows} == {"als", *BASELINES}
     for row in rows:
         assert row["error"] is None
-        for value, lower, upper in row["metrics"].values():
+        for interval in row["metrics"].values():
+            value, lower, upper = interval.values()
             assert lower <= value <= upper
 
 
@@ -98,7 +100,7 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(finished: Path) 
     assert tested > {winner.trial.id, *BASELINES}
     value, lower, upper = winner.test["ndcg@30"]
     assert lower < value < upper
-    assert value != winner.metrics["ndcg@30"][0]
+    assert value != winner.metrics["ndcg@30"].value
     said = f"on the listeners who chose nothing it is {value:.4f}"
     assert said in " ".join(winner.warnings)
 
@@ -227,7 +229,7 @@ def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> Non
         for iteration, value in ((1, 0.5), (2, 0.4), (3, 0.45)):
             step = Checkpoint(trial, iteration)
             (tmp_path / step.file).write_bytes(b"factors")
-            metrics = {"ndcg@30": (value, value, value)}
+            metrics = {"ndcg@30": Interval(value, value, value)}
             score = Score(trial, iteration, "scorer", metrics)
             state.record(Outcome(step, score, None))
         left = {

@@ -17,7 +17,7 @@ def plan(
     *,
     is_ordered: bool = True,
 ) -> list[Trial]:
-    return plan_trials(read_models(models), {}, data, seed, is_ordered=is_ordered)
+    return plan_trials(read_models(models), data, seed, is_ordered=is_ordered)
 
 
 def test_a_grid_has_every_combination_once_the_largest_first() -> None:

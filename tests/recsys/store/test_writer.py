@@ -1,17 +1,13 @@
 """Writing to a session store: one writer at a time, and only to a store's own folder."""
 
-from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from analysis.logs.lines import LineCounts
-from analysis.store import Source, open_store
+from analysis.store import open_store
 from recsys.errors import StorageError, StoreError
 from recsys.storage import open_workspace
-from recsys.store.writer import commit, locked
+from recsys.store.writer import locked
 from tests.analysis.test_store import SOURCE, write_store
 
 
@@ -54,30 +50,6 @@ def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(
         assert kept.exists()
         assert not any(file.exists() for file in left)
     assert open_store(tmp_path).manifest == manifest
-
-
-def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
-    write_store(tmp_path)
-    rows = pa.table({"timestamp": [5, None]})
-    pq.write_table(rows, tmp_path / "new.parquet")
-    size = (tmp_path / "new.parquet").stat().st_size
-    source = Source("more.jsonl", "00", 9, LineCounts(2, 1, 1))
-    scratch = tmp_path / ".tmp-scratch"
-    parts = {2: tmp_path / "new.parquet"}
-    workspace = open_workspace(tmp_path)
-    with locked(workspace, 4) as (lock, before):
-        (scratch / "rejects").mkdir(parents=True)
-        (scratch / source.rejects).write_text("{}")
-        extended = replace(before.manifest, sources=(SOURCE, source))
-        after = commit(lock, extended, scratch, parts, {})
-    assert open_store(tmp_path) == after
-    assert after.manifest.events == 4
-    assert after.manifest.sources == (source, SOURCE)
-    part = after.manifest.parts[1]
-    assert (part.partition, part.rows, part.bytes) == (2, 2, size)
-    assert pq.ParquetFile(tmp_path / part.path).read() == rows
-    assert (tmp_path / source.rejects).read_text() == "{}"
-    assert after.manifest.digest != before.manifest.digest
 
 
 def test_the_number_of_partitions_is_the_stores(tmp_path: Path) -> None:

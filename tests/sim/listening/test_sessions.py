@@ -10,7 +10,7 @@ import pytest
 from looplib.randomness import make_generator
 from sim.listening.sessions import SessionBatch, start_sessions
 from sim.remote.run import draw_session_starts
-from sim.worlds.config import ResponseConfig
+from sim.worlds.config import Nature
 from sim.worlds.files import World, load_world
 from tests.sim.small_world import write_world
 
@@ -41,7 +41,7 @@ def test_every_interest_and_every_neighbour_is_equally_likely(world: World) -> N
 def test_sessions_come_back_to_the_first_interest_by_its_nearest_track(
     world: World,
 ) -> None:
-    world = replace(world, response=ResponseConfig(repeats=0.6))
+    world = replace(world, nature=Nature(repeats=0.6))
     starts = draw_session_starts(world, 2, np.arange(3 * SESSIONS))
     listeners, interests, organic = (column[starts[0] == 2] for column in starts)
     assert len(listeners) / (3 * SESSIONS) == pytest.approx(1 / 3, abs=0.01)

@@ -1,10 +1,11 @@
-"""Serve one version after another: load a new one, refuse a bad one."""
+"""Load the published version, and follow the link to newer versions."""
 
 import logging
 import threading
 from pathlib import Path
 from typing import Any
 
+from botify import limits
 from botify.errors import ModelError
 from botify.metrics import Metrics
 from botify.model.catalogue import Catalogue
@@ -38,7 +39,7 @@ def load_version(
         ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
             or the kind of ids; a recommender fails.
     """
-    file = MANIFEST  # that is read
+    file = MANIFEST  # the file in an error's message
     try:
         version = Version(recommendations, catalogue)
         file = recommendations.name
@@ -75,33 +76,32 @@ def load_version(
 
 
 class Versions:
-    """The model being served, swapped in one step: a request sees one version or another.
+    """Serves the current version; a reload swaps it in one step between requests.
 
-    The link that the recommendations are found through (`current -> versions/<model id>`) says
-    which version is the current one: the export moves it, a rollback moves it back, and every
-    process of every replica follows it.
+    The link `current -> versions/<model id>` names the current version: the export moves the link,
+    a rollback moves it back, and every process of every replica follows it.
     """
 
     def __init__(
         self, settings: ServiceSettings, model: ServedModel, metrics: Metrics
     ) -> None:
-        """Begin with a model, which later versions must fit.
+        """Begin with a model, whose catalogue and kind of ids later versions must share.
 
         Args:
-            settings: Say where the file of lists is; without one there is nothing to watch.
-            model: What is served first.
-            metrics: Counts refused versions, and has the time of the latest check for a new one.
+            settings: Settings with the path of the lists; without lists nothing is watched.
+            model: Model that is served first.
+            metrics: Counter of refused versions and time of the latest check.
         """
         self.model, self._settings, self._metrics = model, settings, metrics
         self.refused: str | None = None  # why the current version is not the one served
-        self._served = self._tried = _state(model.folder)
+        self._tried = _state(model.folder)
         self._stop = threading.Event()
         self._watcher = threading.Thread(
             target=self._watch, name="versions", daemon=True
         )
 
     def reload(self) -> ServedModel:
-        """Serve the current version, unless it is served or was refused already.
+        """Serve the current version, unless it was tried already.
 
         Raises:
             ModelError: It is refused; the one served before goes on.
@@ -114,30 +114,28 @@ class Versions:
         if current == self._tried:
             return served
         self._tried = current
-        if current != self._served:
-            try:
-                self.model = load_version(
-                    folder / lists.name,
-                    served.catalogue,
-                    self._settings,
-                    text_users=served.text_users,
-                )
-            except ModelError as error:
-                published = lists.parent.parent
-                # anyone may read it, so it has no path of this machine
-                reason = str(error).replace(f"{published.resolve()}/", "")
-                self.refused = reason.replace(f"{published}/", "")
-                self._metrics.versions_refused.inc()
-                raise
-            self._served = current
-            logger.info("serving version %s", self.model.version)
-            for warning in self._settings.warnings(self.model):
-                logger.warning("%s", warning)
+        try:
+            self.model = load_version(
+                folder / lists.name,
+                served.catalogue,
+                self._settings,
+                text_users=served.text_users,
+            )
+        except ModelError as error:
+            published = lists.parent.parent
+            # anyone may read it, so it has no path of this machine
+            reason = str(error).replace(f"{published.resolve()}/", "")
+            self.refused = reason.replace(f"{published}/", "")
+            self._metrics.versions_refused.inc()
+            raise
+        logger.info("serving version %s", self.model.version)
+        for warning in self._settings.warnings(self.model):
+            logger.warning("%s", warning)
         self.refused = None
         return self.model
 
     def watch(self) -> None:
-        """Check for a new version every `watch_s`, in a thread of its own, until `close`."""
+        """Check for a new version in a thread of its own, until `close`."""
         if self._settings.recommendations:
             self._watcher.start()
 
@@ -148,7 +146,7 @@ class Versions:
             self._watcher.join(timeout=5)
 
     def _watch(self) -> None:
-        while not self._stop.wait(self._settings.watch_s):
+        while not self._stop.wait(limits.WATCH_S):
             try:
                 self.reload()
             except Exception as error:  # noqa: BLE001  the watcher goes on

@@ -3,12 +3,18 @@ from pathlib import Path
 
 import pytest
 
+from botify import limits
 from botify.errors import ModelError
 from botify.metrics import Metrics
-from botify.model.versions import Versions
 from botify.service import load_configured
-from botify.settings import ServiceSettings
-from tests.botify.exports import point_to, publish
+from botify.versions import Versions
+from tests.botify.exports import (
+    make_settings,
+    point_to,
+    publish,
+    random_lists,
+    write_catalogue,
+)
 from tests.waiting import wait_until
 
 Publish = Callable[[str, int], Path]
@@ -27,7 +33,10 @@ def publish_next(tmp_path: Path) -> Publish:
 
 
 @pytest.fixture
-def versions(settings: ServiceSettings) -> Iterator[Versions]:
+def versions(tmp_path: Path) -> Iterator[Versions]:
+    catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
+    publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue)
+    settings = make_settings(tmp_path, catalogue)
     versions = Versions(settings, load_configured(settings), Metrics())
     yield versions
     versions.close()
@@ -66,6 +75,7 @@ def test_the_watcher_serves_a_new_version_and_survives_any_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(limits, "WATCH_S", 0.05)
     versions.watch()
     link = tmp_path / "current"
     link.unlink()
@@ -75,7 +85,7 @@ def test_the_watcher_serves_a_new_version_and_survives_any_error(
     assert "current" in str(versions.refused)
     link.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("botify.model.versions.read_track_lists", lambda *_, **__: 1 // 0)
+        patch.setattr("botify.versions.read_track_lists", lambda *_, **__: 1 // 0)
         publish_next("two", 1)
         wait_until(lambda: "ZeroDivisionError" in str(versions.refused), "the reason")
     assert versions.model.version == "one"
