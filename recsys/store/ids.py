@@ -180,7 +180,8 @@ def _read_stored_titles(store: Store) -> dict[str, Title]:
 def _read_ids(store: Store, of: IdsOf) -> pa.Table | None:
     files = _id_files(store, of)
     tables = [pq.read_table(file, partitioning=None) for file in files]
-    return pa.concat_tables(tables) if tables else None
+    # DuckDB writes a column as NOT NULL if it can tell that no value is
+    return pa.concat_tables(tables, promote_options="default") if tables else None
 
 
 def _id_files(store: Store, of: IdsOf) -> list[Path]:

@@ -121,7 +121,9 @@ def _write_part(
                 pq.read_table(file, columns=keys, partitioning=None)
                 for file in download_files(store.address, parts)
             ]
-            connection.register("earlier", pa.concat_tables(earlier))
+            connection.register(
+                "earlier", pa.concat_tables(earlier, promote_options="default")
+            )
             plays = queries.fetch_table(connection, statement)
             connection.register("unsorted", plays)
         if is_small:
