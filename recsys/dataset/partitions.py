@@ -118,6 +118,6 @@ def attach_plays(
         until_ms = queries.Constant(round(until.timestamp() * 1000))
         where = queries.Column("timestamp") < until_ms
     queries.attach_parquet(connection, "plays", files, where, PLAY)
-    queries.attach_query(
+    queries.materialize(
         connection, "named_plays", "sessions/named_plays", **rule.naming
     )
