@@ -72,7 +72,7 @@ class CatalogueSummary:
 
 @dataclass(frozen=True)
 class Source:
-    """A stretch of a file's content that the store holds: all of it, or what was new when it grew.
+    """A stretch of a file's content that the store has: all of it, or the new end of a grown file.
 
     Files are unpacked; `digest` is the SHA-256 of its bytes, and of how they were read.
     """
@@ -110,9 +110,8 @@ class Manifest:
 
     schema: int
     partitions: int  # how many; fixed when the store is created
-    digest: str  # of the content: the same for the same set of sources, in whatever order they came
-    # what is known of the plays: `LOGGED` by event logs, of tables
-    # `analysis.tables.columns.Columns.stored`
+    digest: str  # of the content: the same for the same set of sources, in any order
+    # known columns of the plays: `LOGGED`, or `analysis.tables.columns.Columns.stored` of tables
     columns: tuple[str, ...] = LOGGED
     text_users: bool = False
     text_items: bool = False
@@ -129,21 +128,21 @@ class Manifest:
 
     @property
     def catalogue_size(self) -> int | None:
-        """Number of tracks of the catalogue; None without one whose ids are 0..n-1."""
+        """Number of tracks of a catalogue with ids 0..n-1; None without such a catalogue."""
         catalogue = self.catalogue
         return catalogue.tracks if catalogue and not catalogue.own_ids else None
 
 
 @dataclass(frozen=True, repr=False)
 class Store:
-    """A session store, and what it held when opened; a later ingest does not rewrite a part.
+    """A session store as it was when opened; a later ingest does not rewrite a part.
 
     >>> Store("out/store", Path("out/store"), Manifest(SCHEMA, partitions=8, digest=""))
     <Store out/store: 0 plays of 0 sources, 0.0 MB>
     """
 
     address: str  # a path, or an address such as s3://…
-    # its folder on this machine; of a store elsewhere, the one to which its files are downloaded
+    # its folder on this machine; files of a remote store are downloaded to it
     path: Path
     manifest: Manifest
 
@@ -193,7 +192,7 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
     """Decode the manifest of a store.
 
     Raises:
-        StoreError: It has none, or a damaged one, or one of another version.
+        StoreError: The manifest is missing, damaged or of another version.
     """
     if content is None:
         missing = (

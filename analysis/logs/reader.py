@@ -1,7 +1,7 @@
 """Read event logs, ours and the original course service's: plain or gzipped, any size, any number.
 
-DuckDB reads the lines of a log. Those in which it misses a value, finds one that is not allowed, or
-may find two of a key, go to `lines.parse_line`, which returns the event or says what is wrong.
+DuckDB reads the lines of a log. Lines with a value that is missing or not allowed, or with a key
+that may be there twice, go to `lines.parse_line`, which returns the event or the reason.
 """
 
 from collections import Counter
@@ -103,8 +103,8 @@ def read(
         batches: Logs that are read together, as `sources.NewFiles` yields them: unpacked and
             checked. An iterator is asked for the next batch when it is its turn.
         kinds: Which ids are text; they become the numbers that stand for them in stores.
-        largest_track: The catalogue's last id; a line with one beyond is rejected.
-        fields: Those that events have; the others are checked alone.
+        largest_track: The catalogue's last id; a line with a larger id is rejected.
+        fields: Fields to return; the others are checked alone.
 
     Yields:
         The events and rejects of some lines, in the order of the files and the lines.
@@ -130,9 +130,9 @@ def ahead(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def gather(
     tables: Iterable[pa.Table], rows: int, schema: pa.Schema = EVENT_SCHEMA
 ) -> Iterator[pa.Table]:
-    """Join consecutive tables until there are at least so many rows, or no more tables.
+    """Join consecutive tables until they have at least `rows` rows, or no table is left.
 
-    There is at least one, which may be empty.
+    At least one table is yielded; it may be empty.
     """
     gathered = [pa.Table.from_batches([], schema)]
     for table in tables:
@@ -191,7 +191,7 @@ def _read_files(
             for chunk in read_rows():
                 yield chunk
                 done += chunk.lines.read
-        except queries.DatabaseError:  # of a line that is not sound
+        except queries.DatabaseError:  # a line is not sound
             yield from read_rows(done)
 
 

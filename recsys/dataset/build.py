@@ -149,8 +149,8 @@ def _number_tracks(
 ) -> tuple[IntArray, Int32Array]:
     """List the tracks of a dataset with the numbers of their artists.
 
-    They are all of the store's catalogue, whose ids are 0..n-1; or else those heard, and the other
-    tracks that a catalogue has of the artists heard.
+    They are all tracks of the store's catalogue, if its ids are 0..n-1; or else the tracks heard,
+    and other tracks of their artists in a catalogue.
 
     Args:
         store: Its titles name the artists where no catalogue does.

@@ -1,9 +1,9 @@
-"""Resolve a split: which sessions are held out of training, and what a store needs for it.
+"""Resolve a split: which sessions are held out of training, and what it needs of a store.
 
 A new kind is a name in `recsys.config.Split` and a case of
 `analysis/sql/sessions/sessions.sql`, which marks the held-out sessions of a partition.
-What else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
-partitions to know, such as the cutoff of `time`, `recsys.dataset.build` adds.
+More facts of the store go into `SplitRule`, which every worker gets; `recsys.dataset.build` adds
+facts of all partitions, such as the cutoff of `time`.
 docs/searching.md lists the kinds.
 """
 
@@ -26,11 +26,11 @@ class SplitRule:
 
     split: Split
     seed: int
-    # for split by time: sessions that begin then or later are held out
+    # sessions that begin then or later are held out, if the split is by time
     cutoff_ms: int | None = None
     is_ordered: bool = True  # the order of a listener's plays is known
     has_moments: bool = True  # and when they were
-    # for split by files: digests of those to learn from and of those to validate on
+    # digests of the files to learn from and to validate on, if the split is by files
     train: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
 
@@ -61,7 +61,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     """Resolve the rule of a split, without the cutoff of a split by time.
 
     Raises:
-        SearchError: The store's rows lack what the split needs.
+        SearchError: The store's plays lack a column that the split needs.
     """
     columns = store.manifest.columns
     has_moments = "timestamp" in columns

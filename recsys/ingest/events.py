@@ -116,10 +116,10 @@ def _agreed_catalogue(
     """Compare the catalogues that the store and the logs name.
 
     Returns:
-        The one of all, if any.
+        Their common catalogue, if any.
 
     Raises:
-        IngestError: They name different ones, or the store has events of none.
+        IngestError: Catalogues differ, or the store has events of no catalogue.
     """
     agreed = store.manifest.catalogue
     namer = str(store)

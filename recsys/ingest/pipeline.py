@@ -78,7 +78,7 @@ def ingest(
     with (
         _machine_errors_explained(workspace),
         locked(workspace, partitions) as (lock, before),
-        # In the store, so on its disk; the next writer removes what a killed ingest leaves of it.
+        # The folder is on the store's disk; the next writer removes a killed ingest's.
         tempfile.TemporaryDirectory(
             "", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True
         ) as folder,
@@ -139,7 +139,7 @@ def _check_columns(store: Store, reading: Reading | None) -> None:
 
 
 def _check_timestamps(store: Store, reading: Reading | None) -> None:
-    """Refuse rows of a database that cannot be told from those that the store has."""
+    """Refuse rows of a database if nothing tells them from the rows that the store has."""
     if reading and not reading.columns.timestamp:
         raise IngestError(
             f"{store}: it has rows, and without timestamps those that it has from a database, "

@@ -1,7 +1,7 @@
 """Read tables of plays into a session store.
 
 Files are checked one by one and their ids together; then all rows go to the partitions in one pass.
-What DuckDB cannot keep in memory it spills to the store's disk.
+DuckDB spills to the store's disk.
 """
 
 from collections import Counter

@@ -103,13 +103,13 @@ def originals(
     numbers: IntArray,
     named: Iterable[str] = (),
 ) -> Ids:
-    """Look up the ids that came in, shape (n,): the numbers, or the texts they stand for.
+    """Look up original ids, shape (n,): the numbers, or the texts that they stand for.
 
     Args:
-        store: What has the texts.
+        store: The store, which has the texts.
         of: Whose ids.
-        numbers: What stands for them, shape (n,).
-        named: More texts, such as those of a catalogue.
+        numbers: Numbers that stand for the ids, shape (n,).
+        named: More texts, such as the ids of a catalogue.
 
     Raises:
         StoreError: A number stands for nothing.
@@ -130,7 +130,7 @@ def originals(
 
 
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
-    """Read the titles of a catalogue, or else those in the store, by track id as text.
+    """Read the titles of a catalogue, or else of the store, by track id as text.
 
     A catalogue must be the store's.
 

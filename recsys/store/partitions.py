@@ -1,7 +1,7 @@
 """Divide plays into partitions of listeners, and sort each partition into a Parquet part.
 
-Neither step needs more memory for more plays: they are written as they come, and what DuckDB sorts
-spills to the disk.
+Neither step needs more memory for more plays: they are written as they come, and DuckDB spills to
+the disk.
 """
 
 import os
@@ -24,12 +24,12 @@ from recsys.store.reader import download_files
 
 ROWS_AT_ONCE = 100_000
 _MOST_WORKERS = 4
-_MEMORY = "512MB"  # of each, before it spills to the disk
+_MEMORY = "512MB"  # a partition, before DuckDB spills to the disk
 _SORTED_IN_MEMORY = 1_000_000  # plays, for less than half of the time
 _ROWS_OF_A_GROUP = 122_880  # as DuckDB writes them
 _ORDER = [(name, "ascending") for name in ("user", "timestamp", "track")]
 _MASK = 2**32 - 1
-# Arrow files and the numbers of batches in them, by the partition whose plays the batches are
+# Arrow files, and numbers of their batches, by the partition of the plays
 Batches = dict[int, list[tuple[Path, int]]]
 
 

@@ -46,7 +46,7 @@ def download_files(
     """Download files of the store at an address, and check their digests.
 
     Returns:
-        Their paths on this machine; those of a store on this machine's disk are its own.
+        Paths on this machine; a store on this machine's disk is read in place.
 
     Raises:
         StoreError: A file on this machine's disk is damaged.
@@ -59,7 +59,7 @@ def download_files(
 
 
 def partition_files(store: Store) -> Iterator[list[Path]]:
-    """Download the files of a store, one partition after the other; empty ones are left out."""
+    """Download the files of a store, partition by partition; empty partitions are left out."""
     # parts are sorted by it
     for _, files in groupby(store.manifest.parts, key=lambda part: part.of):
         yield download_files(store.address, files)

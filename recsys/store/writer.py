@@ -1,8 +1,7 @@
 """Write to a session store, one writer at a time.
 
 All files of an ingest appear together or not at all: they get their final names before the manifest
-names them. The manifest says what the store holds; what it does not name is removed by the next
-writer.
+names them. The next writer removes files that the manifest does not name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,7 +44,7 @@ _PARTITION = "partition="
 def locked(
     workspace: Workspace, partitions: int | None = None
 ) -> Iterator[tuple[Lock, Store]]:
-    """Make the block the only writer of a store, and clear what killed writers left.
+    """Make the block the only writer of a store, and remove leftovers of killed writers.
 
     The store's folder is made if it is missing. The block gets the lock and the store, a new one
     with an empty manifest and the number of partitions, or `DEFAULT_PARTITIONS`.
