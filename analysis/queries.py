@@ -205,14 +205,22 @@ def attach_parquet(
     table: str,
     files: Sequence[Path],
     where: Expression | None = None,
+    columns: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Make Parquet files readable under a table's name; a query reads the columns that it needs.
 
-    A column that is wider in one file than in another comes as wide as the widest.
+    A column that is wider in one file than in another comes as wide as the widest. `columns`, by
+    their types, are NULL if the files lack them.
     """
     # DuckDB takes every name for a pattern
     names = [glob.escape(str(file)) for file in files]
     rows = connection.read_parquet(names, hive_partitioning=False, union_by_name=True)
+    lacking = [
+        Constant(None).cast(kind).alias(name)
+        for name, kind in columns.items()
+        if name not in rows.columns
+    ]
+    rows = rows.select(Star(), *lacking)
     if where is not None:
         rows = rows.filter(where)
     rows.create_view(table, replace=True)

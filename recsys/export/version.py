@@ -264,7 +264,7 @@ def _facts(export: Export) -> dict[str, Any]:
     manifest = export.store.manifest
     summary = export.dataset.summary
     mean_weight = None
-    if not manifest.has_share:
+    if "share" not in manifest.columns:
         mean_weight = float(export.dataset.array(export.split, "values").mean())
     return {
         "schema": SCHEMA,

@@ -16,8 +16,8 @@ from analysis.store import (
     SCHEMA,
     CatalogueSummary,
     Manifest,
-    PartitionFile,
     Source,
+    StoreFile,
     check_files,
     content_digest,
     open_store,
@@ -32,7 +32,7 @@ def write_store(path: Path) -> Manifest:
     part.parent.mkdir(parents=True)
     part.write_bytes(b"12345")
     digest = sha256(b"12345").hexdigest()
-    parts = (PartitionFile("partition=001/part-a.parquet", 1, 2, 5, digest),)
+    parts = (StoreFile("partition=001/part-a.parquet", 1, 2, 5, digest),)
     catalogue = CatalogueSummary("0" * 64, 90)
     manifest = Manifest(
         SCHEMA,

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.ingest import pipeline as ingest
-from recsys.store.partitions import PLAY_SCHEMA
 from tests.recsys import events
 
 START_MS = 1_767_225_600_000
@@ -110,19 +109,12 @@ def random_store(
 
 
 def write_part(file: Path, sessions: Iterable[Session]) -> Path:
-    """Write sessions as a part of a store, in the store's order."""
+    """Write sessions as a part of a store."""
     rows = [
-        event | {"experiments": None}
+        {"session": None, **event, "share": event["time"]}
         for session in sessions
         for event in events_of(session)
     ]
-    rows.sort(
-        key=lambda row: (
-            row["user"],
-            row["timestamp"],
-            row["message"] == "last",
-            row["track"],
-        )
-    )
-    pq.write_table(pa.Table.from_pylist(rows, schema=PLAY_SCHEMA), file)
+    columns = ("user", "timestamp", "track", "share", "session", "message")
+    pq.write_table(pa.Table.from_pylist(rows).select(columns), file)
     return file

@@ -9,14 +9,15 @@
 -- Columns:
 --   source, row, user, track  the digest of the file, the row's number in these files, from 1, and ids as they stand there
 --   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
---   weight                 DOUBLE, the weight, 0 to 1e15, in seconds of one such as 3:25 or 0:03:25, or the share, 0 to 1; beyond that where the row is refused for it
+--   amount                 DOUBLE, the weight, 0 to 1e15, in seconds if it is such as 3:25 or 0:03:25, or the share, 0 to 1; beyond that if the row is refused for it
+--   share                  DOUBLE, the amount if it is a share
 --   timestamp              BIGINT, ms since the epoch, UTC; numbers are in seconds below 1e11, in ms below 1e14, in µs below 1e17, else
 --                          in ns; text without a time zone is in UTC;
 --                          the position where $has_order; NULL without
 --   clock                  VARCHAR, how the timestamp is written: 'dates', 'seconds', 'milliseconds', 'microseconds' or 'nanoseconds'; NULL
 --                          for 0 and without
 --   session, position      VARCHAR, and DOUBLE that orders its rows of the same timestamp; NULL without
---   organic                BOOLEAN, the listener chose the track; false where the file does not say
+--   organic                BOOLEAN, the listener chose the track; NULL where the file does not say
 --   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL where it is not known
 --   title, artist          VARCHAR; NULL where the file does not say
 --   reason, text           VARCHAR, what is wrong with the row, and the row as text; NULL if nothing is
@@ -105,12 +106,13 @@ verified AS (
 )
 SELECT
     source, row, user, track, user_kind, track_kind,
-    amount AS weight,
+    amount,
+    CASE WHEN $has_share THEN amount END AS share,
     CASE WHEN reason IS NULL THEN CAST(if($has_order, place, moment_ms) AS BIGINT) END AS timestamp,
     CASE WHEN reason IS NULL THEN clock END AS clock,
     session,
     place AS position,
-    coalesce(is_organic, false) AS organic,
+    is_organic AS organic,
     probability AS propensity,
     nullif(trim(title), '') AS title,
     nullif(trim(artist), '') AS artist,

@@ -4,19 +4,17 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import queries
-from analysis.store import PartitionFile
+from analysis.store import StoreFile
 from looplib.files import sha256_file
 from recsys.config import Feedback, Split
 from recsys.dataset.partitions import find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule
-from recsys.errors import SearchError
-from recsys.store.partitions import PLAY_SCHEMA
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000
@@ -55,7 +53,7 @@ def prepare_files(
     folder: Path, files: list[Path], rule: SplitRule, feedback: Feedback
 ) -> dict[str, int]:
     stored = [
-        PartitionFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
+        StoreFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
         for file in files
     ]
     return prepare_partition(str(folder), stored, str(folder), rule, feedback)
@@ -137,45 +135,35 @@ def test_sessions_are_held_out_whole(
 
 
 @pytest.mark.parametrize(
-    ("starts_ms", "name", "sessions"),
+    ("starts_ms", "more", "sessions"),
     [
         # half an hour of silence, and longer
-        ([0, HALF_HOUR_MS], None, 1),
-        ([0, HALF_HOUR_MS + 1], None, 2),
+        ([0, HALF_HOUR_MS], [{}, {}], 1),
+        ([0, HALF_HOUR_MS + 1], [{}, {}], 2),
         # at the same millisecond
-        ([0, 0], None, 1),
+        ([0, 0], [{}, {}], 1),
         # named ones may overlap
-        ([0, 0], "s", 2),
+        ([0, 0], [{"session": "s"}, {"session": "t"}], 2),
+        ([0, 1500], [{"message": "last"}, {"message": "last"}], 2),
+        (
+            [0, 1500, 3000],
+            [{"organic": True}, {"organic": False}, {"organic": True}],
+            2,
+        ),
     ],
 )
-def test_a_session_has_a_name_or_ends_after_half_an_hour_of_silence(
-    tmp_path: Path, starts_ms: list[int], name: str | None, sessions: int
+def test_a_session_has_a_name_or_ends_after_last_half_an_hour_of_silence_and_before_a_chosen_track(
+    tmp_path: Path, starts_ms: list[int], more: list[dict[str, Any]], sessions: int
 ) -> None:
-    events = [
-        {
-            "user": 1,
-            "timestamp": START_MS + start_ms,
-            "message": "next",
-            "track": track,
-            "time": 1.0,
-            "session": name and f"{name}{track}",
-        }
-        for track, start_ms in enumerate(starts_ms)
+    plays = [
+        {"user": 1, "timestamp": START_MS + start_ms, "track": track, "share": 1.0}
+        | known
+        for track, (start_ms, known) in enumerate(zip(starts_ms, more, strict=True))
     ]
     part = tmp_path / "0.parquet"
-    pq.write_table(pa.Table.from_pylist(events, schema=PLAY_SCHEMA), part)
+    pq.write_table(pa.Table.from_pylist(plays), part)
     counts = prepare_files(tmp_path, [part], HASH, Feedback())
     assert counts["sessions"] == sessions
-
-
-def test_without_a_name_a_session_ends_after_last_however_soon_the_next_begins(
-    tmp_path: Path,
-) -> None:
-    sessions = [
-        Session(1, START_MS, [(1, 1.0), (2, 0.5)]),
-        Session(1, START_MS + 1500, [(3, 1.0), (4, 0.5)]),
-    ]
-    assert prepare(tmp_path, sessions)["sessions"] == 2
 
 
 def test_the_parts_of_a_partition_may_come_in_any_number_and_order(
@@ -188,26 +176,8 @@ def test_the_parts_of_a_partition_may_come_in_any_number_and_order(
         [file.read_bytes() for file in sorted((tmp_path / name).glob("*-000.arrow"))]
         for name in ("one", "many")
     )
-    assert len(one) == 5
+    assert len(one) == 4
     assert one == many
-
-
-def test_a_session_in_both_splits_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The check itself: a split that leaks, here by holding out single events, must not come
-    through."""
-    read = queries.statement
-
-    def leaking(name: str) -> str:
-        return read(name).replace(
-            "number, heldout\nFROM named_plays",
-            "number, track % 2 = 0 AS heldout\nFROM named_plays",
-        )
-
-    monkeypatch.setattr(queries, "statement", leaking)
-    with pytest.raises(SearchError, match="partition 0: 1 sessions are in both splits"):
-        prepare(tmp_path, [Session(1, START_MS, [(1, 1.0), (2, 0.5)])])
 
 
 @pytest.mark.parametrize(
