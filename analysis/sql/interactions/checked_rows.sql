@@ -17,7 +17,7 @@
 --   clock                  VARCHAR, how the timestamp is written: 'dates', 'seconds', 'milliseconds', 'microseconds' or 'nanoseconds'; NULL
 --                          for 0 and without
 --   session, position      VARCHAR, and DOUBLE that orders its rows of the same timestamp; NULL without
---   organic                BOOLEAN, the listener chose the track; NULL where the file does not say
+--   organic                BOOLEAN, the listener chose the track; false if the row does not say, NULL without the column
 --   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL where it is not known
 --   title, artist          VARCHAR; NULL where the file does not say
 --   reason, text           VARCHAR, what is wrong with the row, and the row as text; NULL if nothing is
@@ -112,7 +112,7 @@ SELECT
     CASE WHEN reason IS NULL THEN clock END AS clock,
     session,
     place AS position,
-    is_organic AS organic,
+    CASE WHEN list_contains($known, 'organic') THEN coalesce(is_organic, false) END AS organic,
     probability AS propensity,
     nullif(trim(title), '') AS title,
     nullif(trim(artist), '') AS artist,

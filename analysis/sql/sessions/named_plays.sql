@@ -1,8 +1,9 @@
 -- One row per play, with its amount and the name of its session.
--- A session keeps its own name. Plays without one are divided: a session begins at the listener's first play, at a play that the
--- listener chose, after a 'last', and after a silence; its name is '@' and its first millisecond. Plays without moments are a session
--- for each listener and track. In a split by files, training and validation are sessions of their own, and plays of other files are
--- left out. Plays at the same millisecond: 'next' stands before 'last', then the smaller track.
+-- A session keeps its own name. Plays without one are divided: a session begins at the listener's first play, after a 'last', and
+-- after a silence; its name is '@' and its first millisecond. A play that the listener chose begins a session, too; within a named
+-- session, the name is followed by '@' and that play's millisecond. Plays without moments are a session for each listener and track.
+-- In a split by files, training and validation are sessions of their own, and plays of other files are left out. Plays at the same
+-- millisecond: 'next' stands before 'last', then the smaller track.
 -- $silence_ms   BIGINT, a longer silence ends a session
 -- $by_row       BOOLEAN, each moment of a listener whose shares are unknown is a session, for a split by the newest
 -- $has_moments  BOOLEAN, timestamps are moments, neither missing nor positions
@@ -35,19 +36,19 @@ WITH chosen AS (
 marked AS (
     SELECT
         *,
-        organic
-        OR lag(ends, 1, true) OVER in_order
-        OR timestamp - lag(timestamp) OVER in_order > $silence_ms AS opens
+        lag(ends) OVER in_order AS follows_last,
+        (organic AND follows_last IS NOT NULL)
+        OR (session IS NULL AND coalesce(follows_last OR timestamp - lag(timestamp) OVER in_order > $silence_ms, true)) AS opens
     FROM chosen
-    WHERE session IS NULL
-    WINDOW in_order AS (PARTITION BY user ORDER BY timestamp, ends, track)
+    WHERE session IS NULL OR organic IS NOT NULL
+    WINDOW in_order AS (PARTITION BY user, session ORDER BY timestamp, ends, track)
 )
 SELECT user, track, timestamp, amount, share, ends, session
 FROM chosen
-WHERE session IS NOT NULL
+WHERE session IS NOT NULL AND organic IS NULL
 UNION ALL
 SELECT
     user, track, timestamp, amount, share, ends,
-    '@' || max(timestamp) FILTER (opens) OVER so_far AS session
+    concat(session, '@' || max(timestamp) FILTER (opens) OVER so_far) AS session
 FROM marked
-WINDOW so_far AS (PARTITION BY user ORDER BY timestamp, ends, track ROWS UNBOUNDED PRECEDING)
+WINDOW so_far AS (PARTITION BY user, session ORDER BY timestamp, ends, track ROWS UNBOUNDED PRECEDING)

@@ -31,7 +31,7 @@ SELECT
         THEN row_number() OVER (PARTITION BY user ORDER BY start_ms, session)
             > ceil(count(*) OVER (PARTITION BY user) * (1 - $holdout) - 1e-9)
         WHEN 'time' THEN start_ms >= $cutoff_ms
-        -- `named_plays.sql` named the sessions of the files to validate on.
-        WHEN 'files' THEN session = 'test' OR starts_with(session, 'test ')
+        -- `named_plays.sql` begins the names of all sessions with 'test' or 'train'.
+        WHEN 'files' THEN starts_with(session, 'test')
     END AS heldout
 FROM sessions

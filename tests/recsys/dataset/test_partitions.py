@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis import queries
 from analysis.store import StoreFile
 from looplib.files import sha256_file
 from recsys.config import Feedback, Split
-from recsys.dataset.partitions import find_cutoff, prepare_partition
+from recsys.dataset.partitions import attach_sessions, find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
@@ -150,9 +152,14 @@ def test_sessions_are_held_out_whole(
             [{"organic": True}, {"organic": False}, {"organic": True}],
             2,
         ),
+        (
+            [0, HALF_HOUR_MS + 1, HALF_HOUR_MS + 2],
+            [{"session": "s", "organic": track != 1} for track in range(3)],
+            2,
+        ),
     ],
 )
-def test_a_session_has_a_name_or_ends_after_last_half_an_hour_of_silence_and_before_a_chosen_track(
+def test_a_session_has_a_name_or_ends_after_last_or_silence_and_begins_with_organic_plays(
     tmp_path: Path, starts_ms: list[int], more: list[dict[str, Any]], sessions: int
 ) -> None:
     plays = [
@@ -164,6 +171,42 @@ def test_a_session_has_a_name_or_ends_after_last_half_an_hour_of_silence_and_bef
     pq.write_table(pa.Table.from_pylist(plays), part)
     counts = prepare_files(tmp_path, [part], HASH, Feedback())
     assert counts["sessions"] == sessions
+
+
+@pytest.mark.parametrize(
+    "kind", ["session_hash", "newest", "last_session", "time", "files"]
+)
+def test_no_session_is_in_both_splits_and_no_play_is_lost(
+    tmp_path: Path, kind: str
+) -> None:
+    generator = np.random.default_rng(3)
+    plays = [
+        {
+            "user": user,
+            "timestamp": START_MS + int(generator.integers(10**9)),
+            "track": track,
+            "share": 1.0,
+            "session": f"s{number}",
+            "source": ("test", "train")[number % 2],
+        }
+        for track in range(900)
+        for user, number in [generator.integers(9, size=2).tolist()]
+    ]
+    part = tmp_path / "0.parquet"
+    pq.write_table(pa.Table.from_pylist(plays), part)
+    files = {"train": ("train",), "test": ("test",)} if kind == "files" else {}
+    split = Split.model_validate({"kind": kind, "holdout": 0.4, **files})
+    rule = SplitRule(split, seed=1, cutoff_ms=START_MS + 10**8, **files)
+    with queries.connect() as connection:
+        attach_sessions(connection, [part], rule)
+        table = queries.fetch_table(connection, "sessions/split_plays")
+    rows = table.to_pylist()
+    assert sorted(row["track"] for row in rows) == [*range(900)]
+    splits = defaultdict(set)
+    for row in rows:
+        splits[row["user"], plays[row["track"]]["session"]].add(row["heldout"])
+    assert {len(values) for values in splits.values()} == {1}
+    assert set().union(*splits.values()) == {True, False}
 
 
 def test_the_parts_of_a_partition_may_come_in_any_number_and_order(
