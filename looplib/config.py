@@ -12,7 +12,6 @@ from annotated_types import Ge, Gt, Le
 from pydantic import (
     BaseModel,
     ConfigDict,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -24,7 +23,6 @@ from looplib.errors import ConfigError
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
-Memory = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")]
 UNKNOWN_KEY = "unknown_key"
 
 

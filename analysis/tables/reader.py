@@ -33,7 +33,8 @@ _KNOWN = (
 _EMPTY = "empty; at least one row is expected"
 # columns of numbers
 AMOUNTS = ("weight", "share", "played", "duration")
-DEFAULT_MEMORY = "1GB"  # that DuckDB may use
+# DuckDB may use so much, and spills the rest to the disk: enough for a laptop beside other work
+MEMORY = "1GB"
 _LONGEST_LINE = 2**20  # bytes, by which lines of JSON differ from objects of many
 # columns of `sql/interactions/json_documents.sql`
 _OF_JSON = ("(source)", "(fault)", "(text)", "(user_kind)", "(track_kind)")
@@ -97,7 +98,7 @@ def attach_checked(
     for number, batch in enumerate(in_batches(files, reading)):
         named = {file.name: file for file in batch}
         target = folder / f"{number:06}.parquet"
-        read = check_files(named, reading, target, DEFAULT_MEMORY, limit)
+        read = check_files(named, reading, target, limit)
         tables += read
         if limit is not None:
             limit -= sum(table.rows + table.left_out for table in read)
@@ -111,19 +112,17 @@ def check_files(
     files: Mapping[str, LogFile],
     reading: Reading,
     target: Path,
-    memory: str,
     limit: int | None = None,
 ) -> list[CheckedTable]:
     """Read a batch of files and write their rows, checked, to a Parquet file.
 
-    The columns are those of `sql/interactions/checked_rows.sql`. Beyond the allowed memory DuckDB
-    spills beside the target.
+    The columns are those of `sql/interactions/checked_rows.sql`. Beyond
+    `MEMORY` DuckDB spills beside the target.
 
     Args:
         files: The files by their digests.
         reading: How they are read.
         target: The Parquet file.
-        memory: What DuckDB may use.
         limit: Of more rows, so many are read, the first.
 
     Raises:
@@ -131,7 +130,7 @@ def check_files(
     """
     file = next(iter(files.values()))
     try:
-        return _check_files(files, reading, target, memory, limit)
+        return _check_files(files, reading, target, limit)
     except AnalysisError as error:
         refusal = error
     except queries.DatabaseError as error:
@@ -148,7 +147,7 @@ def check_files(
     tables: list[CheckedTable] = []
     for source, file in files.items():
         alone = target.with_stem(f"{target.stem}-{len(tables)}")
-        tables += check_files({source: file}, reading, alone, memory, limit)
+        tables += check_files({source: file}, reading, alone, limit)
     return tables
 
 
@@ -156,13 +155,12 @@ def _check_files(
     files: Mapping[str, LogFile],
     reading: Reading,
     target: Path,
-    memory: str,
     limit: int | None,
 ) -> list[CheckedTable]:
     """Read files of the same form in one statement."""
     source, first = next(iter(files.items()))
     connected = queries.connect(
-        memory_limit=memory, temp_directory=target.parent / "spilled"
+        memory_limit=MEMORY, temp_directory=target.parent / "spilled"
     )
     with decoded(first, reading, target.parent) as copy, connected as connection:
         copies = {**files, source: copy}

@@ -58,14 +58,18 @@ SCHEMA = 1  # version of the manifest
 
 @dataclass(frozen=True)
 class Export:
-    """A finished run, and the options of its publication."""
+    """A finished run that is published."""
 
     run: Workspace
     store: Store
     dataset: Dataset
     config: SearchConfig
     winner: Winner
-    options: ExportConfig
+
+    @property
+    def options(self) -> ExportConfig:
+        """The options of the publication."""
+        return self.config.export
 
     @property
     def split(self) -> SplitName:

@@ -17,7 +17,7 @@ from analysis.logs.sources import NewFiles
 from analysis.store import LOGGED, Source, Store
 from analysis.tables.columns import Reading
 from analysis.tables.databases import DATABASES, copy_table
-from analysis.tables.reader import DEFAULT_MEMORY, find_tables
+from analysis.tables.reader import MEMORY, find_tables
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
@@ -54,7 +54,6 @@ def ingest(
     reading: Reading | None = None,
     *,
     partitions: int | None = None,
-    memory: str = DEFAULT_MEMORY,
     whole: bool = False,
 ) -> IngestReport:
     """Add files, folders and glob patterns to a session store, which is made if there is none.
@@ -63,8 +62,7 @@ def ingest(
     table without shares that have the same user, item, timestamp and session become one play, with
     the sum of their weights. A file whose content the store has adds nothing, unless it is read in
     another way. A database may have grown since it was read, and so may a `whole` source such as a
-    data frame: rows whose user, item and timestamp the store has are not added again. DuckDB uses
-    up to `memory`, such as "1GB", before it spills to the store's disk.
+    data frame: rows whose user, item and timestamp the store has are not added again.
 
     Raises:
         AnalysisError: A log or table cannot be found or read, is empty, or lacks a column.
@@ -97,14 +95,12 @@ def ingest(
         new = NewFiles(files, scratch, sources, content, whole=whole)
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has more page faults
         with queries.connect(
-            memory_limit=memory,
+            memory_limit=MEMORY,
             temp_directory=scratch / "spilled",
             preserve_insertion_order=False,
         ) as connection:
             if reading:
-                manifest, ids, batches = add_tables(
-                    before, new, connection, reading, memory
-                )
+                manifest, ids, batches = add_tables(before, new, connection, reading)
             else:
                 manifest, ids, batches = add_events(before, new, connection)
         # The connection is closed: sorting needs the memory.
@@ -164,7 +160,7 @@ def _machine_errors_explained(store: Workspace) -> Iterator[None]:
     except queries.OutOfMemory as error:
         line = queries.one_line(error)
         raise IngestError(
-            f"{store}: too little memory, allow more with --set memory=4GB ({line})"
+            f"{store}: {MEMORY} of memory is too little; ingest fewer files at a time ({line})"
         ) from None
     except (queries.DiskError, OSError) as error:
         if getattr(error, "errno", None) not in _DISK_FULL:

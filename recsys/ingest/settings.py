@@ -6,8 +6,7 @@ import typer
 from annotated_types import Le
 
 from analysis.tables.columns import Decimal
-from analysis.tables.reader import DEFAULT_MEMORY
-from looplib.config import Config, Count, Memory, Positive
+from looplib.config import Config, Count, Positive
 
 Where = Annotated[
     str | None,
@@ -66,8 +65,6 @@ class IngestSettings(ReadingSettings):
 
     partitions: Annotated[Count, Le(4096)] | None = None
     """of a new store; 16 by default"""
-    memory: Memory = DEFAULT_MEMORY
-    """memory of DuckDB before it spills to the disk"""
 
 
 def describe(settings: type[Config]) -> str:

@@ -37,7 +37,6 @@ def add_tables(
     files: NewFiles,
     connection: queries.Connection,
     reading: Reading,
-    memory: str,
 ) -> tuple[Manifest, dict[IdsOf, Path], Batches]:
     """Read new tables of plays.
 
@@ -51,7 +50,7 @@ def add_tables(
     """
     manifest = store.manifest
     scratch = files.scratch
-    checked = _check_files(files, reading, memory)
+    checked = _check_files(files, reading)
     if not checked:
         return manifest, {}, {}
     queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
@@ -94,7 +93,6 @@ def add_tables(
 def _check_files(
     files: NewFiles,
     reading: Reading,
-    memory: str,
 ) -> dict[str, CheckedTable]:
     """Write the checked rows of each new file; return the files by digest."""
     checked: dict[str, CheckedTable] = {}
@@ -105,7 +103,7 @@ def _check_files(
                     continue
                 new = {files.sources[file].digest: file for file in copies}
                 target = files.scratch / f"checked-{len(checked):06}.parquet"
-                tables = check_files(new, reading, target, memory)
+                tables = check_files(new, reading, target)
             checked |= zip(new, tables, strict=True)
             files.left_out += sum(table.left_out for table in tables)
             report(files.megabytes_done, copies[-1].name)

@@ -23,7 +23,6 @@ from looplib.next_play import Ranker, describe
 from looplib.progress import console
 from looplib.trees import Ensemble
 from recsys.config import ExportConfig, SearchConfig
-from recsys.export.export import export_run
 from recsys.live import ranker
 from recsys.live.ranker import HELD_OUT, gather_facts, learn
 from recsys.live.sessions import Sessions, load_sessions
@@ -33,6 +32,7 @@ from tests.botify.exports import make_settings, read_manifest
 from tests.conftest import Run
 from tests.recsys.finished import finish_run
 from tests.recsys.opened import dataset_of
+from tests.recsys.search.quick import publish_run
 from tests.recsys.tables import ingest_tables
 
 LISTENERS, TRACKS, ARTISTS, ROUND, SESSIONS = 40, 200, 40, 30, 400
@@ -68,7 +68,7 @@ def publish(
     plays.to_csv(folder / "plays.csv", index=False)
     ingest_tables(folder, folder / "plays.csv", columns=COLUMNS)
     config = ExportConfig(live=live)
-    export_run(finish_run(folder), out or folder, config)
+    publish_run(finish_run(folder), out or folder, config)
     return read_manifest((out or folder) / "current")["live"]
 
 

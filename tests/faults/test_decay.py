@@ -17,7 +17,6 @@ from botify.model.factors import FACTORS
 from botify.service import load_configured
 from looplib.errors import UserError
 from recsys.config import ExportConfig, SearchConfig
-from recsys.export.export import export_run
 from recsys.report.page import write_report
 from recsys.run import CONFIG, LEADERBOARD, check_digest, read_run
 from recsys.storage import open_workspace
@@ -26,6 +25,7 @@ from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows, untimed
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
+from tests.recsys.search.quick import publish_run
 
 FLIPS = int(os.environ.get("DECAY_FLIPS", "4"))
 TRACKS = 60
@@ -58,7 +58,7 @@ class Loop:
     def export(self) -> None:
         with without_processes():
             config = ExportConfig(publish_anyway=True)
-            export_run(self.folder / "run", self.folder / "out", config)
+            publish_run(self.folder / "run", self.folder / "out", config)
 
     def serve(self) -> object:
         """Read the export as the service does."""

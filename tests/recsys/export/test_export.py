@@ -14,7 +14,6 @@ from looplib.files import sha256_file
 from recsys.config import ExportConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.interactions import read_plays
-from recsys.export import export
 from recsys.export import version as export_version
 from recsys.ingest.pipeline import ingest
 from recsys.run import read_run, write_winner
@@ -23,7 +22,7 @@ from tests.botify.client import read_lines
 from tests.botify.exports import read_manifest
 from tests.conftest import Run
 from tests.recsys.logs import random_sessions, random_store, write_log
-from tests.recsys.search.quick import search_ok
+from tests.recsys.search.quick import publish_run, search_ok
 
 TRACKS = 90
 pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
@@ -43,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def publish(run_folder: Path, out: Path, **options: Any) -> Path:  # noqa: ANN401  of an export
     """Publish a run; returns the folder of the version."""
-    return Path(export.export_run(run_folder, out, ExportConfig(**options))).resolve()
+    return publish_run(run_folder, out, ExportConfig(**options)).resolve()
 
 
 def dataset_of_version(run_folder: Path, version: Path) -> Dataset:

@@ -11,12 +11,12 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.dataset.interactions import load_interactions
 from recsys.errors import StoreError
-from recsys.export.export import export_run
 from recsys.models.als import Als
 from tests.botify.client import read_lines
 from tests.botify.exports import read_lists
 from tests.recsys.finished import finish_run
 from tests.recsys.opened import dataset_of
+from tests.recsys.search.quick import publish_run
 from tests.recsys.tables import ingest_tables, write_json
 
 pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
@@ -61,7 +61,7 @@ def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
     factors = {"factors": {"trial": winner["trial"], "iteration": 2}}
     blend = {"id": "blend", "kind": "blend", "params": {}, "seed": 1}
     (run / "winner.json").write_text(json.dumps(winner | factors | {"trial": blend}))
-    version = Path(export_run(run, tmp_path / "out", ExportConfig(top=130)))
+    version = publish_run(run, tmp_path / "out", ExportConfig(top=130))
 
     for listener, tracks in read_lists(version, "new.jsonl").items():
         new = [name(100 * artist + TRACKS) for artist in range(ARTISTS)]

@@ -173,13 +173,16 @@ def test_a_log_without_events_changes_no_text_ids(tmp_path: Path) -> None:
     assert [file.of for file in manifest.id_files] == ["users"]
 
 
-def test_too_little_memory_says_so(tmp_path: Path) -> None:
+def test_too_little_memory_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.tables.reader.MEMORY", "1MB")
     table = tmp_path / "a.csv"
     table.write_text("user,item\n1,2\n")
     reading = Reading(parse_columns("user=user,item=item"))
-    message = "too little memory, allow more with --set memory"
+    message = "of memory is too little; ingest fewer files at a time"
     with pytest.raises(IngestError, match=message):
-        ingest.ingest([table], tmp_path / "store", reading, memory="1MB")
+        ingest.ingest([table], tmp_path / "store", reading)
 
 
 def requests(*sent: tuple[int, str, int | None, int]) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ import pytest
 from listening_loop.command import main
 from recsys.config import ExportConfig
 from recsys.errors import SearchError
-from recsys.export.export import export_run
 from recsys.models.baselines import Popular
 from recsys.models.trial import Checkpoint
 from recsys.search.ledger import Score
@@ -19,7 +18,7 @@ from recsys.search.step import run_step
 from tests.conftest import Run
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
-from tests.recsys.search.quick import search_argv, search_ok, winner_of
+from tests.recsys.search.quick import publish_run, search_argv, search_ok, winner_of
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
@@ -118,4 +117,4 @@ def test_a_model_no_better_than_popular_is_not_published(
     publish = "only export.publish_anyway: true publishes it"
     assert any(publish in warning for warning in winner.warnings)
     with pytest.raises(SearchError, match=r"--set export\.publish_anyway=true"):
-        export_run(folder, tmp_path / "out", ExportConfig())
+        publish_run(folder, tmp_path / "out", ExportConfig())
