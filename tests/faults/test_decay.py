@@ -161,10 +161,3 @@ def test_a_changed_byte_of_what_is_shown_of_a_run_is_refused(
     with pytest.raises(UserError, match=f"{name}: (damaged; search again|not YAML)"):
         check_digest(workspace, winner, name)
     assert outcome(lambda: write_report(str(run))) is None
-
-
-def test_damage_is_named_with_what_follows_from_it(copy: Copy) -> None:
-    loop = copy("store/cache")
-    part = flip(np.random.default_rng(4), loop.folder, "store/**/*.parquet")
-    with pytest.raises(UserError, match=f"{part.name}.*listening-loop ingest LOG"):
-        loop.search()

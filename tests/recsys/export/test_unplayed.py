@@ -1,6 +1,5 @@
 """Tracks of the catalogue that nobody has played are exported by what is known of their artist."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from recsys.export.export import export_run
 from recsys.models.als import Als
 from tests.botify.client import read_lines
 from tests.botify.exports import read_lists
-from tests.recsys.finished import finish_run
+from tests.recsys.finished import choose_another, finish_run
 from tests.recsys.opened import dataset_of
 from tests.recsys.tables import ingest_tables, write_json
 
@@ -57,10 +56,7 @@ def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
 ) -> None:
     catalogue = write_plays(tmp_path, name)
     run = finish_run(tmp_path, catalogue=catalogue, split={"kind": "newest"})
-    winner = json.loads((run / "winner.json").read_text())
-    factors = {"factors": {"trial": winner["trial"], "iteration": 2}}
-    blend = {"id": "blend", "kind": "blend", "params": {}, "seed": 1}
-    (run / "winner.json").write_text(json.dumps(winner | factors | {"trial": blend}))
+    choose_another(run, "blend")
     version = Path(export_run(run, tmp_path / "out", ExportConfig(top=130)))
 
     for listener, tracks in read_lists(version, "new.jsonl").items():

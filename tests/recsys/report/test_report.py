@@ -137,19 +137,6 @@ def test_three_listeners_are_shown_what_they_played_and_get(page: Element) -> No
         )
 
 
-def test_the_metrics_that_matter_are_ten_and_all_others_in_a_fold(
-    page: Element,
-) -> None:
-    main, every = [
-        [row.find("th")[0].text for row in table.find("tr")[1:]]
-        for table in page.find("table")
-        if table.find("th")[0].text == "Metric"
-    ]
-    assert len(main) == 10
-    assert main[:3] == ["ndcg@30", "repeat_ndcg@30", "new_ndcg@30"]
-    assert {*main} < {*every}
-
-
 def test_names_are_text_and_nothing_is_fetched(page: Element, run_folder: Path) -> None:
     assert not page.find("script")
     assert not page.find("img")
