@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from listening_loop.command import main
+from recsys.store import writer
 
 # Timings decide no test.
 settings.register_profile("unhurried", settings(), deadline=None)
@@ -27,7 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C, which a run in the background ignores, and with it all that it starts."""
+    """Heed Ctrl-C, which a run in the background ignores, and with it all that it starts.
+
+    Stores of tests are small: each partition costs queries, however few rows it has.
+    """
+    writer.DEFAULT_PARTITIONS = 4
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -26,7 +26,7 @@ PUBLISHED = ("recommendations.jsonl", "factors.npz")
 CONFIG = """
 store: out/demo/store
 run: out/demo/run
-models: {als: {factors: [4, 8]}}
+models: {als: {factors: 4}}
 search: {iterations: 2}
 export: {publish_anyway: true}
 """
