@@ -70,7 +70,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
             "genres": 20,
             "listeners": 200,
         },
-        "collect/demo.yaml": {"episodes": 8000},
+        "collect/demo.yaml": {"episodes": 4000},
         "demo.yaml": search,
         "botify.yaml": {"port": port},
     }
