@@ -18,7 +18,7 @@ STORE, RUN = f"s3://{BUCKET}/store", f"s3://{BUCKET}/run"
 # Keeps the search busy for long enough to be found at work.
 SEARCH = """
 models: {als: {factors: [8, 16]}}
-search: {iterations: 40}
+search: {iterations: 20}
 export: {publish_anyway: true}
 cluster: {workers: 1}
 """
