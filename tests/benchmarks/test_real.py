@@ -29,8 +29,7 @@ LISTENERS, TRACKS, PLAYS = 30, 60, 40
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
+def data(folder: Path) -> Path:
     generator = np.random.default_rng(0)
     # listeners play twenty tracks around one of their own again and again
     listener = np.repeat(np.arange(LISTENERS), PLAYS)

@@ -58,8 +58,8 @@ def hostile_events() -> Events:
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("hostile") / "log" / "events-1.jsonl"
+def log(folder: Path) -> Path:
+    file = folder / "log" / "events-1.jsonl"
     file.parent.mkdir()
     lines = [json.dumps(hostile).encode() for hostile in hostile_events()]
     lines += REFUSED.values()

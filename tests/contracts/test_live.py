@@ -87,8 +87,7 @@ def sessions_of(folder: Path) -> tuple[Sessions, Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sessions")
+def published(folder: Path) -> Path:
     publish(folder, draw_plays(is_taste=True))
     return folder
 

@@ -65,9 +65,9 @@ def make_demo(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def laptop(folder: Path) -> Path:
     """Return the run of a search of the same configuration on one machine."""
-    folder = make_demo(tmp_path_factory.mktemp("laptop"))
+    make_demo(folder)
     paths = ["--store", f"{folder}/out/demo/store", "--run", f"{folder}/out/demo/run"]
     config = str(folder / "configs" / "demo.yaml")
     with without_processes():

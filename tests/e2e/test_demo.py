@@ -17,8 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo")
+def demo(folder: Path) -> Path:
     shutil.copytree(ROOT / "configs", folder / "configs")
     done = run_python("-m", "listening_loop.command", *COMMAND, cwd=folder)
     assert done.returncode == 0, done.stderr

@@ -26,8 +26,8 @@ def values_of(report: Report) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def right(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return report_of(tmp_path_factory.mktemp("right"), 0)
+def right(folder: Path) -> Report:
+    return report_of(folder, 0)
 
 
 @pytest.mark.parametrize(

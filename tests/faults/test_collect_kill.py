@@ -22,8 +22,8 @@ SEGMENTS = 600  # more than are made before a signal is heeded
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_world(tmp_path_factory.mktemp("faults") / "world")
+def world(folder: Path) -> Path:
+    return write_world(folder / "world")
 
 
 def command(world: Path, log: Path) -> list[str]:
@@ -35,10 +35,8 @@ def command(world: Path, log: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    world: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    log = tmp_path_factory.mktemp("undisturbed") / "log"
+def undisturbed(world: Path, folder: Path) -> dict[str, bytes]:
+    log = folder / "log"
     subprocess.run(command(world, log), check=True, capture_output=True)
     return read_segments(log)
 

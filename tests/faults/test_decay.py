@@ -72,8 +72,8 @@ class Loop:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    loop = Loop(tmp_path_factory.mktemp("whole"))
+def whole(folder: Path) -> Loop:
+    loop = Loop(folder)
     sessions = random_sessions(5, listeners=40, tracks=TRACKS, sessions=300)
     make_store(loop.folder, sessions)
     loop.search()

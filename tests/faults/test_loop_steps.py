@@ -109,8 +109,8 @@ def content(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    config = make_config(tmp_path_factory.mktemp("undisturbed"))
+def undisturbed(folder: Path) -> dict[str, str]:
+    config = make_config(folder)
     assert run_loop(config) == STEPS
     return content(config.folder)
 

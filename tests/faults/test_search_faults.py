@@ -38,8 +38,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.dask]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faults")
+def store(folder: Path) -> Path:
     return random_store(folder, listeners=100, tracks=300, sessions=1500)
 
 

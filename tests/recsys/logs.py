@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +104,13 @@ def write_part(file: Path, sessions: Iterable[Session]) -> Path:
         for session in sessions
         for event in events_of(session)
     ]
-    rows.sort(key=itemgetter("user", "timestamp"))
+    rows.sort(
+        key=lambda row: (
+            row["user"],
+            row["timestamp"],
+            row["message"] == "last",
+            row["track"],
+        )
+    )
     pq.write_table(pa.Table.from_pylist(rows, schema=PLAY_SCHEMA), file)
     return file

@@ -29,8 +29,7 @@ KNOBS = {
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("blocks")
+def dataset(folder: Path) -> Dataset:
     store = random_store(folder, listeners=30, tracks=60, sessions=400)
     return dataset_of(SearchConfig(store=store, run=folder / "run"))
 

@@ -16,8 +16,7 @@ from tests.recsys.opened import dataset_of
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dataset")
+def store(folder: Path) -> Path:
     return random_store(folder, listeners=200, tracks=900, sessions=2000)
 
 
@@ -29,8 +28,8 @@ def build(store: Path, run: Path) -> tuple[Dataset, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def dataset(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build(store, tmp_path_factory.mktemp("run"))[0]
+def dataset(store: Path, folder: Path) -> Dataset:
+    return build(store, folder / "run")[0]
 
 
 def test_the_same_data_are_built_once(

@@ -31,8 +31,7 @@ pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("export")
+def finished(folder: Path) -> Path:
     store = random_store(folder, listeners=40, tracks=TRACKS, sessions=600)
     als = ("models.als.factors=[4]", "models.als.alpha=[10.0]", "search.iterations=2")
     search_ok(store, folder / "run", *als)

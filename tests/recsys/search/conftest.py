@@ -20,9 +20,9 @@ def _scored_often() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(folder: Path) -> Path:
     """A store that is learned from in a second."""
-    return random_store(tmp_path_factory.mktemp("data"), **SIZES)
+    return random_store(folder, **SIZES)
 
 
 @pytest.fixture

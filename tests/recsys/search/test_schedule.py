@@ -44,6 +44,7 @@ class Played:
         self.values = values
         self.scores: dict[str, tuple[Score, ...]] = defaultdict(tuple)
         self.taken: list[Checkpoint] = []
+        self.found: dict[Checkpoint, float | None] = {}
 
     @property
     def schedule(self) -> Schedule:
@@ -52,15 +53,8 @@ class Played:
     def compare(
         self, steps: Sequence[Checkpoint], margin: float = MARGIN
     ) -> list[Interval]:
-        values = [
-            next(
-                score.metrics[METRIC].value
-                for score in self.scores[step.trial.id]
-                if score.iteration == step.iteration
-            )
-            for step in steps
-        ]
-        behind = [value - max(values) for value in values]
+        values = np.array([self.found[step] for step in steps])
+        behind = (values - values.max()).tolist()
         return [Interval(value, value - margin, value + margin) for value in behind]
 
     def take(self, step: Checkpoint) -> None:
@@ -69,6 +63,7 @@ class Played:
 
     def add(self, step: Checkpoint, value: float | None) -> None:
         trial, iteration = step.trial, step.iteration
+        self.found[step] = value
         metrics = {} if value is None else {METRIC: Interval(value, value, value)}
         error = "broken" if value is None else None
         score = Score(trial, iteration, "scorer", metrics, error=error)
@@ -108,25 +103,18 @@ def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
 
 def play_curves(*curves: Sequence[float]) -> "Played":
     """Play a search whose first candidates learn so; the others are far behind."""
-    iterations = HALVING.scored_iterations
-    values: dict[tuple[int, int], float | None] = {}
-    for number in range(9):
-        curve = curves[number] if number < len(curves) else [0.0] * len(iterations)
-        values |= {
-            (number, iteration): value
-            for iteration, value in zip(iterations, curve, strict=False)
-        }
+    pairs = itertools.product(range(9), HALVING.scored_iterations)
+    values: dict[tuple[int, int], float | None] = dict.fromkeys(pairs, 0.0)
+    for number, curve in enumerate(curves):
+        steps = zip(HALVING.scored_iterations, curve, strict=False)
+        values |= {(number, iteration): value for iteration, value in steps}
     return Played(HALVING, values).play(2, np.random.default_rng(1))
 
 
 def stops(played: "Played") -> dict[int, int]:
     """The iteration after which each candidate was stopped."""
-    stopped = played.schedule.stopped
-    return {
-        number: stopped[trial.id]
-        for number, trial in enumerate(played.candidates)
-        if trial.id in stopped
-    }
+    numbers = {trial.id: number for number, trial in enumerate(played.candidates)}
+    return {numbers[name]: at for name, at in played.schedule.stopped.items()}
 
 
 FIRST = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
