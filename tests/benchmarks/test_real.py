@@ -36,9 +36,7 @@ def data(folder: Path) -> Path:
     track = (2 * listener + generator.integers(20, size=len(listener))) % TRACKS
     position = np.tile(np.arange(PLAYS), LISTENERS)
     heard = {"listener": listener, "position": position, "track": track}
-    for name in ("lastfm", "30music"):
-        columns = {**heard, "artist": track // 4}
-        files.write_table(folder / f"plays_{name}.tsv.gz", pd.DataFrame(columns))
+    heard["artist"] = track // 4
     sessions = {
         "UserId": listener,
         "SessionId": listener * 4 + position // 10,
@@ -47,25 +45,34 @@ def data(folder: Path) -> Path:
         "ArtistId": track // 4,
         "slice": listener % 2,
     }
-    files.write_table(folder / "sessions_30music.tsv.gz", pd.DataFrame(sessions))
     user, item = np.unique(np.stack([listener, track]), axis=1)
     levels = generator.integers(3, size=len(user))
+    pairs = {"user_id:token": user, "item_id:token": item}
     folds = {"user": user, "item": item, "level": levels, "fold": item % 2 + 1}
-    files.write_table(folder / "movielens1m_folds.tsv.gz", pd.DataFrame(folds))
-    both = {"user_id:token": user, "item_id:token": item}
-    files.write_table(folder / "lfm2b_fl_dataset.inter.gz", pd.DataFrame(both))
     user = np.repeat(np.arange(LISTENERS), TRACKS // 2)
-    item = np.concatenate(
-        [generator.permutation(TRACKS)[: TRACKS // 2] for _ in range(LISTENERS)]
-    )
+    shuffled = generator.permuted(np.tile(np.arange(TRACKS), (LISTENERS, 1)), axis=1)
     rating = generator.integers(1, 6, size=len(user))  # 5 is flawed
+    ratings = {
+        "user": user,
+        "item": shuffled[:, : TRACKS // 2].ravel(),
+        "rating": rating,
+    }
     known = generator.integers(2, size=len(user))
-    ratings = {"user": user, "item": item, "rating": rating, "known": known}
-    files.write_table(folder / "deezer_random_half.tsv.gz", pd.DataFrame(ratings))
-    others = {**ratings, "user": user + LISTENERS, "known": np.ones_like(known)}
-    files.write_table(
-        folder / "deezer_other_half_known_only.tsv.gz", pd.DataFrame(others)
-    )
+    tables = {
+        "plays_lastfm.tsv.gz": heard,
+        "plays_30music.tsv.gz": heard,
+        "sessions_30music.tsv.gz": sessions,
+        "movielens1m_folds.tsv.gz": folds,
+        "lfm2b_fl_dataset.inter.gz": pairs,
+        "deezer_random_half.tsv.gz": {**ratings, "known": known},
+        "deezer_other_half_known_only.tsv.gz": {
+            **ratings,
+            "user": user + LISTENERS,
+            "known": np.ones_like(known),
+        },
+    }
+    for name, columns in tables.items():
+        files.write_table(folder / name, pd.DataFrame(columns))
     return folder
 
 

@@ -32,7 +32,6 @@ REPLACED = {
     "factors=[64,128]": "factors=[4,8]",
     "factors: 64": "factors: 8",
     "--episodes 5000": "--episodes 1000",
-    "--runs 200": "--runs 20",
 }
 FEW = "--set search.iterations=1 --set models.als.factors=4"
 INSTALLS = re.compile(
