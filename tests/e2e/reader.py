@@ -214,19 +214,10 @@ def shrink(configs: Path, smaller: dict[str, dict[str, Any]]) -> None:
     shutil.copytree(ROOT / "configs", configs)
     for name, changes in smaller.items():
         document = yaml.safe_load((configs / name).read_text())
-        (configs / name).write_text(yaml.safe_dump(merged(document, changes)))
-
-
-def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        key: (document[key], value) for key, value in changes.items() if key in document
-    }
-    inner = {
-        key: merged(old, new)
-        for key, (old, new) in both.items()
-        if isinstance(new, dict)
-    }
-    return {**document, **changes, **inner}
+        for key, value in changes.items():
+            section = document.get(key)
+            document[key] = {**section, **value} if isinstance(section, dict) else value
+        (configs / name).write_text(yaml.safe_dump(document))
 
 
 def bring(folder: Path) -> None:
