@@ -16,7 +16,7 @@ from recsys.store import writer
 # Timings decide no test.
 settings.register_profile("unhurried", settings(), deadline=None)
 settings.load_profile("unhurried")
-Run = Callable[..., str]  # of the words of a command
+Run = Callable[..., str]  # takes the words of a command
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C, which a run in the background ignores, and with it all that it starts.
+    """Heed Ctrl-C, which a run in the background and its children ignore.
 
     Stores of tests are small: each partition costs queries, however few rows it has.
     """
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def printed(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `listening-loop` to its good end; returns what it prints."""
+    """Run `listening-loop` to its good end; return its output."""
 
     def run(*words: object) -> str:
         assert main([str(word) for word in words]) == 0
@@ -63,7 +63,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def refusal(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `listening-loop`, which refuses that; returns the one line that says why."""
+    """Run `listening-loop`, which refuses the words; return its line of error."""
 
     def run(*words: object) -> str:
         assert main([str(word) for word in words]) == 2

@@ -1,7 +1,4 @@
-"""What a hostile log line can do, from the log to the pages.
-
-Be counted as what it is, and nothing else.
-"""
+"""A hostile log line is counted as an event or a reject, from the log to the pages."""
 
 import json
 from pathlib import Path

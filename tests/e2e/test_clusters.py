@@ -1,4 +1,4 @@
-"""The commands of docs/clusters.md do what the page says."""
+"""The commands of docs/clusters.md work on a cluster and on hosts without a shared disk."""
 
 import os
 import shlex
@@ -51,10 +51,7 @@ def words(command: str, host: str, port: int) -> list[str]:
 
 
 def make_demo(folder: Path) -> Path:
-    """Make what the page's commands find in the folder where they are run.
-
-    A configuration, a log, a store.
-    """
+    """Make the files that the page's commands read: a configuration, a log and a store."""
     (folder / "configs").mkdir(parents=True, exist_ok=True)
     (folder / "configs" / "demo.yaml").write_text(CONFIG)
     made = random_store(folder, listeners=60, tracks=200, sessions=600)

@@ -27,8 +27,8 @@ def demo(folder: Path) -> Path:
 
 
 def shape(ending: str) -> str:
-    """How the demo ends, without numbers, and without what the verdict says of the arms."""
-    ending = ending.replace(".venv/bin/", "")  # as a reader types it
+    """Strip an ending of numbers and of the verdict's sentences about arms."""
+    ending = ending.replace(".venv/bin/", "")  # a reader types the path
     headline, lines = ending.split("(", 1)[0], ending.partition("\nexperiment ")[2]
     return re.sub(r"T\d|\d[\d.,]*", "", " ".join((headline + lines).split()))
 

@@ -37,10 +37,7 @@ def scheduler() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def reader(folder: Path, scheduler: str) -> Reader:
-    """A reader who has done what the quick start says.
-
-    The other pages begin with what it leaves.
-    """
+    """A reader who has run the quick start, on whose files the other pages begin."""
     need("curl")
     reader = Reader(folder, shared_server(), scheduler)
     reader.read(ROOT / "docs" / "quickstart.md")

@@ -12,7 +12,7 @@ from tests.recsys.logs import random_store
 
 
 @pytest.mark.peers
-@pytest.mark.filterwarnings("ignore::Warning")  # of MLflow
+@pytest.mark.filterwarnings("ignore::Warning")  # MLflow warns
 def test_a_run_is_logged_with_its_leaderboard_and_artefacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

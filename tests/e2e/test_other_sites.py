@@ -10,7 +10,7 @@ from tests.e2e.conftest import FOREIGN, TIMEOUT_MS
 from tests.faults.served import Published, Served, serve
 from tests.programs import http_server
 
-# What a page may send without asking first; each resolves, whatever the answer is.
+# Requests that need no preflight; each promise resolves for any answer.
 ATTACKS = """async address => {
     const body = '{"track": 1, "time": 1}', url = `${address}/next/7`;
     const many = '{"requests": [{"user": 7, "track": 1, "time": 1}]}';

@@ -56,7 +56,7 @@ def test_after_a_signal_there_is_no_log_and_a_rerun_makes_it(
     ) as process:
         begun = partial(tmp_path.glob, ".tmp-*/events-*.jsonl")
         wait_until(lambda: len([*begun()]) >= 5, "five segments", [process])
-        # to the whole group, as a terminal or a service manager does
+        # a terminal or a service manager signals the whole group
         for number in (signal.SIGSTOP, sent, signal.SIGCONT):
             os.killpg(process.pid, number)
         _, error = process.communicate(timeout=60)

@@ -39,7 +39,7 @@ class Loop:
     folder: Path
 
     def search(self) -> object:
-        """Search again, with what is there already; return what comes of it."""
+        """Search again in the same run folder; return the winner and the scores."""
         run = self.folder / "run"
         config = SearchConfig(
             store=self.folder / "store",
@@ -108,7 +108,7 @@ def flip(generator: np.random.Generator, folder: Path, pattern: str) -> Path:
 
 
 def outcome(step: Callable[[], object]) -> object:
-    """What a step returns; None where it refuses the files."""
+    """Return the value of a step, or None if it refuses the files."""
     with suppress(UserError):
         return step()
     return None

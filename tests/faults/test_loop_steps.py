@@ -11,7 +11,7 @@ from listening_loop import loop
 from listening_loop.loop import LoopConfig
 
 DAYS, EPISODES = 2, 10
-STEPS = 10  # of both days
+STEPS = 10  # both days together
 OUTPUTS = {"--out", "--store", "--run", "--log"}
 FILES = {"ab": "report.json"}
 
@@ -21,7 +21,7 @@ class KilledError(BaseException):
 
 
 class StandIn:
-    """Runs steps without their commands: each writes what it reads.
+    """Runs steps without their commands: each writes the text that it reads.
 
     A cut falls before or after a step, or amid its traffic.
     """

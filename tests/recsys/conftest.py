@@ -1,4 +1,4 @@
-"""What tests share."""
+"""A server of S3, and searches without processes or reports."""
 
 from collections.abc import Iterator
 from pathlib import Path

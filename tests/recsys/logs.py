@@ -18,7 +18,7 @@ START_MS = 1_767_225_600_000
 
 @dataclass(frozen=True)
 class Session:
-    """A listener's session: what was heard, in order, the organic track first."""
+    """A listener's session: its tracks and times in order, the organic track first."""
 
     user: int
     start_ms: int

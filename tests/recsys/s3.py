@@ -1,4 +1,4 @@
-"""A server of S3 on this machine, as a process of its own, and what a process needs to reach it."""
+"""A server of S3 on this machine, and the environment of processes that use it."""
 
 import os
 import subprocess

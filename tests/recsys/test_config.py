@@ -1,4 +1,4 @@
-"""What a search's configuration refuses, and how it says so."""
+"""Configurations of a search: refused settings, and the axes of models."""
 
 from pathlib import Path
 

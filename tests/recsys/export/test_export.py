@@ -1,4 +1,4 @@
-"""What the export publishes, read back as a service would."""
+"""Published versions, read back as a service reads them."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Tracks of the catalogue that nobody has played are exported by what is known of their artist."""
+"""Tracks of the catalogue that nobody has played are exported by the tracks of their artist."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ Name = Callable[[int], int | str]
 def write_plays(folder: Path, name: Name) -> Path:
     """Ingest plays in which each listener prefers one artist, and write a catalogue with more.
 
-    Track 20 of each artist is never played, and neither is that of an artist of no other track.
+    Track 20 of each artist is never played, and neither is the only track of another artist.
     """
     generator = np.random.default_rng(2)
     rows = []

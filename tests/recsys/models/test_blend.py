@@ -1,4 +1,4 @@
-"""The blend against popular tracks, and what it learns of each moment."""
+"""The blend against popular tracks, for each moment that it learns from."""
 
 import numpy as np
 import pytest

@@ -19,7 +19,7 @@ from recsys.models.solver import first_factors, solve
 from tests.recsys.fits import fit_als
 
 FACTORS = 5
-# With as many steps as factors, conjugate gradients are exact but for rounding.
+# Conjugate gradients with a step for each factor are exact but for rounding.
 PLAIN = AlsConfig(factors=FACTORS, regularization=0.3, alpha=4.0)
 KNOBS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -50,7 +50,7 @@ def listening(seed: int = 0, rows: int = 30, others: int = 40) -> csr_matrix:
 def dense_solution(
     heard: FloatArray, others: FloatArray, config: AlsConfig, count: int | None = None
 ) -> FloatArray:
-    """Of so many others, by default all."""
+    """Solve the rows over a number of others (default: all)."""
     solution = np.zeros((len(heard), config.factors))
     weight = config.unobserved_weight
     for row, r in enumerate(heard):

@@ -1,5 +1,4 @@
-"""The report of a search: it stands alone, says what the search found, and takes no title for
-markup."""
+"""The report of a search: it stands alone, shows the results, and takes no title for markup."""
 
 import hashlib
 import os

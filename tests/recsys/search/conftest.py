@@ -1,4 +1,4 @@
-"""What tests of the search share."""
+"""A store to search, and searches that are refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def store(folder: Path) -> Path:
 
 @pytest.fixture
 def refused(refusal: Run) -> Run:
-    """Run a search of settings, which is refused; returns the one line that says why."""
+    """Run a search of settings, which is refused; return its line of error."""
 
     def run(store: Path, run_folder: Path, *settings: str) -> str:
         with without_processes():

@@ -1,5 +1,4 @@
-"""What a search does next, as a function of what it knows: tables of scores in, steps and prunings
-out."""
+"""The schedule is a function of the scores: tables of scores in, steps and prunings out."""
 
 import itertools
 from collections import defaultdict
@@ -132,15 +131,15 @@ FIRST = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
         (
             [
                 (0.4, 0.5, 0.55, 0.57, 0.58, 0.585),
-                # at 3 it is .03 behind and gains .02 more, at 4 .025 and .005
+                # it is .03 behind at 3 and gains .02 more, .025 and .005 at 4
                 (0.34, 0.45, 0.52, 0.545, 0.56, 0.565),
-                # at 3 it is .11 behind and gains .04
+                # it is .11 behind at 3 and gains .04
                 (0.3, 0.4, 0.44, 0.46, 0.47, 0.475),
             ],
             [6, 4, 3],
             {1: 4, 2: 3},
         ),
-        # what ceases to gain may win; the other is .15 behind, gaining .05
+        # a fit that ceases to gain may win; the other is .15 behind, gaining .05
         (
             [(0.6, 0.5, 0.4, 0.3, 0.2, 0.1), (0.3, 0.4, 0.45, 0.48, 0.5, 0.55)],
             [3, 3],
@@ -152,7 +151,7 @@ FIRST = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
             [6, 3],
             {},
         ),
-        # of what is tied only the best and what may be better, at 4 by .035 more, go on
+        # only the best of the tied fits goes on, and the fit that may gain .035 more at 4
         (
             [
                 FIRST,
@@ -168,7 +167,7 @@ FIRST = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
 def test_a_fit_goes_on_while_it_may_win_and_gains(
     curves: list[Sequence[float]], scored: list[int], stopped: dict[int, int]
 ) -> None:
-    """What goes no further without being stopped can still win."""
+    """A fit that ends without being stopped can still win."""
     played = play_curves(*curves)
     ranked = played.candidates[: len(curves)]
     assert [len(played.scores[trial.id]) for trial in ranked] == scored

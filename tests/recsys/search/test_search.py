@@ -116,7 +116,7 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions
 
 
 def beyond(run_folder: Path) -> str:
-    """Return the warning that says what was tried beyond the edges of the axes."""
+    """Return the warning about trials beyond the edges of the axes."""
     texts = winner_of(run_folder).warnings
     (said,) = (text for text in texts if text.startswith("Beyond the edges"))
     return said
