@@ -17,7 +17,7 @@ from looplib.randomness import make_generator
 
 _BLOCK = 64  # resamples in a block at most
 # above this the blocks are drawn anew each time they are needed
-_KEPT_BYTES = 128 * 2**20
+_KEPT_BYTES = 32 * 2**20
 _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
 
 
@@ -53,7 +53,8 @@ class Resamples:
             yield np.array(counts, np.uint8)
 
 
-@lru_cache(maxsize=2)  # equal resamples serve all that is compared in a process
+# a search resamples the listeners of its choice, of each pool of tracks and of the test part
+@lru_cache(maxsize=8)
 def _keep(resamples: Resamples) -> tuple[ByteArray, ...]:
     return tuple(resamples.draw())
 

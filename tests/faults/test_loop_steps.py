@@ -11,7 +11,7 @@ from listening_loop import loop
 from listening_loop.loop import LoopConfig
 
 DAYS, EPISODES = 2, 10
-STEPS = 10  # of both days
+STEPS = 10  # both days together
 OUTPUTS = {"--out", "--store", "--run", "--log"}
 FILES = {"ab": "report.json"}
 
@@ -21,7 +21,7 @@ class KilledError(BaseException):
 
 
 class StandIn:
-    """Runs steps without their commands: each writes what it reads.
+    """Runs steps without their commands: each writes the text that it reads.
 
     A cut falls before or after a step, or amid its traffic.
     """
@@ -109,8 +109,8 @@ def content(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    config = make_config(tmp_path_factory.mktemp("undisturbed"))
+def undisturbed(folder: Path) -> dict[str, str]:
+    config = make_config(folder)
     assert run_loop(config) == STEPS
     return content(config.folder)
 

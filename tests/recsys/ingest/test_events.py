@@ -86,9 +86,9 @@ def test_no_more_rejects_are_kept_than_allowed_and_all_are_counted(
 ) -> None:
     monkeypatch.setattr(sources, "MOST_KEPT_BYTES", 1000)
     bad = b"x" * 100 + b"\n"
+    good = b'{"user": 1, "track": 2}\n'
     log = write_log(tmp_path / "a.jsonl", random_events(10), more=bad * 2000)
-    table = tmp_path / "b.jsonl"
-    table.write_bytes(b'{"user": 1, "track": 2}\n' + bad * 2000)
+    table = write_log(tmp_path / "b.jsonl", [], more=good + bad * 2000)
     for file, options in ((log, []), (table, ["--columns", "user=user,item=track"])):
         store = tmp_path / f"store-{file.stem}"
         assert run_ingest(store, file, *options) == 1
