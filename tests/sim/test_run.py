@@ -46,11 +46,6 @@ def test_what_is_wrong_is_said_in_one_line(
     assert not log.exists()
 
 
-def test_help_names_every_setting(printed: Run) -> None:
-    shown = printed("simulate", "--help")
-    assert "--batch             sessions in a request" in shown
-
-
 def test_a_run_against_a_service_ends_with_the_means_of_its_sessions(
     world: Path, printed: Run
 ) -> None:

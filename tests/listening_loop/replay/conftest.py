@@ -1,6 +1,7 @@
 """Plays of listeners who follow their own orders, and an export of the older ones."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +62,11 @@ def older(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], tuple[Path, Path]]:
     """Publish what the older plays teach, once for each order."""
-    made: dict[str, tuple[Path, Path]] = {}
 
+    @cache
     def make(order: str) -> tuple[Path, Path]:
-        if order not in made:
-            folder = tmp_path_factory.mktemp(order)
-            split = Split(kind="time", holdout=0.25) if order == "timestamp" else None
-            made[order] = publish(folder, order, split, learn_from="training")
-        return made[order]
+        split = Split(kind="time", holdout=0.25) if order == "timestamp" else None
+        folder = tmp_path_factory.mktemp(order)
+        return publish(folder, order, split, learn_from="training")
 
     return make
