@@ -1,6 +1,7 @@
 """End a worker whose call takes too long, and say how a worker died."""
 
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -10,12 +11,13 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from distributed import Client, get_worker
-from distributed.scheduler import KilledWorker
+from distributed.scheduler import WorkerState
 
 from recsys.errors import TrialTimeoutError
 
 T = TypeVar("T")
 _REPORT_S = 1.0  # so long the worker of a late call stays, to report it
+_ATTEMPTS, _PAUSE_S = 50, 0.2
 
 
 def run_within(
@@ -52,13 +54,16 @@ def run_within(
     raise TrialTimeoutError(f"a step took longer than {minutes:g} search.trial_minutes")
 
 
-def describe_deaths(client: Client, error: KilledWorker) -> str:
-    """Describe how the workers of a call died, by what their nannies know of the last one."""
-    pid, limit = error.last_worker.pid, error.last_worker.memory_limit
-    deaths = f"{error.allowed_failures + 1} workers died running it; the last"
+def describe_death(client: Client, worker: WorkerState) -> str:
+    """Describe how a worker died, by what its nanny knows."""
     events = client.get_events("worker-restart-memory")
-    if any(event["pid"] == pid for _, event in events):
-        return f"{deaths} was out of memory, of which it had {limit / 2**30:.3g} GiB"
-    logs = str(client.get_worker_logs(nanny=True))
-    how = re.search(rf"process {pid} ((was killed|exited) [\w ]+ \d+)", logs)
-    return f"{deaths} {how[1] if how else 'left no word'}"
+    if any(event["pid"] == worker.pid for _, event in events):
+        return (
+            f"was out of memory, of which it had {worker.memory_limit / 2**30:.3g} GiB"
+        )
+    for _ in range(_ATTEMPTS):  # the nanny is asked by way of its next worker
+        logs = str(client.get_worker_logs(nanny=True))
+        if how := re.search(rf"process {worker.pid} ([\w ]+ \d+)", logs):
+            return how[1]
+        time.sleep(_PAUSE_S)
+    return "left no word, and neither did its nanny"

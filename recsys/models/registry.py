@@ -97,10 +97,10 @@ def _as_mapping(value: object) -> Mapping[str, Any]:
 
 
 def _read_class(name: str, values: Mapping[str, Any]) -> Axes:
-    made = values[CLASS]
+    made, *more = _as_values(values[CLASS])
     path = class_path(made)
     is_named = isinstance(made, str) or hasattr(made, "__qualname__")
-    if "<locals>" in path or not is_named:
+    if more or "<locals>" in path or not is_named:
         text = f"{path} found; expected is a class at the top of a module"
         raise _refusal((name, CLASS), "class", text, path)
     if name in MODELS or not re.fullmatch(r"[\w-]+", name):

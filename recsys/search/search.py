@@ -174,7 +174,9 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         step, arguments = next(iter(calls.items()))
         try:
             if step.trial.model_type.in_blocks:
-                fit_in_blocks(cluster, *arguments[:4], state.search.trial_minutes)
+                fit_in_blocks(
+                    cluster, *arguments[:4], minutes=state.search.trial_minutes
+                )
             (score,) = cluster.run(_limited(state), [arguments])
             outcome = Outcome(step, score, None)
         # any error, as of a call on a worker; `record` raises the errors that no trial has caused

@@ -118,6 +118,7 @@ def fit_in_blocks(
     scorer: Scorer,
     address: str,
     start: int = 0,
+    *,
     minutes: float | None = None,
 ) -> None:
     """Take a fit to a checkpoint across all workers, so that its step has nothing to fit.

@@ -121,8 +121,8 @@ def plan_beyond(trial: Trial, tried: Iterable[Trial], dataset: str) -> dict[str,
     params = [other.params for other in tried if other.kind == trial.kind]
     beyond = {}
     for name, value in trial.params.items():
-        tried_values = filter(_is_number, (value, *(other[name] for other in params)))
-        values = sorted({*tried_values})
+        tried_values = (value, *(other[name] for other in params))
+        values = sorted({*filter(_is_number, tried_values)})
         if len(values) < 2 or not _is_number(value):
             continue
         if value >= values[-1]:
