@@ -304,7 +304,8 @@ def test_a_class_without_a_path_or_with_a_taken_name_is_refused() -> None:
     class Local:
         pass
 
-    for made in (Local, Local(), (Local, {}), (Local(), {})):
+    named: list[object] = [Local, Local(), (Local, {}), (Local(), {})]
+    for made in named:
         with pytest.raises(ValueError, match=r"Local.*; expected is a class at the t"):
             read_models({"mine": made})
     with pytest.raises(ValueError, match="a class needs another name"):
