@@ -52,11 +52,11 @@ def test_a_token_of_digits_is_a_text(tmp_path: Path) -> None:
 def test_an_experiment_may_be_a_file_and_the_first_decides(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(
-        "{name: B, owner: us, arms: [{recommender: random},"
+        "{name: B, hypothesis: why, arms: [{recommender: random},"
         " {recommender: indexed, weight: 3}], metrics: [time], planned_listeners: 500}"
     )
     found = load(tmp_path, experiments=f"[{file}]")
-    assert found.deciding.owner == "us"
+    assert found.deciding.hypothesis == "why"
     assert found.deciding.shares == {"C": 0.25, "T1": 0.75}
     file.write_text("{name: B, arms: [{recommender: best}, {recommender: random}]}")
     with pytest.raises(ConfigError, match="best: no such recommender"):

@@ -182,7 +182,7 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     (failed,) = (row for row in board if row["state"] == "failed")
     assert failed["factors"] == 40_000
     assert failed["why"].startswith(
-        "WorkerDiedError: 3 workers died running it; most likely out of memory"
+        "WorkerDiedError: 3 workers died running it; the last was out of memory, of which"
     )
 
 

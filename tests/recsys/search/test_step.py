@@ -10,13 +10,15 @@ from sklearn.metrics import ndcg_score  # type: ignore[import-untyped]
 from looplib.als import AlsConfig
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
+from recsys.errors import TrialTimeoutError
 from recsys.models.als import Als
 from recsys.models.trial import Checkpoint, Trial
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, resolve_split, score_lists, validator_for
-from recsys.search.step import run_step
+from recsys.search.step import fit_in_blocks, run_step
 from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
+from tests.recsys.in_process import in_process
 from tests.recsys.opened import dataset_of
 
 PARAMS = {"factors": 4, "regularization": 1.0}
@@ -71,6 +73,15 @@ def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit
         whole = step(scorer, tmp_path, 3, is_whole=True)
     assert (partly.is_whole, whole.is_whole) == (False, True)
     assert (whole.iteration, whole.fit_s) == (3, partly.fit_s)
+
+
+def test_a_fit_in_blocks_ends_after_the_iteration_in_which_its_time_is_over(
+    scorer: Scorer, tmp_path: Path
+) -> None:
+    step = Checkpoint(TRIAL, 9)
+    with pytest.raises(TrialTimeoutError, match="took longer"):
+        fit_in_blocks(in_process(), step, scorer, str(tmp_path), minutes=1e-9)
+    assert not (tmp_path / step.file).exists()
 
 
 def test_all_repeats_and_new_tracks_are_scored_each(
