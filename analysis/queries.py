@@ -54,6 +54,8 @@ DiskError = duckdb.IOException
 _BYTES_AT_ONCE = 4 * 2**20
 _LARGEST_OBJECT = 2**27  # bytes of JSON
 _LONGEST_PROBLEM = 300  # characters of an error's message
+# settings by which SQL fetches extensions that it needs
+_EXTENSIONS = ("autoinstall_known_extensions", "autoload_known_extensions")
 
 
 def connect(**settings: int | str | Path) -> Connection:
@@ -64,7 +66,7 @@ def connect(**settings: int | str | Path) -> Connection:
     saves memory, rows need not come in the order of their source.
     """
     config = {name: str(value) for name, value in settings.items()}
-    defaults = {"autoinstall_known_extensions": "false"}
+    defaults = dict.fromkeys(_EXTENSIONS, "false")
     connection = duckdb.connect(config={**defaults, **config})
     connection.execute("SET TimeZone = 'UTC'")  # of times that name none
     # in Jupyter without ipywidgets there is no bar to switch off
@@ -73,9 +75,20 @@ def connect(**settings: int | str | Path) -> Connection:
     return connection
 
 
-def open_database(file: Path) -> Connection:
-    """Open the database in a file of DuckDB, to read it."""
-    return duckdb.connect(str(file), read_only=True)
+def open_database(file: Path, folder: Path) -> Connection:
+    """Attach the database in a file of DuckDB as `brought`; its SQL reaches one folder alone."""
+    connection = connect(
+        temp_directory=folder / "spilled", max_temp_directory_size="1GB"
+    )
+    attach = "ATTACH $file AS brought (TYPE duckdb, READ_ONLY)"
+    connection.execute(attach, {"file": str(file)})
+    confine(connection, [], folder)
+    return connection
+
+
+def open_unconfined() -> Connection:
+    """Open a database for SQL of the caller, which may fetch the extensions that it needs."""
+    return connect(**dict.fromkeys(_EXTENSIONS, "true"))
 
 
 @contextmanager
@@ -104,6 +117,7 @@ def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None
     connection.execute("SET allowed_paths = $names", {"names": names})
     connection.execute("SET allowed_directories = $folders", {"folders": [str(folder)]})
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def statement(name: str) -> str:
@@ -282,14 +296,16 @@ def open_log(
 ) -> Rows:
     """Return a row for each line of files of JSON lines that is not blank, in their order.
 
-    A value that is missing is NULL. Where errors are skipped, so is one that is not of its column's
-    type, and so are all values of a line that is no JSON object; of a key given twice, one value
-    counts. A DatabaseError says so otherwise, while rows are fetched. The further column `is_event`
-    says whether the condition holds, and `file_index` which file the line is of.
+    A value that is missing, or text that is no whole number, is NULL. Where errors are skipped, so
+    is one that is not of its column's type, and so are all values of a line that is no JSON object;
+    of a key given twice, one value counts. A DatabaseError says so otherwise, while rows are
+    fetched. The further column `is_event` says whether the condition, to which whole numbers are
+    text, holds, and `file_index` which file the line is of.
     """
+    types = {name: kind.replace("BIGINT", "VARCHAR") for name, kind in columns.items()}
     rows = connection.read_json(
         [glob.escape(str(file)) for file in files],
-        columns=dict(columns),
+        columns=types,
         format="newline_delimited",
         ignore_errors=skip_errors,
         # several threads read a log in pieces of this size
@@ -297,7 +313,11 @@ def open_log(
         hive_partitioning=False,
     )
     is_event = Sql(condition).alias("is_event")
-    return rows.select(Star(), is_event, Column("file_index"))
+    values = (
+        Sql(f'TRY_CAST("{name}" AS {kind})').alias(name)
+        for name, kind in columns.items()
+    )
+    return rows.select(*values, is_event, Column("file_index"))
 
 
 def open_csv(

@@ -111,8 +111,11 @@ class RedisSessions:
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),  # `_command` does it
             )
-        except ValueError as error:
-            raise ConfigError(f"redis_url: {error}") from None
+        except ValueError:  # its text may have the password
+            raise ConfigError(
+                "redis_url: no address of a Redis, such as redis://:PASSWORD@localhost:6379/0; "
+                "in a password, write / as %2F and [ as %5B"
+            ) from None
         self._local = threading.local()  # each thread's connection
         self._prefix = f"{prefix}:{catalogue_sha256[:12]}:session:"
         self._plays_prefix = f"{prefix}:plays:"

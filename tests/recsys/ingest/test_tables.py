@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,58 @@ def test_rows_in_the_write_ahead_log_of_a_database_are_read(
         times = [row["amount"] for row in rows_by_original_id(store)]
         assert sorted(times) == [1, 2]
     connection.close()
+
+
+ENDLESS = """CREATE VIEW plays AS
+WITH RECURSIVE n (u) AS (SELECT 1 UNION ALL SELECT u + 1 FROM n) SELECT u FROM n"""
+
+
+@pytest.mark.parametrize(
+    ("connect", "made", "message"),
+    [
+        (
+            duckdb.connect,
+            ["CREATE VIEW plays AS FROM read_text('secret')"],
+            "it has none",
+        ),
+        (
+            duckdb.connect,
+            ["CREATE MACRO duckdb_tables() AS TABLE SELECT 'x'"],
+            "it has none",
+        ),
+        (sqlite3.connect, [ENDLESS], "it has none"),
+        (
+            sqlite3.connect,
+            ["CREATE VIRTUAL TABLE plays USING fts5(u)"],
+            "no table plays",
+        ),
+        (
+            sqlite3.connect,  # the names of a view and a table, exchanged
+            [
+                "CREATE TABLE other (u)",
+                ENDLESS,
+                "PRAGMA writable_schema = 1",
+                "UPDATE sqlite_master SET name = iif(type = 'view', 'other', 'plays')",
+            ],
+            "malformed database schema",
+        ),
+    ],
+)
+def test_a_database_of_others_runs_no_sql(
+    connect: Callable[[Path], Any],
+    made: list[str],
+    message: str,
+    tmp_path: Path,
+    refusal: Run,
+) -> None:
+    database = tmp_path / "plays.db"
+    connection = connect(database)
+    for statement in made:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    arguments = (database, "--store", tmp_path / "store", "--table", "plays")
+    assert message in refusal("ingest", *arguments, "--columns", "user=u,item=t")
 
 
 def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_keep_their_numbers(
