@@ -78,8 +78,7 @@ def test_an_unknown_key_or_a_value_that_is_not_allowed_is_named(
 
 
 def test_the_first_of_many_unknown_keys_are_named(tmp_path: Path) -> None:
-    keys = "".join(f"k{number}: 1
-" for number in range(9999))
+    keys = "".join(f"k{number}: 1\n" for number in range(9999))
     with pytest.raises(ConfigError) as refused:
         load_config(Outer, write(tmp_path, keys))
     assert str(refused.value).count("unknown key") == 5
