@@ -67,10 +67,10 @@ def test_at_80_columns_nothing_is_cut() -> None:
     report = make_report(("C", "T1", LONG))
     for effect in report.evidence.effects:
         if effect.role in {"primary", "guardrail"}:
-            value, *ends = effect.relative
+            value, low, high = effect.relative
             assert effect.metric in text
             assert numbers.change(value) in text
-            assert numbers.interval(*ends) in text
+            assert numbers.interval(low, high) in text
     assert "als factors 256, reg 0.004, unobserved 0.04" in text
     assert text.count("0.1000 … 0.3000") == 4
     assert "The same in all: als alpha" in " ".join(text.split())

@@ -1,7 +1,7 @@
 """The same numbers as tea-tasting, an independent library, on random data."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def moments_of(listeners: pa.Table, arm: int) -> Moments:
 
 def assert_same(ours: Effect, metric: Any, listeners: pa.Table) -> None:  # noqa: ANN401  of the library
     theirs = metric.analyze(listeners, 0, 1, "arm")
-    pairs = {
+    pairs: dict[str, Iterable[float]] = {
         "control": [ours.control.value],
         "treatment": [ours.arm.value],
         "effect_size": ours.absolute,
@@ -82,13 +82,13 @@ def test_cuped(
     denominators: tuple[str | None, str | None], listeners: pa.Table
 ) -> None:
     now, past = denominators
-    arms = [moments_of(listeners, arm) for arm in (0, 1)]
+    control, arm = (moments_of(listeners, arm) for arm in (0, 1))
     before, after, kept = adjust(
-        *arms, Quantity("time", now), Quantity("time_before", past)
+        control, arm, Quantity("time", now), Quantity("time_before", past)
     )
     assume(min(before.value, after.value) > 0.01)
     # A variance that is all but explained is the difference of two equal numbers.
-    assume(kept > 1e-4 and min(moments.count for moments in arms) > 5)
+    assume(kept > 1e-4 and min(control.count, arm.count) > 5)
     metric = tt.RatioOfMeans("time", now, "time_before", past)
     assert_same(effects.compare(before, after), metric, listeners)
 

@@ -57,4 +57,5 @@ def test_cuped_without_a_past_that_varies_changes_nothing(before: float) -> None
         for count in (50, 60)
     ]
     expected = [estimate(moments, Quantity("time")) for moments in arms]
-    assert adjust(*arms, Quantity("time"), Quantity("before")) == (*expected, 1)
+    control, arm = arms
+    assert adjust(control, arm, Quantity("time"), Quantity("before")) == (*expected, 1)

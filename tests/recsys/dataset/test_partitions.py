@@ -194,7 +194,9 @@ def test_no_session_is_in_both_splits_and_no_play_is_lost(
     ]
     part = tmp_path / "0.parquet"
     pq.write_table(pa.Table.from_pylist(plays), part)
-    files = {"train": ("train",), "test": ("test",)} if kind == "files" else {}
+    files: dict[str, Any] = (
+        {"train": ("train",), "test": ("test",)} if kind == "files" else {}
+    )
     split = Split.model_validate({"kind": kind, "holdout": 0.4, **files})
     rule = SplitRule(split, seed=1, cutoff_ms=START_MS + 10**8, **files)
     with queries.connect() as connection:
