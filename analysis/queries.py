@@ -413,18 +413,10 @@ def attach_columns(
     table: str,
     rows: Rows,
     values: Mapping[str, Expression],
-    where: Expression,
 ) -> None:
     """Make expressions of rows readable as the columns of a table, as text.
 
-    The further column `kept` says 'true' where a condition holds, or a value `fault` says why the
-    row is none. A DatabaseError says that an expression or the condition is wrong.
+    A DatabaseError says that an expression is wrong.
     """
-    where = where.cast("BOOLEAN")
-    if "fault" in values:
-        where |= values["fault"].isnotnull()
-    texts = (
-        value.cast("VARCHAR").alias(name)
-        for name, value in {**values, "kept": where}.items()
-    )
+    texts = (value.cast("VARCHAR").alias(name) for name, value in values.items())
     rows.select(*texts).create_view(table, replace=True)

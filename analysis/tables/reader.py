@@ -33,6 +33,14 @@ _KNOWN = (
 _EMPTY = "empty; at least one row is expected"
 # columns of numbers
 AMOUNTS = ("weight", "share", "played", "duration")
+# Forms of dates for `strptime`, read without `date_format` as dates with the year first are.
+USUAL_DATES = [
+    "%d %b %Y, %H:%M",
+    "%d %b %Y %H:%M",
+    "%d %b %Y %H:%M:%S",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+]
 # DuckDB may use so much, and spills the rest to the disk: enough for a laptop beside other work
 MEMORY = "1GB"
 _LONGEST_LINE = 2**20  # bytes, by which lines of JSON differ from objects of many
@@ -176,7 +184,8 @@ def _check_files(
             has_share=reading.columns.has_share,
             full_share=100.0 if reading.percent else 1.0,
             has_order=reading.columns.orders_by_position,
-            date_formats=[reading.date_format] if reading.date_format else None,
+            date_format=reading.date_format,
+            usual_dates=USUAL_DATES,
             weight_scale=reading.weight_scale,
             known=[*reading.columns.stored],
         )
@@ -421,7 +430,8 @@ def _attach_rows(
         where = queries.Sql(reading.where or "true")
         if columns.event:
             where &= values["weight"].isnotnull()
-        queries.attach_columns("raw_rows", rows, values, where)
+        values["kept"] = where.cast("BOOLEAN") | values["fault"].isnotnull()
+        queries.attach_columns("raw_rows", rows, values)
     except queries.DatabaseError as error:
         hint = "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"
         if is_typed:

@@ -3,7 +3,8 @@
 -- $has_share      BOOLEAN, the file says how much of a track was heard: its share, or the time played and the duration
 -- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 where shares are percentages
 -- $has_order      BOOLEAN, the file has positions in place of timestamps
--- $date_formats   VARCHAR[], the forms of timestamps; NULL for numbers and the usual forms
+-- $date_format    VARCHAR, the form of timestamps; NULL for numbers, dates that begin with the year, and $usual_dates
+-- $usual_dates    VARCHAR[], forms of dates that need no $date_format
 -- $weight_scale   DOUBLE, weights are multiplied by it
 -- FROM raw_rows(source VARCHAR, user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
@@ -48,15 +49,12 @@ parsed AS (
         END AS amount,
         coalesce(TRY_CAST(organic AS BOOLEAN), TRY_CAST(organic AS DOUBLE) <> 0) AS is_organic,
         TRY_CAST(propensity AS DOUBLE) AS probability,
-        CASE WHEN $date_formats IS NULL THEN TRY_CAST(timestamp AS DOUBLE) END AS number,
+        CASE WHEN $date_format IS NULL THEN TRY_CAST(timestamp AS DOUBLE) END AS number,
         TRY_CAST(position AS DOUBLE) AS place,
-        CASE
-            WHEN $date_formats IS NOT NULL THEN epoch_ms(try_strptime(timestamp, $date_formats))
-            ELSE epoch_ms(coalesce(
-                TRY_CAST(timestamp AS TIMESTAMPTZ),
-                try_strptime(timestamp, ['%d %b %Y, %H:%M', '%d %b %Y %H:%M', '%d %b %Y %H:%M:%S', '%d.%m.%Y %H:%M:%S', '%d.%m.%Y %H:%M'])
-            ))
-        END AS written_ms,
+        epoch_ms(CASE
+            WHEN $date_format IS NOT NULL THEN try_strptime(timestamp, $date_format)
+            ELSE coalesce(TRY_CAST(timestamp AS TIMESTAMPTZ), try_strptime(timestamp, $usual_dates))
+        END) AS written_ms,
         1 + (abs(number) >= 1e11)::INTEGER + (abs(number) >= 1e14)::INTEGER + (abs(number) >= 1e17)::INTEGER AS unit
     FROM numbered
     WHERE (fault IS NULL OR trim(text) <> '') AND kept = 'true'

@@ -7,8 +7,8 @@
 --   training, all  FLOAT, the amount in the training sessions, and in all; 0 if no play counts
 SELECT
     user, track,
-    CAST(coalesce(sum(CAST(amount AS DECIMAL(38, 9))) FILTER (counts AND NOT heldout), 0) AS FLOAT) AS training,
-    CAST(coalesce(sum(CAST(amount AS DECIMAL(38, 9))) FILTER (counts), 0) AS FLOAT) AS "all"
-FROM (SELECT *, amount > 0 AND amount >= $min_time AS counts FROM split_plays)
+    CAST(coalesce(sum(exact) FILTER (NOT heldout), 0) AS FLOAT) AS training,
+    CAST(sum(exact) AS FLOAT) AS "all"
+FROM (SELECT *, CAST(if(amount >= $min_time, amount, 0) AS DECIMAL(38, 9)) AS exact FROM split_plays)
 GROUP BY user, track
 ORDER BY user, track

@@ -9,15 +9,14 @@
 --   user, session  the listener and the session's name
 --   number         BIGINT, from 1, by listener, then name
 --   start_ms       BIGINT, the session's first millisecond since the epoch, UTC
---   plays          BIGINT, tracks heard in it, the organic one included
 --   heldout        BOOLEAN, the session is held out of training
 WITH sessions AS (
-    SELECT user, session, row_number() OVER (ORDER BY user, session) AS number, min(timestamp) AS start_ms, count(*) AS plays
+    SELECT user, session, row_number() OVER (ORDER BY user, session) AS number, min(timestamp) AS start_ms
     FROM named_plays
     GROUP BY user, session
 )
 SELECT
-    user, session, number, start_ms, plays,
+    user, session, number, start_ms,
     CASE $kind
         WHEN 'session_hash'
         -- The last eight of the hash's bytes, as `md5_number_lower` has them at three times the price.

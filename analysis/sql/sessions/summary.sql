@@ -1,10 +1,10 @@
--- One row per partition: the size of its sessions, and of the held-out sessions.
--- FROM sessions(plays BIGINT, heldout BOOLEAN)
+-- One row per partition: the size of all its sessions, and of the held-out sessions.
+-- FROM split_plays(number BIGINT, heldout BOOLEAN)
 -- Columns:
 --   events, heldout_events, sessions, heldout_sessions  BIGINT; events are plays
 SELECT
-    CAST(coalesce(sum(plays), 0) AS BIGINT) AS events,
-    CAST(coalesce(sum(plays) FILTER (heldout), 0) AS BIGINT) AS heldout_events,
-    count(*) AS sessions,
-    count(*) FILTER (heldout) AS heldout_sessions
-FROM sessions
+    count(*) AS events,
+    count(*) FILTER (heldout) AS heldout_events,
+    count(DISTINCT number) AS sessions,
+    count(DISTINCT number) FILTER (heldout) AS heldout_sessions
+FROM split_plays

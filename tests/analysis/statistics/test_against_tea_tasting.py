@@ -1,7 +1,7 @@
 """The same numbers as tea-tasting, an independent library, on random data."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
