@@ -219,14 +219,22 @@ def attach_parquet(
     table: str,
     files: Sequence[Path],
     where: Expression | None = None,
+    columns: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Make Parquet files readable under a table's name; a query reads the columns that it needs.
 
-    A column that is wider in one file than in another comes as wide as the widest.
+    A column that is wider in one file than in another comes as wide as the widest. `columns`, by
+    their types, are NULL if the files lack them.
     """
     # DuckDB takes every name for a pattern
     names = [glob.escape(str(file)) for file in files]
     rows = connection.read_parquet(names, hive_partitioning=False, union_by_name=True)
+    lacking = [
+        Constant(None).cast(kind).alias(name)
+        for name, kind in columns.items()
+        if name not in rows.columns
+    ]
+    rows = rows.select(Star(), *lacking)
     if where is not None:
         rows = rows.filter(where)
     rows.create_view(table, replace=True)
@@ -405,18 +413,10 @@ def attach_columns(
     table: str,
     rows: Rows,
     values: Mapping[str, Expression],
-    where: Expression,
 ) -> None:
     """Make expressions of rows readable as the columns of a table, as text.
 
-    The further column `kept` says 'true' where a condition holds, or a value `fault` says why the
-    row is none. A DatabaseError says that an expression or the condition is wrong.
+    A DatabaseError says that an expression is wrong.
     """
-    where = where.cast("BOOLEAN")
-    if "fault" in values:
-        where |= values["fault"].isnotnull()
-    texts = (
-        value.cast("VARCHAR").alias(name)
-        for name, value in {**values, "kept": where}.items()
-    )
+    texts = (value.cast("VARCHAR").alias(name) for name, value in values.items())
     rows.select(*texts).create_view(table, replace=True)

@@ -13,7 +13,6 @@ from annotated_types import Ge, Gt, Le
 from pydantic import (
     BaseModel,
     ConfigDict,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -26,7 +25,6 @@ from looplib.untrusted import read_untrusted
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
-Memory = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")]
 UNKNOWN_KEY = "unknown_key"
 _MOST_UNKNOWN = 5  # keys that an error names
 _LARGEST_FILE = 2**18  # bytes, which take seconds to parse

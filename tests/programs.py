@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-PACKAGES = {"ip": "iproute2"}  # of Debian, where it is not named like the program
+# Packages of Debian that are not named like their program.
+PACKAGES = {"ip": "iproute2", "script": "bsdutils"}
 # Below those from which the kernel takes ports for outgoing connections.
 _PORTS = range(18_000, 30_000)
 _NEXT = itertools.count(101 * os.getpid())

@@ -33,7 +33,16 @@ _KNOWN = (
 _EMPTY = "empty; at least one row is expected"
 # columns of numbers
 AMOUNTS = ("weight", "share", "played", "duration")
-DEFAULT_MEMORY = "1GB"  # that DuckDB may use
+# Forms of dates for `strptime`, read without `date_format` as dates with the year first are.
+USUAL_DATES = [
+    "%d %b %Y, %H:%M",
+    "%d %b %Y %H:%M",
+    "%d %b %Y %H:%M:%S",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+]
+# DuckDB may use so much, and spills the rest to the disk: enough for a laptop beside other work
+MEMORY = "1GB"
 _LONGEST_LINE = 2**20  # bytes, by which lines of JSON differ from objects of many
 # columns of `sql/interactions/json_documents.sql`
 _OF_JSON = ("(source)", "(fault)", "(text)", "(user_kind)", "(track_kind)")
@@ -97,7 +106,7 @@ def attach_checked(
     for number, batch in enumerate(in_batches(files, reading)):
         named = {file.name: file for file in batch}
         target = folder / f"{number:06}.parquet"
-        read = check_files(named, reading, target, DEFAULT_MEMORY, limit)
+        read = check_files(named, reading, target, limit)
         tables += read
         if limit is not None:
             limit -= sum(table.rows + table.left_out for table in read)
@@ -111,19 +120,17 @@ def check_files(
     files: Mapping[str, LogFile],
     reading: Reading,
     target: Path,
-    memory: str,
     limit: int | None = None,
 ) -> list[CheckedTable]:
     """Read a batch of files and write their rows, checked, to a Parquet file.
 
-    The columns are those of `sql/interactions/checked_rows.sql`. Beyond the allowed memory DuckDB
-    spills beside the target.
+    The columns are those of `sql/interactions/checked_rows.sql`. Beyond
+    `MEMORY` DuckDB spills beside the target.
 
     Args:
         files: The files by their digests.
         reading: How they are read.
         target: The Parquet file.
-        memory: What DuckDB may use.
         limit: Of more rows, so many are read, the first.
 
     Raises:
@@ -131,7 +138,7 @@ def check_files(
     """
     file = next(iter(files.values()))
     try:
-        return _check_files(files, reading, target, memory, limit)
+        return _check_files(files, reading, target, limit)
     except AnalysisError as error:
         refusal = error
     except queries.DatabaseError as error:
@@ -148,7 +155,7 @@ def check_files(
     tables: list[CheckedTable] = []
     for source, file in files.items():
         alone = target.with_stem(f"{target.stem}-{len(tables)}")
-        tables += check_files({source: file}, reading, alone, memory, limit)
+        tables += check_files({source: file}, reading, alone, limit)
     return tables
 
 
@@ -156,13 +163,12 @@ def _check_files(
     files: Mapping[str, LogFile],
     reading: Reading,
     target: Path,
-    memory: str,
     limit: int | None,
 ) -> list[CheckedTable]:
     """Read files of the same form in one statement."""
     source, first = next(iter(files.items()))
     connected = queries.connect(
-        memory_limit=memory, temp_directory=target.parent / "spilled"
+        memory_limit=MEMORY, temp_directory=target.parent / "spilled"
     )
     with decoded(first, reading, target.parent) as copy, connected as connection:
         copies = {**files, source: copy}
@@ -178,7 +184,8 @@ def _check_files(
             has_share=reading.columns.has_share,
             full_share=100.0 if reading.percent else 1.0,
             has_order=reading.columns.orders_by_position,
-            date_formats=[reading.date_format] if reading.date_format else None,
+            date_format=reading.date_format,
+            usual_dates=USUAL_DATES,
             weight_scale=reading.weight_scale,
             known=[*reading.columns.stored],
         )
@@ -423,7 +430,8 @@ def _attach_rows(
         where = queries.Sql(reading.where or "true")
         if columns.event:
             where &= values["weight"].isnotnull()
-        queries.attach_columns("raw_rows", rows, values, where)
+        values["kept"] = where.cast("BOOLEAN") | values["fault"].isnotnull()
+        queries.attach_columns("raw_rows", rows, values)
     except queries.DatabaseError as error:
         hint = "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"
         if is_typed:

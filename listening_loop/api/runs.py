@@ -157,7 +157,9 @@ class Run:
         """
         document = self.config.export.model_dump() | options
         export = parse_config(ExportConfig, document, "the options")
-        return export_run(self.address, folder, export, client=self.client)
+        config = self.config.model_copy(update={"export": export})
+        run = open_workspace(self.address)
+        return export_run(run, config, self.winner, folder, client=self.client)
 
     @cached_property
     def _version(self) -> str:

@@ -15,6 +15,7 @@ from analysis.tables.reader import (
     AMOUNTS,
     CSV,
     JSON_LINES,
+    USUAL_DATES,
     attach_checked,
     decoded,
     find_tables,
@@ -67,8 +68,8 @@ class FirstRows:
         roles = roles or {name: name for name in shown}
         values = {role: queries.Column(name) for role, name in roles.items()}
         where = queries.Sql(reading.where or "true")
-        first = rows.limit(_GUESSED_FROM)
-        queries.attach_columns("first_rows", first, values, where)
+        first = rows.limit(_GUESSED_FROM).filter(where.cast("BOOLEAN"))
+        queries.attach_columns("first_rows", first, values)
         return shown
 
     def profile(self, reading: Reading) -> tuple[list[str], list[Column]]:
@@ -78,7 +79,7 @@ class FirstRows:
             The names of all columns, and the profiles of those with values.
         """
         names = self.attach(reading)
-        rows = self.fetch("interactions/column_values")
+        rows = self.fetch("interactions/column_values", usual_dates=USUAL_DATES)
         profiles = {row["name"]: Column(**row) for row in rows}
         return names, [profiles[name] for name in names if name in profiles]
 

@@ -125,7 +125,6 @@ def select_plays(
             "replay/newest_plays",
             silence_ms=SESSION_SILENCE_MS,
             has_moments=has_times,
-            has_share=reading.columns.has_share,
         )
     if len(rows) <= _MOST_LOST * counts["later"]:
         share = counts["learned"] / max(counts["learned"] + counts["later"], 1)

@@ -16,7 +16,7 @@ import numpy as np
 
 from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
-from analysis.statistics.effects import CONFIDENCE, Interval
+from analysis.statistics.effects import Interval
 from listening_loop.replay.plays import NewestPlays
 from listening_loop.replay.traffic import LENGTH
 from looplib.arrays import AnyArray, BoolArray, FloatArray
@@ -117,7 +117,6 @@ def score(
 
 
 def _interval(estimates: FloatArray) -> Interval:
-    """Make the interval of an estimate, which comes before those of the resamples."""
-    tail = (1 - CONFIDENCE) / 2
-    ends = np.quantile(estimates[1:], [tail, 1 - tail])
-    return Interval(*np.round([estimates[0], *ends], _DIGITS).tolist())
+    """Make the interval of an estimate, which comes before the estimates of the resamples."""
+    (interval,) = bootstrap.percentile_intervals(estimates[:, np.newaxis])
+    return Interval(*np.round([*interval], _DIGITS).tolist())

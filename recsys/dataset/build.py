@@ -27,11 +27,11 @@ from recsys.dataset.layout import (
     SUMMARY,
     TRACKS,
     USERS,
-    Piece,
     save_array,
 )
 from recsys.dataset.matrices import (
     read_pieces,
+    read_tracks,
     track_columns,
     user_rows,
     write_matrices,
@@ -65,7 +65,7 @@ def build_dataset(
     """
     address = open_workspace(store.address).address
     # parts are sorted by it
-    groups = itertools.groupby(store.manifest.parts, key=lambda part: part.partition)
+    groups = itertools.groupby(store.manifest.parts, key=lambda part: part.of)
     partitions = [(address, tuple(parts)) for _, parts in groups]
     rule = plan.rule
     if rule.split.kind == "time":
@@ -116,17 +116,15 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
     Returns:
         The sizes that a `Summary` has.
     """
-    ids = _ids(folder, "users", "user")
-    order = np.argsort(ids)
-    users = ids[order]
+    table = pa.concat_tables(read_pieces(folder, "users")).sort_by("user")
+    users = column_values(table["user"])
     for split in SPLITS:
-        save_array(folder / LATEST.format(split), _ids(folder, "users", split)[order])
+        save_array(folder / LATEST.format(split), column_values(table[split]))
     if len(users) < 2:
         raise SearchError(
             "all rows are of one listener; recommendations are learned from what many heard"
         )
-    heard = np.unique(_ids(folder, "tracks", "track"))
-    tracks, artists = _number_tracks(store, plan.catalogue, heard)
+    tracks, artists = _number_tracks(store, plan.catalogue, read_tracks(folder))
     counts = write_matrices(folder, users, tracks, plan.feedback)
     _write_heldout(folder, users, tracks)
     if plan.rule.is_ordered:
@@ -151,8 +149,8 @@ def _number_tracks(
 ) -> tuple[IntArray, Int32Array]:
     """List the tracks of a dataset with the numbers of their artists.
 
-    They are all of the store's catalogue, whose ids are 0..n-1; or else those heard, and the other
-    tracks that a catalogue has of the artists heard.
+    They are all tracks of the store's catalogue, if its ids are 0..n-1; or else the tracks heard,
+    and other tracks of their artists in a catalogue.
 
     Args:
         store: Its titles name the artists where no catalogue does.
@@ -193,12 +191,6 @@ def _number_tracks(
     numbers = {name: number for number, name in enumerate(sorted({*names} - {""}))}
     artists = [numbers.get(name, UNKNOWN_ARTIST) for name in names]
     return tracks, np.array(artists, np.int32)
-
-
-def _ids(folder: Path, piece: Piece, column: str) -> IntArray:
-    """Read the ids that workers found; none where they looked for none."""
-    ids = [column_values(table[column]) for table in read_pieces(folder, piece)]
-    return np.concatenate(ids) if ids else np.empty(0, np.int64)
 
 
 def _write_heldout(folder: Path, users: IntArray, tracks: IntArray) -> None:

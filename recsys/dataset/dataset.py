@@ -103,10 +103,13 @@ class Dataset:
         return np.diff(self.array(BY_TRACK.format(split), "indptr"))
 
 
-@lru_cache(maxsize=2)
 def open_dataset(address: str | Path) -> Dataset:
     """Open a dataset once in a process; download it from an address."""
-    workspace = open_workspace(address)
+    return _open(open_workspace(address))
+
+
+@lru_cache(maxsize=2)
+def _open(workspace: Workspace) -> Dataset:
     workspace.download_all()
     path = workspace.folder
     summary = Summary(**unseal((path / SUMMARY).read_bytes()))
@@ -121,7 +124,7 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
             builds it again.
     """
     try:
-        dataset = open_dataset(workspace.address)
+        dataset = _open(workspace)
         files = dataset.summary.files
         with ThreadPoolExecutor() as threads:
             digests = threads.map(sha256_file, map(dataset.path.joinpath, files))
@@ -133,7 +136,7 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         damaged = [str(error)]
     if damaged:
-        open_dataset.cache_clear()
+        _open.cache_clear()
         raise SearchError(
             f"{workspace}: damaged ({damaged[0]}); run the search again, which builds it again"
         )

@@ -14,7 +14,7 @@ SUMMARY = "dataset.json"
 USERS = "users.npy"
 TRACKS = "tracks.npy"
 ARTISTS = "artists.npy"
-LATEST = "latest-{}.npy"  # of each listener, in a split
+LATEST = "latest-{}.npy"  # play of each listener, in a split
 PLAYS_INDPTR = "plays-indptr.npy"
 PLAYS_TRACKS = "plays-tracks.npy"
 PLAYS_HELDOUT = "plays-heldout.npy"
@@ -25,9 +25,9 @@ CSR = ("values", "indices", "indptr")  # the files of a matrix
 SplitName = Literal["training", "all"]
 SPLITS: tuple[SplitName, SplitName] = ("training", "all")
 
-# in a run's folder, what its workers hand over: tables `<piece>-<partition>.arrow`
+# Workers write tables `<piece>-<partition>.arrow` into this folder of a run.
 PIECES = "pieces"
-Piece = Literal["interactions", "plays", "heldout", "users", "tracks"]
+Piece = Literal["interactions", "plays", "heldout", "users"]
 
 
 def new_array(
@@ -61,7 +61,7 @@ def new_matrix(
     name: str,
     counts: IntArray,
 ) -> tuple[IntArray, AnyIntArray, Float32Array]:
-    """Create the files of a CSR matrix with so many values a row, shape (rows,).
+    """Create the files of a CSR matrix by the number of values of each row, shape (rows,).
 
     Returns:
         Its indptr, and its indices and values, to be filled.

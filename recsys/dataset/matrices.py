@@ -34,6 +34,13 @@ def read_pieces(folder: Path, piece: Piece) -> Iterator[pa.Table]:
         yield pa.ipc.open_file(pa.memory_map(str(file))).read_all()
 
 
+def read_tracks(folder: Path) -> IntArray:
+    """Read the ids of the tracks that were played, ascending; shape (tracks,)."""
+    tables = read_pieces(folder, "interactions")
+    played = [np.unique(column_values(table["track"])) for table in tables]
+    return np.unique(np.concatenate(played))
+
+
 def user_rows(table: pa.Table, users: IntArray) -> IntArray:
     """Look up the row of the user of each line; the lines of a user are together."""
     ids = column_values(table["user"])

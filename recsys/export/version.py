@@ -58,14 +58,18 @@ SCHEMA = 1  # version of the manifest
 
 @dataclass(frozen=True)
 class Export:
-    """A finished run, and the options of its publication."""
+    """A finished run that is published."""
 
     run: Workspace
     store: Store
     dataset: Dataset
     config: SearchConfig
     winner: Winner
-    options: ExportConfig
+
+    @property
+    def options(self) -> ExportConfig:
+        """The options of the publication."""
+        return self.config.export
 
     @property
     def split(self) -> SplitName:
@@ -264,7 +268,7 @@ def _facts(export: Export) -> dict[str, Any]:
     manifest = export.store.manifest
     summary = export.dataset.summary
     mean_weight = None
-    if not manifest.has_share:
+    if "share" not in manifest.columns:
         mean_weight = float(export.dataset.array(export.split, "values").mean())
     return {
         "schema": SCHEMA,

@@ -8,12 +8,12 @@ from analysis.store import REJECTS
 from recsys.ingest.pipeline import IngestReport
 
 SHOWN_REASONS = 10
-# what is wrong with a line, between its first word and what is allowed
+# The details of a reason, between its first word and the allowed values.
 _FOUND = re.compile(r"^(\w+) .+?( is (?:no|neither|a) |; )")
 
 
 def describe_ingest(report: IngestReport) -> str:
-    """Write the lines that say what was read, why lines are no good, and what the store holds."""
+    """Describe the lines read, the reasons of rejects, and the store."""
     store = report.store
     counts = report.lines
     manifest = store.manifest

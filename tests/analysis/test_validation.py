@@ -1,13 +1,14 @@
 """The validator: what it takes, refuses and returns. Definitions are in tests/spec."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.validation import METRICS, Validator
+from analysis.validation import METRICS, Validation, Validator
 from looplib.arrays import IntArray
 
 LISTENERS, TRACKS, WIDTH = 120, 80, 12
@@ -44,10 +45,14 @@ def validator() -> Validator:
     return build()
 
 
+@pytest.fixture(scope="module")
+def validation(validator: Validator) -> Validation:
+    return validator.score(USERS, random_lists(1))
+
+
 def test_every_metric_stands_at_every_cut_off_with_its_interval_around_it(
-    validator: Validator,
+    validation: Validation,
 ) -> None:
-    validation = validator.score(USERS, random_lists(1))
     assert [*validation.metrics] == [f"{name}@{k}" for name in METRICS for k in (5, 10)]
     assert all(
         metric.lower <= metric.value <= metric.upper
@@ -57,21 +62,22 @@ def test_every_metric_stands_at_every_cut_off_with_its_interval_around_it(
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_one_metric_alone_is_as_among_all(validator: Validator, name: str) -> None:
-    whole, key = validator.score(USERS, random_lists(1)), f"{name}@5"
+def test_one_metric_alone_is_as_among_all(
+    validator: Validator, validation: Validation, name: str
+) -> None:
+    key = f"{name}@5"
     alone = validator.score(USERS, random_lists(1), key)
     assert [*alone.metrics] == [key]
-    assert tuple(alone.metrics[key]) == pytest.approx(
-        tuple(whole.metrics[key]), rel=1e-12
-    )
-    assert alone.ratios.keys() == whole.ratios.keys() & {key}
-    assert all(
-        np.array_equal(parts, whole.ratios[key]) for parts in alone.ratios.values()
-    )
+    expected = [*validation.metrics[key]]
+    assert [*alone.metrics[key]] == pytest.approx(expected, rel=1e-12)
+    assert alone.ratios.keys() == validation.ratios.keys() & {key}
+    for parts in alone.ratios.values():
+        assert np.array_equal(parts, validation.ratios[key])
 
 
-def test_a_metric_listener_by_listener_makes_up_its_value(validator: Validator) -> None:
-    validation = validator.score(USERS, random_lists(1))
+def test_a_metric_listener_by_listener_makes_up_its_value(
+    validation: Validation,
+) -> None:
     assert validation.ratios.keys() == validation.metrics.keys() - {
         "coverage@5",
         "coverage@10",
@@ -83,19 +89,14 @@ def test_a_metric_listener_by_listener_makes_up_its_value(validator: Validator) 
 
 
 def test_order_of_rows_and_lists_and_number_of_threads_do_not_show_in_the_last_digit(
-    validator: Validator,
+    validation: Validation,
 ) -> None:
     order = np.random.default_rng(2).permutation(LISTENERS)
     shuffled = HELDOUT.take(np.random.default_rng(3).permutation(HELDOUT.num_rows))
     lists = random_lists(1)
     found = build(shuffled, threads=2, ks=(10, 5)).score(USERS[order], lists[order])
-    assert found == validator.score(USERS, lists)
-
-
-def test_trials_are_scored_on_the_same_resamples(validator: Validator) -> None:
-    first = validator.score(USERS, random_lists(1))
-    assert build().score(USERS, random_lists(1)) == first
-    assert build(seed=1).score(USERS, random_lists(1)) != first
+    assert found == validation
+    assert build(seed=1).score(USERS, lists) != validation, "other resamples"
 
 
 def test_coverage_is_a_fact_of_the_lists_without_an_interval() -> None:
@@ -106,9 +107,6 @@ def test_coverage_is_a_fact_of_the_lists_without_an_interval() -> None:
 
 def test_threads_may_share_a_validator(validator: Validator) -> None:
     lists = [random_lists(seed) for seed in range(8)]
-    expected = [validator.score(USERS, of_trial) for of_trial in lists]
+    score = partial(validator.score, USERS)
     with ThreadPoolExecutor(4) as pool:
-        assert (
-            list(pool.map(lambda of_trial: validator.score(USERS, of_trial), lists))
-            == expected
-        )
+        assert [*pool.map(score, lists)] == [*map(score, lists)]

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +34,17 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
 @pytest.fixture
 def make_service(tmp_path: Path) -> Iterator[MakeService]:
     """Make services of a small model with any settings; they are closed after the test."""
-    services: list[Service] = []
+    with ExitStack() as stack:
 
-    def make(*, tracks: int = 40, listeners: int = 20, **settings: Any) -> Service:  # noqa: ANN401  any setting
-        catalogue = write_catalogue(
-            tmp_path / "tracks.json", [track // 5 for track in range(tracks)]
-        )
-        publish(tmp_path, "one", random_lists(listeners, tracks), catalogue=catalogue)
-        services.append(start_service(tmp_path, catalogue, **settings))
-        return services[-1]
+        def make(*, tracks: int = 40, **settings: Any) -> Service:  # noqa: ANN401  any setting
+            catalogue = write_catalogue(
+                tmp_path / "tracks.json", [track // 5 for track in range(tracks)]
+            )
+            publish(tmp_path, "one", random_lists(20, tracks), catalogue=catalogue)
+            service = start_service(tmp_path, catalogue, **settings)
+            return stack.enter_context(closing(service))
 
-    yield make
-    for service in services:
-        service.close()
+        yield make
 
 
 @pytest.fixture

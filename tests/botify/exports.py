@@ -110,21 +110,18 @@ def update_manifest(folder: Path, name: str) -> None:
     files = read_manifest(folder)["files"]
     file = folder / name
     facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
-    rows = None
-    if file.suffix == ".jsonl":
-        with file.open("rb") as lines:
-            rows = sum(1 for _ in lines)
+    rows = file.read_bytes().count(b"\n") if file.suffix == ".jsonl" else None
     edit_manifest(
         folder,
         files={**files, name: {"rows": rows, **files.get(name, {}), **facts}},
     )
 
 
-def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, list[int]]:
+def random_lists(listeners: int, tracks: int) -> dict[int, list[int]]:
     """Make a list of different tracks for each listener."""
     starts = np.random.default_rng(5).integers(tracks, size=listeners).tolist()
     return {
-        user: [(start + 7 * j) % tracks for j in range(length)]
+        user: [(start + 7 * j) % tracks for j in range(30)]
         for user, start in enumerate(starts)
     }
 

@@ -116,11 +116,6 @@ def test_requests_are_passed_on_as_they_came() -> None:
     assert seen["wsgi.input"].read() == BODY
 
 
-def answer_nothing(_: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
-    start(*OK)
-    return [b"{}"]
-
-
 def refuse(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
     """Answer as the Flask application does, with no more than a refusal's status."""
     status, _ = environ.get(REFUSAL, (200, ""))

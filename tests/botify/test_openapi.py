@@ -17,8 +17,6 @@ from botify.service import Service
 from looplib.event_fields import EVENT_FIELDS
 from tests.botify.conftest import MakeService
 
-EXAMPLES = 15  # of each operation and mode
-
 
 def test_the_document_is_openapi_and_knows_every_address(
     client: FlaskClient, service: Service
@@ -82,7 +80,7 @@ def test_the_service_answers_as_its_document_says(
 
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=15,
             database=None,
             derandomize=True,
             phases=[Phase.generate],

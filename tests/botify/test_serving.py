@@ -6,33 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from botify.service import load_configured
 from botify.serving import _Worker, announce
-from tests.botify.exports import (
-    experiments_of,
-    make_settings,
-    publish,
-    random_lists,
-    write_catalogue,
-)
+from tests.botify.conftest import MakeService
+from tests.botify.exports import experiments_of, write_catalogue
 from tests.programs import run_python
 
 
 def test_the_start_says_where_and_what(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_service: MakeService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
-    publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue)
     experiments = experiments_of("indexed", "live")
-    exclude = [7, "7"]
-    settings = make_settings(
-        tmp_path, catalogue, experiments=experiments, exclude=exclude
-    )
+    service = make_service(experiments=experiments, exclude=[7, "7"])
+    caplog.clear()
     caplog.set_level(logging.INFO, "botify")
-    announce(settings, load_configured(settings), 5005)
+    announce(service.settings, service.versions.model, 5005)
     assert caplog.messages == [
         "http://127.0.0.1:5005, to read about it: http://127.0.0.1:5005/docs",
-        "version one: lists of 20 listeners, a catalogue of 60 tracks",
+        "version one: lists of 20 listeners, a catalogue of 40 tracks",
         f"events are logged in {tmp_path / 'log'}; the file under way is hidden: .events-…",
         "exclude: '7' is not in the catalogue",
         "arm T1: live needs live.npz, which version one lacks; "

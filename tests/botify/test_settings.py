@@ -21,11 +21,10 @@ experiments:
 def load(
     folder: Path,
     environment: dict[str, str] | None = None,
-    text: str = BASIC,
     **options: object,
 ) -> ServiceSettings:
     file = folder / "botify.yaml"
-    file.write_text(text)
+    file.write_text(BASIC)
     return load_settings(
         file, environment or {}, [f"{key}={value}" for key, value in options.items()]
     )
@@ -37,32 +36,12 @@ def test_the_environment_wins_over_the_file_and_options_over_both(
     environment = {
         "BOTIFY_LOG_DIR": "/var/log/b",
         "BOTIFY_PORT": "7000",
-        "BOTIFY_PROCESSES": "2",
+        "BOTIFY_FALLBACK": "{unknown: [random]}",
         "HOME": "/x",
     }
     found = load(tmp_path, environment, port=8000)
-    assert (found.log_dir, found.port, found.processes) == (Path("/var/log/b"), 8000, 2)
-
-
-@pytest.mark.parametrize(
-    ("key", "text", "expected"),
-    [
-        ("catalogue", "/data/t.json", "/data/t.json"),
-        ("text_users", "true", True),
-        (
-            "fallback",
-            "{unknown: [random]}",
-            {"exhausted": ["sticky_artist"], "unknown": ["random"]},
-        ),
-    ],
-)
-def test_a_setting_has_a_variable_of_its_name(
-    tmp_path: Path, key: str, text: str, expected: object
-) -> None:
-    assert (
-        load(tmp_path, {f"BOTIFY_{key.upper()}": text}).model_dump(mode="json")[key]
-        == expected
-    )
+    assert (found.log_dir, found.port) == (Path("/var/log/b"), 8000)
+    assert found.fallback.unknown == ("random",)
 
 
 def test_a_token_of_digits_is_a_text(tmp_path: Path) -> None:
@@ -72,19 +51,14 @@ def test_a_token_of_digits_is_a_text(tmp_path: Path) -> None:
     assert "12345" not in repr(token), "secrets are not printed"
 
 
-def test_arms_without_a_name_are_c_t1_and_so_on(tmp_path: Path) -> None:
-    arms = load(tmp_path).experiments[0].arms
-    assert [(arm.name, arm.weight) for arm in arms] == [("C", 1), ("T1", 3)]
-
-
 def test_an_experiment_may_be_a_file_and_the_first_decides(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(
-        "{name: B, owner: us, arms: [{recommender: random},"
+        "{name: B, hypothesis: why, arms: [{recommender: random},"
         " {recommender: indexed, weight: 3}], metrics: [time], planned_listeners: 500}"
     )
     found = load(tmp_path, experiments=f"[{file}]")
-    assert found.deciding.owner == "us"
+    assert found.deciding.hypothesis == "why"
     assert found.deciding.shares == {"C": 0.25, "T1": 0.75}
     file.write_text("{name: B, arms: [{recommender: best}, {recommender: random}]}")
     with pytest.raises(ConfigError, match="best: no such recommender"):

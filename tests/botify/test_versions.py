@@ -1,20 +1,13 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from botify import limits
 from botify.errors import ModelError
-from botify.metrics import Metrics
-from botify.service import load_configured
 from botify.versions import Versions
-from tests.botify.exports import (
-    make_settings,
-    point_to,
-    publish,
-    random_lists,
-    write_catalogue,
-)
+from tests.botify.conftest import MakeService
+from tests.botify.exports import point_to, publish
 from tests.waiting import wait_until
 
 Publish = Callable[[str, int], Path]
@@ -33,13 +26,9 @@ def publish_next(tmp_path: Path) -> Publish:
 
 
 @pytest.fixture
-def versions(tmp_path: Path) -> Iterator[Versions]:
-    catalogue = write_catalogue(tmp_path / "tracks.json", range(60))
-    publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue)
-    settings = make_settings(tmp_path, catalogue)
-    versions = Versions(settings, load_configured(settings), Metrics())
-    yield versions
-    versions.close()
+def versions(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> Versions:
+    monkeypatch.setattr(limits, "WATCH_S", 1e6)
+    return make_service().versions
 
 
 def test_reload_serves_the_version_that_current_points_to(
@@ -70,13 +59,13 @@ def test_a_refused_version_leaves_the_old_one_and_says_why(
 
 
 def test_the_watcher_serves_a_new_version_and_survives_any_error(
-    versions: Versions,
+    make_service: MakeService,
     publish_next: Publish,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "WATCH_S", 0.05)
-    versions.watch()
+    versions = make_service().versions
     link = tmp_path / "current"
     link.unlink()
     link.symlink_to("current")

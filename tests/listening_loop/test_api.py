@@ -73,24 +73,22 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
     plays = make_plays()
     plays.to_csv(tmp_path / "plays.csv", index=False)
     dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]
-    frames = (
-        pa.Table.from_pandas(plays),
-        dask_plays,
-        polars.from_pandas(plays),
-        polars.from_pandas(plays).lazy(),
-    )
-    for number, data in enumerate((*frames, tmp_path / "plays.csv")):
-        other = ll.ingest(data, tmp_path / str(number), **COLUMNS)
-        assert other.manifest.events == store.manifest.events
     bare = tmp_path / "bare.csv"
     plays.to_csv(bare, index=False, header=False, sep="|")
-    other = ll.ingest(
-        bare, tmp_path / "bare", header=False, delimiter="|", user="1", item="2"
-    )
-    assert other.manifest.events == store.manifest.events
+    numbered = {"header": False, "delimiter": "|", "user": "1", "item": "2"}
     query = f"FROM '{tmp_path / 'plays.csv'}'"
-    other = ll.ingest(sql=query, store=tmp_path / "query", **COLUMNS)
-    assert other.manifest.events == store.manifest.events
+    sources: Sequence[tuple[Any, dict[str, Any]]] = (
+        (pa.Table.from_pandas(plays), COLUMNS),
+        (dask_plays, COLUMNS),
+        (polars.from_pandas(plays), COLUMNS),
+        (polars.from_pandas(plays).lazy(), COLUMNS),
+        (tmp_path / "plays.csv", COLUMNS),
+        (bare, numbered),
+        ((), {"sql": query, **COLUMNS}),
+    )
+    for number, (data, options) in enumerate(sources):
+        other = ll.ingest(data, tmp_path / str(number), **options)
+        assert other.manifest.events == store.manifest.events
     times = to_table(pd.DataFrame({"heard": pd.to_timedelta([1500], unit="ms")}))
     assert times.to_pylist() == [{"heard": 1.5}]
     # a second time adds nothing
@@ -181,7 +179,6 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     board = found.leaderboard
     assert list(board["rank"]) == [1, 2, 3, 4]
     assert {"ndcg@30", "ndcg@30 lower", "ties", "settings"} <= set(board.columns)
-    assert len(board.columns) == 10
     assert {"factors", "recall@10", *board.columns} <= set(found.metrics.columns)
     assert "<iframe" in found._repr_html_()
     lists = read_lists(found.export(tmp_path / "published"))
@@ -194,17 +191,10 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     ranked = found.model.recommend(["u17"], 5)
     first = recommended[:5][ranked.columns]
     pd.testing.assert_frame_equal(ranked, first, check_dtype=False)
-    columns = ["user", "rank", "item", "score", "title", "artist"]
-    nobody = found.recommend(["nobody"], skip_unknown=True)
-    assert ([*nobody.columns], len(nobody)) == (columns, 0)
+    assert found.recommend(["nobody"], skip_unknown=True).empty
     similar = found.similar(["t3", "no track"], n=4, skip_unknown=True)
     assert [*similar["item"]] == [*found.model.similar(["t3"], 4)["item"]]
-    assert [*similar.columns] == ["of", "rank", "item", "title", "artist"]
-    opened = ll.open_run(found.address)
-    assert (opened.address, opened.winner.trial.id) == (
-        found.address,
-        found.winner.trial.id,
-    )
+    assert ll.open_run(found.address).winner.trial.id == found.winner.trial.id
 
 
 def test_damaged_scores_are_one_line(found: ll.Run) -> None:

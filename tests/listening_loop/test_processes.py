@@ -13,12 +13,7 @@ import pytest
 from listening_loop import processes
 from listening_loop.client import ServiceClient
 from listening_loop.errors import LoopError
-from listening_loop.processes import (
-    command,
-    locked_folder,
-    run_step,
-    serving,
-)
+from listening_loop.processes import command, locked_folder, run_step, serving
 from tests.programs import free_port
 
 
@@ -36,23 +31,17 @@ def make_module(folder: Path, text: str) -> list[str]:
     return command("a_step", to=folder / "made")
 
 
-def test_a_step_runs_its_command_and_shows_it(
+def test_a_step_shows_its_command_and_runs_it_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run_step(
-        "A step",
-        make_module(tmp_path, "import sys; open(sys.argv[3], 'w').write('done')"),
-    )
-    assert (tmp_path / "made").read_text() == "done"
-    assert f"listening-loop a_step --to {tmp_path}/made" in capfd.readouterr().err
-
-
-def test_a_step_that_is_done_is_not_run_again(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    step = make_module(tmp_path, "raise SystemExit(1)")
-    run_step("A step", step, done=tmp_path / "a_step.py")
-    assert "done already" in capfd.readouterr().err
+    made = tmp_path / "made"
+    step = make_module(tmp_path, "import sys; open(sys.argv[3], 'x').write('done')")
+    for _ in range(2):
+        run_step("A step", step, done=made)
+    assert made.read_text() == "done"
+    shown = capfd.readouterr().err
+    assert f"listening-loop a_step --to {made}" in shown
+    assert "done already" in shown
 
 
 @pytest.mark.parametrize(
@@ -65,10 +54,8 @@ def test_a_step_that_is_done_is_not_run_again(
 def test_a_step_that_fails_ends_the_loop_in_one_line_with_its_command(
     tmp_path: Path, text: str, ending: str
 ) -> None:
-    with pytest.raises(
-        LoopError,
-        match=rf"^A step: {ending}; the command was: .*listening-loop a_step --to",
-    ):
+    message = rf"^A step: {ending}; the command was: .*listening-loop a_step --to"
+    with pytest.raises(LoopError, match=message):
         run_step("A step", make_module(tmp_path, text))
 
 
@@ -110,11 +97,11 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 """
 
 
-def fail(server: "subprocess.Popen[bytes]", port: int) -> int:
+def fail(server: "subprocess.Popen[bytes]", port: int) -> None:
     """Let the server fail."""
     with suppress(LoopError):
         ServiceClient(f"http://127.0.0.1:{port}").ask("GET", "/")
-    return server.wait(60)
+    server.wait(60)
 
 
 def test_a_service_that_fails_meanwhile_is_said(
@@ -123,15 +110,9 @@ def test_a_service_that_fails_meanwhile_is_said(
     port = free_port()
     step = make_module(tmp_path, SERVER)
     monkeypatch.setenv("PORT", str(port))
-    ended = []
-    with (
-        pytest.raises(
-            LoopError, match=r"^the service failed: exit code 7; the disk is full$"
-        ),
-        serving(step, port) as process,
-    ):
-        ended.append(fail(process, port))
-    assert ended == [7]
+    message = "^the service failed: exit code 7; the disk is full$"
+    with pytest.raises(LoopError, match=message), serving(step, port) as process:
+        fail(process, port)
 
 
 STARTER = """

@@ -21,7 +21,11 @@ LEAVES = (
 KEYS = st.text().filter(lambda key: key != "crc32")
 OBJECTS = st.dictionaries(
     KEYS,
-    st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner)),
+    st.recursive(
+        LEAVES,
+        lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
+        max_leaves=9,
+    ),
 ).map(lambda drawn: orjson.loads(orjson.dumps(drawn)))
 few = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 

@@ -62,12 +62,11 @@ def test_what_the_user_can_fix_is_one_line_and_2(
     assert shown.count("\n") == 1
 
 
-def test_an_interrupt_returns_130(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_returns_130_and_a_fault_of_ours_keeps_its_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(app, "thing", ["--count", "3", "--fail", "interrupt"]) == 130
     assert "interrupted" in capsys.readouterr().err
-
-
-def test_a_fault_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run(app, "thing", ["--count", "3", "--fail", "ours"])
 

@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from looplib.config import Config, dump_config, load_config
+from looplib.config import Config, load_config
 from looplib.errors import ConfigError
 
 
@@ -42,11 +42,6 @@ def test_values_come_from_defaults_then_the_file_then_overrides(tmp_path: Path) 
         maybe=Inner(iterations=3),
     )
     assert load_config(Outer, write(tmp_path, "")) == Outer()
-
-
-def test_a_dumped_configuration_reads_back_equal(tmp_path: Path) -> None:
-    config = Outer(seed=3, spaces=(Space(factors=(1, 2)),))
-    assert load_config(Outer, write(tmp_path, dump_config(config))) == config
 
 
 @pytest.mark.parametrize(
@@ -89,13 +84,6 @@ def test_the_first_of_many_unknown_keys_are_named(tmp_path: Path) -> None:
     assert str(refused.value).count("unknown key") == 5
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"absent\.yaml: cannot be read \(No such file or directory\)"
-    ):
-        load_config(Outer, tmp_path / "absent.yaml")
-
-
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -110,12 +98,12 @@ def test_a_bad_override_is_named(tmp_path: Path, override: str, message: str) ->
     assert message in str(refused.value)
 
 
-def test_options_win_over_all(tmp_path: Path) -> None:
+def test_options_win_over_all_and_a_missing_file_is_named(tmp_path: Path) -> None:
     file = write(tmp_path, "seed: 1")
     options = {"seed": 3, "search.iterations": None}
-    assert load_config(Outer, file, (), options) == Outer(seed=3)
     assert load_config(Outer, file, ["seed=2"], options) == Outer(seed=3)
-    with pytest.raises(
-        ConfigError, match=r"search\.iterations: Input should be a valid"
-    ):
+    with pytest.raises(ConfigError, match=r"search\.iterations: Input should be a"):
         load_config(Outer, file, (), {"search.iterations": "many"})
+    file.unlink()
+    with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read \(No such"):
+        load_config(Outer, file)

@@ -1,15 +1,13 @@
 from looplib.randomness import make_generator
 
+IDS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
+
 
 def test_a_generator_follows_from_seed_purpose_and_ids_alone() -> None:
-    keys = (
-        (7, "trials"),
-        (8, "trials"),
-        (7, "trial"),
-        (7, "trials", 0),
-        (7, "trials", 1),
-        (7, "trials", 0, 1),
+    keys = [(seed, word, ids) for seed in (7, 8) for word in "ab" for ids in IDS]
+    first, second = (
+        [make_generator(seed, word, *ids).random() for seed, word, ids in keys]
+        for _ in range(2)
     )
-    drawn = [make_generator(*key).random() for key in keys]
-    assert drawn == [make_generator(*key).random() for key in keys]
-    assert len(set(drawn)) == 6
+    assert first == second
+    assert len({*first}) == len(keys)

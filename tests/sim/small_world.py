@@ -39,11 +39,20 @@ def write_world(
     circle = 2.5 * np.column_stack([np.cos(angles), np.sin(angles)])
     (folder / "tracks.json").write_bytes(_join(tracks))
     (folder / "users.json").write_bytes(_join(users))
-    np.save(
-        folder / "tracks.npy",
-        (circle if embeddings is None else embeddings).astype(np.float32),
-    )
+    array = circle.astype(np.float32) if embeddings is None else embeddings
+    np.save(folder / "tracks.npy", array)
     return folder
+
+
+def write_endless_world(folder: Path, tracks: int) -> Path:
+    """Write tracks of as many artists, all heard to the end by a listener who is never bored."""
+    never_bored = {"consume_bias": -100.0, "session_budget": tracks}
+    return write_world(
+        folder,
+        tracks=[{"track": i, "artist": i} for i in range(tracks)],
+        embeddings=np.ones((tracks, 2)),
+        users=[{"user": 0, "interests": [0], **never_bored}],
+    )
 
 
 def _join(lines: Sequence[Line]) -> bytes:

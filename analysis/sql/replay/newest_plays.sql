@@ -4,8 +4,7 @@
 -- Sessions are those of the file, or else end after a silence; where only positions are known, one a listener.
 -- $silence_ms   BIGINT, a longer silence ends a session
 -- $has_moments  BOOLEAN, timestamps are moments, else positions
--- $has_share    BOOLEAN, the weight is the share of the track that was heard
--- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, reason VARCHAR)
+-- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, share DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, reason VARCHAR)
 -- FROM learned(user VARCHAR, latest BIGINT)
 -- Columns:
 --   listener   BIGINT, from 0
@@ -23,7 +22,7 @@ WITH plays AS (
 ),
 ordered AS (
     SELECT
-        user, track, weight, timestamp, session, latest,
+        user, track, share, timestamp, session, latest,
         row_number() OVER (PARTITION BY user ORDER BY timestamp, session, position, source, row) AS ordinal,
         row_number() OVER (PARTITION BY user, track ORDER BY timestamp, session, position, source, row) > 1 AS is_repeat
     FROM plays
@@ -37,7 +36,7 @@ newest AS (
 SELECT
     dense_rank() OVER (ORDER BY began, user) - 1 AS listener,
     user, track, timestamp,
-    CASE WHEN $has_share THEN weight ELSE 1.0 END AS time,
+    coalesce(share, 1.0) AS time,
     CAST(
         lag(ordinal) OVER in_order IS NULL
         OR coalesce(

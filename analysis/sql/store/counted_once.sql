@@ -7,16 +7,9 @@
 --   user, message, request
 WITH numbered AS (
     SELECT *, row_number() OVER () AS number FROM unsorted
-), counted AS (
-    FROM numbered WHERE request IS NULL
-    UNION ALL
-    (
-        FROM numbered
-        WHERE request IS NOT NULL AND (user, message, request) NOT IN (
-            SELECT (user, message, request) FROM earlier WHERE request IS NOT NULL
-        )
-        QUALIFY row_number() OVER (PARTITION BY user, message, request ORDER BY number) = 1
-    )
 )
-SELECT * EXCLUDE (number) FROM counted
+SELECT * EXCLUDE (number)
+FROM numbered
+WHERE request IS NULL OR (user, message, request) NOT IN (SELECT (user, message, request) FROM earlier)
+QUALIFY request IS NULL OR row_number() OVER (PARTITION BY user, message, request ORDER BY number) = 1
 ORDER BY number

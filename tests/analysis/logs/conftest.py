@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.logs.files import LogFile
+from analysis.logs.files import discover
 from tests.analysis.logs.lines import Load, Loaded, read_all
 
 
@@ -13,7 +13,6 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
     def read(content: bytes | str) -> Loaded:
         file = folder / "events.jsonl"
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-        log = LogFile(file, file.name)
-        return read_all([log])[1][log]
+        return read_all(discover([file]))[0]
 
     return read

@@ -42,7 +42,7 @@ def raw(key: str, token: str) -> str:
     return text(**{key: "@@"}).replace('"@@"', token)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Loaded:
     """A log as the reader gives it: rows, counts, and (line, reason) of each reject."""
 
@@ -54,20 +54,15 @@ class Loaded:
 Load = Callable[..., Loaded]
 
 
-def read_all(logs: list[LogFile]) -> tuple[list[dict[str, Any]], dict[LogFile, Loaded]]:
-    """All events of some logs in their order, and the logs one by one."""
-    found = {log: Loaded([], LineCounts(), []) for log in logs}
-    rows: list[dict[str, Any]] = []
+def read_all(logs: list[LogFile]) -> list[Loaded]:
+    """Read some logs together; returns them in their order."""
+    loaded = {log: Loaded([], LineCounts(), []) for log in logs}
     for part in event_log.read([logs], event_log.kinds_of(logs)):
-        before = found[part.file]
-        rows += part.events.to_pylist()
-        rejects = [(reject.line, reject.reason) for reject in part.rejects]
-        found[part.file] = Loaded(
-            before.rows + part.events.to_pylist(),
-            before.lines + part.lines,
-            before.rejects + rejects,
-        )
-    return rows, found
+        log = loaded[part.file]
+        log.rows += part.events.to_pylist()
+        log.lines += part.lines
+        log.rejects += [(reject.line, reject.reason) for reject in part.rejects]
+    return [*loaded.values()]
 
 
 def outcome(line: bytes, kinds: IdKinds) -> dict[str, Any] | str:

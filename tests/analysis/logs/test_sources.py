@@ -148,9 +148,9 @@ def test_no_flip_in_a_packed_log_changes_what_is_read(tmp_path: Path) -> None:
         flipped[chance.integers(len(flipped))] ^= 1 << int(chance.integers(8))
         log.write_bytes(flipped)
         try:
-            users, _ = users_in([log], tmp_path / "scratch")
+            for (copy,) in NewFiles(discover([log]), tmp_path):
+                # a time, or such, has changed in the header
+                assert copy.path.read_bytes() == b"".join(LINES[:20])
         except AnalysisError:
             refused += 1
-        else:
-            assert users == [*range(20)]  # of a time, or such, in the header
     assert refused > 150

@@ -26,11 +26,10 @@ class Element:
             yield from child.walk()
 
     def find(self, tag: str, **attributes: str) -> "list[Element]":
-        wanted = attributes.items()
         return [
-            found
-            for found in self.walk()
-            if found.tag == tag and wanted <= found.attributes.items()
+            element
+            for element in self.walk()
+            if element.tag == tag and attributes.items() <= element.attributes.items()
         ]
 
     @property

@@ -1,7 +1,7 @@
 """The index of a workspace: what it lists, whatever else is there, and when."""
 
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,9 +99,6 @@ def test_of_commands_that_end_at_once_all_reports_are_listed(workspace: Path) ->
     def finish(number: int) -> None:
         renew_index(write_report(workspace / str(number)))
 
-    threads = [threading.Thread(target=finish, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(finish, range(8)))
     assert len(read_rows(workspace / "index.html")) == 8

@@ -1,9 +1,12 @@
 """The same numbers as tea-tasting, an independent library, on random data."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeAlias
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import tea_tasting as tt
 from hypothesis import assume, given, settings
@@ -14,86 +17,99 @@ from analysis.statistics import effects
 from analysis.statistics.effects import Effect, adjust
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
-from tests.analysis.statistics.arms import (
-    SESSIONS,
-    SESSIONS_BEFORE,
-    TIME,
-    TIME_BEFORE,
-    as_aggregates,
-    draw_arms,
-)
-
-Arms: TypeAlias = tuple[Moments, Moments]
+from looplib.randomness import make_generator
 
 
-def assert_same(ours: Effect, metric: Any, arms: Arms) -> None:  # noqa: ANN401  of the library
-    theirs = metric.analyze_aggregates(*map(as_aggregates, arms))
-    pairs = {
-        "control": ours.control.value,
-        "treatment": ours.arm.value,
-        "effect_size": ours.absolute.value,
-        "effect_size_ci_lower": ours.absolute.lower,
-        "effect_size_ci_upper": ours.absolute.upper,
-        "rel_effect_size": ours.relative.value,
-        "rel_effect_size_ci_lower": ours.relative.lower,
-        "rel_effect_size_ci_upper": ours.relative.upper,
-        "pvalue": ours.p_value,
+def draw_listeners(seed: int, sizes: tuple[int, int], lift: float) -> pa.Table:
+    """Draw skewed listening of two arms by taste, seen before the experiment as well."""
+    generator = make_generator(seed, "test arms")
+    arm = np.repeat([0, 1], sizes)
+    taste = generator.gamma(2.0, 1.0, size=len(arm))
+    sessions, before = (1.0 + generator.poisson(3 * taste) for _ in range(2))
+    columns = {
+        "arm": arm,
+        "time": generator.gamma(2.0 * sessions) * lift**arm,
+        "sessions": sessions,
+        "time_before": generator.gamma(2.0 * before),
+        "sessions_before": before,
     }
-    for name, value in pairs.items():
-        assert value == pytest.approx(getattr(theirs, name), rel=1e-9, abs=1e-12), name
+    return pa.table(columns)
 
 
-def draw_moments(seed: int, control: int, arm: int, lift: float) -> Arms:
-    columns = draw_arms(seed, control, arm, lift)
-    return Moments.of(columns[0]), Moments.of(columns[1])
+def moments_of(listeners: pa.Table, arm: int) -> Moments:
+    return Moments.of(listeners.filter(pc.field("arm") == arm).to_pydict())
 
 
-SIZES = st.integers(2, 300)
-ARMS = st.builds(draw_moments, st.integers(0, 10**6), SIZES, SIZES, st.floats(0.5, 2.0))
+def assert_same(ours: Effect, metric: Any, listeners: pa.Table) -> None:  # noqa: ANN401  of the library
+    theirs = metric.analyze(listeners, 0, 1, "arm")
+    pairs: dict[str, Iterable[float]] = {
+        "control": [ours.control.value],
+        "treatment": [ours.arm.value],
+        "effect_size": ours.absolute,
+        "rel_effect_size": ours.relative,
+        "pvalue": [ours.p_value],
+    }
+    for name, values in pairs.items():
+        for value, part in zip(values, ("", "_ci_lower", "_ci_upper"), strict=False):
+            expected = pytest.approx(getattr(theirs, name + part), rel=1e-9, abs=1e-12)
+            assert value == expected, name + part
 
 
-@given(arms=ARMS, level=st.sampled_from([0.8, 0.95, 0.99]))
+SIZES = st.tuples(st.integers(2, 300), st.integers(2, 300))
+LISTENERS = st.builds(draw_listeners, st.integers(0, 10**6), SIZES, st.floats(0.5, 2.0))
+
+
+@given(listeners=LISTENERS, level=st.sampled_from([0.8, 0.95, 0.99]))
 @settings(max_examples=60)
-@pytest.mark.parametrize("denominator", [None, SESSIONS])
-def test_means_and_ratios(denominator: str | None, arms: Arms, level: float) -> None:
-    quantity = Quantity(TIME, denominator)
-    control, arm = (effects.estimate(moments, quantity) for moments in arms)
-    metric = tt.RatioOfMeans(TIME, denominator, confidence_level=level)
-    assert_same(effects.compare(control, arm, level), metric, arms)
+@pytest.mark.parametrize("denominator", [None, "sessions"])
+def test_means_and_ratios(
+    denominator: str | None, listeners: pa.Table, level: float
+) -> None:
+    quantity = Quantity("time", denominator)
+    control, arm = (
+        effects.estimate(moments_of(listeners, arm), quantity) for arm in (0, 1)
+    )
+    metric = tt.RatioOfMeans("time", denominator, confidence_level=level)
+    assert_same(effects.compare(control, arm, level), metric, listeners)
 
 
-@given(arms=ARMS)
+@given(listeners=LISTENERS)
 @settings(max_examples=60)
-@pytest.mark.parametrize("denominators", [(None, None), (SESSIONS, SESSIONS_BEFORE)])
-def test_cuped(denominators: tuple[str | None, str | None], arms: Arms) -> None:
+@pytest.mark.parametrize(
+    "denominators", [(None, None), ("sessions", "sessions_before")]
+)
+def test_cuped(
+    denominators: tuple[str | None, str | None], listeners: pa.Table
+) -> None:
     now, past = denominators
+    control, arm = (moments_of(listeners, arm) for arm in (0, 1))
     before, after, kept = adjust(
-        *arms, Quantity(TIME, now), Quantity(TIME_BEFORE, past)
+        control, arm, Quantity("time", now), Quantity("time_before", past)
     )
     assume(min(before.value, after.value) > 0.01)
     # A variance that is all but explained is the difference of two equal numbers.
-    assume(kept > 1e-4 and min(moments.count for moments in arms) > 5)
-    metric = tt.RatioOfMeans(TIME, now, TIME_BEFORE, past)
-    assert_same(effects.compare(before, after), metric, arms)
+    assume(kept > 1e-4 and min(control.count, arm.count) > 5)
+    metric = tt.RatioOfMeans("time", now, "time_before", past)
+    assert_same(effects.compare(before, after), metric, listeners)
 
 
 @given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=12))
-@pytest.mark.parametrize(
-    ("adjusted", "by_tea_tasting"),
-    [
-        (
-            holm,
-            partial(tt.adjust_fwer, arbitrary_dependence=True, method="bonferroni"),
-        ),
-        (benjamini_hochberg, tt.adjust_fdr),
-    ],
-)
-def test_p_values_of_many_tests(
-    adjusted: Callable[[list[float]], list[float]],
-    by_tea_tasting: Callable[..., Any],
-    p_values: list[float],
-) -> None:
+def test_p_values_of_many_tests(p_values: list[float]) -> None:
     results = ExperimentResult({i: {"pvalue": p} for i, p in enumerate(p_values)})
-    theirs = by_tea_tasting({"only": results})["only"]
-    expected = [theirs[i]["pvalue_adj"] for i in range(len(p_values))]
-    assert adjusted(p_values) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    bonferroni = {"arbitrary_dependence": True, "method": "bonferroni"}
+    for ours, adjusted in (
+        (holm(p_values), tt.adjust_fwer({"only": results}, **bonferroni)),
+        (benjamini_hochberg(p_values), tt.adjust_fdr({"only": results})),
+    ):
+        theirs = [adjusted["only"][i]["pvalue_adj"] for i in range(len(p_values))]
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("correct", [holm, benjamini_hochberg])
+def test_p_values_that_were_not_tested_stay_so_and_do_not_count(
+    correct: Callable[[Sequence[float]], list[float]],
+) -> None:
+    first, untested, last = correct([0.01, math.nan, 0.04])
+    assert math.isnan(untested)
+    assert [first, last] == correct([0.01, 0.04])
+    assert correct([]) == []

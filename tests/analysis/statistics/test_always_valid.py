@@ -14,6 +14,7 @@ from analysis.statistics.effects import Estimate, compare
 from looplib.randomness import make_generator
 
 EXPERIMENTS, DAYS = 1_000, 30
+LOOK = InterimAnalysis(AbConfig())
 
 
 def test_one_unit_alone_is_the_published_boundary() -> None:
@@ -45,10 +46,9 @@ def test_the_mixture_is_narrow_from_small_experiments_to_large_ones() -> None:
 
 
 def test_the_interval_is_the_effect_and_a_widened_error() -> None:
-    look = InterimAnalysis(AbConfig())
     effect = compare(Estimate(4.0, 3.0, 400_000), Estimate(5.0, 1.0, 600_000))
-    interval = look.widen(effect).absolute
-    margin = math.sqrt(3 / 400_000 + 1 / 600_000) * look.errors(0.05, 1_000_000)
+    interval = LOOK.widen(effect).absolute
+    margin = math.sqrt(3 / 400_000 + 1 / 600_000) * LOOK.errors(0.05, 1_000_000)
     assert (interval.lower, interval.upper) == pytest.approx(
         (1 - margin, 1 + margin), rel=1e-5
     )
@@ -80,25 +80,22 @@ def test_the_default_rule_keeps_its_level_by_two_tests_that_share_it(
 
 
 def test_a_smaller_arm_has_at_least_the_variance_of_both() -> None:
-    look = InterimAnalysis(AbConfig())
     lucky = compare(Estimate(5.0, 90.0, 9000), Estimate(4.0, 10.0, 1000))
     alike = compare(Estimate(5.0, 82.0, 9000), Estimate(4.0, 82.0, 1000))
-    intervals = [look.widen(effect).absolute for effect in (lucky, alike)]
-    assert intervals[0].lower == pytest.approx(intervals[1].lower, rel=1e-3)
+    lower, expected = (LOOK.widen(effect).absolute.lower for effect in (lucky, alike))
+    assert lower == pytest.approx(expected, rel=1e-3)
     assert lucky.caution > 2
     assert alike.caution == pytest.approx(1, abs=1e-12)
 
 
 def test_without_an_error_there_is_no_sequence() -> None:
-    look = InterimAnalysis(AbConfig())
-    none, sure = (
-        compare(Estimate(1.0, 0.0, 10), Estimate(2.0, 0.0, count)) for count in (1, 10)
+    none, sure, same = (
+        LOOK.widen(compare(Estimate(1.0, error, 10), Estimate(value, error, count)))
+        for value, error, count in ((2.0, 0.0, 1), (2.0, 0.0, 10), (1.0, 1.0, 10))
     )
-    assert math.isnan(look.widen(none).absolute.lower)
-    assert math.isnan(look.widen(none).p_value)
-    assert look.widen(sure).p_value == 0
-    same = compare(Estimate(1.0, 1.0, 10), Estimate(1.0, 1.0, 10))
-    assert look.widen(same).p_value == 1
+    assert math.isnan(none.absolute.lower)
+    assert math.isnan(none.p_value)
+    assert (sure.p_value, same.p_value) == (0, 1)
 
 
 def test_daily_looks_at_the_same_listeners_err_as_seldom_as_asked_for() -> None:

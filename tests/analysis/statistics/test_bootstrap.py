@@ -12,25 +12,16 @@ def all_draws(resamples: Resamples) -> np.ndarray[tuple[int, ...], np.dtype[np.u
     return np.vstack([*resamples.blocks()])
 
 
-def test_every_resample_draws_as_many_units_as_there_are() -> None:
-    draws = all_draws(Resamples(units=300, count=130, seed=1))
-    assert draws.shape == (130, 300)
-    assert (draws.sum(axis=1) == 300).all()
-
-
-def test_equal_arguments_give_equal_resamples_and_another_seed_gives_others() -> None:
-    first, again, other = (all_draws(Resamples(40, 10, seed)) for seed in (5, 5, 6))
-    assert (first == again).all()
-    assert (first != other).any()
-
-
-def test_resamples_drawn_anew_are_the_kept_ones(
+def test_resamples_follow_from_units_and_seed_kept_or_drawn_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    resamples = Resamples(40, 100, 5)
-    kept = all_draws(resamples)
+    first, second, other = (all_draws(Resamples(300, 130, seed)) for seed in (5, 5, 6))
+    assert first.shape == (130, 300)
+    assert (first.sum(axis=1) == 300).all()
+    assert (first == second).all()
+    assert (first != other).any()
     monkeypatch.setattr(bootstrap, "_KEPT_BYTES", 0)
-    assert (all_draws(resamples) == kept).all()
+    assert (all_draws(Resamples(300, 130, 5)) == first).all()
 
 
 def test_ratios_are_those_of_the_repeated_units(

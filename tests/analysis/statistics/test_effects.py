@@ -2,22 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from analysis.statistics.effects import (
-    Effect,
-    Estimate,
-    Interval,
-    adjust,
-    compare,
-    estimate,
-)
+from analysis.statistics.effects import Estimate, Interval, adjust, compare, estimate
 from analysis.statistics.moments import Moments, Quantity
-from tests.analysis.statistics.arms import (
-    TIME,
-    TIME_BEFORE,
-    draw_arms,
-)
 
 
 def test_significance_is_an_interval_on_one_side_of_zero() -> None:
@@ -27,75 +16,46 @@ def test_significance_is_an_interval_on_one_side_of_zero() -> None:
     assert not Interval(1, math.nan, math.nan).excludes_zero
 
 
-def no_interval(effect: Effect) -> bool:
-    ends = (
-        effect.absolute.lower,
-        effect.absolute.upper,
-        effect.relative.lower,
-        effect.relative.upper,
-        effect.p_value,
-    )
-    return all(math.isnan(end) for end in ends)
-
-
-@pytest.mark.parametrize("counts", [(0, 10), (1, 10), (10, 1), (1, 1)])
-def test_an_arm_of_fewer_than_two_listeners_has_no_interval(
+@pytest.mark.parametrize("counts", [(0, 10), (1, 10), (10, 1), (1, 1), (10, 10)])
+def test_fewer_than_two_listeners_or_a_ratio_over_nothing_have_no_interval(
     counts: tuple[int, int],
 ) -> None:
-    effect = compare(Estimate(1.0, 0.0, counts[0]), Estimate(2.0, 0.0, counts[1]))
-    assert effect.absolute.value == 1
-    assert no_interval(effect)
+    value = math.nan if min(counts) > 1 else 2.0
+    effect = compare(Estimate(1.0, 0.0, counts[0]), Estimate(value, value, counts[1]))
+    assert effect.absolute.value == pytest.approx(value - 1, nan_ok=True)
+    ends = [*effect.absolute][1:] + [*effect.relative][1:]
+    assert np.isnan([*ends, effect.p_value]).all()
 
 
-def test_a_ratio_over_nothing_has_no_effect() -> None:
-    effect = compare(Estimate(1.0, 1.0, 10), Estimate(math.nan, math.nan, 10))
-    assert math.isnan(effect.absolute.value)
-    assert no_interval(effect)
+@pytest.mark.parametrize("more", [0, 1])
+def test_values_that_do_not_vary_differ_for_sure_or_not_at_all(more: int) -> None:
+    effect = compare(Estimate(1.0, 0.0, 10), Estimate(1.0 + more, 0.0, 10))
+    assert effect.absolute == effect.relative == Interval(more, more, more)
+    assert effect.p_value == 1 - more
 
 
-def test_values_that_do_not_vary_differ_for_sure_or_not_at_all() -> None:
-    same, more = (
-        compare(Estimate(1.0, 0.0, 10), Estimate(value, 0.0, 10))
-        for value in (1.0, 2.0)
-    )
-    assert (same.absolute, same.relative, same.p_value) == (
-        Interval(0, 0, 0),
-        Interval(0, 0, 0),
-        1,
-    )
-    assert (more.absolute, more.relative, more.p_value) == (
-        Interval(1, 1, 1),
-        Interval(1, 1, 1),
-        0,
-    )
-
-
-def test_a_control_of_nothing_has_no_relative_effect() -> None:
-    effect = compare(Estimate(0.0, 0.0, 10), Estimate(2.0, 1.0, 10))
-    assert effect.absolute.excludes_zero
-    assert math.isnan(effect.relative.value)
-
-
-def test_a_control_that_may_as_well_be_nothing_has_an_endless_relative_interval() -> (
-    None
-):
-    relative = compare(Estimate(1e-9, 1.0, 10), Estimate(2.0, 1.0, 10)).relative
-    assert (relative.lower, relative.upper) == (-1, math.inf)
-
-
-def test_an_arm_of_nothing_has_a_relative_effect_without_interval() -> None:
-    relative = compare(Estimate(2.0, 1.0, 10), Estimate(0.0, 0.0, 10)).relative
-    assert relative.value == -1
-    assert math.isnan(relative.lower)
+@pytest.mark.parametrize(
+    ("control", "arm", "relative"),
+    [
+        (Estimate(0.0, 0.0, 10), Estimate(2.0, 1.0, 10), [math.nan] * 3),
+        (Estimate(1e-9, 1.0, 10), Estimate(2.0, 1.0, 10), [2e9, -1, math.inf]),
+        (Estimate(2.0, 1.0, 10), Estimate(0.0, 0.0, 10), [-1, math.nan, math.nan]),
+    ],
+    ids=["a control of nothing", "of perhaps nothing", "an arm of nothing"],
+)
+def test_beside_nothing_a_relative_effect_has_no_ends_or_endless_ones(
+    control: Estimate, arm: Estimate, relative: list[float]
+) -> None:
+    found = [*compare(control, arm).relative]
+    assert found == pytest.approx(relative, nan_ok=True)
 
 
 @pytest.mark.parametrize("before", [0.0, 3.0])
 def test_cuped_without_a_past_that_varies_changes_nothing(before: float) -> None:
-    columns = [
-        {TIME: values[TIME], TIME_BEFORE: values[TIME] * 0 + before}
-        for values in draw_arms(6, 50, 60)
+    arms = [
+        Moments.of({"time": range(count), "before": [before] * count})
+        for count in (50, 60)
     ]
-    control, arm = (Moments.of(values) for values in columns)
-    adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
-    expected = [estimate(moments, Quantity(TIME)) for moments in (control, arm)]
-    assert adjusted == (*expected, 1)
+    expected = [estimate(moments, Quantity("time")) for moments in arms]
+    control, arm = arms
+    assert adjust(control, arm, Quantity("time"), Quantity("before")) == (*expected, 1)

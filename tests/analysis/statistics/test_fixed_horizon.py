@@ -54,7 +54,7 @@ def test_a_single_look_is_welch_s_test_and_before_the_first_nothing_is_known() -
     assert [*alone.relative] == pytest.approx([*effect.relative])
     assert alone.p_value == pytest.approx(effect.p_value, rel=1e-3)
     early = InterimAnalysis(config, 0.9).widen(effect)
-    assert (early.absolute.lower, early.absolute.upper) == (-math.inf, math.inf)
+    assert [*early.absolute][1:] == [-math.inf, math.inf]
     assert early.p_value == 1
 
 

@@ -1,5 +1,6 @@
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,8 @@ from tests.botify.exports import edit_manifest, update_manifest
 from tests.botify.model.conftest import ALS, TRACKS, Damage, refusal
 
 
-def factors(**arrays: Any) -> Damage:  # noqa: ANN401  whatever NumPy saves
-    def write(version: Path) -> None:
-        np.savez(version / "factors.npz", **arrays)
-
-    return write
+def factors(save: Callable[..., None] = np.savez, **arrays: Any) -> Damage:  # noqa: ANN401  whatever NumPy saves
+    return lambda version: save(version / "factors.npz", **arrays)
 
 
 def history(counts: list[int], heard: list[int]) -> Damage:
@@ -32,14 +30,6 @@ def history(counts: list[int], heard: list[int]) -> Damage:
         edit_manifest(version, parameters=ALS)
 
     return write
-
-
-def pack(version: Path) -> None:
-    np.savez_compressed(
-        version / "factors.npz",
-        tracks=np.arange(60),
-        item_factors=np.zeros((60, 100), np.float32),
-    )
 
 
 def claim(*shape: int) -> Damage:
@@ -82,7 +72,12 @@ def claim(*shape: int) -> Damage:
             "factors.npz: cannot be read",
         ),
         (factors(tracks=np.arange(3)), "factors.npz: lacks item_factors.npy"),
-        (pack, "tracks.npy is compressed"),
+        (
+            factors(
+                np.savez_compressed, tracks=np.arange(60), item_factors=np.zeros(60)
+            ),
+            "tracks.npy is compressed",
+        ),
         (claim(2**40, 2**40), "factors.npz: cannot be read"),
         (history([2, 1], [0, 1, 60]), "heard has 0..60; allowed is 0..59"),
         (history([2, 2], [0, 1, 2]), "counts add up to 4, not 3 tracks"),

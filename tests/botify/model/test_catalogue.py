@@ -34,27 +34,15 @@ def test_own_ids_are_numbered_in_their_order_and_unknown_artists_are_different(
     tmp_path: Path, first: str | int, second: str | int
 ) -> None:
     file = tmp_path / "tracks.json"
-    file.write_text(
-        "\n".join(
-            json.dumps({"track": track, "artist": ""}) for track in (first, second)
-        )
-    )
+    lines = [json.dumps({"track": track, "artist": ""}) for track in (first, second)]
+    file.write_text("\n".join(lines))
     catalogue = load_catalogue(file)
     assert list(catalogue.ids) == [second, first]
-    assert [catalogue.number(track) for track in (first, second, "x", 2**60)] == [
-        1,
-        0,
-        NO_TRACK,
-        NO_TRACK,
-    ]
-    assert [json.loads(catalogue.record(number))["track"] for number in (0, 1)] == [
-        second,
-        first,
-    ]
-    assert [catalogue.tracks_of(artist).tolist() for artist in catalogue.artist] == [
-        [0],
-        [1],
-    ]
+    numbers = [catalogue.number(track) for track in (second, first, "x", 2**60)]
+    assert numbers == [0, 1, NO_TRACK, NO_TRACK]
+    records = [json.loads(catalogue.record(number)) for number in (0, 1)]
+    assert [record["track"] for record in records] == [second, first]
+    assert catalogue.tracks_of(catalogue.artist[1]).tolist() == [1]
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,13 @@ from tests.botify.model.conftest import TRACKS, refusal
 def test_lists_are_found_by_id_whether_ids_are_dense_sorted_or_not(
     tmp_path: Path, catalogue_file: Path
 ) -> None:
-    lists = {9_000_000_000: [1, 2, 3], 4: [5], 0: [], 77: [59, 0]}
-    publish(tmp_path, "one", lists, catalogue=catalogue_file)
-    loaded = load_configured(make_settings(tmp_path, catalogue_file)).recommendations
-    assert {user: loaded.list_of(user) for user in lists} == lists
-    assert loaded.list_of(5) == loaded.list_of(9_000_000_001) == []
-    assert sorted(loaded.tracks.tolist()) == loaded.most_listed(9)
-
-
-def test_the_most_listed_tracks_are_popular(
-    tmp_path: Path, catalogue_file: Path
-) -> None:
-    lists = {0: [3, 1], 1: [3, 2], 2: [2, 3]}
+    lists = {9_000_000_000: [3, 1, 2], 4: [5], 0: [], 77: [2, 3, 59]}
     publish(tmp_path, "one", lists, catalogue=catalogue_file)
     model = load_configured(make_settings(tmp_path, catalogue_file))
-    assert model.popular == [3, 2, 1]
+    loaded = model.recommendations
+    assert {user: loaded.list_of(user) for user in lists} == lists
+    assert loaded.list_of(5) == loaded.list_of(9_000_000_001) == []
+    assert model.popular == [2, 3, 1, 5, 59], "those in most lists first"
 
 
 def test_no_object_is_kept_for_a_listener(tmp_path: Path, catalogue_file: Path) -> None:

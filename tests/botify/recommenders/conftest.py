@@ -1,6 +1,5 @@
 """A version of twelve tracks, for recommenders, and how they are asked."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,8 @@ def publish_twelve(folder: Path, **manifest: object) -> Path:
     return version
 
 
-def load(folder: Path, recommender: str) -> ServedModel:
-    settings = make_settings(folder, folder / "tracks.json", recommender)
+def load(folder: Path, recommender: str, **changes: object) -> ServedModel:
+    settings = make_settings(folder, folder / "tracks.json", recommender, **changes)
     return load_configured(settings)
 
 
@@ -48,9 +47,9 @@ def als(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     return load(folder, "fold_in")
 
 
-def heard(user: int, *tracks: int, times: Sequence[float] = ()) -> Query:
-    """Make the query of a listener who has heard some tracks, by default to their ends."""
-    return Query(user, tracks, times or [1.0] * len(tracks))
+def heard(user: int, *tracks: int) -> Query:
+    """Make the query of a listener who has heard some tracks to their ends."""
+    return Query(user, tracks, [1.0] * len(tracks))
 
 
 def draw(model: ServedModel, name: str, *queries: Query, seed: int = 1) -> list[Drawn]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from botify.model.factors import FACTORS
 from botify.model.model import ServedModel
 from botify.recommenders.base import EXHAUSTED, UNKNOWN
 from looplib.arrays import NO_TRACK
@@ -18,6 +19,8 @@ from tests.botify.recommenders.conftest import (
 def test_factors_may_be_those_of_another_model_than_the_lists(tmp_path: Path) -> None:
     blend = {"kind": "blend", "window": 10}
     publish_twelve(tmp_path, parameters=blend, factors={"kind": "als", **ALS})
+    bare = load(tmp_path, "indexed", fallback={"unknown": []})
+    assert bare.get(FACTORS) is None, "no recommender asks for them"
     model = load(tmp_path, "fold_in")
     assert ARTISTS[draw(model, "fold_in", heard(0, 10))[0].track] == ARTISTS[10]
     assert draw(model, "in_order", heard(0, 0, 10))[0].track == 3

@@ -1,6 +1,5 @@
 """A fitted model of `implicit`, published without a store, and one that a search found."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +100,6 @@ def test_a_class_is_searched_exported_and_taken_away(tmp_path: Path) -> None:
         "ease": ("irspack.DenseSLIMRecommender", {"reg": [1.0, 50.0]}),
         "als": {"factors": 4},
     }
-    if find_spec("rectools"):
-        models["rectools"] = ("rectools.models.EASEModel", {"regularization": 9.0})
-    if find_spec("lenskit"):
-        models["lenskit"] = ("lenskit.knn.EASEScorer", {"regularization": 9.0})
     settings = {"export.publish_anyway": True}
     split = {"kind": "newest", "holdout": 0.2}
     options: dict[str, Any] = {"iterations": 2, "split": split, "settings": settings}

@@ -40,20 +40,17 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
     stem = Path(name).stem
     assert ingest[2:] == [name, "--store", f"out/{stem}/store", *shlex.split(words)]
     assert (search[3], serve[3]) == (f"{stem}.yaml", f"{stem}-service.yaml")
-    assert ask[0] == "curl"
-    assert report[1:3] == ["ab", f"out/{stem}/log"]
-    if len(steps) > 5:
+    assert (ask[0], report[2]) == ("curl", f"out/{stem}/log")
+    is_ordered = re.search("timestamp=|position=|--preset", words)
+    assert ("no replay  nothing orders the plays" in shown) == (not is_ordered)
+    if is_ordered:
         older, replay = steps[2:4]
-        assert f"out/{stem}/older" in older
-        assert "export.learn_from=training" in older
+        assert {f"out/{stem}/older", "export.learn_from=training"} <= {*older}
         assert ("split.kind=time" in older) == (older[1] == "search")
         assert replay[1:5] == ["replay", name, "--published", f"out/{stem}/older"]
         assert replay[replay.index(ingest[5]) + 1] == ingest[6]
         rule = "sticky_artist" if "artist=" in words else "activation"
         assert "--preset" in words or rule in replay
-    is_ordered = {"timestamp=", "position="}.intersection(re.findall(r"\w+=", words))
-    assert bool(is_ordered or "--preset" in words) == (len(steps) > 5)
-    assert ("no replay  nothing orders the plays" in shown) == (len(steps) <= 5)
     load_config(SearchConfig, Path(search[3]))
     service = load_config(ServiceSettings, Path(serve[3]))
     assert len(service.deciding.arms) == 3

@@ -1,14 +1,15 @@
 """Plays of listeners who follow their own orders, and an export of the older ones."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recsys.config import ExportConfig, Split
-from recsys.export.export import export_run
 from tests.recsys.finished import finish_run
+from tests.recsys.search.quick import publish_run
 from tests.recsys.tables import ingest_tables
 
 LISTENERS, TRACKS = 30, 50
@@ -52,7 +53,7 @@ def publish(
         split=split or Split(kind="newest", holdout=0.25),
     )
     config = ExportConfig(publish_anyway=True, live="anyway", **options)
-    export_run(run, folder / "export", config)
+    publish_run(run, folder / "export", config)
     return file, folder / "export"
 
 
@@ -61,13 +62,11 @@ def older(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], tuple[Path, Path]]:
     """Publish what the older plays teach, once for each order."""
-    made: dict[str, tuple[Path, Path]] = {}
 
+    @cache
     def make(order: str) -> tuple[Path, Path]:
-        if order not in made:
-            folder = tmp_path_factory.mktemp(order)
-            split = Split(kind="time", holdout=0.25) if order == "timestamp" else None
-            made[order] = publish(folder, order, split, learn_from="training")
-        return made[order]
+        split = Split(kind="time", holdout=0.25) if order == "timestamp" else None
+        folder = tmp_path_factory.mktemp(order)
+        return publish(folder, order, split, learn_from="training")
 
     return make

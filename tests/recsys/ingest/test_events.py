@@ -86,9 +86,9 @@ def test_no_more_rejects_are_kept_than_allowed_and_all_are_counted(
 ) -> None:
     monkeypatch.setattr(sources, "MOST_KEPT_BYTES", 1000)
     bad = b"x" * 100 + b"\n"
+    good = b'{"user": 1, "track": 2}\n'
     log = write_log(tmp_path / "a.jsonl", random_events(10), more=bad * 2000)
-    table = tmp_path / "b.jsonl"
-    table.write_bytes(b'{"user": 1, "track": 2}\n' + bad * 2000)
+    table = write_log(tmp_path / "b.jsonl", [], more=good + bad * 2000)
     for file, options in ((log, []), (table, ["--columns", "user=user,item=track"])):
         store = tmp_path / f"store-{file.stem}"
         assert run_ingest(store, file, *options) == 1
@@ -173,13 +173,16 @@ def test_a_log_without_events_changes_no_text_ids(tmp_path: Path) -> None:
     assert [file.of for file in manifest.id_files] == ["users"]
 
 
-def test_too_little_memory_says_so(tmp_path: Path) -> None:
+def test_too_little_memory_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.tables.reader.MEMORY", "1MB")
     table = tmp_path / "a.csv"
     table.write_text("user,item\n1,2\n")
     reading = Reading(parse_columns("user=user,item=item"))
-    message = "too little memory, allow more with --set memory"
+    message = "of memory is too little; ingest fewer files at a time"
     with pytest.raises(IngestError, match=message):
-        ingest.ingest([table], tmp_path / "store", reading, memory="1MB")
+        ingest.ingest([table], tmp_path / "store", reading)
 
 
 def requests(*sent: tuple[int, str, int | None, int]) -> list[dict[str, Any]]:

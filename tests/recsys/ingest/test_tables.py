@@ -46,12 +46,11 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
     for row in rows:
         sums[row["uid"], row["song"], row["ts"] * 1000] += row["seconds"]
     stored = {
-        (row["user"], row["track"], row["timestamp"]): row["time"]
+        (row["user"], row["track"], row["timestamp"]): row["amount"]
         for row in rows_by_original_id(store)
     }
     assert stored == pytest.approx(sums)
     assert store.manifest.events == len(sums) < len(rows)
-    assert not store.manifest.has_share
 
 
 def test_repeated_rows_are_said_and_titles_are_not_added_later(
@@ -65,7 +64,9 @@ def test_repeated_rows_are_said_and_titles_are_not_added_later(
         "4 rows repeat another's user, item, timestamp and session: copies count once"
     )
     assert said in capsys.readouterr().out
-    times = [row["time"] for row in rows_by_original_id(open_store(tmp_path / "store"))]
+    times = [
+        row["amount"] for row in rows_by_original_id(open_store(tmp_path / "store"))
+    ]
     assert times == [7.5, 3.0]
     assert ingest(tmp_path / "store", file, *ASKED) == 0
     assert "1 files add nothing, the store has their content" in capsys.readouterr().out
@@ -188,7 +189,7 @@ def test_rows_in_the_write_ahead_log_of_a_database_are_read(
     for _ in range(2):
         columns = "user=user,item=track,weight=n"
         store = ingest_tables(tmp_path, database, columns=columns)
-        times = [row["time"] for row in rows_by_original_id(store)]
+        times = [row["amount"] for row in rows_by_original_id(store)]
         assert sorted(times) == [1, 2]
     connection.close()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +32,6 @@ class FakeService:
     port: int = 0
     open: dict[int, list[Event]] = field(default_factory=dict)
     sessions: list[tuple[int, tuple[Event, ...]]] = field(default_factory=list)
-    paths: Counter[str] = field(default_factory=Counter)
     requests: int = 0
     numbers: set[tuple[int, str, int]] = field(default_factory=set)
     repeats: int = 0  # events that came again under their number
@@ -49,18 +47,15 @@ class FakeService:
         if mishap and mishap.isdecimal():
             error, wait = {"error": f"asked for {mishap}"}, {"Retry-After": "1"}
             return web.json_response(error, status=int(mishap), headers=wait)
-        document = {} if mishap == CLOSE_BEFORE else self._answer(request, body)
+        name, events = request.match_info["name"], body["requests"]
+        done = () if mishap == CLOSE_BEFORE else events
+        document = {"responses": [self._hear(name, event) for event in done]}
         if mishap == HANG:
             await asyncio.sleep(3600)
         if mishap in {CLOSE_BEFORE, CLOSE_AFTER}:
             assert request.transport
             request.transport.close()
         return web.Response(body=_spoil(document, mishap))
-
-    def _answer(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
-        name = request.match_info["name"]
-        self.paths[f"/{name}"] += 1
-        return {"responses": [self._hear(name, event) for event in body["requests"]]}
 
     def _hear(self, name: str, request: dict[str, Any]) -> dict[str, int]:
         """Keep an event once, as readers of a log do; its repetition has another answer."""
@@ -82,7 +77,7 @@ class FakeService:
 def _spoil(document: dict[str, Any], mishap: str | None) -> bytes:
     if mishap == TEXT:
         return b"<html>it works!</html>"
-    answers = document.get("responses", [])
+    answers = document["responses"]
     if mishap == UNKNOWN_TRACK:
         answers[0]["track"] = 10**6
     if mishap == WRONG_USER:
