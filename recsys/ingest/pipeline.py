@@ -2,12 +2,14 @@
 
 import errno
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.logs.files import LogFile
@@ -41,6 +43,7 @@ class IngestReport:
     # was added to another row
     repeats: int = 0
     left_out: int = 0  # rows of tables for which the condition does not hold
+    future: int = 0  # new plays that are later than this machine's clock
 
     @property
     def lines(self) -> LineCounts:
@@ -107,6 +110,11 @@ def ingest(
         if whole and before.manifest.parts and new.sources:
             _check_timestamps(before, reading)
         parts = sort_plays(batches, scratch, before, whole=whole)
+        later = [("timestamp", ">", time.time_ns() // 1_000_000)]
+        future = sum(
+            len(pq.read_table(part, columns=["timestamp"], filters=later))
+            for part in parts.values()
+        )
         added = manifest.sources[len(sources) :]
         if not (parts or new.repeated):
             raise IngestError(f"no play in {len(added)} files; {_why(added, scratch)}")
@@ -120,7 +128,9 @@ def ingest(
         after = commit(lock, manifest, scratch, parts, ids) if added else before
     good = sum(source.lines.good for source in added)
     repeats = good - (after.manifest.events - before.manifest.events)
-    return IngestReport(after, added, tuple(new.repeated), repeats, new.left_out)
+    return IngestReport(
+        after, added, tuple(new.repeated), repeats, new.left_out, future
+    )
 
 
 def _check_columns(store: Store, reading: Reading | None) -> None:

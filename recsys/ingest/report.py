@@ -37,6 +37,11 @@ def describe_ingest(report: IngestReport) -> str:
             else f"{report.repeats:,} rows repeat another's user, item, timestamp and session: "
             "copies count once, and other weights are added up"
         )
+    if report.future:
+        lines.append(
+            f"{report.future:,} new plays are later than the clock of this machine; check the "
+            "clocks that wrote them, and the unit of their times"
+        )
     size_mb = sum(part.bytes for part in manifest.parts) / 1e6
     lines.append(
         f"{store}: {manifest.events:,} plays, {counts.good - report.repeats:,} of them "

@@ -198,3 +198,15 @@ def test_the_latest_plays_are_exported_in_their_order(
     everything = read_plays(dataset_of_version(finished, folder), "all")
     newest = [everything.tracks[:end][-3:].tolist() for end in everything.indptr[1:]]
     assert [some.tolist() for some in plays] == newest
+
+
+def test_no_latest_play_is_later_than_the_export(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service counts plays that are newer than the latest."""
+    with np.load(publish(finished, tmp_path / "late") / "latest.npz") as arrays:
+        latest = arrays["latest"]
+    now_ms = int(np.median(latest))
+    monkeypatch.setattr("time.time_ns", lambda: now_ms * 1_000_000)
+    with np.load(publish(finished, tmp_path / "early") / "latest.npz") as arrays:
+        assert arrays["latest"].tolist() == np.minimum(latest, now_ms).tolist()

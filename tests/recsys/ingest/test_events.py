@@ -1,6 +1,7 @@
 """Ingest: logs in any order and any form become the same store, all of them or nothing."""
 
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_li
     assert digests[4] != digests[0]
     # later logs make further parts
     assert len(stores[3].manifest.parts) == 3 * len(stores[0].manifest.parts)
+
+
+def test_plays_of_the_future_are_counted(tmp_path: Path) -> None:
+    moments = [1_767_225_600_000, *[time.time_ns() // 10**6 + 86_400_000] * 3]
+    events = [event(user=number, timestamp=at) for number, at in enumerate(moments)]
+    report = ingest.ingest([write_log(tmp_path / "a.jsonl", events)], tmp_path / "s")
+    assert "\n3 new plays are later than the clock of this" in describe_ingest(report)
 
 
 def test_rejects_are_kept_counted_and_reported(
