@@ -119,7 +119,9 @@ def originals(
         return numbers
     ids = table["id"].to_pylist()
     texts = table["original"].to_pylist()
-    text_of = dict(zip(ids, texts, strict=True))
+    text_of = {
+        id_: text for id_, text in zip(ids, texts, strict=True) if text is not None
+    }
     text_of |= {number_of(text): text for text in named}
     try:
         return np.array([text_of[number] for number in numbers.tolist()], dtype=np.str_)
