@@ -17,7 +17,7 @@ import pytest
 
 # Packages of Debian that are not named like their program.
 PACKAGES = {"ip": "iproute2", "script": "bsdutils"}
-# Below those from which the kernel takes ports for outgoing connections.
+# The kernel takes ports for outgoing connections above these.
 _PORTS = range(18_000, 30_000)
 _NEXT = itertools.count(101 * os.getpid())
 

@@ -29,8 +29,7 @@ WHERE type = 'table' AND sql LIKE 'CREATE TABLE%' AND name NOT GLOB 'sqlite_*'
 def copy_table(database: LogFile, table: str | None, folder: Path) -> LogFile:
     """Copy a table of a database, with the rows of its write-ahead log, to a file in a folder.
 
-    Views are not read: their SQL is of whoever made the file, and could read other files or never
-    end.
+    Views are not read: their SQL comes with the file, and could read other files or never end.
 
     Args:
         database: The file.

@@ -100,7 +100,8 @@ def fit_trial(
     train = load_interactions(dataset, split, is_ordered=is_ordered)
     model = trial.model_type(trial.config)
     if shipped and isinstance(model, External):
-        model.shipped = pickle.loads(shipped)  # noqa: S301  of the search that runs
+        # the search that runs has pickled it
+        model.shipped = pickle.loads(shipped)  # noqa: S301  # nosec B301
     if not isinstance(model, IterativeModel):
         return model.fit(train, seed=trial.seed, threads=threads)
     if state:

@@ -136,7 +136,7 @@ def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
     planned = plan(arriving([400, 0, 20, 20]), FREE, effect=0.02)
     assert planned.log_listeners == 440
     assert planned.days == 4 + -(-(planned.listeners - 440) // 20)
-    # and without new ones there is no day
+    # no day is enough if no new listeners come
     planned = plan(arriving([400, 0, 0, 0]), FREE, effect=0.001)
     assert planned.days is None
     assert "gains no new ones: it" in describe(planned).splitlines()[-1]

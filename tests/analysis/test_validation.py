@@ -1,4 +1,4 @@
-"""The validator: what it takes, refuses and returns. Definitions are in tests/spec."""
+"""The validator: its arguments, metrics and intervals. Definitions are in tests/spec."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,7 +29,7 @@ POPULARITY = pa.table(
 )
 
 
-def build(heldout: pa.Table = HELDOUT, **settings: Any) -> Validator:  # noqa: ANN401  those of Validator
+def build(heldout: pa.Table = HELDOUT, **settings: Any) -> Validator:  # noqa: ANN401  any of Validator's
     chosen: dict[str, Any] = {"ks": (5, 10), "resamples": 200} | settings
     return Validator(
         heldout,

@@ -13,7 +13,7 @@ from tests.botify.exports import make_settings, publish, random_lists, write_cat
 from tests.botify.redis_server import RedisServer, shared_server
 
 MakeService = Callable[..., Service]
-LIMIT = 50  # of a batch
+LIMIT = 50  # largest batch
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +68,6 @@ def client(service: Service) -> FlaskClient:
 
 
 def start_service(root: Path, catalogue: Path, **settings: Any) -> Service:  # noqa: ANN401  any setting
-    """Start a service of what was published in a folder."""
+    """Start a service of the version that a folder publishes."""
     found = make_settings(root, catalogue, **settings)
     return Service(found, load_configured(found))

@@ -38,7 +38,7 @@ def publish(
     factors: np.ndarray[Any, Any] | None = None,
     day: int = 0,
 ) -> Path:
-    """Write a version and make it the current one, as `recsys.export` does.
+    """Write a version and make it current, as `recsys.export` does.
 
     Args:
         root: Folder of published versions.
@@ -76,19 +76,19 @@ def publish(
 def write_lists(
     file: Path, lists: Mapping[int, Sequence[int]], of: str = "user"
 ) -> None:
-    """Write the tracks of each listener, or of what else lists are of."""
+    """Write the tracks of each listener, or of each track."""
     lines = [{of: owner, "tracks": list(tracks)} for owner, tracks in lists.items()]
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
 
 def read_lists(version: Path | str, name: str = "recommendations.jsonl") -> Any:  # noqa: ANN401  of ids of any kind
-    """Read the tracks of each listener, or of what else lists are of."""
+    """Read the tracks of each listener, or of each track."""
     lines = read_lines(Path(version, name))
     return {line.get("user", line.get("track")): line["tracks"] for line in lines}
 
 
 def point_to(root: Path, name: str) -> None:
-    """Make a version the current one."""
+    """Let `current` lead to a version."""
     link = root / "new"
     link.symlink_to(f"versions/{name}")
     link.replace(root / "current")
@@ -106,7 +106,7 @@ def edit_manifest(folder: Path, **changes: object) -> None:
 
 
 def update_manifest(folder: Path, name: str) -> None:
-    """Write into a version's manifest what one of its files now is."""
+    """Update the digest and size of a file in its version's manifest."""
     files = read_manifest(folder)["files"]
     file = folder / name
     facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
@@ -127,7 +127,7 @@ def random_lists(listeners: int, tracks: int) -> dict[int, list[int]]:
 
 
 def experiments_of(*recommenders: str, name: str = "ONE") -> list[dict[str, Any]]:
-    """Make the settings of one experiment, with an arm for each recommender."""
+    """Make the settings of an experiment with an arm for each recommender."""
     arms = [{"recommender": recommender} for recommender in recommenders]
     return [{"name": name, "arms": arms}]
 
@@ -135,7 +135,7 @@ def experiments_of(*recommenders: str, name: str = "ONE") -> list[dict[str, Any]
 def make_settings(
     root: Path, catalogue: Path, recommender: str = "indexed", **changes: object
 ) -> ServiceSettings:
-    """Make the settings of a service of one arm, over what was published in `root`."""
+    """Make the settings of a service with a single arm and the versions in `root`."""
     document: dict[str, Any] = {
         "catalogue": str(catalogue),
         "recommendations": str(root / "current" / "recommendations.jsonl"),

@@ -39,7 +39,7 @@ def test_lists_are_answered_without_a_session_or_excluded_tracks(
         answer = client.get(f"{path}?titles=1&n=1").get_json()
         assert answer["titles"] == [record]
         assert answer["tracks"] == [best]
-    assert tracks(client, "/recommend/12") == [4, 5, 9]  # of most lists
+    assert tracks(client, "/recommend/12") == [4, 5, 9]  # most lists have them
     assert tracks(client, "/similar/0") == [3, 2]
     assert tracks(client, "/similar/3?n=1") == [0]
     assert tracks(client, "/similar/4") == []

@@ -67,7 +67,7 @@ def test_the_page_of_the_document_names_every_endpoint_and_needs_no_other_host(
 def test_the_service_answers_as_its_document_says(
     make_service: MakeService, mode: GenerationMode
 ) -> None:
-    """No 5xx, undocumented status or other shape; what breaks the schema is refused."""
+    """No 5xx, undocumented status or other shape; requests that break the schema are refused."""
     schema = schemathesis.openapi.from_wsgi("/openapi.json", make_app(make_service()))
     operations = [
         result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)
@@ -87,7 +87,7 @@ def test_the_service_answers_as_its_document_says(
             suppress_health_check=list(HealthCheck),
         )
         def check(case: Case[Any]) -> None:
-            # Which tracks there are is the catalogue's to say, not the document's.
+            # The catalogue decides which tracks exist, not the document.
             case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
         check()

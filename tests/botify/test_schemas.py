@@ -14,7 +14,7 @@ from botify.schemas import Bodies
 from looplib.event_fields import LARGEST_ID
 from tests.botify.exports import write_catalogue
 
-LIMIT = 50  # of a batch
+LIMIT = 50  # largest batch
 HEARD = {"user": 7, "track": 1, "time": 0.5}
 USER = f"; a whole number from 0 to {LARGEST_ID} is expected"
 

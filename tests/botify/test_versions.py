@@ -80,5 +80,5 @@ def test_the_watcher_serves_a_new_version_and_survives_any_error(
     assert versions.model.version == "one"
     publish_next("three", 2)
     wait_until(lambda: versions.model.version == "three", "the version")
-    # which is said after the version is served
+    # the reason goes after the version is served
     wait_until(lambda: versions.refused is None, "no reason")

@@ -1,4 +1,4 @@
-"""What is exported of one's own interactions, read as the service reads it."""
+"""Exports of plays with the owner's ids, read as the service reads them."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What was sealed is what is read, and any change of it is noticed."""
+"""Sealed documents are read unchanged, and any change of their bytes is noticed."""
 
 import zlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tables on a pseudo-terminal of 80 columns: what is needed is there whole, nothing is wider."""
+"""Tables on a pseudo-terminal of 80 columns: all figures are whole, and nothing is wider."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.programs import need
 
 COLUMNS = 80
 LONG = "an-arm-whose-name-is-quite-long"
-# what the commands print, by the functions that print it
+# the commands' tables, by the functions that print them
 SCRIPT = f"""
 from analysis.ab.__main__ import print_report
 from looplib.tables import output, table
@@ -67,10 +67,10 @@ def test_at_80_columns_nothing_is_cut() -> None:
     report = make_report(("C", "T1", LONG))
     for effect in report.evidence.effects:
         if effect.role in {"primary", "guardrail"}:
-            value, low, high = effect.relative
+            relative = effect.relative
             assert effect.metric in text
-            assert numbers.change(value) in text
-            assert numbers.interval(low, high) in text
+            assert numbers.change(relative.value) in text
+            assert numbers.interval(relative.lower, relative.upper) in text
     assert "als factors 256, reg 0.004, unobserved 0.04" in text
     assert text.count("0.1000 … 0.3000") == 4
     assert "The same in all: als alpha" in " ".join(text.split())

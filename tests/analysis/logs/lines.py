@@ -66,7 +66,7 @@ def read_all(logs: list[LogFile]) -> list[Loaded]:
 
 
 def outcome(line: bytes, kinds: IdKinds) -> dict[str, Any] | str:
-    """The row of a line by the exact parser alone, or what is wrong with it."""
+    """Return a line's row by the exact parser alone, or its error."""
     try:
         row = event_row(parse_line(line.removesuffix(b"\r"), kinds=kinds))
     except ValueError as error:

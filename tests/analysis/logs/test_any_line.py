@@ -79,7 +79,7 @@ tokens = st.sampled_from(
 
 @st.composite
 def log_lines(draw: st.DrawFn) -> bytes:
-    """A line: an event, or one with a few changes of the kinds that logs suffer."""
+    """Draw an event's line, often with a few changes of the kinds that logs suffer."""
     members = {key: json.dumps(value) for key, value in EVENT.items()}
     members["user"] = str(draw(st.integers(0, 3)))
     members |= draw(

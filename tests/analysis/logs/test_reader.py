@@ -1,4 +1,4 @@
-"""Every line of an event log has one outcome, the one that parsing it alone has."""
+"""Every line of an event log has the outcome of parsing it alone."""
 
 import json
 import math
@@ -117,7 +117,7 @@ BAD = {
     ),
     "an object for a session": (text(session={"a": 1}), "Expected `str | null`, got"),
 }
-# lines that no writer makes, and what is read
+# lines that no writer makes, and the values that are read
 LENIENT: dict[str, tuple[str, dict[str, object]]] = {
     "numbers in quotes": (text(user="7", time="0.5"), {"user": 7, "time": 0.5}),
     "a comma at the end": (text()[:-1] + ",}", {}),

@@ -50,7 +50,7 @@ def test_a_last_line_that_is_not_whole_is_a_reject_until_it_is(
     again, more = users_in([log], tmp_path / "scratch", sources)
     log.write_bytes(b"".join(LINES[:3]))
     later, _ = users_in([log], tmp_path / "scratch", sources)
-    # without its line end alone, it is whole
+    # a line that lacks only its end is whole
     assert (users, again, more) == ([0, 1] if cut == -1 else [0], [], [])
     assert users + later == [0, 1, 2]
 

@@ -10,7 +10,7 @@ VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 @dataclass
 class Element:
-    """An element of a page, and what is in it."""
+    """An element of a page, with its contents."""
 
     tag: str
     attributes: dict[str, str]

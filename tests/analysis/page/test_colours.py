@@ -1,4 +1,4 @@
-"""The colours of the pages can be read on what they stand on, in light and in dark."""
+"""The colours of the pages can be read on their backgrounds, in light and in dark."""
 
 import re
 from pathlib import Path

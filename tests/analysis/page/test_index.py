@@ -1,4 +1,4 @@
-"""The index of a workspace: what it lists, whatever else is there, and when."""
+"""The index of a workspace: its rows, their order, and files that are no reports."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

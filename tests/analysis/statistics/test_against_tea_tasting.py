@@ -82,7 +82,7 @@ def test_cuped(
     denominators: tuple[str | None, str | None], listeners: pa.Table
 ) -> None:
     now, past = denominators
-    control, arm = (moments_of(listeners, arm) for arm in (0, 1))
+    control, arm = (moments_of(listeners, number) for number in (0, 1))
     before, after, kept = adjust(
         control, arm, Quantity("time", now), Quantity("time_before", past)
     )

@@ -36,7 +36,7 @@ def test_the_mixture_is_narrow_from_small_experiments_to_large_ones() -> None:
     widths = [widening(n, ANY_SIZE, 0.05, 0.05) for n in (2e3, 2e4, 2e5, 2e6, 2e7)]
     assert max(widths) < 3.7
     assert widening(0, ANY_SIZE, 0.05, 0.05) == math.inf
-    # without an effect its expectation is 1 at any time
+    # The expectation is 1 at any time if there is no effect.
     z = np.linspace(-5000, 5000, 100_001)
     for n in (50, 5e4, 3e7):
         times = always_valid._times(n, ANY_SIZE, 0.05)[:, np.newaxis]

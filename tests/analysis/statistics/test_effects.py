@@ -52,10 +52,10 @@ def test_beside_nothing_a_relative_effect_has_no_ends_or_endless_ones(
 
 @pytest.mark.parametrize("before", [0.0, 3.0])
 def test_cuped_without_a_past_that_varies_changes_nothing(before: float) -> None:
-    arms = [
+    control, arm = (
         Moments.of({"time": range(count), "before": [before] * count})
         for count in (50, 60)
-    ]
-    expected = [estimate(moments, Quantity("time")) for moments in arms]
-    control, arm = arms
-    assert adjust(control, arm, Quantity("time"), Quantity("before")) == (*expected, 1)
+    )
+    time = Quantity("time")
+    expected = (estimate(control, time), estimate(arm, time), 1)
+    assert adjust(control, arm, time, Quantity("before")) == expected

@@ -21,7 +21,7 @@ def test_a_test_a_day_alarms_no_more_often_than_its_level() -> None:
         )
         for counts in daily
     )
-    assert alarms <= 4  # one is expected at most
+    assert alarms <= 4  # at most a single alarm is expected
 
 
 def test_shares_need_not_be_equal_nor_sum_to_one() -> None:

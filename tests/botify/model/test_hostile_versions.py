@@ -87,7 +87,7 @@ def publish_whole(root: Path, catalogue: Path, name: str) -> Path:
 
 
 def live_arrays() -> dict[str, Any]:
-    """Make what ranks the next play: two near tracks each, and one tree."""
+    """Make the ranker of the next play: two near tracks for each track, and a tree."""
     lists = {
         "counts": np.full(TRACKS, 2),
         "tracks": np.arange(1, 2 * TRACKS + 1) % TRACKS,
@@ -107,7 +107,7 @@ def live_arrays() -> dict[str, Any]:
 
 
 def attack(folder: Path, seed: int) -> None:
-    """Make a version hostile, in one or two ways."""
+    """Make a version hostile, in up to two ways."""
     rng = np.random.default_rng(seed)
 
     def pick(values: Any) -> Any:  # noqa: ANN401  of any kind
@@ -178,7 +178,7 @@ def change_shape(array: Any, pick: Pick) -> Any:  # noqa: ANN401  an array of an
 
 
 def change_values(array: Any, pick: Pick) -> Any:  # noqa: ANN401  an array of any kind
-    """Change one of the values, or all."""
+    """Change a value, or all."""
     values = [*NUMBERS, 1e39, TRACKS - 1, -TRACKS]
     if array.dtype.kind == "i":
         limits = np.iinfo(array.dtype)
@@ -216,7 +216,7 @@ def ask(service: Service, users: Iterable[int] = USERS) -> Iterator[tuple[str, i
         yield path, client.get(path).status_code
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of huge numbers
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # huge numbers overflow
 def test_no_hostile_version_makes_the_service_fail(
     tmp_path: Path, catalogue_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
 
 @pytest.fixture(scope="module")
 def als(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    """Load the version with its factors, which are those of an ALS model."""
+    """Load the version with its factors, of an ALS model."""
     folder = tmp_path_factory.mktemp("als")
     publish_twelve(folder, parameters=ALS)
     return load(folder, "fold_in")

@@ -1,4 +1,4 @@
-"""A fitted model of `implicit`, published without a store, and one that a search found."""
+"""A fitted model of `implicit`, published without a store, and a model that a search found."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Plays of listeners who follow their own orders, and an export of the older ones."""
+"""Plays of listeners who follow their own orders, and an export of the older plays."""
 
 from collections.abc import Callable
 from functools import cache
@@ -18,7 +18,7 @@ DAY = 86_400
 
 
 def write_plays(file: Path, order: str) -> Path:
-    """Write plays: sessions of a few tracks, most of which follow the one before."""
+    """Write plays: sessions of a few tracks, most of which follow the track before."""
     generator = np.random.default_rng(4)
     rows = []
     for session in range(12):
@@ -39,7 +39,7 @@ def write_plays(file: Path, order: str) -> Path:
 def publish(
     folder: Path, order: str, split: Split | None = None, **options: object
 ) -> tuple[Path, Path]:
-    """Export what was learned of plays.
+    """Export a model of plays.
 
     Returns:
         The file of all plays, and the folder of the export.
@@ -61,7 +61,7 @@ def publish(
 def older(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], tuple[Path, Path]]:
-    """Publish what the older plays teach, once for each order."""
+    """Publish a model of the older plays, once for each order."""
 
     @cache
     def make(order: str) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""`listening-loop replay`: what it sends, scores and refuses."""
+"""`listening-loop replay`: requests, scores and refusals."""
 
 import csv
 import json
@@ -133,7 +133,7 @@ def test_refits_add_each_play_once_and_go_on_after_a_kill(
     page = (tmp_path / "report.html").read_bytes()
     (answers,) = tmp_path.glob("answers/*/most_played.jsonl")
     lines = answers.read_bytes().splitlines(keepends=True)
-    answers.write_bytes(b"".join(lines[1:]))  # as if one were unanswered
+    answers.write_bytes(b"".join(lines[1:]))  # a play has no answer yet
     assert main([*arguments, "--connections", "1"]) == 0
     assert (tmp_path / "report.html").read_bytes() == page
     report = report_of(tmp_path)
@@ -147,7 +147,7 @@ def test_refits_add_each_play_once_and_go_on_after_a_kill(
             for track, following in zip(session, [*session[1:], None], strict=True):
                 heard.append(track)
                 if following not in (None, track):
-                    counts = Counter(reversed(heard))  # of a tie the newest is first
+                    counts = Counter(reversed(heard))  # the newest wins a tie
                     ranking = [
                         name for name, _ in counts.most_common() if name != track
                     ]
@@ -239,7 +239,7 @@ def test_new_listeners_are_told_apart_and_tracks_that_are_not_there_counted(
     out = tmp_path / "out"
     lists = export / "current"
     files = read_manifest(lists)["files"]
-    files.pop("live.npz", None)  # as too few plays were there to learn from
+    files.pop("live.npz", None)  # an export lacks it when there are too few plays
     edit_manifest(lists, files=files)
     asked = words("position", grown, export, out, names=["in_order", "live"])
     assert main(asked) == 0

@@ -1,4 +1,4 @@
-"""A service that keeps what it is told, recommends by a rule, and misbehaves on request."""
+"""A service that keeps its events, recommends by a rule, and misbehaves on request."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 
 Event = tuple[int, float]  # track and time
-# of the number of the request, from 1: one of the names below, or a status of HTTP
+# takes the number of the request, from 1; gives a name below, or a status of HTTP
 Mishap = Callable[[int], str | None]
 
 CLOSE_BEFORE = "close before"  # the request is not done, and the connection closed
@@ -25,7 +25,7 @@ SHORT = "short"
 
 @dataclass
 class FakeService:
-    """The state of a service; `sessions` are those that were ended, as (listener, events)."""
+    """The state of a service; `sessions` have ended, as (listener, events)."""
 
     tracks: int
     mishap: Mishap = lambda _: None
@@ -89,7 +89,7 @@ def _spoil(document: dict[str, Any], mishap: str | None) -> bytes:
 
 @contextmanager
 def fake_service(tracks: int, **options: Any) -> Iterator[FakeService]:  # noqa: ANN401  FakeService's
-    """Run one in a thread, on a free port."""
+    """Run the service in a thread, on a free port."""
     service = FakeService(tracks, **options)
     loop = asyncio.new_event_loop()
     app = web.Application(client_max_size=2**24)

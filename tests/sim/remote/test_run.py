@@ -1,4 +1,4 @@
-"""Driving a service that behaves: what it is told, and by which requests."""
+"""Driving a service that behaves: its events and requests."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ from tests.sim.remote.fake_service import fake_service
 from tests.sim.small_world import write_endless_world
 
 TRACKS, EPISODES, SEED = 5000, 150, 11
-# of what the fake service's rule and the listening model give
+# The digest of all sessions that the listening model gives under the fake service's rule.
 SESSIONS = "78a7a71bff0fc01e99bc2ba3a25b5c585cceda4896ac57a84380fda17139ae7b"
 
 

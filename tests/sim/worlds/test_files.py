@@ -1,4 +1,4 @@
-"""Worlds in the original's files load; those that contradict themselves are refused by line."""
+"""Worlds in the original's files load; worlds that contradict themselves are refused by line."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tests.sim.small_world import TRACKS, USERS, Line, write_world
 
 
 def _tracks(line: int, new: Line) -> list[Line]:
-    """The default tracks with another line in place of one; lines count from 1."""
+    """Return the default tracks with another line; lines count from 1."""
     return [*TRACKS[: line - 1], new, *TRACKS[line:]]
 
 
