@@ -83,6 +83,9 @@ class Source:
     lines: LineCounts
     start: int = 0  # its first byte in the file
     head: str = ""  # digest of its first line
+    sample: tuple[
+        int, ...
+    ] = ()  # hashes of some events, by which another log is recognised
 
     @property
     def rejects(self) -> str:

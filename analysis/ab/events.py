@@ -105,6 +105,7 @@ def read_events(
         files = NewFiles(logs, scratch, in_place=True)
         for chunk in read(files, kinds_of(logs), fields=schema.names):
             lines += chunk.lines
+            files.compare(chunk.file, chunk.events)
             rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
             yield chunk.events
 

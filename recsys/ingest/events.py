@@ -99,6 +99,7 @@ def _read_events(
     with progress("ingest", files.megabytes, "MB") as report:
         for number, part in enumerate(read(files, kinds, largest_track)):
             lines[part.file] += part.lines
+            files.compare(part.file, part.events)
             if part.rejects:
                 files.keep_rejects(files.sources[part.file].digest, part.rejects)
             if any(kinds):
