@@ -117,6 +117,7 @@ def score(model: Lister, dataset: Dataset) -> dict[str, FloatArray]:
     """Compute NDCG of each listener for the targets of each figure."""
     now = heldout_tracks(dataset)
     was_heard = dataset.matrix("training")
+    was_heard.resize(now.shape)
     was_heard.data[:] = 1
     repeats = csr_matrix(now.multiply(was_heard))
     new = csr_matrix(now - repeats)
