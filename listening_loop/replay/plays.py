@@ -65,13 +65,24 @@ def read_plays(file: Path) -> NewestPlays:
     """Read the plays that `select_plays` has written."""
     table = pq.read_table(file)
     names = ("listener", "refits", "opens", "is_repeat", "is_unplayed", "is_known")
-    listener, refits, *numbers = (column_values(table[name]) for name in names)
-    flags = [flag > 0 for flag in numbers]
+    listener, refits, *flags = (column_values(table[name]) for name in names)
+    opens, is_repeat, is_unplayed, is_known = (flag > 0 for flag in flags)
     facts = orjson.loads(table.schema.metadata[_FACTS])
     users, tracks, times = (
         table[name].to_pylist() for name in ("user", "track", "time")
     )
-    return NewestPlays(listener, refits, *flags, users, tracks, times, facts)
+    return NewestPlays(
+        listener,
+        refits,
+        opens,
+        is_repeat,
+        is_unplayed,
+        is_known,
+        users,
+        tracks,
+        times,
+        facts,
+    )
 
 
 def select_plays(

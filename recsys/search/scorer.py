@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import special
+from scipy.sparse import csr_matrix
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE, Interval
@@ -205,7 +206,8 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
     if pool != "all":
         rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
         heard = dataset.matrix("training")
-        heard.resize(len(dataset.users), len(dataset.tracks))
+        arrays = (heard.data, heard.indices, heard.indptr)
+        heard = csr_matrix(arrays, (len(dataset.users), len(dataset.tracks)))
         is_repeat = np.ravel(heard[rows, columns]) > 0
         heldout = heldout.filter(pa.array(is_repeat == (pool == "repeat")))
     popularity = dataset.popularity("training")

@@ -75,8 +75,8 @@ def run_step(
     test: dict[str, Interval] = {}
     for segment in SEGMENTS if by_pool else ():
         with suppress(AnalysisError):  # no held-out track is in the segment
-            of_pool = by_pool[segment]
-            metrics |= score_lists(scorer, of_pool, is_whole=True, pool=segment)[0]
+            pool_lists = by_pool[segment]
+            metrics |= score_lists(scorer, pool_lists, is_whole=True, pool=segment)[0]
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
         test, added = score_lists(on_test, lists, is_whole=True)
