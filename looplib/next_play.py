@@ -128,7 +128,7 @@ class Facts:
             artists: One number an artist, shape (tracks,).
             plays: By all listeners, shape (tracks,).
             unplayed: Tracks that nobody has played, candidates for who plays their artists, as
-                the most played ones of each are.
+                the most played ones of each are; other tracks without plays do not exist yet.
         """
         self.near = near
         self.follows = follows
@@ -140,7 +140,8 @@ class Facts:
         self.artist_plays = np.bincount(number, plays)[number]
         order = np.lexsort((-plays, number))
         place = count_up(np.bincount(number))
-        offered = np.union1d(order[place < _OF_ARTIST], unplayed)
+        is_offered = (place < _OF_ARTIST) & (plays[order] > 0)
+        offered = np.union1d(order[is_offered], unplayed)
         self._offered = offered[np.argsort(artists[offered], kind="stable")]
         self._offered_artists = artists[self._offered]
         self._local = threading.local()  # memory that each thread uses again

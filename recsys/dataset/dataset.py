@@ -35,6 +35,7 @@ class Summary:
     digest: str  # names the dataset; equal digests mean equal bytes
     listeners: int  # of the log, rows of the matrices
     tracks: int  # of the catalogue (of the log where it is unknown), columns of the matrices
+    training_tracks: int  # tracks that exist in training, the first columns
     interactions: int  # pairs of listener and track with training listening time
     training_listeners: int  # listeners with a training interaction
     events: int  # of the store
@@ -46,7 +47,12 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)  # one a process: `open_dataset`
 class Dataset:
-    """An opened dataset; rows are listeners, columns are tracks."""
+    """An opened dataset; rows are listeners, columns are tracks.
+
+    A track exists from its first play on, or from the beginning if the owner's catalogue has it.
+    Tracks that are first played in held-out sessions have the last columns, which the training
+    split lacks.
+    """
 
     workspace: Workspace
     summary: Summary
@@ -63,6 +69,10 @@ class Dataset:
         """Where workers open it."""
         return self.workspace.address
 
+    def tracks_of(self, split: SplitName) -> IntArray:
+        """List the ids of the tracks that exist in a split, by column."""
+        return self.tracks[: None if split == "all" else self.summary.training_tracks]
+
     def matrix(
         self,
         split: SplitName,
@@ -76,7 +86,7 @@ class Dataset:
         It has all rows, or the rows `first` to `last - 1`; it is transposed if it is by track.
         """
         name = BY_TRACK.format(split) if by_track else split
-        columns = self.users if by_track else self.tracks
+        columns = self.users if by_track else self.tracks_of(split)
         return load_matrix(self.path, name, len(columns), first, last)
 
     def array(self, matrix: str, name: str) -> AnyArray:

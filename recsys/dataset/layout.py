@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyArray, AnyIntArray, Float32Array, IntArray, offsets
 
-SCHEMA = 2
+SCHEMA = 3
 SUMMARY = "dataset.json"
 USERS = "users.npy"
 TRACKS = "tracks.npy"

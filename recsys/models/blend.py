@@ -160,6 +160,7 @@ class Blend(Model):
         rows = np.sort(generator.choice(listeners, count, replace=False))
         tracks = len(self.train.artists)
         is_hidden = generator.random(tracks) < _HIDDEN
+        is_hidden &= np.bincount(before.tracks, minlength=tracks) > 0
         facts = self._gather(before, np.flatnonzero(is_hidden))
         candidates, features = self._describe(before, facts, rows)
         is_masked = is_hidden[candidates.indices] & (candidates.data == 0)

@@ -13,6 +13,7 @@
 --   time       DOUBLE, share 0..1 that was heard, 1 if the file does not say
 --   opens      UTINYINT, 1 if it begins a session
 --   is_repeat  UTINYINT, 1 if the file has an earlier play of the track by the listener
+--   is_unplayed  UTINYINT, 1 if the export has learned from no play of the track in the file
 --   is_known   UTINYINT, 1 if the export has learned from plays of the listener
 WITH plays AS (
     SELECT DISTINCT ON (user, track, timestamp, session) *
@@ -24,7 +25,8 @@ ordered AS (
     SELECT
         user, track, share, timestamp, session, latest,
         row_number() OVER (PARTITION BY user ORDER BY timestamp, session, position, source, row) AS ordinal,
-        row_number() OVER (PARTITION BY user, track ORDER BY timestamp, session, position, source, row) > 1 AS is_repeat
+        row_number() OVER (PARTITION BY user, track ORDER BY timestamp, session, position, source, row) > 1 AS is_repeat,
+        min(coalesce(timestamp > latest, true)) OVER (PARTITION BY track) AS is_unplayed
     FROM plays
     LEFT JOIN learned USING (user)
 ),
@@ -45,6 +47,7 @@ SELECT
         ) AS UTINYINT
     ) AS opens,
     CAST(is_repeat AS UTINYINT) AS is_repeat,
+    CAST(is_unplayed AS UTINYINT) AS is_unplayed,
     CAST(coalesce(latest, -1) >= 0 AS UTINYINT) AS is_known
 FROM newest
 WINDOW in_order AS (PARTITION BY user ORDER BY ordinal)
