@@ -29,7 +29,7 @@ from tests.recsys.opened import dataset_of
 
 K, HELD_OUT = 30, 0.2
 GAP = 20  # plays after which it is tomorrow
-# by figure: the column's title, and which lists are scored
+# Each figure has a title of its column, and the pool of the lists that are scored.
 FIGURES: Mapping[str, tuple[str, Pool]] = {
     "now": ("all targets, now", "all"),
     "tomorrow": (f"after {GAP} plays", "all"),
@@ -73,7 +73,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
     plays = read_table(file)
     write_table(training, plays[first_plays(plays)])
     repeats = plan_search([training], folder / "choose", READING, SETTINGS)
-    # what suits new tracks is chosen by a search that leaves out what was heard
+    # A search without the tracks heard chooses for new tracks.
     discovery = plan_search([training], folder / "choose", READING, DISCOVERY)
     dataset = dataset_of(plan_search([file], folder / "test", READING, SETTINGS))
     results = {

@@ -29,8 +29,8 @@ from recsys.models.factors import Factors, keep_tracks
 from recsys.models.sparse import rank_rows
 from tests.recsys.opened import dataset_of
 
-HIDDEN = 10  # one track of so many
-LISTED = 600  # as many candidates as the blend has
+HIDDEN = 10  # a tenth of the tracks
+LISTED = 600  # no fewer than the candidates of the blend
 READING = Reading(Columns("listener", "track", position="position"), delimiter="\t")
 RULE, OURS = "the listener's plays of the artist", "blend (ours)"
 _ITERATIONS = 8

@@ -1,6 +1,6 @@
 """Open the training data of a search: sparse arrays in a folder beside the store.
 
-It is written whole or not at all, under a digest of what it follows from (store, split, feedback).
+It is written whole or not at all, under a digest of its origin (store, split, feedback).
 Workers map the arrays into memory, so that the processes of a machine share one copy.
 """
 
@@ -33,14 +33,14 @@ class Summary:
     """The sizes of a dataset and the digests of its files: `dataset.json`."""
 
     digest: str  # names the dataset; equal digests mean equal bytes
-    listeners: int  # of the log, rows of the matrices
-    tracks: int  # of the catalogue (of the log where it is unknown), columns of the matrices
+    listeners: int  # rows of the matrices
+    tracks: int  # columns of the matrices; the catalogue's, or else the tracks heard
     training_tracks: int  # tracks that exist in training, the first columns
     interactions: int  # pairs of listener and track with training listening time
     training_listeners: int  # listeners with a training interaction
-    events: int  # of the store
+    events: int  # plays of the store
     heldout_events: int
-    sessions: int  # of the store
+    sessions: int  # sessions of the store
     heldout_sessions: int
     files: dict[str, str]  # the sha256 of the other files by name
 
@@ -130,7 +130,7 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
     """Open a dataset, every file checked.
 
     Raises:
-        SearchError: It is not there, or a file is not what was written; the search that made it
+        SearchError: It is missing, or a file has changed since; the search that made it
             builds it again.
     """
     try:

@@ -141,7 +141,7 @@ def number_artists(artists: Int32Array) -> Int32Array:
     return np.where(artists == UNKNOWN_ARTIST, alone, artists)
 
 
-@lru_cache(maxsize=2)  # those with and without plays serve all fits of a process
+@lru_cache(maxsize=2)  # two, with and without plays, serve all fits of a process
 def load_interactions(
     dataset: Dataset, split: SplitName, *, is_ordered: bool = False
 ) -> Interactions:
@@ -167,7 +167,7 @@ def load_interactions(
 
 
 def read_plays(dataset: Dataset, split: SplitName) -> Plays:
-    """Read the plays of all sessions, or of the training ones.
+    """Read the plays of the training sessions, or of all.
 
     Raises:
         FileNotFoundError: The dataset has no order of plays.
