@@ -2,8 +2,8 @@
 
 No other module opens DuckDB.
 
-A SQL file holds one statement and names in its header its parameters and the tables it reads. Those
-tables are attached here from files or Arrow tables, so no value of a user ever stands in the
+A SQL file has one statement and names in its header its parameters and the tables that it reads.
+The tables are attached here from files or Arrow tables, so no value of a user ever stands in the
 text of a statement.
 """
 
@@ -23,7 +23,7 @@ from analysis.errors import AnalysisError
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
-TextForm = Literal["lines", "array", "unstructured"]  # of JSON but for lines
+TextForm = Literal["lines", "array", "unstructured"]  # all but lines are JSON
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
 Expression = duckdb.Expression
@@ -35,25 +35,27 @@ Function = duckdb.FunctionExpression
 Sql = duckdb.SQLExpression
 Star = duckdb.StarExpression
 DatabaseError = duckdb.Error
-# Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's
+# A statement raises these errors for its rows: text that is not JSON, a cast that fails, SQL's
 # error().
 DataErrors = (
     duckdb.InvalidInputException,
     duckdb.ConversionException,
     duckdb.OutOfRangeException,
 )
-# Raised before a statement runs: it is no SQL, or names what is not there.
+# DuckDB raises these errors before a statement runs: it is no SQL, or a name is unknown.
 StatementErrors = (
     duckdb.ParserException,
     duckdb.BinderException,
     duckdb.CatalogException,
 )
-# Raised for the machine it runs on.
+# The machine causes these errors.
 OutOfMemory = duckdb.OutOfMemoryException
 DiskError = duckdb.IOException
 _BYTES_AT_ONCE = 4 * 2**20
 _LARGEST_OBJECT = 2**27  # bytes of JSON
 _LONGEST_PROBLEM = 300  # characters of an error's message
+# settings by which SQL fetches extensions that it needs
+_EXTENSIONS = ("autoinstall_known_extensions", "autoload_known_extensions")
 
 
 def connect(**settings: int | str | Path) -> Connection:
@@ -64,26 +66,37 @@ def connect(**settings: int | str | Path) -> Connection:
     saves memory, rows need not come in the order of their source.
     """
     config = {name: str(value) for name, value in settings.items()}
-    defaults = {"autoinstall_known_extensions": "false"}
+    defaults = dict.fromkeys(_EXTENSIONS, "false")
     connection = duckdb.connect(config={**defaults, **config})
-    connection.execute("SET TimeZone = 'UTC'")  # of times that name none
-    # in Jupyter without ipywidgets there is no bar to switch off
+    connection.execute("SET TimeZone = 'UTC'")  # Times without a time zone are UTC.
+    # Jupyter without ipywidgets has no bar to switch off.
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")
     return connection
 
 
-def open_database(file: Path) -> Connection:
-    """Open the database in a file of DuckDB, to read it."""
-    return duckdb.connect(str(file), read_only=True)
+def open_database(file: Path, folder: Path) -> Connection:
+    """Attach the database in a file of DuckDB as `brought`; its SQL reaches one folder alone."""
+    connection = connect(
+        temp_directory=folder / "spilled", max_temp_directory_size="1GB"
+    )
+    attach = "ATTACH $file AS brought (TYPE duckdb, READ_ONLY)"
+    connection.execute(attach, {"file": str(file)})
+    confine(connection, [], folder)
+    return connection
+
+
+def open_unconfined() -> Connection:
+    """Open a database for SQL of the caller, which may fetch the extensions that it needs."""
+    return connect(**dict.fromkeys(_EXTENSIONS, "true"))
 
 
 @contextmanager
 def naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of some kinds into one of one line that says what they are about.
+    """Turn errors of some kinds into an error of one line that begins with their subject.
 
     Raises:
-        AnalysisError: One of them was raised.
+        AnalysisError: An error of these kinds was raised.
     """
     try:
         yield
@@ -104,6 +117,7 @@ def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None
     connection.execute("SET allowed_paths = $names", {"names": names})
     connection.execute("SET allowed_directories = $folders", {"folders": [str(folder)]})
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def statement(name: str) -> str:
@@ -182,7 +196,7 @@ def materialize(
 
 
 def use_threads(connection: Connection, count: int | None = None) -> None:
-    """Use so many threads, by default those of the machine; of one, sums are in order."""
+    """Set the number of threads (default: all cores). One thread makes sums reproducible."""
     connection.execute(f"SET threads = {count}" if count else "RESET threads")
 
 
@@ -205,14 +219,22 @@ def attach_parquet(
     table: str,
     files: Sequence[Path],
     where: Expression | None = None,
+    columns: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Make Parquet files readable under a table's name; a query reads the columns that it needs.
 
-    A column that is wider in one file than in another comes as wide as the widest.
+    A column that is wider in one file than in another comes as wide as the widest. `columns`, by
+    their types, are NULL if the files lack them.
     """
     # DuckDB takes every name for a pattern
     names = [glob.escape(str(file)) for file in files]
     rows = connection.read_parquet(names, hive_partitioning=False, union_by_name=True)
+    lacking = [
+        Constant(None).cast(kind).alias(name)
+        for name, kind in columns.items()
+        if name not in rows.columns
+    ]
+    rows = rows.select(Star(), *lacking)
     if where is not None:
         rows = rows.filter(where)
     rows.create_view(table, replace=True)
@@ -227,7 +249,7 @@ def attach_texts(
 ) -> None:
     """Make the lines of text files, or the objects of JSON, readable under a table's name.
 
-    Its column is `line`, NULL where one is empty. Labels are further columns, each with a text for
+    Its column is `line`, NULL for an empty line. Labels are further columns, each with a text for
     every file.
     """
     names = [glob.escape(str(file)) for file in files]
@@ -274,14 +296,16 @@ def open_log(
 ) -> Rows:
     """Return a row for each line of files of JSON lines that is not blank, in their order.
 
-    A value that is missing is NULL. Where errors are skipped, so is one that is not of its column's
-    type, and so are all values of a line that is no JSON object; of a key given twice, one value
-    counts. A DatabaseError says so otherwise, while rows are fetched. The further column `is_event`
-    says whether the condition holds, and `file_index` which file the line is of.
+    A missing value, or text that is no whole number, is NULL. If errors are skipped, a value that
+    does not fit its column's type is NULL, and so are all values of a line that is no JSON object;
+    a key with two values has either. Otherwise a DatabaseError is raised while rows are fetched.
+    The further column `is_event` says whether the condition, to which whole numbers are text,
+    holds, and `file_index` is the number of the line's file.
     """
+    types = {name: kind.replace("BIGINT", "VARCHAR") for name, kind in columns.items()}
     rows = connection.read_json(
         [glob.escape(str(file)) for file in files],
-        columns=dict(columns),
+        columns=types,
         format="newline_delimited",
         ignore_errors=skip_errors,
         # several threads read a log in pieces of this size
@@ -289,7 +313,11 @@ def open_log(
         hive_partitioning=False,
     )
     is_event = Sql(condition).alias("is_event")
-    return rows.select(Star(), is_event, Column("file_index"))
+    values = (
+        Sql(f'TRY_CAST("{name}" AS {kind})').alias(name)
+        for name, kind in columns.items()
+    )
+    return rows.select(*values, is_event, Column("file_index"))
 
 
 def open_csv(
@@ -304,9 +332,8 @@ def open_csv(
     """Return the rows of a CSV file below the lines that are skipped, every value as text.
 
     Without header the columns are numbers, from 1. Malformed lines go to the table `reject_errors`;
-    a connection for each file keeps them apart. Without a delimiter it is detected. Where values
-    are not `quoted`, a quotation mark is a part of them. A DatabaseError says that the file is not
-    CSV.
+    a connection for each file keeps them apart. Without a delimiter it is detected. If values are
+    not `quoted`, a quotation mark is a part of them. A DatabaseError says that the file is not CSV.
     """
     read = partial(
         connection.read_csv,
@@ -323,7 +350,7 @@ def open_csv(
     )
     try:
         rows = read()
-    except duckdb.InvalidInputException:  # as where lines end in several ways
+    except duckdb.InvalidInputException:  # such as lines with several kinds of ends
         rows = read(strict_mode=False)
     if header:
         return rows
@@ -385,18 +412,10 @@ def attach_columns(
     table: str,
     rows: Rows,
     values: Mapping[str, Expression],
-    where: Expression,
 ) -> None:
     """Make expressions of rows readable as the columns of a table, as text.
 
-    The further column `kept` says 'true' where a condition holds, or a value `fault` says why the
-    row is none. A DatabaseError says that an expression or the condition is wrong.
+    A DatabaseError says that an expression is wrong.
     """
-    where = where.cast("BOOLEAN")
-    if "fault" in values:
-        where |= values["fault"].isnotnull()
-    texts = (
-        value.cast("VARCHAR").alias(name)
-        for name, value in {**values, "kept": where}.items()
-    )
+    texts = (value.cast("VARCHAR").alias(name) for name, value in values.items())
     rows.select(*texts).create_view(table, replace=True)

@@ -1,19 +1,18 @@
-"""Read session stores: immutable listening events, or interactions, in Parquet.
+"""Read session stores: immutable plays in Parquet.
 
-All rows of a user are in one partition.
+All plays of a listener are in one partition.
 
 A store is a folder::
 
-    manifest.json                   the only truth: what is not named in it does not exist
-    partition=000/part-….parquet       events of some users, one file an ingest, by user, time,
-                                    next before last, track
-    rejects/<digest>.jsonl          the lines of a source that were not events, and why
+    manifest.json                   the only truth: files that it does not name do not exist
+    partition=000/part-….parquet    plays of some listeners, a file for each ingest, by listener,
+                                    time and track
+    rejects/<digest>.jsonl          the lines of a source that are no plays, and why
     ids/users-….parquet             the text ids that numbers in the parts stand for
                                     (id, original); items-… of items
-    ids/titles-….parquet            what tracks are called (id, title, artist)
+    ids/titles-….parquet            titles and artists of tracks (id, title, artist)
 
-Sessions are derived, not stored. Parts of interactions have the columns user, timestamp, track,
-time (the weight), session, and source (the digest of their file). `recsys.store` writes stores.
+Sessions are derived, not stored. `recsys.store` writes stores.
 """
 
 import hashlib
@@ -33,8 +32,25 @@ from looplib.untrusted import open_untrusted
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects"
-SCHEMA = 3
+SCHEMA = 4
 LOGGED = ("user", "item", "timestamp", "share", "recommendation")
+# A play, whatever it came from: types of its columns. A part has the columns that its source knows;
+# parts of event logs also have the other fields of an event.
+PLAY = {
+    "user": "BIGINT",
+    "timestamp": "BIGINT",  # ms since the epoch, UTC, or the position
+    "track": "BIGINT",
+    "amount": "DOUBLE",  # seconds, another weight, or 1; where it is unknown, the share counts
+    "share": "DOUBLE",  # of the track that was heard, 0..1
+    "session": "VARCHAR",
+    "organic": "BOOLEAN",  # the listener chose the track
+    "propensity": "DOUBLE",  # probability with which the track was recommended
+    "source": "VARCHAR",  # digest of the table that has the play
+    "message": "VARCHAR",  # of an event
+}
+# Fields of events by the columns that have them, if the names differ. The propensity of an event is
+# the probability of its recommendation, so of the next play.
+EVENT_COLUMNS = {"share": "time", "next_propensity": "propensity"}
 IdsOf = Literal["users", "items", "titles"]
 _REMEDY = (
     "restore it, or ingest the sources anew: listening-loop ingest LOG… --store NEW"
@@ -56,7 +72,7 @@ class CatalogueSummary:
 
 @dataclass(frozen=True)
 class Source:
-    """A stretch of a file's content that the store holds: all of it, or what was new when it grew.
+    """A stretch of a file's content that the store has: all of it, or the new end of a grown file.
 
     Files are unpacked; `digest` is the SHA-256 of its bytes, and of how they were read.
     """
@@ -67,6 +83,9 @@ class Source:
     lines: LineCounts
     start: int = 0  # its first byte in the file
     head: str = ""  # digest of its first line
+    sample: tuple[
+        int, ...
+    ] = ()  # hashes of some events, by which another log is recognised
 
     @property
     def rejects(self) -> str:
@@ -75,22 +94,11 @@ class Source:
 
 
 @dataclass(frozen=True, order=True)
-class PartitionFile:
-    """A Parquet file of one partition; `path` is relative to the store."""
+class StoreFile:
+    """A Parquet file of a store: plays of a partition, text ids with their numbers, or titles."""
 
-    path: str
-    partition: int
-    rows: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, order=True)
-class IdFile:
-    """A Parquet file of text ids and the numbers that stand for them, or of titles."""
-
-    path: str
-    of: IdsOf
+    path: str  # relative to the store
+    of: int | IdsOf  # number of the partition
     rows: int
     bytes: int
     sha256: str
@@ -105,22 +113,16 @@ class Manifest:
 
     schema: int
     partitions: int  # how many; fixed when the store is created
-    digest: str  # of the content: the same for the same set of sources, in whatever order they came
-    # what is known of the plays: `LOGGED` by event logs, of tables
-    # `analysis.tables.columns.Columns.stored`
+    digest: str  # of the content: the same for the same set of sources, in any order
+    # known columns of the plays: `LOGGED`, or `analysis.tables.columns.Columns.stored` of tables
     columns: tuple[str, ...] = LOGGED
     text_users: bool = False
     text_items: bool = False
     catalogue: CatalogueSummary | None = None  # None while no source named one
     events: int = 0  # rows in all parts
     sources: tuple[Source, ...] = ()  # the files read, sorted by digest
-    parts: tuple[PartitionFile, ...] = ()  # sorted by path
-    id_files: tuple[IdFile, ...] = ()  # sorted by path; an id may be in several
-
-    @property
-    def has_share(self) -> bool:
-        """Whether the amount of a play is the share of the track that was heard."""
-        return "share" in self.columns
+    parts: tuple[StoreFile, ...] = ()  # sorted by path
+    id_files: tuple[StoreFile, ...] = ()  # sorted by path; an id may be in several
 
     @property
     def is_logged(self) -> bool:
@@ -129,21 +131,21 @@ class Manifest:
 
     @property
     def catalogue_size(self) -> int | None:
-        """Number of tracks of the catalogue; None without one whose ids are 0..n-1."""
+        """Number of tracks of a catalogue with ids 0..n-1; None without such a catalogue."""
         catalogue = self.catalogue
         return catalogue.tracks if catalogue and not catalogue.own_ids else None
 
 
 @dataclass(frozen=True, repr=False)
 class Store:
-    """A session store, and what it held when opened; a later ingest does not rewrite a part.
+    """A session store as it was when opened; a later ingest does not rewrite a part.
 
     >>> Store("out/store", Path("out/store"), Manifest(SCHEMA, partitions=8, digest=""))
     <Store out/store: 0 plays of 0 sources, 0.0 MB>
     """
 
     address: str  # a path, or an address such as s3://…
-    # its folder on this machine; of a store elsewhere, the one to which its files are downloaded
+    # its folder on this machine; files of a remote store are downloaded to it
     path: Path
     manifest: Manifest
 
@@ -193,7 +195,7 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
     """Decode the manifest of a store.
 
     Raises:
-        StoreError: It has none, or a damaged one, or one of another version.
+        StoreError: The manifest is missing, damaged or of another version.
     """
     if content is None:
         missing = (
@@ -219,7 +221,7 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
 
 def check_files(
     folder: Path,
-    files: Iterable[PartitionFile | IdFile],
+    files: Iterable[StoreFile],
 ) -> list[Path]:
     """Check the digests of files of a store in a folder.
 

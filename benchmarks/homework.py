@@ -86,7 +86,6 @@ def play_experiment(out: Path, episodes: int) -> Measured:
             episodes=episodes,
             seed=SEED,
             batch=1,
-            concurrency=64,
             url=f"http://127.0.0.1:{port}",
         )
     # with the service's

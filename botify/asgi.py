@@ -39,6 +39,7 @@ class BufferedApp:
         self._short = asyncio.Semaphore(limits.THREADS)
         self._health, self._long = asyncio.Semaphore(1), asyncio.Semaphore(1)
         self._bodies = self._bodies_bytes = 0  # requests under way, and their bytes
+        self._deadlines: set[asyncio.Timeout] = set()  # of bodies that are read
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         """Answer a request, or begin and end with the server."""
@@ -68,6 +69,13 @@ class BufferedApp:
         for message in answer:
             await send(message)
 
+    def stop(self) -> None:
+        """Give bodies that have not come whole a second, as the server is about to stop."""
+        for deadline in self._deadlines:
+            if not deadline.expired():
+                soon = asyncio.get_running_loop().time() + limits.LAST_BODY_S
+                deadline.reschedule(soon)
+
     async def _read(self, receive: Receive, body: bytearray) -> None:
         """Read a body to its end.
 
@@ -77,7 +85,8 @@ class BufferedApp:
         """
         counted = 0
         try:
-            async with asyncio.timeout(limits.BODY_S):
+            async with asyncio.timeout(limits.BODY_S) as deadline:
+                self._deadlines.add(deadline)
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -104,6 +113,8 @@ class BufferedApp:
             raise exceptions.RequestTimeout(
                 "the request did not come in time"
             ) from None
+        finally:
+            self._deadlines.discard(deadline)
 
     async def _ask_in_thread(self, environ: Environ) -> list[AsgiMessage]:
         """Have a thread of the right kind answer.
@@ -173,6 +184,8 @@ def _environ(scope: AsgiMessage) -> Environ:
         "wsgi.errors": sys.stderr,
     }
     for name, value in scope["headers"]:
+        if b"_" in name:  # would pass for a header with a hyphen
+            continue
         key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
         text = value.decode("latin-1")
         # values of a header that is sent twice are one list (RFC 9110, 5.3)

@@ -34,6 +34,7 @@ from looplib.files import atomic_write_json, fsync, lock
 
 OPEN_PREFIX = "."
 TICK_S = 1.0
+_LOST = "the open segment was removed, moved or cut"
 _PROBE = b" " * 4096  # has no line end, so that adoption cuts it off
 
 _logger = logging.getLogger(__name__)
@@ -139,6 +140,9 @@ class SegmentWriter:
             if self._stopped.is_set():
                 raise OSError(errno.EBADF, "the event log is closed")
             try:
+                if self._segment and not self._segment.is_in_place():
+                    _logger.error("%s: %s; events are lost", self._folder, _LOST)
+                    self._close_segment()
                 size = len(lines) + (self._segment.size if self._segment else 0)
                 if size > limits.SEGMENT_BYTES:
                     self._close_segment()
@@ -201,7 +205,7 @@ class SegmentWriter:
                 return
             if not segment.is_in_place():
                 self._close_segment()
-                raise FileNotFoundError("the open segment was removed, or moved")
+                raise FileNotFoundError(_LOST)
             age_s = time.monotonic() - segment.started_s
             if age_s >= limits.SEGMENT_AGE_S:
                 self._close_segment()
@@ -250,18 +254,20 @@ class _Segment:
         os.ftruncate(self.handle, self.size)
 
     def is_in_place(self) -> bool:
-        """Check that readers find it where it began."""
+        """Check that readers find it where it began, with all that was written."""
         try:
-            return os.path.samestat(self._path.stat(), os.fstat(self.handle))
+            status = self._path.stat()
         except FileNotFoundError:
             return False
+        is_same = os.path.samestat(status, os.fstat(self.handle))
+        return is_same and status.st_size >= self.size
 
     def close(self, *, sync: bool) -> None:
         try:
-            os.ftruncate(self.handle, self.size)
-            if sync:
-                os.fsync(self.handle)
-            if self.is_in_place():
+            if self.is_in_place():  # else the next adoption closes it
+                os.ftruncate(self.handle, self.size)
+                if sync:
+                    os.fsync(self.handle)
                 _publish(self._path, self.size, self.crc)
         finally:
             os.close(self.handle)

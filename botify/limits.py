@@ -4,6 +4,7 @@ BODY_BYTES = 2**20  # largest body; a batch of 10,000 listeners takes half of it
 BODIES_BYTES = 8 * BODY_BYTES  # memory of all bodies in a process
 CHUNK_BYTES = 512  # least size that a chunk counts as: reading a chunk takes time, too
 BODY_S = 10.0  # until the whole body has come, as in `nginx.conf`
+LAST_BODY_S = 1.0  # the same once the service stops
 HEADER_S = 30.0  # until the head has come, and between requests of a connection
 WAIT_S = 5.0  # until a thread is free; nginx and most clients give up after 10
 CONNECTIONS = 8192  # connections of a process; later ones wait until one is closed

@@ -93,10 +93,6 @@ def _load_worker(
     settings: ServiceSettings, model: ServedModel, master: int
 ) -> BufferedApp:
     """Make the application of a worker, in its process."""
-    # runs once granian heeds it; Ctrl-C stays blocked, as the master passes it on as SIGTERM
-    asyncio.get_event_loop().call_soon(
-        signal.pthread_sigmask, signal.SIG_UNBLOCK, [signal.SIGTERM]
-    )
     threading.Thread(target=_end_with, args=(master,), daemon=True).start()
     try:
         service = Service(settings, model)
@@ -105,7 +101,18 @@ def _load_worker(
         raise SystemExit(1) from None
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()  # what was loaded stays, so collections need not look at it
-    return BufferedApp(make_app(service), service.close)
+    app = BufferedApp(make_app(service), service.close)
+    # runs once granian heeds SIGTERM
+    asyncio.get_event_loop().call_soon(_heed_signals, app)
+    return app
+
+
+def _heed_signals(app: BufferedApp) -> None:
+    """Unblock SIGTERM; Ctrl-C stays blocked, as the master passes it on as SIGTERM."""
+    loop = asyncio.get_running_loop()
+    # granian learns of the signal by the loop's file, whatever this handler is
+    signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(app.stop))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 class _Worker(WorkerProcess):

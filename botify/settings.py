@@ -91,7 +91,8 @@ class ServiceSettings(Config):
     exclude: tuple[Id, ...] = ()  # tracks that no answer has
     fsync: Fsync = "everysec"  # when an event of the log is on the disk
     host: str = "127.0.0.1"  # address to listen on
-    # names, beside local ones, under which a service on a loopback address may be asked
+    # names, beside local names, under which the service may be asked; by default any name, if
+    # other machines reach its address
     hosts: tuple[str, ...] = ()
     port: int = Field(default=5001, ge=0, le=65535)  # port to listen on
     processes: PositiveInt = 1  # worker processes; several need Redis

@@ -46,9 +46,9 @@ _PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_LOCAL = ("", "localhost", "127.0.0.1", "[::1]")  # HTTP/1.0 may name none
+# HTTP/1.0 may name no host
+_LOCAL = re.compile(r"(localhost|127(\.\d+){3}|::1|\[::1\]|)(:\d+)?")
 _JSON = re.compile(r"(application/json *(;.*)?)?$", re.IGNORECASE)
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 views = Blueprint("views", __name__)
 
@@ -219,8 +219,9 @@ def check_request() -> None:
         abort(*environ[REFUSAL])
     host = environ.get("HTTP_HOST", "")
     name = host.rsplit(":", 1)[0]
-    is_local = name in _LOCAL or environ["SERVER_NAME"] not in _LOOPBACK
-    if not is_local and name not in _service().settings.hosts:
+    hosts = _service().settings.hosts
+    is_checked = hosts or _LOCAL.fullmatch(environ["SERVER_NAME"])
+    if is_checked and name not in hosts and not _LOCAL.fullmatch(host):
         abort(403, f"asked as {name}; if that is right, add it to hosts")
     if environ["REQUEST_METHOD"] != "POST":
         return

@@ -5,6 +5,7 @@ Stores and exports are made again from the logs that are left.
 
 import gzip
 import os
+import re
 import zlib
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,7 +26,7 @@ with importing():
     from listening_loop.processes import command, shell_text
     from looplib.checksums import named, unnamed
     from looplib.config import load_config
-    from looplib.files import atomic_write
+    from looplib.files import TEMPORARY_PREFIX, atomic_write
     from recsys.config import SearchConfig
 
 PROG = "listening-loop erase"
@@ -61,6 +62,11 @@ def main(
         settings = load_config(SearchConfig, config)
         store, export = settings.store, f"{settings.run}/export"
     logs = discover(log)
+    for folder in {file.path.parent for file in logs}:
+        for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            if leftover.is_file():
+                leftover.unlink()
+                typer.echo(f"{leftover}: removed")
     if service:
         client = ServiceClient(service, os.environ.get("BOTIFY_ADMIN_TOKEN"))
         client.ask("DELETE", f"/listeners/{quote(user, safe='')}")
@@ -79,8 +85,15 @@ def main(
         )
     ingest = shell_text(command("ingest", *log, store=store))
     search = shell_text(command("search", config=config or "SEARCH.yaml"))
+    replays = [
+        str(answers.parent)
+        for folder in (*log, export)
+        for answers in sorted(Path(folder).rglob("answers"))
+        if (answers.parent / "plays.parquet").exists()
+    ]
     typer.echo(
-        f"Still with the listener: {store}, versions in {export}, replays and backups.\n"
+        f"Still with the listener: {store}, versions in {export}, replays "
+        f"({', '.join(replays) or 'if there are any'}) and backups.\n"
         f"Delete {store}, as it would count the other events again, and run\n"
         f"  {ingest}\n  {search}\n"
         "Then delete earlier versions and replays."
@@ -93,11 +106,14 @@ def _count_lines(log: LogFile, user: str) -> int:
 
 
 def _is_of(user: str, line: bytes) -> bool:
+    """Compare the id of a line with a listener's, as the ingest reads it: 7.0 is 7."""
     try:
         document = orjson.loads(line.removeprefix(BYTE_ORDER_MARK))
-    except orjson.JSONDecodeError:
-        return False
-    # the ingest reads 7.0 as 7
+    except (
+        orjson.JSONDecodeError
+    ):  # DuckDB may read it, and a cut line names the listener
+        written = rf'"user"\s*:\s*"?{re.escape(user)}(\.0*)?"?\s*([,}}]|$)'
+        return re.search(written.encode(), line) is not None
     ids = (user, f"{user}.0")
     return isinstance(document, dict) and str(document.get("user")) in ids
 
@@ -110,7 +126,7 @@ def rewrite_without(log: LogFile, user: str) -> None:
     crc = 0
     with ExitStack() as stack:
         text = stack.enter_context(log.open())
-        file: Any = stack.enter_context(atomic_write(target))
+        file: Any = stack.enter_context(atomic_write(target, log.path))
         if packed:
             packing = gzip.GzipFile("", "wb", fileobj=file, mtime=0)
             file = stack.enter_context(packing)

@@ -8,11 +8,11 @@ output is there. The parts meet in files and over HTTP only::
     store/                 the session store, of all logs so far
     published/             versions for the service; `current` is the newest
     days/1/run/            the search
-    days/1/log/            the log of the service
-    days/1/traffic.json    the listeners' own counts
+    days/1/log/            the log of the service, once it is complete
     days/1/report/         the A/B report
 """
 
+import os
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,7 @@ import orjson
 import typer
 
 from analysis.page.index import renew_index
+from botify.settings import load_settings
 from listening_loop.errors import LoopError
 from listening_loop.processes import (
     LISTS,
@@ -39,7 +40,7 @@ from looplib.files import atomic_write_text, fsync
 
 PROG = "listening-loop demo"
 SEED = 1337  # of the listeners; each day adds its number
-BATCH, CONCURRENCY = 500, 4  # sessions in a request, and requests at a time
+BATCH = 500  # sessions in a request
 # the listeners of a day come within minutes, so the report neither waits nor confirms
 SETTINGS = ("--set=is_simulated=true", "--set=min_days=1", "--set=confirm=false")
 app = make_app(
@@ -55,16 +56,15 @@ class LoopConfig(Config):
     collect: Path  # configuration of the first collection
     search: Path  # configuration of the search
     service: Path  # configuration of the service
-    experiment: str  # the service's experiment that decides, and is reported on
     episodes: Count = 20_000  # sessions a day
-    days: Count = 1  # each learns from the logs of all before
 
 
 @app.command(epilog=f"Example: {PROG} --days 3")
 def main(
     days: Annotated[
-        int | None, typer.Option(min=1, help="How many days; wins over the file's.")
-    ] = None,
+        int,
+        typer.Option(min=1, help="How many; each learns from the logs of all before."),
+    ] = 1,
     full: Annotated[
         bool, typer.Option("--full", help="Five arms in a larger world: minutes.")
     ] = False,
@@ -81,25 +81,27 @@ def main(
     installed = Path(__file__).parent / "configs"
     configs = installed if installed.exists() else installed.parents[1] / "configs"
     shipped = configs / ("loop/demo.yaml" if full else "first/loop.yaml")
-    options = {"days": days, "folder": folder}
+    options = {"folder": folder}
     settings = load_config(LoopConfig, config or shipped, set_ or (), options)
     if config is None:
         parts = ("world", "collect", "search", "service")
         paths = {part: configs.parent / getattr(settings, part) for part in parts}
         settings = settings.model_copy(update=paths)
-    run_loop(settings)
+    run_loop(settings, days)
 
 
-def run_loop(config: LoopConfig) -> None:
-    """Run all days of a loop that are not done yet, and print the verdict of the last day."""
+def run_loop(config: LoopConfig, days: int) -> None:
+    """Run some days of a loop that are not done yet, and print the verdict of the last day."""
     folder = config.folder
     with locked_folder(folder):
         keep_config(config)
+        published = folder / "published"
+        service = load_settings(config.service, os.environ, published=published)
         with compiling_meanwhile():
             begin(config)
-            for number in range(1, config.days + 1):
+            for number in range(1, days + 1):
                 day = folder / "days" / str(number)
-                run_day(config, number, day)
+                run_day(config, number, day, service.deciding.name)
     content = (day / "report" / "report.json").read_bytes()
     words = orjson.loads(content)["words"]
     typer.echo(f"\n{words['headline']}. {words['reason']}")
@@ -107,18 +109,18 @@ def run_loop(config: LoopConfig) -> None:
     typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
-    service = serve(config.service, folder, folder / "service", port=5001)
-    typer.echo(f"serve it    {shell_text(service)}")
+    serve_it = serve(config.service, folder, folder / "service", port=5001)
+    typer.echo(f"serve it    {shell_text(serve_it)}")
     typer.echo(f"all pages   {renew_index(folder)}")
     typer.echo(f"your plays  {shell_text(command('init', 'plays.csv'))}")
 
 
 def keep_config(config: LoopConfig) -> None:
-    """Write the configuration; refuse a change of anything but the days."""
+    """Write the configuration of a new loop; refuse to go on with another one."""
     file = config.folder / "loop.yaml"
     if file.exists():
         before = load_config(LoopConfig, file)
-        keys = sorted(LoopConfig.model_fields.keys() - {"days"})
+        keys = sorted(LoopConfig.model_fields)
         changed = [key for key in keys if getattr(config, key) != getattr(before, key)]
         if changed:
             began = f"this loop began with another {', '.join(changed)}"
@@ -135,18 +137,18 @@ def begin(config: LoopConfig) -> None:
     run_step("Listening under random recommendations", collect)
 
 
-def run_day(config: LoopConfig, number: int, day: Path) -> None:
-    """Learn from all logs so far, publish, serve an experiment's traffic, report.
+def run_day(config: LoopConfig, number: int, day: Path, experiment: str) -> None:
+    """Learn from all logs so far, publish, serve the experiment's traffic, report.
 
     An interrupted day continues with its first unfinished step; interrupted traffic starts over.
     """
-    folder, traffic = config.folder, day / "traffic.json"
+    folder, log = config.folder, day / "log"
     store, report = folder / "store", day / "report"
 
     days = [day.with_name(str(before)) for before in range(1, number)]
     logs = [before / "log" for before in (folder, *days)]
     ingest = command("ingest", *logs, store=store)
-    run_step("Logs to sessions", ingest, done=traffic)
+    run_step("Logs to sessions", ingest, done=log)
 
     search = command(
         "search",
@@ -156,21 +158,18 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
         run=day / "run",
         out=folder / "published",
     )
-    run_step("The search", search, done=traffic)
+    run_step("The search", search, done=log)
 
-    if not traffic.exists():
+    if not log.exists():
         serve_listeners(config, number, day)
 
-    compare = command(
-        "ab", day / "log", *SETTINGS, experiment=config.experiment, out=report
-    )
+    compare = command("ab", log, *SETTINGS, experiment=experiment, out=report)
     run_step("The A/B report", compare, done=report / "report.json")
 
 
 def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
     """Serve a day's listeners, all of whose sessions are heard to their ends."""
-    port, log = free_port(), day / "log"
-    counted = day / "traffic-unfinished.json"
+    port, log = free_port(), day / "log-unfinished"
     listeners = command(
         "simulate",
         world=config.folder / "world",
@@ -178,12 +177,10 @@ def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
         episodes=config.episodes,
         seed=SEED + number,
         batch=BATCH,
-        concurrency=CONCURRENCY,
-        summary=counted,
     )
     if log.exists():
         shutil.rmtree(log)
     with serving(serve(config.service, config.folder, log, port), port):
         run_step(f"Day {number}: listeners", listeners)
-    counted.replace(day / "traffic.json")  # the log is complete
+    log.replace(day / "log")  # it is complete
     fsync(day)

@@ -1,6 +1,7 @@
 """YAML configuration: files and `key=value` overrides in, frozen pydantic models out."""
 
 import difflib
+import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,20 +13,21 @@ from annotated_types import Ge, Gt, Le
 from pydantic import (
     BaseModel,
     ConfigDict,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from looplib.errors import ConfigError
+from looplib.untrusted import read_untrusted
 
 # Kinds of numbers that sections share.
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
-Memory = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")]
 UNKNOWN_KEY = "unknown_key"
+_MOST_UNKNOWN = 5  # keys that an error names
+_LARGEST_FILE = 2**18  # bytes, which take seconds to parse
 
 
 def as_tuple(value: object) -> tuple[Any, ...]:
@@ -59,11 +61,14 @@ class Config(BaseModel):
         if not (is_strict and isinstance(document, Mapping)):
             return document
         errors = []
-        for key in document.keys() - cls.model_fields.keys():
+        unknown = [key for key in document if key not in cls.model_fields]
+        for key in unknown[:_MOST_UNKNOWN]:
+            # a line without its colon, or its space, has the value in the key
+            name = key if re.fullmatch(r"[\w.-]+", str(key)) else "a key"
             nearest = difflib.get_close_matches(str(key), cls.model_fields, 1, cutoff=0)
             text = f"unknown key; the nearest known key is {''.join(nearest)}"
             error = PydanticCustomError(UNKNOWN_KEY, "{text}", {"text": text})
-            errors.append(InitErrorDetails(type=error, loc=(key,), input=None))
+            errors.append(InitErrorDetails(type=error, loc=(name,), input=None))
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return document
@@ -104,9 +109,7 @@ def load_config(
         key, separator, text = override.partition("=")
         key = key.strip()
         if not separator or not key:
-            raise ConfigError(
-                f"--set {override}: expected key=value, such as search.iterations=10"
-            )
+            raise ConfigError("--set: expected key=value, such as search.iterations=10")
         source = f"--set {key}"
         value: object = text  # as %d, which begins no YAML
         if not text.startswith("%"):
@@ -137,11 +140,16 @@ def parse_config(
         return model.model_validate(document)
     except ValidationError as error:
         reasons = []
+        fields = model.model_fields.items()
+        secrets = {name for name, field in fields if "Secret" in str(field.annotation)}
         for detail in error.errors(include_url=False):
             key = ".".join(map(str, detail["loc"])) or "the document"
             reason = f"{key}: {detail['msg'].removeprefix('Value error, ')}"
-            if detail["type"] not in ("missing", UNKNOWN_KEY):
-                reason += f" (found {reprlib.repr(detail['input'])})"
+            value = detail["input"]
+            # sections may hold secrets
+            is_hidden = secrets & {*detail["loc"]} or isinstance(value, (list, dict))
+            if not (is_hidden or detail["type"] in ("missing", UNKNOWN_KEY)):
+                reason += f" (found {reprlib.repr(value)})"
             reasons.append(reason)
         raise ConfigError(f"{source}: {'; '.join(reasons)}") from None
 
@@ -153,10 +161,7 @@ def dump_config(config: Config) -> str:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    content = read_untrusted(path, _LARGEST_FILE, error=ConfigError)
     document = parse_yaml(content, f"{path}: not YAML")
     if document is None:
         return {}
@@ -186,10 +191,20 @@ def parse_yaml(content: str | bytes, refusal: str) -> Any:  # noqa: ANN401  any 
     """
     try:
         return _Loader(content).get_single_data()
-    # of dates such as 2020-13-01 PyYAML raises a ValueError, of a thousand brackets the last
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{refusal} ({reason})") from None
+    # PyYAML raises others for values such as 2020-13-01, !!bool x, and a thousand brackets
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}: " if mark else ""
+        # no text of the document, which may be a secret
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        reason = re.sub(r"['\"][\w!].*['\"]", "…", problem)
+        raise ConfigError(f"{refusal} ({place}{reason})") from None
 
 
 def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401

@@ -7,7 +7,7 @@ stored. One that clients send (`from_client`) is accepted in requests and logged
 `botify/openapi.yaml` describes it; any other has its value from `botify.service.Service`, and is
 null until then. What a type is to the service says `botify.schemas`, to readers `analysis.logs`.
 A metric of an A/B report sees what `sql/ab/session_events.sql` passes on, and a search what
-`sql/sessions/split_plays.sql` does.
+`sql/sessions/named_plays.sql` does.
 """
 
 from typing import Literal, NamedTuple

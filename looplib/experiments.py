@@ -85,7 +85,6 @@ class Experiment(Config):
     """
 
     name: str = Field(min_length=1)  # as in the log
-    owner: str = ""  # who answers for it
     hypothesis: str = ""  # what is expected, and why
     # control first; names left out are C, T1, T2 and so on
     arms: tuple[Arm, ...] = Field(min_length=1)

@@ -4,9 +4,9 @@ import hashlib
 import os
 import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -29,22 +29,31 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, like: Path | None = None) -> Iterator[IO[bytes]]:
     """Open a temporary file that becomes `path` when the block ends without an error.
 
     The content is fsynced before the rename and the folder after it: whatever happens, `path` holds
-    what it held before or all of the new content. A killed process leaves a file that
+    the earlier content or all of the new content. A killed process leaves a file that
     `remove_leftovers` removes.
+
+    Args:
+        path: The file.
+        like: A file whose mode and owner it takes, by default the replaced file. Without such a
+            file, the umask decides.
     """
+    like = like or path
     path.parent.mkdir(parents=True, exist_ok=True)
-    # named before it is made, so that no signal comes between
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}")
+    temporary = _temporary_name(path)
     try:
         with naming(path), temporary.open("xb") as file:
+            if like.exists():
+                status = like.stat()
+                with suppress(PermissionError):
+                    os.chown(temporary, status.st_uid, status.st_gid)
+                temporary.chmod(stat.S_IMODE(status.st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -75,19 +84,24 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     if path.exists():
         raise FileExistsError(f"{path} exists")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+    temporary = _temporary_name(path)
     try:
+        temporary.mkdir()
         with naming(path):
             yield temporary
             for file in sorted(temporary.rglob("*")):
                 fsync(file)
-        temporary.chmod(0o755)
         fsync(temporary)
         temporary.replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     fsync(path.parent)
+
+
+def _temporary_name(path: Path) -> Path:
+    """Draw a name before anything is made, so that no signal comes between."""
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}")
 
 
 def atomic_symlink(link: Path, target: str) -> None:

@@ -83,6 +83,9 @@ class Search(Config):
     less than 1 % or no more than its interval"""
     minutes: Positive = 60.0
     """expand: time after which no added trial goes on, over all runs of the search"""
+    trial_minutes: Positive | None = None
+    """time limit of a trial's step, which is its fit up to the next score, and the score; a trial
+    that takes longer has failed, and its worker is started again"""
 
     @property
     def scored_iterations(self) -> tuple[int, ...]:

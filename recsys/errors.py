@@ -20,6 +20,10 @@ class TrialError(RecsysError):
     """A trial whose fit cannot be scored; the search goes on without it."""
 
 
+class TrialTimeoutError(RecsysError):
+    """A step of a trial that takes longer than it may; the next search tries it again."""
+
+
 class SearchError(RecsysError):
     """A search that cannot begin or has no winner, or one that cannot be published."""
 

@@ -22,9 +22,5 @@ class SimulateConfig(Config):
     """folder of the log of random tracks, which must be new"""
     url: HttpUrl | None = None
     """address of a service that recommends; without it, tracks are random"""
-    concurrency: Annotated[Count, Le(10_000)] = 16
-    """requests to the service at a time"""
     batch: Annotated[Count, Le(100_000)] = 100
     """sessions in a request"""
-    summary: Path | None = None
-    """file for means and counts of the sessions with a service, in JSON"""

@@ -26,7 +26,7 @@ Without --url, recommendations are drawn at random and an event log is written: 
 lines, whole or not at all.
 
 With --url, listeners ask the service there, which writes the log. What a listener does follows from
-the seed and the number of the session, whatever the concurrency. A request without an answer is
+the seed and the number of the session, whatever the batches. A request without an answer is
 sent again under its number.
 
 \b

@@ -4,17 +4,19 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 from listening_loop.command import main
+from recsys.store import writer
 
 # Timings decide no test.
 settings.register_profile("unhurried", settings(), deadline=None)
 settings.load_profile("unhurried")
-Run = Callable[..., str]  # of the words of a command
+Run = Callable[..., str]  # takes the words of a command
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,7 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C, which a run in the background ignores, and with it all that it starts."""
+    """Heed Ctrl-C, which a run in the background and its children ignore.
+
+    Stores of tests are small: each partition costs queries, however few rows it has.
+    """
+    writer.DEFAULT_PARTITIONS = 4
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -38,9 +44,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(4, (os.cpu_count() or 1) + 1)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the tests of a file share."""
+    return tmp_path_factory.mktemp("shared")
+
+
 @pytest.fixture
 def printed(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `listening-loop` to its good end; returns what it prints."""
+    """Run `listening-loop` to its good end; return its output."""
 
     def run(*words: object) -> str:
         assert main([str(word) for word in words]) == 0
@@ -51,7 +63,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def refusal(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `listening-loop`, which refuses that; returns the one line that says why."""
+    """Run `listening-loop`, which refuses the words; return its line of error."""
 
     def run(*words: object) -> str:
         assert main([str(word) for word in words]) == 2

@@ -25,7 +25,14 @@ from analysis.logs.files import discover
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
 from analysis.logs.sources import NewFiles
-from analysis.store import MANIFEST, Store, check_files, number_of, open_store
+from analysis.store import (
+    EVENT_COLUMNS,
+    MANIFEST,
+    Store,
+    check_files,
+    number_of,
+    open_store,
+)
 from looplib.arrays import IntArray
 from looplib.experiments import Experiment
 from looplib.files import naming
@@ -98,6 +105,7 @@ def read_events(
         files = NewFiles(logs, scratch, in_place=True)
         for chunk in read(files, kinds_of(logs), fields=schema.names):
             lines += chunk.lines
+            files.compare(chunk.file, chunk.events)
             rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
             yield chunk.events
 
@@ -158,7 +166,8 @@ def attach_logged(events: Events, files: Path) -> None:
 def _stored_events(store: Store, schema: pa.Schema) -> Iterator[pa.Table]:
     for file in check_files(store.path, store.manifest.parts):
         for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
-            yield with_all_columns(pa.Table.from_batches([batch]), schema)
+            rows = pa.Table.from_batches([batch]).rename_columns(EVENT_COLUMNS)
+            yield with_all_columns(rows, schema)
 
 
 def _write_slices(

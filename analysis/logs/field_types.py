@@ -22,29 +22,36 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Probability = Annotated[float, Meta(gt=0, le=1)]
 
 
-# the allowed values to msgspec, DuckDB's type, and the allowed values to DuckDB: a condition of
-# {0}, and the catalogue's last track {1}
+# The allowed values to msgspec, DuckDB's type, and the allowed values to DuckDB: a condition of
+# {0}, which is text for whole numbers, and of the catalogue's last track {1}.
 FieldRule = tuple[Any, str, str]
 
 # an object or a list is read as its JSON text, which begins with { or [
 _ANY_TEXT = "ascii({0}) NOT IN (91, 123)"
+# DuckDB would round 1.5 and read true, "0x10" and "1_000". A double is exact up to 15 digits, and
+# an integer of 19 digits may be too large for a BIGINT.
+_WHOLE = (
+    "regexp_full_match({0}, '(0|[1-9][0-9]{{0,14}})([.]0)?|[1-9][0-9]{{15,18}}')"
+    " AND TRY_CAST({0} AS HUGEINT) BETWEEN "
+)
+_ID = f"{_WHOLE} 0 AND {LARGEST_ID}"
 _TEXT_ID: FieldRule = (TextId, "VARCHAR", "ascii({0}) NOT IN (0, 91, 123)")
 _RULES: dict[str, FieldRule] = {
     "message": (Message, "VARCHAR", "{0} IN ('next', 'last')"),
     "milliseconds": (
         Milliseconds,
         "BIGINT",
-        "{0} >= 100000000000 AND {0} < 100000000000000",
+        f"{_WHOLE} 100000000000 AND 99999999999999",
     ),
-    "listener": (Id, "BIGINT", "{0} >= 0"),
-    "track": (Id, "BIGINT", "{0} BETWEEN 0 AND {1}"),
+    "listener": (Id, "BIGINT", _ID),
+    "track": (Id, "BIGINT", f"{_WHOLE} 0 AND {{1}}"),
     "share": (Share, "DOUBLE", "{0} BETWEEN 0 AND 1"),
     "seconds": (float, "DOUBLE", f"abs({{0}}) <= {LONGEST_LATENCY}"),
     "arms": (dict[str, str], "VARCHAR", "true"),
     "name": _TEXT_ID,
     "text": (str, "VARCHAR", _ANY_TEXT),
     "probability": (Probability, "DOUBLE", "{0} > 0 AND {0} <= 1"),
-    "number": (Id, "BIGINT", "{0} >= 0"),
+    "number": (Id, "BIGINT", _ID),
 }
 _ARROW = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string()}
 

@@ -1,7 +1,7 @@
 """Read event logs, ours and the original course service's: plain or gzipped, any size, any number.
 
-DuckDB reads the lines of a log. Those in which it misses a value, finds one that is not allowed, or
-may find two of a key, go to `lines.parse_line`, which returns the event or says what is wrong.
+DuckDB reads the lines of a log. Lines with a value that is missing or not allowed, or with a key
+that may be there twice, go to `lines.parse_line`, which returns the event or the reason.
 """
 
 from collections import Counter
@@ -52,7 +52,15 @@ _ROWS_AT_ONCE = 100_000
 _ALL_ROWS = 2**62
 _LINES_LOOKED_AT = 100
 _LONGEST_LOOKED_AT = 2**20
-_TEXT_IDS = pa.schema({name: pa.string() for name in ("user", "track", "reason")})
+_TEXT_IDS = pa.schema(
+    {
+        "user": pa.string(),
+        "user_number": pa.int64(),
+        "track": pa.string(),
+        "track_number": pa.int64(),
+        "reason": pa.string(),
+    }
+)
 _cached_number = lru_cache(maxsize=2**17)(number_of)
 _cached_canonical = lru_cache(maxsize=2**10)(canonical_arms)
 
@@ -72,7 +80,7 @@ class ReadLines:
     file: LogFile
     # columns of `EVENT_SCHEMA`, or some, in the order of the lines; text ids became numbers
     events: pa.Table
-    text_ids: pa.Table  # in columns `user` and `track`
+    text_ids: pa.Table  # and their numbers, as in `sql/interactions/verified_rows.sql`
     rejects: list[Reject]
 
     @property
@@ -95,8 +103,8 @@ def read(
         batches: Logs that are read together, as `sources.NewFiles` yields them: unpacked and
             checked. An iterator is asked for the next batch when it is its turn.
         kinds: Which ids are text; they become the numbers that stand for them in stores.
-        largest_track: The catalogue's last id; a line with one beyond is rejected.
-        fields: Those that events have; the others are checked alone.
+        largest_track: The catalogue's last id; a line with a larger id is rejected.
+        fields: Fields to return; the others are checked alone.
 
     Yields:
         The events and rejects of some lines, in the order of the files and the lines.
@@ -122,9 +130,9 @@ def ahead(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def gather(
     tables: Iterable[pa.Table], rows: int, schema: pa.Schema = EVENT_SCHEMA
 ) -> Iterator[pa.Table]:
-    """Join consecutive tables until there are at least so many rows, or no more tables.
+    """Join consecutive tables until they have at least `rows` rows, or no table is left.
 
-    There is at least one, which may be empty.
+    At least one table is yielded; it may be empty.
     """
     gathered = [pa.Table.from_batches([], schema)]
     for table in tables:
@@ -183,7 +191,7 @@ def _read_files(
             for chunk in read_rows():
                 yield chunk
                 done += chunk.lines.read
-        except queries.DatabaseError:  # of a line that is not sound
+        except queries.DatabaseError:  # a line is not sound
             yield from read_rows(done)
 
 
@@ -299,9 +307,11 @@ def _number_ids(events: pa.Table, kinds: IdKinds) -> tuple[pa.Table, pa.Table]:
     for key, column in columns.items():
         encoded = events[key].combine_chunks().dictionary_encode()
         texts = encoded.dictionary
-        numbers = np.array([*map(_cached_number, texts.to_pylist())], np.int64)
-        events = _with_column(events, key, integers(numbers).take(encoded.indices))
-        text_ids.append(pa.table({column: texts}))
+        numbers = integers(
+            np.array([*map(_cached_number, texts.to_pylist())], np.int64)
+        )
+        events = _with_column(events, key, numbers.take(encoded.indices))
+        text_ids.append(pa.table({column: texts, f"{column}_number": numbers}))
     return events, pa.concat_tables(text_ids, promote_options="default")
 
 

@@ -8,20 +8,25 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import IO
 
 import msgspec
+import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
-from analysis.logs.lines import LineCounts, Reject
+from analysis.logs.lines import BYTE_ORDER_MARK, LineCounts, Reject
 from analysis.store import REJECTS, Source
+from looplib.arrays import column_values
 from looplib.files import json_digest
 
 MOST_KEPT_BYTES = 16 * 2**20
@@ -29,6 +34,8 @@ MOST_KEPT_BYTES = 16 * 2**20
 _LARGEST_BATCH = 32 * 2**20  # bytes
 _MOST_FILES = 1000
 _CHUNK = 2**20
+_SAMPLE = 16  # events of a source; a quarter of a log nearly always has two of them
+_LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 _PIECE = 2**18  # bytes that fit a cache of the processor
 
 
@@ -72,8 +79,11 @@ class NewFiles:
         self._whole = whole
         self._in_place = in_place
         self._known: dict[str, list[Source]] = defaultdict(list)  # by `Source.head`
+        self._sampled: dict[int, Source] = {}  # by the events of `Source.sample`
+        self._shared: Counter[tuple[str, str]] = Counter()  # such events of two sources
         for source in sources:
             self._known[source.head].append(source)
+            self._sampled.update(dict.fromkeys(source.sample, source))
 
     def __iter__(self) -> Iterator[list[LogFile]]:
         """Yield the copies, small files together.
@@ -107,6 +117,37 @@ class NewFiles:
         for copy in files:
             copy.unlink(missing_ok=True)
 
+    def compare(self, file: LogFile, events: pa.Table) -> None:
+        """Compare the next events of a log with samples of other sources, and sample them.
+
+        Events with a number of their request are left out, since they count once anyway.
+
+        Args:
+            file: The copy of the log.
+            events: Its events, in any order.
+
+        Raises:
+            AnalysisError: Another source has two of the events.
+        """
+        source = self.sources[file]
+        events = events.filter(pc.is_null(events["request"]))
+        keys = np.zeros(len(events), np.int64)
+        for name in ("user", "timestamp", "track"):
+            keys = (keys + column_values(events[name])) * _LARGE_ODD
+        for key in self._sampled.keys() & keys.tolist():
+            other = self._sampled[key]
+            shared = (source.digest, other.digest)
+            self._shared[shared] += 1
+            if source.digest != other.digest and self._shared[shared] > 1:
+                raise AnalysisError(
+                    f"{source.name}: has events of {other.name}, which was read before, so they "
+                    "would count twice; leave one of them out"
+                )
+        smallest = {*source.sample, *np.sort(keys)[:_SAMPLE].tolist()}
+        source = replace(source, sample=tuple(sorted(smallest)[:_SAMPLE]))
+        self._sampled.update(dict.fromkeys(source.sample, source))
+        self.sources[file] = source
+
     def keep_rejects(self, content: str, rejects: Iterable[Reject]) -> None:
         """Append rejected lines of a file, up to `MOST_KEPT_BYTES` in all.
 
@@ -129,7 +170,13 @@ class NewFiles:
                 # a power cut must not take back what is counted
                 os.fsync(text.fileno())
             start = 0
-            while not self._whole and (source := self._longest_known(log, text, start)):
+            while not self._whole:
+                source = self._longest_known(log, text, start)
+                if source is None:
+                    if start or self._reading or not _is_marked(text):
+                        break
+                    start = len(BYTE_ORDER_MARK)
+                    continue
                 start += source.bytes
                 if self._reading and start < size:
                     raise AnalysisError(
@@ -275,6 +322,11 @@ def _torn_bytes(text: IO[bytes], size: int) -> int:
         orjson.loads(line)
         return 0
     return len(line)
+
+
+def _is_marked(text: IO[bytes]) -> bool:
+    text.seek(0)
+    return text.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
 
 
 def _head(line: bytes) -> str:

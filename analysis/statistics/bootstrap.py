@@ -17,7 +17,7 @@ from looplib.randomness import make_generator
 
 _BLOCK = 64  # resamples in a block at most
 # above this the blocks are drawn anew each time they are needed
-_KEPT_BYTES = 128 * 2**20
+_KEPT_BYTES = 32 * 2**20
 _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
 
 
@@ -53,7 +53,8 @@ class Resamples:
             yield np.array(counts, np.uint8)
 
 
-@lru_cache(maxsize=2)  # equal resamples serve all that is compared in a process
+# a search resamples the listeners of its choice, of each pool of tracks and of the test part
+@lru_cache(maxsize=8)
 def _keep(resamples: Resamples) -> tuple[ByteArray, ...]:
     return tuple(resamples.draw())
 
@@ -80,7 +81,7 @@ def estimate(
 def ratio_intervals(
     resamples: Resamples, numerators: FloatArray, denominators: FloatArray
 ) -> list[Interval]:
-    """Estimate ratios of sums over the units with percentile intervals (ch. 13.3 there).
+    """Estimate ratios of sums over the units with percentile intervals.
 
     The arguments are those of `estimate`.
 
@@ -90,11 +91,21 @@ def ratio_intervals(
     >>> interval.value, 40 < interval.lower < 49.5 < interval.upper < 60
     (49.5, True)
     """
-    tail = (1 - CONFIDENCE) / 2
     drawn = estimate(resamples, numerators, denominators)
-    lower, upper = np.quantile(drawn, [tail, 1 - tail], axis=0)
     whole = divide(numerators.sum(axis=0), denominators.sum(axis=0))
-    return list(map(Interval, whole.tolist(), lower.tolist(), upper.tolist()))
+    return percentile_intervals(np.vstack([whole, drawn]))
+
+
+def percentile_intervals(estimates: FloatArray) -> list[Interval]:
+    """Make percentile intervals (ch. 13.3 there).
+
+    Args:
+        estimates: The estimates of the whole sample, then of each resample; shape
+            (1 + resamples, metrics).
+    """
+    tail = (1 - CONFIDENCE) / 2
+    ends = np.quantile(estimates[1:], [tail, 1 - tail], axis=0)
+    return list(map(Interval, *np.vstack([estimates[:1], ends]).tolist()))
 
 
 def divide(numerators: FloatArray, denominators: FloatArray) -> FloatArray:

@@ -15,14 +15,25 @@ from analysis.logs.files import LogFile
 
 DATABASES = (".duckdb", ".ddb", ".db", ".sqlite", ".sqlite3")
 _SQLITE = b"SQLite format 3"
+_TABLES_OF_DUCKDB = """
+SELECT table_name FROM duckdb_tables()
+WHERE database_name = 'brought' AND schema_name = 'main'
+"""
+# virtual tables are programs
+_TABLES_OF_SQLITE = """
+SELECT name FROM sqlite_master
+WHERE type = 'table' AND sql LIKE 'CREATE TABLE%' AND name NOT GLOB 'sqlite_*'
+"""
 
 
 def copy_table(database: LogFile, table: str | None, folder: Path) -> LogFile:
     """Copy a table of a database, with the rows of its write-ahead log, to a file in a folder.
 
+    Views are not read: their SQL comes with the file, and could read other files or never end.
+
     Args:
         database: The file.
-        table: The table or view; None where the database has one alone.
+        table: The table; None where the database has one alone.
         folder: Where the copy is written.
 
     Returns:
@@ -43,10 +54,10 @@ def copy_table(database: LogFile, table: str | None, folder: Path) -> LogFile:
             with closing(sqlite3.connect(address, uri=True)) as connection:
                 _write_lines(connection, name, table, target)
         else:
-            with queries.open_database(path) as connection:
-                listed = connection.execute("SHOW TABLES").fetchall()
+            with queries.open_database(path, target.parent) as connection:
+                listed = connection.execute(_TABLES_OF_DUCKDB).fetchall()
                 quoted = _find_table(listed, table, name)
-                connection.table(quoted).to_parquet(str(target))
+                connection.table(f"brought.main.{quoted}").to_parquet(str(target))
     return replace(database, path=target)
 
 
@@ -54,10 +65,8 @@ def _write_lines(
     connection: sqlite3.Connection, name: str, table: str | None, target: Path
 ) -> None:
     """Write the rows of a table as JSON lines."""
-    listed = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
-    )
-    quoted = _find_table(listed.fetchall(), table, name)
+    listed = connection.execute(_TABLES_OF_SQLITE).fetchall()
+    quoted = _find_table(listed, table, name)
     rows = connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608  # nosec B608
     columns = [column[0] for column in rows.description]
     encode = msgspec.json.Encoder().encode_lines
@@ -72,7 +81,8 @@ def _find_table(rows: Sequence[tuple[str]], table: str | None, name: str) -> str
     if len(matches) != 1:
         raise AnalysisError(
             f"{name}: {f'no table {table}' if table else 'which table'}; it has "
-            f"{', '.join(tables)[:200] or 'none'}; say --table NAME, in Python table="
+            f"{', '.join(tables)[:200] or 'none'}; say --table NAME, in Python table= "
+            "(views are not read; --sql reads them)"
         )
     return '"{}"'.format(matches[0].replace('"', '""'))
 
@@ -95,7 +105,7 @@ def copied_query(sql: str | None) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         target = Path(folder, "query.parquet")
         with (
-            queries.connect(autoinstall_known_extensions="true") as connection,
+            queries.open_unconfined() as connection,
             queries.naming("--sql", queries.DatabaseError),
         ):
             rows = connection.sql(sql)

@@ -72,7 +72,7 @@ for i = 1, #KEYS - count do
 end
 return answers
 """
-_PROBE = b"return redis.call('SET', KEYS[1], '', 'PX', 1000)"
+_PROBE = b"redis.call('SET', KEYS[1], '', 'PX', 1000) return 1"
 
 
 class RedisSessions:
@@ -111,8 +111,11 @@ class RedisSessions:
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),  # `_command` does it
             )
-        except ValueError as error:
-            raise ConfigError(f"redis_url: {error}") from None
+        except ValueError:  # its text may have the password
+            raise ConfigError(
+                "redis_url: no address of a Redis, such as redis://:PASSWORD@localhost:6379/0; "
+                "in a password, write / as %2F and [ as %5B"
+            ) from None
         self._local = threading.local()  # each thread's connection
         self._prefix = f"{prefix}:{catalogue_sha256[:12]}:session:"
         self._plays_prefix = f"{prefix}:plays:"
@@ -143,7 +146,7 @@ class RedisSessions:
             values.append(_RECORD.pack(request.track, request.time))
             values.append(pack_plays([request.track], now_s))
         words = ("EVAL", _APPEND_AND_READ, len(keys), *keys, *values)
-        answers: list[bytes] | None = self._ask(*words)
+        answers: list[bytes] | None = self._ask(list, *words)
         if answers is None:
             return [None] * len(requests)
         count = len(requests)
@@ -154,7 +157,7 @@ class RedisSessions:
         """Look up the latest plays of a listener; None where they are not remembered."""
         value: bytes | None = None
         if self._remembered_ms:
-            value = self._ask("GET", f"{self._plays_prefix}{user}")
+            value = self._ask(bytes | None, "GET", f"{self._plays_prefix}{user}")
         is_ours = value is not None and value.startswith(self._plays_head)
         return value[8:] if value and is_ours else None
 
@@ -165,12 +168,12 @@ class RedisSessions:
             UnavailableError: Redis is down.
         """
         keys = (f"{self._prefix}{user}", f"{self._plays_prefix}{user}")
-        if self._ask("UNLINK", *keys) is None:
+        if self._ask(int, "UNLINK", *keys) is None:
             raise UnavailableError("the session store cannot be reached; ask again")
 
     def is_ready(self) -> bool:
         """Check that Redis runs a script that writes; during a pause it is not asked."""
-        return self._ask("EVAL", _PROBE, 1, self._prefix[:-1]) == b"OK"
+        return self._ask(int, "EVAL", _PROBE, 1, self._prefix[:-1]) == 1
 
     def _command(self, *words: str | int | bytes) -> Any:  # noqa: ANN401  a reply of Redis
         """Send a command over this thread's connection; a pool would cost 40 µs.
@@ -189,8 +192,8 @@ class RedisSessions:
         connection.send_command(*words)  # connects
         return connection.read_response()
 
-    def _ask(self, *words: str | int | bytes) -> Any | None:  # noqa: ANN401  a reply of Redis
-        """Ask for the reply to a command; None while Redis is down."""
+    def _ask(self, kind: Any, *words: str | int | bytes) -> Any | None:  # noqa: ANN401  a reply of Redis
+        """Ask for the reply to a command, of a kind; None while Redis is down."""
         if self._down_until_s:
             with self._lock:  # one request tries Redis again, the others do without
                 now_s = time.monotonic()
@@ -199,6 +202,8 @@ class RedisSessions:
                 self._down_until_s = now_s + PAUSE_S
         try:
             reply = self._command(*words)
+            if not isinstance(reply, kind):  # another program has the port
+                raise redis.InvalidResponse(f"{reply!r:.40} is no answer of Redis")
         except (redis.RedisError, OSError) as error:
             if not self._down_until_s:
                 logger.warning("Redis fails, and sessions are forgotten (%s)", error)

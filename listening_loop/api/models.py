@@ -41,7 +41,7 @@ from recsys.models.als import Als
 from recsys.models.base import State
 from recsys.models.external import CLASS, select_params
 from recsys.models.factors import Factors
-from recsys.models.libraries import NO_PLAYS, make
+from recsys.models.libraries import NO_PLAYS, load_class, make
 from recsys.storage import Workspace, open_workspace
 from recsys.store.ids import originals
 from recsys.store.reader import open_store
@@ -93,7 +93,7 @@ class FactorModel:
             als = AlsConfig.read(params)
             regularization = als.regularization / als.unobserved_weight
             params = {"factors": als.factors, "regularization": regularization}
-        model = make(path, params, NO_PLAYS)
+        model = make(load_class(path), params, NO_PLAYS)
         model.user_factors = self.user_factors
         model.item_factors = self.item_factors
         return model

@@ -111,11 +111,17 @@ class Run:
                 not there.
         """
         frame = self._select(RECOMMENDATIONS, "user", users, n, skip_unknown)
-        scores = np.load(open_workspace(self._version).cached(SCORES), mmap_mode="r")
+        file = open_workspace(self._version).cached(SCORES)
         row_of = {user: row for row, user in enumerate(self._lists[RECOMMENDATIONS])}
         rows = [row_of[user] for user in frame["user"]]
         ranks = [rank - 1 for rank in frame["rank"]]
-        frame.insert(3, "score", scores[rows, ranks])
+        try:
+            scores = np.load(file, mmap_mode="r")[rows, ranks]
+        except (ValueError, EOFError, IndexError) as error:  # also of a pickle
+            raise LoopError(
+                f"{file}: damaged ({error}); export the run again"
+            ) from None
+        frame.insert(3, "score", scores)
         return frame
 
     def similar(
@@ -151,7 +157,9 @@ class Run:
         """
         document = self.config.export.model_dump() | options
         export = parse_config(ExportConfig, document, "the options")
-        return export_run(self.address, folder, export, client=self.client)
+        config = self.config.model_copy(update={"export": export})
+        run = open_workspace(self.address)
+        return export_run(run, config, self.winner, folder, client=self.client)
 
     @cached_property
     def _version(self) -> str:

@@ -16,13 +16,14 @@ import numpy as np
 
 from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Resamples
-from analysis.statistics.effects import CONFIDENCE, Interval
+from analysis.statistics.effects import Interval
 from listening_loop.replay.plays import NewestPlays
 from listening_loop.replay.traffic import LENGTH
 from looplib.arrays import AnyArray, BoolArray, FloatArray
 
 COMPARED = "precision@20"
 REST = "rest@20"  # unknown when sessions are unknown
+UNPLAYED = "unplayed"  # tracks of the catalogue that nobody had played
 _PLACES = (1, 2, 3, 6, 11, 21)  # first play of each group by place in the session
 _RESAMPLES = 1000
 _DIGITS = 6  # decimals of values; further decimals may differ between machines
@@ -56,6 +57,7 @@ def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
         "all": is_scored,
         "repeat": is_scored & is_repeat,
         "new": is_scored & ~is_repeat,
+        UNPLAYED: is_scored & plays.is_unplayed[rows + 1],
         "known listeners": is_scored & is_known,
         "new listeners": is_scored & ~is_known,
     }
@@ -117,7 +119,6 @@ def score(
 
 
 def _interval(estimates: FloatArray) -> Interval:
-    """Make the interval of an estimate, which comes before those of the resamples."""
-    tail = (1 - CONFIDENCE) / 2
-    ends = np.quantile(estimates[1:], [tail, 1 - tail])
-    return Interval(*np.round([estimates[0], *ends], _DIGITS).tolist())
+    """Make the interval of an estimate, which comes before the estimates of the resamples."""
+    (interval,) = bootstrap.percentile_intervals(estimates[:, np.newaxis])
+    return Interval(*np.round([*interval], _DIGITS).tolist())

@@ -19,6 +19,7 @@ from distributed.utils import silence_logging_cmgr
 
 from looplib.progress import say
 from recsys.cluster.config import ClusterConfig
+from recsys.cluster.lifetime import describe_death
 from recsys.cluster.preflight import EVERY_WORKER, check_folders, check_software
 from recsys.cluster.processes import end_repeated_script, start_processes
 from recsys.errors import SearchError, WorkerDiedError
@@ -156,9 +157,8 @@ class Cluster:
         key = self._running.pop(future)
         if isinstance(error, KilledWorker):
             deaths = error.allowed_failures + 1
-            error = WorkerDiedError(
-                f"{deaths} workers died running it; most likely out of memory"
-            )
+            how = describe_death(self._client, error.last_worker)
+            error = WorkerDiedError(f"{deaths} workers died running it; the last {how}")
         if isinstance(error, FileNotFoundError):
             error = SearchError(
                 f"{error.filename}: a worker does not see it; {EVERY_WORKER}"

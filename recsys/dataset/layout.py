@@ -9,25 +9,25 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyArray, AnyIntArray, Float32Array, IntArray, offsets
 
-SCHEMA = 2
+SCHEMA = 3
 SUMMARY = "dataset.json"
 USERS = "users.npy"
 TRACKS = "tracks.npy"
 ARTISTS = "artists.npy"
-LATEST = "latest-{}.npy"  # of each listener, in a split
+LATEST = "latest-{}.npy"  # each listener's latest moment in a split
 PLAYS_INDPTR = "plays-indptr.npy"
 PLAYS_TRACKS = "plays-tracks.npy"
 PLAYS_HELDOUT = "plays-heldout.npy"
 BY_TRACK = "{}-by-track"  # names the files of a split's matrix by track
 CSR = ("values", "indices", "indptr")  # the files of a matrix
 
-# the sessions that are not held out, or all
+# Training sessions are not held out.
 SplitName = Literal["training", "all"]
 SPLITS: tuple[SplitName, SplitName] = ("training", "all")
 
-# in a run's folder, what its workers hand over: tables `<piece>-<partition>.arrow`
+# The folder of a run in which its workers leave tables `<piece>-<partition>.arrow`.
 PIECES = "pieces"
-Piece = Literal["interactions", "plays", "heldout", "users", "tracks"]
+Piece = Literal["interactions", "plays", "heldout", "users"]
 
 
 def new_array(

@@ -11,22 +11,19 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import queries
-from analysis.store import PartitionFile
+from analysis.store import PLAY, StoreFile
 from looplib.arrays import column_values
 from looplib.files import naming
 from recsys.config import Feedback
 from recsys.dataset.layout import Piece
 from recsys.dataset.split import SplitRule
-from recsys.errors import SearchError
 from recsys.storage import open_workspace
 from recsys.store.reader import download_files
-
-COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
 
 
 def prepare_partition(
     store: str,
-    parts: Sequence[PartitionFile],
+    parts: Sequence[StoreFile],
     pieces: str,
     rule: SplitRule,
     feedback: Feedback,
@@ -34,43 +31,24 @@ def prepare_partition(
     """Split a partition's sessions, and write its tables to the address `pieces`.
 
     Returns:
-        Numbers of plays and sessions, all and held out, under the names in `COUNTS`.
-
-    Raises:
-        SearchError: A session is in both splits, or a play was lost: nothing learned from it
-            could be trusted.
+        Numbers of plays and sessions, all and held out, as in `sql/sessions/summary.sql`.
     """
     workspace = open_workspace(pieces)
-    number = parts[0].partition
     workspace.folder.mkdir(parents=True, exist_ok=True)
+    counted = {"min_time": feedback.min_time}
+    # the statement of each table, and its parameters
+    tables: dict[Piece, tuple[str, Mapping[str, object]]] = {
+        "users": ("sessions/users", {}),
+        "heldout": ("sessions/heldout", {"gap": rule.split.gap}),
+        "interactions": ("sessions/interactions", counted),
+    }
+    if rule.is_ordered:
+        tables["plays"] = ("sessions/plays", counted)
     with queries.connect(threads=1) as connection:
-        attach_plays(connection, download_files(store, parts), rule)
-        queries.materialize(connection, "sessions", "sessions/sessions")
-        queries.materialize(connection, "splits", "sessions/splits", **rule.parameters)
+        attach_sessions(connection, download_files(store, parts), rule)
         queries.materialize(connection, "split_plays", "sessions/split_plays")
-        summary = queries.fetch_table(connection, "sessions/split_summary")
-        (counts,) = summary.to_pylist()
-        in_both = counts["sessions_in_both"]
-        if in_both or counts["split_plays"] != counts["events"]:
-            raise SearchError(
-                f"partition {number}: {in_both} sessions are in both splits and "
-                f"{counts['split_plays']} of {counts['events']} plays in either; "
-                "allowed are 0, and all"
-            )
-        counted = {"min_time": feedback.min_time}
-        cut = {"has_share": rule.has_share, "gap": rule.split.gap}
-        # the statement of each table, and its parameters
-        tables: dict[Piece, tuple[str, Mapping[str, object]]] = {
-            "users": ("sessions/users", {}),
-            "heldout": ("sessions/heldout", cut),
-            "interactions": ("sessions/interactions", counted),
-        }
-        if not rule.has_catalogue:
-            tables["tracks"] = ("sessions/tracks", {})
-        if rule.is_ordered:
-            tables["plays"] = ("sessions/plays", counted)
         for piece, (statement, values) in tables.items():
-            file = workspace.folder / f"{piece}-{number:03d}.arrow"
+            file = workspace.folder / f"{piece}-{parts[0].of:03d}.arrow"
             table = queries.fetch_table(connection, statement, **values)
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             with (
@@ -80,18 +58,20 @@ def prepare_partition(
                 target.write_table(table)
             workspace.upload(file.name)
             workspace.evict(file.name)
-    return {name: counts[name] for name in COUNTS}
+        summary = queries.fetch_table(connection, "sessions/summary")
+        counts: dict[str, int]
+        (counts,) = summary.to_pylist()
+    return counts
 
 
 def count_starts(
     store: str,
-    parts: Sequence[PartitionFile],
+    parts: Sequence[StoreFile],
     rule: SplitRule,
 ) -> pa.Table:
     """Count the sessions of a partition that begin in each minute (`sessions/starts_by_minute`)."""
     with queries.connect(threads=1) as connection:
-        attach_plays(connection, download_files(store, parts), rule)
-        queries.materialize(connection, "sessions", "sessions/sessions")
+        attach_sessions(connection, download_files(store, parts), rule)
         return queries.fetch_table(connection, "sessions/starts_by_minute")
 
 
@@ -117,6 +97,16 @@ def find_cutoff(starts: Sequence[pa.Table], holdout: float) -> int:
     return 60_000 * int(allowed[0] if len(allowed) else minutes[-1] + 1)
 
 
+def attach_sessions(
+    connection: queries.Connection,
+    files: Sequence[Path],
+    rule: SplitRule,
+) -> None:
+    """Make the tables named_plays and sessions of a partition's files."""
+    attach_plays(connection, files, rule)
+    queries.materialize(connection, "sessions", "sessions/sessions", **rule.parameters)
+
+
 def attach_plays(
     connection: queries.Connection,
     files: Sequence[Path],
@@ -127,7 +117,7 @@ def attach_plays(
     if until := rule.split.until:
         until_ms = queries.Constant(round(until.timestamp() * 1000))
         where = queries.Column("timestamp") < until_ms
-    queries.attach_parquet(connection, "plays", files, where)
-    queries.attach_query(
+    queries.attach_parquet(connection, "plays", files, where, PLAY)
+    queries.materialize(
         connection, "named_plays", "sessions/named_plays", **rule.naming
     )

@@ -1,9 +1,9 @@
-"""Resolve a split: which sessions are held out of training, and what a store needs for it.
+"""Resolve a split: which sessions are held out of training, and what it needs of a store.
 
 A new kind is a name in `recsys.config.Split` and a case of
-`analysis/sql/sessions/splits.sql`, which marks the held-out sessions of a partition.
-What else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
-partitions to know, such as the cutoff of `time`, `recsys.dataset.build` adds.
+`analysis/sql/sessions/sessions.sql`, which marks the held-out sessions of a partition.
+More facts of the store go into `SplitRule`, which every worker gets; `recsys.dataset.build` adds
+facts of all partitions, such as the cutoff of `time`.
 docs/searching.md lists the kinds.
 """
 
@@ -26,15 +26,11 @@ class SplitRule:
 
     split: Split
     seed: int
-    # for split by time: sessions that begin then or later are held out
+    # sessions that begin then or later are held out, if the split is by time
     cutoff_ms: int | None = None
-    has_share: bool = (
-        True  # amounts are shares of the track; else weights, which are added up
-    )
     is_ordered: bool = True  # the order of a listener's plays is known
     has_moments: bool = True  # and when they were
-    has_catalogue: bool = False  # which tracks there are is known
-    # for split by files: digests of those to learn from and of those to validate on
+    # digests of the files to learn from and to validate on, if the split is by files
     train: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
 
@@ -43,7 +39,7 @@ class SplitRule:
         """The parameters of `sessions/named_plays`."""
         return {
             "silence_ms": SESSION_SILENCE_MS,
-            "by_row": self.split.kind == "newest" and not self.has_share,
+            "by_row": self.split.kind == "newest",
             "has_moments": self.has_moments,
             "train": list(self.train),
             "test": list(self.test),
@@ -51,7 +47,7 @@ class SplitRule:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """The parameters of `sessions/splits`."""
+        """The parameters of `sessions/sessions`."""
         kind = "session_hash" if self.train and not self.test else self.split.kind
         return {
             "kind": kind,
@@ -65,16 +61,16 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     """Resolve the rule of a split, without the cutoff of a split by time.
 
     Raises:
-        SearchError: The store's rows lack what the split needs.
+        SearchError: The store's plays lack a column that the split needs.
     """
     columns = store.manifest.columns
-    has_share = store.manifest.has_share
-    has_moments = has_share or "timestamp" in columns
-    is_ordered = has_moments or "position" in columns
+    has_moments = "timestamp" in columns
+    # tables with shares have their plays in order
+    is_ordered = not {"timestamp", "position", "share"}.isdisjoint(columns)
     lacking = None
     if split.kind == "newest" and not is_ordered:
         lacking = "timestamps or positions"
-    elif split.kind in ("time", "last_session") and "timestamp" not in columns:
+    elif split.kind in ("time", "last_session") and not has_moments:
         lacking = "timestamps"
     if lacking:
         raise SearchError(
@@ -83,7 +79,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
         )
     for key, is_lacking, needed in (
         ("gap", split.gap and not is_ordered, "timestamps or positions"),
-        ("until", split.until and "timestamp" not in columns, "timestamps"),
+        ("until", split.until and not has_moments, "timestamps"),
     ):
         if is_lacking:
             raise SearchError(
@@ -94,10 +90,8 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     return SplitRule(
         split,
         seed,
-        has_share=has_share,
         is_ordered=is_ordered,
         has_moments=has_moments,
-        has_catalogue=store.manifest.catalogue_size is not None,
         train=train,
         test=test,
     )
@@ -107,9 +101,9 @@ def _split_files(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str
     """Find the sorted digests of the files to learn from and to validate on."""
     if split.kind != "files":
         return (), ()
-    if store.manifest.has_share:
+    if store.manifest.is_logged:
         raise SearchError(
-            f"split.kind files needs plays without shares; those of {store} have shares"
+            f"split.kind files needs the files of tables; {store} has event logs"
         )
     train = _find_sources(store, "train", split.train)
     test = _find_sources(store, "test", split.test)

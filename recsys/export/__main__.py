@@ -7,6 +7,7 @@ import typer
 from looplib.cli import Overrides, importing, make_app, run
 
 with importing():
+    from recsys.errors import SearchError
     from recsys.export.export import export_run
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
     from recsys.run import read_run
@@ -38,8 +39,14 @@ def main(
     set_: Overrides = None,
 ) -> None:
     """Publish a run's winner."""
-    config, _ = read_run(open_workspace(run_folder), set_ or ())
-    version = export_run(run_folder, out, config.export, store)
+    for override in set_ or ():
+        if not override.startswith(("export.", "cluster.")):
+            raise SearchError(
+                f"--set {override}: an export takes export.… and cluster.… alone; the rest is as "
+                "the search had it"
+            )
+    run = open_workspace(run_folder)
+    version = export_run(run, *read_run(run, set_ or ()), out, store)
     typer.echo(
         f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}"
     )

@@ -13,14 +13,14 @@ from looplib.progress import progress
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
-from recsys.config import ExportConfig
+from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_whole_dataset
 from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.errors import SearchError
 from recsys.export.version import Export, write_version
 from recsys.models.base import Model, State
 from recsys.models.trial import Checkpoint, fit_trial
-from recsys.run import NO_BETTER, read_run
+from recsys.run import NO_BETTER, Winner
 from recsys.storage import Workspace, open_workspace
 from recsys.store.reader import open_store
 
@@ -30,16 +30,22 @@ VERSIONS_LOCK = ".versions.lock"
 
 
 def export_run(
-    run_address: str | Path,
+    run: Workspace,
+    config: SearchConfig,
+    winner: Winner,
     out_address: str | Path,
-    options: ExportConfig,
     store_address: str | Path | None = None,
     client: Client | None = None,
 ) -> str:
     """Refit a run's winner, on all sessions unless the options say otherwise, and publish it.
 
-    By default, the store is at the address of the search. A fit in blocks runs on the workers of
-    the Dask client, if there is one.
+    Args:
+        run: The run, whose configuration and winner `recsys.run.read_run` reads.
+        config: Its configuration, with the options of the export.
+        winner: Its winner.
+        out_address: Address of the published versions.
+        store_address: Address of the store; by default the address that the search read.
+        client: Dask client on whose workers a fit in blocks runs.
 
     Returns:
         The address of the version by way of `current`, or its own address at s3:// and other
@@ -49,8 +55,7 @@ def export_run(
         UserError: The run is not finished, its winner is no better than a baseline, or the store
             is not the store of the search.
     """
-    run = open_workspace(run_address)
-    config, winner = read_run(run)
+    options = config.export
     if (
         not winner.beats_baselines
         and options.learn_from == "all"
@@ -72,7 +77,8 @@ def export_run(
     is_cut = config.split.kind in ("newest", "last_session", "time")
     if options.learn_from == "training" and not is_cut:
         options = options.model_copy(update={"live": False})
-    export = Export(run, store, dataset, config, winner, options)
+        config = config.model_copy(update={"export": options})
+    export = Export(run, store, dataset, config, winner)
 
     def write(folder: Path) -> None:
         model = _refit(export, winner.fitted, client)

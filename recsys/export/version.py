@@ -6,6 +6,7 @@ none, or if the winner is a class of another package without factors.
 """
 
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -58,14 +59,18 @@ SCHEMA = 1  # version of the manifest
 
 @dataclass(frozen=True)
 class Export:
-    """A finished run, and the options of its publication."""
+    """A finished run that is published."""
 
     run: Workspace
     store: Store
     dataset: Dataset
     config: SearchConfig
     winner: Winner
-    options: ExportConfig
+
+    @property
+    def options(self) -> ExportConfig:
+        """The options of the publication."""
+        return self.config.export
 
     @property
     def split(self) -> SplitName:
@@ -103,7 +108,7 @@ def write_version(
     titles: Mapping[str, Title] = {}
     if store.manifest.catalogue_size is None:
         titles = read_titles(config.catalogue, store)
-    tracks = originals(store, "items", dataset.tracks, titles)
+    tracks = originals(store, "items", dataset.tracks_of(export.split), titles)
     write_model(folder, model, factors, users, tracks, export.options)
     # titles of the ingested tables, or the catalogue of the logs
     file = config.catalogue
@@ -206,7 +211,8 @@ def _write_plays(
         file,
         allow_pickle=False,
         users=users,
-        latest=dataset.latest(split),
+        # a play of the future would hide the plays that reach the service
+        latest=np.minimum(dataset.latest(split), time.time_ns() // 1_000_000),
         tracks=tracks,
         counts=newest.counts,
         plays=newest.tracks,
@@ -264,7 +270,7 @@ def _facts(export: Export) -> dict[str, Any]:
     manifest = export.store.manifest
     summary = export.dataset.summary
     mean_weight = None
-    if not manifest.has_share:
+    if "share" not in manifest.columns:
         mean_weight = float(export.dataset.array(export.split, "values").mean())
     return {
         "schema": SCHEMA,
@@ -283,7 +289,7 @@ def _facts(export: Export) -> dict[str, Any]:
             "events": summary.events,
             "sessions": summary.sessions,
             "listeners": summary.listeners,
-            "tracks": summary.tracks,
+            "tracks": len(export.dataset.tracks_of(export.split)),
             # tracks that count in the regularization of a listener
             "fitted_tracks": int(
                 np.count_nonzero(export.dataset.popularity(export.split))

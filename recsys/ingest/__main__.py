@@ -96,7 +96,6 @@ def main(
             store,
             reading,
             partitions=settings.partitions,
-            memory=settings.memory,
             whole=bool(query),
         )
     output().print(Text(describe_ingest(report)), soft_wrap=True)

@@ -15,14 +15,14 @@ from analysis.logs.files import DESCRIPTION, LogFile, discover
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read
 from analysis.logs.sources import NewFiles
-from analysis.store import CatalogueSummary, IdsOf, Manifest, Store
+from analysis.store import EVENT_COLUMNS, CatalogueSummary, IdsOf, Manifest, Store
 from analysis.tables.reader import PARQUET
 from looplib.checksums import unseal
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
 from recsys.store.ids import write_ids
-from recsys.store.partitions import ROWS_AT_ONCE, Partitioner
+from recsys.store.partitions import ROWS_AT_ONCE, Batches, divide_plays
 
 _TABLES = (".csv", ".tsv", *PARQUET)
 
@@ -46,14 +46,13 @@ def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
 def add_events(
     store: Store,
     files: NewFiles,
-    partitioner: Partitioner,
     connection: queries.Connection,
-) -> tuple[Manifest, dict[IdsOf, Path]]:
-    """Read the events of new logs into the partitions.
+) -> tuple[Manifest, dict[IdsOf, Path], Batches]:
+    """Read the events of new logs.
 
     Returns:
-        The store's manifest with the new sources and the catalogue that they name, and the files of
-        new text ids.
+        The store's manifest with the new sources and the catalogue that they name, the files of new
+        text ids, and the plays by partition.
 
     Raises:
         AnalysisError: A log cannot be read.
@@ -66,8 +65,9 @@ def add_events(
         kinds = IdKinds(manifest.text_users, manifest.text_items)
     lines: dict[LogFile, LineCounts] = defaultdict(LineCounts)
     tables = gather(_read_events(files, catalogue, kinds, lines), ROWS_AT_ONCE)
-    for rows in ahead(tables):
-        partitioner.add(rows)
+    columns = {field: column for column, field in EVENT_COLUMNS.items()}
+    plays = (events.rename_columns(columns) for events in ahead(tables))
+    batches = divide_plays(plays, files.scratch, manifest.partitions)
     # an empty file has no line
     sources = [
         replace(source, lines=lines[file]) for file, source in files.sources.items()
@@ -81,9 +81,9 @@ def add_events(
     )
     text_ids = sorted(files.scratch.glob("text-ids-*"))
     if not text_ids:
-        return manifest, {}
+        return manifest, {}, batches
     queries.attach_parquet(connection, "verified", text_ids)
-    return manifest, write_ids(connection, kinds, store, files.scratch)
+    return manifest, write_ids(connection, kinds, store, files.scratch), batches
 
 
 def _read_events(
@@ -99,6 +99,7 @@ def _read_events(
     with progress("ingest", files.megabytes, "MB") as report:
         for number, part in enumerate(read(files, kinds, largest_track)):
             lines[part.file] += part.lines
+            files.compare(part.file, part.events)
             if part.rejects:
                 files.keep_rejects(files.sources[part.file].digest, part.rejects)
             if any(kinds):
@@ -116,10 +117,10 @@ def _agreed_catalogue(
     """Compare the catalogues that the store and the logs name.
 
     Returns:
-        The one of all, if any.
+        Their common catalogue, if any.
 
     Raises:
-        IngestError: They name different ones, or the store has events of none.
+        IngestError: Catalogues differ, or the store has events of no catalogue.
     """
     agreed = store.manifest.catalogue
     namer = str(store)

@@ -2,12 +2,14 @@
 
 import errno
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.logs.files import LogFile
@@ -17,14 +19,13 @@ from analysis.logs.sources import NewFiles
 from analysis.store import LOGGED, Source, Store
 from analysis.tables.columns import Reading
 from analysis.tables.databases import DATABASES, copy_table
-from analysis.tables.reader import DEFAULT_MEMORY, find_tables
+from analysis.tables.reader import MEMORY, find_tables
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
 from recsys.ingest.tables import add_tables
 from recsys.storage import Workspace, open_workspace
-from recsys.store.partitions import Partitioner
-from recsys.store.reader import download_files
+from recsys.store.partitions import sort_plays
 from recsys.store.writer import commit, locked
 
 # None: in the words of DuckDB
@@ -42,6 +43,7 @@ class IngestReport:
     # was added to another row
     repeats: int = 0
     left_out: int = 0  # rows of tables for which the condition does not hold
+    future: int = 0  # new plays that are later than this machine's clock
 
     @property
     def lines(self) -> LineCounts:
@@ -55,7 +57,6 @@ def ingest(
     reading: Reading | None = None,
     *,
     partitions: int | None = None,
-    memory: str = DEFAULT_MEMORY,
     whole: bool = False,
 ) -> IngestReport:
     """Add files, folders and glob patterns to a session store, which is made if there is none.
@@ -64,8 +65,7 @@ def ingest(
     table without shares that have the same user, item, timestamp and session become one play, with
     the sum of their weights. A file whose content the store has adds nothing, unless it is read in
     another way. A database may have grown since it was read, and so may a `whole` source such as a
-    data frame: rows whose user, item and timestamp the store has are not added again. DuckDB uses
-    up to `memory`, such as "1GB", before it spills to the store's disk.
+    data frame: rows whose user, item and timestamp the store has are not added again.
 
     Raises:
         AnalysisError: A log or table cannot be found or read, is empty, or lacks a column.
@@ -79,7 +79,7 @@ def ingest(
     with (
         _machine_errors_explained(workspace),
         locked(workspace, partitions) as (lock, before),
-        # In the store, so on its disk; the next writer removes what a killed ingest leaves of it.
+        # The folder is on the store's disk; the next writer removes a killed ingest's.
         tempfile.TemporaryDirectory(
             "", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True
         ) as folder,
@@ -96,25 +96,25 @@ def ingest(
         sources = before.manifest.sources
         content = reading.content if reading else None
         new = NewFiles(files, scratch, sources, content, whole=whole)
-        partitioner = Partitioner(scratch, before.manifest.partitions)
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has more page faults
         with queries.connect(
-            memory_limit=memory,
+            memory_limit=MEMORY,
             temp_directory=scratch / "spilled",
             preserve_insertion_order=False,
         ) as connection:
             if reading:
-                manifest, ids = add_tables(
-                    before, new, partitioner, connection, reading, memory
-                )
+                manifest, ids, batches = add_tables(before, new, connection, reading)
             else:
-                manifest, ids = add_events(before, new, partitioner, connection)
+                manifest, ids, batches = add_events(before, new, connection)
         # The connection is closed: sorting needs the memory.
         if whole and before.manifest.parts and new.sources:
             _check_timestamps(before, reading)
-        repeated = range(before.manifest.partitions) if whole else ()
-        earlier = _earlier_parts(before, repeated or partitioner.with_requests)
-        parts = partitioner.finish(earlier)
+        parts = sort_plays(batches, scratch, before, whole=whole)
+        later = [("timestamp", ">", time.time_ns() // 1_000_000)]
+        future = sum(
+            len(pq.read_table(part, columns=["timestamp"], filters=later))
+            for part in parts.values()
+        )
         added = manifest.sources[len(sources) :]
         if not (parts or new.repeated):
             raise IngestError(f"no play in {len(added)} files; {_why(added, scratch)}")
@@ -128,7 +128,9 @@ def ingest(
         after = commit(lock, manifest, scratch, parts, ids) if added else before
     good = sum(source.lines.good for source in added)
     repeats = good - (after.manifest.events - before.manifest.events)
-    return IngestReport(after, added, tuple(new.repeated), repeats, new.left_out)
+    return IngestReport(
+        after, added, tuple(new.repeated), repeats, new.left_out, future
+    )
 
 
 def _check_columns(store: Store, reading: Reading | None) -> None:
@@ -143,21 +145,12 @@ def _check_columns(store: Store, reading: Reading | None) -> None:
 
 
 def _check_timestamps(store: Store, reading: Reading | None) -> None:
-    """Refuse rows of a database that cannot be told from those that the store has."""
+    """Refuse rows of a database if nothing tells them from the rows that the store has."""
     if reading and not reading.columns.timestamp:
         raise IngestError(
             f"{store}: it has rows, and without timestamps those that it has from a database, "
             "query or data frame are not known; name timestamp=, or use a new store"
         )
-
-
-def _earlier_parts(store: Store, partitions: Iterable[int]) -> dict[int, list[Path]]:
-    """Download the store's parts of some partitions."""
-    earlier = {}
-    for number in partitions:
-        parts = [part for part in store.manifest.parts if part.partition == number]
-        earlier[number] = download_files(store.address, parts)
-    return earlier
 
 
 def _why(added: Sequence[Source], scratch: Path) -> str:
@@ -177,7 +170,7 @@ def _machine_errors_explained(store: Workspace) -> Iterator[None]:
     except queries.OutOfMemory as error:
         line = queries.one_line(error)
         raise IngestError(
-            f"{store}: too little memory, allow more with --set memory=4GB ({line})"
+            f"{store}: {MEMORY} of memory is too little; ingest fewer files at a time ({line})"
         ) from None
     except (queries.DiskError, OSError) as error:
         if getattr(error, "errno", None) not in _DISK_FULL:

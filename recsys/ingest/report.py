@@ -8,12 +8,12 @@ from analysis.store import REJECTS
 from recsys.ingest.pipeline import IngestReport
 
 SHOWN_REASONS = 10
-# what is wrong with a line, between its first word and what is allowed
+# The details of a reason, between its first word and the allowed values.
 _FOUND = re.compile(r"^(\w+) .+?( is (?:no|neither|a) |; )")
 
 
 def describe_ingest(report: IngestReport) -> str:
-    """Write the lines that say what was read, why lines are no good, and what the store holds."""
+    """Describe the lines read, the reasons of rejects, and the store."""
     store = report.store
     counts = report.lines
     manifest = store.manifest
@@ -36,6 +36,11 @@ def describe_ingest(report: IngestReport) -> str:
             if manifest.is_logged
             else f"{report.repeats:,} rows repeat another's user, item, timestamp and session: "
             "copies count once, and other weights are added up"
+        )
+    if report.future:
+        lines.append(
+            f"{report.future:,} new plays are later than the clock of this machine; check the "
+            "clocks that wrote them, and the unit of their times"
         )
     size_mb = sum(part.bytes for part in manifest.parts) / 1e6
     lines.append(

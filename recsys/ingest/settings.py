@@ -6,8 +6,7 @@ import typer
 from annotated_types import Le
 
 from analysis.tables.columns import Decimal
-from analysis.tables.reader import DEFAULT_MEMORY
-from looplib.config import Config, Count, Memory, Positive
+from looplib.config import Config, Count, Positive
 
 Where = Annotated[
     str | None,
@@ -31,7 +30,7 @@ Sql = Annotated[
 
 
 class ReadingSettings(Config):
-    """How the files of a table are read, where it is not by default."""
+    """Settings of how the files of a table are read."""
 
     where: str | None = None
     """SQL condition of the rows to take"""
@@ -46,7 +45,7 @@ class ReadingSettings(Config):
     encoding: str | None = None
     """of text, such as cp1252; UTF-8 by default"""
     decimal: Decimal | None = None
-    """mark in numbers, point or comma; the other one separates thousands"""
+    """mark in numbers, point or comma; the other separates thousands"""
     date_format: str | None = None
     """of timestamps, such as %d/%m/%Y %H:%M"""
     weight_scale: Positive | None = None
@@ -66,8 +65,6 @@ class IngestSettings(ReadingSettings):
 
     partitions: Annotated[Count, Le(4096)] | None = None
     """of a new store; 16 by default"""
-    memory: Memory = DEFAULT_MEMORY
-    """what DuckDB may use before it spills to the disk"""
 
 
 def describe(settings: type[Config]) -> str:

@@ -1,7 +1,7 @@
 """Read tables of plays into a session store.
 
 Files are checked one by one and their ids together; then all rows go to the partitions in one pass.
-What DuckDB cannot keep in memory it spills to the store's disk.
+DuckDB spills to the store's disk.
 """
 
 from collections import Counter
@@ -26,25 +26,23 @@ from analysis.tables.reader import (
     check_files,
     in_batches,
 )
-from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.store.ids import decide_kinds, write_ids
-from recsys.store.partitions import ROWS_AT_ONCE, Partitioner
+from recsys.store.partitions import ROWS_AT_ONCE, Batches, divide_plays
 
 
 def add_tables(
     store: Store,
     files: NewFiles,
-    partitioner: Partitioner,
     connection: queries.Connection,
     reading: Reading,
-    memory: str,
-) -> tuple[Manifest, dict[IdsOf, Path]]:
-    """Read new tables of plays into the partitions.
+) -> tuple[Manifest, dict[IdsOf, Path], Batches]:
+    """Read new tables of plays.
 
     Returns:
-        The store's manifest with the new sources, and the files of new text ids and titles.
+        The store's manifest with the new sources, the files of new text ids and titles, and the
+        plays by partition.
 
     Raises:
         AnalysisError: A table cannot be read, is empty, or lacks a column.
@@ -52,9 +50,9 @@ def add_tables(
     """
     manifest = store.manifest
     scratch = files.scratch
-    checked = _check_files(files, reading, memory)
+    checked = _check_files(files, reading)
     if not checked:
-        return manifest, {}
+        return manifest, {}, {}
     queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
     _check_written(connection, checked, reading)
     kinds = IdKinds(manifest.text_users, manifest.text_items)
@@ -74,17 +72,14 @@ def add_tables(
         lines = LineCounts(read, read - rejected[digest], rejected[digest])
         sources.append(replace(files.sources[table.file], lines=lines))
     ids = write_ids(connection, kinds, store, scratch)
-    queries.attach_query(connection, "numbered", "interactions/numbered_rows")
     if reading.columns.title or reading.columns.artist:
         ids["titles"] = scratch / "titles.parquet"
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
-    if reading.columns.has_share:
-        silence = {"silence_ms": SESSION_SILENCE_MS}
-        rows = queries.open_rows(connection, "interactions/plays", **silence)
-    else:
-        rows = queries.open_rows(connection, "interactions/summed_rows")
-    for batch in queries.batches(rows, ROWS_AT_ONCE):
-        partitioner.add(pa.Table.from_batches([batch]))
+    has_share = "share" in reading.columns.stored
+    result = "interactions/plays" if has_share else "interactions/summed_rows"
+    rows = queries.batches(queries.open_rows(connection, result), ROWS_AT_ONCE)
+    tables = (pa.Table.from_batches([batch]) for batch in rows)
+    batches = divide_plays(tables, scratch, manifest.partitions)
     manifest = replace(
         manifest,
         columns=reading.columns.stored,
@@ -92,13 +87,12 @@ def add_tables(
         text_items=kinds.tracks,
         sources=(*manifest.sources, *sources),
     )
-    return manifest, ids
+    return manifest, ids, batches
 
 
 def _check_files(
     files: NewFiles,
     reading: Reading,
-    memory: str,
 ) -> dict[str, CheckedTable]:
     """Write the checked rows of each new file; return the files by digest."""
     checked: dict[str, CheckedTable] = {}
@@ -109,7 +103,7 @@ def _check_files(
                     continue
                 new = {files.sources[file].digest: file for file in copies}
                 target = files.scratch / f"checked-{len(checked):06}.parquet"
-                tables = check_files(new, reading, target, memory)
+                tables = check_files(new, reading, target)
             checked |= zip(new, tables, strict=True)
             files.left_out += sum(table.left_out for table in tables)
             report(files.megabytes_done, copies[-1].name)

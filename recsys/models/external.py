@@ -4,7 +4,8 @@ Lists are ranked here, from factors, similarities or scores, so the filters and 
 library have no effect. `libraries` makes and fits the objects.
 """
 
-from collections.abc import Iterator, Mapping
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from typing import Any, Self
@@ -29,6 +30,7 @@ from recsys.models.factors import Factors, Pool
 from recsys.models.libraries import (
     Scores,
     check_class,
+    check_code,
     class_path,
     describe_code,
     describe_error,
@@ -42,7 +44,8 @@ from recsys.models.libraries import (
 from recsys.models.similarity import SimilarityModel
 
 CLASS = "class"  # the key of the path
-_CODE = "code"  # the key of versions and digests
+# The key of versions and digests. No hyperparameter begins like this, as `class` is a keyword.
+_CODE = "class.code"
 _ROWS = 256  # listeners whose scores of all tracks are in memory at once
 
 
@@ -82,6 +85,9 @@ class External(SimilarityModel):
     config: ExternalConfig
     similarity: Any  # of shape (tracks, tracks), sparse or dense
     fitted: Any  # the object of the class
+    shipped: Callable[..., Any] | None = (
+        None  # the class, if it cannot be imported here
+    )
     _factors: Factors | None = None
     _scores: Scores | None = None
 
@@ -90,20 +96,25 @@ class External(SimilarityModel):
         super().__init__(config, **params)
         params = self.config.model_dump()
         self.path: str = params[CLASS]
+        self._code: str | None = params.get(_CODE)
         self._params = select_params(params)
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
         """Fit an object of the class; see `Model.fit`.
 
         Raises:
-            ImportError: The class cannot be imported.
+            ImportError: The class cannot be imported, or its code is not the code of the search.
             TrialError: It raises an error, or its arrays do not fit the interactions.
         """
-        load_class(self.path)
+        made = self.shipped or load_class(self.path)
+        if self._code and not self.shipped:
+            check_code(self.path, self._code)
         super().fit(train, seed=seed, threads=threads)
         matrix = train.matrix.copy()  # the original is mapped from the disk
+        # Dask's workers are daemons, which may start no processes
+        multiprocessing.current_process().daemon = False
         with self._library():
-            fitted = make(self.path, self._params, matrix, seed=seed, threads=threads)
+            fitted = make(made, self._params, matrix, seed=seed, threads=threads)
             scores = fit_object(fitted, matrix, seed, threads)
             return self.adopt(fitted, scores)
 

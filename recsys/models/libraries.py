@@ -4,16 +4,21 @@ In: the path of a class, its hyperparameters and listening time. Out: a fitted o
 similarities between tracks, or scores of all tracks, by which `external` ranks.
 """
 
+import ast
 import inspect
 import os
 import pkgutil
 import sys
-import sysconfig
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
 from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 from scipy.sparse import csr_matrix
 
@@ -26,6 +31,10 @@ Scores = Callable[[IntArray], AnyArray]
 # the names of seeds and numbers of threads in libraries
 _SEEDS = ("random_state", "random_seed", "seed")
 _THREADS = ("num_threads", "n_threads")
+_EXPECTED = (
+    "expected is a class whose fit(user_items) leaves user_factors and item_factors, or "
+    "similarity, or which has recommend (docs/your-model.md)"
+)
 # data of an object that is not fitted
 NO_PLAYS = csr_matrix(np.zeros((2, 2), np.float32))
 
@@ -39,7 +48,10 @@ def load_class(path: str) -> Callable[..., Any]:
     try:
         made: Callable[..., Any] = pkgutil.resolve_name(path)
     except Exception as error:  # the code of its module raises any kind
-        raise ImportError(f"{path}: cannot be imported ({error})") from error
+        hint = ""
+        if path.startswith("__main__."):
+            hint = "; only the process of its search has it: put it into a module"
+        raise ImportError(f"{path}: cannot be imported ({error}){hint}") from error
     return made
 
 
@@ -59,25 +71,89 @@ def uses_gpu(path: str, params: Mapping[str, Any]) -> bool:
     return bool(params.get("use_gpu")) or path.startswith("implicit.gpu.")
 
 
-def describe_code(path: str) -> str:
-    """Identify the code of a class, such as "implicit 0.7.3".
+def pickle_class(path: str) -> bytes | None:
+    """Pickle a class that workers cannot import, with what it names; None for other classes.
 
-    The user's own classes have digests of their files, up to the first base of a package.
+    It is of the script that runs, or was typed in.
     """
     made = load_class(path)
-    installed = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
-    facts = []
-    for base in getattr(made, "__mro__", (made,)):
-        package = base.__module__.partition(".")[0]
-        file = getattr(sys.modules[base.__module__], "__file__", None)
-        if file is None or package in sys.stdlib_module_names:
-            continue
-        if file.startswith(installed):
-            names = sorted(packages_distributions().get(package, ()))
-            facts += [f"{name} {version(name)}" for name in names]
-            break
-        facts.append(f"{base.__module__} {sha256_file(Path(file))[:12]}")
-    return ", ".join(facts)
+    module = sys.modules[made.__module__]
+    if module.__name__ != "__main__" and hasattr(module, "__file__"):
+        return None
+    cloudpickle.register_pickle_by_value(module)
+    pickled: bytes = cloudpickle.dumps(made)
+    return pickled
+
+
+def describe_code(path: str) -> str:
+    """Identify the code of a class that this process has loaded, such as "implicit 0.7.3".
+
+    A class of the user's own has the digests of its file and of the project's files that are
+    imported from there, and the versions of packages. A class that was typed in has a digest that
+    no other process has.
+    """
+    made = load_class(path)
+    if hasattr(sys.modules[made.__module__], "__file__"):
+        return _describe_files(made)
+    return f"typed in {sha256(pickle_class(path) or b'').hexdigest()[:12]}"
+
+
+@cache  # a file that is edited later is not the code that this process has loaded
+def _describe_files(made: Callable[..., Any]) -> str:
+    facts = set[str]()
+    seen = set(sys.stdlib_module_names)
+    left = {base.__module__ for base in getattr(made, "__mro__", (made,))}
+    while left := left - seen:
+        name = left.pop()
+        seen.add(name)
+        package = name.partition(".")[0]
+        file = None if package in sys.stdlib_module_names else _find_file(package)
+        if file and {"site-packages", "dist-packages"} & {*file.parts}:
+            distributions = _distributions().get(package, ())
+            facts.update(f"{name} {version(name)}" for name in distributions)
+        elif file := file and _find_file(name):
+            facts.add(f"{name} {sha256_file(file)[:12]}")
+            if file.suffix == ".py":
+                parent = name if file.stem == "__init__" else name.rpartition(".")[0]
+                left |= _list_imports(file, parent)
+    return ", ".join(sorted(facts))
+
+
+_distributions = cache(packages_distributions)
+
+
+def _find_file(name: str) -> Path | None:
+    """Find the file of a module that may not be loaded; None if there is none."""
+    # a name within a module, or a module without a file
+    with suppress(ImportError, ValueError, AttributeError, TypeError):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        return Path(file or find_spec(name).origin)  # type: ignore[union-attr,arg-type]
+    return None
+
+
+def _list_imports(file: Path, package: str) -> set[str]:
+    """List the modules that a file imports, and the names that may be modules."""
+    names = set[str]()
+    with suppress(SyntaxError, ImportError):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = resolve_name("." * node.level + (node.module or ""), package)
+                names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def check_code(path: str, code: str) -> None:
+    """Check that a class has the code that was searched.
+
+    Raises:
+        ImportError: Its code has changed.
+    """
+    changed = {*code.split(", ")} ^ {*describe_code(path).split(", ")}
+    if changed:
+        facts = ", ".join(sorted(changed))
+        raise ImportError(f"{path} has changed since its search: {facts}; search again")
 
 
 def check_class(name: str, path: str, params: Mapping[str, Any]) -> None:
@@ -88,21 +164,26 @@ def check_class(name: str, path: str, params: Mapping[str, Any]) -> None:
             hyperparameter.
     """
     try:
-        made = make(path, params, NO_PLAYS)
+        made = load_class(path)
+        fitted = make(made, params, NO_PLAYS)
     except ImportError as error:
         raise SearchError(f"models.{name}.class: {error}") from None
     except Exception as error:  # noqa: BLE001  libraries raise any kind
         reason = describe_error(error)
-        takes = ", ".join(sorted(_accepted(load_class(path))))
+        if not isinstance(made, type):
+            reason += f"; {_EXPECTED}"
+        takes = ", ".join(sorted(_accepted(made)))
         raise SearchError(
             f"models.{name}: {path}: {reason}; it takes {takes}"
         ) from None
-    if not any(hasattr(made, method) for method in ("fit", "learn", "train")):
-        raise SearchError(f"models.{name}.class: {path} has no fit, learn or train")
+    is_fitted_by = [hasattr(fitted, method) for method in ("fit", "learn", "train")]
+    # a decomposition of scikit-learn has components, which rank no tracks
+    if not any(is_fitted_by) or type(fitted).__module__.startswith("sklearn."):
+        raise SearchError(f"models.{name}.class: {path} found; {_EXPECTED}")
 
 
 def make(
-    path: str,
+    made: Callable[..., Any],
     params: Mapping[str, Any],
     matrix: csr_matrix,
     *,
@@ -112,13 +193,12 @@ def make(
     """Make an object of a class, with the worker's seed and threads if it takes them.
 
     Args:
-        path: Path of the class.
+        made: The class.
         params: Hyperparameters; RecTools' names may have dots.
         matrix: Listening time, an argument of irspack's classes.
         seed: Seed of all randomness.
         threads: The number of threads.
     """
-    made = load_class(path)
     options: dict[str, Any] = dict.fromkeys(_SEEDS, seed)
     options |= {**dict.fromkeys(_THREADS, threads), "use_gpu": False}
     if hasattr(made, "from_params"):  # RecTools
@@ -225,6 +305,9 @@ def read_arrays(fitted: object) -> tuple[Any, Any, Any]:
     similarity = _read(fitted, ("similarity", "W", "weights"))
     if hasattr(fitted, "weight"):  # RecTools' EASE: a row for each track that is scored
         similarity = fitted.weight.T
+    named = [getattr(fitted, name, 0) for name in ("user_factors", "similarity")]
+    if users is items is similarity is None and any(value is None for value in named):
+        raise ValueError("it is not fitted")
     return users, items, similarity
 
 
@@ -244,6 +327,8 @@ def score_tracks(fitted: Any, matrix: csr_matrix) -> Scores:  # noqa: ANN401  of
     if hasattr(fitted, "get_score"):
         scores: Scores = fitted.get_score
         return scores
+    if not hasattr(fitted, "recommend"):
+        raise ValueError(f"nothing to rank by; {_EXPECTED}")
     options = {"N": matrix.shape[1], "filter_already_liked_items": False}
 
     def recommend(rows: IntArray) -> AnyArray:

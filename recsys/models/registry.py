@@ -75,7 +75,7 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
     for name, values in _as_mapping(models).items():
         if values is None:
             continue
-        if isinstance(values, type):
+        if name not in kinds and not isinstance(values, (Mapping, tuple)):
             values = (values,)
         if isinstance(values, tuple):
             values = {CLASS: values[0], **dict(*values[1:])}
@@ -97,9 +97,11 @@ def _as_mapping(value: object) -> Mapping[str, Any]:
 
 
 def _read_class(name: str, values: Mapping[str, Any]) -> Axes:
-    path = class_path(values[CLASS])
-    if "<locals>" in path or path.startswith("__main__."):
-        text = f"{path} cannot be imported by workers; put it into a module"
+    made, *more = _as_values(values[CLASS])
+    path = class_path(made)
+    is_named = isinstance(made, str) or hasattr(made, "__qualname__")
+    if more or "<locals>" in path or not is_named:
+        text = f"{path} found; expected is a class at the top of a module"
         raise _refusal((name, CLASS), "class", text, path)
     if name in MODELS or not re.fullmatch(r"[\w-]+", name):
         text = "a class needs another name, of letters, digits, - and _"
@@ -107,11 +109,11 @@ def _read_class(name: str, values: Mapping[str, Any]) -> Axes:
     axes = {axis: _as_axis((name, axis), values[axis]) for axis in values}
     axes[CLASS] = (path,)
     try:
-        orjson.dumps(axes)  # as the ledger has them
+        plain = orjson.loads(orjson.dumps(axes))  # as the ledger has them
     except TypeError as error:
         text = f"{error}; numbers, texts and lists are allowed"
         raise _refusal((name,), "value", text, values) from None
-    return axes
+    return {axis: tuple(values) for axis, values in plain.items()}
 
 
 def _as_values(value: object) -> tuple[Any, ...]:

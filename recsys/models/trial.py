@@ -1,5 +1,6 @@
 """One fit of a search: a kind of model with its hyperparameters, and how far it has come."""
 
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import load_interactions
 from recsys.dataset.layout import SplitName
 from recsys.models.base import IterativeModel, Model, State
-from recsys.models.external import CLASS
+from recsys.models.external import CLASS, External
 from recsys.models.libraries import uses_gpu
 from recsys.models.registry import find_kind
 
@@ -81,15 +82,26 @@ def fit_trial(
     threads: int,
     state: State | None,
     report: Callable[[float], None] | None = None,
+    shipped: bytes | None = None,
 ) -> Model:
     """Fit a trial up to a checkpoint, from a state of the fit if there is one.
 
-    `report` is called with the iterations done.
+    Args:
+        checkpoint: The trial and the iteration.
+        dataset: The data.
+        split: The interactions to learn from.
+        threads: The number of threads.
+        state: State of the fit.
+        report: Is called with the iterations done.
+        shipped: The pickled class, if it cannot be imported here.
     """
     trial = checkpoint.trial
     is_ordered = trial.model_type.needs_order
     train = load_interactions(dataset, split, is_ordered=is_ordered)
     model = trial.model_type(trial.config)
+    if shipped and isinstance(model, External):
+        # the search that runs has pickled it
+        model.shipped = pickle.loads(shipped)  # noqa: S301  # nosec B301
     if not isinstance(model, IterativeModel):
         return model.fit(train, seed=trial.seed, threads=threads)
     if state:

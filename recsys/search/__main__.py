@@ -16,7 +16,7 @@ with importing():
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
     from recsys.models.registry import searched_models
     from recsys.report.page import write_report
-    from recsys.run import LEADERBOARD, LEDGER, REPORT
+    from recsys.run import LEADERBOARD, LEDGER, REPORT, read_run
     from recsys.search.search import search
     from recsys.storage import open_workspace
     from recsys.store.reader import open_store
@@ -65,15 +65,16 @@ def main(
         "cluster.scheduler": scheduler,
     }
     settings = load_config(SearchConfig, config, set_ or [], flags)
-    search(open_store(settings.store), open_workspace(settings.run), settings)
+    folder = open_workspace(settings.run)
+    search(open_store(settings.store), folder, settings)
     write_report(settings.run)
-    if not open_workspace(settings.run).is_remote:
+    if not folder.is_remote:
         renew_index(Path(settings.run))
     for name, file in _FILES.items():
         typer.echo(f"{name:<16} {settings.run}/{file}")
     if export:
         published = out or f"{settings.run}/export"
-        version = export_run(settings.run, published, settings.export)
+        version = export_run(folder, *read_run(folder), published)
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}")
         typer.echo(f"manifest         {version}/{MANIFEST}")
         service = config.with_name(f"{config.stem}-service.yaml")  # of `init`

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import orjson
 from rich.table import Table
 
 from analysis.page import numbers
@@ -106,8 +107,12 @@ class Leaderboard:
                 "fit_s": score.fit_s,
                 "ties": entry.ties if entry.behind else None,
                 "settings": _settings(entry.trial),
-                **entry.trial.params,
             }
+            params = entry.trial.params
+            if issubclass(entry.trial.model_type, External):
+                # a class's own names may be those of columns, and its values of any kind
+                params = {"params": orjson.dumps(select_params(params)).decode()}
+            record |= params
             behind = entry.behind or (None, None, None)
             for key, ends in {"behind": behind, **score.metrics}.items():
                 names = (key, f"{key} lower", f"{key} upper")

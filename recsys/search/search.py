@@ -3,7 +3,7 @@
 The finalists are scored by every metric, ranked, compared and explained.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +18,7 @@ from looplib.files import sha256_file
 from looplib.progress import progress, say
 from looplib.tables import output
 from recsys.cluster.cluster import Calls, Client, Cluster, Outcome, open_cluster
+from recsys.cluster.lifetime import run_within
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.errors import SearchError
@@ -146,7 +147,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
         if state.plan.config.cluster.fit == "blocks":
             outcomes = _run_in_blocks(cluster, state)
         else:
-            outcomes = cluster.run_ready(run_step, ready)
+            outcomes = cluster.run_ready(_limited(state), ready)
         for outcome in outcomes:
             state.record(outcome)
             # an expansion adds trials
@@ -162,14 +163,21 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
             report(done, note, total)
 
 
+def _limited(state: SearchState) -> Callable[..., Score]:
+    """Return `run_step` with the time limit of a step."""
+    return partial(run_within, state.search.trial_minutes, run_step)
+
+
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
     """Run one step after the other; fits that can run in blocks run across all workers."""
     while calls := state.ready(cluster):
         step, arguments = next(iter(calls.items()))
         try:
             if step.trial.model_type.in_blocks:
-                fit_in_blocks(cluster, *arguments[:4])
-            (score,) = cluster.run(run_step, [arguments])
+                fit_in_blocks(
+                    cluster, *arguments[:4], minutes=state.search.trial_minutes
+                )
+            (score,) = cluster.run(_limited(state), [arguments])
             outcome = Outcome(step, score, None)
         # any error, as of a call on a worker; `record` raises the errors that no trial has caused
         except Exception as error:  # noqa: BLE001
@@ -202,6 +210,14 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     )
     warnings = explain_winner(leaderboard, may_expand=state.search.expand)
     warnings += _explain_search(state, baselines, listeners)
+    hits = f"precision@{max(scorer.validation.ks)}"
+    unplayed = score.metrics.get(f"unplayed_{hits}")
+    if unplayed and unplayed.value:
+        share = unplayed.value / score.metrics[hits].value
+        warnings.append(
+            f"{share:.1%} of the winner's hits are of tracks that nobody had played in "
+            "training; the catalogue has them"
+        )
     if not beats_baselines:
         warnings.append(
             f"{WARNING} {NO_BETTER}, so only export.publish_anyway: true publishes it"
@@ -284,7 +300,9 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
     if not calls:
         return
     with progress("Finalists", len(calls), "fits") as report:
-        for done, outcome in enumerate(cluster.run_ready(run_step, ready), start=1):
+        for done, outcome in enumerate(
+            cluster.run_ready(_limited(state), ready), start=1
+        ):
             state.record(outcome)
             report(done, "every metric")
 

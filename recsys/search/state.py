@@ -8,8 +8,10 @@ from typing import Any
 
 from looplib.errors import UserError
 from recsys.cluster.cluster import Calls, Cluster, Outcome
-from recsys.errors import TrialError, WorkerDiedError
+from recsys.errors import TrialError, TrialTimeoutError, WorkerDiedError
 from recsys.lock import Lock
+from recsys.models.external import CLASS
+from recsys.models.libraries import pickle_class
 from recsys.models.trial import Checkpoint, Trial
 from recsys.run import LEDGER
 from recsys.search.leaderboard import Leaderboard, rank
@@ -85,7 +87,9 @@ class SearchState:
         earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
         start = max((done for done in earlier if done <= step.iteration), default=0)
         scorer = replace(self.scorer, threads=threads)
-        return (step, scorer, self.run.address, start, is_whole)
+        path = step.trial.params.get(CLASS)
+        shipped = path and pickle_class(path)
+        return (step, scorer, self.run.address, start, is_whole, shipped)
 
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and schedule anew.
@@ -96,7 +100,9 @@ class SearchState:
             UserError, OSError: The error is no failure of the trial itself.
         """
         error = outcome.error
-        is_of_trial = isinstance(error, (TrialError, WorkerDiedError))
+        is_of_trial = isinstance(
+            error, (TrialError, TrialTimeoutError, WorkerDiedError)
+        )
         if error is None or (
             isinstance(error, (OSError, UserError)) and not is_of_trial
         ):

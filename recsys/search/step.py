@@ -20,10 +20,11 @@ import numpy as np
 
 from analysis.errors import AnalysisError
 from analysis.statistics.effects import Interval
-from looplib.arrays import Int32Array
+from looplib.arrays import NO_TRACK, Int32Array
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
+from recsys.errors import TrialTimeoutError
 from recsys.models.base import IterativeModel, Model, State
 from recsys.models.factors import Pool
 from recsys.models.trial import Checkpoint, fit_trial
@@ -45,14 +46,16 @@ def run_step(
     address: str,
     start: int = 0,
     is_whole: bool = False,
+    shipped: bytes | None = None,
 ) -> Score:
     """Fit a trial up to a checkpoint and score it, by every metric or by the choosing metric.
 
     A score by every metric covers the listeners who choose nothing, too.
-    The fit goes on from the checkpoint after the iteration `start`, if there is one.
+    The fit goes on from the checkpoint after the iteration `start`, if there is one. `shipped` is
+    the pickled class of the model, if workers cannot import it.
     """
     run = open_workspace(address)
-    model, fit_s = _fit(checkpoint, scorer, run, start)
+    model, fit_s = _fit(checkpoint, scorer, run, start, shipped)
     k = max(scorer.validation.ks)
     pool = scorer.validation.pool
     select = scorer.validation.select
@@ -66,11 +69,17 @@ def run_step(
     metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
     examples = {EXAMPLES: choose_examples(scorer, lists)} if is_whole else {}
     _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
+    unplayed = np.flatnonzero(model.train.popularity == 0)
+    if is_whole and len(unplayed):
+        key = f"precision@{k}"
+        listed = np.where(np.isin(lists, unplayed), lists, NO_TRACK)
+        scored = validator_for(scorer).score(np.arange(len(lists)), listed, key)
+        metrics[f"unplayed_{key}"] = scored.metrics[key]
     test: dict[str, Interval] = {}
     for segment in SEGMENTS if by_pool else ():
         with suppress(AnalysisError):  # no held-out track is in the segment
-            scored = by_pool[segment]
-            metrics |= score_lists(scorer, scored, is_whole=True, pool=segment)[0]
+            pool_lists = by_pool[segment]
+            metrics |= score_lists(scorer, pool_lists, is_whole=True, pool=segment)[0]
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
         test, added = score_lists(on_test, lists, is_whole=True)
@@ -86,14 +95,20 @@ def run_step(
 
 
 def _fit(
-    checkpoint: Checkpoint, scorer: Scorer, run: Workspace, start: int
+    checkpoint: Checkpoint,
+    scorer: Scorer,
+    run: Workspace,
+    start: int,
+    shipped: bytes | None,
 ) -> tuple[Model, float]:
     """Fit a trial up to a checkpoint; return the model and the CPU seconds of the fit."""
     checkpoint.trial.model_type.load_kernels()
     state = _read_latest(run, checkpoint, start)
     began = time.process_time()
     dataset = open_dataset(scorer.dataset)
-    model = fit_trial(checkpoint, dataset, "training", scorer.threads, state)
+    model = fit_trial(
+        checkpoint, dataset, "training", scorer.threads, state, shipped=shipped
+    )
     fit_s = float(state["fit_s"]) if state else 0.0
     if not isinstance(model, IterativeModel):
         return model, time.process_time() - began
@@ -109,8 +124,21 @@ def fit_in_blocks(
     scorer: Scorer,
     address: str,
     start: int = 0,
+    *,
+    minutes: float | None = None,
 ) -> None:
-    """Take a fit to a checkpoint across all workers, so that its step has nothing to fit."""
+    """Take a fit to a checkpoint across all workers, so that its step has nothing to fit.
+
+    Raises:
+        TrialTimeoutError: It takes longer than the limit.
+    """
+
+    def check_time(_: float) -> None:
+        if minutes and time.perf_counter() - began > 60 * minutes:
+            raise TrialTimeoutError(
+                f"a step took longer than {minutes:g} search.trial_minutes"
+            )
+
     began = time.perf_counter()
     run = open_workspace(address)
     trial = checkpoint.trial
@@ -127,6 +155,7 @@ def fit_in_blocks(
         trial.seed,
         iteration,
         run.sub(trial.blocks),
+        check_time,
     )
     fit_s += time.perf_counter() - began
     _write({**fitted, "fit_s": fit_s}, run, checkpoint.file)

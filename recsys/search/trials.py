@@ -93,7 +93,10 @@ def plan_trials(
         if is_ordered or not find_kind(kind, axes).needs_order
         for values in itertools.product(*axes.values())
     ]
-    trials.sort(key=lambda trial: -trial.params.get("factors", 0))
+    # a class may call anything `factors`
+    trials.sort(
+        key=lambda trial: trial.model_type.has_factors and -trial.params["factors"]
+    )
     return trials
 
 
@@ -118,7 +121,8 @@ def plan_beyond(trial: Trial, tried: Iterable[Trial], dataset: str) -> dict[str,
     params = [other.params for other in tried if other.kind == trial.kind]
     beyond = {}
     for name, value in trial.params.items():
-        values = sorted(filter(_is_number, {value, *(other[name] for other in params)}))
+        tried_values = (value, *(other[name] for other in params))
+        values = sorted({*filter(_is_number, tried_values)})
         if len(values) < 2 or not _is_number(value):
             continue
         if value >= values[-1]:

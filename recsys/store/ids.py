@@ -24,11 +24,8 @@ from recsys.errors import IngestError, StoreError
 from recsys.store.reader import download_files
 
 Ids = npt.NDArray[np.generic]  # numbers or texts, as they came in
-_ID_SCHEMA = pa.schema({"id": pa.int64(), "original": pa.string()})
-# without `pa.array`, which imports pandas where it is installed: a second of every command
-_NO_IDS = pa.Table.from_batches([], _ID_SCHEMA)
 _LONGEST = 2**32  # bytes of a catalogue
-_TABLES: dict[IdsOf, str] = {"users": "user_ids", "items": "track_ids"}
+_KINDS: tuple[IdsOf, IdsOf] = ("users", "items")  # as in `IdKinds`
 
 
 class Title(msgspec.Struct, frozen=True):
@@ -76,18 +73,15 @@ def write_ids(
 ) -> dict[IdsOf, Path]:
     """Write the text ids of the table `verified` to files in `scratch`.
 
-    The tables `user_ids` and `track_ids` are attached to these files.
-
     Returns:
-        The new files of users and of items, where they are text.
+        The new files of users and of items, if they are text.
 
     Raises:
         IngestError: Two texts, in these files or in the store's, have the same number.
     """
     written: dict[IdsOf, Path] = {}
-    for (of, table), is_text in zip(_TABLES.items(), kinds, strict=True):
+    for of, is_text in zip(_KINDS, kinds, strict=True):
         if not is_text:
-            connection.register(table, _NO_IDS)
             continue
         written[of] = file = scratch / f"{of}.parquet"
         queries.copy_to_parquet(
@@ -100,7 +94,6 @@ def write_ids(
                 f"{of} {row['first']!r} and {row['second']!r} have the same number "
                 f"{row['id']}; rename one"
             )
-        queries.attach_parquet(connection, table, [file])
     return written
 
 
@@ -110,13 +103,13 @@ def originals(
     numbers: IntArray,
     named: Iterable[str] = (),
 ) -> Ids:
-    """Look up the ids that came in, shape (n,): the numbers, or the texts they stand for.
+    """Look up original ids, shape (n,): the numbers, or the texts that they stand for.
 
     Args:
-        store: What has the texts.
+        store: The store, which has the texts.
         of: Whose ids.
-        numbers: What stands for them, shape (n,).
-        named: More texts, such as those of a catalogue.
+        numbers: Numbers that stand for the ids, shape (n,).
+        named: More texts, such as the ids of a catalogue.
 
     Raises:
         StoreError: A number stands for nothing.
@@ -126,7 +119,9 @@ def originals(
         return numbers
     ids = table["id"].to_pylist()
     texts = table["original"].to_pylist()
-    text_of = dict(zip(ids, texts, strict=True))
+    text_of = {
+        id_: text for id_, text in zip(ids, texts, strict=True) if text is not None
+    }
     text_of |= {number_of(text): text for text in named}
     try:
         return np.array([text_of[number] for number in numbers.tolist()], dtype=np.str_)
@@ -137,7 +132,7 @@ def originals(
 
 
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
-    """Read the titles of a catalogue, or else those in the store, by track id as text.
+    """Read the titles of a catalogue, or else of the store, by track id as text.
 
     A catalogue must be the store's.
 
@@ -187,7 +182,8 @@ def _read_stored_titles(store: Store) -> dict[str, Title]:
 def _read_ids(store: Store, of: IdsOf) -> pa.Table | None:
     files = _id_files(store, of)
     tables = [pq.read_table(file, partitioning=None) for file in files]
-    return pa.concat_tables(tables) if tables else None
+    # DuckDB writes a column as NOT NULL if it can tell that no value is
+    return pa.concat_tables(tables, promote_options="default") if tables else None
 
 
 def _id_files(store: Store, of: IdsOf) -> list[Path]:

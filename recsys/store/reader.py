@@ -9,9 +9,8 @@ from pathlib import Path
 
 from analysis.store import (
     MANIFEST,
-    IdFile,
-    PartitionFile,
     Store,
+    StoreFile,
     check_files,
     decode_manifest,
 )
@@ -28,8 +27,8 @@ def open_store(address: str | Path) -> Store:
     ...     _ = Path(folder, "train.txt").write_text("2 17 4")
     ...     _ = ingest([f"{folder}/train.txt"], f"{folder}/store", PRESETS["lightgcn"])
     ...     store = open_store(f"{folder}/store")
-    >>> store.manifest.has_share, store.manifest.events
-    (False, 2)
+    >>> store.manifest.columns, store.manifest.events
+    (('user', 'item'), 2)
 
     Raises:
         StoreError: There is no store, or its manifest is damaged or of another version.
@@ -42,12 +41,12 @@ def open_store(address: str | Path) -> Store:
 
 def download_files(
     address: str,
-    files: Iterable[PartitionFile | IdFile],
+    files: Iterable[StoreFile],
 ) -> list[Path]:
     """Download files of the store at an address, and check their digests.
 
     Returns:
-        Their paths on this machine; those of a store on this machine's disk are its own.
+        Paths on this machine; a store on this machine's disk is read in place.
 
     Raises:
         StoreError: A file on this machine's disk is damaged.
@@ -60,7 +59,7 @@ def download_files(
 
 
 def partition_files(store: Store) -> Iterator[list[Path]]:
-    """Download the files of a store, one partition after the other; empty ones are left out."""
+    """Download the files of a store, partition by partition; empty partitions are left out."""
     # parts are sorted by it
-    for _, files in groupby(store.manifest.parts, key=lambda part: part.partition):
+    for _, files in groupby(store.manifest.parts, key=lambda part: part.of):
         yield download_files(store.address, files)

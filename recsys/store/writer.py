@@ -1,8 +1,7 @@
 """Write to a session store, one writer at a time.
 
 All files of an ingest appear together or not at all: they get their final names before the manifest
-names them. The manifest says what the store holds; what it does not name is removed by the next
-writer.
+names them. The next writer removes files that the manifest does not name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,11 +16,10 @@ from analysis.store import (
     MANIFEST,
     REJECTS,
     SCHEMA,
-    IdFile,
     IdsOf,
     Manifest,
-    PartitionFile,
     Store,
+    StoreFile,
     content_digest,
     decode_manifest,
 )
@@ -46,7 +44,7 @@ _PARTITION = "partition="
 def locked(
     workspace: Workspace, partitions: int | None = None
 ) -> Iterator[tuple[Lock, Store]]:
-    """Make the block the only writer of a store, and clear what killed writers left.
+    """Make the block the only writer of a store, and remove leftovers of killed writers.
 
     The store's folder is made if it is missing. The block gets the lock and the store, a new one
     with an empty manifest and the number of partitions, or `DEFAULT_PARTITIONS`.
@@ -108,17 +106,17 @@ def commit(
     """
     digest = content_digest(source.digest for source in manifest.sources)
     ending = f"-{digest[:16]}.parquet"
-    new_parts = [
-        PartitionFile(f"{_PARTITION}{n:03}/part{ending}", n, *_measure(file))
+    new_parts = {
+        StoreFile(f"{_PARTITION}{n:03}/part{ending}", n, *_measure(file)): file
         for n, file in parts.items()
-    ]
-    new_ids = [
-        IdFile(f"{_IDS}/{of}{ending}", of, *_measure(file)) for of, file in ids.items()
-    ]
+    }
+    new_ids = {
+        StoreFile(f"{_IDS}/{of}{ending}", of, *_measure(file)): file
+        for of, file in ids.items()
+    }
     rejected = scratch.glob(f"{REJECTS}/*")
     files = {f"{REJECTS}/{file.name}": file for file in rejected}
-    files |= {part.path: parts[part.partition] for part in new_parts}
-    files |= {file.path: ids[file.of] for file in new_ids}
+    files |= {new.path: file for new, file in (new_parts | new_ids).items()}
     manifest = replace(
         manifest,
         digest=digest,

@@ -22,6 +22,8 @@ from looplib.arrays import IntArray
 from sim.config import SimulateConfig
 from sim.errors import SimError
 
+# more requests at a time than a service has threads keep all of them busy
+CONCURRENCY = 64
 TIMEOUT_S = 10.0  # after which an answer counts as lost
 PATIENCE_S = 10.0  # for which a request without an answer is sent again
 _FIRST_PAUSE_S = 0.05
@@ -39,7 +41,7 @@ class RecommendationClient:
         # no other run of the same listeners, earlier or later, has these numbers
         self._numbers = itertools.count(time.time_ns() // 1000)
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=config.concurrency),
+            connector=aiohttp.TCPConnector(limit=CONCURRENCY),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             headers={"Content-Type": "application/json"},
         )

@@ -1,4 +1,4 @@
-"""A run against a service: its sessions and its summary file.
+"""A run against a service: its sessions.
 
 What a listener does follows from the seed and the number of the session alone, whatever is played
 beside it.
@@ -13,13 +13,12 @@ from contextlib import aclosing
 import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
-from looplib.files import atomic_write_json
 from looplib.progress import progress
 from sim.config import SimulateConfig
 from sim.listening.draws import scale_below, session_draws
 from sim.listening.sessions import LONGEST_SESSION, SessionBatch, find_starts
-from sim.remote.client import RecommendationClient
-from sim.worlds.files import World, load_world, world_digest
+from sim.remote.client import CONCURRENCY, RecommendationClient
+from sim.worlds.files import World, load_world
 
 # what a session's draws are for
 _LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(4)
@@ -35,7 +34,7 @@ Starts = tuple[IntArray, IntArray, IntArray]
 
 
 def run_remote(config: SimulateConfig, say: Callable[[str], None]) -> None:
-    """Drive a service, show the results by `say`, and write the summary file.
+    """Drive a service, and show the results by `say`.
 
     Raises:
         SimError: World or service cannot be used.
@@ -54,16 +53,6 @@ def run_remote(config: SimulateConfig, say: Callable[[str], None]) -> None:
     )
     if retries := totals["retries"]:
         say(f"{retries:,} requests sent again")
-    if config.summary:
-        document = {
-            **config.model_dump(mode="json"),
-            "world": {"sha256": world_digest(config.world)},
-            "seconds": round(seconds, 3),
-            **totals,
-            "tracks": tracks,
-            "time": listened,
-        }
-        atomic_write_json(config.summary, document)
 
 
 async def play_sessions(
@@ -116,7 +105,7 @@ async def play_sessions(
                 report(totals["sessions"])
 
     async with aclosing(RecommendationClient(config, world.tracks)) as client:
-        await asyncio.gather(*(play_pool(client) for _ in range(config.concurrency)))
+        await asyncio.gather(*(play_pool(client) for _ in range(CONCURRENCY)))
         totals["retries"] = client.retries
     return totals
 

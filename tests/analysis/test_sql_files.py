@@ -73,7 +73,7 @@ def test_the_header_of_one_statement_says_one_row_per_what_parameters_tables_and
     for table in header(name).tables:
         named = table.partition("(")[0]
         files = rf"read_parquet\(\${named}_file\)|query_table\(\${named}_table\)"
-        read = rf"\b(FROM|JOIN) ({named}\b|{files})"
+        read = rf"\b(FROM|JOIN|UNPIVOT) ({named}\b|{files})"
         assert re.search(read, statement), table
     assert name in _names_in_modules(), "no module runs it"
 

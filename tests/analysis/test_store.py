@@ -15,8 +15,8 @@ from analysis.store import (
     SCHEMA,
     CatalogueSummary,
     Manifest,
-    PartitionFile,
     Source,
+    StoreFile,
     check_files,
     content_digest,
     open_store,
@@ -38,7 +38,7 @@ def write_store(path: Path) -> Manifest:
         catalogue=CatalogueSummary("0" * 64, 90),
         events=2,
         sources=(SOURCE,),
-        parts=(PartitionFile(PART, 1, 2, 5, sha256(b"12345").hexdigest()),),
+        parts=(StoreFile(PART, 1, 2, 5, sha256(b"12345").hexdigest()),),
     )
     (path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest

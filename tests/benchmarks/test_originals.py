@@ -87,7 +87,3 @@ def test_ratings_are_read_from_the_download(data: Path, tmp_path: Path) -> None:
     table = read_table(originals.find("movielens1m_folds.tsv.gz", data, tmp_path))
     assert [*table["level"]] == [2, 0, 1]
     assert {*table["fold"]} <= {1, 2, 3, 4, 5}
-
-
-def test_without_a_download_the_file_is_missing(tmp_path: Path) -> None:
-    assert not originals.find("plays_lastfm.tsv.gz", tmp_path, tmp_path).exists()

@@ -29,17 +29,14 @@ LISTENERS, TRACKS, PLAYS = 30, 60, 40
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
+def data(folder: Path) -> Path:
     generator = np.random.default_rng(0)
     # listeners play twenty tracks around one of their own again and again
     listener = np.repeat(np.arange(LISTENERS), PLAYS)
     track = (2 * listener + generator.integers(20, size=len(listener))) % TRACKS
     position = np.tile(np.arange(PLAYS), LISTENERS)
     heard = {"listener": listener, "position": position, "track": track}
-    for name in ("lastfm", "30music"):
-        columns = {**heard, "artist": track // 4}
-        files.write_table(folder / f"plays_{name}.tsv.gz", pd.DataFrame(columns))
+    heard["artist"] = track // 4
     sessions = {
         "UserId": listener,
         "SessionId": listener * 4 + position // 10,
@@ -48,25 +45,34 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ArtistId": track // 4,
         "slice": listener % 2,
     }
-    files.write_table(folder / "sessions_30music.tsv.gz", pd.DataFrame(sessions))
     user, item = np.unique(np.stack([listener, track]), axis=1)
     levels = generator.integers(3, size=len(user))
+    pairs = {"user_id:token": user, "item_id:token": item}
     folds = {"user": user, "item": item, "level": levels, "fold": item % 2 + 1}
-    files.write_table(folder / "movielens1m_folds.tsv.gz", pd.DataFrame(folds))
-    both = {"user_id:token": user, "item_id:token": item}
-    files.write_table(folder / "lfm2b_fl_dataset.inter.gz", pd.DataFrame(both))
     user = np.repeat(np.arange(LISTENERS), TRACKS // 2)
-    item = np.concatenate(
-        [generator.permutation(TRACKS)[: TRACKS // 2] for _ in range(LISTENERS)]
-    )
+    shuffled = generator.permuted(np.tile(np.arange(TRACKS), (LISTENERS, 1)), axis=1)
     rating = generator.integers(1, 6, size=len(user))  # 5 is flawed
+    ratings = {
+        "user": user,
+        "item": shuffled[:, : TRACKS // 2].ravel(),
+        "rating": rating,
+    }
     known = generator.integers(2, size=len(user))
-    ratings = {"user": user, "item": item, "rating": rating, "known": known}
-    files.write_table(folder / "deezer_random_half.tsv.gz", pd.DataFrame(ratings))
-    others = {**ratings, "user": user + LISTENERS, "known": np.ones_like(known)}
-    files.write_table(
-        folder / "deezer_other_half_known_only.tsv.gz", pd.DataFrame(others)
-    )
+    tables = {
+        "plays_lastfm.tsv.gz": heard,
+        "plays_30music.tsv.gz": heard,
+        "sessions_30music.tsv.gz": sessions,
+        "movielens1m_folds.tsv.gz": folds,
+        "lfm2b_fl_dataset.inter.gz": pairs,
+        "deezer_random_half.tsv.gz": {**ratings, "known": known},
+        "deezer_other_half_known_only.tsv.gz": {
+            **ratings,
+            "user": user + LISTENERS,
+            "known": np.ones_like(known),
+        },
+    }
+    for name, columns in tables.items():
+        files.write_table(folder / name, pd.DataFrame(columns))
     return folder
 
 
@@ -100,7 +106,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.dask
 @pytest.mark.usefixtures("quick")
-@pytest.mark.filterwarnings("ignore::Warning")  # of the peers
+@pytest.mark.filterwarnings("ignore::Warning")  # peers warn
 def test_every_set_has_a_table(data: Path, tmp_path: Path) -> None:
     # 30Music has the shape of Last.fm, and the sets of halving differ in their columns
     sets = [name for name in real.SETS if not name.startswith("30music")]

@@ -110,6 +110,8 @@ def test_requests_are_passed_on_as_they_came() -> None:
     text = (b"content-type", b"text/plain")
     asyncio.run(ask(buffered, part(b"", more=False), header=text))
     assert seen["CONTENT_TYPE"] == "text/plain"
+    asyncio.run(ask(buffered, whole, header=(b"content_type", b"text/plain")))
+    assert seen["CONTENT_TYPE"] == "", "an underscore is no hyphen"
     assert asyncio.run(ask(buffered, part(BODY, more=False))) == (200, {})
     assert seen["wsgi.input"].read() == BODY
 
@@ -120,6 +122,20 @@ def refuse(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]
     later = [("retry-after", "1")] if status == 503 else []
     start(str(status), [("content-type", "application/json"), *later])
     return [b"{}"]
+
+
+def test_half_a_body_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BODY_S", 3600)
+    monkeypatch.setattr(limits, "LAST_BODY_S", 0.01)
+    app = make_buffered(refuse)
+
+    async def end() -> list[Answer]:
+        half = [asyncio.create_task(ask(app, part(BODY))) for _ in range(60)]
+        await asyncio.sleep(0)
+        app.stop()
+        return await asyncio.gather(*half)
+
+    assert asyncio.run(end()) == [(408, {})] * 60
 
 
 def test_the_largest_of_too_many_bodies_are_refused(

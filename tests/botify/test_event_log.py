@@ -165,7 +165,7 @@ def test_a_removed_segment_is_a_failure_until_a_new_one_begins(
         folder.rename(tmp_path / "elsewhere")
     else:
         shutil.rmtree(folder)
-    with pytest.raises(OSError, match="removed, or moved") as caught:
+    with pytest.raises(OSError, match="removed, moved") as caught:
         log._tick()
     log._remember(caught.value)
     log.append(b"after\n")
@@ -178,6 +178,22 @@ def test_a_removed_segment_is_a_failure_until_a_new_one_begins(
     if is_moved:
         adopt_segments(tmp_path / "elsewhere")
         assert final(tmp_path / "elsewhere") == [b"before\n"]
+
+
+def test_a_cut_segment_is_left_and_the_next_event_begins_another(
+    tmp_path: Path, open_log: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = open_log()
+    log.append(b"lost\n")
+    log.append(b"lost, too\n")
+    (segment,) = tmp_path.glob(".events-*.jsonl")
+    os.truncate(segment, 5)  # as logrotate does with copytruncate
+    log.append(b"after\n")
+    log.close()
+    assert final(tmp_path) == [b"after\n"]
+    assert "removed, moved or cut; events are lost" in caplog.text
+    adopt_segments(tmp_path)
+    assert sorted(final(tmp_path)) == [b"after\n", b"lost\n"]
 
 
 def test_threads_lose_nothing_and_mix_no_lines(

@@ -32,6 +32,9 @@ def test_every_service_is_confined(services: dict[str, Any]) -> None:
         assert confined <= service.items()
         assert service["mem_limit"]
         assert service["pids_limit"]
+    assert not any("ports" in services[name] for name in ("recommender", "redis"))
+    ports = services["nginx"]["ports"]
+    assert all(port.startswith("${ADDRESS:-127.0.0.1}:") for port in ports)
 
 
 def test_services_find_each_other_and_redis_asks_for_a_secret(

@@ -68,6 +68,9 @@ def test_a_wrong_request_is_refused_with_a_message_counted_and_not_logged(
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Host": "127.0.0.1:5001"}, 200),
         ({"Host": "[::1]:5001"}, 200),
+        ({"Host": "[::1]"}, 200),
+        ({"Host": "127.0.0.2"}, 200),
+        ({"Host": "127.0.0.2.evil.example"}, 403),
         ({"Host": "music.example"}, 200),
         ({"Host": "evil.example:5001"}, 403),
     ],
@@ -83,6 +86,26 @@ def test_a_page_of_another_site_neither_writes_nor_reads(
     if "Host" in headers:
         assert client.get("/experiments", headers=headers).status_code == status
     assert len(events(service)) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("address", "hosts", "status"),
+    [
+        ("127.0.0.2", [], 403),
+        ("0.0.0.0", ["music.example"], 403),  # noqa: S104  nobody listens
+        ("10.0.0.1", [], 200),
+    ],
+)
+def test_names_are_checked_on_loopback_addresses_and_where_they_are_set(
+    make_service: MakeService, address: str, hosts: list[str], status: int
+) -> None:
+    client = client_of(make_service(hosts=hosts))
+    answer = client.get(
+        "/",
+        headers={"Host": "evil.example"},
+        environ_overrides={"SERVER_NAME": address},
+    )
+    assert answer.status_code == status
 
 
 def test_an_event_that_cannot_be_written_is_not_acknowledged(

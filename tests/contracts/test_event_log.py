@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.store import Store
+from analysis.logs.field_types import EVENT_SCHEMA
+from analysis.store import EVENT_COLUMNS, Store
 from recsys.ingest.pipeline import ingest
-from recsys.store.partitions import PLAY_SCHEMA
 from sim.events import format_events
 from tests.recsys.events import read_rows
 
@@ -55,9 +55,10 @@ def stored(folder: Path, log: bytes) -> Store:
 
 
 def expected(line: str | bytes) -> dict[str, Any]:
-    """The row of a line: every field of a play as logged, null if the log has none."""
+    """The row of a line: every field of an event as logged, null if the log has none."""
     logged = json.loads(line)
-    row = {name: logged.get(name) for name in PLAY_SCHEMA.names}
+    columns = {field: column for column, field in EVENT_COLUMNS.items()}
+    row = {columns.get(name, name): logged.get(name) for name in EVENT_SCHEMA.names}
     row["latency"] = float(np.float32(logged["latency"]))
     row["experiments"] = json.dumps(
         logged["experiments"], sort_keys=True, separators=(",", ":")

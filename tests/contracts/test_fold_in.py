@@ -15,10 +15,10 @@ from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from looplib.als import AlsConfig
 from recsys.config import ExportConfig
-from recsys.export.export import export_run
 from recsys.models.solver import solve
 from tests.botify.exports import make_settings
 from tests.recsys.finished import finish_run
+from tests.recsys.search.quick import publish_run
 from tests.recsys.tables import ingest_tables
 
 
@@ -64,7 +64,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     ingest_tables(tmp_path, file, columns="user=u,item=i,weight=w")
     run = finish_run(tmp_path, feedback={"scale": scale})
     config = ExportConfig(top=5, filter_seen=True)
-    version = Path(export_run(run, tmp_path / "out", config))
+    version = publish_run(run, tmp_path / "out", config)
     service = make_settings(tmp_path / "out", version / "tracks.json", "fold_in")
     model = load_configured(service)
     folding, history = model.get(FACTORS), model.get(HISTORY)

@@ -1,7 +1,4 @@
-"""What a hostile log line can do, from the log to the pages.
-
-Be counted as what it is, and nothing else.
-"""
+"""A hostile log line is counted as an event or a reject, from the log to the pages."""
 
 import json
 from pathlib import Path
@@ -58,8 +55,8 @@ def hostile_events() -> Events:
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("hostile") / "log" / "events-1.jsonl"
+def log(folder: Path) -> Path:
+    file = folder / "log" / "events-1.jsonl"
     file.parent.mkdir()
     lines = [json.dumps(hostile).encode() for hostile in hostile_events()]
     lines += REFUSED.values()

@@ -1,7 +1,6 @@
 """The ranker of `live`: learned from a table of sessions, gated, published and served."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.statistics.bootstrap import divide
 from botify.model.catalogue import user_number
 from botify.model.model import ServedModel
 from botify.model.ranker import LIVE
@@ -18,12 +18,11 @@ from botify.recommenders.registry import RECOMMENDERS, recommend
 from botify.service import load_configured
 from botify.settings import load_settings
 from listening_loop.command import main
-from looplib.arrays import NO_TRACK
+from looplib.arrays import NO_TRACK, FloatArray
 from looplib.next_play import Ranker, describe
 from looplib.progress import console
 from looplib.trees import Ensemble
 from recsys.config import ExportConfig, SearchConfig
-from recsys.export.export import export_run
 from recsys.live import ranker
 from recsys.live.ranker import HELD_OUT, gather_facts, learn
 from recsys.live.sessions import Sessions, load_sessions
@@ -33,6 +32,7 @@ from tests.botify.exports import make_settings, read_manifest
 from tests.conftest import Run
 from tests.recsys.finished import finish_run
 from tests.recsys.opened import dataset_of
+from tests.recsys.search.quick import publish_run
 from tests.recsys.tables import ingest_tables
 
 LISTENERS, TRACKS, ARTISTS, ROUND, SESSIONS = 40, 200, 40, 30, 400
@@ -68,7 +68,7 @@ def publish(
     plays.to_csv(folder / "plays.csv", index=False)
     ingest_tables(folder, folder / "plays.csv", columns=COLUMNS)
     config = ExportConfig(live=live)
-    export_run(finish_run(folder), out or folder, config)
+    publish_run(finish_run(folder), out or folder, config)
     return read_manifest((out or folder) / "current")["live"]
 
 
@@ -87,30 +87,29 @@ def sessions_of(folder: Path) -> tuple[Sessions, Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sessions")
+def published(folder: Path) -> Path:
     publish(folder, draw_plays(is_taste=True))
     return folder
 
 
 def near_by_hand(
-    sessions: Iterable[list[str]], track: str, window: int = 20, backward: float = 0.5
-) -> dict[str, float]:
-    """Count the plays near a track; plays before it count for a part."""
-    near: dict[str, float] = defaultdict(float)
+    sessions: Iterable[list[int]], window: int = 20, backward: float = 0.5
+) -> FloatArray:
+    """Share of the plays near each track; plays before it count for a part."""
+    near = np.zeros((TRACKS, TRACKS))
     for heard in sessions:
         for (at, one), (to, other) in product(enumerate(heard), enumerate(heard)):
-            if one == track != other and abs(to - at) <= window:
-                near[other] += (1 if to > at else backward) / abs(to - at)
-    return near
+            if one != other and abs(to - at) <= window:
+                near[one, other] += (1 if to > at else backward) / abs(to - at)
+    return shares(near)
 
 
 def fail(name: str, error: Exception) -> None:
     raise AssertionError(name) from error
 
 
-def shares(parts: Mapping[Any, float]) -> dict[str, float]:
-    return {name: part / sum(parts.values()) for name, part in parts.items()}
+def shares(parts: FloatArray) -> FloatArray:
+    return divide(parts, np.broadcast_to(parts.sum(axis=1, keepdims=True), parts.shape))
 
 
 def test_closeness_adds_up_its_four_parts(
@@ -119,30 +118,24 @@ def test_closeness_adds_up_its_four_parts(
     for most in ("_NEIGHBOURS", "_NEAR"):
         monkeypatch.setattr(ranker, most, TRACKS)
     plays = draw_plays(is_taste=True)
-    heard = plays.sort_values("ts").groupby("s")["i"].agg(list)
-    artists = plays.drop_duplicates("i").set_index("i")["a"].dropna()
-    fans = plays.groupby("i")["u"].nunique() ** 0.25
     sessions, _, tracks = sessions_of(published)
     facts = gather_facts(sessions, threads=2)
-    near = {track: shares(near_by_hand(heard, track)) for track in tracks}
-    for number, track in enumerate(tracks):
-        expected: dict[str, float] = defaultdict(float)
-        same = artists.index[artists == artists.get(track)].difference([track])
-        second: dict[str, float] = defaultdict(float)
-        for between, closeness in near[track].items():
-            expected[between] += closeness * (2 if between in same else 1)
-            for other, nearness in near[between].items():
-                if other != track:
-                    second[other] += closeness * nearness
-        for part in (shares(second), shares(fans[same].to_dict())):
-            for other, closeness in part.items():
-                expected[other] += closeness
-        follows = shares(near_by_hand(heard, track, 1, backward=0))
-        for lists, values in ((facts.near, expected), (facts.follows, follows)):
+    plays["i"] = plays["i"].map({track: number for number, track in enumerate(tracks)})
+    heard = plays.sort_values("ts").groupby("s")["i"].agg(list)
+    by_track = plays.sort_values("i").groupby("i")
+    artists, fans = by_track["a"].first().to_numpy(), by_track["u"].nunique() ** 0.25
+    same = (artists[:, np.newaxis] == artists) & ~np.eye(TRACKS, dtype=np.bool_)
+    near = near_by_hand(heard)
+    second = near @ near
+    np.fill_diagonal(second, 0)
+    closeness = near * (1 + same) + shares(second) + shares(same * fans.to_numpy())
+    follows = near_by_hand(heard, 1, backward=0)
+    for lists, expected in ((facts.near, closeness), (facts.follows, follows)):
+        for number in range(TRACKS):
             listed, found, _ = lists.gather(np.array([number]))
-            named = dict(zip(tracks[listed].tolist(), found.tolist(), strict=True))
-            positive = {other: value for other, value in values.items() if value}
-            assert named == pytest.approx(positive, rel=1e-5)
+            row = np.zeros(TRACKS)
+            row[listed] = found
+            np.testing.assert_allclose(row, expected[number], 1e-5, 1e-12)
 
 
 def test_live_ranks_as_the_ranker_that_was_learned(published: Path) -> None:

@@ -13,11 +13,11 @@ from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.service import Service, load_configured
 from recsys.config import ExportConfig
-from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
 from tests.botify.client import client_of, read_lines
 from tests.botify.exports import experiments_of, make_settings, read_lists
 from tests.recsys.finished import finish_run
+from tests.recsys.search.quick import publish_run
 from tests.recsys.tables import ingest_tables, write_json
 
 USERS, ITEMS = 12, 50
@@ -49,7 +49,7 @@ def export(
 
 def publish_model(folder: Path) -> Path:
     """Publishes a model of the store in a folder."""
-    return Path(export_run(finish_run(folder), folder / "out", ExportConfig(top=5)))
+    return publish_run(finish_run(folder), folder / "out", ExportConfig(top=5))
 
 
 def serve(version: Path, log: Path, *recommenders: str, **settings: Any) -> Service:  # noqa: ANN401  any setting

@@ -1,11 +1,14 @@
-"""The browser of the tests."""
+"""The browser of the tests, and a published version."""
 
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.faults.conftest import published
 from tests.programs import need
+
+__all__ = ["browser", "published"]
 
 TIMEOUT_MS = 60_000
 FOREIGN = "evil.example"  # a name of an attacker, which leads to this machine

@@ -1,4 +1,4 @@
-"""A reader who types what README and docs/ say, in a small world.
+"""A reader who types the commands of README and docs/, in a small world.
 
 `smaller` and `REPLACED` make the world small; `bring` makes the files that a reader has. All pages
 are read in one folder, so a command that stands on several runs once. A service runs until its
@@ -32,7 +32,6 @@ REPLACED = {
     "factors=[64,128]": "factors=[4,8]",
     "factors: 64": "factors: 8",
     "--episodes 5000": "--episodes 1000",
-    "--runs 200": "--runs 20",
 }
 FEW = "--set search.iterations=1 --set models.als.factors=4"
 INSTALLS = re.compile(
@@ -52,7 +51,7 @@ RUN_BY_ANOTHER_TEST = {
 
 
 def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
-    """Collect what is different in each configuration.
+    """List the changes of each configuration.
 
     All searches share one cluster, which takes longer to start than they run.
     """
@@ -70,14 +69,14 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
             "genres": 20,
             "listeners": 200,
         },
-        "collect/demo.yaml": {"episodes": 8000},
+        "collect/demo.yaml": {"episodes": 4000},
         "demo.yaml": search,
         "botify.yaml": {"port": port},
     }
 
 
 class Reader:
-    """A reader who types what the pages say, and no command a second time."""
+    """A reader who types the commands of the pages, each command once."""
 
     def __init__(self, folder: Path, redis: RedisServer, scheduler: str) -> None:
         self.folder = folder
@@ -103,7 +102,7 @@ class Reader:
             "COLUMNS": "200",
         }
         self._done: set[str] = set()
-        # the service that is to run, with what starts it
+        # the command of the service that is to run, and its block
         self._wanted: tuple[str, Block] | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -113,9 +112,9 @@ class Reader:
             for block in blocks_of(page)
             if block.language == "python"
         ):
-            if page.name != "for-implicit-users.md":  # of another extra
+            if page.name != "for-implicit-users.md":  # the page needs another extra
                 script = f"{WITH_ALL_ALONE}\n{script}"
-            (self.folder / "page.py").write_text(script)  # without a guard
+            (self.folder / "page.py").write_text(script)  # has no guard
             done = self._run_to_its_end(f"{sys.executable} page.py")
             assert done.returncode == 0, (
                 f"{page}: {done.stdout[-2000:]}\n{done.stderr[-2000:]}"
@@ -215,25 +214,16 @@ def shrink(configs: Path, smaller: dict[str, dict[str, Any]]) -> None:
     shutil.copytree(ROOT / "configs", configs)
     for name, changes in smaller.items():
         document = yaml.safe_load((configs / name).read_text())
-        (configs / name).write_text(yaml.safe_dump(merged(document, changes)))
-
-
-def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        key: (document[key], value) for key, value in changes.items() if key in document
-    }
-    inner = {
-        key: merged(old, new)
-        for key, (old, new) in both.items()
-        if isinstance(new, dict)
-    }
-    return {**document, **changes, **inner}
+        for key, value in changes.items():
+            section = document.get(key)
+            document[key] = {**section, **value} if isinstance(section, dict) else value
+        (configs / name).write_text(yaml.safe_dump(document))
 
 
 def bring(folder: Path) -> None:
     """Make the files that the pages expect of a reader.
 
-    Logs, interactions, and what the loop leaves.
+    Logs, interactions, and the folders of the loop.
     """
     shutil.copytree(folder / "out/demo/log", folder / "LOGS")
     of_the_loop = {"log": "log", "world": "world", "service/log": "days/1/log"}
@@ -255,7 +245,7 @@ def bring(folder: Path) -> None:
         orjson.dumps({"track": f"t{track}", "artist": "by", "title": f"No. {track}"})
         for track in sorted({e["track"] for e in events})
     ]
-    # of ten tastes
+    # listeners have ten tastes
     items = [
         [user % 10 * 8 + (user // 10 + number) % 8 for number in range(8)]
         for user in range(300)

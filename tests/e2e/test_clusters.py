@@ -1,4 +1,4 @@
-"""The commands of docs/clusters.md do what the page says."""
+"""The commands of docs/clusters.md work on a cluster and on hosts without a shared disk."""
 
 import os
 import shlex
@@ -26,7 +26,7 @@ PUBLISHED = ("recommendations.jsonl", "factors.npz")
 CONFIG = """
 store: out/demo/store
 run: out/demo/run
-models: {als: {factors: [4, 8]}}
+models: {als: {factors: 4}}
 search: {iterations: 2}
 export: {publish_anyway: true}
 """
@@ -51,10 +51,7 @@ def words(command: str, host: str, port: int) -> list[str]:
 
 
 def make_demo(folder: Path) -> Path:
-    """Make what the page's commands find in the folder where they are run.
-
-    A configuration, a log, a store.
-    """
+    """Make the files that the page's commands read: a configuration, a log and a store."""
     (folder / "configs").mkdir(parents=True, exist_ok=True)
     (folder / "configs" / "demo.yaml").write_text(CONFIG)
     made = random_store(folder, listeners=60, tracks=200, sessions=600)
@@ -65,9 +62,9 @@ def make_demo(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def laptop(folder: Path) -> Path:
     """Return the run of a search of the same configuration on one machine."""
-    folder = make_demo(tmp_path_factory.mktemp("laptop"))
+    make_demo(folder)
     paths = ["--store", f"{folder}/out/demo/store", "--run", f"{folder}/out/demo/run"]
     config = str(folder / "configs" / "demo.yaml")
     with without_processes():

@@ -5,7 +5,6 @@ import re
 import shutil
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from tests.botify.exports import read_lists
@@ -17,8 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo")
+def demo(folder: Path) -> Path:
     shutil.copytree(ROOT / "configs", folder / "configs")
     done = run_python("-m", "listening_loop.command", *COMMAND, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -29,8 +27,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shape(ending: str) -> str:
-    """How the demo ends, without numbers, and without what the verdict says of the arms."""
-    ending = ending.replace(".venv/bin/", "")  # as a reader types it
+    """Strip an ending of numbers and of the verdict's sentences about arms."""
+    ending = ending.replace(".venv/bin/", "")  # a reader types the path
     headline, lines = ending.split("(", 1)[0], ending.partition("\nexperiment ")[2]
     return re.sub(r"T\d|\d[\d.,]*", "", " ".join((headline + lines).split()))
 
@@ -63,14 +61,7 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
         assert f'href="first/days/1/{part}/report.html"' in index
 
 
-def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> None:
-    board = pq.read_table(demo / "out/first/days/1/run/leaderboard.parquet").to_pylist()
-    best = {
-        model: max(row["ndcg@30"] for row in board if row["model"] == model)
-        for model in ("als", "popular")
-    }
-    assert best["als"] > best["popular"]
-    published = demo / "out/first/published/current"
-    lists = read_lists(published)
+def test_the_demo_publishes_a_list_for_every_listener(demo: Path) -> None:
+    lists = read_lists(demo / "out/first/published/current")
     assert [*lists] == list(range(900))
     assert all(len(set(tracks)) == 30 for tracks in lists.values())

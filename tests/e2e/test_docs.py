@@ -36,13 +36,10 @@ def scheduler() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory, scheduler: str) -> Reader:
-    """A reader who has done what the quick start says.
-
-    The other pages begin with what it leaves.
-    """
+def reader(folder: Path, scheduler: str) -> Reader:
+    """A reader who has run the quick start, on whose files the other pages begin."""
     need("curl")
-    reader = Reader(tmp_path_factory.mktemp("reader"), shared_server(), scheduler)
+    reader = Reader(folder, shared_server(), scheduler)
     reader.read(ROOT / "docs" / "quickstart.md")
     bring(reader.folder)
     return reader

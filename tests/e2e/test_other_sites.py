@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.conftest import FOREIGN, TIMEOUT_MS
-from tests.faults.served import Served, publish_first, serve
+from tests.faults.served import Published, Served, serve
 from tests.programs import http_server
 
-# What a page may send without asking first; each resolves, whatever the answer is.
+# Requests that need no preflight; each promise resolves for any answer.
 ATTACKS = """async address => {
     const body = '{"track": 1, "time": 1}', url = `${address}/next/7`;
     const many = '{"requests": [{"user": 7, "track": 1, "time": 1}]}';
@@ -41,10 +41,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with serve(
-        publish_first(tmp_path / "published"), tmp_path / "log", hosts=[]
-    ) as one:
+def served(published: Published, tmp_path: Path) -> Iterator[Served]:
+    with serve(published, tmp_path / "log", hosts=[]) as one:
         yield one
 
 

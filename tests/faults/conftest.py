@@ -1,5 +1,7 @@
 """The Redis of the service's tests, a published version, and the world of the simulator's."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.botify.conftest import own_redis, redis_url
@@ -11,6 +13,6 @@ __all__ = ["demo_folder", "demo_world", "own_redis", "redis_url", "s3"]
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+def published(folder: Path) -> Published:
     """A folder with one published version, for the tests of a file."""
-    return publish_first(tmp_path_factory.mktemp("published"))
+    return publish_first(folder)

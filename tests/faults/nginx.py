@@ -45,8 +45,8 @@ def nginx(
     folders = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in KINDS)
     replaced = {
         server: "\n".join(servers),
-        "listen 80 ": f"listen 127.0.0.1:{front.port} ",
-        "listen 443 ": f"listen 127.0.0.1:{front.tls_port} ",
+        "listen 80": f"listen 127.0.0.1:{front.port}",
+        "listen 443": f"listen 127.0.0.1:{front.tls_port}",
         "/etc/nginx/certificates": str(folder),
         "auto;": "1;",
         "http {": f"http {{\n{folders}",

@@ -26,8 +26,8 @@ def values_of(report: Report) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def right(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return report_of(tmp_path_factory.mktemp("right"), 0)
+def right(folder: Path) -> Report:
+    return report_of(folder, 0)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_jumping_clock_is_noted_and_counts_stay_right(
     assert not right.evidence.quality.broken_chains
     for count in ("lines", "listeners", "sessions", "srm"):
         assert getattr(report.evidence, count) == getattr(right.evidence, count), count
-    # What stands alone at the end, a year ahead, is a session without an end and left out.
+    # An event that stands alone a year ahead is a session without an end, which is left out.
     assert values_of(report) == pytest.approx(values_of(right), rel=0.01)
     assert report.evidence.quality.events == right.evidence.quality.events
     assert report.evidence.quality.dropped_events <= 2

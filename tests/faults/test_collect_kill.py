@@ -22,8 +22,8 @@ SEGMENTS = 600  # more than are made before a signal is heeded
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_world(tmp_path_factory.mktemp("faults") / "world")
+def world(folder: Path) -> Path:
+    return write_world(folder / "world")
 
 
 def command(world: Path, log: Path) -> list[str]:
@@ -35,10 +35,8 @@ def command(world: Path, log: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    world: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    log = tmp_path_factory.mktemp("undisturbed") / "log"
+def undisturbed(world: Path, folder: Path) -> dict[str, bytes]:
+    log = folder / "log"
     subprocess.run(command(world, log), check=True, capture_output=True)
     return read_segments(log)
 
@@ -58,7 +56,7 @@ def test_after_a_signal_there_is_no_log_and_a_rerun_makes_it(
     ) as process:
         begun = partial(tmp_path.glob, ".tmp-*/events-*.jsonl")
         wait_until(lambda: len([*begun()]) >= 5, "five segments", [process])
-        # to the whole group, as a terminal or a service manager does
+        # a terminal or a service manager signals the whole group
         for number in (signal.SIGSTOP, sent, signal.SIGCONT):
             os.killpg(process.pid, number)
         _, error = process.communicate(timeout=60)

@@ -68,13 +68,14 @@ def test_after_a_kill_the_loop_continues_and_every_event_counts_once(
     with looping(tmp_path) as loop:
         wait_until(
             lambda: any(
-                file.stat().st_size for file in (day / "log").glob(".events-*")
+                file.stat().st_size
+                for file in (day / "log-unfinished").glob(".events-*")
             ),
             "answers to listeners",
             [loop],
         )
         loop.kill()
-    assert not (day / "traffic.json").exists()
+    assert not (day / "log").exists()
 
     with looping(tmp_path) as loop:
         assert loop.wait(PATIENCE_S) == 0, (tmp_path / OUTPUT).read_text()

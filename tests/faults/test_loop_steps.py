@@ -11,7 +11,7 @@ from listening_loop import loop
 from listening_loop.loop import LoopConfig
 
 DAYS, EPISODES = 2, 10
-STEPS = 10  # of both days
+STEPS = 10  # both days together
 OUTPUTS = {"--out", "--store", "--run", "--log"}
 FILES = {"ab": "report.json"}
 
@@ -21,7 +21,7 @@ class KilledError(BaseException):
 
 
 class StandIn:
-    """Runs steps without their commands: each writes what it reads.
+    """Runs steps without their commands: each writes the text that it reads.
 
     A cut falls before or after a step, or amid its traffic.
     """
@@ -41,7 +41,7 @@ class StandIn:
         self._cut(self.count - 0.5)
         name, *words = command
         options = dict(pairwise(words))
-        if "--summary" in options:
+        if "--url" in options:
             self._listen(options)
         made = [options[key] for key in OUTPUTS & options.keys()]
         text = "".join(read(Path(word)) for word in words if word not in made)
@@ -63,7 +63,6 @@ class StandIn:
                 self._cut(self.count - 0.25)
             log = Path(self._served["log_dir"], f"events-{session}")
             write(log, f"{options['--seed']}/{session} hears {lists}")
-        write(Path(options["--summary"]), f"{EPISODES} sessions")
 
     def _cut(self, moment: float) -> None:
         if moment == self._cut_at:
@@ -84,7 +83,7 @@ def make_config(folder: Path, episodes: int = EPISODES) -> LoopConfig:
     names = ("world", "collect", "search", "service")
     files = {name: folder / f"{name}.yaml" for name in names}
     return LoopConfig.model_validate(
-        {"folder": folder / "loop", "experiment": "E", "episodes": episodes} | files
+        {"folder": folder / "loop", "episodes": episodes} | files
     )
 
 
@@ -96,7 +95,8 @@ def run_loop(config: LoopConfig, cut_at: float = float("inf")) -> int:
         patch.setattr(loop, "serving", stand_in.serving)
         loop.begin(config)
         for number in range(1, DAYS + 1):
-            loop.run_day(config, number, config.folder / "days" / str(number))
+            day = config.folder / "days" / str(number)
+            loop.run_day(config, number, day, "E")
     return stand_in.count
 
 
@@ -109,8 +109,8 @@ def content(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    config = make_config(tmp_path_factory.mktemp("undisturbed"))
+def undisturbed(folder: Path) -> dict[str, str]:
+    config = make_config(folder)
     assert run_loop(config) == STEPS
     return content(config.folder)
 

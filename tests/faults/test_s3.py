@@ -18,7 +18,7 @@ STORE, RUN = f"s3://{BUCKET}/store", f"s3://{BUCKET}/run"
 # Keeps the search busy for long enough to be found at work.
 SEARCH = """
 models: {als: {factors: [8, 16]}}
-search: {iterations: 60}
+search: {iterations: 20}
 export: {publish_anyway: true}
 cluster: {workers: 1}
 """
@@ -32,7 +32,7 @@ def ledger(s3: S3) -> bytes:
 def test_a_search_whose_machine_is_lost_goes_on_from_another_one(
     s3: S3, tmp_path: Path
 ) -> None:
-    """What was scored stays, and the run is exported from yet another machine."""
+    """Earlier scores stay, and a third machine exports the run."""
     sessions = random_sessions(5, listeners=100, tracks=300, sessions=1200)
     log = write_log(tmp_path / "log.jsonl", sessions, tracks=300)
     config = tmp_path / "search.yaml"

@@ -30,9 +30,7 @@ from tests.recsys.opened import search_of
 from tests.waiting import wait_until
 
 AXES = {"factors": [8, 16], "alpha": [1.0, 10.0]}
-# so many that a fit is found at work
-LONG, SHORT = ({"iterations": n} for n in (300, 50))
-PATIENCE = {"workers": 1}
+ITERATIONS = 120  # so many that a fit is found at work
 # instead of Dask's 30 s; its least
 SILENCE = ("env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s")
 BOUND_S = 240  # less than the five minutes after which Dask misses a worker by its heartbeats alone
@@ -40,15 +38,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.dask]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faults")
+def store(folder: Path) -> Path:
     return random_store(folder, listeners=100, tracks=300, sessions=1500)
 
 
 def config_of(
     store: Path,
     run: Path,
-    search: Mapping[str, Any],
+    iterations: int = ITERATIONS,
     als: Mapping[str, Any] = AXES,
     **cluster: object,
 ) -> SearchConfig:
@@ -56,10 +53,19 @@ def config_of(
         store=store,
         run=run,
         models={"als": als},
-        search=search,
+        search={"iterations": iterations},
         validation={"ks": [5, 30]},
-        cluster=PATIENCE | cluster,
+        cluster={"workers": 1, **cluster},
     )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(store: Path) -> Path:
+    """The run of a search that nothing interrupts."""
+    run = store.parent / "undisturbed"
+    with without_processes():
+        search_of(config_of(store, run))
+    return run
 
 
 @contextmanager
@@ -129,13 +135,11 @@ def assert_same_end(run: Path, undisturbed: Path) -> None:
 
 
 def test_killed_and_interrupted_searches_refit_nothing(
-    store: Path, tmp_path: Path
+    store: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     """First a worker is killed, then the search; then another one is interrupted."""
-    undisturbed, run = tmp_path / "undisturbed", tmp_path / "run"
-    with without_processes():
-        search_of(config_of(store, undisturbed, LONG))
-    config = config_of(store, run, LONG)
+    run = tmp_path / "run"
+    config = config_of(store, run)
     with searching(config) as process:
         search = psutil.Process(process.pid)
         worker_of(search).kill()
@@ -169,8 +173,7 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     """The matrix of 40,000 x 40,000 that such a fit begins with has 6 GiB; its process may have
     one."""
     als = {"factors": [8, 40_000]}
-    run = tmp_path / "run"
-    config = config_of(store, run, {"iterations": 2}, als)
+    config = config_of(store, tmp_path / "run", 2, als)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "MEMORY_LIMIT", "1 GiB")
         winner = search_of(config)
@@ -179,7 +182,7 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     (failed,) = (row for row in board if row["state"] == "failed")
     assert failed["factors"] == 40_000
     assert failed["why"].startswith(
-        "WorkerDiedError: 3 workers died running it; most likely out of memory"
+        "WorkerDiedError: 3 workers died running it; the last was out of memory, of which"
     )
 
 
@@ -198,15 +201,13 @@ def test_without_workers_calls_are_given_up(
 
 
 def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
-    store: Path, tmp_path: Path
+    store: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     """A short silence costs nothing; calls of a worker that is silent for good run again.
 
     A scheduler that falls silent is one line, and the search goes on later.
     """
-    undisturbed, run = tmp_path / "undisturbed", tmp_path / "workers-cut"
-    with without_processes():
-        search_of(config_of(store, undisturbed, SHORT))
+    run = tmp_path / "workers-cut"
     with (
         network(4) as (first, last, *workers),
         scheduler(tmp_path, host=first.address, under=(*first.under, *SILENCE)) as (
@@ -217,7 +218,7 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
         for host in workers:
             start_worker(under=(*host.under, *SILENCE))
         under = (*last.under, *SILENCE)
-        config = config_of(store, run, SHORT, scheduler=address)
+        config = config_of(store, run, scheduler=address)
         with searching(config, under) as process:
             workers[0].cut()
             wait_for_row(run, process)
@@ -228,9 +229,9 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
         assert_same_end(run, undisturbed)
 
         run = tmp_path / "scheduler-cut"
-        config = config_of(store, run, SHORT, scheduler=address)
+        config = config_of(store, run, scheduler=address)
         with searching(config, under) as process:
             first.cut()
             line = refusal(process, 2)
     assert f"{address}: the connection to the scheduler is lost; start it again" in line
-    assert_goes_on(config_of(store, run, SHORT), undisturbed)
+    assert_goes_on(config_of(store, run), undisturbed)

@@ -16,6 +16,7 @@ from tests.faults.served import (
     Load,
     Published,
     Served,
+    connect,
     logged_answers,
     serve,
 )
@@ -47,6 +48,10 @@ def test_two_recommenders_share_load_sessions_and_log_and_one_may_leave(
                 heard.add(track)
             assert outside.ask("GET", "/metrics")[0] == 404, "of one replica alone"
             assert outside.ask("DELETE", "/listeners/7")[0] == 404
+            for name, status in (("localhost", 200), ("evil.example", 403)):
+                with closing(connect(front.port)) as connection:
+                    connection.request("GET", "/", headers={"Host": name})
+                    assert connection.getresponse().status == status
             assert first.stop() == 0
             load.wait_for(500)
         assert set(load.statuses) == {200}, "nobody notices that one has left"

@@ -51,12 +51,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def shared(
-    published: Published, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
+def shared(published: Published, folder: Path) -> Iterator[Served]:
     """Start a service that several attacks share."""
-    log = tmp_path_factory.mktemp("edge") / "log"
-    with serve(published, log) as served:
+    with serve(published, folder / "log") as served:
         yield served
 
 

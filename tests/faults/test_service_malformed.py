@@ -13,6 +13,7 @@ from tests.faults.served import TIMEOUT_S, Published, read_events, serve
 GOOD = b'{"track":1,"time":0.5}'
 LENGTH = b"Content-Length: 22\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
+NAMES = {"server_name localhost": "server_name botify x localhost"}
 HEAD = b"POST /next/7 HTTP/1.1\r\nHost: botify\r\n"
 SENT = LENGTH + b"\r\n" + GOOD
 IN_CHUNKS = b"\r\n16\r\n" + GOOD + b"\r\n0\r\n\r\n"
@@ -105,7 +106,7 @@ def test_no_malformed_request_desynchronises_the_service_or_nginx(
     answered = 0
     with (
         serve(published, tmp_path / "log") as served,
-        nginx(tmp_path, [served.port]) as front,
+        nginx(tmp_path, [served.port], changes=NAMES) as front,
     ):
         workers = {worker.pid for worker in served.workers()}
         for port in (served.port, front.port):

@@ -197,6 +197,16 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     assert ll.open_run(found.address).winner.trial.id == found.winner.trial.id
 
 
+def test_damaged_scores_are_one_line(found: ll.Run) -> None:
+    file = Path(found._version, "scores.npy")
+    whole = file.read_bytes()
+    for scores in (np.array([{}]), np.zeros((1, 1))):  # a pickle, and too few
+        np.save(file, scores, allow_pickle=True)
+        with pytest.raises(ll.Error, match=r"scores\.npy: damaged"):
+            found.recommend(["u17"])
+    file.write_bytes(whole)
+
+
 def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
     calls: Sequence[tuple[Callable[[], object], str]] = (
         (lambda: found.recommend(["nobody"]), "'nobody': not in the run's recommend"),

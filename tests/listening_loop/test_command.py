@@ -90,7 +90,7 @@ def test_the_demo_finds_the_configurations_that_are_shipped(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     called: list[LoopConfig] = []
-    monkeypatch.setattr(loop, "run_loop", called.append)
+    monkeypatch.setattr(loop, "run_loop", lambda config, _: called.append(config))
     assert main(["demo", "--folder", "here"]) == 0
     (found,) = called
     assert found.folder == Path("here")

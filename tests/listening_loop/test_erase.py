@@ -7,6 +7,7 @@ import orjson
 import pytest
 import redis
 
+from looplib.files import TEMPORARY_PREFIX
 from recsys.ingest.pipeline import ingest
 from recsys.store.reader import open_store
 from tests.botify.redis_server import shared_server
@@ -45,17 +46,37 @@ def test_the_printed_commands_learn_from_all_others(
 
 
 def test_ids_are_compared_as_ingest_reads_them(tmp_path: Path, printed: Run) -> None:
-    others = b"".join(
-        [
-            orjson.dumps(event(user=73)) + b"\n",
-            b'["user", 7]\n{"track": 7}\n{"user": 7, "torn',
-        ]
-    )
+    others = b'["user", 7]\n{"track": 7}\n{"user": 73, "torn\n{"user": 70'
     lines = [orjson.dumps(event(user=user)) + b"\n" for user in (7, 7.0, "7")]
+    first = lines[0]
+    # lines that DuckDB reads although they are no JSON, and one that was cut
+    lines += [first[:-2] + b",}\n", first[:-2] + b', "x": "\xff"}\n']
+    lines += [b'{"user": 7, "torn\n', b'{"user" : 7.0,\n', b'{"user": 7\n']
     log = tmp_path / "a.log"
     log.write_bytes(b"\xef\xbb\xbf" + b"".join(lines) + others)
-    assert "3 lines removed" in printed("erase", "--user", 7, "--log", log)
+    assert "8 lines removed" in printed("erase", "--user", 7, "--log", log)
     assert log.read_bytes() == others
+
+
+def test_nothing_of_the_listener_stays_in_the_folders_that_were_named(
+    log: Path, tmp_path: Path, printed: Run
+) -> None:
+    leftover = log / f"{TEMPORARY_PREFIX}1f.gz"  # of an erasure that was killed
+    leftover.write_bytes(b"half of a log")
+    for file in log.iterdir():
+        file.chmod(0o600)
+    for replay in (log / "replay", tmp_path / "run/export/replay"):
+        (replay / "answers").mkdir(parents=True)
+        (replay / "plays.parquet").touch()
+    config = tmp_path / "search.yaml"
+    config.write_text(f"store: {tmp_path / 'store'}\nrun: {tmp_path / 'run'}\n")
+    arguments = ("--user", USER, "--log", log, "--config", config)
+    text = printed("erase", *arguments)
+    assert f"{leftover}: removed" in text
+    assert f"replays ({log}/replay, {tmp_path}/run/export/replay)" in text
+    files = [file for file in log.iterdir() if file.is_file()]
+    assert len(files) == 2
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
 def test_an_interrupted_erasure_goes_on(

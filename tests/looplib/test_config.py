@@ -64,6 +64,8 @@ def test_values_come_from_defaults_then_the_file_then_overrides(tmp_path: Path) 
         ("seed: 2020-13-01", "not YAML (month must be in 1..12)"),
         ("seed: 1\nseed: 2", "not YAML (seed is there twice; leave one out)"),
         ("seed: " + "[" * 9999, "not YAML"),
+        ("a: b: c", "not YAML (line 1: mapping values are not allowed here)"),
+        ("#" * 2**18 + "#", "262145 bytes found, at most 262144 are read"),
     ],
 )
 def test_an_unknown_key_or_a_value_that_is_not_allowed_is_named(
@@ -73,6 +75,13 @@ def test_an_unknown_key_or_a_value_that_is_not_allowed_is_named(
         load_config(Outer, write(tmp_path, text))
     assert message in str(refused.value)
     assert str(tmp_path / "config.yaml") in str(refused.value)
+
+
+def test_the_first_of_many_unknown_keys_are_named(tmp_path: Path) -> None:
+    keys = "".join(f"k{number}: 1\n" for number in range(9999))
+    with pytest.raises(ConfigError) as refused:
+        load_config(Outer, write(tmp_path, keys))
+    assert str(refused.value).count("unknown key") == 5
 
 
 @pytest.mark.parametrize(

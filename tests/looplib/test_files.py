@@ -1,3 +1,4 @@
+import os
 import pickle
 import subprocess
 import sys
@@ -50,6 +51,37 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), atomic_directory(failed) as folder:
         fail_after((folder / "file").write_text, "x")
     assert list(tmp_path.iterdir()) == [whole]
+
+
+def test_modes_follow_the_umask_or_the_file_that_is_replaced(tmp_path: Path) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    before = os.umask(0o027)
+    try:
+        with atomic_write(file), atomic_directory(folder):
+            pass
+        assert [path.stat().st_mode & 0o777 for path in (file, folder)] == [
+            0o640,
+            0o750,
+        ]
+        file.chmod(0o604)
+        for path in (file, tmp_path / "new"):
+            with atomic_write(path, like=file):
+                # a secret is never readable meanwhile
+                (half,) = tmp_path.glob(f"{TEMPORARY_PREFIX}*")
+                assert half.stat().st_mode & 0o777 == 0o604
+            assert path.stat().st_mode & 0o777 == 0o604
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_replaced_file_keeps_its_owner(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    os.chown(tmp_path / "file", 4321, 1234)
+    with atomic_write(tmp_path / "file"):
+        pass
+    status = (tmp_path / "file").stat()
+    assert (status.st_uid, status.st_gid) == (4321, 1234)
 
 
 def test_leftovers_of_killed_writers_are_removed_and_nothing_else(

@@ -1,6 +1,7 @@
-"""What tests share."""
+"""A server of S3, and searches without processes or reports."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +10,9 @@ from tests.recsys.s3 import S3, server
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+def s3(folder: Path) -> Iterator[S3]:
     """Start a server of S3 for the tests of a file."""
-    with server(tmp_path_factory.mktemp("s3")) as there:
+    with server(folder) as there:
         yield there
 
 

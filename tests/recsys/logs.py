@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.ingest import pipeline as ingest
-from recsys.store.partitions import PLAY_SCHEMA
 from tests.recsys import events
 
 START_MS = 1_767_225_600_000
@@ -18,38 +17,33 @@ START_MS = 1_767_225_600_000
 
 @dataclass(frozen=True)
 class Session:
-    """A listener's session: what was heard, in order, the organic track first."""
+    """A listener's session: its tracks and times in order, the organic track first."""
 
     user: int
     start_ms: int
     heard: Sequence[tuple[int, float]]
     name: str | None = None
-    propensity: float | None = None  # of each of its recommendations
 
 
 def events_of(session: Session) -> list[dict[str, Any]]:
     """Return the session's events as the log has them, a second apart."""
-    last = len(session.heard) - 1
+    following = [*(track for track, _ in session.heard[1:]), None]
+    name = {"session": session.name} if session.name else {}
     return [
         {
-            "message": "last" if position == last else "next",
+            "message": "last" if recommendation is None else "next",
             "timestamp": session.start_ms + 1000 * position,
             "user": session.user,
             "track": track,
             "time": time,
             "latency": 0.001,
-            "recommendation": None
-            if position == last
-            else session.heard[position + 1][0],
+            "recommendation": recommendation,
             "experiments": {},
-            **({} if session.name is None else {"session": session.name}),
-            **(
-                {}
-                if session.propensity is None or position == last
-                else {"propensity": session.propensity}
-            ),
+            **name,
         }
-        for position, (track, time) in enumerate(session.heard)
+        for position, ((track, time), recommendation) in enumerate(
+            zip(session.heard, following, strict=True)
+        )
     ]
 
 
@@ -66,17 +60,10 @@ def random_sessions(
         for _ in range(length - 1):
             track = int(generator.integers(tracks))
             likes = 0.8 if track % 3 == user % 3 else 0.1
-            heard.append(
-                (track, round(float(generator.beta(4 * likes, 4 * (1 - likes))), 2))
-            )
-        made.append(
-            Session(
-                user,
-                START_MS + number * 86_400_000,
-                heard,
-                f"s{number}" if named else None,
-            )
-        )
+            time = float(generator.beta(4 * likes, 4 * (1 - likes)))
+            heard.append((track, round(time, 2)))
+        start_ms = START_MS + number * 86_400_000
+        made.append(Session(user, start_ms, heard, f"s{number}" if named else None))
     return made
 
 
@@ -110,19 +97,12 @@ def random_store(
 
 
 def write_part(file: Path, sessions: Iterable[Session]) -> Path:
-    """Write sessions as a part of a store, in the store's order."""
+    """Write sessions as a part of a store."""
     rows = [
-        event | {"experiments": None}
+        {"session": None, **event, "share": event["time"]}
         for session in sessions
         for event in events_of(session)
     ]
-    rows.sort(
-        key=lambda row: (
-            row["user"],
-            row["timestamp"],
-            row["message"] == "last",
-            row["track"],
-        )
-    )
-    pq.write_table(pa.Table.from_pylist(rows, schema=PLAY_SCHEMA), file)
+    columns = ("user", "timestamp", "track", "share", "session", "message")
+    pq.write_table(pa.Table.from_pylist(rows).select(columns), file)
     return file

@@ -1,4 +1,4 @@
-"""A server of S3 on this machine, as a process of its own, and what a process needs to reach it."""
+"""A server of S3 on this machine, and the environment of processes that use it."""
 
 import os
 import subprocess
@@ -71,12 +71,10 @@ class S3:
         except OSError:
             return False
 
-    def _ask(
-        self, method: str, path: str, content: bytes | None = None
-    ) -> tuple[int, bytes]:
+    def _ask(self, method: str, path: str) -> tuple[int, bytes]:
         connection = HTTPConnection(self.endpoint.removeprefix("http://"), timeout=60)
         try:
-            connection.request(method, path, content, {"Authorization": ANYBODY})
+            connection.request(method, path, headers={"Authorization": ANYBODY})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

@@ -104,5 +104,5 @@ def ingest_tables(
     """Ingest tables into the folder `store` of a folder."""
     reading = Reading(parse_columns(columns), **settings)
     return pipeline.ingest(
-        files, folder / "store", reading, partitions=partitions, memory="200MB"
+        files, folder / "store", reading, partitions=partitions
     ).store

@@ -1,5 +1,4 @@
-"""A fit in blocks equals the fit in one piece, whatever the blocks, and continues where it
-stopped."""
+"""A fit in any blocks equals the fit in one piece, and continues where it stopped."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,14 +28,13 @@ KNOBS = {
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("blocks")
+def dataset(folder: Path) -> Dataset:
     store = random_store(folder, listeners=30, tracks=60, sessions=400)
     return dataset_of(SearchConfig(store=store, run=folder / "run"))
 
 
 def assert_same(state: State, dataset: Dataset, config: AlsConfig) -> None:
-    """As of the fit in one piece."""
+    """Compare the factors with the fit in one piece."""
     iterations = state["iterations"]
     whole = fit_als(dataset.matrix("training"), config, seed=4, iterations=iterations)
     assert np.array_equal(state["user_factors"], whole.factors.user_factors)

@@ -1,4 +1,4 @@
-"""What a search's configuration refuses, and how it says so."""
+"""Configurations of a search: refused settings, and the axes of models."""
 
 from pathlib import Path
 
@@ -51,8 +51,3 @@ def test_a_model_has_an_axis_of_each_hyperparameter() -> None:
     settings = ["models.als={}", "models.item_knn={}", "models.als=null"]
     assert set(load(*settings).models) == {"item_knn"}
     assert set(load().models) == {"als"}
-
-
-def test_a_path_or_an_address_stays_what_it_is() -> None:
-    config = SearchConfig(store=Path("here/store"), run="s3://music/run")
-    assert (config.store, config.run) == ("here/store", "s3://music/run")

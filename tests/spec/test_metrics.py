@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.validation import METRICS, Validation, Validator
-from looplib.arrays import IntArray
+from analysis.validation import METRICS, Validator
+from looplib.arrays import FloatArray
 
 CATALOGUE_SIZE = 100
 TRAINING_LISTENERS = 7
@@ -24,46 +24,25 @@ track listeners
 """
 
 
-def rows_of(table: str) -> list[list[str]]:
-    """The rows of a text table without its header."""
-    return [line.split() for line in table.strip().splitlines()[1:]]
+def columns_of(table: str, count: int) -> FloatArray:
+    """The columns of a text table without its header of as many names."""
+    lines = table.replace("-", "-1").strip().splitlines()[1:]
+    return np.array([line.split() for line in lines], float).reshape(-1, count).T
 
 
-def heldout_of(table: str) -> pa.Table:
-    rows = rows_of(table)
-    return pa.table(
-        {
-            "user": pa.array([int(row[0]) for row in rows], pa.int64()),
-            "track": pa.array([int(row[1]) for row in rows], pa.int64()),
-            "time": pa.array([float(row[2]) for row in rows], pa.float64()),
-        }
-    )
-
-
-def lists_of(table: str, width: int) -> tuple[IntArray, IntArray]:
-    rows = [
-        [-1 if cell == "-" else int(cell) for cell in row] for row in rows_of(table)
-    ]
-    users = np.array([row[0] for row in rows], np.int64)
-    return users, np.array([row[1:] for row in rows], np.int64).reshape(
-        len(rows), width
-    )
-
-
-def validator_of(heldout: str, k: int = 3) -> Validator:
-    popularity = np.array([[int(cell) for cell in row] for row in rows_of(POPULARITY)])
+def validator_of(heldout: str) -> Validator:
+    users, tracks, times = columns_of(heldout, 3)
+    popular, listeners = columns_of(POPULARITY, 2).astype(int)
     return Validator(
-        heldout_of(heldout),
-        pa.table({"track": popularity[:, 0], "listeners": popularity[:, 1]}),
+        pa.table(
+            {"user": users.astype(int), "track": tracks.astype(int), "time": times}
+        ),
+        pa.table({"track": popular, "listeners": listeners}),
         catalogue_size=CATALOGUE_SIZE,
         training_listeners=TRAINING_LISTENERS,
-        ks=[k],
+        ks=[3],
         resamples=20,
     )
-
-
-def validate(heldout: str, recommended: str, k: int = 3) -> Validation:
-    return validator_of(heldout, k).score(*lists_of(recommended, width=3))
 
 
 ONE_RELEVANT = """
@@ -213,7 +192,8 @@ CASES: dict[str, tuple[str, str, dict[str, float]]] = {
 def test_metrics_of_the_first_three(
     heldout: str, recommended: str, expected: dict[str, float]
 ) -> None:
-    validation = validate(heldout, recommended)
+    users, *tracks = columns_of(recommended, 4).astype(int)
+    validation = validator_of(heldout).score(users, np.stack(tracks, axis=1))
     assert {
         name: validation.metrics[f"{name}@3"].value for name in expected
     } == pytest.approx(expected, abs=1e-12)

@@ -1,25 +1,27 @@
 -- One row per row of a table of plays or interactions that is kept and not blank, its values read and checked, but for its ids.
--- $known          VARCHAR[], what the file has columns of, such as 'weight'; without one each row weighs 1
+-- $known          VARCHAR[], the columns that the file has, such as 'weight'; without weights each row weighs 1
 -- $has_share      BOOLEAN, the file says how much of a track was heard: its share, or the time played and the duration
--- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 where shares are percentages
+-- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 if shares are percentages
 -- $has_order      BOOLEAN, the file has positions in place of timestamps
--- $date_formats   VARCHAR[], the forms of timestamps; NULL for numbers and the usual forms
+-- $date_format    VARCHAR, the form of timestamps; NULL for numbers, dates that begin with the year, and $usual_dates
+-- $usual_dates    VARCHAR[], forms of dates that need no $date_format
 -- $weight_scale   DOUBLE, weights are multiplied by it
 -- FROM raw_rows(source VARCHAR, user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
 --   source, row, user, track  the digest of the file, the row's number in these files, from 1, and ids as they stand there
---   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
---   weight                 DOUBLE, the weight, 0 to 1e15, in seconds of one such as 3:25 or 0:03:25, or the share, 0 to 1; beyond that where the row is refused for it
+--   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' in a file without types, or another type
+--   amount                 DOUBLE, the weight, 0 to 1e15, in seconds if it is such as 3:25 or 0:03:25, or the share, 0 to 1; beyond that if the row is refused for it
+--   share                  DOUBLE, the amount if it is a share
 --   timestamp              BIGINT, ms since the epoch, UTC; numbers are in seconds below 1e11, in ms below 1e14, in µs below 1e17, else
 --                          in ns; text without a time zone is in UTC;
---                          the position where $has_order; NULL without
+--                          the position if $has_order; NULL without
 --   clock                  VARCHAR, how the timestamp is written: 'dates', 'seconds', 'milliseconds', 'microseconds' or 'nanoseconds'; NULL
 --                          for 0 and without
 --   session, position      VARCHAR, and DOUBLE that orders its rows of the same timestamp; NULL without
---   organic                BOOLEAN, the listener chose the track; false where the file does not say
---   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL where it is not known
---   title, artist          VARCHAR; NULL where the file does not say
---   reason, text           VARCHAR, what is wrong with the row, and the row as text; NULL if nothing is
+--   organic                BOOLEAN, the listener chose the track; false if the row does not say, NULL without the column
+--   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL if it is not known
+--   title, artist          VARCHAR; NULL if the file does not say
+--   reason, text           VARCHAR, the reason why the row is refused, and the row as text; NULL if it is good
 WITH numbered AS (
     SELECT
         *,
@@ -47,15 +49,12 @@ parsed AS (
         END AS amount,
         coalesce(TRY_CAST(organic AS BOOLEAN), TRY_CAST(organic AS DOUBLE) <> 0) AS is_organic,
         TRY_CAST(propensity AS DOUBLE) AS probability,
-        CASE WHEN $date_formats IS NULL THEN TRY_CAST(timestamp AS DOUBLE) END AS number,
+        CASE WHEN $date_format IS NULL THEN TRY_CAST(timestamp AS DOUBLE) END AS number,
         TRY_CAST(position AS DOUBLE) AS place,
-        CASE
-            WHEN $date_formats IS NOT NULL THEN epoch_ms(try_strptime(timestamp, $date_formats))
-            ELSE epoch_ms(coalesce(
-                TRY_CAST(timestamp AS TIMESTAMPTZ),
-                try_strptime(timestamp, ['%d %b %Y, %H:%M', '%d %b %Y %H:%M', '%d %b %Y %H:%M:%S', '%d.%m.%Y %H:%M:%S', '%d.%m.%Y %H:%M'])
-            ))
-        END AS written_ms,
+        epoch_ms(CASE
+            WHEN $date_format IS NOT NULL THEN try_strptime(timestamp, $date_format)
+            ELSE coalesce(TRY_CAST(timestamp AS TIMESTAMPTZ), try_strptime(timestamp, $usual_dates))
+        END) AS written_ms,
         1 + (abs(number) >= 1e11)::INTEGER + (abs(number) >= 1e14)::INTEGER + (abs(number) >= 1e17)::INTEGER AS unit
     FROM numbered
     WHERE (fault IS NULL OR trim(text) <> '') AND kept = 'true'
@@ -105,12 +104,13 @@ verified AS (
 )
 SELECT
     source, row, user, track, user_kind, track_kind,
-    amount AS weight,
+    amount,
+    CASE WHEN $has_share THEN amount END AS share,
     CASE WHEN reason IS NULL THEN CAST(if($has_order, place, moment_ms) AS BIGINT) END AS timestamp,
     CASE WHEN reason IS NULL THEN clock END AS clock,
     session,
     place AS position,
-    coalesce(is_organic, false) AS organic,
+    CASE WHEN list_contains($known, 'organic') THEN coalesce(is_organic, false) END AS organic,
     probability AS propensity,
     nullif(trim(title), '') AS title,
     nullif(trim(artist), '') AS artist,

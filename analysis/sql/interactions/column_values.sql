@@ -1,17 +1,17 @@
--- One row per column of some rows of a table, all text, with what its values look like; without those that are empty.
--- FROM first_rows(user VARCHAR, item VARCHAR, kept VARCHAR)
+-- One row per column of some rows of a table, all text, with the look of its values; columns without a value are left out.
+-- $usual_dates  VARCHAR[], forms of dates that are read like dates that begin with the year
+-- FROM first_rows(user VARCHAR, item VARCHAR)
 -- Columns:
 --   name       VARCHAR, the column's
---   filled     DOUBLE, share of the rows that are kept and have a value
+--   filled     DOUBLE, share of the rows that have a value
 --   is_number  BOOLEAN, nearly all values are numbers
 --   is_time    BOOLEAN, nearly all are dates, or numbers of seconds, ms, µs or ns from 1980 to 2096
---   decimal    VARCHAR, the mark of their decimals, 'comma' or 'point' of values that also have one of thousands; NULL of plain numbers
+--   decimal    VARCHAR, the mark of their decimals, 'comma' or 'point' if values also have a mark of thousands; NULL for plain numbers
 --   is_clock   BOOLEAN, some are minutes and seconds, such as 3:25 or 0:03:25
 --   smallest, largest  DOUBLE, of the numbers; NULL without
 --   kinds      BIGINT, different values
 --   example    VARCHAR, one of them
-WITH kept_rows AS (SELECT * EXCLUDE (kept) FROM first_rows WHERE kept = 'true'),
-filled AS (
+WITH filled AS (
     SELECT
         name, value,
         value SIMILAR TO '\d{1,3}(,\d{3})+(\.\d*)?' AS is_grouped,
@@ -21,7 +21,7 @@ filled AS (
             ELSE value
         END AS DOUBLE), list_reduce(TRY_CAST(string_split(value, ':') AS DOUBLE[]), lambda total, part : 60 * total + part)) AS parsed,
         CASE WHEN isfinite(parsed) THEN parsed END AS number
-    FROM (UNPIVOT kept_rows ON COLUMNS(*) INTO NAME name VALUE value)
+    FROM (UNPIVOT first_rows ON COLUMNS(*) INTO NAME name VALUE value)
     WHERE value <> ''
 ),
 counted AS (
@@ -30,7 +30,7 @@ counted AS (
         count(*) AS filled,
         count(number) AS numbers,
         median(number) AS middle,
-        count(*) FILTER (regexp_matches(value, '^(\d{4}[-/]\d\d?[-/]\d\d?|\d\d? [A-Za-z]{3} \d{4},? \d|\d\d?\.\d\d?\.\d{4} \d)')) AS dates,
+        count(*) FILTER (coalesce(TRY_CAST(value AS TIMESTAMPTZ), try_strptime(value, $usual_dates)) > 'epoch') AS dates,
         CASE
             WHEN bool_or(value SIMILAR TO '[\d.]*,(\d{1,2}|\d{4,})|0,\d+') THEN 'comma'
             WHEN bool_or(is_grouped) THEN 'point'
@@ -45,7 +45,7 @@ counted AS (
 )
 SELECT
     name,
-    filled / (SELECT count(*) FROM kept_rows) AS filled,
+    filled / (SELECT count(*) FROM first_rows) AS filled,
     numbers >= 0.95 * filled AS is_number,
     dates >= 0.95 * filled OR (
         is_number

@@ -1,7 +1,7 @@
 -- One row per kind of event.
 -- $plays       VARCHAR[], words such as 'played', in lower case
 -- $has_amount  BOOLEAN, the rows of plays say how much was heard
--- FROM first_rows(kind VARCHAR, amount VARCHAR, kept VARCHAR)
+-- FROM first_rows(kind VARCHAR, amount VARCHAR)
 -- Columns:
 --   kind     VARCHAR
 --   is_play  BOOLEAN, a word of its name says so, and it nearly always has an amount if plays have one

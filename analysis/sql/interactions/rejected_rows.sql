@@ -1,5 +1,5 @@
 -- One row per refused row, by source, then row.
--- FROM verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+-- FROM verified(source VARCHAR, row BIGINT, reason VARCHAR, text VARCHAR)
 -- Columns:
 --   source, row, reason, text  as in verified
 SELECT source, row, reason, text

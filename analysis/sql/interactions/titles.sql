@@ -1,9 +1,10 @@
 -- One row per track of the good rows, by number: its title and artist, of several the first by name.
--- FROM numbered(track BIGINT, title VARCHAR, artist VARCHAR)
+-- FROM verified(track_number BIGINT, title VARCHAR, artist VARCHAR, reason VARCHAR)
 -- Columns:
---   id             BIGINT, the number that stands for the track where there is one, or else itself
+--   id             BIGINT, the track's number
 --   title, artist  VARCHAR; NULL where no row says
-SELECT track AS id, min(title) AS title, min(artist) AS artist
-FROM numbered
-GROUP BY track
+SELECT track_number AS id, min(title) AS title, min(artist) AS artist
+FROM verified
+WHERE reason IS NULL
+GROUP BY track_number
 ORDER BY id

@@ -1,19 +1,29 @@
--- One row per row of `checked`, and whether its ids are of the kind that the store has.
+-- One row per row of `checked`, with the numbers of its ids, and whether they are of the kind that the store has.
+-- A whole number stands for itself. A text has the lower half of its MD5, without the last bit, so that the number follows from the
+-- text alone, whatever was ingested when.
 -- $text_users  BOOLEAN, the store's users are text; else whole numbers from 0 to 2^63-1
 -- $text_items  BOOLEAN, the store's items are text; else whole numbers from 0 to 2^63-1
--- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, clock VARCHAR, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
+-- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, amount DOUBLE, share DOUBLE, timestamp BIGINT, clock VARCHAR, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
---   source, row, user, track, weight, timestamp, session, position, organic, propensity, title, artist  as in checked
+--   source, row, user, track, user_kind, track_kind, amount, share, timestamp, clock, session, position, organic, propensity, title, artist  as in checked
 --   reason, text  VARCHAR, why the row is refused, NULL if it is not, and the row as text
-SELECT * EXCLUDE (user_kind, track_kind, clock) REPLACE (
+--   user_number, track_number  BIGINT, 0..2^63-1; of no meaning in a refused row
+WITH numbered AS (
+    SELECT
+        *,
+        if($text_users, CAST(md5_number(user) >> 65 AS BIGINT), TRY_CAST(user AS BIGINT)) AS user_number,
+        if($text_items, CAST(md5_number(track) >> 65 AS BIGINT), TRY_CAST(track AS BIGINT)) AS track_number
+    FROM checked
+)
+SELECT * REPLACE (
     coalesce(reason, CASE
         WHEN $text_users AND user_kind = 'whole number' THEN 'user ' || user || ' is a number; the users of this store are text'
-        WHEN NOT $text_users AND (user_kind IN ('text', 'characters') OR TRY_CAST(user AS BIGINT) IS NULL OR starts_with(user, '-'))
+        WHEN NOT $text_users AND (user_kind IN ('text', 'characters') OR coalesce(user_number, -1) < 0)
         THEN 'user ' || left(user, 40) || '; the users of this store are whole numbers, 0 to 2^63-1'
         WHEN $text_items AND track_kind = 'whole number' THEN 'item ' || track || ' is a number; the items of this store are text'
-        WHEN NOT $text_items AND (track_kind IN ('text', 'characters') OR TRY_CAST(track AS BIGINT) IS NULL OR starts_with(track, '-'))
+        WHEN NOT $text_items AND (track_kind IN ('text', 'characters') OR coalesce(track_number, -1) < 0)
         THEN 'item ' || left(track, 40) || '; the items of this store are whole numbers, 0 to 2^63-1'
     END) AS reason,
     coalesce(text, concat_ws(' ', user, track)) AS text
 )
-FROM checked
+FROM numbered

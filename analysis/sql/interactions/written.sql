@@ -1,14 +1,14 @@
 -- One row per file of a table, by file: how its good timestamps are written, and how large its shares are.
--- FROM checked(source VARCHAR, row BIGINT, weight DOUBLE, timestamp BIGINT, clock VARCHAR)
+-- FROM checked(source VARCHAR, row BIGINT, amount DOUBLE, timestamp BIGINT, clock VARCHAR)
 -- Columns:
 --   source        VARCHAR, digest of the file
 --   clocks        VARCHAR, such as '3 dates, 40 seconds', the rarest first; NULL without timestamps
 --   formats       BIGINT, how many of these there are
 --   are_dates     BOOLEAN, all may be numbers such as 20231114, taken for seconds
---   valued, beyond  BIGINT, rows with a weight or a share, and those where it is above 1
---   largest       DOUBLE, the largest weight or share
+--   valued, beyond  BIGINT, rows with an amount, and with an amount above 1
+--   largest       DOUBLE, the largest amount
 WITH counted AS (
-    SELECT source, clock, count(*) AS lines, count(weight) AS weights, count(*) FILTER (weight > 1) AS beyond, max(weight) AS largest, min(timestamp) >= 19700101e3 AND max(timestamp) < 21000101e3 AS are_dates
+    SELECT source, clock, count(*) AS lines, count(amount) AS amounts, count(*) FILTER (amount > 1) AS beyond, max(amount) AS largest, min(timestamp) >= 19700101e3 AND max(timestamp) < 21000101e3 AS are_dates
     FROM checked
     GROUP BY ALL
 )
@@ -17,7 +17,7 @@ SELECT
     string_agg(format('{:,} {}', lines, clock), ', ' ORDER BY lines, clock) AS clocks,
     count(clock) AS formats,
     bool_and(are_dates) AS are_dates,
-    CAST(sum(weights) AS BIGINT) AS valued,
+    CAST(sum(amounts) AS BIGINT) AS valued,
     CAST(sum(beyond) AS BIGINT) AS beyond,
     max(largest) AS largest
 FROM counted

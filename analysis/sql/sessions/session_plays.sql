@@ -1,6 +1,6 @@
 -- One row per play, by listener, session after session, each in the order of its plays.
--- $min_time  DOUBLE, plays heard or weighing less are left out
--- FROM named_plays(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
+-- $min_time  DOUBLE, plays of a smaller amount are left out
+-- FROM named_plays(user BIGINT, track BIGINT, timestamp BIGINT, amount DOUBLE, ends BOOLEAN, session VARCHAR)
 -- Columns:
 --   user, track, timestamp
 --   start_ms  BIGINT, the session's first millisecond since the epoch, UTC
@@ -8,7 +8,7 @@
 SELECT
     user, track, timestamp,
     min(timestamp) OVER (PARTITION BY user, session) AS start_ms,
-    CAST(row_number() OVER (PARTITION BY user, session ORDER BY timestamp, message DESC, track) = 1 AS UTINYINT) AS opens
+    CAST(row_number() OVER (PARTITION BY user, session ORDER BY timestamp, ends, track) = 1 AS UTINYINT) AS opens
 FROM named_plays
-WHERE time > 0 AND time >= $min_time
-ORDER BY user, start_ms, session, timestamp, message DESC, track
+WHERE amount > 0 AND amount >= $min_time
+ORDER BY user, start_ms, session, timestamp, ends, track

@@ -1,7 +1,7 @@
--- One row per play of a partition, by user, timestamp, next before last, track; equal ones in the order they came.
--- Rows of the table have the other columns of plays, too, and so has the result.
--- FROM unsorted(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT)
+-- One row per play of a partition, by user, timestamp, track; equal ones in the order they came.
+-- Rows of the table have further columns, and so has the result.
+-- FROM unsorted(user BIGINT, timestamp BIGINT, track BIGINT)
 -- Columns:
---   user, timestamp, message, track
+--   user, timestamp, track
 SELECT * FROM unsorted
-ORDER BY user, timestamp, message = 'last', track, row_number() OVER ()
+ORDER BY user, timestamp NULLS FIRST, track, row_number() OVER ()

@@ -296,7 +296,6 @@ def test_the_command_reports_on_a_table_by_the_experiment_s_file(
     plan.write_text(
         """
 name: RANKING
-owner: the ranking team
 hypothesis: lists are heard longer
 arms: [{recommender: top_pop}, {recommender: sticky_artist}, {recommender: in_order}]
 metrics: [minutes]
@@ -311,7 +310,6 @@ planned_listeners: 900
         assert "Ship T2" in printed(*argv, source)
         report = json.loads((tmp_path / "out" / "report.json").read_bytes())
         assert report["experiment"] == "RANKING"
-        assert report["plan"]["owner"] == "the ranking team"
         assert report["recommenders"]["T2"] == "in_order"
         assert report["is_final"]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

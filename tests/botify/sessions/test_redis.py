@@ -1,5 +1,7 @@
 """Sessions in Redis: shared by replicas, done without while it is down, foreign values replaced."""
 
+import socketserver
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -76,6 +78,26 @@ def test_a_redis_that_takes_no_writes_or_scripts_is_not_ready(
     with redis.Redis.from_url(own_redis.url) as client:
         client.execute_command(*refusing.split())
     assert not store.is_ready()
+
+
+class _Agreeable(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        while self.request.recv(65536):
+            self.request.sendall(b"+OK\r\n")
+
+
+def test_a_program_that_agrees_to_everything_is_no_redis() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Agreeable) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever).start()
+        store = connect(f"redis://127.0.0.1:{server.server_address[1]}/0")
+        assert not store.is_ready()
+        store._down_until_s = 0
+        assert store.hear(batch(1)) == [None]
+        store._down_until_s = 0
+        with pytest.raises(UnavailableError):
+            store.erase(1)
+        server.shutdown()
 
 
 def count_calls(store: RedisSessions, monkeypatch: pytest.MonkeyPatch) -> list[str]:

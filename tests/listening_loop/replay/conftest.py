@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from recsys.config import ExportConfig, Split
-from recsys.export.export import export_run
 from tests.recsys.finished import finish_run
+from tests.recsys.search.quick import publish_run
 from tests.recsys.tables import ingest_tables
 
 LISTENERS, TRACKS = 30, 50
@@ -53,7 +53,7 @@ def publish(
         split=split or Split(kind="newest", holdout=0.25),
     )
     config = ExportConfig(publish_anyway=True, live="anyway", **options)
-    export_run(run, folder / "export", config)
+    publish_run(run, folder / "export", config)
     return file, folder / "export"
 
 

@@ -16,21 +16,20 @@ from tests.recsys.opened import dataset_of
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dataset")
+def store(folder: Path) -> Path:
     return random_store(folder, listeners=200, tracks=900, sessions=2000)
 
 
 def build(store: Path, run: Path) -> tuple[Dataset, list[str]]:
-    """The dataset, and what was reported on the way."""
+    """Build the dataset; return it and the reported notes."""
     notes: list[str] = []
     config = SearchConfig(store=store, run=run)
     return dataset_of(config, lambda _, note: notes.append(note)), notes
 
 
 @pytest.fixture(scope="module")
-def dataset(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build(store, tmp_path_factory.mktemp("run"))[0]
+def dataset(store: Path, folder: Path) -> Dataset:
+    return build(store, folder / "run")[0]
 
 
 def test_the_same_data_are_built_once(
@@ -75,7 +74,7 @@ def test_searches_of_a_store_build_their_datasets_one_after_the_other(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with 3 MiB, where this process may mount one."""
+    """A file system of its own with 3 MiB, if this process may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -90,8 +89,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path, store: Path, dataset: Dataset, share: float) -> Path:
-    """Copies the store to a disk and leaves room for a share of the finished dataset; returns what
-    fills the rest."""
+    """Copy the store to a disk and leave room for a share of the finished dataset.
+
+    Returns:
+        The file that fills the rest.
+    """
     shutil.copytree(store, disk / "store", ignore=shutil.ignore_patterns("cache"))
     room = share * sum(file.stat().st_size for file in dataset.path.iterdir())
     (ballast := disk / "ballast").write_bytes(

@@ -4,19 +4,19 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
-from analysis.store import PartitionFile
+from analysis.store import StoreFile
 from looplib.files import sha256_file
 from recsys.config import Feedback, Split
-from recsys.dataset.partitions import find_cutoff, prepare_partition
+from recsys.dataset.partitions import attach_sessions, find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule
-from recsys.errors import SearchError
-from recsys.store.partitions import PLAY_SCHEMA
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000
@@ -55,7 +55,7 @@ def prepare_files(
     folder: Path, files: list[Path], rule: SplitRule, feedback: Feedback
 ) -> dict[str, int]:
     stored = [
-        PartitionFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
+        StoreFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
         for file in files
     ]
     return prepare_partition(str(folder), stored, str(folder), rule, feedback)
@@ -112,7 +112,7 @@ def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
 @pytest.mark.parametrize(
     ("rule", "heldout"),
     [
-        # of listeners with at least two sessions
+        # listeners with at least two sessions
         (SplitRule(Split(kind="last_session"), seed=1), {2}),
         # whole sessions that begin then or later
         (SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500), {2, 3}),
@@ -137,45 +137,84 @@ def test_sessions_are_held_out_whole(
 
 
 @pytest.mark.parametrize(
-    ("starts_ms", "name", "sessions"),
+    ("starts_ms", "more", "sessions"),
     [
         # half an hour of silence, and longer
-        ([0, HALF_HOUR_MS], None, 1),
-        ([0, HALF_HOUR_MS + 1], None, 2),
-        # at the same millisecond
-        ([0, 0], None, 1),
-        # named ones may overlap
-        ([0, 0], "s", 2),
+        ([0, HALF_HOUR_MS], [{}, {}], 1),
+        ([0, HALF_HOUR_MS + 1], [{}, {}], 2),
+        # two plays at the same millisecond
+        ([0, 0], [{}, {}], 1),
+        # named sessions may overlap
+        ([0, 0], [{"session": "s"}, {"session": "t"}], 2),
+        ([0, 1500], [{"message": "last"}, {"message": "last"}], 2),
+        (
+            [0, 1500, 3000],
+            [{"organic": True}, {"organic": False}, {"organic": True}],
+            2,
+        ),
+        (
+            [0, HALF_HOUR_MS + 1, HALF_HOUR_MS + 2],
+            [{"session": "s", "organic": track != 1} for track in range(3)],
+            2,
+        ),
     ],
 )
-def test_a_session_has_a_name_or_ends_after_half_an_hour_of_silence(
-    tmp_path: Path, starts_ms: list[int], name: str | None, sessions: int
+def test_a_session_has_a_name_or_ends_after_last_or_silence_and_begins_with_organic_plays(
+    tmp_path: Path, starts_ms: list[int], more: list[dict[str, Any]], sessions: int
 ) -> None:
-    events = [
-        {
-            "user": 1,
-            "timestamp": START_MS + start_ms,
-            "message": "next",
-            "track": track,
-            "time": 1.0,
-            "session": name and f"{name}{track}",
-        }
-        for track, start_ms in enumerate(starts_ms)
+    plays = [
+        {"user": 1, "timestamp": START_MS + start_ms, "track": track, "share": 1.0}
+        | known
+        for track, (start_ms, known) in enumerate(zip(starts_ms, more, strict=True))
     ]
     part = tmp_path / "0.parquet"
-    pq.write_table(pa.Table.from_pylist(events, schema=PLAY_SCHEMA), part)
+    pq.write_table(pa.Table.from_pylist(plays), part)
     counts = prepare_files(tmp_path, [part], HASH, Feedback())
     assert counts["sessions"] == sessions
 
 
-def test_without_a_name_a_session_ends_after_last_however_soon_the_next_begins(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    "kind", ["session_hash", "newest", "last_session", "time", "files"]
+)
+def test_no_session_is_in_both_splits_and_no_play_is_lost(
+    tmp_path: Path, kind: str
 ) -> None:
-    sessions = [
-        Session(1, START_MS, [(1, 1.0), (2, 0.5)]),
-        Session(1, START_MS + 1500, [(3, 1.0), (4, 0.5)]),
+    generator = np.random.default_rng(3)
+    plays = [
+        {
+            "user": user,
+            "timestamp": START_MS + int(generator.integers(10**9)),
+            "track": track,
+            "share": 1.0,
+            "session": f"s{number}",
+            "source": ("test", "train")[number % 2],
+        }
+        for track in range(900)
+        for user, number in [generator.integers(9, size=2).tolist()]
     ]
-    assert prepare(tmp_path, sessions)["sessions"] == 2
+    part = tmp_path / "0.parquet"
+    pq.write_table(pa.Table.from_pylist(plays), part)
+    files: dict[str, Any] = (
+        {"train": ["train"], "test": ["test"]} if kind == "files" else {}
+    )
+    split = Split.model_validate({"kind": kind, "holdout": 0.4, **files})
+    rule = SplitRule(
+        split,
+        seed=1,
+        cutoff_ms=START_MS + 10**8,
+        train=tuple(split.train),
+        test=tuple(split.test),
+    )
+    with queries.connect() as connection:
+        attach_sessions(connection, [part], rule)
+        table = queries.fetch_table(connection, "sessions/split_plays")
+    rows = table.to_pylist()
+    assert sorted(row["track"] for row in rows) == [*range(900)]
+    splits = defaultdict(set)
+    for row in rows:
+        splits[row["user"], plays[row["track"]]["session"]].add(row["heldout"])
+    assert {len(values) for values in splits.values()} == {1}
+    assert set().union(*splits.values()) == {True, False}
 
 
 def test_the_parts_of_a_partition_may_come_in_any_number_and_order(
@@ -188,26 +227,8 @@ def test_the_parts_of_a_partition_may_come_in_any_number_and_order(
         [file.read_bytes() for file in sorted((tmp_path / name).glob("*-000.arrow"))]
         for name in ("one", "many")
     )
-    assert len(one) == 5
+    assert len(one) == 4
     assert one == many
-
-
-def test_a_session_in_both_splits_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The check itself: a split that leaks, here by holding out single events, must not come
-    through."""
-    read = queries.statement
-
-    def leaking(name: str) -> str:
-        return read(name).replace(
-            "number, heldout\nFROM named_plays",
-            "number, track % 2 = 0 AS heldout\nFROM named_plays",
-        )
-
-    monkeypatch.setattr(queries, "statement", leaking)
-    with pytest.raises(SearchError, match="partition 0: 1 sessions are in both splits"):
-        prepare(tmp_path, [Session(1, START_MS, [(1, 1.0), (2, 0.5)])])
 
 
 @pytest.mark.parametrize(

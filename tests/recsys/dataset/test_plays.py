@@ -15,24 +15,6 @@ pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 UNORDERED = "user=listener,item=track"
 
 
-def test_positions_order_plays_as_timestamps_do(tmp_path: Path) -> None:
-    rows = random_plays(1, listeners=9)
-    (tmp_path / "timed").mkdir()
-    by_position = dataset_of_plays(tmp_path, rows)
-    timed = [row | {"position": 1_700_000_000 + 60 * row["position"]} for row in rows]
-    store = make_plays_store(
-        tmp_path / "timed",
-        timed,
-        "user=listener,item=track,timestamp=position,artist=artist",
-    )
-    by_time = dataset_of(
-        SearchConfig(store=store, run=tmp_path / "run", split={"kind": "newest"})
-    )
-    first, second = (read_plays(dataset, "all") for dataset in (by_position, by_time))
-    assert first.tracks.tolist() == second.tracks.tolist()
-    assert first.indptr.tolist() == second.indptr.tolist()
-
-
 def test_a_gap_scores_only_what_is_played_after_so_many_held_out_plays(
     tmp_path: Path,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What the export publishes, read back as a service would."""
+"""Published versions, read back as a service reads them."""
 
 import json
 import shutil
@@ -14,7 +14,6 @@ from looplib.files import sha256_file
 from recsys.config import ExportConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.interactions import read_plays
-from recsys.export import export
 from recsys.export import version as export_version
 from recsys.ingest.pipeline import ingest
 from recsys.run import read_run, write_winner
@@ -22,16 +21,16 @@ from recsys.storage import open_workspace
 from tests.botify.client import read_lines
 from tests.botify.exports import read_manifest
 from tests.conftest import Run
+from tests.recsys.finished import choose_another
 from tests.recsys.logs import random_sessions, random_store, write_log
-from tests.recsys.search.quick import search_ok
+from tests.recsys.search.quick import publish_run, search_ok
 
 TRACKS = 90
 pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("export")
+def finished(folder: Path) -> Path:
     store = random_store(folder, listeners=40, tracks=TRACKS, sessions=600)
     als = ("models.als.factors=[4]", "models.als.alpha=[10.0]", "search.iterations=2")
     search_ok(store, folder / "run", *als)
@@ -43,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def publish(run_folder: Path, out: Path, **options: Any) -> Path:  # noqa: ANN401  of an export
     """Publish a run; returns the folder of the version."""
-    return Path(export.export_run(run_folder, out, ExportConfig(**options))).resolve()
+    return publish_run(run_folder, out, ExportConfig(**options)).resolve()
 
 
 def dataset_of_version(run_folder: Path, version: Path) -> Dataset:
@@ -117,22 +116,12 @@ def test_a_winner_without_factors_is_published_with_those_of_the_best_als_trial(
     finished: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(finished, tmp_path / "run")
-    written = json.loads((finished / "winner.json").read_text())
-    als, iterations = written["trial"], written["iterations"]
-    trial = {"id": "knn", "kind": "item_knn", "params": {}, "seed": 1}
-    factors = {"trial": als, "iteration": iterations}
-    winner = {**written, "trial": trial, "iterations": 0, "factors": factors}
-    winner.pop("crc32", None)
-    (tmp_path / "run/winner.json").write_text(json.dumps(winner))
+    choose_another(tmp_path / "run", "item_knn")
     version = publish(tmp_path / "run", tmp_path / "knn")
     als_version = publish(finished, tmp_path / "als")
     manifest = read_manifest(version)
     assert manifest["parameters"]["kind"] == "item_knn"
-    assert manifest["factors"] == {
-        "kind": "als",
-        **als["params"],
-        "iterations": iterations,
-    }
+    assert manifest["factors"] == read_manifest(als_version)["parameters"]
     for name, is_same in (
         ("factors.npz", True),
         ("history.npz", True),
@@ -209,3 +198,15 @@ def test_the_latest_plays_are_exported_in_their_order(
     everything = read_plays(dataset_of_version(finished, folder), "all")
     newest = [everything.tracks[:end][-3:].tolist() for end in everything.indptr[1:]]
     assert [some.tolist() for some in plays] == newest
+
+
+def test_no_latest_play_is_later_than_the_export(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service counts plays that are newer than the latest."""
+    with np.load(publish(finished, tmp_path / "late") / "latest.npz") as arrays:
+        latest = arrays["latest"]
+    now_ms = int(np.median(latest))
+    monkeypatch.setattr("time.time_ns", lambda: now_ms * 1_000_000)
+    with np.load(publish(finished, tmp_path / "early") / "latest.npz") as arrays:
+        assert arrays["latest"].tolist() == np.minimum(latest, now_ms).tolist()

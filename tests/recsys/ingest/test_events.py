@@ -1,6 +1,7 @@
 """Ingest: logs in any order and any form become the same store, all of them or nothing."""
 
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,13 @@ def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_li
     assert len(stores[3].manifest.parts) == 3 * len(stores[0].manifest.parts)
 
 
+def test_plays_of_the_future_are_counted(tmp_path: Path) -> None:
+    moments = [1_767_225_600_000, *[time.time_ns() // 10**6 + 86_400_000] * 3]
+    events = [event(user=number, timestamp=at) for number, at in enumerate(moments)]
+    report = ingest.ingest([write_log(tmp_path / "a.jsonl", events)], tmp_path / "s")
+    assert "\n3 new plays are later than the clock of this" in describe_ingest(report)
+
+
 def test_rejects_are_kept_counted_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,9 +94,9 @@ def test_no_more_rejects_are_kept_than_allowed_and_all_are_counted(
 ) -> None:
     monkeypatch.setattr(sources, "MOST_KEPT_BYTES", 1000)
     bad = b"x" * 100 + b"\n"
+    good = b'{"user": 1, "track": 2}\n'
     log = write_log(tmp_path / "a.jsonl", random_events(10), more=bad * 2000)
-    table = tmp_path / "b.jsonl"
-    table.write_bytes(b'{"user": 1, "track": 2}\n' + bad * 2000)
+    table = write_log(tmp_path / "b.jsonl", [], more=good + bad * 2000)
     for file, options in ((log, []), (table, ["--columns", "user=user,item=track"])):
         store = tmp_path / f"store-{file.stem}"
         assert run_ingest(store, file, *options) == 1
@@ -173,13 +181,16 @@ def test_a_log_without_events_changes_no_text_ids(tmp_path: Path) -> None:
     assert [file.of for file in manifest.id_files] == ["users"]
 
 
-def test_too_little_memory_says_so(tmp_path: Path) -> None:
+def test_too_little_memory_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.tables.reader.MEMORY", "1MB")
     table = tmp_path / "a.csv"
     table.write_text("user,item\n1,2\n")
     reading = Reading(parse_columns("user=user,item=item"))
-    message = "too little memory, allow more with --set memory"
+    message = "of memory is too little; ingest fewer files at a time"
     with pytest.raises(IngestError, match=message):
-        ingest.ingest([table], tmp_path / "store", reading, memory="1MB")
+        ingest.ingest([table], tmp_path / "store", reading)
 
 
 def requests(*sent: tuple[int, str, int | None, int]) -> list[dict[str, Any]]:

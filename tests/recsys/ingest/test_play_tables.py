@@ -1,4 +1,4 @@
-"""Plays of your own with shares are stored with their order and sessions."""
+"""Plays of your own with shares are stored in their order."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,9 +47,7 @@ def read_plays(store: Store, *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in rows]
 
 
-def test_half_an_hour_of_silence_ends_a_session(
-    tmp_path: Path,
-) -> None:
+def test_plays_are_stored_as_they_are(tmp_path: Path) -> None:
     rows = [
         play("a", "x", 1.0, 0),
         play("b", "z", 0.25, 5),
@@ -58,33 +56,21 @@ def test_half_an_hour_of_silence_ends_a_session(
         play("a", "x", 0.75, 63.001),
     ]
     store = ingest_plays(tmp_path, rows)
-    assert read_plays(store, "user", "track", "time") == [
-        ("a", "x", 1.0),
-        ("a", "y", 0.5),
-        ("a", "z", 0.0),
-        ("a", "x", 0.75),
-        ("b", "z", 0.25),
-    ]
-    timestamps = sorted(row["timestamp"] for row in read_rows(store))
-    assert timestamps == sorted(row["ts"] for row in rows)
-    assert len({row["session"] for row in read_rows(store)}) == 3
+    plays = read_plays(store, "user", "timestamp", "track", "share")
+    assert plays == sorted(
+        (row["uid"], row["ts"], row["song"], row["heard"]) for row in rows
+    )
     assert store.manifest.columns == ("user", "item", "timestamp", "share")
 
 
-def test_an_organic_play_opens_a_session_and_its_propensity_is_kept(
-    tmp_path: Path,
-) -> None:
+def test_who_chose_a_play_and_its_propensity_are_kept(tmp_path: Path) -> None:
     flags = [(1, None), (0, 0.5), (0, None), (1, 0.25), (0, 0.125)]
     rows = [
         play("a", f"s{number}", 0.5, number, organic=flag, chance=chance)
         for number, (flag, chance) in enumerate(flags)
     ]
     store = ingest_plays(tmp_path, rows, ",organic=organic,propensity=chance")
-    plays = read_plays(store, "organic", "propensity", "session")
-    assert [play[:2] for play in plays] == [(flag == 1, p) for flag, p in flags]
-    sessions = [session for *_, session in plays]
-    assert len({*sessions[:3]}) == len({*sessions[3:]}) == 1
-    assert sessions[0] != sessions[3]
+    assert read_plays(store, "organic", "propensity") == flags
 
 
 def test_named_sessions_without_timestamps_keep_the_order_of_their_rows_or_of_their_positions(
@@ -118,7 +104,7 @@ def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played
     ]
     columns = "user=u,item=t,played=ms,duration=of,timestamp=ts"
     store = ingest_rows(tmp_path, rows, columns)
-    assert read_plays(store, "track", "time") == [("q", 0.25), ("b", 1.0)]
+    assert read_plays(store, "track", "share") == [("q", 0.25), ("b", 1.0)]
 
 
 def test_titles_come_with_the_ids(tmp_path: Path) -> None:

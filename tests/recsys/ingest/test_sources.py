@@ -11,6 +11,7 @@ import pytest
 
 from analysis.ab.events import read_events
 from analysis.errors import AnalysisError
+from analysis.logs.lines import BYTE_ORDER_MARK
 from looplib.checksums import named
 from recsys.ingest.pipeline import ingest
 from recsys.store.reader import open_store
@@ -22,7 +23,9 @@ LINES = [
     + b"\n"
     for n in range(150)
 ]
+MORE = json.dumps(event(track=150, timestamp=1_767_225_700_000)).encode() + b"\n"
 OLD, NEW, ALL = b"".join(LINES[:100]), b"".join(LINES[100:]), b"".join(LINES)
+MARKED = BYTE_ORDER_MARK + ALL
 Change = Callable[[Path], object]
 
 
@@ -91,6 +94,12 @@ WAYS: dict[str, list[Change]] = {
         write("a.log.2.gz", OLD),
     ],
     "joined": [write("a.log", OLD), write("b.log", NEW), write("c.log", ALL)],
+    "with a byte order mark": [write("a.log", ALL), write("b.log", MARKED)],
+    "with a byte order mark, grown": [
+        write("a.log", BYTE_ORDER_MARK + OLD),
+        write("a.log", MARKED),
+        write("b.log", ALL),
+    ],
     "open": [write(".events-a.jsonl", OLD), write(".events-a.jsonl", ALL[:-1] + b"\n")],
     "closed": [write(".events-a.jsonl", ALL[:7777]), close(ALL)],
     "mixed": [
@@ -116,6 +125,42 @@ def test_every_event_is_counted_once(tmp_path: Path, way: str) -> None:
     shutil.rmtree(store)
     with read_events([log]) as events:  # a report on the logs counts the same
         assert ingest([log], store).lines == events.lines
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"".join(LINES[37:]),
+        b"".join(reversed(LINES)),
+        b"".join([*LINES[60:], MORE]),
+        MORE + ALL,
+    ],
+    ids=["beginning cut", "sorted", "beginning cut, and grown", "within another"],
+)
+@pytest.mark.parametrize("name", ["a.log", "A.log"])
+def test_a_log_with_events_of_another_is_refused_and_named(
+    tmp_path: Path, content: bytes, name: str
+) -> None:
+    log, store = tmp_path / "log", tmp_path / "store"
+    write("a.log", ALL)(log)
+    before = ingest([log], store).store
+    write(name, content)(log)
+    with pytest.raises(AnalysisError, match="so they would count twice"):
+        ingest([log], store)
+    assert open_store(store).manifest == before.manifest
+    if len(list(log.iterdir())) > 1:
+        with pytest.raises(AnalysisError, match="twice"), read_events([log]):
+            pass
+
+
+def test_numbered_requests_of_logs_that_overlap_count_once(tmp_path: Path) -> None:
+    lines = [
+        json.dumps(event(user=1, track=n, timestamp=1_767_225_600_000 + n, request=n))
+        for n in range(100)
+    ]
+    for name, some in (("a.log", lines[:70]), ("b.log", lines[30:])):
+        (tmp_path / name).write_text("\n".join(some))
+    assert ingest([tmp_path], tmp_path / "store").store.manifest.events == 100
 
 
 def test_a_table_that_grew_is_refused_and_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,11 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
     for row in rows:
         sums[row["uid"], row["song"], row["ts"] * 1000] += row["seconds"]
     stored = {
-        (row["user"], row["track"], row["timestamp"]): row["time"]
+        (row["user"], row["track"], row["timestamp"]): row["amount"]
         for row in rows_by_original_id(store)
     }
     assert stored == pytest.approx(sums)
     assert store.manifest.events == len(sums) < len(rows)
-    assert not store.manifest.has_share
 
 
 def test_repeated_rows_are_said_and_titles_are_not_added_later(
@@ -64,7 +64,9 @@ def test_repeated_rows_are_said_and_titles_are_not_added_later(
         "4 rows repeat another's user, item, timestamp and session: copies count once"
     )
     assert said in capsys.readouterr().out
-    times = [row["time"] for row in rows_by_original_id(open_store(tmp_path / "store"))]
+    times = [
+        row["amount"] for row in rows_by_original_id(open_store(tmp_path / "store"))
+    ]
     assert times == [7.5, 3.0]
     assert ingest(tmp_path / "store", file, *ASKED) == 0
     assert "1 files add nothing, the store has their content" in capsys.readouterr().out
@@ -187,9 +189,61 @@ def test_rows_in_the_write_ahead_log_of_a_database_are_read(
     for _ in range(2):
         columns = "user=user,item=track,weight=n"
         store = ingest_tables(tmp_path, database, columns=columns)
-        times = [row["time"] for row in rows_by_original_id(store)]
+        times = [row["amount"] for row in rows_by_original_id(store)]
         assert sorted(times) == [1, 2]
     connection.close()
+
+
+ENDLESS = """CREATE VIEW plays AS
+WITH RECURSIVE n (u) AS (SELECT 1 UNION ALL SELECT u + 1 FROM n) SELECT u FROM n"""
+
+
+@pytest.mark.parametrize(
+    ("connect", "made", "message"),
+    [
+        (
+            duckdb.connect,
+            ["CREATE VIEW plays AS FROM read_text('secret')"],
+            "it has none",
+        ),
+        (
+            duckdb.connect,
+            ["CREATE MACRO duckdb_tables() AS TABLE SELECT 'x'"],
+            "it has none",
+        ),
+        (sqlite3.connect, [ENDLESS], "it has none"),
+        (
+            sqlite3.connect,
+            ["CREATE VIRTUAL TABLE plays USING fts5(u)"],
+            "no table plays",
+        ),
+        (
+            sqlite3.connect,  # the names of a view and a table, exchanged
+            [
+                "CREATE TABLE other (u)",
+                ENDLESS,
+                "PRAGMA writable_schema = 1",
+                "UPDATE sqlite_master SET name = iif(type = 'view', 'other', 'plays')",
+            ],
+            "malformed database schema",
+        ),
+    ],
+)
+def test_a_database_of_others_runs_no_sql(
+    connect: Callable[[Path], Any],
+    made: list[str],
+    message: str,
+    tmp_path: Path,
+    refusal: Run,
+) -> None:
+    database = tmp_path / "plays.db"
+    connection = connect(database)
+    for statement in made:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    arguments = (database, "--store", tmp_path / "store", "--table", "plays")
+    assert message in refusal("ingest", *arguments, "--columns", "user=u,item=t")
 
 
 def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_keep_their_numbers(

@@ -1,28 +1,42 @@
 """Models of other libraries: the lists of each against its own `recommend`."""
 
+import importlib
+import json
+import pickle
 import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
+from analysis.statistics.effects import NO_INTERVAL
 from looplib.arrays import NO_TRACK, AnyFloatArray
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.interactions import Interactions
 from recsys.errors import SearchError, TrialError
-from recsys.models.external import External, describe_class
+from recsys.models import libraries
+from recsys.models.external import (
+    External,
+    ExternalConfig,
+    adopt_model,
+    describe_class,
+    select_params,
+)
 from recsys.models.factors import Pool
-from recsys.models.libraries import describe_code
+from recsys.models.libraries import describe_code, pickle_class
 from recsys.models.registry import find_kind, read_models
 from recsys.models.trial import Checkpoint
-from recsys.search.trials import plan_trials
+from recsys.search.leaderboard import Entry, Leaderboard
+from recsys.search.ledger import Score
+from recsys.search.trials import plan_beyond, plan_trials
 
 # libraries convert matrices of their own, and call what is deprecated
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -263,7 +277,15 @@ def test_a_fit_that_fails_names_the_class(
         ),
         (
             {"class": "pathlib.Path"},
-            "models.mine.class: pathlib.Path has no fit, learn or",
+            "models.mine.class: pathlib.Path found; expected is a class whose fit",
+        ),
+        (
+            "sklearn.decomposition.TruncatedSVD",
+            "models.mine.class: sklearn.* found; expected is a class whose fit",
+        ),
+        (
+            describe_code,
+            "describe_code: TypeError: .*; expected is a class .*; it takes path",
         ),
         ((BPR, {"factor": 8}), f"{BPR}: .*'factor'.*; it takes .*learning_rate"),
     ],
@@ -282,12 +304,24 @@ def test_a_class_without_a_path_or_with_a_taken_name_is_refused() -> None:
     class Local:
         pass
 
-    with pytest.raises(ValueError, match="Local cannot be imported by workers"):
-        read_models({"mine": (Local, {})})
+    named: list[object] = [Local, Local(), (Local, {}), (Local(), {})]
+    for made in named:
+        with pytest.raises(ValueError, match=r"Local.*; expected is a class at the t"):
+            read_models({"mine": made})
     with pytest.raises(ValueError, match="a class needs another name"):
         read_models({"als": (BPR, {})})
     with pytest.raises(ValueError, match="not JSON serializable: object; numbers, t"):
         read_models({"mine": (BPR, {"a": object()})})
+
+
+def test_an_unfitted_object_is_called_so(plays: Interactions) -> None:
+    class Fitless:
+        recommend = similarity = None
+
+    with pytest.raises(TrialError, match="Fitless: ValueError: it is not fitted"):
+        adopt_model(Fitless(), plays, threads=1)
+    with pytest.raises(TrialError, match="nothing to rank by; expected is a class"):
+        adopt_model(object(), plays, threads=1)
 
 
 def test_a_class_stands_alone_or_with_axes_of_numpy() -> None:
@@ -296,19 +330,109 @@ def test_a_class_stands_alone_or_with_axes_of_numpy() -> None:
     assert axes["other"]["a"] == (0, 1)
 
 
-def test_another_source_or_version_is_another_code(
-    own: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def code() -> str:
-        return str(describe_class("mine", {"class": ("own_models.Own",)})["code"])
+def forget(*modules: str) -> None:
+    """Make the next import of modules and the next description of code as in a new process."""
+    for module in modules:
+        sys.modules.pop(module, None)
+    importlib.invalidate_caches()
+    libraries._describe_files.cache_clear()
 
-    first = code()
-    assert first == code()
-    own.write_text(OWN.format(name="Own") + "# edited\n")
-    assert code() != first
+
+def test_a_class_whose_code_has_changed_is_not_fitted_as_the_class_of_a_search(
+    plays: Interactions, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file, a file of the project that it imports anywhere, or a package."""
+    helpers = own.with_name("helpers")
+    helpers.mkdir()
+    (helpers / "__init__.py").write_text("")
+    (helpers / "weights.py").write_text("from . import more\n")
+    (helpers / "more.py").write_text("ALPHA = 1\n")
+    source = OWN.format(name="Own") + "def late():\n    import helpers.weights\n"
+    own.write_text(source)
+    modules = ("own_models", "helpers", "helpers.weights", "helpers.more")
+    forget(*modules)
+    axes = describe_class("mine", {"class": ("own_models.Own",)})
+    params = {name: values[0] for name, values in axes.items()}
+
+    def fit_again() -> None:
+        External(**params).fit(plays, seed=7, threads=1)
+
+    fit_again()
+    for file in (own, helpers / "more.py"):
+        text = file.read_text()
+        file.write_text(text + "# edited\n")
+        fit_again()  # this process has loaded the code of the search
+        forget(*modules)
+        message = (
+            f"own_models.Own has changed since its search: .*{file.stem} .*; search"
+        )
+        with pytest.raises(ImportError, match=message):
+            fit_again()
+        file.write_text(text)
+        forget(*modules)
+        fit_again()
     assert describe_code(BPR).startswith("implicit 0.7.3")
     monkeypatch.setattr("recsys.models.libraries.version", lambda _: "0.8")
+    forget()
     assert describe_code(BPR).startswith("implicit 0.8")
+    with pytest.raises(ImportError, match=r"numpy 0\.8"):
+        fit_again()
+
+
+TYPED = """
+import numpy as np
+SHIFT = 0
+class Typed:
+    def __init__(self, code=0, parts=0): self.shift = code + parts
+    def fit(self, user_items):
+        rows, tracks = user_items.shape
+        self.user_factors = np.ones((rows, 1))
+        self.item_factors = np.roll(np.arange(tracks), self.shift + SHIFT)[:, None]
+"""
+
+
+def test_a_class_that_was_typed_in_travels_by_value_and_is_of_this_process_alone(
+    plays: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = ModuleType("notebook")
+    monkeypatch.setitem(sys.modules, "notebook", notebook)
+    exec(TYPED, vars(notebook))  # noqa: S102  as a notebook does
+    code = describe_code("notebook.Typed")
+    assert code == describe_code("notebook.Typed")
+    pickled = pickle_class("notebook.Typed")
+    assert pickled
+    assert pickle_class(BPR) is None
+    params = {"class": "notebook.Typed", "class.code": code, "code": 1}
+    model = External(ExternalConfig.model_validate(params))
+    lists = model.fit(plays, seed=1, threads=1).recommend(3)
+    vars(notebook)["SHIFT"] = 5
+    with pytest.raises(
+        ImportError, match=r"notebook\.Typed has changed since its search"
+    ):
+        model.fit(plays, seed=1, threads=1)
+    monkeypatch.delitem(sys.modules, "notebook")
+    model.shipped = pickle.loads(pickled)  # noqa: S301  pickled above
+    assert (model.fit(plays, seed=1, threads=1).recommend(3) == lists).all()
+
+
+def test_hyperparameters_may_be_lists_and_have_any_names() -> None:
+    own = {"parts": [(1, 2), [3]], "code": [None, "a"], "rank": [4], "factors": [[5]]}
+    axes = read_models({"mine": (BPR, own)})["mine"]
+    assert axes["parts"] == ([1, 2], [3])
+    trials = plan_trials({"mine": axes, "als": {"factors": (8,)}}, "data", seed=1)
+    assert [trial.kind for trial in trials] == ["als"] + 4 * ["mine"]
+    mine = trials[1:]
+    assert plan_beyond(mine[0], mine, "data") == {}
+    scores = [Score(trial, 0, "scorer", {"ndcg@5": NO_INTERVAL}) for trial in mine]
+    rows = Leaderboard("ndcg@5", tuple(map(Entry, scores))).rows()
+    table = pa.Table.from_pylist(rows).to_pydict()
+    assert table["rank"] == [1, 2, 3, 4]
+    params = [json.loads(text) for text in table["params"]]
+    assert [(row["parts"], row["code"]) for row in params][:2] == [
+        ([1, 2], None),
+        ([1, 2], "a"),
+    ]
+    assert select_params({"class": "a", "class.code": "b", "code": 1}) == {"code": 1}
 
 
 def test_a_fit_on_a_gpu_needs_a_worker_that_has_one() -> None:

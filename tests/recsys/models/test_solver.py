@@ -1,4 +1,7 @@
-"""Every knob of the fit against a dense solution of the papers' equations, in float64."""
+"""Every knob of the fit against a dense solution of the papers' equations, in float64.
+
+And the tracks that are similar by its factors.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -16,7 +19,7 @@ from recsys.models.solver import first_factors, solve
 from tests.recsys.fits import fit_als
 
 FACTORS = 5
-# With as many steps as factors, conjugate gradients are exact but for rounding.
+# Conjugate gradients with a step for each factor are exact but for rounding.
 PLAIN = AlsConfig(factors=FACTORS, regularization=0.3, alpha=4.0)
 KNOBS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -47,7 +50,7 @@ def listening(seed: int = 0, rows: int = 30, others: int = 40) -> csr_matrix:
 def dense_solution(
     heard: FloatArray, others: FloatArray, config: AlsConfig, count: int | None = None
 ) -> FloatArray:
-    """Of so many others, by default all."""
+    """Solve the rows over a number of others (default: all)."""
     solution = np.zeros((len(heard), config.factors))
     weight = config.unobserved_weight
     for row, r in enumerate(heard):
@@ -101,6 +104,17 @@ def test_iterations_alternate_listeners_and_tracks(
     factors = fit_als(heard, config, seed=3, iterations=3, threads=2).factors
     scores = factors.user_factors @ factors.item_factors.T
     assert scores == pytest.approx(users @ items.T, abs=1e-4)
+    assert np.array_equal(heard.toarray(), r), "a fit leaves the interactions"
+
+
+def test_similar_tracks_have_the_largest_cosines() -> None:
+    model = fit_als(listening(), PLAIN, seed=1, iterations=3)
+    items = model.factors.item_factors
+    unit = items / np.linalg.norm(items, axis=1, keepdims=True)
+    cosines = unit[[3, 7]] @ unit.T
+    cosines[[0, 1], [3, 7]] = -2
+    expected = np.argsort(-cosines, axis=1)[:, :5]
+    assert np.array_equal(model.similar(np.array([3, 7]), 5), expected)
 
 
 def test_compiled_code_is_kept_where_nobody_else_can_write(

@@ -1,4 +1,4 @@
-"""What tests of the search share."""
+"""A store to search, and searches that are refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +20,14 @@ def _scored_often() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(folder: Path) -> Path:
     """A store that is learned from in a second."""
-    return random_store(tmp_path_factory.mktemp("data"), **SIZES)
+    return random_store(folder, **SIZES)
 
 
 @pytest.fixture
 def refused(refusal: Run) -> Run:
-    """Run a search of settings, which is refused; returns the one line that says why."""
+    """Run a search of settings, which is refused; return its line of error."""
 
     def run(store: Path, run_folder: Path, *settings: str) -> str:
         with without_processes():

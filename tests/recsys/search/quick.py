@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from listening_loop.command import main
+from recsys.config import ExportConfig
+from recsys.export.export import export_run
 from recsys.run import Winner, read_run
 from recsys.storage import open_workspace
 from tests.recsys.in_process import without_processes
@@ -46,3 +48,11 @@ def search_ok(
 def winner_of(run_folder: Path) -> Winner:
     """Read the winner of a finished search."""
     return read_run(open_workspace(run_folder))[1]
+
+
+def publish_run(run_folder: Path, out: Path, options: ExportConfig) -> Path:
+    """Publish a finished search; returns the folder of the version."""
+    run = open_workspace(run_folder)
+    config, winner = read_run(run)
+    config = config.model_copy(update={"export": options})
+    return Path(export_run(run, config, winner, out))

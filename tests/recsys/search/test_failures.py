@@ -3,15 +3,16 @@
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+import listening_loop as ll
 from listening_loop.command import main
 from recsys.config import ExportConfig
 from recsys.errors import SearchError
-from recsys.export.export import export_run
 from recsys.models.baselines import Popular
 from recsys.models.trial import Checkpoint
 from recsys.search.ledger import Score
@@ -19,7 +20,7 @@ from recsys.search.step import run_step
 from tests.conftest import Run
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
-from tests.recsys.search.quick import search_argv, search_ok, winner_of
+from tests.recsys.search.quick import publish_run, search_argv, search_ok, winner_of
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
@@ -63,6 +64,68 @@ def test_a_class_that_a_worker_cannot_import_is_a_failed_row_that_names_it(
     assert [row["model"] for row in board if row["state"] == "failed"] == ["mine"]
     (error,) = [row["error"] for row in ledger(tmp_path / "run") if row["error"]]
     assert error.startswith("ImportError: only_here.Mine: cannot be imported (")
+
+
+TYPED = """
+import time
+class Typed:
+    def __init__(self, shape, code=0):
+        self.shape, self.pause_s = shape, code
+    def fit(self, user_items):
+        time.sleep(self.pause_s)
+        factors = sum(self.shape)
+        self.user_factors = user_items[:, :factors].toarray()
+        self.item_factors = user_items[:factors].toarray().T
+"""
+
+
+@pytest.mark.dask
+@pytest.mark.slow
+def test_a_class_that_was_typed_in_is_searched_and_exported_by_this_process_alone(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Run
+) -> None:
+    """Its values are lists; two of its fits would take an hour."""
+    notebook = ModuleType("notebook")
+    monkeypatch.setitem(sys.modules, "notebook", notebook)
+    exec(TYPED, vars(notebook))  # noqa: S102  as a notebook does
+    axes = {"shape": [[1, 2], [3, 4]], "code": [0, 3600]}
+    settings = {
+        "search.trial_minutes": 0.2,
+        "cluster.workers": 1,
+        "export.publish_anyway": True,
+    }
+    run = ll.search(
+        store,
+        {"mine": (vars(notebook)["Typed"], axes)},
+        run=tmp_path / "run",
+        settings=settings,
+    )
+    assert run.leaderboard["state"].tolist().count("failed") == 2
+    for row in ledger(tmp_path / "run"):
+        if row["params"].get("code"):
+            message = "TrialTimeoutError: a step took longer than 0.2 search.trial_min"
+            assert row["error"].startswith(message)
+    run.export(tmp_path / "out", top=5)
+    argv = ("export", "--run", tmp_path / "run", "--out", tmp_path / "elsewhere")
+    exec(TYPED.replace("sum", "max"), vars(notebook))  # noqa: S102
+    assert "notebook.Typed has changed since its search: typed in" in refusal(*argv)
+    monkeypatch.delitem(sys.modules, "notebook")
+    assert "notebook.Typed: cannot be imported" in refusal(*argv)
+
+
+def test_a_class_that_was_edited_after_its_search_is_not_exported(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Run
+) -> None:
+    file = tmp_path / "edited.py"
+    file.write_text(TYPED)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = tmp_path / "run"
+    search_ok(store, run, "models={mine: {class: edited.Typed, shape: [[4]]}}")
+    file.write_text(TYPED.replace("sum", "max"))
+    monkeypatch.delitem(sys.modules, "edited")  # as in another process
+    line = refusal("export", "--run", run, "--out", tmp_path / "out")
+    assert "edited.Typed has changed since its search: edited " in line
+    assert not list((tmp_path / "out" / "versions").glob("*"))
 
 
 def fail(*_: object, **__: object) -> None:
@@ -118,4 +181,4 @@ def test_a_model_no_better_than_popular_is_not_published(
     publish = "only export.publish_anyway: true publishes it"
     assert any(publish in warning for warning in winner.warnings)
     with pytest.raises(SearchError, match=r"--set export\.publish_anyway=true"):
-        export_run(folder, tmp_path / "out", ExportConfig())
+        publish_run(folder, tmp_path / "out", ExportConfig())

@@ -1,5 +1,4 @@
-"""What a search does next, as a function of what it knows: tables of scores in, steps and prunings
-out."""
+"""The schedule is a function of the scores: tables of scores in, steps and prunings out."""
 
 import itertools
 from collections import defaultdict
@@ -44,6 +43,7 @@ class Played:
         self.values = values
         self.scores: dict[str, tuple[Score, ...]] = defaultdict(tuple)
         self.taken: list[Checkpoint] = []
+        self.found: dict[Checkpoint, float | None] = {}
 
     @property
     def schedule(self) -> Schedule:
@@ -52,15 +52,8 @@ class Played:
     def compare(
         self, steps: Sequence[Checkpoint], margin: float = MARGIN
     ) -> list[Interval]:
-        values = [
-            next(
-                score.metrics[METRIC].value
-                for score in self.scores[step.trial.id]
-                if score.iteration == step.iteration
-            )
-            for step in steps
-        ]
-        behind = [value - max(values) for value in values]
+        values = np.array([self.found[step] for step in steps])
+        behind = (values - values.max()).tolist()
         return [Interval(value, value - margin, value + margin) for value in behind]
 
     def take(self, step: Checkpoint) -> None:
@@ -69,6 +62,7 @@ class Played:
 
     def add(self, step: Checkpoint, value: float | None) -> None:
         trial, iteration = step.trial, step.iteration
+        self.found[step] = value
         metrics = {} if value is None else {METRIC: Interval(value, value, value)}
         error = "broken" if value is None else None
         score = Score(trial, iteration, "scorer", metrics, error=error)
@@ -108,25 +102,18 @@ def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
 
 def play_curves(*curves: Sequence[float]) -> "Played":
     """Play a search whose first candidates learn so; the others are far behind."""
-    iterations = HALVING.scored_iterations
-    values: dict[tuple[int, int], float | None] = {}
-    for number in range(9):
-        curve = curves[number] if number < len(curves) else [0.0] * len(iterations)
-        values |= {
-            (number, iteration): value
-            for iteration, value in zip(iterations, curve, strict=False)
-        }
+    pairs = itertools.product(range(9), HALVING.scored_iterations)
+    values: dict[tuple[int, int], float | None] = dict.fromkeys(pairs, 0.0)
+    for number, curve in enumerate(curves):
+        steps = zip(HALVING.scored_iterations, curve, strict=False)
+        values |= {(number, iteration): value for iteration, value in steps}
     return Played(HALVING, values).play(2, np.random.default_rng(1))
 
 
 def stops(played: "Played") -> dict[int, int]:
     """The iteration after which each candidate was stopped."""
-    stopped = played.schedule.stopped
-    return {
-        number: stopped[trial.id]
-        for number, trial in enumerate(played.candidates)
-        if trial.id in stopped
-    }
+    numbers = {trial.id: number for number, trial in enumerate(played.candidates)}
+    return {numbers[name]: at for name, at in played.schedule.stopped.items()}
 
 
 FIRST = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
@@ -144,15 +131,15 @@ FIRST = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
         (
             [
                 (0.4, 0.5, 0.55, 0.57, 0.58, 0.585),
-                # at 3 it is .03 behind and gains .02 more, at 4 .025 and .005
+                # it is .03 behind at 3 and gains .02 more, .025 and .005 at 4
                 (0.34, 0.45, 0.52, 0.545, 0.56, 0.565),
-                # at 3 it is .11 behind and gains .04
+                # it is .11 behind at 3 and gains .04
                 (0.3, 0.4, 0.44, 0.46, 0.47, 0.475),
             ],
             [6, 4, 3],
             {1: 4, 2: 3},
         ),
-        # what ceases to gain may win; the other is .15 behind, gaining .05
+        # a fit that ceases to gain may win; the other is .15 behind, gaining .05
         (
             [(0.6, 0.5, 0.4, 0.3, 0.2, 0.1), (0.3, 0.4, 0.45, 0.48, 0.5, 0.55)],
             [3, 3],
@@ -164,7 +151,7 @@ FIRST = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
             [6, 3],
             {},
         ),
-        # of what is tied only the best and what may be better, at 4 by .035 more, go on
+        # only the best of the tied fits goes on, and the fit that may gain .035 more at 4
         (
             [
                 FIRST,
@@ -180,7 +167,7 @@ FIRST = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
 def test_a_fit_goes_on_while_it_may_win_and_gains(
     curves: list[Sequence[float]], scored: list[int], stopped: dict[int, int]
 ) -> None:
-    """What goes no further without being stopped can still win."""
+    """A fit that ends without being stopped can still win."""
     played = play_curves(*curves)
     ranked = played.candidates[: len(curves)]
     assert [len(played.scores[trial.id]) for trial in ranked] == scored

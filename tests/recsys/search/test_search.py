@@ -5,6 +5,7 @@ calls in the test's.
 """
 
 import shutil
+from itertools import product
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,16 +15,15 @@ from analysis.statistics.effects import Interval
 from listening_loop.command import main
 from recsys.cluster import cluster
 from recsys.cluster.cluster import Outcome
-from recsys.config import SearchConfig, ValidationConfig
-from recsys.dataset.plan import DatasetPlan
-from recsys.dataset.split import SplitRule
+from recsys.config import SearchConfig
 from recsys.models.trial import CHECKPOINTS, Checkpoint
 from recsys.run import locked_run
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
-from recsys.search.trials import SearchPlan
+from recsys.search.trials import plan_search
 from recsys.storage import open_workspace
+from recsys.store.reader import open_store
 from tests.conftest import Run
 from tests.recsys.in_process import InProcess
 from tests.recsys.ledgers import ledger_rows as ledger
@@ -39,6 +39,7 @@ from tests.recsys.search.quick import (
 pytestmark = [pytest.mark.usefixtures("no_reports"), pytest.mark.slow]
 
 BASELINES = {"popular", "most_played", "latest"}
+ALPHAS = (1.0, 10.0)
 
 
 def results(run_folder: Path) -> list[str]:
@@ -46,11 +47,11 @@ def results(run_folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(store: Path, folder: Path) -> Path:
     """A search that started two processes of its own."""
-    folder = tmp_path_factory.mktemp("search") / "run"
-    assert main(search_argv(store, folder, "cluster.workers=2", export=True)) == 0
-    return folder
+    run = folder / "run"
+    assert main(search_argv(store, run, "cluster.workers=2", export=True)) == 0
+    return run
 
 
 def test_a_winner_without_factors_names_the_best_als_trial(
@@ -80,12 +81,7 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_iteration_and_the_baseli
         for row in rows
         if row["model"] == "als"
     }
-    assert curves == {
-        (factors, alpha, iteration)
-        for factors in (4, 8)
-        for alpha in (1.0, 10.0)
-        for iteration in (2, 4)
-    }
+    assert curves == {*product((4, 8), ALPHAS, (2, 4))}
     assert {row["model"] for row in rows} == {"als", *BASELINES}
     for row in rows:
         assert row["error"] is None
@@ -120,7 +116,7 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions
 
 
 def beyond(run_folder: Path) -> str:
-    """Return the warning that says what was tried beyond the edges of the axes."""
+    """Return the warning about trials beyond the edges of the axes."""
     texts = winner_of(run_folder).warnings
     (said,) = (text for text in texts if text.startswith("Beyond the edges"))
     return said
@@ -199,10 +195,7 @@ def test_a_changed_grid_fits_only_what_is_new(
     assert {
         (row["params"]["factors"], row["params"]["alpha"], row["iteration"])
         for row in new
-    } == {
-        *((8, alpha, 6) for alpha in (1.0, 10.0)),
-        *((12, a, iteration) for a in (1.0, 10.0) for iteration in (2, 4, 6)),
-    }
+    } == {*product([8], ALPHAS, [6]), *product([12], ALPHAS, (2, 4, 6))}
 
 
 def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
@@ -215,16 +208,16 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
     assert not (interrupted / "leaderboard.parquet").exists()
 
 
-def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:
+def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(
+    store: Path, tmp_path: Path
+) -> None:
     """And nothing of its blocks once it is done."""
     search = {"iterations": 3, "strategy": "halving"}
-    config = SearchConfig(store="store", run="run", search=search)
-    rule = SplitRule(config.split, config.seed)
-    plan = SearchPlan(config, DatasetPlan(rule, config.feedback, None, "data"), "store")
+    config = SearchConfig(store=store, run=tmp_path, search=search)
+    plan = plan_search(open_store(store), config)
     (trial,) = plan.candidates
-    validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:
-        state = SearchState(plan, Scorer("data", validation, 1, 1), lock)
+        state = SearchState(plan, Scorer("data", config.validation, 1, 1), lock)
         (tmp_path / trial.blocks).mkdir(parents=True)
         for iteration, value in ((1, 0.5), (2, 0.4), (3, 0.45)):
             step = Checkpoint(trial, iteration)
@@ -232,7 +225,5 @@ def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> Non
             metrics = {"ndcg@30": Interval(value, value, value)}
             score = Score(trial, iteration, "scorer", metrics)
             state.record(Outcome(step, score, None))
-        left = {
-            f"{CHECKPOINTS}/{file.name}" for file in (tmp_path / CHECKPOINTS).iterdir()
-        }
-        assert left == {Checkpoint(trial, iteration).file for iteration in (1, 3)}
+        left = {file.name for file in (tmp_path / CHECKPOINTS).iterdir()}
+        assert left == {f"{trial.id}-1.npz", f"{trial.id}-3.npz"}

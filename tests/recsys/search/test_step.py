@@ -3,21 +3,22 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import ndcg_score  # type: ignore[import-untyped]
 
 from looplib.als import AlsConfig
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
+from recsys.errors import TrialTimeoutError
 from recsys.models.als import Als
 from recsys.models.trial import Checkpoint, Trial
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, resolve_split, score_lists, validator_for
-from recsys.search.step import run_step
+from recsys.search.step import fit_in_blocks, run_step
 from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
-from tests.recsys.logs import random_store
+from tests.recsys.in_process import in_process
 from tests.recsys.opened import dataset_of
 
 PARAMS = {"factors": 4, "regularization": 1.0}
@@ -26,10 +27,8 @@ VALIDATION = ValidationConfig(ks=(5, 30), select="ndcg@30")
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("fitting")
-    store = random_store(folder, listeners=60, tracks=90, sessions=1500)
-    return dataset_of(SearchConfig(store=store, run=folder / "run"))
+def dataset(store: Path) -> Dataset:
+    return dataset_of(SearchConfig(store=store, run=store.parent / "run"))
 
 
 @pytest.fixture
@@ -76,29 +75,33 @@ def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit
     assert (whole.iteration, whole.fit_s) == (3, partly.fit_s)
 
 
+def test_a_fit_in_blocks_ends_after_the_iteration_in_which_its_time_is_over(
+    scorer: Scorer, tmp_path: Path
+) -> None:
+    step = Checkpoint(TRIAL, 9)
+    with pytest.raises(TrialTimeoutError, match="took longer"):
+        fit_in_blocks(in_process(), step, scorer, str(tmp_path), minutes=1e-9)
+    assert not (tmp_path / step.file).exists()
+
+
 def test_all_repeats_and_new_tracks_are_scored_each(
     scorer: Scorer, dataset: Dataset, tmp_path: Path
 ) -> None:
-    """Against lists ranked by hand: all tracks, those heard, and the others."""
+    """Against scikit-learn on the tracks of each pool."""
     metrics = step(scorer, tmp_path, 3, is_whole=True).metrics
     heard = dataset.matrix("training").toarray() > 0
     factors = fit(dataset, 3).factors
     products = factors.user_factors @ factors.item_factors.T
-    heldout = pq.read_table(dataset.heldout)
-    relevant = np.zeros(heard.shape, np.bool_)
-    is_relevant = heldout["time"].to_numpy() >= VALIDATION.min_time
-    pairs = heldout.filter(pa.array(is_relevant))
-    relevant[pairs["user"].to_numpy(), pairs["track"].to_numpy()] = True
+    relevant = np.zeros(heard.shape)
+    for row in pq.read_table(dataset.heldout).to_pylist():
+        relevant[row["user"], row["track"]] = row["time"] >= VALIDATION.min_time
     pools = {"": heard | True, "repeat_": heard, "new_": ~heard}
     for segment, pool in pools.items():
-        gains = []
-        for row in np.flatnonzero((relevant & pool).any(axis=1)):
-            order = np.argsort(-products[row], kind="stable")
-            best = order[pool[row][order]][:30]
-            hits = (relevant & pool)[row]
-            discounts = 1 / np.log2(np.arange(2, 32))
-            ideal = discounts[: hits.sum()].sum()
-            gains.append(discounts[: len(best)][hits[best]].sum() / ideal)
+        gains = [
+            ndcg_score([hits[inside]], [scores[inside]], k=30)
+            for hits, scores, inside in zip(relevant, products, pool, strict=True)
+            if hits[inside].any() and inside.sum() > 1
+        ]
         value = metrics[f"{segment}ndcg@30"].value
         assert value == pytest.approx(np.mean(gains), rel=1e-6)
 

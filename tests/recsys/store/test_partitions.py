@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.store.partitions import PLAY_SCHEMA, Partitioner, partition_of
+from analysis.store import SCHEMA, Manifest, Store
+from recsys.store.partitions import divide_plays, partition_of, sort_plays
 
 USERS = [
     0,
@@ -52,43 +53,38 @@ def test_users_spread_evenly_whatever_the_step_between_their_ids(stride: int) ->
     assert max(sizes.values()) < 1.5 * expected
 
 
-def table(rows: int, seed: int) -> pa.Table:
-    """Draw rows of few users, moments and tracks; two users have no moments.
+def draw_plays(count: int, seed: int) -> pa.Table:
+    """Draw plays of few users, moments and tracks; two users have no moments.
 
     Their sessions are numbered.
     """
     numbers = np.random.default_rng(seed)
-    users = numbers.choice(USERS, rows)
-    moments = START_MS + numbers.integers(25, size=rows)
+    users = numbers.choice(USERS, count)
+    moments = START_MS + numbers.integers(25, size=count)
     return pa.table(
         {
             "user": users,
             "timestamp": pa.array(moments, mask=users < 2),
-            "message": numbers.choice(["next", "last"], rows),
-            "track": numbers.integers(10, size=rows),
-            "time": numbers.integers(101, size=rows) / 100,
-            "session": [f"{number:03}" for number in range(rows)],
+            "track": numbers.integers(10, size=count),
+            "session": [f"{number:03}" for number in range(count)],
         }
     )
 
 
-def test_a_part_has_the_rows_of_its_users_in_order(tmp_path: Path) -> None:
-    tables = [table(200, 1), table(1, 2), table(300, 3)]
-    partitioner = Partitioner(tmp_path, 2)
-    for rows in tables:
-        partitioner.add(rows)
-    parts = partitioner.finish({})
+@pytest.mark.parametrize("most", [10**6, 10])
+def test_a_part_has_the_plays_of_its_users_in_order(
+    tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.store.partitions._SORTED_IN_MEMORY", most)
+    tables = [draw_plays(200, 1), draw_plays(1, 2), draw_plays(300, 3)]
+    store = Store("store", tmp_path, Manifest(SCHEMA, partitions=2, digest=""))
+    parts = sort_plays(divide_plays(tables, tmp_path, 2), tmp_path, store)
     assert list(parts) == [0, 1]
-    names = ("user", "timestamp", "message", "track", "time", "session")
-    expected = [
-        tuple(row[name] for name in names)
-        for row in pa.concat_tables(tables).to_pylist()
-    ]
-    expected.sort(key=lambda row: (row[0], row[1] or 0, row[2] == "last", row[3]))
+    expected = pa.concat_tables(tables).to_pylist()
+    expected.sort(
+        key=lambda play: (play["user"], play["timestamp"] or 0, play["track"])
+    )
     for partition, part in parts.items():
-        found = pq.read_table(part)
-        assert found.schema.equals(PLAY_SCHEMA)
-        rows = zip(*(found[name].to_pylist() for name in names), strict=True)
-        assert list(rows) == [
-            row for row in expected if by_definition(row[0], 2) == partition
+        assert pq.read_table(part).to_pylist() == [
+            play for play in expected if by_definition(play["user"], 2) == partition
         ]

@@ -26,15 +26,19 @@ def play(
     world: World,
     url: str,
     *,
+    concurrency: int = 8,
     timeout_s: float = 60,
     patience_s: float = 60,
     **changes: Any,  # noqa: ANN401  any of SimulateConfig's fields
 ) -> Totals:
-    """Plays sessions in this process, eight requests at a time unless told otherwise."""
-    values = {"concurrency": 8, "seed": SEED, "episodes": EPISODES, **changes}
+    """Plays sessions in this process."""
+    values = {"seed": SEED, "episodes": EPISODES, **changes}
     config = SimulateConfig.model_validate({"url": url, **values})
-    with mock.patch.multiple(
-        "sim.remote.client", TIMEOUT_S=timeout_s, PATIENCE_S=patience_s
+    with (
+        mock.patch("sim.remote.run.CONCURRENCY", concurrency),
+        mock.patch.multiple(
+            "sim.remote.client", TIMEOUT_S=timeout_s, PATIENCE_S=patience_s
+        ),
     ):
         return asyncio.run(play_sessions(world, config))
 
