@@ -2,8 +2,8 @@
 
 No other module opens DuckDB.
 
-A SQL file holds one statement and names in its header its parameters and the tables it reads. Those
-tables are attached here from files or Arrow tables, so no value of a user ever stands in the
+A SQL file has one statement and names in its header its parameters and the tables that it reads.
+The tables are attached here from files or Arrow tables, so no value of a user ever stands in the
 text of a statement.
 """
 
@@ -23,7 +23,7 @@ from analysis.errors import AnalysisError
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
-TextForm = Literal["lines", "array", "unstructured"]  # of JSON but for lines
+TextForm = Literal["lines", "array", "unstructured"]  # all but lines are JSON
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
 Expression = duckdb.Expression
@@ -35,20 +35,20 @@ Function = duckdb.FunctionExpression
 Sql = duckdb.SQLExpression
 Star = duckdb.StarExpression
 DatabaseError = duckdb.Error
-# Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's
+# A statement raises these errors for its rows: text that is not JSON, a cast that fails, SQL's
 # error().
 DataErrors = (
     duckdb.InvalidInputException,
     duckdb.ConversionException,
     duckdb.OutOfRangeException,
 )
-# Raised before a statement runs: it is no SQL, or names what is not there.
+# DuckDB raises these errors before a statement runs: it is no SQL, or a name is unknown.
 StatementErrors = (
     duckdb.ParserException,
     duckdb.BinderException,
     duckdb.CatalogException,
 )
-# Raised for the machine it runs on.
+# The machine causes these errors.
 OutOfMemory = duckdb.OutOfMemoryException
 DiskError = duckdb.IOException
 _BYTES_AT_ONCE = 4 * 2**20
@@ -68,8 +68,8 @@ def connect(**settings: int | str | Path) -> Connection:
     config = {name: str(value) for name, value in settings.items()}
     defaults = dict.fromkeys(_EXTENSIONS, "false")
     connection = duckdb.connect(config={**defaults, **config})
-    connection.execute("SET TimeZone = 'UTC'")  # of times that name none
-    # in Jupyter without ipywidgets there is no bar to switch off
+    connection.execute("SET TimeZone = 'UTC'")  # Times without a time zone are UTC.
+    # Jupyter without ipywidgets has no bar to switch off.
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")
     return connection
@@ -93,10 +93,10 @@ def open_unconfined() -> Connection:
 
 @contextmanager
 def naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of some kinds into one of one line that says what they are about.
+    """Turn errors of some kinds into an error of one line that begins with their subject.
 
     Raises:
-        AnalysisError: One of them was raised.
+        AnalysisError: An error of these kinds was raised.
     """
     try:
         yield
@@ -196,7 +196,7 @@ def materialize(
 
 
 def use_threads(connection: Connection, count: int | None = None) -> None:
-    """Use so many threads, by default those of the machine; of one, sums are in order."""
+    """Set the number of threads (default: all cores). One thread makes sums reproducible."""
     connection.execute(f"SET threads = {count}" if count else "RESET threads")
 
 
@@ -249,7 +249,7 @@ def attach_texts(
 ) -> None:
     """Make the lines of text files, or the objects of JSON, readable under a table's name.
 
-    Its column is `line`, NULL where one is empty. Labels are further columns, each with a text for
+    Its column is `line`, NULL for an empty line. Labels are further columns, each with a text for
     every file.
     """
     names = [glob.escape(str(file)) for file in files]
@@ -296,11 +296,11 @@ def open_log(
 ) -> Rows:
     """Return a row for each line of files of JSON lines that is not blank, in their order.
 
-    A value that is missing, or text that is no whole number, is NULL. Where errors are skipped, so
-    is one that is not of its column's type, and so are all values of a line that is no JSON object;
-    of a key given twice, one value counts. A DatabaseError says so otherwise, while rows are
-    fetched. The further column `is_event` says whether the condition, to which whole numbers are
-    text, holds, and `file_index` which file the line is of.
+    A missing value, or text that is no whole number, is NULL. If errors are skipped, a value that
+    does not fit its column's type is NULL, and so are all values of a line that is no JSON object;
+    a key with two values has either. Otherwise a DatabaseError is raised while rows are fetched.
+    The further column `is_event` says whether the condition, to which whole numbers are text,
+    holds, and `file_index` is the number of the line's file.
     """
     types = {name: kind.replace("BIGINT", "VARCHAR") for name, kind in columns.items()}
     rows = connection.read_json(
@@ -332,9 +332,8 @@ def open_csv(
     """Return the rows of a CSV file below the lines that are skipped, every value as text.
 
     Without header the columns are numbers, from 1. Malformed lines go to the table `reject_errors`;
-    a connection for each file keeps them apart. Without a delimiter it is detected. Where values
-    are not `quoted`, a quotation mark is a part of them. A DatabaseError says that the file is not
-    CSV.
+    a connection for each file keeps them apart. Without a delimiter it is detected. If values are
+    not `quoted`, a quotation mark is a part of them. A DatabaseError says that the file is not CSV.
     """
     read = partial(
         connection.read_csv,
@@ -351,7 +350,7 @@ def open_csv(
     )
     try:
         rows = read()
-    except duckdb.InvalidInputException:  # as where lines end in several ways
+    except duckdb.InvalidInputException:  # such as lines with several kinds of ends
         rows = read(strict_mode=False)
     if header:
         return rows

@@ -117,7 +117,7 @@ def predict(
 ) -> list[str]:
     """Measure the seconds that a machine solves in an iteration, and compute those of all."""
     blocks = cut_blocks(in_process(), dataset, "training", machines)
-    shape = (len(dataset.users), len(dataset.tracks))
+    shape = (len(dataset.users), len(dataset.tracks_of("training")))
     factors = first_factors(shape, params.factors, SEED)
     solve_s = 0.0
     for cut, before, across in zip(blocks, factors, reversed(factors), strict=True):

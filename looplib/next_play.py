@@ -43,7 +43,7 @@ ARRAYS: Mapping[str, str] = {
 CANDIDATES = 120  # that are ranked for a request; more find no more
 LATEST = 10  # plays whose near tracks and artists' tracks are candidates then
 _OF_ARTIST = 20  # most played tracks of an artist that are candidates
-_UNPLAYED = 3  # of so many candidates one is a track that nobody has played, at most
+_UNPLAYED = 3  # at most a third of the candidates are tracks that nobody has played
 _FOLLOWED = 3  # latest plays whose followers are
 _CUES = 20  # earlier plays of the track just heard
 _DISTANCE = 5  # plays after these that count
@@ -77,7 +77,7 @@ FEATURES = (
     "tracks per play",
     "recent tracks per play",
 )
-# Columns that are 0 of tracks that nobody has played.
+# These columns are 0 for tracks that nobody has played.
 OF_PLAYED = [
     column
     for column, name in enumerate(FEATURES)
@@ -127,8 +127,9 @@ class Facts:
             follows: Tracks that are played after each.
             artists: One number an artist, shape (tracks,).
             plays: By all listeners, shape (tracks,).
-            unplayed: Tracks that nobody has played, candidates for who plays their artists, as
-                the most played ones of each are.
+            unplayed: Tracks that nobody has played and a catalogue names: candidates for
+                listeners of their artists, beside each artist's most played tracks. Other tracks
+                without plays do not exist yet.
         """
         self.near = near
         self.follows = follows
@@ -140,7 +141,8 @@ class Facts:
         self.artist_plays = np.bincount(number, plays)[number]
         order = np.lexsort((-plays, number))
         place = count_up(np.bincount(number))
-        offered = np.union1d(order[place < _OF_ARTIST], unplayed)
+        is_offered = (place < _OF_ARTIST) & (plays[order] > 0)
+        offered = np.union1d(order[is_offered], unplayed)
         self._offered = offered[np.argsort(artists[offered], kind="stable")]
         self._offered_artists = artists[self._offered]
         self._local = threading.local()  # memory that each thread uses again
@@ -199,11 +201,11 @@ def describe(
     latest: int = LATEST,
     most: int | None = None,
 ) -> tuple[AnyIntArray, Float32Array]:
-    """Describe the candidates for what is played after a listener's plays.
+    """Describe the candidates for the play after a listener's plays.
 
     Args:
         plays: The listener's tracks, the newest last; without one there are no candidates.
-        facts: Of all tracks.
+        facts: Facts of all tracks.
         taken: Tracks that are no candidates.
         latest: Plays whose near tracks and artists' tracks are candidates.
         most: How many candidates there are at most beside tracks that nobody has played; by

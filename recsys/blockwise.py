@@ -152,7 +152,7 @@ def fit_blocks(
     cuts = cut_blocks(cluster, dataset, split, blocks)
     files = _find_newest(workspace, iterations)
     if not files:
-        shape = (len(dataset.users), len(dataset.tracks))
+        shape = (len(dataset.users), len(dataset.tracks_of(split)))
         first = first_factors(shape, config.factors, seed)
         for axis, factors in zip(AXES, first, strict=True):
             file = FactorFile(axis, 0, 0, len(factors))

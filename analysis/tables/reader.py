@@ -43,18 +43,18 @@ USUAL_DATES = [
 ]
 # DuckDB may use so much, and spills the rest to the disk: enough for a laptop beside other work
 MEMORY = "1GB"
-_LONGEST_LINE = 2**20  # bytes, by which lines of JSON differ from objects of many
+_LONGEST_LINE = 2**20  # bytes; a longer line is an object of JSON on many lines
 # columns of `sql/interactions/json_documents.sql`
 _OF_JSON = ("(source)", "(fault)", "(text)", "(user_kind)", "(track_kind)")
 
 
 def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
-    """Find the files that names, folders and glob patterns stand for.
+    """Find the files of names, folders and glob patterns.
 
-    Of a folder, those of a known kind at any depth.
+    A folder stands for its files of a known kind, at any depth.
 
     Raises:
-        AnalysisError: There is none, or one is empty or of no known kind.
+        AnalysisError: No file is found, or a file is empty or of no known kind.
     """
     missing = f"no file of plays or interactions here; known are {_KNOWN}"
     suffixes = (*CSV, *JSON_LINES, *PARQUET, *DATABASES)
@@ -68,7 +68,7 @@ def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
     return logs
 
 
-# a line of a CSV file that is no row: its number, why, and its text
+# A line of a CSV file that is no row: its number, the reason, and its text.
 Malformed = tuple[int, str, str]
 
 
@@ -80,7 +80,7 @@ class CheckedTable:
     malformed: list[Malformed]  # lines that are no rows
     rows: int = 0
     left_out: int = 0  # rows for which the condition does not hold
-    before: int = 0  # rows of files read with it, behind which its own are numbered
+    before: int = 0  # rows of the files before it, which are numbered first
 
 
 def in_batches(files: Iterable[LogFile], reading: Reading) -> Iterator[list[LogFile]]:
@@ -97,10 +97,9 @@ def attach_checked(
     folder: Path,
     limit: int | None = None,
 ) -> list[CheckedTable]:
-    """Make the rows of files, of more the first ones, readable as the table `checked`.
+    """Make the rows of files, at most the first `limit`, readable as the table `checked`.
 
-    They are written to Parquet files in the folder. Arguments and errors are those of
-    `check_files`.
+    They are written to Parquet files in the folder. `check_files` describes arguments and errors.
     """
     tables: list[CheckedTable] = []
     for number, batch in enumerate(in_batches(files, reading)):
@@ -124,17 +123,17 @@ def check_files(
 ) -> list[CheckedTable]:
     """Read a batch of files and write their rows, checked, to a Parquet file.
 
-    The columns are those of `sql/interactions/checked_rows.sql`. Beyond
-    `MEMORY` DuckDB spills beside the target.
+    `sql/interactions/checked_rows.sql` has the columns. Beyond `MEMORY`, DuckDB spills beside the
+    target.
 
     Args:
         files: The files by their digests.
         reading: How they are read.
         target: The Parquet file.
-        limit: Of more rows, so many are read, the first.
+        limit: Number of rows to read, the first.
 
     Raises:
-        AnalysisError: A file is empty, not what its name says, or lacks a column.
+        AnalysisError: A file is empty, of another kind than its name says, or lacks a column.
     """
     file = next(iter(files.values()))
     try:
@@ -151,7 +150,7 @@ def check_files(
         )
     if len(files) == 1:
         raise refusal
-    # one of them is to blame
+    # A single file is to blame.
     tables: list[CheckedTable] = []
     for source, file in files.items():
         alone = target.with_stem(f"{target.stem}-{len(tables)}")
@@ -217,7 +216,7 @@ def decoded(file: LogFile, reading: Reading, folder: Path) -> Iterator[LogFile]:
     The copy is in the folder, until the block ends.
 
     Raises:
-        AnalysisError: It is not written in the encoding, or there is no such table.
+        AnalysisError: The text has another encoding, or the database lacks the table.
     """
     if file.suffix in DATABASES:
         table = copy_table(file, reading.table, folder)
@@ -250,7 +249,7 @@ def open_rows(
     files: Mapping[str, LogFile],
     reading: Reading,
 ) -> queries.Rows:
-    """Return the rows of files of JSON by their digests, or of another one.
+    """Return the rows of files of JSON by their digests, or of a single file.
 
     The columns of a file without header are numbers, from 1.
     """
@@ -264,7 +263,7 @@ def open_rows(
         queries.attach_texts(connection, "text_lines", [file.path])
         return queries.open_rows(connection, "interactions/list_rows")
     if file.suffix in JSON_LINES:
-        # with what stands for each file, all of which are written alike
+        # Labels tell the files apart, which are all written alike.
         places = [file_names(file.name) for file in files.values()]
         labels = {f"({name})": [place[name] for place in places] for name in places[0]}
         labels["(source)"] = [*files]
@@ -316,7 +315,7 @@ def _json_form(file: LogFile) -> queries.TextForm | None:
 def _open_documents(connection: queries.Connection, reading: Reading) -> queries.Rows:
     """Return the rows of JSON documents with the columns asked for.
 
-    They have all keys where SQL may ask for others.
+    They have all keys if SQL may ask for others.
     """
     columns = reading.columns
     names = columns.names - reading.computed.keys()
@@ -338,7 +337,7 @@ def _open_documents(connection: queries.Connection, reading: Reading) -> queries
         every_key = queries.fetch_table(connection, "interactions/json_keys")
         listed = {name.replace("[]", ""): name for name in names}
         keys = [listed.get(key, key) for key in every_key["key"].to_pylist()]
-    # one that no object of the file has is NULL
+    # A key that no object of the file has is NULL.
     keys += [*sorted(names), *re.findall('"([^"]+)"', sql)]
     return queries.open_json(typed, list(dict.fromkeys(keys)))
 
@@ -348,7 +347,7 @@ def _find_columns(
     reading: Reading,
     rows: queries.Rows,
 ) -> dict[str, queries.Expression]:
-    """Express each of `Columns` in the rows that `open_rows` returns, NULL without one.
+    """Express each of `Columns` in the rows that `open_rows` returns, NULL if it is not named.
 
     Raises:
         AnalysisError: The file lacks a column.
@@ -386,7 +385,7 @@ def _find_columns(
 
 
 def _weigh(columns: Columns) -> queries.Expression:
-    """Express the weight of a row by what it is; NULL where that has none."""
+    """Express the weight of a row by its event; NULL for an event without a weight."""
     kinds, weights = zip(*columns.event_weights.items(), strict=True)
     event = queries.Column(columns.event_column).cast("VARCHAR")
     number = queries.Function("list_position", queries.Constant([*kinds]), event)
@@ -398,7 +397,7 @@ def _attach_rows(
     reading: Reading,
     rows: queries.Rows,
 ) -> None:
-    """Make the table `raw_rows` of what `open_rows` returns."""
+    """Make the table `raw_rows` of the rows of `open_rows`."""
     source, file = next(iter(files.items()))
     columns = reading.columns
     names = rows.columns

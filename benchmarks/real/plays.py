@@ -20,7 +20,7 @@ from benchmarks.real.files import read_table, write_table
 from benchmarks.real.peers import Lister, Work
 from benchmarks.real.product import baseline, choose, plan_search
 from benchmarks.real.tables import Table, differences, mean_interval, ndcg, text
-from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
+from looplib.arrays import AnyIntArray, BoolArray, FloatArray
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import read_plays
 from recsys.dataset.layout import PLAYS_HELDOUT
@@ -29,7 +29,7 @@ from tests.recsys.opened import dataset_of
 
 K, HELD_OUT = 30, 0.2
 GAP = 20  # plays after which it is tomorrow
-# by figure: the column's title, and which lists are scored
+# Each figure has a title of its column, and the pool of the lists that are scored.
 FIGURES: Mapping[str, tuple[str, Pool]] = {
     "now": ("all targets, now", "all"),
     "tomorrow": (f"after {GAP} plays", "all"),
@@ -73,7 +73,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
     plays = read_table(file)
     write_table(training, plays[first_plays(plays)])
     repeats = plan_search([training], folder / "choose", READING, SETTINGS)
-    # what suits new tracks is chosen by a search that leaves out what was heard
+    # A search without the tracks heard chooses for new tracks.
     discovery = plan_search([training], folder / "choose", READING, DISCOVERY)
     dataset = dataset_of(plan_search([file], folder / "test", READING, SETTINGS))
     results = {
@@ -116,8 +116,7 @@ def first_plays(plays: pd.DataFrame) -> BoolArray:
 def score(model: Lister, dataset: Dataset) -> dict[str, FloatArray]:
     """Compute NDCG of each listener for the targets of each figure."""
     now = heldout_tracks(dataset)
-    was_heard = dataset.matrix("training")
-    was_heard.data[:] = 1
+    was_heard = flags(*dataset.matrix("training").nonzero(), dataset)
     repeats = csr_matrix(now.multiply(was_heard))
     new = csr_matrix(now - repeats)
     new.eliminate_zeros()
@@ -145,9 +144,7 @@ def later_tracks(dataset: Dataset) -> csr_matrix:
     return flags(plays.listeners[is_later], plays.tracks[is_later], dataset)
 
 
-def flags(
-    rows: IntArray, columns: IntArray | Int32Array, dataset: Dataset
-) -> csr_matrix:
+def flags(rows: AnyIntArray, columns: AnyIntArray, dataset: Dataset) -> csr_matrix:
     """Arrange places as 1, shape (listeners, tracks)."""
     shape = (len(dataset.users), len(dataset.tracks))
     matrix = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)

@@ -1,8 +1,9 @@
 """Tracks without plays: a tenth of the tracks is hidden from training, and ranked among itself.
 
 The first 80 % of each listener's plays train, without those of hidden tracks; the catalogue names
-all tracks with their artists. The targets of a listener are the hidden tracks in the rest, by
-artists that somebody has played before.
+all tracks of these plays with their artists. The targets of a listener are the hidden tracks in the
+rest, by artists that somebody has played before. A track that is first played in the rest is in no
+catalogue, so it is no target.
 """
 
 import json
@@ -21,14 +22,15 @@ from benchmarks.real.tables import SEED, Table, differences, mean_interval, ndcg
 from looplib.arrays import NO_TRACK, BoolArray, Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import load_interactions, read_artists
+from recsys.dataset.matrices import track_columns
 from recsys.models.als import Als
 from recsys.models.blend import Blend
 from recsys.models.factors import Factors, keep_tracks
 from recsys.models.sparse import rank_rows
 from tests.recsys.opened import dataset_of
 
-HIDDEN = 10  # one track of so many
-LISTED = 600  # as many candidates as the blend has
+HIDDEN = 10  # a tenth of the tracks
+LISTED = 600  # no fewer than the candidates of the blend
 READING = Reading(Columns("listener", "track", position="position"), delimiter="\t")
 RULE, OURS = "the listener's plays of the artist", "blend (ours)"
 _ITERATIONS = 8
@@ -42,7 +44,8 @@ def measure(file: Path, work: Work, title: str) -> Table:
     is_hidden = hide(track)
     training, catalogue = work.folder / "training.tsv", work.folder / "tracks.json"
     write_table(training, plays[is_first & ~is_hidden])
-    artists = dict(zip(track.tolist(), plays["artist"], strict=True))
+    first = plays[is_first]
+    artists = dict(zip(first["track"].tolist(), first["artist"], strict=True))
     records = [{"track": id_, "artist": str(by)} for id_, by in artists.items()]
     catalogue.write_text("".join(json.dumps(record) + "\n" for record in records))
     settings = {
@@ -55,7 +58,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
     is_target = is_hidden & ~is_first & np.isin(listener, dataset.users)
     is_target &= np.isin(track, dataset.tracks)  # the artist was played by somebody
     rows = np.searchsorted(dataset.users, listener[is_target])
-    columns = np.searchsorted(dataset.tracks, track[is_target])
+    columns = track_columns(track[is_target], dataset.tracks)
     targets = flags(rows, columns, dataset)
 
     train = load_interactions(dataset, "all", is_ordered=True)
@@ -101,7 +104,7 @@ def rank_by_factors(factors: Factors, dataset: Dataset) -> Int32Array:
 
 def rank_by_artist(dataset: Dataset) -> Int32Array:
     """Return the hidden tracks whose artists a listener has played most, shape (listeners, K)."""
-    artists = read_artists(dataset)
+    artists = read_artists(dataset, "all")
     signed = np.flatnonzero(artists >= 0)
     shape = (len(artists), int(artists.max()) + 1)
     artist_of = csr_matrix((np.ones(len(signed)), (signed, artists[signed])), shape)

@@ -42,7 +42,7 @@ from recsys.store.ids import decide_kinds
 EXAMPLES = 3  # rows that are shown
 _LOOKED_AT = 1_000_000  # rows
 _DECODED = 16 * 2**20  # bytes from which the encoding is guessed
-# of JSON, all keys are read
+# All keys of JSON are read.
 _NO_COLUMNS = Columns("@file", "@folder")
 _GUESSED_FROM = 20_000  # rows of the first file
 _LISTENED = 30.0  # seconds from which a play counts
@@ -98,13 +98,12 @@ def look_at(
 
     Args:
         path: The file or folder.
-        columns: The columns that the owner names, by what they hold; the rest is guessed.
-        preset: The published data set that it is, where it is one.
+        columns: The columns that the owner names, by role; the rest is guessed.
+        preset: The name of the published data set, if it is known.
         options: Fields of a `Reading` that the owner decides, such as `where`.
 
     Raises:
-        AnalysisError: A file cannot be read, or no columns of listeners and tracks can be
-            guessed.
+        AnalysisError: A file cannot be read, or no column of listeners or tracks can be guessed.
     """
     logs = find_tables([path])
     log = logs[0]
@@ -235,7 +234,7 @@ def _plan(
         where, event = _find_plays(first, reading, columns)
     if where:
         _, columns = first.profile(replace(reading, where=where))
-    forms: dict[str, list[str]] = {}  # of dates, by the columns that are written so
+    forms: dict[str, list[str]] = {}  # forms of dates, by column
     for form in date_forms(column for column in columns if not column.is_time):
         for row in first.fetch("interactions/date_forms", form=form):
             forms.setdefault(row["name"], []).append(form)

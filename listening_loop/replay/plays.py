@@ -36,6 +36,7 @@ class NewestPlays:
     refits: IntArray  # the number of refits before the session
     opens: BoolArray  # the first play of a session
     is_repeat: BoolArray  # the listener has played the track before
+    is_unplayed: BoolArray  # the catalogue has the track, and the export no play of it
     is_known: BoolArray  # the export has learned from plays of the listener
     users: list[Any]  # ids
     tracks: list[Any]  # ids
@@ -63,15 +64,24 @@ class NewestPlays:
 def read_plays(file: Path) -> NewestPlays:
     """Read the plays that `select_plays` has written."""
     table = pq.read_table(file)
-    names = ("listener", "refits", "opens", "is_repeat", "is_known")
+    names = ("listener", "refits", "opens", "is_repeat", "is_unplayed", "is_known")
     listener, refits, *flags = (column_values(table[name]) for name in names)
-    opens, is_repeat, is_known = (flag > 0 for flag in flags)
+    opens, is_repeat, is_unplayed, is_known = (flag > 0 for flag in flags)
     facts = orjson.loads(table.schema.metadata[_FACTS])
     users, tracks, times = (
         table[name].to_pylist() for name in ("user", "track", "time")
     )
     return NewestPlays(
-        listener, refits, opens, is_repeat, is_known, users, tracks, times, facts
+        listener,
+        refits,
+        opens,
+        is_repeat,
+        is_unplayed,
+        is_known,
+        users,
+        tracks,
+        times,
+        facts,
     )
 
 
@@ -156,6 +166,7 @@ def select_plays(
         moment = datetime.fromtimestamp(latest.max() / 1000, UTC)
         split = f"after {moment:%Y-%m-%d %H:%M:%S} UTC"
     has_sessions = has_times or reading.columns.session
+    is_lacking = np.array([catalogue.number(track) == NO_TRACK for track in tracks])
     facts = {
         "plays": json_digest([users, tracks, opens.tolist()]),
         "version": manifest.model,
@@ -165,11 +176,13 @@ def select_plays(
         "refits": moments,
         "sessions": int(opens.sum()) if has_sessions else None,
         "catalogue": len(catalogue),
-        "lacking": list(map(catalogue.number, tracks)).count(NO_TRACK),
+        "lacking": int(np.count_nonzero(is_lacking)),
         **facts,
     }
     columns = dict(zip(rows.column_names, rows.columns, strict=True))
+    is_unplayed = (column_values(rows["is_unplayed"]) > 0) & ~is_lacking
     columns |= {"user": users, "track": tracks, "refits": refits}
+    columns["is_unplayed"] = is_unplayed.astype(np.uint8)
     table = pa.table(columns)
     with atomic_write(target) as file:
         pq.write_table(

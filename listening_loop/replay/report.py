@@ -12,7 +12,7 @@ from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render
 from listening_loop.replay.plays import NewestPlays
-from listening_loop.replay.score import COMPARED, Rows, score
+from listening_loop.replay.score import COMPARED, UNPLAYED, Rows, score
 from listening_loop.replay.traffic import read_answers
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.tables import output, table
@@ -101,6 +101,17 @@ def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
     yield f"No ranking has tracks that were played {played}."
     if facts["lacking"]:
         yield f"Plays of tracks that the catalogue lacks, and no ranking has: {facts['lacking']:,}."
+    hits = {
+        (row["recommender"], row["group"]): round(row["value"] * row["predictions"])
+        for row in scores
+        if row["metric"] == COMPARED
+    }
+    for (name, group), count in hits.items():
+        if group == UNPLAYED:
+            yield (
+                f"{name}: {count:,} of {hits[name, 'all']:,} hits are of tracks that nobody had "
+                "played when the export was made; the catalogue has them."
+            )
     if facts["rejected"]:
         yield f"Rows of the file that are no plays: {facts['rejected']:,}."
     if facts["is_chosen"]:

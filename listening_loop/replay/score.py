@@ -23,6 +23,7 @@ from looplib.arrays import AnyArray, BoolArray, FloatArray
 
 COMPARED = "precision@20"
 REST = "rest@20"  # unknown when sessions are unknown
+UNPLAYED = "unplayed"  # tracks of the catalogue that nobody had played
 _PLACES = (1, 2, 3, 6, 11, 21)  # first play of each group by place in the session
 _RESAMPLES = 1000
 _DIGITS = 6  # decimals of values; further decimals may differ between machines
@@ -56,6 +57,7 @@ def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
         "all": is_scored,
         "repeat": is_scored & is_repeat,
         "new": is_scored & ~is_repeat,
+        UNPLAYED: is_scored & plays.is_unplayed[rows + 1],
         "known listeners": is_scored & is_known,
         "new listeners": is_scored & ~is_known,
     }

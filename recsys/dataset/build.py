@@ -124,8 +124,10 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
         raise SearchError(
             "all rows are of one listener; recommendations are learned from what many heard"
         )
-    tracks, artists = _number_tracks(store, plan.catalogue, read_tracks(folder))
-    counts = write_matrices(folder, users, tracks, plan.feedback)
+    tracks, training_tracks, artists = _number_tracks(
+        store, plan.catalogue, *read_tracks(folder)
+    )
+    counts = write_matrices(folder, users, tracks, training_tracks, plan.feedback)
     _write_heldout(folder, users, tracks)
     if plan.rule.is_ordered:
         write_plays(folder, users, tracks)
@@ -137,6 +139,7 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
     return {
         "listeners": len(users),
         "tracks": len(tracks),
+        "training_tracks": training_tracks,
         "interactions": int(counts.sum()),
         "training_listeners": int(np.count_nonzero(counts)),
     }
@@ -145,27 +148,32 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
 def _number_tracks(
     store: Store,
     catalogue: Path | None,
+    trained: IntArray,
     heard: IntArray,
-) -> tuple[IntArray, Int32Array]:
+) -> tuple[IntArray, int, Int32Array]:
     """List the tracks of a dataset with the numbers of their artists.
 
     They are all tracks of the store's catalogue, if its ids are 0..n-1; or else the tracks heard,
-    and other tracks of their artists in a catalogue.
+    and other tracks of their artists in a catalogue. Tracks and artists that exist in training
+    come first, so that no number depends on the held-out sessions.
 
     Args:
-        store: Its titles name the artists where no catalogue does.
+        store: Its titles name the artists if there is no catalogue.
         catalogue: A file of titles.
-        heard: Ids, ascending, shape (n,); not needed with a catalogue in the store.
+        trained: Ids heard in training sessions, ascending; not needed with a catalogue in the
+            store.
+        heard: Ids heard in all sessions, ascending.
 
     Returns:
-        The ids of tracks, ascending, and the artist of each or `UNKNOWN_ARTIST`; shape (tracks,).
+        The ids of tracks, how many of them exist in training, and the artist of each or
+            `UNKNOWN_ARTIST`.
 
     Raises:
         StoreError: The catalogue is of other tracks, or cannot be read.
     """
     titles = read_titles(catalogue, store)
     size = store.manifest.catalogue_size
-    tracks = heard if size is None else np.arange(size)
+    splits = [trained, heard] if size is None else [np.arange(size)] * 2
     if catalogue and size is None:
         is_text = store.manifest.text_items
         artist_of = {
@@ -173,13 +181,16 @@ def _number_tracks(
             for track, title in titles.items()
             if title.artist and (is_text or track.isdecimal())
         }
-        played = {artist_of[track] for track in heard.tolist() if track in artist_of}
-        unplayed = [
-            track
-            for track, artist in artist_of.items()
-            if artist in played and track <= LARGEST_ID
-        ]
-        tracks = np.union1d(heard, np.array(unplayed, np.int64))
+        for split, ids in enumerate(splits):
+            played = {artist_of.get(track) for track in ids.tolist()}
+            by_played = [
+                track
+                for track, artist in artist_of.items()
+                if artist in played and track <= LARGEST_ID
+            ]
+            splits[split] = np.union1d(ids, np.array(by_played, np.int64))
+    first, everything = splits
+    tracks = np.append(first, np.setdiff1d(everything, first))
     ids = originals(store, "items", tracks, titles).tolist()
     named = sum(str(track) in titles for track in ids)
     if catalogue and 2 * named < len(ids) and size is None:
@@ -188,9 +199,11 @@ def _number_tracks(
             "belongs to another store; leave it out: --set catalogue=null"
         )
     names = [title.artist if (title := titles.get(str(track))) else "" for track in ids]
-    numbers = {name: number for number, name in enumerate(sorted({*names} - {""}))}
+    in_training = {*names[: len(first)]}
+    ordered = sorted({*names} - {""}, key=lambda name: (name not in in_training, name))
+    numbers = {name: number for number, name in enumerate(ordered)}
     artists = [numbers.get(name, UNKNOWN_ARTIST) for name in names]
-    return tracks, np.array(artists, np.int32)
+    return tracks, len(first), np.array(artists, np.int32)
 
 
 def _write_heldout(folder: Path, users: IntArray, tracks: IntArray) -> None:
@@ -200,7 +213,7 @@ def _write_heldout(folder: Path, users: IntArray, tracks: IntArray) -> None:
     rows = user_rows(table, users)
     columns = {
         "user": integers(rows),
-        "track": integers(track_columns(table, tracks)),
+        "track": integers(track_columns(column_values(table["track"]), tracks)),
         "time": table["time"],
     }
     # Each partition is in order, and has all of a listener.

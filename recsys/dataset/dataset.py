@@ -1,6 +1,6 @@
 """Open the training data of a search: sparse arrays in a folder beside the store.
 
-It is written whole or not at all, under a digest of what it follows from (store, split, feedback).
+It is written whole or not at all, under a digest of its origin (store, split, feedback).
 Workers map the arrays into memory, so that the processes of a machine share one copy.
 """
 
@@ -33,20 +33,26 @@ class Summary:
     """The sizes of a dataset and the digests of its files: `dataset.json`."""
 
     digest: str  # names the dataset; equal digests mean equal bytes
-    listeners: int  # of the log, rows of the matrices
-    tracks: int  # of the catalogue (of the log where it is unknown), columns of the matrices
+    listeners: int  # rows of the matrices
+    tracks: int  # columns of the matrices; the catalogue's, or else the tracks heard
+    training_tracks: int  # tracks that exist in training, the first columns
     interactions: int  # pairs of listener and track with training listening time
     training_listeners: int  # listeners with a training interaction
-    events: int  # of the store
+    events: int  # plays of the store
     heldout_events: int
-    sessions: int  # of the store
+    sessions: int  # sessions of the store
     heldout_sessions: int
     files: dict[str, str]  # the sha256 of the other files by name
 
 
 @dataclass(frozen=True, eq=False)  # one a process: `open_dataset`
 class Dataset:
-    """An opened dataset; rows are listeners, columns are tracks."""
+    """An opened dataset; rows are listeners, columns are tracks.
+
+    A track exists from its first play on, or from the beginning if the owner's catalogue has it.
+    Tracks that are first played in held-out sessions have the last columns, which the training
+    split lacks.
+    """
 
     workspace: Workspace
     summary: Summary
@@ -63,6 +69,10 @@ class Dataset:
         """Where workers open it."""
         return self.workspace.address
 
+    def tracks_of(self, split: SplitName) -> IntArray:
+        """List the ids of the tracks that exist in a split, by column."""
+        return self.tracks[: None if split == "all" else self.summary.training_tracks]
+
     def matrix(
         self,
         split: SplitName,
@@ -76,7 +86,7 @@ class Dataset:
         It has all rows, or the rows `first` to `last - 1`; it is transposed if it is by track.
         """
         name = BY_TRACK.format(split) if by_track else split
-        columns = self.users if by_track else self.tracks
+        columns = self.users if by_track else self.tracks_of(split)
         return load_matrix(self.path, name, len(columns), first, last)
 
     def array(self, matrix: str, name: str) -> AnyArray:
@@ -120,7 +130,7 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
     """Open a dataset, every file checked.
 
     Raises:
-        SearchError: It is not there, or a file is not what was written; the search that made it
+        SearchError: It is missing, or a file has changed since; the search that made it
             builds it again.
     """
     try:

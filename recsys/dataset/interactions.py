@@ -79,7 +79,7 @@ class Interactions:
             by_track: Its transpose; by default it is computed.
             plays: All plays in their order, where it is known and needed.
             artists: The number of the artist of each track, shape (tracks,); by default unknown.
-            unplayed: Tracks of known artists that nobody has played in any session.
+            unplayed: Tracks of known artists without plays, which a catalogue has.
         """
         self.matrix = matrix
         self.by_track = csr_matrix(matrix.T) if by_track is None else by_track
@@ -141,7 +141,7 @@ def number_artists(artists: Int32Array) -> Int32Array:
     return np.where(artists == UNKNOWN_ARTIST, alone, artists)
 
 
-@lru_cache(maxsize=2)  # those with and without plays serve all fits of a process
+@lru_cache(maxsize=2)  # two, with and without plays, serve all fits of a process
 def load_interactions(
     dataset: Dataset, split: SplitName, *, is_ordered: bool = False
 ) -> Interactions:
@@ -155,8 +155,8 @@ def load_interactions(
     Raises:
         FileNotFoundError: The order is not known.
     """
-    artists = read_artists(dataset)
-    is_unplayed = (artists != UNKNOWN_ARTIST) & (dataset.popularity("all") == 0)
+    artists = read_artists(dataset, split)
+    is_unplayed = (artists != UNKNOWN_ARTIST) & (dataset.popularity(split) == 0)
     return Interactions(
         dataset.matrix(split),
         by_track=dataset.matrix(split, by_track=True),
@@ -167,7 +167,7 @@ def load_interactions(
 
 
 def read_plays(dataset: Dataset, split: SplitName) -> Plays:
-    """Read the plays of all sessions, or of the training ones.
+    """Read the plays of the training sessions, or of all.
 
     Raises:
         FileNotFoundError: The dataset has no order of plays.
@@ -180,7 +180,7 @@ def read_plays(dataset: Dataset, split: SplitName) -> Plays:
     return plays.select(~np.load(folder / PLAYS_HELDOUT))
 
 
-def read_artists(dataset: Dataset) -> Int32Array:
-    """Read the number of the artist of each track, shape (tracks,); `UNKNOWN_ARTIST` of some."""
+def read_artists(dataset: Dataset, split: SplitName) -> Int32Array:
+    """Read the number of the artist of each track of a split; `UNKNOWN_ARTIST` of some."""
     artists: Int32Array = np.load(dataset.path / ARTISTS)
-    return artists
+    return artists[: len(dataset.tracks_of(split))]

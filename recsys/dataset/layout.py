@@ -9,23 +9,23 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyArray, AnyIntArray, Float32Array, IntArray, offsets
 
-SCHEMA = 2
+SCHEMA = 3
 SUMMARY = "dataset.json"
 USERS = "users.npy"
 TRACKS = "tracks.npy"
 ARTISTS = "artists.npy"
-LATEST = "latest-{}.npy"  # play of each listener, in a split
+LATEST = "latest-{}.npy"  # each listener's latest moment in a split
 PLAYS_INDPTR = "plays-indptr.npy"
 PLAYS_TRACKS = "plays-tracks.npy"
 PLAYS_HELDOUT = "plays-heldout.npy"
 BY_TRACK = "{}-by-track"  # names the files of a split's matrix by track
 CSR = ("values", "indices", "indptr")  # the files of a matrix
 
-# the sessions that are not held out, or all
+# Training sessions are not held out.
 SplitName = Literal["training", "all"]
 SPLITS: tuple[SplitName, SplitName] = ("training", "all")
 
-# Workers write tables `<piece>-<partition>.arrow` into this folder of a run.
+# The folder of a run in which its workers leave tables `<piece>-<partition>.arrow`.
 PIECES = "pieces"
 Piece = Literal["interactions", "plays", "heldout", "users"]
 
@@ -61,7 +61,7 @@ def new_matrix(
     name: str,
     counts: IntArray,
 ) -> tuple[IntArray, AnyIntArray, Float32Array]:
-    """Create the files of a CSR matrix by the number of values of each row, shape (rows,).
+    """Create the files of a CSR matrix with so many values a row, shape (rows,).
 
     Returns:
         Its indptr, and its indices and values, to be filled.

@@ -34,11 +34,14 @@ def read_pieces(folder: Path, piece: Piece) -> Iterator[pa.Table]:
         yield pa.ipc.open_file(pa.memory_map(str(file))).read_all()
 
 
-def read_tracks(folder: Path) -> IntArray:
-    """Read the ids of the tracks that were played, ascending; shape (tracks,)."""
-    tables = read_pieces(folder, "interactions")
-    played = [np.unique(column_values(table["track"])) for table in tables]
-    return np.unique(np.concatenate(played))
+def read_tracks(folder: Path) -> tuple[IntArray, IntArray]:
+    """Read the ids of the tracks played in training sessions, and in all; both ascending."""
+    training, everything = [], []
+    for table in read_pieces(folder, "interactions"):
+        ids = column_values(table["track"])
+        training.append(np.unique(ids[column_values(table["is_training"]) > 0]))
+        everything.append(np.unique(ids))
+    return np.unique(np.concatenate(training)), np.unique(np.concatenate(everything))
 
 
 def user_rows(table: pa.Table, users: IntArray) -> IntArray:
@@ -49,20 +52,31 @@ def user_rows(table: pa.Table, users: IntArray) -> IntArray:
     return np.repeat(rows, np.diff(first, append=len(ids)))
 
 
-def track_columns(table: pa.Table, tracks: IntArray) -> IntArray:
-    """Look up the column of the track of each line."""
-    ids: IntArray = column_values(table["track"])
-    are_all_ids = tracks[-1] - tracks[0] == len(tracks) - 1
-    return ids - tracks[0] if are_all_ids else np.searchsorted(tracks, ids)
+def track_columns(ids: IntArray, tracks: IntArray) -> IntArray:
+    """Look up the column of each of some tracks."""
+    order = np.argsort(tracks, kind="stable")
+    first, last = tracks[order[[0, -1]]]
+    are_all_ids = last - first == len(tracks) - 1
+    places = ids - first if are_all_ids else np.searchsorted(tracks, ids, sorter=order)
+    columns: IntArray = order[places]
+    return columns
 
 
 def write_matrices(
     folder: Path,
     users: IntArray,
     tracks: IntArray,
+    training_tracks: int,
     feedback: Feedback,
 ) -> IntArray:
     """Write the interactions of both splits as CSR matrices, by user and by track.
+
+    Args:
+        folder: Folder of the dataset, with the workers' tables.
+        users: Ids by row, ascending.
+        tracks: Ids by column.
+        training_tracks: Number of the first columns that the training split has.
+        feedback: Settings of the values.
 
     Returns:
         How many tracks each user heard in training, shape (users,).
@@ -85,7 +99,7 @@ def write_matrices(
     matrices = {split: new_matrix(folder, split, counts[split]) for split in SPLITS}
     for table in read_pieces(folder, "interactions"):
         rows = user_rows(table, users)
-        columns = track_columns(table, tracks)
+        columns = track_columns(column_values(table["track"]), tracks)
         for split, (indptr, indices, values) in matrices.items():
             times = column_values(table[split])
             heard = np.flatnonzero(times > 0)
@@ -93,8 +107,8 @@ def write_matrices(
             indices[position] = columns[heard]
             is_log = feedback.scale == "log"
             values[position] = np.log1p(times[heard]) if is_log else times[heard]
-    for split in SPLITS:
-        write_by_track(folder, split, len(tracks))
+    write_by_track(folder, "training", training_tracks)
+    write_by_track(folder, "all", len(tracks))
     return counts["training"]
 
 
@@ -122,7 +136,11 @@ def write_by_track(folder: Path, split: SplitName, tracks: int) -> None:
 def write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
     """Write plays by user, the oldest first; a table has all plays of its users, in order."""
     plays = [
-        (user_rows(table, users), track_columns(table, tracks), table["heldout"])
+        (
+            user_rows(table, users),
+            track_columns(column_values(table["track"]), tracks),
+            table["heldout"],
+        )
         for table in read_pieces(folder, "plays")
     ]
     counts = np.zeros(len(users), np.int64)

@@ -108,7 +108,7 @@ def write_version(
     titles: Mapping[str, Title] = {}
     if store.manifest.catalogue_size is None:
         titles = read_titles(config.catalogue, store)
-    tracks = originals(store, "items", dataset.tracks, titles)
+    tracks = originals(store, "items", dataset.tracks_of(export.split), titles)
     write_model(folder, model, factors, users, tracks, export.options)
     # titles of the ingested tables, or the catalogue of the logs
     file = config.catalogue
@@ -289,7 +289,7 @@ def _facts(export: Export) -> dict[str, Any]:
             "events": summary.events,
             "sessions": summary.sessions,
             "listeners": summary.listeners,
-            "tracks": summary.tracks,
+            "tracks": len(export.dataset.tracks_of(export.split)),
             # tracks that count in the regularization of a listener
             "fitted_tracks": int(
                 np.count_nonzero(export.dataset.popularity(export.split))

@@ -62,7 +62,8 @@ def compare(
     plays = np.sort(generator.choice(predicted, count, replace=False))
     positions = np.flatnonzero(sessions.mark_newest(HELD_OUT))[plays]
 
-    popular = np.argsort(-facts.plays, kind="stable")[:_LISTED].tolist()
+    most_played = np.argsort(-facts.plays, kind="stable")[:_LISTED]
+    popular = most_played[facts.plays[most_played] > 0].tolist()
     last = newest.tracks[plays - 1]
     item_knn = _item_knn(older, last, threads)
     sticky_artist = rank_rows(same_artist(older, threads)[last], _LISTED)

@@ -14,6 +14,7 @@ from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Plays, read_artists
 from recsys.dataset.layout import SplitName
+from recsys.dataset.matrices import track_columns
 from recsys.dataset.partitions import attach_plays
 from recsys.dataset.split import split_rule
 from recsys.store.reader import partition_files
@@ -118,18 +119,19 @@ def load_sessions(
     table = pa.concat_tables(tables)
     listener = np.searchsorted(dataset.users, column_values(table["user"]))
     latest = dataset.latest(split)[listener]
+    track = track_columns(column_values(table["track"]), dataset.tracks)
     is_learned = column_values(table["timestamp"]) <= latest
+    is_learned &= track < len(dataset.tracks_of(split))
     table, listener = table.filter(pa.array(is_learned)), listener[is_learned]
     order = np.argsort(listener, kind="stable")
     opens = column_values(table["opens"])[order] > 0
     starts = np.flatnonzero(opens)
-    track = np.searchsorted(dataset.tracks, column_values(table["track"])[order])
     return Sessions(
         np.append(starts, len(opens)),
-        track.astype(np.int32),
+        track[is_learned][order].astype(np.int32),
         listener[order][starts],
         column_values(table["start_ms"])[order][starts],
-        read_artists(dataset),
+        read_artists(dataset, split),
         len(dataset.users),
         rule.has_moments,
     )

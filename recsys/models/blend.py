@@ -43,7 +43,7 @@ _CANDIDATES = 500  # tracks that are considered for a listener
 _LEARNED_FROM = 5000  # listeners at most whose newest plays are learned from
 _LATEST = 300  # plays whose near tracks and artists' tracks are candidates
 _LISTENERS = 1024  # listeners with candidates in memory at once
-_HIDDEN = 0.1  # share of the tracks that are learned from as if nobody had played them
+_HIDDEN = 0.1  # share of the tracks played that are learned from as if nobody had
 _NEGATIVES = 0.3  # share of the candidates not played that it learns from
 # The first fit the odds, the others the order of a listener's candidates.
 _TREES = {"binary": 150, "lambdarank": 20}
@@ -160,6 +160,7 @@ class Blend(Model):
         rows = np.sort(generator.choice(listeners, count, replace=False))
         tracks = len(self.train.artists)
         is_hidden = generator.random(tracks) < _HIDDEN
+        is_hidden &= np.bincount(before.tracks, minlength=tracks) > 0
         facts = self._gather(before, np.flatnonzero(is_hidden))
         candidates, features = self._describe(before, facts, rows)
         is_masked = is_hidden[candidates.indices] & (candidates.data == 0)

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import special
+from scipy.sparse import csr_matrix
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE, Interval
@@ -204,13 +205,16 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
     heldout = heldout.filter(pa.array(is_kept[heldout["user"].to_numpy()]))
     if pool != "all":
         rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
-        is_repeat = np.ravel(dataset.matrix("training")[rows, columns]) > 0
+        heard = dataset.matrix("training")
+        arrays = (heard.data, heard.indices, heard.indptr)
+        heard = csr_matrix(arrays, (len(dataset.users), len(dataset.tracks)))
+        is_repeat = np.ravel(heard[rows, columns]) > 0
         heldout = heldout.filter(pa.array(is_repeat == (pool == "repeat")))
     popularity = dataset.popularity("training")
     return Validator(
         heldout,
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),
-        catalogue_size=dataset.summary.tracks,
+        catalogue_size=len(popularity),
         training_listeners=dataset.summary.training_listeners,
         ks=scorer.validation.ks,
         min_time=scorer.validation.min_time,

@@ -210,6 +210,14 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     )
     warnings = explain_winner(leaderboard, may_expand=state.search.expand)
     warnings += _explain_search(state, baselines, listeners)
+    hits = f"precision@{max(scorer.validation.ks)}"
+    unplayed = score.metrics.get(f"unplayed_{hits}")
+    if unplayed and unplayed.value:
+        share = unplayed.value / score.metrics[hits].value
+        warnings.append(
+            f"{share:.1%} of the winner's hits are of tracks that nobody had played in "
+            "training; the catalogue has them"
+        )
     if not beats_baselines:
         warnings.append(
             f"{WARNING} {NO_BETTER}, so only export.publish_anyway: true publishes it"

@@ -20,7 +20,7 @@ import numpy as np
 
 from analysis.errors import AnalysisError
 from analysis.statistics.effects import Interval
-from looplib.arrays import Int32Array
+from looplib.arrays import NO_TRACK, Int32Array
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
@@ -69,11 +69,17 @@ def run_step(
     metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
     examples = {EXAMPLES: choose_examples(scorer, lists)} if is_whole else {}
     _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
+    unplayed = np.flatnonzero(model.train.popularity == 0)
+    if is_whole and len(unplayed):
+        key = f"precision@{k}"
+        listed = np.where(np.isin(lists, unplayed), lists, NO_TRACK)
+        scored = validator_for(scorer).score(np.arange(len(lists)), listed, key)
+        metrics[f"unplayed_{key}"] = scored.metrics[key]
     test: dict[str, Interval] = {}
     for segment in SEGMENTS if by_pool else ():
         with suppress(AnalysisError):  # no held-out track is in the segment
-            scored = by_pool[segment]
-            metrics |= score_lists(scorer, scored, is_whole=True, pool=segment)[0]
+            pool_lists = by_pool[segment]
+            metrics |= score_lists(scorer, pool_lists, is_whole=True, pool=segment)[0]
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
         test, added = score_lists(on_test, lists, is_whole=True)

@@ -1,7 +1,7 @@
 -- One row per row of a table of plays or interactions that is kept and not blank, its values read and checked, but for its ids.
--- $known          VARCHAR[], what the file has columns of, such as 'weight'; without one each row weighs 1
+-- $known          VARCHAR[], the columns that the file has, such as 'weight'; without weights each row weighs 1
 -- $has_share      BOOLEAN, the file says how much of a track was heard: its share, or the time played and the duration
--- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 where shares are percentages
+-- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 if shares are percentages
 -- $has_order      BOOLEAN, the file has positions in place of timestamps
 -- $date_format    VARCHAR, the form of timestamps; NULL for numbers, dates that begin with the year, and $usual_dates
 -- $usual_dates    VARCHAR[], forms of dates that need no $date_format
@@ -9,19 +9,19 @@
 -- FROM raw_rows(source VARCHAR, user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
 --   source, row, user, track  the digest of the file, the row's number in these files, from 1, and ids as they stand there
---   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
+--   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' in a file without types, or another type
 --   amount                 DOUBLE, the weight, 0 to 1e15, in seconds if it is such as 3:25 or 0:03:25, or the share, 0 to 1; beyond that if the row is refused for it
 --   share                  DOUBLE, the amount if it is a share
 --   timestamp              BIGINT, ms since the epoch, UTC; numbers are in seconds below 1e11, in ms below 1e14, in µs below 1e17, else
 --                          in ns; text without a time zone is in UTC;
---                          the position where $has_order; NULL without
+--                          the position if $has_order; NULL without
 --   clock                  VARCHAR, how the timestamp is written: 'dates', 'seconds', 'milliseconds', 'microseconds' or 'nanoseconds'; NULL
 --                          for 0 and without
 --   session, position      VARCHAR, and DOUBLE that orders its rows of the same timestamp; NULL without
 --   organic                BOOLEAN, the listener chose the track; false if the row does not say, NULL without the column
---   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL where it is not known
---   title, artist          VARCHAR; NULL where the file does not say
---   reason, text           VARCHAR, what is wrong with the row, and the row as text; NULL if nothing is
+--   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL if it is not known
+--   title, artist          VARCHAR; NULL if the file does not say
+--   reason, text           VARCHAR, the reason why the row is refused, and the row as text; NULL if it is good
 WITH numbered AS (
     SELECT
         *,

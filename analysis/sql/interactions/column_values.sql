@@ -1,4 +1,4 @@
--- One row per column of some rows of a table, all text, with what its values look like; without those that are empty.
+-- One row per column of some rows of a table, all text, with the look of its values; columns without a value are left out.
 -- $usual_dates  VARCHAR[], forms of dates that are read like dates that begin with the year
 -- FROM first_rows(user VARCHAR, item VARCHAR)
 -- Columns:
@@ -6,7 +6,7 @@
 --   filled     DOUBLE, share of the rows that have a value
 --   is_number  BOOLEAN, nearly all values are numbers
 --   is_time    BOOLEAN, nearly all are dates, or numbers of seconds, ms, µs or ns from 1980 to 2096
---   decimal    VARCHAR, the mark of their decimals, 'comma' or 'point' of values that also have one of thousands; NULL of plain numbers
+--   decimal    VARCHAR, the mark of their decimals, 'comma' or 'point' if values also have a mark of thousands; NULL for plain numbers
 --   is_clock   BOOLEAN, some are minutes and seconds, such as 3:25 or 0:03:25
 --   smallest, largest  DOUBLE, of the numbers; NULL without
 --   kinds      BIGINT, different values

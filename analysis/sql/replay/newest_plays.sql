@@ -1,7 +1,7 @@
 -- One row per play that an export has not learned from, by listener, who began earliest first, each in the order of the plays.
--- Where plays have times, these are later than all that the export has learned from, else later than all of their listener.
+-- If plays have times, they are later than all plays that the export has learned from, else later than their listener's.
 -- A copy of a play, at the same moment and in the same session, counts once.
--- Sessions are those of the file, or else end after a silence; where only positions are known, one a listener.
+-- The file names the sessions, or else a silence ends a session; if only positions are known, each listener has a single session.
 -- $silence_ms   BIGINT, a longer silence ends a session
 -- $has_moments  BOOLEAN, timestamps are moments, else positions
 -- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, share DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, reason VARCHAR)
@@ -10,10 +10,11 @@
 --   listener   BIGINT, from 0
 --   user, track  VARCHAR, ids as they stand in the file
 --   timestamp  BIGINT, the moment in ms, or the position
---   time       DOUBLE, share 0..1 that was heard, 1 where the file does not say
---   opens      UTINYINT, 1 where it begins a session
---   is_repeat  UTINYINT, 1 where the file has an earlier play of the track by the listener
---   is_known   UTINYINT, 1 where the export has learned from plays of the listener
+--   time       DOUBLE, share 0..1 that was heard, 1 if the file does not say
+--   opens      UTINYINT, 1 if it begins a session
+--   is_repeat  UTINYINT, 1 if the file has an earlier play of the track by the listener
+--   is_unplayed  UTINYINT, 1 if the export has learned from no play of the track in the file
+--   is_known   UTINYINT, 1 if the export has learned from plays of the listener
 WITH plays AS (
     SELECT DISTINCT ON (user, track, timestamp, session) *
     FROM checked
@@ -24,7 +25,8 @@ ordered AS (
     SELECT
         user, track, share, timestamp, session, latest,
         row_number() OVER (PARTITION BY user ORDER BY timestamp, session, position, source, row) AS ordinal,
-        row_number() OVER (PARTITION BY user, track ORDER BY timestamp, session, position, source, row) > 1 AS is_repeat
+        row_number() OVER (PARTITION BY user, track ORDER BY timestamp, session, position, source, row) > 1 AS is_repeat,
+        min(coalesce(timestamp > latest, true)) OVER (PARTITION BY track) AS is_unplayed
     FROM plays
     LEFT JOIN learned USING (user)
 ),
@@ -45,6 +47,7 @@ SELECT
         ) AS UTINYINT
     ) AS opens,
     CAST(is_repeat AS UTINYINT) AS is_repeat,
+    CAST(is_unplayed AS UTINYINT) AS is_unplayed,
     CAST(coalesce(latest, -1) >= 0 AS UTINYINT) AS is_known
 FROM newest
 WINDOW in_order AS (PARTITION BY user ORDER BY ordinal)

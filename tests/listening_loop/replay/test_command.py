@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -15,7 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.tables.columns import Reading, parse_columns
 from listening_loop.command import main
+from listening_loop.replay.plays import read_plays, select_plays
+from listening_loop.replay.report import describe
+from listening_loop.replay.score import score
 from tests.botify.exports import edit_manifest, read_lists, read_manifest
 from tests.botify.redis_server import shared_server
 from tests.conftest import Run
@@ -23,7 +28,8 @@ from tests.listening_loop.replay.conftest import COLUMNS, DAY, publish, write_pl
 from tests.waiting import wait_until
 
 Older = Callable[[str], tuple[Path, Path]]
-RECOMMENDERS = ("live", "sticky_artist")
+NEWEST = {1: "released", 2: "released", 3: "unheard"}  # by listener
+RECOMMENDERS = ("in_order", "live", "sticky_artist")
 
 
 def words(
@@ -248,3 +254,29 @@ def test_new_listeners_are_told_apart_and_tracks_that_are_not_there_counted(
     assert "that the catalogue lacks, and no ranking has: 1." in printed
     assert "1 new ones" in printed
     assert "new listeners" in {row["group"] for row in report_of(out)["scores"]}
+
+
+def test_hits_that_only_the_catalogue_makes_possible_are_counted(
+    older: Older, tmp_path: Path
+) -> None:
+    """A track that the owner's catalogue names may be listed before its first play."""
+    file, export = older("position")
+    version = shutil.copytree(export / "current/", tmp_path / "version")
+    with (version / "tracks.json").open("a") as catalogue:
+        catalogue.write('{"track": "released", "artist": "0"}\n')
+    grown = tmp_path / "grown.csv"
+    rows = "".join(f"u{user},{track},0,5000\n" for user, track in NEWEST.items())
+    grown.write_text(file.read_text() + rows)
+    reading = Reading(parse_columns(f"{COLUMNS}position=position"))
+    options = {"repeat_after": 1}
+    select_plays(grown, reading, version, None, options, tmp_path / "plays.parquet")
+    plays = read_plays(tmp_path / "plays.parquet")
+    assert plays.is_unplayed.sum() == 2
+    best = np.tile([1.0, 0, 0], (plays.has_next.sum(), 1))
+    scores, _ = score(plays, {"live": best, "none": 0 * best})
+    counts = [text for text in describe(plays, scores) if "nobody had played" in text]
+    total = next(row for row in scores if row["group"] == "all")["predictions"]
+    assert counts[0].startswith(
+        f"live: 2 of {total} hits are of tracks that nobody had"
+    )
+    assert counts[1].startswith("none: 0 of 0 hits are")

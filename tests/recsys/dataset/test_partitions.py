@@ -112,7 +112,7 @@ def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
 @pytest.mark.parametrize(
     ("rule", "heldout"),
     [
-        # of listeners with at least two sessions
+        # listeners with at least two sessions
         (SplitRule(Split(kind="last_session"), seed=1), {2}),
         # whole sessions that begin then or later
         (SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500), {2, 3}),
@@ -142,9 +142,9 @@ def test_sessions_are_held_out_whole(
         # half an hour of silence, and longer
         ([0, HALF_HOUR_MS], [{}, {}], 1),
         ([0, HALF_HOUR_MS + 1], [{}, {}], 2),
-        # at the same millisecond
+        # two plays at the same millisecond
         ([0, 0], [{}, {}], 1),
-        # named ones may overlap
+        # named sessions may overlap
         ([0, 0], [{"session": "s"}, {"session": "t"}], 2),
         ([0, 1500], [{"message": "last"}, {"message": "last"}], 2),
         (
@@ -195,10 +195,16 @@ def test_no_session_is_in_both_splits_and_no_play_is_lost(
     part = tmp_path / "0.parquet"
     pq.write_table(pa.Table.from_pylist(plays), part)
     files: dict[str, Any] = (
-        {"train": ("train",), "test": ("test",)} if kind == "files" else {}
+        {"train": ["train"], "test": ["test"]} if kind == "files" else {}
     )
     split = Split.model_validate({"kind": kind, "holdout": 0.4, **files})
-    rule = SplitRule(split, seed=1, cutoff_ms=START_MS + 10**8, **files)
+    rule = SplitRule(
+        split,
+        seed=1,
+        cutoff_ms=START_MS + 10**8,
+        train=tuple(split.train),
+        test=tuple(split.test),
+    )
     with queries.connect() as connection:
         attach_sessions(connection, [part], rule)
         table = queries.fetch_table(connection, "sessions/split_plays")

@@ -14,7 +14,7 @@ from recsys.models.als import Als
 from tests.botify.client import read_lines
 from tests.botify.exports import read_lists
 from tests.recsys.finished import choose_another, finish_run
-from tests.recsys.opened import dataset_of
+from tests.recsys.opened import dataset_of, search_of
 from tests.recsys.search.quick import publish_run
 from tests.recsys.tables import ingest_tables, write_json
 
@@ -23,10 +23,11 @@ ARTISTS, TRACKS, LISTENERS, PLAYS = 6, 20, 60, 30
 Name = Callable[[int], int | str]
 
 
-def write_plays(folder: Path, name: Name) -> Path:
+def write_plays(folder: Path, name: Name, *, is_released: bool = False) -> Path:
     """Ingest plays in which each listener prefers one artist, and write a catalogue with more.
 
-    Track 20 of each artist is never played, and neither is the only track of another artist.
+    Track 20 of each artist is never played, unless it is released: then each listener of the artist
+    plays it last. The only track of another artist is never played.
     """
     generator = np.random.default_rng(2)
     rows = []
@@ -35,6 +36,8 @@ def write_plays(folder: Path, name: Name) -> Path:
             is_own = generator.random() < 0.8
             artist = listener % ARTISTS if is_own else generator.integers(ARTISTS)
             track = 100 * int(artist) + int(generator.integers(TRACKS))
+            if is_released and position == PLAYS - 1:
+                track = 100 * (listener % ARTISTS) + TRACKS
             rows.append({"u": listener, "i": name(track), "p": position})
     file = write_json(folder / "plays.jsonl", rows)
     ingest_tables(folder, file, columns="user=u,item=i,position=p")
@@ -100,3 +103,26 @@ def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None
     catalogue.unlink()
     with pytest.raises(StoreError, match="cannot be read"):
         dataset_of(config)
+
+
+@pytest.mark.slow
+def test_a_search_says_which_hits_only_the_catalogue_makes_possible(
+    tmp_path: Path,
+) -> None:
+    catalogue = write_plays(tmp_path, lambda track: track, is_released=True)
+    config = SearchConfig(
+        store=tmp_path / "store",
+        run=tmp_path / "run",
+        catalogue=catalogue,
+        split={"kind": "newest"},
+        models={"blend": {}},
+        validation={"ks": [150], "select": "recall@150", "min_time": 1},
+    )
+    winner = search_of(config)
+    released = LISTENERS / (LISTENERS * 150)  # each is a hit, as lists have all tracks
+    assert winner.metrics["unplayed_precision@150"].value == pytest.approx(released)
+    share = released / winner.metrics["precision@150"].value
+    (said,) = (text for text in winner.warnings if "nobody had played" in text)
+    assert said.startswith(
+        f"{share:.1%} of the winner's hits are of tracks that nobody"
+    )
