@@ -54,6 +54,12 @@ def main(
         str | None,
         typer.Option(metavar="PATH", help="Where to publish; RUN/export by default."),
     ] = None,
+    performance_report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write Dask's report of workers and calls as HTML."
+        ),
+    ] = None,
     export: Annotated[
         bool, typer.Option(help="Refit the winner on all sessions and publish it.")
     ] = True,
@@ -65,9 +71,10 @@ def main(
         "cluster.scheduler": scheduler,
     }
     settings = load_config(SearchConfig, config, set_ or [], flags)
-    search(open_store(settings.store), open_workspace(settings.run), settings)
+    workspace = open_workspace(settings.run)
+    search(open_store(settings.store), workspace, settings, report=performance_report)
     write_report(settings.run)
-    if not open_workspace(settings.run).is_remote:
+    if not workspace.is_remote:
         renew_index(Path(settings.run))
     for name, file in _FILES.items():
         typer.echo(f"{name:<16} {settings.run}/{file}")

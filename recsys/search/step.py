@@ -23,6 +23,7 @@ from analysis.statistics.effects import Interval
 from looplib.arrays import Int32Array
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
+from recsys.cluster.processes import call_threads
 from recsys.dataset.dataset import open_dataset
 from recsys.models.base import IterativeModel, Model, State
 from recsys.models.factors import Pool
@@ -93,7 +94,7 @@ def _fit(
     state = _read_latest(run, checkpoint, start)
     began = time.process_time()
     dataset = open_dataset(scorer.dataset)
-    model = fit_trial(checkpoint, dataset, "training", scorer.threads, state)
+    model = fit_trial(checkpoint, dataset, "training", call_threads(), state)
     fit_s = float(state["fit_s"]) if state else 0.0
     if not isinstance(model, IterativeModel):
         return model, time.process_time() - began

@@ -15,7 +15,7 @@ import pytest
 
 from recsys.cluster import cluster as module
 from recsys.cluster import processes
-from recsys.cluster.cluster import open_cluster
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
 from recsys.errors import SearchError
@@ -189,7 +189,7 @@ def test_without_workers_calls_are_given_up(
     with scheduler(tmp_path) as (address, start_worker):
         worker = start_worker()
         monkeypatch.setattr(module, "WAIT_FOR_WORKERS_S", 1)
-        with open_cluster(ClusterConfig(scheduler=address)) as cluster:
+        with Cluster(ClusterConfig(scheduler=address)) as cluster:
             results = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
             assert next(results) in (2, 4, 6)
             worker.kill()

@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 from looplib.config import load_config
 from looplib.errors import ConfigError
 from recsys.cluster import cluster as module
-from recsys.cluster.cluster import Cluster, open_cluster
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 from tests.programs import free_port
@@ -30,7 +30,7 @@ def test_an_address_that_is_no_scheduler_s_is_refused(address: str) -> None:
 
 
 def test_without_a_call_nothing_is_started_or_joined(tmp_path: Path) -> None:
-    with open_cluster(
+    with Cluster(
         ClusterConfig(scheduler="tcp://nowhere:1"), (tmp_path / "missing",)
     ) as cluster:
         assert list(cluster.run(max, [])) == []
@@ -38,7 +38,7 @@ def test_without_a_call_nothing_is_started_or_joined(tmp_path: Path) -> None:
 
 
 def refusal(config: ClusterConfig) -> str:
-    with open_cluster(config) as cluster, pytest.raises(SearchError) as refused:
+    with Cluster(config) as cluster, pytest.raises(SearchError) as refused:
         list(cluster.run(max, [(1, 2)]))
     return str(refused.value)
 
@@ -94,7 +94,7 @@ def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_e
 ) -> None:
     monkeypatch.setenv("A_LATE_SETTING", "kept")
     before = _programs_below()
-    with open_cluster(ClusterConfig(workers=1)) as cluster:
+    with Cluster(ClusterConfig(workers=1)) as cluster:
         assert sorted(cluster.run(max, [(1, 2), (4, 3)])) == [2, 4]
         assert [*cluster.run(os.getenv, [("A_LATE_SETTING",)])] == ["kept"]
         (handler,) = cluster.run(signal.getsignal, [(signal.SIGINT,)])
@@ -131,11 +131,11 @@ def _programs_below() -> set[int]:
 
 
 UNGUARDED = """
-from recsys.cluster.cluster import open_cluster
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 
-with open_cluster(ClusterConfig(workers=2)) as cluster:
+with Cluster(ClusterConfig(workers=2)) as cluster:
     try:
         list(cluster.run(max, [(1, 2)]))
     except SearchError as error:
@@ -164,7 +164,7 @@ def test_a_client_that_is_closed_is_refused() -> None:
         client = Client(started)
         client.close()
     with (
-        open_cluster(ClusterConfig(), client=client) as cluster,
+        Cluster(ClusterConfig(), client=client) as cluster,
         pytest.raises(SearchError, match="an open one is needed"),
     ):
         list(cluster.run(max, [(1, 2)]))
