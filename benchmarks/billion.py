@@ -23,7 +23,7 @@ from looplib.als import AlsConfig
 from looplib.arrays import IntArray
 from looplib.checksums import seal
 from recsys.blockwise import fit_blocks
-from recsys.cluster.cluster import open_cluster
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset, Summary, open_dataset
 from recsys.dataset.layout import SUMMARY, new_array
@@ -52,7 +52,7 @@ def main(
     write_s = seconds(write_dataset, out, interactions, listeners, tracks)
     params = AlsConfig(factors=factors, regularization=0.1, alpha=10.0)
     load_kernels()
-    with open_cluster(ClusterConfig(workers=workers)) as cluster:
+    with Cluster(ClusterConfig(workers=workers)) as cluster:
         pids = set(cluster.run(import_fit, [()] * 4 * workers))
         idle = max(map(memory_mib, pids))
         dataset = open_dataset(str(out / "data"))

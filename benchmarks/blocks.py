@@ -33,7 +33,7 @@ from benchmarks.harness import (
 )
 from looplib.als import AlsConfig
 from recsys.blockwise import cut_blocks, fit_blocks
-from recsys.cluster.cluster import open_cluster
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.solver import first_factors, load_kernels, solve
@@ -96,7 +96,7 @@ def _measure(
         fit_blocks(cluster, dataset, "training", *fit)
 
     with (
-        open_cluster(ClusterConfig(workers=workers)) as cluster,
+        Cluster(ClusterConfig(workers=workers)) as cluster,
         tempfile.TemporaryDirectory(dir=dataset.path.parent) as folder,
     ):
         pids = set(cluster.run(import_fit, [()] * 4 * workers))

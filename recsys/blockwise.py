@@ -28,6 +28,7 @@ from looplib.arrays import Float32Array, IntArray
 from looplib.checksums import seal, unseal
 from looplib.files import fsync
 from recsys.cluster.cluster import Cluster
+from recsys.cluster.processes import call_threads
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.layout import SplitName
 from recsys.models.base import State
@@ -211,7 +212,7 @@ def solve_block(
         _load(workspace, before, block.first, block.last)
     )
     factors = _load(workspace, across)
-    solve(rows, factors, block.load(), config, 1, count=block.count)
+    solve(rows, factors, block.load(), config, call_threads(), count=block.count)
     check_finite(iteration, rows)
     _write(workspace, block.file(iteration), rows)
 

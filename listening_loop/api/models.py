@@ -30,7 +30,7 @@ from looplib.files import atomic_directory, atomic_write_json, sha256_file
 from looplib.progress import progress
 from looplib.untrusted import open_untrusted
 from recsys.blockwise import fit_blocks
-from recsys.cluster.cluster import open_cluster
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
@@ -284,7 +284,7 @@ def fit(
         plan = plan_dataset(store, search)
         scratch.folder.mkdir(parents=True, exist_ok=True)
         modules = (fit_blocks.__module__,)
-        with open_cluster(search.cluster, scratch.on_disk, client, modules) as workers:
+        with Cluster(search.cluster, scratch.on_disk, client, modules) as workers:
             with progress("Interactions", 100, "%") as report:
                 dataset = cached_dataset(store, plan, scratch, workers, report)
             if client:

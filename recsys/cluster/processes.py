@@ -10,12 +10,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import dask
-from distributed import Client, LocalCluster, Worker
-from distributed.utils import get_mp_context
+from dask.system import cpu_count
+from distributed import Client, LocalCluster, Worker, get_worker
+from distributed.comm.addressing import get_address_host
+from distributed.utils import get_mp_context, sync
 
 from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 
+usable_cores = cpu_count
 # A process of ours holds little and maps the rest from disk. One that grows is killed, never paused
 # or spilled, which would leave its call waiting. A call has failed when three workers died running
 # it, and a process is started again however long that takes (Dask's default gives up after 15 s).
@@ -45,9 +48,23 @@ MEMORY_LIMIT = "auto"
 _WORKER_NAME = "Dask Worker process"
 
 
-def usable_cores() -> int:
-    """Count the cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
+def call_threads() -> int:
+    """Count the threads of the present call: the calls on a machine share its cores.
+
+    Outside of a worker they are all cores that this process may use.
+    """
+    cores = usable_cores()
+    with suppress(ValueError):
+        worker = get_worker()
+        queued = sync(worker.loop, worker.scheduler.processing)
+        at_once = sync(worker.loop, worker.scheduler.ncores)
+        calls = sum(
+            min(at_once[address], len(queued[address]))
+            for address in at_once.keys() & queued.keys()
+            if get_address_host(address) == get_address_host(worker.address)
+        )
+        cores //= max(1, min(calls, cores))
+    return cores
 
 
 def start_processes(

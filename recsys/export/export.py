@@ -11,7 +11,7 @@ from uuid import uuid4
 from looplib.files import atomic_directory, atomic_symlink, exclusive, remove_leftovers
 from looplib.progress import progress
 from recsys.blockwise import fit_blocks
-from recsys.cluster.cluster import Client, open_cluster
+from recsys.cluster.cluster import Client, Cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_whole_dataset
@@ -161,7 +161,7 @@ def _refit_in_blocks(
     seen += scratch.on_disk
     modules = (fit_blocks.__module__,)
     try:
-        with open_cluster(export.config.cluster, seen, client, modules) as cluster:
+        with Cluster(export.config.cluster, seen, client, modules) as cluster:
             return fit_blocks(
                 cluster,
                 export.dataset,

@@ -1,6 +1,7 @@
 """One fit of a search: a kind of model with its hyperparameters, and how far it has come."""
 
 import pickle
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,6 +68,21 @@ class Checkpoint:
     def file(self) -> str:
         """The file of the run that has the state of the fit."""
         return f"{CHECKPOINTS}/{self.trial.id}-{self.iteration}.npz"
+
+    def __str__(self) -> str:
+        """Name the step in Dask's dashboard."""
+        trial = self.trial
+        return f"{trial.kind} {trial.id} after iteration {self.iteration}"
+
+    @property
+    def priority(self) -> int:
+        """The Dask priority of its step: fits that are scored once, fits that have come far, rules.
+
+        Other fits wait for them at a rung of halving. Nothing waits for rules, which fill gaps.
+        """
+        if self.trial.is_iterative:
+            return self.iteration
+        return -1 if self.trial.is_baseline else sys.maxsize
 
     @property
     def resources(self) -> dict[str, float]:

@@ -54,6 +54,12 @@ def main(
         str | None,
         typer.Option(metavar="PATH", help="Where to publish; RUN/export by default."),
     ] = None,
+    performance_report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write Dask's report of workers and calls as HTML."
+        ),
+    ] = None,
     export: Annotated[
         bool, typer.Option(help="Refit the winner on all sessions and publish it.")
     ] = True,
@@ -66,7 +72,7 @@ def main(
     }
     settings = load_config(SearchConfig, config, set_ or [], flags)
     folder = open_workspace(settings.run)
-    search(open_store(settings.store), folder, settings)
+    search(open_store(settings.store), folder, settings, report=performance_report)
     write_report(settings.run)
     if not folder.is_remote:
         renew_index(Path(settings.run))

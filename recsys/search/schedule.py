@@ -83,8 +83,7 @@ def decide(
             done.add(trial.id)
         elif len(curve) < limit:
             steps.append(Checkpoint(trial, scored[trial.id][len(curve)]))
-    # fits that are scored once are waited for; fits that have begun come next
-    steps.sort(key=lambda step: (step.trial.is_iterative, -len(curves[step.trial.id])))
+    steps.sort(key=lambda step: -step.priority)
     return Schedule(tuple(steps), stopped, frozenset(done))
 
 

@@ -30,6 +30,7 @@ from analysis.validation import Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
+from recsys.cluster.processes import call_threads
 from recsys.config import ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError, StorageError
@@ -56,7 +57,6 @@ class Scorer:
     dataset: str  # its address
     validation: ValidationConfig
     seed: int  # decides the resamples
-    threads: int  # threads of a fit and a score; they change no result
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
 
     @property
@@ -220,7 +220,7 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
         min_time=scorer.validation.min_time,
         resamples=RESAMPLES,
         seed=scorer.seed,
-        threads=scorer.threads,
+        threads=call_threads(),
     )
 
 

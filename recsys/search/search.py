@@ -6,6 +6,7 @@ The finalists are scored by every metric, ranked, compared and explained.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from looplib.config import dump_config
 from looplib.files import sha256_file
 from looplib.progress import progress, say
 from looplib.tables import output
-from recsys.cluster.cluster import Calls, Client, Cluster, Outcome, open_cluster
+from recsys.cluster.cluster import Calls, Client, Cluster, Outcome
 from recsys.cluster.lifetime import run_within
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
@@ -64,6 +65,7 @@ def search(
     config: SearchConfig,
     *,
     client: Client | None = None,
+    report: Path | None = None,
 ) -> Winner:
     """Run a search and leave its run folder; an interrupted search goes on where it stopped.
 
@@ -73,6 +75,7 @@ def search(
         config: The configuration; its addresses are the store's and the run's.
         client: A Dask client whose workers run the search, whatever the configuration says; it
             stays open.
+        report: The file of Dask's performance report, if one is wanted.
 
     Raises:
         UserError: The store, the split, the models or the cluster does not allow it, or every
@@ -84,7 +87,7 @@ def search(
     seen = [folder / MANIFEST for folder in stores]
     seen += [folder / CONFIG for folder in run.on_disk]
     with (
-        open_cluster(plan.config.cluster, seen, client, _IMPORTED) as cluster,
+        Cluster(plan.config.cluster, seen, client, _IMPORTED, report) as cluster,
         locked_run(run) as lock,
     ):
         _write_config(run, config)  # workers look for it
@@ -132,14 +135,13 @@ def _prepare_data(
             f"export.filter_seen {str(shown).lower()}: "
             "the lists that are published are not those that are scored"
         )
-    scorer = Scorer(dataset.address, config.validation, config.seed, threads=1)
+    scorer = Scorer(dataset.address, config.validation, config.seed)
     return resolve_split(scorer)
 
 
 def _run_steps(cluster: Cluster, state: SearchState) -> None:
     """Run all steps, each recorded before the next decision."""
     done, total = state.count_steps()
-    ready = partial(state.ready, cluster)
     # halving stops some fits early
     unit = "scores at most" if state.search.strategy == "halving" else "scores"
     with progress("Trials", total, unit) as report:
@@ -147,7 +149,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
         if state.plan.config.cluster.fit == "blocks":
             outcomes = _run_in_blocks(cluster, state)
         else:
-            outcomes = cluster.run_ready(_limited(state), ready)
+            outcomes = cluster.run_ready(_limited(state), state.ready)
         for outcome in outcomes:
             state.record(outcome)
             # an expansion adds trials
@@ -170,7 +172,7 @@ def _limited(state: SearchState) -> Callable[..., Score]:
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
     """Run one step after the other; fits that can run in blocks run across all workers."""
-    while calls := state.ready(cluster):
+    while calls := state.ready():
         step, arguments = next(iter(calls.items()))
         try:
             if step.trial.model_type.in_blocks:
@@ -293,8 +295,7 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
     def ready() -> Calls:
         scores = [entry.score for entry in _finalists(state)]
         steps = [score.checkpoint for score in scores if not score.is_whole]
-        threads = cluster.threads_of(len(steps))
-        return {step: state.arguments(step, threads, is_whole=True) for step in steps}
+        return {step: state.arguments(step, is_whole=True) for step in steps}
 
     calls = ready()
     if not calls:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from looplib.errors import UserError
-from recsys.cluster.cluster import Calls, Cluster, Outcome
+from recsys.cluster.cluster import Calls, Outcome
 from recsys.errors import TrialError, TrialTimeoutError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.external import CLASS
@@ -63,7 +63,7 @@ class SearchState:
             total += steps
         return done, total
 
-    def ready(self, cluster: Cluster) -> Calls:
+    def ready(self) -> Calls:
         """List the steps that can run now as calls of `run_step`, the most urgent first."""
         # A fit without iterations is scored by every metric at once, because it is not kept. So is
         # the end of a fit: most fits that reach it are finalists.
@@ -74,22 +74,18 @@ class SearchState:
             for trial in self.plan.baselines
             if not self.ledger.scores[trial.id]
         ]
-        threads = cluster.threads_of(len(steps))
         return {
-            step: self.arguments(step, threads, is_whole=step.iteration in (0, last))
+            step: self.arguments(step, is_whole=step.iteration in (0, last))
             for step in steps
         }
 
-    def arguments(
-        self, step: Checkpoint, threads: int, *, is_whole: bool
-    ) -> tuple[Any, ...]:
-        """List the arguments of `run_step` on a number of threads."""
+    def arguments(self, step: Checkpoint, *, is_whole: bool) -> tuple[Any, ...]:
+        """List the arguments of `run_step`."""
         earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
         start = max((done for done in earlier if done <= step.iteration), default=0)
-        scorer = replace(self.scorer, threads=threads)
         path = step.trial.params.get(CLASS)
         shipped = path and pickle_class(path)
-        return (step, scorer, self.run.address, start, is_whole, shipped)
+        return (step, self.scorer, self.run.address, start, is_whole, shipped)
 
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and schedule anew.

@@ -23,6 +23,7 @@ from analysis.statistics.effects import Interval
 from looplib.arrays import NO_TRACK, Int32Array
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
+from recsys.cluster.processes import call_threads
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import TrialTimeoutError
 from recsys.models.base import IterativeModel, Model, State
@@ -107,7 +108,7 @@ def _fit(
     began = time.process_time()
     dataset = open_dataset(scorer.dataset)
     model = fit_trial(
-        checkpoint, dataset, "training", scorer.threads, state, shipped=shipped
+        checkpoint, dataset, "training", call_threads(), state, shipped=shipped
     )
     fit_s = float(state["fit_s"]) if state else 0.0
     if not isinstance(model, IterativeModel):

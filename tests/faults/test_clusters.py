@@ -1,4 +1,4 @@
-"""A search on workers that miss a folder or run other software: one line each."""
+"""A search beside workers that miss a folder or run other software."""
 
 import subprocess
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
 from tests.recsys.by_hand import scheduler
 from tests.recsys.logs import random_store
+from tests.waiting import wait_until
 
 # In a mount namespace of its own, an empty file system lies over a folder.
 HIDING = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"')
@@ -24,9 +24,10 @@ main()
 
 @pytest.mark.slow
 @pytest.mark.dask
-def test_a_folder_that_a_worker_does_not_see_and_its_other_software_are_one_line_each(
-    tmp_path: Path, refusal: Run
+def test_workers_that_miss_a_folder_or_have_other_software_are_named_and_left_out(
+    tmp_path: Path,
 ) -> None:
+    """The search waits for others, and ends on a worker that fits."""
     spare, hidden = tmp_path / "spare", tmp_path / "run"
     spare.mkdir()
     hidden.mkdir()
@@ -34,19 +35,23 @@ def test_a_folder_that_a_worker_does_not_see_and_its_other_software_are_one_line
         pytest.skip("hiding a folder from a process needs root")
     store = random_store(tmp_path, listeners=40, tracks=60, sessions=300)
     config = tmp_path / "search.yaml"
-    config.write_text(f"store: {store}\nrun: unused\n")
-    with scheduler(tmp_path) as (address, start_worker):
-        words = ("search", f"--config={config}", "--scheduler", address, "--no-export")
-        worker = start_worker(under=(*HIDING, str(hidden)))
-        line = refusal(*words, "--run", hidden)
-        assert f"{hidden}" in line
-        assert f"(process {worker.pid}) does not see it" in line
-        assert not list(hidden.glob(".tmp-*"))
-        assert not list(store.glob("cache/*"))
-        worker.kill()
-        worker.wait()
-        start_worker(dask=(sys.executable, "-c", OTHER_SOFTWARE))
-        line = refusal(*words, "--run", tmp_path / "other")
-    assert "error: the worker tcp://127.0.0.1:" in line
+    config.write_text(f"store: {store}\nrun: {hidden}\n")
+    said = tmp_path / "said"
+    with scheduler(tmp_path) as (address, start_worker), said.open("w") as stderr:
+        words = (f"--config={config}", "--scheduler", address, "--no-export")
+        before = start_worker(under=(*HIDING, str(hidden)))
+        program = (sys.executable, "-m", "recsys.search", *words)
+        with subprocess.Popen(program, stderr=stderr) as search:
+            wait_until(lambda: "left out" in said.read_text(), "the check", [search])
+            late = start_worker(dask=(sys.executable, "-c", OTHER_SOFTWARE))
+            wait_until(lambda: late.poll() is not None, "the worker", [search])
+            start_worker()
+            assert search.wait(timeout=120) == 0
+        assert before.poll() == 0
+    folder, software = (
+        line for line in said.read_text().splitlines() if "left out" in line
+    )
+    assert folder.startswith("the worker tcp://127.0.0.1:")
+    assert f" does not see {hidden}" in folder
     ours = version("listening-loop")
-    assert f"has listening-loop 0.0.1, and the search listening-loop {ours}" in line
+    assert f"has listening-loop 0.0.1, and the search listening-loop {ours}" in software

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,10 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.cluster import cluster as module
 from recsys.cluster import processes
-from recsys.cluster.cluster import open_cluster
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
-from recsys.errors import SearchError
 from recsys.run import read_run
 from recsys.storage import open_workspace
 from tests.hosts import network
@@ -186,18 +186,40 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     )
 
 
-def test_without_workers_calls_are_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with scheduler(tmp_path) as (address, start_worker):
-        worker = start_worker()
-        monkeypatch.setattr(module, "WAIT_FOR_WORKERS_S", 1)
-        with open_cluster(ClusterConfig(scheduler=address)) as cluster:
-            results = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
-            assert next(results) in (2, 4, 6)
-            worker.kill()
-            with pytest.raises(SearchError, match="no worker for 1 s; start some"):
-                list(results)
+def test_a_call_outlives_many_workers_and_waits_for_the_next(tmp_path: Path) -> None:
+    """The first worker notes its number and dies, and so do the next four."""
+    notes = tmp_path / "notes"
+    with (
+        scheduler(tmp_path) as (address, start_worker),
+        Cluster(ClusterConfig(scheduler=address)) as cluster,
+        ThreadPoolExecutor() as threads,
+    ):
+        results = threads.submit(list, cluster.run(note_and_wait, [(notes,)]))
+        for number in range(1, 7):
+            worker = start_worker()
+            begun = partial(has_notes, notes, number)
+            wait_until(begun, "a call", [worker])
+            if number < 6:
+                worker.kill()
+                worker.wait()
+        (notes.with_name("end")).touch()
+        assert results.result(timeout=60) == [6]
+
+
+def notes_of(notes: Path) -> int:
+    return len(notes.read_bytes()) if notes.exists() else 0
+
+
+def has_notes(notes: Path, number: int) -> bool:
+    return notes_of(notes) == number
+
+
+def note_and_wait(notes: Path) -> int:
+    """Count the workers that began this call, until it may end."""
+    with notes.open("ab") as file:
+        file.write(b"!")
+    wait_until(notes.with_name("end").exists, "the end")
+    return notes_of(notes)
 
 
 def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(

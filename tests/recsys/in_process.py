@@ -2,7 +2,7 @@
 started for them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 import pytest
@@ -13,16 +13,11 @@ from recsys.cluster.cluster import Calls, Cluster, Outcome
 class InProcess:
     """Stands in for `Cluster`."""
 
-    threads = 1
-
     def __init__(self, slots: int) -> None:
         self._slots = slots
 
     def slots(self) -> int:
         return self._slots
-
-    def threads_of(self, _calls: int) -> int:
-        return self.threads
 
     def run(
         self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
@@ -53,11 +48,10 @@ def without_processes() -> Iterator[None]:
     What differs on real workers is tested of the cluster, and of one search on it.
     """
 
-    @contextmanager
-    def open_cluster(*_: object) -> Iterator[Cluster]:
-        yield in_process()
+    def opened(*_: object) -> AbstractContextManager[Cluster]:
+        return nullcontext(in_process())
 
     with pytest.MonkeyPatch.context() as patch:
         for module in ("recsys.search.search", "recsys.export.export"):
-            patch.setattr(f"{module}.open_cluster", open_cluster)
+            patch.setattr(f"{module}.Cluster", opened)
         yield

@@ -1,12 +1,13 @@
-"""Which cluster a configuration means, and schedulers that do not answer or have no worker."""
+"""The cluster of a configuration, its queue, and schedulers that do not answer."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Barrier
 
 import psutil
 import pytest
@@ -15,10 +16,13 @@ from distributed import Client, LocalCluster
 from looplib.config import load_config
 from looplib.errors import ConfigError
 from recsys.cluster import cluster as module
-from recsys.cluster.cluster import Cluster, open_cluster
+from recsys.cluster import processes
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
+from recsys.cluster.processes import call_threads
 from recsys.errors import SearchError
 from tests.programs import free_port
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -30,7 +34,7 @@ def test_an_address_that_is_no_scheduler_s_is_refused(address: str) -> None:
 
 
 def test_without_a_call_nothing_is_started_or_joined(tmp_path: Path) -> None:
-    with open_cluster(
+    with Cluster(
         ClusterConfig(scheduler="tcp://nowhere:1"), (tmp_path / "missing",)
     ) as cluster:
         assert list(cluster.run(max, [])) == []
@@ -38,20 +42,9 @@ def test_without_a_call_nothing_is_started_or_joined(tmp_path: Path) -> None:
 
 
 def refusal(config: ClusterConfig) -> str:
-    with open_cluster(config) as cluster, pytest.raises(SearchError) as refused:
+    with Cluster(config) as cluster, pytest.raises(SearchError) as refused:
         list(cluster.run(max, [(1, 2)]))
     return str(refused.value)
-
-
-def test_a_few_calls_share_the_cores_of_this_machine_and_of_no_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Cluster, "slots", lambda _: 4)
-    with ExitStack() as stack:
-        here = Cluster(ClusterConfig(), stack)
-        assert [here.threads_of(calls) for calls in (0, 1, 2, 3, 9)] == [1, 4, 2, 1, 1]
-        elsewhere = Cluster(ClusterConfig(scheduler="tcp://host:8786"), stack)
-        assert elsewhere.threads_of(1) == 1
 
 
 @pytest.mark.dask
@@ -75,16 +68,128 @@ def test_a_scheduler_that_does_not_answer_is_named_with_what_to_do(
     )
 
 
+@pytest.fixture
+def workers() -> Iterator[LocalCluster]:
+    """A cluster in this process, which has no worker yet."""
+    with LocalCluster(
+        n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0"
+    ) as started:
+        yield started
+
+
+def together(calls: int) -> int:
+    """Count the threads of a call when so many calls run at once."""
+    _begin(calls)
+    threads = call_threads()
+    _begin(calls)
+    return threads
+
+
+def _begin(calls: int) -> None:
+    BARRIERS.setdefault(calls, Barrier(calls)).wait(timeout=60)
+
+
+BARRIERS: dict[int, Barrier] = {}
+
+
 @pytest.mark.dask
 @pytest.mark.slow
-def test_a_scheduler_without_workers_is_named_with_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_search_waits_for_its_first_worker_and_grows_an_adaptive_cluster(
+    workers: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WAIT_FOR_WORKERS_S", 0.5)
-    with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster:
-        address = cluster.scheduler_address
-        line = refusal(ClusterConfig(scheduler=address))
-    assert line.startswith(f"{address}: no worker for 0.5 s; start some (dask worker ")
+    """Calls that wait for two others end only if the cluster sees that many are queued."""
+    said = []
+
+    def grow(text: str) -> None:
+        said.append(text)
+        if text.startswith("no worker; 12 calls wait"):
+            workers.adapt(
+                minimum=0, maximum=3, interval="50ms", target_duration="500ms"
+            )
+
+    monkeypatch.setattr(module, "REMIND_S", 0.2)
+    monkeypatch.setattr(module, "say", grow)
+    monkeypatch.setattr(processes, "usable_cores", lambda: 7)
+    with Client(workers) as client, Cluster(ClusterConfig(), client=client) as cluster:
+        assert [*cluster.run(together, [(3,)] * 12)] == [2] * 12
+        assert [*cluster.run(together, [(1,)])] == [7]
+    assert f"dask worker {workers.scheduler_address} --host" in said[1]
+
+
+class Urgent(int):
+    """A key that is its own priority."""
+
+    @property
+    def priority(self) -> int:
+        """See `Cluster.run_ready`."""
+        return self
+
+
+BEGAN: list[int] = []
+
+
+def begin(key: int) -> None:
+    """Note that a call begins; the first waits until all are queued."""
+    BEGAN.append(key)
+    tasks = vars(begin)["tasks"]
+    wait_until(lambda: len(tasks) == 6 or len(BEGAN) > 1, "the calls")
+
+
+@pytest.mark.dask
+@pytest.mark.slow
+def test_the_most_urgent_calls_run_first_under_names_of_their_own(
+    workers: LocalCluster,
+) -> None:
+    workers.scale(1)
+    BEGAN.clear()
+    assert workers.scheduler
+    vars(begin)["tasks"] = tasks = workers.scheduler.tasks
+    names = set()
+    left = {Urgent(key): (key,) for key in range(6)}
+    with Client(workers) as client, Cluster(ClusterConfig(), client=client) as cluster:
+        client.wait_for_workers(1)
+        for outcome in cluster.run_ready(begin, lambda: left):
+            names |= {name for _, name in tasks}
+            del left[outcome.key]
+    assert names == set("012345")
+    assert BEGAN[2:] == sorted(BEGAN[2:], reverse=True)
+
+
+@pytest.mark.dask
+@pytest.mark.slow
+def test_a_performance_report_is_written_by_dask_unless_the_search_fails(
+    workers: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "report.html"
+    workers.scale(1)
+
+    class Report:
+        def __init__(self, name: str) -> None:
+            self.file = Path(name)
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            self.file.touch()
+
+    def search(*calls: tuple[int, ...]) -> None:
+        with (
+            Client(workers) as client,
+            Cluster(ClusterConfig(), client=client, report=file) as cluster,
+        ):
+            list(cluster.run(max, calls))
+
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    with pytest.raises(SearchError, match="needs bokeh where the scheduler runs"):
+        search((1, 2))
+    monkeypatch.setattr(module, "find_spec", lambda _: True)
+    monkeypatch.setattr(module, "performance_report", Report)
+    with pytest.raises(TypeError):
+        search((1,))
+    assert not file.exists()
+    search((1, 2))
+    assert file.exists()
 
 
 @pytest.mark.dask
@@ -94,7 +199,7 @@ def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_e
 ) -> None:
     monkeypatch.setenv("A_LATE_SETTING", "kept")
     before = _programs_below()
-    with open_cluster(ClusterConfig(workers=1)) as cluster:
+    with Cluster(ClusterConfig(workers=1)) as cluster:
         assert sorted(cluster.run(max, [(1, 2), (4, 3)])) == [2, 4]
         assert [*cluster.run(os.getenv, [("A_LATE_SETTING",)])] == ["kept"]
         (handler,) = cluster.run(signal.getsignal, [(signal.SIGINT,)])
@@ -131,11 +236,11 @@ def _programs_below() -> set[int]:
 
 
 UNGUARDED = """
-from recsys.cluster.cluster import open_cluster
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 
-with open_cluster(ClusterConfig(workers=2)) as cluster:
+with Cluster(ClusterConfig(workers=2)) as cluster:
     try:
         list(cluster.run(max, [(1, 2)]))
     except SearchError as error:
@@ -164,7 +269,7 @@ def test_a_client_that_is_closed_is_refused() -> None:
         client = Client(started)
         client.close()
     with (
-        open_cluster(ClusterConfig(), client=client) as cluster,
+        Cluster(ClusterConfig(), client=client) as cluster,
         pytest.raises(SearchError, match="an open one is needed"),
     ):
         list(cluster.run(max, [(1, 2)]))

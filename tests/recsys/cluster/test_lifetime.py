@@ -12,7 +12,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from recsys.cluster import processes
-from recsys.cluster.cluster import Cluster, open_cluster
+from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.cluster.lifetime import run_within
 from recsys.dataset.interactions import Interactions
@@ -28,7 +28,7 @@ def cluster() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(processes._SETTINGS, "distributed.scheduler.allowed-failures", 0)
         patch.setattr(processes, "MEMORY_LIMIT", "1 GiB")
-        with open_cluster(ClusterConfig(workers=1)) as cluster:
+        with Cluster(ClusterConfig(workers=1)) as cluster:
             yield cluster
 
 

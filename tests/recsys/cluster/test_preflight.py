@@ -1,70 +1,43 @@
-"""What is checked of workers before the first call: their software, and the paths they see."""
+"""What is checked of scheduler and workers: their software, and the paths they see."""
 
-import os
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from unittest.mock import create_autospec
 
 import pytest
-from distributed import Client
 
-from recsys.cluster.preflight import check_software, find_unseen
-from recsys.errors import SearchError
-
-HERE = {
-    "python": "3.11.2.final.0",
-    "dask": "2026.8.0",
-    "distributed": "2026.8.0",
-    "listening-loop": "0.1.0",
-}
+from recsys.cluster.preflight import MOST_DEATHS, Preflight
 
 
-def check(scheduler: dict[str, Any], worker: dict[str, Any]) -> None:
-    """Check a cluster; what is given differs from here."""
-    client = create_autospec(Client)
-    client.get_versions.return_value = {
-        "client": {"packages": HERE},
-        "scheduler": {"packages": HERE | scheduler},
-        "workers": {
-            "tcp://a:1": {"packages": HERE},
-            "tcp://b:2": {"packages": HERE | worker},
-        },
-    }
-    check_software(client)
+def failure(ours: dict[str, Any], *paths: Path) -> str:
+    """Check this process for a search that has other packages."""
+    plugin = Preflight(paths, "client")
+    plugin.packages = {**plugin.packages, **ours}
+    return plugin.find_failure("the worker", plugin.paths) or ""
 
 
-@pytest.mark.parametrize(
-    "harmless", [{}, {"python": "3.11.9.final.0"}, {"numpy": "1.0"}]
-)
-def test_what_unpickles_the_same_is_no_difference(harmless: dict[str, Any]) -> None:
-    check(harmless, harmless)
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "worker", "said"),
-    [
-        (
-            {"dask": "2025.1.0"},
-            {},
-            "the scheduler has dask 2025.1.0, and the search dask 2026.8.0",
-        ),
-        (
-            {},
-            {"listening-loop": None},
-            "the worker tcp://b:2 has listening-loop None, and the search listening-loop 0.1.0",
-        ),
-    ],
-)
-def test_a_difference_names_the_process_and_both_versions(
-    scheduler: dict[str, Any], worker: dict[str, Any], said: str
+@pytest.mark.parametrize("harmless", ["python", "numpy"])
+def test_what_unpickles_the_same_is_no_difference(
+    harmless: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(SearchError, match=f"{said}; install the same everywhere"):
-        check(scheduler, worker)
+    assert not failure({harmless: "1.0"}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dask", "distributed", "listening-loop"])
+def test_a_difference_names_the_process_and_both_versions(name: str) -> None:
+    said = f"the worker has {name} {version(name)}, and the search {name} None; install"
+    assert failure({name: None}).startswith(said)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert find_unseen([tmp_path]) is None
-    found = find_unseen([tmp_path, tmp_path / "manifest.json"])
-    assert found
-    assert f"{tmp_path / 'manifest.json'}: the worker on" in found
-    assert f"(process {os.getpid()}) does not see it" in found
+    missing = tmp_path / "manifest.json"
+    said = failure({}, tmp_path, missing)
+    assert said.startswith(f"the worker does not see {missing}; every worker must see")
+
+
+def test_a_scheduler_forgives_deaths_but_never_fewer_than_it_did() -> None:
+    for before, after in ((3, MOST_DEATHS), (99, 99)):
+        scheduler = SimpleNamespace(allowed_failures=before)
+        assert Preflight((), "client").prepare(scheduler) is None  # type: ignore[arg-type]  # a stand-in
+        assert scheduler.allowed_failures == after

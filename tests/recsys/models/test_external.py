@@ -6,7 +6,6 @@ import pickle
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -441,11 +440,10 @@ def test_a_fit_on_a_gpu_needs_a_worker_that_has_one() -> None:
     (trial,) = plan_trials(described, "data", seed=1)
     step = Checkpoint(trial, 0)
     assert step.resources == {"GPU": 1}
-    cluster = Cluster(ClusterConfig(), ExitStack())
+    cluster = Cluster(ClusterConfig())
     workers: dict[str, Any] = {"tcp://a": {"resources": {}}}
     vars(cluster)["_client"] = SimpleNamespace(
-        nthreads=lambda: {"tcp://a": 1},
-        scheduler=None,
+        loop=object(),
         scheduler_info=lambda n_workers: {"workers": workers},  # noqa: ARG005  Dask's
     )
     with pytest.raises(SearchError, match="no worker has a GPU; start one where there"):

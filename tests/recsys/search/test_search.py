@@ -25,7 +25,6 @@ from recsys.search.trials import plan_search
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store
 from tests.conftest import Run
-from tests.recsys.in_process import InProcess
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
 from tests.recsys.logs import random_store
@@ -106,7 +105,8 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions
 ) -> None:
     store = random_store(tmp_path, partitions=1, **SIZES)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(InProcess, "threads", 2)
+        for module in ("scorer", "step"):
+            patch.setattr(f"recsys.search.{module}.call_threads", lambda: 3)
         search_ok(store, tmp_path / "run", export=True)
     exported = "export/current/recommendations.jsonl"
     assert (tmp_path / "run" / exported).read_bytes() == (
@@ -217,7 +217,7 @@ def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(
     plan = plan_search(open_store(store), config)
     (trial,) = plan.candidates
     with locked_run(open_workspace(tmp_path)) as lock:
-        state = SearchState(plan, Scorer("data", config.validation, 1, 1), lock)
+        state = SearchState(plan, Scorer("data", config.validation, 1), lock)
         (tmp_path / trial.blocks).mkdir(parents=True)
         for iteration, value in ((1, 0.5), (2, 0.4), (3, 0.45)):
             step = Checkpoint(trial, iteration)

@@ -33,7 +33,7 @@ def dataset(store: Path) -> Dataset:
 
 @pytest.fixture
 def scorer(dataset: Dataset) -> Scorer:
-    return Scorer(dataset.address, VALIDATION, seed=1, threads=1)
+    return Scorer(dataset.address, VALIDATION, seed=1)
 
 
 def fit(dataset: Dataset, iterations: int) -> Als:
@@ -139,12 +139,12 @@ def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(
     scorer: Scorer,
 ) -> None:
     others = [
-        Scorer(f"{scorer.dataset}-other", VALIDATION, 1, 1),
-        Scorer(scorer.dataset, VALIDATION.model_copy(update={"min_time": 0.4}), 1, 1),
-        Scorer(scorer.dataset, VALIDATION, 2, 1),
+        Scorer(f"{scorer.dataset}-other", VALIDATION, 1),
+        Scorer(scorer.dataset, VALIDATION.model_copy(update={"min_time": 0.4}), 1),
+        Scorer(scorer.dataset, VALIDATION, 2),
     ]
     assert scorer.digest not in {other.digest for other in others}
     assert (
         scorer.digest
-        == Scorer(f"moved/{scorer.dataset.rpartition('/')[2]}", VALIDATION, 1, 8).digest
+        == Scorer(f"moved/{scorer.dataset.rpartition('/')[2]}", VALIDATION, 1).digest
     )
