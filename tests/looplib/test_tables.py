@@ -10,7 +10,7 @@ import sys
 import termios
 from pathlib import Path
 
-from analysis.page import numbers
+from analysis.ab import words
 from recsys.search.scorer import SEGMENTS
 from tests.analysis.ab.samples import make_report
 
@@ -81,10 +81,8 @@ def test_at_80_columns_nothing_is_cut() -> None:
         if found.role in {"primary", "guardrail"}
     ]
     for effect in shown:
-        relative = effect.relative
         assert effect.metric in text
-        assert numbers.change(relative.value) in text
-        assert numbers.interval(relative.lower, relative.upper) in text
+        assert words.change_with_range(effect) in text
     assert "als factors 256, reg 0.004, unobserved 0.04" in text
     assert text.count("0.1000 … 0.3000") == 4
     assert "The same in all: als alpha" in " ".join(text.split())

@@ -92,7 +92,7 @@ def values_of(
         answering = {arm: row["own"] for arm, row in arms.items()}
         measure(events, config, answering | recommenders, START_MS)
         return {
-            metric.name: open_values(events, metric)
+            metric.name: open_values(events, metric.name)
             .filter("segment = ''")
             .to_arrow_table()
             .to_pylist()

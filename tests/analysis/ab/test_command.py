@@ -98,8 +98,8 @@ def test_the_command_writes_the_report_and_prints_the_table(
     ("options", "words"),
     [
         (["--sql", "SELECT 1"], "or --sql alone"),
-        (["a.parquet"], "name one table"),
-        (["--print-sql", "--set=guardrails=[]"], "or --sql, as for --print-sql"),
+        (["a.parquet"], "or one table"),
+        (["--print-sql", "--set=guardrails=[]"], "--print-sql needs it"),
         (["--dialect=oracle"], "not one of 'snowflake', 'bigquery', 'postgres', 'du"),
         (["--set=metrics.a=a.sql"], "a.sql: cannot be read"),
         (["--experiment=ALS", "--set=primary=[tim]"], "the nearest is time"),
