@@ -22,7 +22,7 @@ with importing():
     from analysis.ab.effects import MetricEffect
     from analysis.ab.page import render
     from analysis.ab.report import Report, build_report, report_on_table
-    from analysis.ab.table import TABLES, open_table
+    from analysis.ab.table import TABLES
     from analysis.page import numbers
     from analysis.page.index import renew_index
     from looplib.experiments import load_experiment
@@ -105,8 +105,10 @@ def main(
         typer.echo(moments_statement(settings, arm, listener, paths[0], dialect))
         return
     if is_table:
-        with open_table(sql or Path(*paths), arm=arm, listener=listener) as opened:
-            report = report_on_table(opened, settings, name, plan)
+        source = sql or Path(*paths)
+        report = report_on_table(
+            source, settings, name, plan, arm=arm, listener=listener
+        )
     else:
         report = build_report(paths, name, settings, plan)
     if out is not None:

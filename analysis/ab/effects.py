@@ -84,7 +84,6 @@ class MetricEffect:
     # Share of the variance that listeners' past explains, which CUPED takes out; NaN without a past
     past_explains: float = math.nan
     unit: str = ""  # unit of the values
-    phrase: str = ""  # words for a change, as in `Metric`
     # how much worse a guardrail may get, in the metric's unit
     margin: float | None = None
     # the same in % of the control's value; a guardrail has either
@@ -184,12 +183,12 @@ def _describe(
     role = config.roles[metric.name]
     single, past_explains = compare(metric, by_arm[config.control], by_arm[arm], config)
     effect = single if role == "secondary" else analysis.widen(single)
+    limit = config.limits.get(metric.name)
     described = MetricEffect(
         arm=arm,
         metric=metric.name,
         label=metric.label,
         unit=metric.unit,
-        phrase=metric.phrase,
         role=role,
         higher_is_better=metric.is_higher,
         control_value=effect.control.value,
@@ -199,18 +198,18 @@ def _describe(
         single=relative_effect(single),
         p_value=effect.p_value,
         past_explains=past_explains,
+        **(limit.model_dump(exclude={"metric"}) if limit else {}),
     )
-    limit = config.limits.get(metric.name)
     if limit is None:
         return described
-    described = replace(described, margin=limit.margin, margin_pct=limit.margin_pct)
     # A metric that is the same for all listeners, as sessions on the first day, has not moved yet.
     is_still = effect.standard_error == 0 and effect.control.value != 0
     state: GuardrailState = "unclear"
     if metric.quantile is not None or not is_still:
-        if described.loss.lower > described.allowed_loss:
+        loss, allowed = described.loss, described.allowed_loss
+        if loss.lower > allowed:
             state = "broken"
-        elif described.loss.upper <= described.allowed_loss:
+        elif loss.upper <= allowed:
             state = "kept"
     return replace(described, guardrail=state)
 
@@ -222,31 +221,26 @@ def daily_effects(
 
     Days on which an arm has no listener are left out.
     """
-    for segment in dict.fromkeys(row.segment for row in rows):
-        daily = [
-            row
-            for row in rows
-            if row.segment == segment and row.metric in config.primary
-        ]
-        sizes = {row.arm: row.listeners for row in daily}
+    primary = [row for row in rows if row.metric in config.primary]
+    for segment in dict.fromkeys(row.segment for row in primary):
+        sizes = {row.arm: row.listeners for row in primary if row.segment == segment}
         if segment.startswith(UNTIL) and all(map(sizes.get, arms)):
             analysis = InterimAnalysis.at(config, sizes.values())
-            for effect in metric_effects(by_metric(daily, arms, segment), analysis):
+            for effect in metric_effects(by_metric(primary, segment), analysis):
                 yield replace(effect, day=segment.removeprefix(UNTIL))
 
 
 def find_novelty(
-    rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
+    rows: Iterable[MetricMoments], analysis: InterimAnalysis
 ) -> Iterator[Novelty]:
     """Compare how a metric changes from listeners' first days to later days, in arm and control.
 
     Args:
         rows: Moments, in the segment `NOVELTY` of later days with first days as the past.
-        arms: Names of the arms, the control first.
         analysis: The rule that decides.
     """
-    for metric, by_arm in by_metric(rows, arms, NOVELTY).items():
-        before = by_arm.pop(arms[0], None)
+    for metric, by_arm in by_metric(rows, NOVELTY).items():
+        before = by_arm.pop(analysis.config.control, None)
         for arm, after in by_arm.items() if before else ():
             change, square = before.log_ratio(PAST, RATIO)
             arm_change, arm_square = after.log_ratio(PAST, RATIO)

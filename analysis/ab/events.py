@@ -22,7 +22,7 @@ from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
 from analysis.logs.files import discover
 from analysis.logs.lines import LineCounts, Reject
-from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
+from analysis.logs.reader import gather, kinds_of, read, read_rejects
 from analysis.logs.sources import NewFiles
 from analysis.store import MANIFEST, Store, check_files, number_of, open_store
 from looplib.arrays import IntArray
@@ -111,10 +111,10 @@ def read_events(paths: Sequence[str | Path]) -> Iterator[Events]:
         lines = sum(counts, LineCounts())
         rejected.sort(key=lambda reject: (reject.file, reject.line))
         if not lines.good:
-            reasons = (f"{row.file}:{row.line}: {row.reason}" for row in rejected)
-            why = f"the first line refused is {next(reasons, 'blank')}"
             problem = f"{', '.join(sources)}: no event in {lines.read:,} lines"
-            raise AnalysisError(f"{problem}; {why}")
+            for row in rejected[:1]:
+                problem += f"; the first is {row.file}:{row.line}: {row.reason}"
+            raise AnalysisError(problem)
         first = tuple(rejected[:_SHOWN_REJECTS])
         events = Events(connection, slices, sources, lines, first)
         attach_logged(connection, folder / "slices" / "*")
@@ -147,7 +147,7 @@ def _write_slices(
 
     def label(report: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
         written = 0
-        for rows in ahead(gather(tables, _EVENTS_AT_ONCE, schema)):
+        for rows in gather(tables, _EVENTS_AT_ONCE, schema):
             hashes = (rows["user"].to_numpy() * _LARGE_ODD) >> 32
             slice_of = pa.array((hashes % count).astype(np.uint32))
             yield from rows.append_column(number, slice_of).to_batches()
@@ -171,24 +171,19 @@ def _write_slices(
     return tuple(sorted(folder.glob("*")))
 
 
-def find_experiment(events: Events, asked: str) -> tuple[str, list[str]]:
+def find_experiment(events: Events, asked: str) -> str:
     """Find an experiment by its name, or the only experiment if the name is empty.
 
-    Returns:
-        Its name, and the names of all experiments in the events.
-
     Raises:
-        AnalysisError: The events name several experiments or none, and the name is empty.
+        AnalysisError: There is no such experiment, or the name is empty and there are several.
     """
     names = queries.fetch_table(events.connection, "ab/experiments")["name"].to_pylist()
-    if asked:
-        return asked, names
-    if len(names) != 1:
-        problem = f"which of {', '.join(names)}? Events name {len(names)}; name one"
-        if not names:
-            problem = f"no event of {events.sources[0]} is in one"
-        raise AnalysisError(f"experiment: {problem}")
-    return names[0], names
+    matches = [name for name in names if asked in {"", name}]
+    if len(matches) != 1:
+        known = ", ".join(names) or "no experiment"
+        problem = f"{asked or 'none'} is named, and events have {known}"
+        raise AnalysisError(f"experiment: {problem}; name one of these")
+    return str(matches[0])
 
 
 def assign_arms(

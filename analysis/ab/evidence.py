@@ -168,7 +168,8 @@ def weigh(
     """
     config = expect(config, first_listeners)
     arms = order_arms({row.arm for row in rows}, config.control, where)
-    measurements = by_metric(rows, arms)
+    rows = sorted(rows, key=lambda row: arms.index(row.arm))
+    measurements = by_metric(rows)
     for by_arm in measurements.values():
         order_arms(by_arm, config.control, where)
     listeners = {
@@ -203,7 +204,7 @@ def weigh(
             or not moments.variance(RATIO)
             > (_LEAST_VARIATION * moments.mean(RATIO)) ** 2
         ),
-        novelty=tuple(find_novelty(rows, arms, analysis)),
+        novelty=tuple(find_novelty(rows, analysis)),
         preferences=tuple(find_preferences(rows, recommenders, analysis)),
     )
 

@@ -12,13 +12,12 @@ place here, mostly by a file of `analysis/sql/ab`:
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
@@ -48,7 +47,6 @@ from analysis.statistics.quantiles import Histogram
 # smaller track, then the shorter listening.
 _ORDER = ("user", "arm", "timestamp", "is_last", "track", "time", "recommendation")
 _IN_ORDER = [(column, "ascending") for column in _ORDER]
-_OWN_RECOMMENDERS = pa.schema({"arm": pa.string(), "own": pa.string()})
 _GROUPS = 100  # groups of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
 _TABLES = ("listener_values", "histogram", "quality")
@@ -158,15 +156,17 @@ def measure(
     open_rows = partial(queries.open_rows, connection)
     last = max(days, default=0)
     part_days = (last - min(days, default=last) + 1) // 4  # a quarter of the experiment
-    make("segments", "ab/segments", days=thin(days[::-1]), in_parts=part_days > 0)
     queries.drop(connection, _TABLES)
-    columns = {"arm": [*recommenders], "own": [*recommenders.values()]}
-    own_recommenders = pa.table(columns, schema=_OWN_RECOMMENDERS)
-    connection.register("own_recommenders", own_recommenders)
     queries.use_threads(connection)
     for folder in events.slices:
         attach_logged(connection, folder)
-        labelled = queries.fetch_table(connection, "ab/labelled_events", end_ms=end_ms)
+        labelled = queries.fetch_table(
+            connection,
+            "ab/labelled_events",
+            end_ms=end_ms,
+            arms=[*recommenders],
+            own=[*recommenders.values()],
+        )
         # logs are nearly in order, which DuckDB's windows make no use of
         connection.register("ordered", labelled.sort_by(_IN_ORDER))
         make("session_events", "ab/session_events")
@@ -176,15 +176,16 @@ def measure(
             part_ms=max(1, part_days) * DAY_MS,
             old_ms=(last - 2 * part_days) * DAY_MS,
         )
-        make("segment_listeners", "ab/segment_listeners")
-        for in_segments in (True, False):
-            attach(
-                "sessions", "ab/sessions", start_ms=start_ms, in_segments=in_segments
-            )
+        for is_primary in (True, False):  # only primary metrics have segments
+            by_day = thin(days[::-1]) if is_primary else ()
+            in_parts = is_primary and part_days > 0
+            make("segments", "ab/segments", days=by_day, in_parts=in_parts)
+            make("segment_listeners", "ab/segment_listeners")
+            attach("sessions", "ab/sessions", start_ms=start_ms)
             attach("events", "ab/closed_events")
             for metric in measured:
-                if (metric in primary) == in_segments:
-                    _measure(connection, metric, in_segments=in_segments)
+                if (metric in primary) == is_primary:
+                    _measure(connection, metric)
         queries.append("quality", open_rows("ab/quality"))
         queries.append("listener_values", open_rows("ab/credited"))
     queries.use_threads(connection, 1)
@@ -207,28 +208,29 @@ def read_histogram(events: Events, metric: Metric, arm: str, count: int) -> Hist
     return Histogram.of(*(columns[name] for name in names), count)
 
 
-def find_absent(rows: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
+def find_absent(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     """Find arms without listeners on days on which some are expected.
 
     Args:
         rows: Rows of `sql/ab/quality.sql` in arms.
     """
-    by_arm, by_day, active = Counter[str](), Counter[int](), set[tuple[str, int]]()
+    active = Counter[tuple[str, int]]()
     for row in rows:
-        arm, day, listeners = row["arm"], row["day"], row["listeners"]
-        by_arm[arm] += listeners
-        by_day[day] += listeners
-        active.add((arm, day))
-    for arm, size in sorted(by_arm.items()):
+        active[row["arm"], row["day"]] += row["listeners"]
+    arms, days = (sorted(set(names)) for names in zip(*active, strict=True))
+    for arm in arms:
+        size = sum(active[arm, day] for day in days)
+        expected = {
+            day: size * sum(active[other, day] for other in arms) for day in days
+        }
         absent = [
-            day
-            for day in sorted(by_day)
-            if size * by_day[day] >= SURELY_SOME * by_arm.total()
-            and (arm, day) not in active
+            iso_date(day)
+            for day in days
+            if not active[arm, day] and expected[day] >= SURELY_SOME * active.total()
         ]
         if absent:
-            days = dict.fromkeys(map(iso_date, (absent[0], absent[-1])))
-            yield Finding("absent arm", arm, days=tuple(days))
+            ends = dict.fromkeys((absent[0], absent[-1]))
+            yield Finding("absent arm", arm, days=tuple(ends))
 
 
 def check_metrics(config: AbConfig) -> None:
@@ -248,9 +250,7 @@ def check_metrics(config: AbConfig) -> None:
         measure(events, config, {}, 0)
 
 
-def _measure(
-    connection: queries.Connection, metric: Metric, *, in_segments: bool
-) -> None:
+def _measure(connection: queries.Connection, metric: Metric) -> None:
     """Run a metric's file on a slice, and keep its rows."""
     open_rows = partial(queries.open_rows, connection)
     with queries.naming(f"metric {metric.name}: {metric.sql}", *_METRIC_ERRORS):
@@ -270,6 +270,5 @@ def _measure(
             metric=metric.name,
             kind=metric.kind,
             has_past=metric.has_past,
-            in_segments=in_segments,
         )
         queries.append("listener_values", values)

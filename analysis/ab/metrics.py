@@ -26,8 +26,6 @@ class Metric(Config):
     name: str = ""
     label: str = ""  # its name for people
     unit: str = ""  # unit of its values, such as ms
-    # Words of a verdict for a change, such as "listeners hear {} per session" for "5 % more"
-    phrase: Annotated[str, Field(pattern=r"^([^{}]*\{\}[^{}]*)?$")] = ""
     # File for a log, with a row a user, arm and segment, and columns `numerator` and `denominator`;
     # for a quantile any number of rows and a column `value`
     sql: Path | None = None

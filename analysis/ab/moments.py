@@ -80,11 +80,11 @@ def from_row(
 
 
 def by_metric(
-    rows: Iterable[MetricMoments], arms: Sequence[str], segment: str = ""
+    rows: Iterable[MetricMoments], segment: str = ""
 ) -> dict[str, dict[str, Moments]]:
-    """Arrange the moments of a segment by metric and arm, in the order of the arms."""
+    """Arrange the moments of a segment by metric and arm."""
     arranged: dict[str, dict[str, Moments]] = {}
-    for row in sorted(rows, key=lambda row: arms.index(row.arm)):
+    for row in rows:
         if row.segment == segment:
             arranged.setdefault(row.metric, {})[row.arm] = row.moments
     return arranged

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from analysis.ab.config import AbConfig
 from analysis.ab.events import (
@@ -22,7 +23,7 @@ from analysis.ab.events import (
 )
 from analysis.ab.evidence import DAY_MS, Evidence, order_arms
 from analysis.ab.listeners import LoggedExperiment, check_metrics
-from analysis.ab.table import Table
+from analysis.ab.table import Table, open_table
 from analysis.ab.verdict import Verdict, decide, needs_confirmation
 from analysis.errors import AnalysisError
 from looplib.experiments import Experiment
@@ -72,10 +73,9 @@ def build_report(
     """
     check_metrics(config)
     with read_events(paths) as events:
-        name, names = find_experiment(events, experiment)
+        name = find_experiment(events, experiment)
         logged = assign_arms(events, name, plan)
-        where = f"experiment {name} (events name {', '.join(names) or 'no experiment'})"
-        order_arms(logged, config.control, where)
+        order_arms(logged, config.control, f"experiment {name}")
         days, listeners, total = read_arrivals(events)
         # the day on which the planned listeners are reached, or the last
         end = np.searchsorted(np.cumsum(listeners), config.horizon or math.inf)
@@ -95,25 +95,34 @@ def build_report(
 
 
 def report_on_table(
-    table: Table,
+    source: pa.Table | Path | str,
     config: AbConfig,
     name: str,
     plan: Experiment | None,
+    connection: Any = None,  # noqa: ANN401  checked
+    *,
+    arm: str = "arm",
+    listener: str | None = None,
 ) -> Report:
     """Report on a table of listeners, of sessions, or of aggregates.
 
     Args:
-        table: The table.
+        source: An Arrow table, a Parquet or CSV file, or a SQL query.
         config: Metrics, which are its columns, and the rule that decides.
         name: Name of the experiment.
         plan: The experiment's file.
+        connection: DuckDB's connection that runs the query; by default in memory.
+        arm: The column of arms.
+        listener: The column of listeners, if they have several rows.
 
     Raises:
         AnalysisError: The table cannot be read, or has nothing to compare.
     """
-    if "control" not in config.model_fields_set:
-        config = config.model_copy(update={"control": table.find_control()})
-    return _conclude(table, config, name or table.name, (name or table.name,), plan)
+    with open_table(source, connection, arm=arm, listener=listener) as table:
+        if "control" not in config.model_fields_set:
+            config = config.model_copy(update={"control": table.find_control()})
+        name = name or table.name
+        return _conclude(table, config, name, (name,), plan)
 
 
 def _conclude(

@@ -20,7 +20,6 @@ from analysis.page.numbers import (
     duration,
     interval,
     p_is,
-    percent,
     short,
 )
 from analysis.statistics.effects import Interval
@@ -99,82 +98,54 @@ def _by_effects(report: Report) -> Iterator[str]:
     """Write what is known of every arm, the arm that is shipped or waited for first."""
     verdict, evidence = report.verdict, report.evidence
     subject = verdict.subject
-    if subject:
-        yield from _about_subject(report, subject)
-    for arm in verdict.arms:
-        if arm is subject:
-            continue
+    for arm in sorted(verdict.arms, key=lambda arm: arm is not subject):
         against = ""
-        if subject and not arm.loss:
+        if subject and arm is not subject and not arm.loss:
             ends = _ends(evidence.between[arm.arm][subject.arm])
             against = f"; against {evidence.title(subject.arm)}: {ends}"
         yield f"{_state(report, arm)}{against}."
+    if subject:
+        yield from _fading(report, subject)
+        if evidence.is_final:
+            yield "The fixed horizon is reached."
+        elif verdict.decision == "ship":
+            yield "A test that stops at a win shows too large a gain: plan with the lower end."
+        elif not subject.wins:
+            yield f"{capitalized(_needed(report))}."
+            single = _ends(evidence.primary(subject.arm)[0].single)
+            if single != NOTHING and not (report.config.horizon or subject.gain):
+                yield f"A single analysis, planned for this size, would have said {single}."
     if verdict.reason == "unconfirmed":
         yield "This is certain for the first day, and counts if it still is a day later."
-
-
-def _about_subject(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Write the gain of an arm, or the reason to wait for it."""
-    evidence, config = report.evidence, report.config
-    if subject.gain:
-        gain = evidence.effect(subject.arm, subject.gain)
-        yield _comparison(gain, evidence.title(config.control))
-    else:
-        yield f"{_state(report, subject)}."
-    if subject.gain and subject.unclear:
-        yield f"{_unclear(report, subject)}."
-    elif subject.wins:
-        guardrails = [
-            row for row in evidence.effects if row.arm == subject.arm and row.guardrail
-        ]
-        worse = [
-            f"{_quoted(row.label)} is surely worse: {change_with_range(row)}"
-            for row in guardrails
-            if row.loss.lower > 0
-        ]
-        if guardrails:
-            yield f"{', though '.join(['All guardrails are kept', *worse])}."
-    yield from _fading(report, subject)
-    if evidence.is_final:
-        yield "The fixed horizon is reached."
-    elif report.verdict.decision == "ship":
-        yield "A test that stops at a win shows too large a gain: plan with the lower end."
-    elif not subject.wins:
-        yield f"{capitalized(_needed(report))}."
-        single = _ends(evidence.primary(subject.arm)[0].single)
-        if single != NOTHING and not (config.horizon or subject.gain):
-            yield f"A single analysis, planned for this size, would have said {single}."
 
 
 def _state(report: Report, arm: ArmVerdict) -> str:
     """Write what is known of an arm against the control."""
     evidence, smallest = report.evidence, report.config.smallest_effect_pct
     name, control = map(evidence.title, (arm.arm, report.config.control))
-    if not (arm.loss or arm.gain):
+    metric = arm.loss or arm.gain
+    if metric is None:
         effect = evidence.primary(arm.arm)[0]
         said = change_with_range(effect)
         return f"{_quoted(effect.label)} of {name}: {said}, which may be chance"
-    effect = evidence.effect(arm.arm, arm.loss or arm.gain or "")
-    said, more = f"is better than {control}", ""
-    if arm.unclear:
-        more = f", but {_unclear(report, arm)}"
-    if arm.loss:
-        said, more = f"is worse than {control}", ""
-        if effect.guardrail:
-            said, more = "breaks a guardrail", f", and was {limit(effect)}"
-        elif not effect.significant or effect.gain.value >= 0:
-            said, more = "is too small to matter", f", and {smallest:g} % is asked for"
-    changed = change_with_range(effect)
-    return f"{name} {said}: {_quoted(effect.label)} {changed}{more}"
-
-
-def _unclear(report: Report, arm: ArmVerdict) -> str:
-    """Write the guardrails of an arm that are not certain."""
-    effects = (report.evidence.effect(arm.arm, metric) for metric in arm.unclear)
-    return "; ".join(
-        f"{_quoted(row.label)} is not yet certain {limit(row)}: {change_with_range(row)}"
-        for row in effects
-    )
+    effect = evidence.effect(arm.arm, metric)
+    said, more = f"is worse than {control}", ""
+    if arm.gain:
+        said = f"is better than {control}"
+        if effect.relative.excludes_zero:
+            more = f", {_values(effect)}"
+        for row in evidence.effects:
+            if row.arm == arm.arm and row.guardrail:
+                changed = f"{_quoted(row.label)} {change_with_range(row)}"
+                if row.guardrail == "unclear":
+                    more += f", but {changed} is not yet certain {limit(row)}"
+                elif row.loss.lower > 0:
+                    more += f", though {changed} is surely worse, within its margin"
+    elif effect.guardrail:
+        said, more = "breaks a guardrail", f", and was {limit(effect)}"
+    elif not effect.significant or effect.gain.value >= 0:
+        said, more = "is too small to matter", f", and {smallest:g} % is asked for"
+    return f"{name} {said}: {_quoted(effect.label)} {change_with_range(effect)}{more}"
 
 
 def _fading(report: Report, subject: ArmVerdict) -> Iterator[str]:
@@ -201,20 +172,6 @@ def _needed(report: Report) -> str:
         return needed
     days = evidence.calendar_days * more / evidence.listener_count
     return f"{needed}, {duration(days)} at the pace so far"
-
-
-def _comparison(effect: MetricEffect, control: str) -> str:
-    """Compare an arm's value with the control's."""
-    relative, values = effect.relative, _values(effect)
-    if percent(relative.value) == NOTHING:
-        return f"{_quoted(effect.label)} is {values} with {control}."
-    amount = percent(abs(relative.value), decimals(*relative))
-    rises = relative.value > 0
-    changed = f"{_quoted(effect.label)} is {amount} {'higher' if rises else 'lower'}"
-    if effect.phrase:
-        direction = "more" if rises else "less"
-        changed = capitalized(effect.phrase.format(f"{amount} {direction}"))
-    return f"{changed} than with {control}: {values} ({_ends(relative)})."
 
 
 def limit(effect: MetricEffect) -> str:

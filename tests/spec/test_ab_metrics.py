@@ -171,7 +171,6 @@ def moments_of(metric: str, sums: np.ndarray) -> MetricMoments:
             metric=metric,
             kind=METRICS[metric].kind,
             has_past=True,
-            in_segments=False,
         )
         (moments,) = read_moments(values)
     return moments
