@@ -27,7 +27,7 @@ SPLITS: tuple[SplitName, SplitName] = ("training", "all")
 
 # The folder of a run in which its workers leave tables `<piece>-<partition>.arrow`.
 PIECES = "pieces"
-Piece = Literal["interactions", "plays", "heldout", "users", "tracks"]
+Piece = Literal["interactions", "plays", "heldout", "users"]
 
 
 def new_array(
