@@ -30,6 +30,8 @@ POLL_S = 1.0
 CONNECT_TIMEOUT_S = 15
 # A batch job waits for its turn before it starts a worker.
 WAIT_FOR_WORKERS_S = 600.0
+# without its second option, a worker's HTTP server listens on all interfaces
+_PRIVATE = "--host ADDRESS --dashboard-address 127.0.0.1:0"
 _NO_SCHEDULER = "the connection to the scheduler is lost; start it again"
 
 
@@ -118,7 +120,7 @@ class Cluster:
             if not any(worker["resources"].get(name) for worker in workers):
                 raise SearchError(
                     f"no worker has a {name}; start one where there is one: "
-                    f"dask worker {self._address} --host ADDRESS --resources {name}=1"
+                    f"dask worker {self._address} {_PRIVATE} --resources {name}=1"
                 )
 
     def slots(self) -> int:
@@ -176,7 +178,7 @@ class Cluster:
 
     def _without_workers(self, address: str | None) -> SearchError:
         what = f"no worker for {WAIT_FOR_WORKERS_S:g} s; start some"
-        return _lost(address, f"{what} (dask worker {address} --host ADDRESS)")
+        return _lost(address, f"{what} (dask worker {address} {_PRIVATE})")
 
     def _threads(self) -> int:
         try:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from analysis.tables.columns import Reading, parse_columns
+from listening_loop import processes
 from listening_loop.command import main
 from listening_loop.replay.plays import read_plays, select_plays
 from listening_loop.replay.report import describe
@@ -166,13 +167,25 @@ def test_refits_add_each_play_once_and_go_on_after_a_kill(
     assert value == pytest.approx(np.mean(1 / np.array(ranks)), abs=1e-6)
 
 
+# A service that waits for Redis on a busy machine, rather than answer without sessions.
+PATIENT = """
+import runpy
+from botify import limits
+limits.REDIS_S = 60
+runpy.run_module("listening_loop.command", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.dask
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("order", ["timestamp", "position"])
 def test_the_same_plays_give_the_same_bytes_after_a_kill_and_on_redis(
-    older: Older, tmp_path: Path, order: str
+    older: Older, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
+    (tmp_path / "patient.py").write_text(PATIENT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(processes, "PROGRAM", "patient")
     file, export = older(order)
     one, killed, shared = (tmp_path / name for name in ("one", "killed", "shared"))
     assert main(words(order, file, export, one, "--connections", "1")) == 0
