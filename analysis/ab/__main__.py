@@ -102,7 +102,8 @@ def main(
     if print_sql:
         from analysis.ab.warehouse import moments_statement  # parses SQL
 
-        typer.echo(moments_statement(settings, arm, listener, paths[0], dialect))
+        metrics = settings.reported
+        typer.echo(moments_statement(metrics, arm, listener, paths[0], dialect))
         return
     if is_table:
         source = sql or Path(*paths)
@@ -153,7 +154,9 @@ def print_report(report: Report) -> None:
         console.print(table(_EFFECT_COLUMNS, deciding, needed=4, numbers_from=3))
     texts = [
         *map(words.preference, evidence.preferences),
-        f"{' to '.join(evidence.dates)}, valid {words.validity(report)}".lstrip(", "),
+        f"{' to '.join(evidence.dates)}, intervals valid {words.validity(report)}".lstrip(
+            ", "
+        ),
         f"sample ratio {numbers.p_is(evidence.srm.p_value)}",
         *(f"  - {warning}" for warning in words.warnings(report)),
     ]
@@ -173,7 +176,7 @@ def _result(effect: MetricEffect) -> str:
     if state is None:
         return numbers.p_is(effect.adjusted_p_value)
     loud = state if state == "kept" else state.upper()
-    return f"{loud} {words.limit(effect)}"
+    return f"{loud}, {words.limit(effect)}"
 
 
 if __name__ == "__main__":

@@ -241,7 +241,9 @@ def find_novelty(
     """
     for metric, by_arm in by_metric(rows, NOVELTY).items():
         before = by_arm.pop(analysis.config.control, None)
-        for arm, after in by_arm.items() if before else ():
+        if before is None:
+            continue
+        for arm, after in by_arm.items():
             change, square = before.log_ratio(PAST, RATIO)
             arm_change, arm_square = after.log_ratio(PAST, RATIO)
             error = math.sqrt(square + arm_square)
@@ -272,8 +274,8 @@ def find_preferences(
         analysis: The rule that decides.
     """
     for row in rows:
-        pair = members(recommenders.get(row.arm, ""))
-        if row.segment != INTERLEAVED or len(pair) < 2:
+        first, *rest = members(recommenders.get(row.arm, ""))
+        if row.segment != INTERLEAVED or not rest:
             continue
         change, square = row.moments.log_ratio(PAST, RATIO)
         if math.isfinite(change):
@@ -281,5 +283,7 @@ def find_preferences(
             half = errors * math.sqrt(square)
             ends = (change, change - half, change + half)
             effect = Interval(*(100 * math.expm1(end) for end in ends))
-            preferred = pair[change > 0] if effect.excludes_zero else None
-            yield Preference(row.arm, *pair, effect, preferred)
+            (second,) = rest
+            better = second if change > 0 else first
+            preferred = better if effect.excludes_zero else None
+            yield Preference(row.arm, first, second, effect, preferred)

@@ -189,8 +189,8 @@ def find_experiment(events: Events, asked: str) -> str:
     names = queries.fetch_table(events.connection, "ab/experiments")["name"].to_pylist()
     matches = [name for name in names if asked in {"", name}]
     if len(matches) != 1:
-        known = ", ".join(names) or "no experiment"
-        problem = f"{asked or 'none'} is named, and events have {known}"
+        listed = ", ".join(names) or "no experiment"
+        problem = f"{asked or 'none'} is named, and events have {listed}"
         raise AnalysisError(f"experiment: {problem}; name one of these")
     return str(matches[0])
 

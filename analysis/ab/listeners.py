@@ -204,8 +204,9 @@ def read_histogram(events: Events, metric: Metric, arm: str, count: int) -> Hist
     rows = events.connection.table("histogram")
     is_metric = Column("metric") == Constant(metric.rows)
     columns = rows.filter(is_metric & (Column("arm") == Constant(arm))).fetchnumpy()
-    names = ("step", "listener_group", "values")
-    return Histogram.of(*(columns[name] for name in names), count)
+    return Histogram.of(
+        columns["step"], columns["listener_group"], columns["values"], count
+    )
 
 
 def find_absent(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

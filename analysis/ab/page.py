@@ -96,7 +96,9 @@ def _row(report: Report, effect: MetricEffect, label: str) -> IntervalRow:
     return IntervalRow(
         label,
         words.change_with_range(effect),
-        *effect.relative,
+        effect.relative.value,
+        effect.relative.lower,
+        effect.relative.upper,
         arm_colour([*report.evidence.listeners].index(effect.arm)),
         effect.significant,
     )

@@ -78,8 +78,9 @@ def build_report(
         order_arms(logged, config.control, f"experiment {name}")
         days, listeners, total = read_arrivals(events)
         # the day on which the planned listeners are reached, or the last
-        end = np.searchsorted(np.cumsum(listeners), config.horizon or math.inf)
-        last = max(days[min(end, len(days) - 1)], days[0] + config.min_days - 1)
+        arrived = np.cumsum(listeners)[:-1]
+        end = days[np.searchsorted(arrived, config.horizon or math.inf)]
+        last = max(int(end), int(days[0]) + config.min_days - 1)
         start_ms = min(row["first_ms"] for row in logged.values())
         answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
         source = LoggedExperiment(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -106,15 +106,18 @@ class Table:
         )
 
     def _aggregates(self, config: AbConfig) -> pa.Table:
-        """Fetch the aggregates, or sum up the rows to aggregates."""
-        rows, arm = self.rows, self.arm
-        if not set(_AGGREGATES) <= set(rows.columns):
-            from analysis.ab.warehouse import SOURCE, moments_statement  # parses SQL
+        """Fetch the aggregates, or sum up the rows to aggregates, a metric at a time."""
+        if set(_AGGREGATES) <= set(self.rows.columns):
+            columns = Column(self.arm).alias("arm"), Star(exclude=[self.arm])
+            return self.rows.select(*columns).to_arrow_table()
+        from analysis.ab.warehouse import SOURCE, moments_statement  # parses SQL
 
-            statement = moments_statement(config, arm, self.listener)
-            rows, arm = rows.query(SOURCE, statement), "arm"
-        columns = Column(arm).alias("arm"), Star(exclude=[arm])
-        return rows.select(*columns).to_arrow_table()
+        tables = []
+        for metric in config.reported:
+            statement = moments_statement([metric], self.arm, self.listener)
+            rows = cast("queries.Rows", self.rows.query(SOURCE, statement))
+            tables.append(rows.to_arrow_table())
+        return pa.concat_tables(tables)
 
 
 @contextmanager

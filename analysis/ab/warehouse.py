@@ -4,12 +4,14 @@ In: rows of listeners or sessions. Out: a statement whose result is a table of a
 `table` reads. DuckDB runs it for tables, and `--print-sql` prints it for warehouses.
 """
 
+from collections.abc import Iterable
+
 import sqlglot
 from sqlglot import exp
 
 from analysis import queries
-from analysis.ab.config import AbConfig, Dialect
-from analysis.ab.metrics import ROWS
+from analysis.ab.config import Dialect
+from analysis.ab.metrics import ROWS, Metric
 from analysis.errors import AnalysisError
 
 SOURCE = "experiment_rows"  # the table that the statement reads
@@ -17,7 +19,7 @@ _TOO_LARGE = 1e100  # the square of a larger number may be infinite
 
 
 def moments_statement(
-    config: AbConfig,
+    metrics: Iterable[Metric],
     arm: str,
     listener: str | None,
     query: str = "",
@@ -26,7 +28,7 @@ def moments_statement(
     """Write the statement that computes the moments of metrics, which are columns of a table.
 
     Args:
-        config: Configuration with the metrics.
+        metrics: Metrics, at least one.
         arm: The column of arms.
         listener: The column of listeners, if they have several rows.
         query: A query in the dialect whose rows are read, in place of the table `SOURCE`.
@@ -36,25 +38,25 @@ def moments_statement(
         AnalysisError: The query cannot be parsed.
     """
 
-    def column(name: str, kind: str) -> exp.Expression:
+    def column(name: str) -> exp.Expression:
         # Snowflake's names are in capitals unless quoted; sqlglot quotes names with spaces.
-        value = exp.column(name, quoted=dialect != "snowflake" or None)
-        return exp.cast(exp.Literal.number(1) if name == ROWS else value, kind)
+        return exp.column(name, quoted=dialect != "snowflake" or None)
 
     def number(name: str) -> exp.Expression:
-        value = column(name, "double")
+        value = exp.Literal.number(1) if name == ROWS else column(name)
+        value = exp.cast(value, "double")
         return exp.case().when(exp.func("abs", value) < _TOO_LARGE, value)
 
     selects = []
-    for metric in config.reported:
+    for metric in metrics:
         columns = {
-            "arm": column(arm, "text"),
+            "arm": exp.cast(column(arm), "text"),
             "metric": exp.Literal.string(metric.name),
             "numerator": number(metric.numerator),
             "denominator": number(metric.denominator),
         }
         if listener:
-            columns["listener"] = column(listener, "text")
+            columns["listener"] = column(listener)
         named = (value.as_(name) for name, value in columns.items())
         selects.append(exp.select(*named).from_(SOURCE))
     rows: exp.Query = exp.union(*selects, distinct=False) if selects[1:] else selects[0]

@@ -74,8 +74,8 @@ def reason(report: Report) -> str:
     if verdict.arms:
         return " ".join(_by_effects(report))
     smallest = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
-    found = (row for row in evidence.findings if row.reason == verdict.reason)
-    finding = next(found, Finding("no variance", smallest, report.config.primary[0]))
+    findings = (row for row in evidence.findings if row.reason == verdict.reason)
+    finding = next(findings, Finding("no variance", smallest, report.config.primary[0]))
     sizes = (
         f"{arm} {count(size)}, {count(evidence.srm.expected[arm])} expected"
         for arm, size in evidence.srm.observed.items()
