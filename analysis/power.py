@@ -185,7 +185,9 @@ def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
         days, listeners, _ = read_arrivals(events)
         measure(events, config, {}, logged["first_ms"])
         for metric in metrics:
-            values = open_values(events, metric).filter("segment = ''").to_arrow_table()
+            values = (
+                open_values(events, metric.name).filter("segment = ''").to_arrow_table()
+            )
             # a listener without a value adds nothing
             numerators, denominators = (
                 np.nan_to_num(values[name].to_numpy())

@@ -2,13 +2,13 @@
 
 A line of values, a file a step; read `report` first, which is the line:
 
-    events (`events`: logs and stores) ─▶ a table of listeners (`listeners`) ─┐
-    a table of the caller's (`table`) ────────────────────────────────────────┴▶ moments of arms
-    (`moments`, in SQL) ─▶ effects (`effects`) ─▶ evidence ─▶ verdict ─▶ words
+    events (`events`: logs and stores) ─▶ values of listeners (`listeners`) ─┐
+    a table: rows ─▶ aggregates (`warehouse`) ─▶ the last times (`table`) ───┴▶ moments of arms
+    (`moments`) ─▶ effects (`effects`) ─▶ evidence with findings ─▶ verdict ─▶ words
 
 Evidence until today, and if it decides evidence until the day before, are all that a verdict
 depends on. `metrics` says what a metric is; each built-in metric is a file of
-`analysis/sql/metrics`. `interim` is the rule by which an analysis decides, `quality` counts what is
-wrong with events, `interleaving` compares two recommenders of one arm, `config` is the YAML,
-`warehouse` writes SQL for other databases, and `page` is the HTML.
+`analysis/sql/metrics`. `interim` is the rule by which an analysis decides, `config` is the YAML,
+and `page` is the HTML. `warehouse` writes the statement that sums up rows, for DuckDB here and for
+other databases.
 """

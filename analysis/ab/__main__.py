@@ -4,7 +4,6 @@ A table instead of logs: `listening-loop ab listeners.parquet --experiment exper
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -23,22 +22,14 @@ with importing():
     from analysis.ab.effects import MetricEffect
     from analysis.ab.page import render
     from analysis.ab.report import Report, build_report, report_on_table
-    from analysis.ab.table import TABLES, open_table
+    from analysis.ab.table import TABLES
     from analysis.page import numbers
     from analysis.page.index import renew_index
     from looplib.experiments import load_experiment
 
 PROG = "listening-loop ab"
 _ARM_COLUMNS = ("arm", "recommender", "listeners", "sessions")
-_EFFECT_COLUMNS = (
-    "arm",
-    "metric",
-    "effect",
-    "interval",
-    "result",
-    "control",
-    "arm's",
-)
+_EFFECT_COLUMNS = ("arm", "metric", "result", "effect")
 
 app = make_app(
     "Report on an experiment: which arm won, by how much, how sure that is, "
@@ -93,36 +84,34 @@ def main(
     ] = None,
 ) -> None:
     """Make the report."""
-    if not (sql or (logs and not print_sql)):
-        problem = "name logs, a store or a table; or --sql, as for --print-sql"
-        raise ConfigError(problem)
-    logs = logs or []
-    tables = (
-        [sql] if sql else [Path(log) for log in logs if log.lower().endswith(TABLES)]
-    )
-    if tables and len(logs) + bool(sql) > 1:
-        raise ConfigError(
-            f"{len(logs)} paths, one of them a table, or --sql beside them: name one table, or "
-            "--sql alone, or logs alone"
+    paths = [*(logs or ()), *([sql] if sql else ())]
+    is_table = sql is not None or any(path.lower().endswith(TABLES) for path in paths)
+    if not paths or (is_table and len(paths) > 1) or (print_sql and not sql):
+        problem = (
+            "name logs or stores, or one table, or --sql alone; --print-sql needs it"
         )
+        raise ConfigError(problem)
     plan = load_experiment(experiment)
     name = plan.name if plan else experiment
     document = plan_document(plan)
     if metric:
         document["primary"] = metric
-    if tables:
+    if is_table:
         document = table_document(document)
     settings = load_config(AbConfig, config, overrides or [], above=document)
     if print_sql:
         from analysis.ab.warehouse import moments_statement  # parses SQL
 
-        typer.echo(moments_statement(str(sql), settings, dialect, arm, listener))
+        metrics = settings.reported
+        typer.echo(moments_statement(metrics, arm, listener, paths[0], dialect))
         return
-    if tables:
-        with open_table(tables[0], arm=arm, listener=listener) as opened:
-            report = report_on_table(opened, settings, name, plan)
+    if is_table:
+        source = sql or Path(*paths)
+        report = report_on_table(
+            source, settings, name, plan, arm=arm, listener=listener
+        )
     else:
-        report = build_report(logs, name, settings, plan)
+        report = build_report(paths, name, settings, plan)
     if out is not None:
         write_report(report, out)
         renew_index(out)
@@ -145,68 +134,49 @@ def print_report(report: Report) -> None:
     """Print the report in about 25 lines, the verdict last."""
     console = output()
     console.soft_wrap = True
-    evidence = report.evidence
+    evidence, lines = report.evidence, report.evidence.lines
     arms = [
         [
             arm,
-            evidence.recommenders[arm] or "",
-            f"{listeners:,}",
-            f"{evidence.sessions[arm]:,}",
+            evidence.recommenders.get(arm, ""),
+            numbers.count(size),
+            numbers.count(evidence.sessions[arm]),
         ]
-        for arm, listeners in evidence.listeners.items()
+        for arm, size in evidence.listeners.items()
     ]
+    console.print(table(_ARM_COLUMNS, arms, needed=4, numbers_from=2))
     deciding = [
-        _effect_cells(effect)
+        [effect.arm, effect.metric, _result(effect), words.change_with_range(effect)]
         for effect in evidence.effects
         if effect.role != "secondary"
     ]
-    for columns, rows in ((_ARM_COLUMNS, arms), (_EFFECT_COLUMNS, deciding)):
-        if rows:
-            console.print(table(columns, rows, needed=5, numbers_from=2))
-    for text in (
+    if deciding:
+        console.print(table(_EFFECT_COLUMNS, deciding, needed=4, numbers_from=3))
+    texts = [
         *map(words.preference, evidence.preferences),
-        *_facts(report),
+        f"{' to '.join(evidence.dates)}, intervals valid {words.validity(report)}".lstrip(
+            ", "
+        ),
+        f"sample ratio {numbers.p_is(evidence.srm.p_value)}",
         *(f"  - {warning}" for warning in words.warnings(report)),
-    ):
+    ]
+    if lines.read:
+        counts = f"{lines.good:,} good + {lines.rejected:,} rejected"
+        texts.insert(0, f"{lines.read:,} lines = {counts}")
+    for text in texts:
         console.print(Text(text))
     title = f"{report.experiment}: {words.headline(report)}"
     console.print(Text(title, style="bold"))
     console.print(Text(words.reason(report)))
 
 
-def _facts(report: Report) -> Iterator[str]:
-    """Yield limits, dates, the sample ratio and the counts of lines."""
-    evidence, lines = report.evidence, report.evidence.lines
-    margins = {
-        f"{effect.metric} {words.limit(effect)}"
-        for effect in evidence.effects
-        if effect.role == "guardrail"
-    }
-    if margins:
-        yield f"guardrails: {'; '.join(sorted(margins))}"
-    days = " to ".join(evidence.dates)
-    yield f"{days}, intervals: valid {words.validity(report)}".removeprefix(", ")
-    yield (
-        f"sample ratio {numbers.p_is(evidence.srm.p_value)}; {lines.read:,} lines = "
-        f"{lines.good:,} good + {lines.rejected:,} rejected"
-    )
-
-
-def _effect_cells(effect: MetricEffect) -> list[str]:
-    """Format an effect by the interval that decides, and its p-value or a guardrail's state."""
-    relative = effect.relative
-    result = effect.guardrail or numbers.p_is(effect.adjusted_p_value)
-    if result in {"unclear", "broken"}:
-        result = result.upper()
-    return [
-        effect.arm,
-        effect.metric,
-        numbers.change(relative.value),
-        numbers.interval(relative.lower, relative.upper),
-        result,
-        numbers.number(effect.control_value),
-        numbers.number(effect.arm_value),
-    ]
+def _result(effect: MetricEffect) -> str:
+    """Format the p-value of an effect, or the state of a guardrail and its margin."""
+    state = effect.guardrail
+    if state is None:
+        return numbers.p_is(effect.adjusted_p_value)
+    loud = state if state == "kept" else state.upper()
+    return f"{loud}, {words.limit(effect)}"
 
 
 if __name__ == "__main__":

@@ -4,18 +4,27 @@ A number that does not exist is NaN.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import Metric
-from analysis.ab.moments import NOVELTY, PAST, RATIO, UNTIL, MetricMoments, by_metric
+from analysis.ab.moments import (
+    INTERLEAVED,
+    NOVELTY,
+    PAST,
+    RATIO,
+    UNTIL,
+    MetricMoments,
+    by_metric,
+)
 from analysis.statistics import effects
-from analysis.statistics.effects import Effect, Interval
+from analysis.statistics.effects import NO_INTERVAL, Effect, Interval
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.quantiles import compare_quantiles
+from looplib.experiments import members
 
 GuardrailState = Literal["kept", "unclear", "broken"]
 # `Moments`, or the `Histogram` of a quantile, by metric and arm
@@ -37,6 +46,18 @@ class Novelty:
 
 
 @dataclass(frozen=True)
+class Preference:
+    """The preference of listeners between two interleaved recommenders."""
+
+    arm: str  # the arm that has them
+    first: str  # the recommender that the second is compared with
+    second: str
+    # change from the first's tracks to the second's, in %, by the interval that decides
+    effect: Interval
+    preferred: str | None  # the recommender whose tracks are surely heard for longer
+
+
+@dataclass(frozen=True)
 class MetricEffect:
     """An arm's effect on a metric, in the experiment or by the end of a day.
 
@@ -55,13 +76,14 @@ class MetricEffect:
     # the difference in % of the control's value, the control's own noise included
     relative: Interval
     p_value: float  # p-value of no difference
+    # `relative`, had a single analysis been planned
+    single: Interval = NO_INTERVAL
     # adjusted by Holm over primary metrics and arms, by Benjamini and Hochberg over the rest
     adjusted_p_value: float = math.nan
     significant: bool = False  # whether the adjusted p-value is below alpha
     # Share of the variance that listeners' past explains, which CUPED takes out; NaN without a past
     past_explains: float = math.nan
     unit: str = ""  # unit of the values
-    phrase: str = ""  # words for a change, as in `Metric`
     # how much worse a guardrail may get, in the metric's unit
     margin: float | None = None
     # the same in % of the control's value; a guardrail has either
@@ -102,21 +124,20 @@ def metric_effects(
 ) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all measured metrics, primary metrics first, then by arm."""
     config = analysis.config
-    rows = []
-    for metric in config.reported:
-        by_arm = dict(measurements.get(metric.name, {}))
-        control = by_arm.pop(config.control, None)
-        for arm, values in by_arm.items():
-            rows.append(_describe(metric, arm, control, values, analysis))
+    described = (
+        _describe(metric, arm, measurements[metric.name], analysis)
+        for metric in config.reported
+        for arm in measurements.get(metric.name, ())
+        if arm != config.control
+    )
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
-    rows = [row for row in rows if not math.isnan(row.absolute.value)]
-    primary = [row for row in rows if row.role == "primary"]
-    rest = [row for row in rows if row.role != "primary"]
-    p_values = holm([row.p_value for row in primary])
-    p_values += benjamini_hochberg([row.p_value for row in rest])
+    rows = [row for row in described if not math.isnan(row.absolute.value)]
+    p_values = [row.p_value for row in rows]
+    primary = sum(row.role == "primary" for row in rows)
+    adjusted = holm(p_values[:primary]) + benjamini_hochberg(p_values[primary:])
     return tuple(
         replace(row, adjusted_p_value=p, significant=p < config.alpha)
-        for row, p in zip(primary + rest, p_values, strict=True)
+        for row, p in zip(rows, adjusted, strict=True)
     )
 
 
@@ -151,106 +172,118 @@ def relative_effect(effect: Effect) -> Interval:
     # The change of a negative mean is in % of its size.
     relative = effect.relative.scaled(math.copysign(100, control.value))
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
-    if may_be_zero or abs(relative.value) > _MOST_PCT:
-        return effects.NO_INTERVAL
-    return relative
+    return NO_INTERVAL if may_be_zero or abs(relative.value) > _MOST_PCT else relative
 
 
 def _describe(
-    metric: Metric,
-    arm: str,
-    control_values: Any,  # noqa: ANN401  as in `Measurements`
-    arm_values: Any,  # noqa: ANN401
-    analysis: InterimAnalysis,
+    metric: Metric, arm: str, by_arm: Mapping[str, Any], analysis: InterimAnalysis
 ) -> MetricEffect:
     """Describe an effect before any adjustment for many comparisons."""
     config = analysis.config
     role = config.roles[metric.name]
+    single, past_explains = compare(metric, by_arm[config.control], by_arm[arm], config)
+    effect = single if role == "secondary" else analysis.widen(single)
     limit = config.limits.get(metric.name)
-    effect, past_explains = compare(metric, control_values, arm_values, config)
-    if role != "secondary":
-        effect = analysis.widen(effect)
     described = MetricEffect(
         arm=arm,
         metric=metric.name,
-        label=metric.display_name,
+        label=metric.label,
         unit=metric.unit,
-        phrase=metric.phrase,
         role=role,
         higher_is_better=metric.is_higher,
         control_value=effect.control.value,
         arm_value=effect.arm.value,
         absolute=effect.absolute,
         relative=relative_effect(effect),
+        single=relative_effect(single),
         p_value=effect.p_value,
         past_explains=past_explains,
-        margin=limit.margin if limit else None,
-        margin_pct=limit.margin_pct if limit else None,
+        **(limit.model_dump(exclude={"metric"}) if limit else {}),
     )
     if limit is None:
         return described
     # A metric that is the same for all listeners, as sessions on the first day, has not moved yet.
     is_still = effect.standard_error == 0 and effect.control.value != 0
-    has_moved = metric.quantile is not None or not is_still
     state: GuardrailState = "unclear"
-    if has_moved and described.loss.lower > described.allowed_loss:
-        state = "broken"
-    elif has_moved and described.loss.upper <= described.allowed_loss:
-        state = "kept"
+    if metric.quantile is not None or not is_still:
+        loss, allowed = described.loss, described.allowed_loss
+        if loss.lower > allowed:
+            state = "broken"
+        elif loss.upper <= allowed:
+            state = "kept"
     return replace(described, guardrail=state)
 
 
 def daily_effects(
     rows: Sequence[MetricMoments], arms: Sequence[str], config: AbConfig
-) -> tuple[MetricEffect, ...]:
+) -> Iterator[MetricEffect]:
     """Estimate the effects on primary metrics by the end of each day, as decided then.
 
     Days on which an arm has no listener are left out.
     """
-    by_day: dict[str, list[MetricMoments]] = {}
-    for row in rows:
-        if row.segment.startswith(UNTIL) and row.metric in config.primary:
-            by_day.setdefault(row.segment, []).append(row)
-    effects: list[MetricEffect] = []
-    for segment, daily in by_day.items():
-        sizes = {row.arm: row.listeners for row in daily}
-        if all(map(sizes.get, arms)):
+    primary = [row for row in rows if row.metric in config.primary]
+    for segment in dict.fromkeys(row.segment for row in primary):
+        sizes = {row.arm: row.listeners for row in primary if row.segment == segment}
+        if segment.startswith(UNTIL) and all(map(sizes.get, arms)):
             analysis = InterimAnalysis.at(config, sizes.values())
-            measurements = by_metric(daily, arms, segment)
-            day = segment.removeprefix(UNTIL)
-            for effect in metric_effects(measurements, analysis):
-                effects.append(replace(effect, day=day))
-    return tuple(effects)
+            for effect in metric_effects(by_metric(primary, segment), analysis):
+                yield replace(effect, day=segment.removeprefix(UNTIL))
 
 
 def find_novelty(
-    rows: Iterable[MetricMoments], arms: Sequence[str], analysis: InterimAnalysis
-) -> tuple[Novelty, ...]:
+    rows: Iterable[MetricMoments], analysis: InterimAnalysis
+) -> Iterator[Novelty]:
     """Compare how a metric changes from listeners' first days to later days, in arm and control.
 
     Args:
         rows: Moments, in the segment `NOVELTY` of later days with first days as the past.
-        arms: Names of the arms, the control first.
         analysis: The rule that decides.
     """
-    changes = []
-    by_name = by_metric(rows, arms, NOVELTY)
-    for metric in analysis.config.primary:
-        by_arm = by_name.get(metric, {})
+    for metric, by_arm in by_metric(rows, NOVELTY).items():
         before = by_arm.pop(analysis.config.control, None)
         if before is None:
             continue
-        change, square = before.log_ratio(PAST, RATIO)
         for arm, after in by_arm.items():
+            change, square = before.log_ratio(PAST, RATIO)
             arm_change, arm_square = after.log_ratio(PAST, RATIO)
             error = math.sqrt(square + arm_square)
             if error > 0:
                 errors = abs(arm_change - change) / error
-                p_value = analysis.p_value(errors, before.count + after.count)
                 first, later = (
                     relative_effect(effects.compare_moments(before, after, quantity))
                     for quantity in (PAST, RATIO)
                 )
-                row = Novelty(arm, metric, first.value, later.value, p_value)
-                changes.append(row)
-    return tuple(changes)
+                p_value = analysis.p_value(errors, before.count + after.count)
+                yield Novelty(arm, metric, first.value, later.value, p_value)
+
+
+def find_preferences(
+    rows: Iterable[MetricMoments],
+    recommenders: Mapping[str, str],
+    analysis: InterimAnalysis,
+) -> Iterator[Preference]:
+    """Compare the two recommenders of every arm that interleaves them.
+
+    The listening time of a track is compared, as a ratio of the same listeners. Both recommenders
+    share the rest of a session, so a recommender that keeps listeners for longer, or tires them, is
+    not credited for it.
+
+    Args:
+        rows: Moments, in the segment `INTERLEAVED` of credited tracks.
+        recommenders: Recommenders of the arms.
+        analysis: The rule that decides.
+    """
+    for row in rows:
+        first, *rest = members(recommenders.get(row.arm, ""))
+        if row.segment != INTERLEAVED or not rest:
+            continue
+        change, square = row.moments.log_ratio(PAST, RATIO)
+        if math.isfinite(change):
+            errors = analysis.errors(analysis.config.alpha, row.moments.count)
+            half = errors * math.sqrt(square)
+            ends = (change, change - half, change + half)
+            effect = Interval(*(100 * math.expm1(end) for end in ends))
+            (second,) = rest
+            better = second if change > 0 else first
+            preferred = better if effect.excludes_zero else None
+            yield Preference(row.arm, first, second, effect, preferred)

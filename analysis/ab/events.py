@@ -1,29 +1,28 @@
 """Read event logs and session stores, and put every event into its listener's arm.
 
-The events are in Parquet files, one a slice of the listeners, so that only a slice is ordered at a
+The events are in Parquet files, by slices of the listeners, so that only a slice is ordered at a
 time however long the log is. A store has the events that an ingest made of the lines, and counts of
 the lines, so logs and their store give the same report.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import dataset
 
 from analysis import queries
 from analysis.errors import AnalysisError, StoreError
-from analysis.logs.field_types import EVENT_SCHEMA, integers, with_all_columns
+from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
 from analysis.logs.files import discover
 from analysis.logs.lines import LineCounts, Reject
-from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
+from analysis.logs.reader import gather, kinds_of, read, read_rejects
 from analysis.logs.sources import NewFiles
 from analysis.store import (
     EVENT_COLUMNS,
@@ -38,7 +37,6 @@ from looplib.experiments import Experiment
 from looplib.files import naming
 from looplib.progress import progress
 
-DAY_MS = 86_400_000
 NO_END = 2**63 - 1  # later than any event, in ms
 _SHOWN_REJECTS = 5
 _FEW = 0.05  # share of a usual day's events
@@ -59,16 +57,14 @@ class Events:
     """The events of logs and stores; the view `logged` has all of them, or a slice."""
 
     connection: queries.Connection
-    slices: tuple[Path, ...]  # files; all events of a listener are in the same file
+    slices: tuple[Path, ...]  # folders; all events of a listener are in the same folder
     sources: tuple[str, ...] = ()  # the names of the stores and logs
     lines: LineCounts = field(default_factory=LineCounts)
     rejected: tuple[Reject, ...] = ()  # the first rejected lines
 
 
 @contextmanager
-def read_events(
-    paths: Sequence[str | Path],
-) -> Iterator[Events]:
+def read_events(paths: Sequence[str | Path]) -> Iterator[Events]:
     """Read files, folders and patterns of logs, and folders of session stores.
 
     Files and views live as long as the block.
@@ -87,64 +83,30 @@ def read_events(
     }
     stores = [*map(open_store, folders.values())]
     logs = discover(path for path in paths if Path(path).resolve() not in folders)
+    sources = (*(str(store.path) for store in stores), *(log.name for log in logs))
     schema = pa.schema([field for field in EVENT_SCHEMA if field.name not in _UNUSED])
-    lines = LineCounts()
+    expected = sum(store.manifest.events for store in stores)
+    for log in logs:
+        packed = _PACKED if log.is_gzipped else 1
+        expected += log.size_bytes * packed // _BYTES_OF_AN_EVENT
+    counts: list[LineCounts] = []
     rejected: list[Reject] = []
-    for store in stores:
-        if not store.manifest.is_logged:
-            problem = "its plays come from tables, which have no requests and arms"
-            raise StoreError(f"{store.path}: {problem}; event logs are needed")
-        for source in store.manifest.sources:
-            lines += source.lines
-            file = store.path / source.rejects
-            if file.is_file():
-                rejected += read_rejects(file)[:_SHOWN_REJECTS]
 
-    def read_logs(scratch: Path) -> Iterator[pa.Table]:
-        nonlocal lines
+    def read_all(scratch: Path) -> Iterator[pa.Table]:
+        for store in stores:
+            counts.extend(source.lines for source in store.manifest.sources)
+            rejected.extend(_stored_rejects(store))
+            for part in check_files(store.path, store.manifest.parts):
+                for batch in pq.ParquetFile(part).iter_batches(_EVENTS_AT_ONCE):
+                    rows = pa.Table.from_batches([batch])
+                    yield with_all_columns(rows.rename_columns(EVENT_COLUMNS), schema)
         files = NewFiles(logs, scratch, in_place=True)
         for chunk in read(files, kinds_of(logs), fields=schema.names):
-            lines += chunk.lines
+            counts.append(chunk.lines)
             files.compare(chunk.file, chunk.events)
             rejected.extend(chunk.rejects[:_SHOWN_REJECTS])
             yield chunk.events
 
-    with _open_database() as (connection, folder):
-        stored = (_stored_events(store, schema) for store in stores)
-        tables = chain(*stored, read_logs(folder))
-        expected = sum(store.manifest.events for store in stores)
-        for log in logs:
-            packed = _PACKED if log.is_gzipped else 1
-            expected += log.size_bytes * packed // _BYTES_OF_AN_EVENT
-        slices = _write_slices(tables, schema, expected, folder)
-        rejected.sort(key=lambda reject: (reject.file, reject.line))
-        first = tuple(rejected[:_SHOWN_REJECTS])
-        sources = (*(str(store.path) for store in stores), *(log.name for log in logs))
-        events = Events(connection, slices, sources, lines, first)
-        if not lines.good:
-            why = "no line but blank ones"
-            if first:
-                line = f"{first[0].file}:{first[0].line}"
-                why = f"the first line refused is {line}: {first[0].reason}"
-            problem = f"{', '.join(sources)}: no event in {lines.read:,} lines"
-            raise AnalysisError(f"{problem}; {why}")
-        attach_logged(events, slices[0].with_name("events-*.parquet"))
-        yield events
-
-
-@contextmanager
-def no_events() -> Iterator[Events]:
-    """Open an experiment without an event, to check the SQL that reads events."""
-    with _open_database() as (connection, folder):
-        file = folder / "events.parquet"
-        pq.write_table(EVENT_SCHEMA.empty_table(), file)
-        events = Events(connection, (file,))
-        attach_logged(events, file)
-        yield events
-
-
-@contextmanager
-def _open_database() -> Iterator[tuple[queries.Connection, Path]]:
     with (
         tempfile.TemporaryDirectory(prefix="ab-") as name,
         queries.connect(
@@ -153,73 +115,84 @@ def _open_database() -> Iterator[tuple[queries.Connection, Path]]:
             preserve_insertion_order=False,
         ) as connection,
     ):
-        yield connection, Path(name)
+        folder = Path(name)
+        slices = _write_slices(read_all(folder), schema, expected, folder / "slices")
+        lines = sum(counts, LineCounts())
+        rejected.sort(key=lambda reject: (reject.file, reject.line))
+        if not lines.good:
+            problem = f"{', '.join(sources)}: no event in {lines.read:,} lines"
+            for row in rejected[:1]:
+                problem += f"; the first is {row.file}:{row.line}: {row.reason}"
+            raise AnalysisError(problem)
+        first = tuple(rejected[:_SHOWN_REJECTS])
+        events = Events(connection, slices, sources, lines, first)
+        attach_logged(connection, folder / "slices" / "*")
+        yield events
 
 
-def attach_logged(events: Events, files: Path) -> None:
-    """Point the view `logged` at the events of a slice, or of a pattern of files."""
-    queries.attach_query(
-        events.connection, "logged", "events/counted_once", events_file=str(files)
-    )
+def _stored_rejects(store: Store) -> Iterator[Reject]:
+    """Yield the first rejected lines of the sources of a store that event logs made."""
+    if not store.manifest.is_logged:
+        problem = "its plays come from tables, which have no requests and arms"
+        raise StoreError(f"{store.path}: {problem}; event logs are needed")
+    for source in store.manifest.sources:
+        file = store.path / source.rejects
+        if file.is_file():
+            yield from read_rejects(file)[:_SHOWN_REJECTS]
 
 
-def _stored_events(store: Store, schema: pa.Schema) -> Iterator[pa.Table]:
-    for file in check_files(store.path, store.manifest.parts):
-        for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
-            rows = pa.Table.from_batches([batch]).rename_columns(EVENT_COLUMNS)
-            yield with_all_columns(rows, schema)
+def attach_logged(connection: queries.Connection, folder: Path) -> None:
+    """Point the view `logged` at the events of a slice, or of a pattern of slices."""
+    files = str(folder / "*.parquet")
+    queries.attach_query(connection, "logged", "events/counted_once", events_file=files)
 
 
 def _write_slices(
     tables: Iterator[pa.Table], schema: pa.Schema, expected: int, folder: Path
 ) -> tuple[Path, ...]:
-    """Write events to the files of their listeners' slices."""
+    """Write events to the folders of their listeners' slices."""
     count = 1 + expected // _EVENTS_OF_A_SLICE
-    slices = tuple(folder / f"events-{number:03}.parquet" for number in range(count))
-    written = 0
-    reading = progress("read", expected, "events")
-    with naming(folder), ExitStack() as stack, reading as report:
-        # soon read and deleted, so that packing costs more than it saves
-        open_writer = partial(
-            pq.ParquetWriter,
-            schema=schema,
-            compression="none",
-            use_dictionary=_DICTIONARIES,
-            write_statistics=False,
-        )
-        writers = [stack.enter_context(open_writer(file)) for file in slices]
-        for rows in ahead(gather(tables, _EVENTS_AT_ONCE, schema)):
+    number = pa.field("slice", pa.uint32())
+
+    def label(report: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+        written = 0
+        for rows in gather(tables, _EVENTS_AT_ONCE, schema):
             hashes = (rows["user"].to_numpy() * _LARGE_ODD) >> 32
-            slice_of = (hashes % count).astype(np.uint16)  # sorted in linear time
-            ordered = rows.take(integers(np.argsort(slice_of, kind="stable")))
-            start = 0
-            sizes = np.bincount(slice_of, minlength=count).tolist()
-            for writer, size in zip(writers, sizes, strict=True):
-                writer.write_table(ordered.slice(start, size))
-                start += size
+            slice_of = pa.array((hashes % count).astype(np.uint32))
+            yield from rows.append_column(number, slice_of).to_batches()
             written += len(rows)
             report(written)
-    return slices
+
+    # soon read and deleted, so that packing costs more than it saves
+    options = dataset.ParquetFileFormat().make_write_options(
+        compression="none", use_dictionary=_DICTIONARIES, write_statistics=False
+    )
+    with naming(folder), progress("read", expected, "events") as report:
+        dataset.write_dataset(
+            label(report),
+            folder,
+            schema=schema.append(number),
+            format="parquet",
+            file_options=options,
+            partitioning=[number.name],
+            max_partitions=count,
+        )
+    return tuple(sorted(folder.glob("*")))
 
 
-def find_experiment(events: Events, asked: str) -> tuple[str, list[str]]:
+def find_experiment(events: Events, asked: str) -> str:
     """Find an experiment by its name, or the only experiment if the name is empty.
 
-    Returns:
-        Its name, and the names of all experiments in the events.
-
     Raises:
-        AnalysisError: The events name several experiments or none, and the name is empty.
+        AnalysisError: There is no such experiment, or the name is empty and there are several.
     """
     names = queries.fetch_table(events.connection, "ab/experiments")["name"].to_pylist()
-    if asked:
-        return asked, names
-    if len(names) != 1:
-        problem = f"which of {', '.join(names)}? Events name {len(names)}; name one"
-        if not names:
-            problem = f"no event of {events.sources[0]} is in one"
-        raise AnalysisError(f"experiment: {problem}")
-    return names[0], names
+    matches = [name for name in names if asked in {"", name}]
+    if len(matches) != 1:
+        listed = ", ".join(names) or "no experiment"
+        problem = f"{asked or 'none'} is named, and events have {listed}"
+        raise AnalysisError(f"experiment: {problem}; name one of these")
+    return str(matches[0])
 
 
 def assign_arms(
@@ -268,21 +241,3 @@ def read_arrivals(events: Events) -> tuple[IntArray, IntArray, int]:
     usual = days[counts > _FEW * np.median(counts)]
     is_near = (days >= usual[0] - 1) & (days <= usual[-1] + 1)
     return days[is_near], listeners[is_near], int(counts.sum())
-
-
-def find_end(days: IntArray, listeners: IntArray, planned: float, min_days: int) -> int:
-    """Find the last day of an experiment, on which the planned listeners are reached.
-
-    Args:
-        days: Days since the epoch, of `read_arrivals`.
-        listeners: New listeners on each day.
-        planned: Planned listeners of all arms.
-        min_days: Minimum number of days.
-
-    Returns:
-        The day since the epoch; the last day of all if fewer listeners have come.
-    """
-    arrived = np.cumsum(listeners)
-    if arrived[-1] < planned:
-        return int(days[-1])
-    return int(max(days[np.argmax(arrived >= planned)], days[0] + min_days - 1))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,24 +12,60 @@ from analysis.ab.effects import (
     Measurements,
     MetricEffect,
     Novelty,
+    Preference,
     compare,
     daily_effects,
     find_novelty,
+    find_preferences,
     metric_effects,
     relative_effect,
 )
-from analysis.ab.events import DAY_MS
 from analysis.ab.interim import InterimAnalysis
-from analysis.ab.interleaving import Preference, preferences
-from analysis.ab.moments import MetricMoments, by_metric, find_constant
-from analysis.ab.quality import Quality
+from analysis.ab.moments import RATIO, MetricMoments, by_metric
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts, Reject
-from analysis.statistics.effects import Effect, Interval
-from analysis.statistics.moments import Moments
+from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 
+Distrust = Literal[
+    "sample ratio",  # the arms do not have their shares of the listeners
+    "rejected lines",  # too many lines are not events
+    "absent arm",  # an arm has no listeners on days on which other arms have
+    "frozen row",  # an arm's row of aggregates stood still while another's moved
+    "jump",  # an effect is far from the row before
+    "changing listeners",  # too many were in several arms
+    "no variance",  # all listeners of an arm have the same value, or none
+]
+DAY_MS = 86_400_000
+SURELY_SOME = 20  # expected listeners of whom none comes with a chance of e^-20
+# least standard deviation of listeners' values over their mean; below it is rounding
+_LEAST_VARIATION = 1e-7
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with the data of an arm, for which no effect can be trusted."""
+
+    reason: Distrust
+    arm: str
+    metric: str = ""  # the metric in which it shows
+    days: tuple[str, ...] = ()  # ISO dates of the first and the last day
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Counts of faults in the events: `sql/ab/quality.sql`."""
+
+    events: int = 0  # events of the experiment
+    outside: int = 0  # events of listeners who are in no arm at that time
+    # listeners in several arms, who count in each
+    changing_listeners: int = 0
+    dropped_events: int = 0  # events of sessions without a `last` at their end
+    # events within a session whose track is not the recommendation just before
+    broken_chains: int = 0
+    # events whose latency is below 0; they count, and only `mean_request_latency` uses it
+    negative_latencies: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +76,8 @@ class Evidence:
     # closed sessions by arm; a table counts a session for each listener
     sessions: Mapping[str, int]
     # each arm's own recommender, configured or by the number of answers
-    recommenders: Mapping[str, str | None] = field(default_factory=dict)
-    lines: LineCounts  # lines of the logs
+    recommenders: Mapping[str, str] = field(default_factory=dict)
+    lines: LineCounts = field(default_factory=LineCounts)  # lines of the logs
     srm: SampleRatio  # the sample ratio
     # every configured metric and arm, adjusted; primary metrics first
     effects: tuple[MetricEffect, ...] = ()
@@ -50,23 +86,15 @@ class Evidence:
     # Relative effects on the first primary metric between the arms beside the control, by arm and
     # by the arm that it is compared with
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
-    # effects against the control by arm, had a single analysis been planned
-    single: Mapping[str, Interval] = field(default_factory=dict)
     is_final: bool = False  # whether the fixed horizon is reached
     # first and last event; both 0 if times are unknown, as in a data frame
     span_ms: tuple[int, int] = (0, 0)
     # events, or times of a table, after the fixed horizon; events on days far from the others
     left_out: int = 0
-    # an arm that began late or was paused, with the first and the last day without listeners
-    absent: tuple[str, str, str] | None = None
-    # a metric and an arm whose row of aggregates stood still while another arm's moved
-    frozen: tuple[str, str] | None = None
-    # a metric and an arm whose effect is far from its value in the row before
-    jumped: tuple[str, str] | None = None
+    # reasons to trust no effect, beside those that follow from the counts
+    findings: tuple[Finding, ...] = ()
     # listeners with which always-valid intervals are narrow; None for any number
     expected_listeners: int | None = None
-    # a primary metric and an arm all of whose listeners have the same value
-    constant: tuple[str, str] | None = None
     quality: Quality = field(default_factory=Quality)  # counts of faulty events
     rejected: tuple[Reject, ...] = ()  # the first lines that are not events
     # A table has neither of these.
@@ -81,19 +109,19 @@ class Evidence:
     @property
     def calendar_days(self) -> int:
         """Days (UTC) from the first event to the last, both included."""
-        first_ms, last_ms = self.span_ms
-        return last_ms // DAY_MS - first_ms // DAY_MS + 1
+        first, last = (time_ms // DAY_MS for time_ms in self.span_ms)
+        return last - first + 1
 
     @property
     def dates(self) -> tuple[str, ...]:
         """ISO dates of the first and the last event; none if times are unknown."""
-        days = np.array(self.span_ms, "datetime64[ms]").astype("datetime64[D]")
-        return tuple(map(str, days)) if self.span_ms[1] else ()
+        days = (iso_date(time_ms // DAY_MS) for time_ms in self.span_ms)
+        return tuple(days) if self.span_ms[1] else ()
 
     def title(self, arm: str) -> str:
         """Name an arm with its recommender, such as "T3 (in_order)"."""
-        recommender = self.recommenders.get(arm)
-        return arm if recommender in {None, "", arm} else f"{arm} ({recommender})"
+        recommender = self.recommenders.get(arm, arm)
+        return arm if recommender == arm else f"{arm} ({recommender})"
 
     def primary(self, arm: str) -> list[MetricEffect]:
         """Select the effects of an arm on primary metrics."""
@@ -108,67 +136,76 @@ class Evidence:
         return {(row.arm, row.metric): row for row in self.effects}[arm, metric]
 
 
+def iso_date(day: int) -> str:
+    """Format a day, counted since the epoch.
+
+    >>> iso_date(20454)
+    '2026-01-01'
+    """
+    return str(np.datetime64(day, "D"))
+
+
 def weigh(
     rows: Sequence[MetricMoments],
     config: AbConfig,
     where: str,
-    *,
-    first_listeners: int = 0,
-    recommenders: Mapping[str, str] = _NOTHING,
+    first_listeners: int,
+    recommenders: Mapping[str, str],
     quantiles: Measurements = _NOTHING,
-    credited: Mapping[str, Moments] = _NOTHING,
 ) -> Evidence:
     """Estimate the effects of arms, and check their listeners.
 
     Args:
-        rows: Moments by metric and arm, of the whole experiment and by day.
+        rows: Moments by metric and arm, of the whole experiment and its segments.
         config: Metrics, and the rule that decides.
         where: Name of the log or the table in messages.
         first_listeners: Listeners of the first `min_days`; 0 if days are unknown.
         recommenders: Each arm's own recommender.
         quantiles: Histograms by metric and arm.
-        credited: Moments of interleaved recommenders by arm.
 
     Raises:
         AnalysisError: A metric lacks the control, or has no other arm.
     """
     config = expect(config, first_listeners)
     arms = order_arms({row.arm for row in rows}, config.control, where)
-    measurements = by_metric(rows, arms)
+    rows = sorted(rows, key=lambda row: arms.index(row.arm))
+    measurements = by_metric(rows)
     for by_arm in measurements.values():
         order_arms(by_arm, config.control, where)
-    listeners = dict.fromkeys(arms, 0)
-    for row in rows:
-        listeners[row.arm] = max(listeners[row.arm], row.listeners)
+    listeners = {
+        arm: max(row.listeners for row in rows if row.arm == arm) for arm in arms
+    }
     analysis = InterimAnalysis.at(config, listeners.values())
-    deciding, (control, *treated) = config.deciding[0], arms
+    deciding, treated = config.deciding[0], arms[1:]
+    by_arm = measurements[deciding.name]
 
-    def compared(arm: str, other: str) -> Effect:
-        by_arm = measurements[deciding.name]
-        return compare(deciding, by_arm[other], by_arm[arm], config)[0]
+    def between(arm: str, other: str) -> Interval:
+        effect, _ = compare(deciding, by_arm[other], by_arm[arm], config)
+        return relative_effect(analysis.widen(effect))
 
     return Evidence(
         listeners=listeners,
         sessions=listeners,
-        recommenders={arm: recommenders.get(arm) for arm in arms},
-        lines=LineCounts(*[sum(listeners.values())] * 2),
+        recommenders=recommenders,
         srm=check_sample_ratio(listeners, config.shares),
         effects=metric_effects({**measurements, **quantiles}, analysis),
-        by_day=daily_effects(rows, arms, config),
+        by_day=tuple(daily_effects(rows, arms, config)),
         between={
-            arm: {
-                other: relative_effect(analysis.widen(compared(arm, other)))
-                for other in treated
-                if other != arm
-            }
+            arm: {other: between(arm, other) for other in treated if other != arm}
             for arm in treated
         },
-        single={arm: relative_effect(compared(arm, control)) for arm in treated},
         is_final=analysis.is_final,
         expected_listeners=config.expected_listeners,
-        constant=find_constant(measurements, config.primary),
-        novelty=find_novelty(rows, arms, analysis),
-        preferences=preferences(credited, recommenders, analysis),
+        findings=tuple(
+            Finding("no variance", arm, metric)
+            for metric in config.primary
+            for arm, moments in measurements[metric].items()
+            if not moments.count
+            or not moments.variance(RATIO)
+            > (_LEAST_VARIATION * moments.mean(RATIO)) ** 2
+        ),
+        novelty=tuple(find_novelty(rows, analysis)),
+        preferences=tuple(find_preferences(rows, recommenders, analysis)),
     )
 
 

@@ -6,42 +6,50 @@ place here, mostly by a file of `analysis/sql/ab`:
 - for a slice: `session_events`, `slice_sessions`, `segment_listeners`;
 - read by metrics: `sessions` and their `events` (`closed_events`), both with the column
   `segment`, "" for the whole experiment, and for primary metrics with all segments;
-- for all slices: `listener_values`, `histogram` of quantiles, `credited`, `quality`.
+- for all slices: `listener_values` (also `credited` tracks of interleaved recommenders and
+  `first_days`), `histogram` of quantiles, `quality`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import (
-    DAY_MS,
     NO_END,
     Events,
     assign_arms,
     attach_logged,
-    no_events,
 )
-from analysis.ab.evidence import Evidence, weigh
+from analysis.ab.evidence import (
+    DAY_MS,
+    SURELY_SOME,
+    Evidence,
+    Finding,
+    Quality,
+    iso_date,
+    weigh,
+)
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.moments import read_moments, thin
-from analysis.ab.quality import count_faults, find_absent
+from analysis.logs.field_types import EVENT_SCHEMA
 from analysis.queries import Column, Constant
-from analysis.statistics.moments import Moments
 from analysis.statistics.quantiles import Histogram
 
 # Events of a listener and arm by time; at the same millisecond "next" comes before "last", then the
 # smaller track, then the shorter listening.
 _ORDER = ("user", "arm", "timestamp", "is_last", "track", "time", "recommendation")
 _IN_ORDER = [(column, "ascending") for column in _ORDER]
-_OWN_RECOMMENDERS = pa.schema({"arm": pa.string(), "own": pa.string()})
 _GROUPS = 100  # groups of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
-_TABLES = ("listener_values", "histogram", "quality", "credited")
+_TABLES = ("listener_values", "histogram", "quality")
 
 
 @dataclass(frozen=True)
@@ -66,42 +74,54 @@ class LoggedExperiment:
         days = () if end_ms else self.days
         end_ms = end_ms or (self.days[-1] + 1) * DAY_MS
         measure(events, config, self.recommenders, self.start_ms, end_ms, days)
+        names = [
+            *(metric.name for metric in config.reported),
+            "",
+        ]  # "" for credited tracks
         moments = [
-            row
-            for metric in config.reported
-            for row in read_moments(open_values(events, metric))
+            row for name in names for row in read_moments(open_values(events, name))
         ]
         listeners = {row.arm: row.listeners for row in moments if not row.segment}
         evidence = weigh(
             moments,
             config,
             self.name,
-            first_listeners=self.first_listeners,
-            recommenders=self.recommenders,
-            quantiles=read_histograms(events, config.reported, listeners),
-            credited=read_credited(events, listeners),
+            self.first_listeners,
+            self.recommenders,
+            quantiles={
+                metric.name: {
+                    arm: read_histogram(events, metric, arm, count)
+                    for arm, count in listeners.items()
+                }
+                for metric in config.reported
+                if metric.quantile is not None
+            },
         )
         rows = events.connection.table("quality").to_arrow_table().to_pylist()
         first_day = self.start_ms // DAY_MS
         in_arms = [
             row for row in rows if row["arm"] is not None and row["day"] >= first_day
         ]
-        quality = count_faults(rows, in_arms)
+        sessions = Counter[str]()
+        for row in in_arms:
+            sessions[row["arm"]] += row["sessions"]
+        counts = {
+            name: sum(row[name] for row in in_arms)
+            for name in vars(Quality()).keys() - {"outside"}
+        }
+        outside = sum(row["events"] for row in rows if row["arm"] is None)
         return replace(
             evidence,
-            sessions={
-                arm: sum(row["sessions"] for row in in_arms if row["arm"] == arm)
-                for arm in evidence.listeners
-            },
+            sessions={arm: sessions[arm] for arm in evidence.listeners},
             lines=events.lines,
             rejected=events.rejected,
             span_ms=(
                 min(row["first_ms"] for row in in_arms),
                 max(row["last_ms"] for row in in_arms),
             ),
-            left_out=self.event_count - quality.events,
-            absent=find_absent(in_arms),
-            quality=quality,
+            left_out=self.event_count - counts["events"],
+            findings=(*find_absent(in_arms), *evidence.findings),
+            quality=Quality(outside=outside, **counts),
         )
 
 
@@ -133,17 +153,20 @@ def measure(
     measured = {metric.rows: metric for metric in config.reported}.values()
     make = partial(queries.materialize, connection)
     attach = partial(queries.attach_query, connection)
+    open_rows = partial(queries.open_rows, connection)
     last = max(days, default=0)
     part_days = (last - min(days, default=last) + 1) // 4  # a quarter of the experiment
-    make("segments", "ab/segments", days=thin(days[::-1]), in_parts=part_days > 0)
     queries.drop(connection, _TABLES)
-    columns = {"arm": [*recommenders], "own": [*recommenders.values()]}
-    own_recommenders = pa.table(columns, schema=_OWN_RECOMMENDERS)
-    connection.register("own_recommenders", own_recommenders)
     queries.use_threads(connection)
-    for file in events.slices:
-        attach_logged(events, file)
-        labelled = queries.fetch_table(connection, "ab/labelled_events", end_ms=end_ms)
+    for folder in events.slices:
+        attach_logged(connection, folder)
+        labelled = queries.fetch_table(
+            connection,
+            "ab/labelled_events",
+            end_ms=end_ms,
+            arms=[*recommenders],
+            own=[*recommenders.values()],
+        )
         # logs are nearly in order, which DuckDB's windows make no use of
         connection.register("ordered", labelled.sort_by(_IN_ORDER))
         make("session_events", "ab/session_events")
@@ -153,56 +176,62 @@ def measure(
             part_ms=max(1, part_days) * DAY_MS,
             old_ms=(last - 2 * part_days) * DAY_MS,
         )
-        make("segment_listeners", "ab/segment_listeners")
-        for in_segments in (True, False):
-            attach(
-                "sessions", "ab/sessions", start_ms=start_ms, in_segments=in_segments
-            )
+        for is_primary in (True, False):  # only primary metrics have segments
+            by_day = thin(days[::-1]) if is_primary else ()
+            in_parts = is_primary and part_days > 0
+            make("segments", "ab/segments", days=by_day, in_parts=in_parts)
+            make("segment_listeners", "ab/segment_listeners")
+            attach("sessions", "ab/sessions", start_ms=start_ms)
             attach("events", "ab/closed_events")
             for metric in measured:
-                if (metric in primary) == in_segments:
-                    _measure(connection, metric, in_segments=in_segments)
-        queries.append("quality", queries.open_rows(connection, "ab/quality"))
-        queries.append("credited", queries.open_rows(connection, "ab/credited"))
+                if (metric in primary) == is_primary:
+                    _measure(connection, metric)
+        queries.append("quality", open_rows("ab/quality"))
+        queries.append("listener_values", open_rows("ab/credited"))
     queries.use_threads(connection, 1)
-    queries.append("listener_values", queries.open_rows(connection, "ab/first_days"))
+    queries.append("listener_values", open_rows("ab/first_days"))
 
 
-def open_values(events: Events, metric: Metric) -> queries.Rows:
+def open_values(events: Events, metric: str) -> queries.Rows:
     """Open the values of a metric, as `sql/ab/listener_values.sql` defines them."""
     values = events.connection.table("listener_values")
     # A fixed order makes sums independent of the order of the log.
-    return values.filter(Column("metric") == Constant(metric.name)).order("user")
+    return values.filter(Column("metric") == Constant(metric)).order("user")
 
 
-def read_histograms(
-    events: Events, metrics: Sequence[Metric], listeners: Mapping[str, int]
-) -> dict[str, dict[str, Histogram]]:
-    """Read the values of quantiles by metric and arm, whose listeners are counted."""
-    quantiles = [metric for metric in metrics if metric.quantile is not None]
-    if not quantiles:
-        return {}
-    rows = events.connection.table("histogram").to_arrow_table()
-    histograms: dict[str, dict[str, Histogram]] = {}
-    for metric in quantiles:
-        by_arm = histograms[metric.name] = {}
-        for arm, count in listeners.items():
-            is_arm = (pc.field("metric") == metric.rows) & (pc.field("arm") == arm)
-            _, _, *columns = rows.filter(is_arm).columns
-            groups, steps, counts = (column.to_numpy() for column in columns)
-            by_arm[arm] = Histogram.of(steps, groups, counts, count)
-    return histograms
+def read_histogram(events: Events, metric: Metric, arm: str, count: int) -> Histogram:
+    """Read the values of a quantile in an arm, whose listeners are counted."""
+    rows = events.connection.table("histogram")
+    is_metric = Column("metric") == Constant(metric.rows)
+    columns = rows.filter(is_metric & (Column("arm") == Constant(arm))).fetchnumpy()
+    return Histogram.of(
+        columns["step"], columns["listener_group"], columns["values"], count
+    )
 
 
-def read_credited(events: Events, arms: Iterable[str]) -> dict[str, Moments]:
-    """Read the moments of `sql/ab/credited.sql` by arm."""
-    rows = events.connection.table("credited").order("user").to_arrow_table()
-    _, _, *columns = rows.column_names
-    credited = {}
+def find_absent(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Find arms without listeners on days on which some are expected.
+
+    Args:
+        rows: Rows of `sql/ab/quality.sql` in arms.
+    """
+    active = Counter[tuple[str, int]]()
+    for row in rows:
+        active[row["arm"], row["day"]] += row["listeners"]
+    arms, days = (sorted(set(names)) for names in zip(*active, strict=True))
     for arm in arms:
-        arm_rows = rows.filter(pc.field("arm") == arm)
-        credited[arm] = Moments.of({name: arm_rows[name] for name in columns})
-    return credited
+        size = sum(active[arm, day] for day in days)
+        expected = {
+            day: size * sum(active[other, day] for other in arms) for day in days
+        }
+        absent = [
+            iso_date(day)
+            for day in days
+            if not active[arm, day] and expected[day] >= SURELY_SOME * active.total()
+        ]
+        if absent:
+            ends = dict.fromkeys((absent[0], absent[-1]))
+            yield Finding("absent arm", arm, days=tuple(ends))
 
 
 def check_metrics(config: AbConfig) -> None:
@@ -213,14 +242,16 @@ def check_metrics(config: AbConfig) -> None:
     """
     if METRICS.keys() >= config.roles.keys():
         return
-    with no_events() as events:
+    with tempfile.TemporaryDirectory() as name, queries.connect() as connection:
+        folder = Path(name)
+        pq.write_table(EVENT_SCHEMA.empty_table(), folder / "events.parquet")
+        attach_logged(connection, folder)
+        events = Events(connection, (folder,))
         assign_arms(events, "")
         measure(events, config, {}, 0)
 
 
-def _measure(
-    connection: queries.Connection, metric: Metric, *, in_segments: bool
-) -> None:
+def _measure(connection: queries.Connection, metric: Metric) -> None:
     """Run a metric's file on a slice, and keep its rows."""
     open_rows = partial(queries.open_rows, connection)
     with queries.naming(f"metric {metric.name}: {metric.sql}", *_METRIC_ERRORS):
@@ -240,6 +271,5 @@ def _measure(
             metric=metric.name,
             kind=metric.kind,
             has_past=metric.has_past,
-            in_segments=in_segments,
         )
         queries.append("listener_values", values)

@@ -26,8 +26,6 @@ class Metric(Config):
     name: str = ""
     label: str = ""  # its name for people
     unit: str = ""  # unit of its values, such as ms
-    # Words of a verdict for a change, such as "listeners hear {} per session" for "5 % more"
-    phrase: Annotated[str, Field(pattern=r"^([^{}]*\{\}[^{}]*)?$")] = ""
     # File for a log, with a row a user, arm and segment, and columns `numerator` and `denominator`;
     # for a quantile any number of rows and a column `value`
     sql: Path | None = None
@@ -61,11 +59,6 @@ class Metric(Config):
         """Whether more of it is better."""
         return self.better == "higher"
 
-    @property
-    def display_name(self) -> str:
-        """Its name for people."""
-        return self.label or self.name
-
 
 def define_metric(name: str, text: str, *, is_lower: bool = False) -> Metric:
     """Define a metric by its `.sql` file, or by a column of a table, or a ratio of two.
@@ -81,6 +74,7 @@ def define_metric(name: str, text: str, *, is_lower: bool = False) -> Metric:
     numerator, _, denominator = map(str.strip, text.partition("/"))
     return Metric(
         name=name,
+        label=name,
         numerator=numerator,
         denominator=denominator or ROWS,
         better="lower" if is_lower else "higher",
@@ -99,7 +93,8 @@ def read_metric(file: Path, name: str) -> Metric:
         raise ConfigError(f"{file}: cannot be read ({error.strerror})") from None
     (head,) = re.findall(r"\A(?:--.*\n)*", text.lstrip())
     settings = dict(re.findall(r"^-- ([a-z_]+): (.*\S)", head, re.MULTILINE))
-    return parse_config(Metric, {**settings, "name": name, "sql": file}, str(file))
+    document = {"label": name, **settings, "name": name, "sql": file}
+    return parse_config(Metric, document, str(file))
 
 
 def read_metrics(folder: Path) -> dict[str, Metric]:

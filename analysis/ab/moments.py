@@ -1,11 +1,11 @@
-"""Compute the moments of arms in SQL, the same for the listeners of a log and of a table.
+"""The moments of arms: counts, means and covariances of their listeners' values.
 
-A row is a value of a listener in a segment, with the columns `metric`, `arm`, `segment` and
-`VALUES`; a table has the first two values. They are NULL if the metric has no value.
+The values are `VALUES`: a numerator and a denominator, and the same of the listener's past. They
+are NULL if the metric has no value.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any
@@ -18,12 +18,11 @@ from analysis.statistics.moments import Moments, Quantity
 
 RATIO = Quantity("numerator", "denominator")
 PAST = Quantity("past_numerator", "past_denominator")
-# least standard deviation of listeners' values over their mean; below it is rounding
-_LEAST_VARIATION = 1e-7
 _MOST_DAYS = 30  # most points of a curve
-NOVELTY = (
-    "novelty"  # segment of listeners' later days, with their first days as the past
-)
+# segment of listeners' later days, with their first days as the past
+NOVELTY = "novelty"
+# segment of tracks of the second of two interleaved recommenders, with the first as the past
+INTERLEAVED = "interleaved"
 UNTIL = "until="  # begins the name of a segment that ends with a day
 VALUES = ("numerator", "denominator", "past_numerator", "past_denominator")
 
@@ -39,46 +38,53 @@ class MetricMoments:
     moments: Moments  # moments of `RATIO` and `PAST`
 
 
-def read_moments(rows: queries.Rows) -> list[MetricMoments]:
-    """Compute counts, means and covariances by metric, arm and segment."""
-    values = [Column(name) for name in VALUES if name in rows.columns]
-    pairs = combinations_with_replacement(values, 2)
-    means = (Function("avg", value) for value in values)
-    covariances = (Function("covar_samp", *pair) for pair in pairs)
+def read_moments(values: queries.Rows) -> list[MetricMoments]:
+    """Compute the moments of a log's values by metric, arm and segment."""
+    columns = [*map(Column, VALUES)]
+    pairs = combinations_with_replacement(columns, 2)
     keys = "metric, arm, segment"
-    moments = rows.aggregate(
+    moments = values.aggregate(
         [
-            *map(Column, keys.split(", ")),
+            Column("metric"),
+            Column("arm"),
+            Column("segment"),
             Function("count_star").alias("listeners"),
-            Function("count", values[0]).alias("count"),
-            Function("list_value", *means).alias("means"),
-            Function("list_value", *covariances).alias("covariances"),
+            Function("count", columns[0]).alias("count"),
+            Function("list_value", *(Function("avg", value) for value in columns)),
+            Function("list_value", *(Function("covar_samp", *pair) for pair in pairs)),
         ],
         keys,
     )
-    return [from_row(row) for row in moments.order(keys).to_arrow_table().to_pylist()]
+    return [from_row(*row) for row in moments.order(keys).fetchall()]
 
 
-def from_row(row: Mapping[str, Any]) -> MetricMoments:
+def from_row(
+    metric: str,
+    arm: str,
+    segment: str,
+    listeners: int,
+    count: int,
+    means: Sequence[float | None],
+    covariances: Sequence[float | None],
+) -> MetricMoments:
     """Convert counts, means and the upper triangle of the covariances of an arm."""
     # there is no mean without listeners or a past, and no covariance of fewer than two
-    means = np.nan_to_num(np.array(row["means"], np.float64))
-    covariances = np.zeros((len(means), len(means)))
-    if row["count"] > 1:
-        upper = np.triu_indices(len(means))
-        values = np.nan_to_num(np.array(row["covariances"], np.float64))
-        covariances[upper] = covariances.T[upper] = values
-    moments = Moments(VALUES[: len(means)], row["count"], means, covariances)
-    listeners = row.get("listeners", row["count"])
-    return MetricMoments(row["metric"], row["arm"], row["segment"], listeners, moments)
+    size = len(means)
+    matrix = np.zeros((size, size))
+    if count > 1:
+        upper = np.triu_indices(size)
+        matrix[upper] = matrix.T[upper] = np.nan_to_num(np.array(covariances, float))
+    values = np.nan_to_num(np.array(means, float))
+    moments = Moments(VALUES[:size], count, values, matrix)
+    return MetricMoments(metric, arm, segment, listeners, moments)
 
 
 def by_metric(
-    rows: Iterable[MetricMoments], arms: Sequence[str], segment: str = ""
+    rows: Iterable[MetricMoments], segment: str = ""
 ) -> dict[str, dict[str, Moments]]:
-    """Arrange the moments of a segment by metric and arm, in the order of the arms."""
+    """Arrange the moments of a segment by metric and arm."""
     arranged: dict[str, dict[str, Moments]] = {}
-    for row in sorted(rows, key=lambda row: arms.index(row.arm)):
+    for row in rows:
         if row.segment == segment:
             arranged.setdefault(row.metric, {})[row.arm] = row.moments
     return arranged
@@ -87,15 +93,3 @@ def by_metric(
 def thin(days: Sequence[Any]) -> Sequence[Any]:
     """Select at most 30 days at equal distances, the first among them."""
     return days[:: math.ceil(len(days) / _MOST_DAYS) or 1]
-
-
-def find_constant(
-    measurements: Mapping[str, Mapping[str, Moments]], metrics: Iterable[str]
-) -> tuple[str, str] | None:
-    """Find a metric and an arm all of whose listeners have the same value, or none."""
-    for metric in metrics:
-        for arm, moments in measurements[metric].items():
-            least = (_LEAST_VARIATION * moments.mean(RATIO)) ** 2
-            if not (moments.count and moments.variance(RATIO) > least):
-                return metric, arm
-    return None

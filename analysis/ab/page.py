@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from analysis.ab import words
 from analysis.ab.effects import MetricEffect
@@ -23,29 +22,24 @@ TONES = {
 
 def render(report: Report) -> str:
     """Render the page: no script, no other file, no other host; for light, dark and print."""
-    return render_template([FOLDER], "page.html.jinja", **page_values(report))
-
-
-def page_values(report: Report) -> dict[str, Any]:
-    """Collect the values that `report.html.jinja` uses."""
-    tone = TONES[report.verdict.decision]
-    return {
-        "summary": {
+    evidence, tone = report.evidence, TONES[report.verdict.decision]
+    return render_template(
+        [FOLDER],
+        "page.html.jinja",
+        summary={
             "kind": "Experiment",
-            "data": f"{report.experiment} {' to '.join(report.evidence.dates)}",
+            "data": f"{report.experiment} {' to '.join(evidence.dates)}",
             "outcome": words.headline(report),
             "tone": tone,
         },
-        "report": report,
-        "evidence": report.evidence,
-        "words": words,
-        "tone": tone,
-        "effect_figure": _draw_effects(report),
-        "day_figures": _draw_days(report),
-        "colours": {
-            arm: arm_colour(i) for i, arm in enumerate(report.evidence.listeners)
-        },
-    }
+        report=report,
+        evidence=evidence,
+        words=words,
+        tone=tone,
+        effect_figure=_draw_effects(report),
+        day_figures=_draw_days(report),
+        colours={arm: arm_colour(i) for i, arm in enumerate(evidence.listeners)},
+    )
 
 
 def _draw_effects(report: Report) -> Forest:
@@ -73,17 +67,18 @@ def _draw_effects(report: Report) -> Forest:
 def _draw_days(report: Report) -> Iterator[Forest]:
     """Draw each primary metric by day, if there are several days."""
     level = numbers.level(report.config.alpha)
-    latest: dict[str, MetricEffect] = {}
-    by_metric: dict[str, dict[str, list[IntervalRow]]] = {}
-    for effect in report.evidence.by_day:
-        if math.isfinite(effect.relative.value):
-            latest[effect.metric] = effect
-            by_arm = by_metric.setdefault(effect.metric, {})
-            by_arm.setdefault(effect.arm, []).append(_row(report, effect, effect.day))
-    for metric, last in latest.items():
-        groups = by_metric[metric]
-        if any(len(rows) < 2 for rows in groups.values()):
+    for metric in report.config.primary:
+        daily = [
+            effect
+            for effect in report.evidence.by_day
+            if effect.metric == metric and math.isfinite(effect.relative.value)
+        ]
+        groups: dict[str, list[IntervalRow]] = {}
+        for effect in daily:
+            groups.setdefault(effect.arm, []).append(_row(report, effect, effect.day))
+        if min(map(len, groups.values()), default=0) < 2:
             continue
+        last = daily[-1]
         yield Forest(
             f"By day: {last.title}",
             f"By the end of each day, with {level} intervals that hold {words.validity(report)}; "

@@ -7,23 +7,24 @@ control whose mean is 0, is NaN, and null in JSON. Everything by arm names the c
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from analysis.ab.config import AbConfig
 from analysis.ab.events import (
-    DAY_MS,
     assign_arms,
-    find_end,
     find_experiment,
     read_arrivals,
     read_events,
 )
-from analysis.ab.evidence import Evidence, order_arms
+from analysis.ab.evidence import DAY_MS, Evidence, order_arms
 from analysis.ab.listeners import LoggedExperiment, check_metrics
-from analysis.ab.table import Table
-from analysis.ab.verdict import Verdict, confirm, decide, needs_confirmation
+from analysis.ab.table import Table, open_table
+from analysis.ab.verdict import Verdict, decide, needs_confirmation
 from analysis.errors import AnalysisError
 from looplib.experiments import Experiment
 
@@ -41,14 +42,13 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Convert to the document of `report.json`; testers are left out."""
-        config = self.config.model_dump(mode="json")
         plan = self.plan and self.plan.model_dump(mode="json", exclude={"overrides"})
         return {
             **vars(self.evidence),
             "experiment": self.experiment,
             "verdict": self.verdict,
             "sources": self.sources,
-            "config": config,
+            "config": self.config.model_dump(mode="json"),
             "plan": plan,
         }
 
@@ -73,12 +73,14 @@ def build_report(
     """
     check_metrics(config)
     with read_events(paths) as events:
-        name, names = find_experiment(events, experiment)
+        name = find_experiment(events, experiment)
         logged = assign_arms(events, name, plan)
-        where = f"experiment {name} (events name {', '.join(names) or 'no experiment'})"
-        order_arms(logged, config.control, where)
+        order_arms(logged, config.control, f"experiment {name}")
         days, listeners, total = read_arrivals(events)
-        last = find_end(days, listeners, config.horizon or math.inf, config.min_days)
+        # the day on which the planned listeners are reached, or the last
+        arrived = np.cumsum(listeners)[:-1]
+        end = days[np.searchsorted(arrived, config.horizon or math.inf)]
+        last = max(int(end), int(days[0]) + config.min_days - 1)
         start_ms = min(row["first_ms"] for row in logged.values())
         answering = {arm: row["own"] for arm, row in logged.items() if row["own"]}
         source = LoggedExperiment(
@@ -94,25 +96,34 @@ def build_report(
 
 
 def report_on_table(
-    table: Table,
+    source: pa.Table | Path | str,
     config: AbConfig,
     name: str,
     plan: Experiment | None,
+    connection: Any = None,  # noqa: ANN401  checked
+    *,
+    arm: str = "arm",
+    listener: str | None = None,
 ) -> Report:
     """Report on a table of listeners, of sessions, or of aggregates.
 
     Args:
-        table: The table.
+        source: An Arrow table, a Parquet or CSV file, or a SQL query.
         config: Metrics, which are its columns, and the rule that decides.
         name: Name of the experiment.
         plan: The experiment's file.
+        connection: DuckDB's connection that runs the query; by default in memory.
+        arm: The column of arms.
+        listener: The column of listeners, if they have several rows.
 
     Raises:
         AnalysisError: The table cannot be read, or has nothing to compare.
     """
-    if "control" not in config.model_fields_set:
-        config = config.model_copy(update={"control": table.find_control()})
-    return _conclude(table, config, name or table.name, (name or table.name,), plan)
+    with open_table(source, connection, arm=arm, listener=listener) as table:
+        if "control" not in config.model_fields_set:
+            config = config.model_copy(update={"control": table.find_control()})
+        name = name or table.name
+        return _conclude(table, config, name, (name,), plan)
 
 
 def _conclude(
@@ -133,5 +144,9 @@ def _conclude(
         with suppress(AnalysisError):  # an arm had no listeners yet
             day_before = source.evidence(earlier, evidence.span_ms[1] - DAY_MS)
             before = decide(day_before, earlier)
-        verdict = confirm(verdict, before)
+        if not before or (before.decision, before.arm) != (
+            verdict.decision,
+            verdict.arm,
+        ):
+            verdict = replace(verdict, decision="wait", reason="unconfirmed")
     return Report(name, config, evidence, verdict, sources, plan)

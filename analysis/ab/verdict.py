@@ -9,34 +9,24 @@ wins nor loses, or the verdict of a day before was another. `words` says a verdi
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from analysis.ab.config import AbConfig
-from analysis.ab.evidence import Evidence
+from analysis.ab.evidence import Distrust, Evidence
 
 Decision = Literal["ship", "do not ship", "wait", "do not trust"]
-Reason = Literal[
-    "sample ratio",  # the arms do not have their shares of the listeners
-    "rejected lines",  # too many lines are not events
-    "absent arm",  # an arm has no listeners on some days
-    "frozen row",  # an arm's row of aggregates stood still while another's moved
-    "jump",  # an effect is far from the row before
-    "changing listeners",  # too many were in several arms
-    "no variance",  # all listeners of an arm have the same value, or none
-    "few days",  # it has run for fewer than are asked for
-    "few listeners",  # an arm has fewer than are asked for
-    "gain",  # the arm wins
-    "loss",  # every arm loses
-    "unconfirmed",  # an arm wins, or every arm loses, and did not a day before
-    "undecided",  # the arm neither wins nor loses
-]
-ArmOutcome = Literal[
-    "subject",  # the arm that is shipped or waited for
-    "beside",  # wins as well, or is surely worse than the subject
-    "open",  # neither wins nor loses
-    "lost",
-]
+Reason = (
+    Distrust
+    | Literal[
+        "few days",  # it has run for fewer than are asked for
+        "few listeners",  # an arm has fewer than are asked for
+        "gain",  # the arm wins
+        "loss",  # every arm loses
+        "unconfirmed",  # an arm wins, or every arm loses, and did not a day before
+        "undecided",  # the arm neither wins nor loses
+    ]
+)
 _MOST_REJECTED = 0.05  # tolerated share of rejected lines
 _MOST_CHANGING = 0.01  # tolerated share of listeners in several arms
 
@@ -50,7 +40,6 @@ class ArmVerdict:
     gain: str | None  # a primary metric that is better, if it does not lose
     # guardrails that are neither kept nor broken
     unclear: tuple[str, ...]
-    outcome: ArmOutcome = "open"
 
     @property
     def wins(self) -> bool:
@@ -73,20 +62,29 @@ class Verdict:
     @property
     def subject(self) -> ArmVerdict | None:
         """The arm that is shipped or waited for."""
-        return next((arm for arm in self.arms if arm.outcome == "subject"), None)
+        arms = (row for row in self.arms if row.arm == self.arm and not row.loss)
+        return next(arms, None)
 
 
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     """Decide by a single analysis."""
-    if reason := _distrust(evidence):
-        return Verdict("do not trust", None, reason)
+    lines, changing = evidence.lines, evidence.quality.changing_listeners
     smallest = min(evidence.listeners.values())
-    if smallest < config.min_listeners:
+    is_small = smallest < config.min_listeners
+    distrusts: dict[Reason, bool] = {
+        "sample ratio": evidence.srm.mismatch,
+        "rejected lines": lines.rejected > _MOST_REJECTED * lines.read,
+        **dict.fromkeys((row.reason for row in evidence.findings), True),
+        "changing listeners": changing > _MOST_CHANGING * evidence.listener_count,
+    }
+    for reason, applies in distrusts.items():
+        # a few listeners may have one value by chance
+        if applies and not (is_small and reason == "no variance"):
+            return Verdict("do not trust", None, reason)
+    if is_small:
         missing = config.min_listeners - smallest
         more = math.ceil(missing * evidence.listener_count / max(1, smallest))
         return Verdict("wait", None, "few listeners", more)
-    if evidence.constant:
-        return Verdict("do not trust", None, "no variance")
     if evidence.dates and evidence.calendar_days < config.min_days:
         return Verdict("wait", None, "few days")
     return _decide_by_effects(evidence, config)
@@ -98,54 +96,31 @@ def needs_confirmation(verdict: Verdict, evidence: Evidence, config: AbConfig) -
     return can_wait and verdict.reason in {"gain", "loss"}
 
 
-def confirm(verdict: Verdict, before: Verdict | None) -> Verdict:
-    """Compare a verdict with a day before, None if there was nothing to compare yet."""
-    if before and (before.decision, before.arm) == (verdict.decision, verdict.arm):
-        return verdict
-    return replace(verdict, decision="wait", reason="unconfirmed")
-
-
-def _distrust(evidence: Evidence) -> Reason | None:
-    """Find a reason to trust no effect."""
-    lines = evidence.lines
-    changing = evidence.quality.changing_listeners
-    forbids: dict[Reason, bool] = {
-        "sample ratio": evidence.srm.mismatch,
-        "rejected lines": lines.rejected > _MOST_REJECTED * lines.read,
-        "absent arm": evidence.absent is not None,
-        "frozen row": evidence.frozen is not None,
-        "jump": evidence.jumped is not None,
-        "changing listeners": changing > _MOST_CHANGING * evidence.listener_count,
-    }
-    return next((reason for reason, applies in forbids.items() if applies), None)
-
-
 def _decide_by_effects(evidence: Evidence, config: AbConfig) -> Verdict:
-    gains = dict.fromkeys([*evidence.listeners][1:], -math.inf)
-    for row in reversed(evidence.effects):  # the first primary metric wins
-        if row.role == "primary" and not math.isnan(row.gain.value):
-            gains[row.arm] = row.gain.value
-    best_first = sorted(gains, key=lambda arm: -gains[arm])
-    arms = [_weigh_arm(evidence, arm, config) for arm in best_first]
+    _, *treated = evidence.listeners
+
+    def first_gain(arm: str) -> float:
+        gains = (row.gain.value for row in evidence.primary(arm))
+        return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
+
+    best_first = sorted(treated, key=first_gain, reverse=True)
+    arms = tuple(_weigh_arm(evidence, arm, config) for arm in best_first)
     # An arm that wins comes first, then an arm with a certain gain.
     subject = min(
         (arm for arm in arms if not arm.loss),
         key=lambda arm: (not arm.wins, arm.gain is None),
         default=None,
     )
-    ranked = tuple(
-        replace(arm, outcome=_outcome(arm, subject, evidence)) for arm in arms
-    )
     if not subject:
         name = arms[0].arm if len(arms) == 1 else None
-        return Verdict("do not ship", name, "loss", arms=ranked)
+        return Verdict("do not ship", name, "loss", arms=arms)
     if subject.wins:
-        return Verdict("ship", subject.arm, "gain", arms=ranked)
+        return Verdict("ship", subject.arm, "gain", arms=arms)
     if evidence.is_final:
-        return Verdict("do not ship", subject.arm, "undecided", arms=ranked)
+        return Verdict("do not ship", subject.arm, "undecided", arms=arms)
     planned = config.horizon or evidence.expected_listeners
     more = max(0, planned - evidence.listener_count) if planned else None
-    return Verdict("wait", subject.arm, "undecided", more, arms=ranked)
+    return Verdict("wait", subject.arm, "undecided", more, arms=arms)
 
 
 def _weigh_arm(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
@@ -163,16 +138,3 @@ def _weigh_arm(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
         gain=significant[0].metric if significant and not losses else None,
         unclear=tuple(row.metric for row in effects if row.guardrail == "unclear"),
     )
-
-
-def _outcome(
-    arm: ArmVerdict, subject: ArmVerdict | None, evidence: Evidence
-) -> ArmOutcome:
-    """Compare an arm with the arm that is shipped or waited for."""
-    if arm.loss or not subject:
-        return "lost"
-    if arm is subject:
-        return "subject"
-    change = evidence.between.get(arm.arm, {}).get(subject.arm)
-    differs = change is not None and change.excludes_zero
-    return "beside" if arm.wins or differs else "open"

@@ -1,68 +1,76 @@
-"""Write the statement with which a database computes the moments of arms, in its own dialect.
+"""Write the statement with which a database sums up an experiment, in its own dialect.
 
-In: a query whose rows are listeners or sessions. Out: a statement whose result is a table of
-aggregates, which `table` reads.
+In: rows of listeners or sessions. Out: a statement whose result is a table of aggregates, which
+`table` reads. DuckDB runs it for tables, and `--print-sql` prints it for warehouses.
 """
+
+from collections.abc import Iterable
 
 import sqlglot
 from sqlglot import exp
 
 from analysis import queries
-from analysis.ab.config import AbConfig, Dialect
-from analysis.ab.metrics import ROWS
+from analysis.ab.config import Dialect
+from analysis.ab.metrics import ROWS, Metric
 from analysis.errors import AnalysisError
+
+SOURCE = "experiment_rows"  # the table that the statement reads
+_TOO_LARGE = 1e100  # the square of a larger number may be infinite
 
 
 def moments_statement(
-    query: str, config: AbConfig, dialect: Dialect, arm: str, listener: str | None
+    metrics: Iterable[Metric],
+    arm: str,
+    listener: str | None,
+    query: str = "",
+    dialect: Dialect = "duckdb",
 ) -> str:
-    """Write the statement that computes the moments of metrics, which are columns of a query.
+    """Write the statement that computes the moments of metrics, which are columns of a table.
 
     Args:
-        query: The query, in the dialect.
-        config: Configuration with the metrics.
-        dialect: Dialect of the database.
+        metrics: Metrics, at least one.
         arm: The column of arms.
         listener: The column of listeners, if they have several rows.
+        query: A query in the dialect whose rows are read, in place of the table `SOURCE`.
+        dialect: Dialect of the database.
 
     Raises:
         AnalysisError: The query cannot be parsed.
     """
-    try:
-        source = sqlglot.parse_one(query, dialect=dialect)
-    except sqlglot.ParseError as error:
-        raise AnalysisError(f"the query: {queries.one_line(error)}") from None
 
-    def column(name: str, kind: str) -> exp.Expression:
+    def column(name: str) -> exp.Expression:
         # Snowflake's names are in capitals unless quoted; sqlglot quotes names with spaces.
-        value = exp.column(name, quoted=dialect != "snowflake" or None)
-        return exp.cast(exp.Literal.number(1) if name == ROWS else value, kind)
+        return exp.column(name, quoted=dialect != "snowflake" or None)
+
+    def number(name: str) -> exp.Expression:
+        value = exp.Literal.number(1) if name == ROWS else column(name)
+        value = exp.cast(value, "double")
+        return exp.case().when(exp.func("abs", value) < _TOO_LARGE, value)
 
     selects = []
-    for metric in config.reported:
+    for metric in metrics:
         columns = {
-            "arm": column(arm, "text"),
+            "arm": exp.cast(column(arm), "text"),
             "metric": exp.Literal.string(metric.name),
-            "numerator": column(metric.numerator, "double"),
-            "denominator": column(metric.denominator, "double"),
+            "numerator": number(metric.numerator),
+            "denominator": number(metric.denominator),
         }
         if listener:
-            columns["listener"] = column(listener, "text")
+            columns["listener"] = column(listener)
         named = (value.as_(name) for name, value in columns.items())
-        selects.append(exp.select(*named).from_("source"))
-    rows: exp.Query = selects[0]
-    for select in selects[1:]:
-        rows = rows.union(select, distinct=False)
-    moments = _read("ab/moments").with_("source", as_=source)
+        selects.append(exp.select(*named).from_(SOURCE))
+    rows: exp.Query = exp.union(*selects, distinct=False) if selects[1:] else selects[0]
+    moments = _read("ab/moments")
+    if query:
+        try:
+            source = sqlglot.parse_one(query, dialect=dialect)
+        except sqlglot.ParseError as error:
+            raise AnalysisError(f"the query: {queries.one_line(error)}") from None
+        moments = moments.with_(SOURCE, as_=source)
     if listener:
         moments = moments.with_("table_rows", as_=rows)
         rows = _read("ab/listener_sums")
     moments = moments.with_("table_values", as_=rows)
-    names = [
-        value.unalias().as_(value.alias_or_name, quoted=True)
-        for value in moments.selects
-    ]
-    moments = moments.select(*names, append=False)
     return moments.sql(dialect=dialect, pretty=True, comments=False)
 
 

@@ -1,19 +1,18 @@
 """Say a report in sentences, which the page, the terminal and notebooks print.
 
-Arms are named with their recommender, changes in % with the values behind them, and a margin in the
-unit in which it is configured.
+Arms are named with their recommender, changes in % with their interval, and a margin in the unit in
+which it is configured.
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 
-from analysis.ab.effects import MetricEffect
-from analysis.ab.interleaving import Preference
+from analysis.ab.effects import MetricEffect, Preference
+from analysis.ab.evidence import Finding
 from analysis.ab.report import Report
 from analysis.ab.verdict import ArmVerdict
 from analysis.page.numbers import (
     NOTHING,
-    PERCENT,
-    at_least,
     capitalized,
     change,
     count,
@@ -21,12 +20,35 @@ from analysis.page.numbers import (
     duration,
     interval,
     p_is,
-    percent,
     short,
 )
 from analysis.statistics.effects import Interval
 
-_ORDER = ("subject", "beside", "open", "lost")
+_REASONS = {
+    "sample ratio": "The arms do not have their shares of the listeners ({p}): {sizes}.",
+    "rejected lines": "{lines.rejected:,} of {lines.read:,} lines of the logs are not events.",
+    "absent arm": "{arm} has no listeners on days on which other arms have ({days}); if it was "
+    "added, paused or renamed, report on days that all arms share.",
+    "frozen row": "The row of {arm} for {metric} stands still while another arm's moves; wait for "
+    "the next row.",
+    "jump": "The effect of {arm} on {metric} is further from that of the row before than new "
+    "listeners explain; check both rows, or wait for the next.",
+    "changing listeners": "{quality.changing_listeners:,} listeners were in more than one arm.",
+    "no variance": "{metric} has the same value for all listeners of {arm}, or none: nothing can "
+    "be compared.",
+    "few days": "It is on day {day}, and {config.min_days} days are asked for.",
+    "few listeners": "{arm} has {size:,} listeners, and {config.min_listeners:,} are asked for; "
+    "{needed}.",
+}
+_WARNINGS = {
+    "lines.rejected": "Lines that are not events",
+    "quality.changing_listeners": "Listeners in more than one arm, who count in each",
+    "quality.broken_chains": "Events of another track than was recommended just before",
+    "quality.negative_latencies": "Events with a latency below 0, which only the latency as "
+    "logged uses",
+    "left_out": "Events or rows after the fixed horizon, or on days far from others, which are "
+    "left out",
+}
 
 
 def summary(report: Report) -> str:
@@ -37,228 +59,114 @@ def summary(report: Report) -> str:
 def headline(report: Report) -> str:
     """Write the verdict in a few words, with the arm's recommender."""
     verdict, evidence = report.verdict, report.evidence
-    subject = verdict.subject
+    arm = f" {evidence.title(verdict.arm)}" if verdict.arm else ""
     if verdict.decision == "do not trust":
         return "Do not trust this test"
     if verdict.decision != "wait":
-        arm = f" {evidence.title(verdict.arm)}" if verdict.arm else ""
         return f"{capitalized(verdict.decision)}{arm}"
-    if subject and subject.gain:
-        gain = evidence.effect(subject.arm, subject.gain)
-        return f"Wait for {evidence.title(subject.arm)}: {_change(gain)}"
-    return "Wait"
+    subject = verdict.subject
+    return f"Wait for{arm}" if subject and subject.gain else "Wait"
 
 
 def reason(report: Report) -> str:
     """Write the reason of the verdict, in sentences that name every arm."""
     verdict, evidence = report.verdict, report.evidence
+    if verdict.arms:
+        return " ".join(_by_effects(report))
+    smallest = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
+    findings = (row for row in evidence.findings if row.reason == verdict.reason)
+    finding = next(findings, Finding("no variance", smallest, report.config.primary[0]))
+    sizes = (
+        f"{arm} {count(size)}, {count(evidence.srm.expected[arm])} expected"
+        for arm, size in evidence.srm.observed.items()
+    )
+    return _REASONS[verdict.reason].format(
+        **vars(evidence),
+        config=report.config,
+        arm=evidence.title(finding.arm),
+        metric=finding.metric and _label(report, finding.metric),
+        days=" to ".join(finding.days),
+        day=evidence.calendar_days,
+        size=evidence.listeners[smallest],
+        needed=_needed(report),
+        p=p_is(evidence.srm.p_value),
+        sizes="; ".join(sizes),
+    )
+
+
+def _by_effects(report: Report) -> Iterator[str]:
+    """Write what is known of every arm, the arm that is shipped or waited for first."""
+    verdict, evidence = report.verdict, report.evidence
     subject = verdict.subject
-    if verdict.reason == "loss":
-        return " ".join(_losing(report, arm) for arm in verdict.arms)
-    if subject and verdict.reason == "gain":
-        sentences = _winning(report, subject)
-    elif subject and verdict.reason == "undecided":
-        sentences = _waiting(report, subject)
-    elif verdict.reason == "unconfirmed":
-        change = "gain" if subject else "loss"
-        return (
-            f"The {change} is certain for the first day, and counts when it still is a day "
-            "later."
-        )
-    elif verdict.reason == "few days":
-        days = evidence.calendar_days
-        plural = "s" if days > 1 else ""
-        asked = report.config.min_days
-        return f"It has run for {days} day{plural}, and {asked} are asked for."
-    elif verdict.reason == "few listeners":
-        arm = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
-        return (
-            f"{evidence.title(arm)} has {count(evidence.listeners[arm])} listeners, and "
-            f"{count(report.config.min_listeners)} are asked for; {_needed(report)}."
-        )
-    else:
-        return _distrusted(report)
-    return " ".join(filter(None, sentences))
+    for arm in sorted(verdict.arms, key=lambda arm: arm is not subject):
+        against = ""
+        if subject and arm is not subject and not arm.loss:
+            ends = _ends(evidence.between[arm.arm][subject.arm])
+            against = f"; against {evidence.title(subject.arm)}: {ends}"
+        yield f"{_state(report, arm)}{against}."
+    if subject:
+        yield from _fading(report, subject)
+        if evidence.is_final:
+            yield "The fixed horizon is reached."
+        elif verdict.decision == "ship":
+            yield "A test that stops at a win shows too large a gain: plan with the lower end."
+        elif not subject.wins:
+            yield f"{capitalized(_needed(report))}."
+            single = _ends(evidence.primary(subject.arm)[0].single)
+            if single != NOTHING and not (report.config.horizon or subject.gain):
+                yield f"A single analysis, planned for this size, would have said {single}."
+    if verdict.reason == "unconfirmed":
+        yield "This is certain for the first day, and counts if it still is a day later."
 
 
-def _distrusted(report: Report) -> str:
-    """Write the reason not to trust the experiment."""
-    evidence, lines, srm = report.evidence, report.evidence.lines, report.evidence.srm
-    match report.verdict.reason:
-        case "sample ratio":
-            observed, expected = (
-                ", ".join(f"{name(arm)} {count(size)}" for arm, size in sizes.items())
-                for name, sizes in (
-                    (evidence.title, srm.observed),
-                    (str, srm.expected),
-                )
-            )
-            return (
-                "The arms do not have their shares of the listeners "
-                f"({p_is(srm.p_value)}): {observed}; expected {expected}."
-            )
-        case "rejected lines":
-            shares = f"{count(lines.rejected)} of {count(lines.read)}"
-            return f"{shares} lines of the logs are not events."
-        case "absent arm" if evidence.absent:
-            arm, first, last = evidence.absent
-            days = f"on {first}" if first == last else f"from {first} to {last}"
-            return (
-                f"{evidence.title(arm)} has no listeners {days}, and other arms have; if "
-                "it was added, paused or renamed, report on days that all arms share."
-            )
-        case "frozen row" if evidence.frozen:
-            metric, arm = evidence.frozen
-            return (
-                f"The row of {evidence.title(arm)} for {_label(report, metric)} stands "
-                "still while another arm's moves; wait for the next row."
-            )
-        case "jump" if evidence.jumped:
-            metric, arm = evidence.jumped
-            return (
-                f"The effect of {evidence.title(arm)} on {_label(report, metric)} is "
-                "further from that of the row before than new listeners explain; check "
-                "both rows, or wait for the next."
-            )
-        case "no variance" if evidence.constant:
-            metric, arm = evidence.constant
-            return (
-                f"{_label(report, metric)} has the same value for all listeners of "
-                f"{evidence.title(arm)}, or none: nothing can be compared."
-            )
-    changing = count(evidence.quality.changing_listeners)
-    return f"{changing} listeners were in more than one arm."
-
-
-def _winning(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Write the gain of the arm, and the state of the other arms."""
-    evidence = report.evidence
-    gain = evidence.effect(subject.arm, str(subject.gain))
-    yield _comparison(gain, evidence.title(report.config.control))
-    guardrails = [
-        row for row in evidence.effects if row.arm == subject.arm and row.guardrail
-    ]
-    if guardrails:
-        yield "All guardrails are kept."
-    for row in guardrails:
-        if row.loss.lower > 0:
-            worse = change_with_range(row)
-            yield f"Within its margin, {_quoted(row.label)} is surely worse: {worse}."
-    yield _fading(report, subject)
-    yield from _others(report, subject)
-    relative = gain.relative
-    if relative.excludes_zero and not evidence.is_final:
-        least = min(abs(relative.lower), abs(relative.upper))
-        planned = at_least(least, decimals(*relative))
-        yield f"A test that stops at a win shows too large a gain; plan with {planned}."
-
-
-def _waiting(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Write the reason to wait, and the state of the other arms."""
-    evidence, planned = report.evidence, report.config.horizon
-    gain = evidence.primary(subject.arm)[0].gain
-    until = "wait for more listeners"
-    if evidence.is_final:
-        until = "the fixed horizon is reached"
-        if gain.upper > 0:
-            until += f", which rules out a gain above {percent(gain.upper)}"
-    elif planned:
-        until = f"wait for the fixed horizon, {count(planned)} listeners"
-    elif report.verdict.more_listeners:
-        until = f"{_needed(report)}, to reach the expected number"
-    joint = ", and" if evidence.is_final else ";"
-    yield f"{_undecided(report, subject)}{joint} {until}."
-    single = evidence.single.get(subject.arm)
-    if single and single.lower < single.upper and not (planned or subject.gain):
-        said = f"{change(single.value, decimals(*single))} ({_ends(single)})"
-        yield f"A single analysis, planned for this size, would have said {said}."
-    yield _fading(report, subject)
-    yield from _others(report, subject)
-
-
-def _others(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Describe the other arms, the best first."""
-    evidence = report.evidence
-    control, shipped = (
-        evidence.title(arm) for arm in (report.config.control, subject.arm)
-    )
-    for arm in sorted(report.verdict.arms, key=lambda arm: _ORDER.index(arm.outcome)):
-        name, better = evidence.title(arm.arm), ""
-        if arm.outcome == "lost":
-            yield _losing(report, arm)
-        elif arm.outcome == "open":
-            if arm.gain:
-                gain = _change(evidence.effect(arm.arm, arm.gain))
-                better = f"{name} ({gain}) is better than {control}, but "
-            yield f"{better}{_undecided(report, arm)}."
-        elif arm.outcome == "beside":
-            if arm.gain:
-                better = f" is better than {control}, and"
-            difference = evidence.between.get(arm.arm, {}).get(subject.arm)
-            differs = "could not be distinguished from"
-            if difference and difference.excludes_zero:
-                differs = "differs from"
-            ends = f": {_ends(difference)}" if difference else ""
-            yield f"{name}{better} {differs} {shipped}{ends}."
-
-
-def _losing(report: Report, arm: ArmVerdict) -> str:
-    """Write the reason not to ship an arm."""
+def _state(report: Report, arm: ArmVerdict) -> str:
+    """Write what is known of an arm against the control."""
     evidence, smallest = report.evidence, report.config.smallest_effect_pct
-    effect = evidence.effect(arm.arm, str(arm.loss))
-    name, metric = evidence.title(arm.arm), _quoted(effect.label)
-    if effect.guardrail:
-        value = change_with_range(effect)
-        if effect.margin is not None:
-            value = _values(effect)
-        return (
-            f"{name} breaks a guardrail: {metric} was {limit(effect)}, and is {value}."
-        )
-    is_worse = effect.significant and effect.gain.value < 0
-    if effect.gain.upper < smallest and not is_worse:
-        asked = f"{smallest:g} % is asked for"
-        ends = f"{metric} {change_with_range(effect)}"
-        return f"{name} is too small to matter: {ends}, and {asked}."
-    control = evidence.title(report.config.control)
-    return f"{name} is worse than {control}: {metric} {change_with_range(effect)}."
-
-
-def _undecided(report: Report, arm: ArmVerdict) -> str:
-    """Write the reason for an arm without a decision."""
-    evidence = report.evidence
-    if not arm.gain:
+    name, control = map(evidence.title, (arm.arm, report.config.control))
+    metric = arm.loss or arm.gain
+    if metric is None:
         effect = evidence.primary(arm.arm)[0]
-        verb = "is" if _change(effect) == _values(effect) else "changes by"
-        return (
-            f"{_quoted(effect.label)} of {evidence.title(arm.arm)} {verb} "
-            f"{change_with_range(effect)}, which may be chance"
-        )
-    unclear = [evidence.effect(arm.arm, metric) for metric in arm.unclear]
-    return "; ".join(
-        f"{_quoted(row.label)} is not yet certain {limit(row)} (so far "
-        f"{_change(row) if row.margin is None else _values(row)})"
-        for row in unclear
-    )
+        said = change_with_range(effect)
+        return f"{_quoted(effect.label)} of {name}: {said}, which may be chance"
+    effect = evidence.effect(arm.arm, metric)
+    said, more = f"is worse than {control}", ""
+    if arm.gain:
+        said = f"is better than {control}"
+        if effect.relative.excludes_zero:
+            more = f", {_values(effect)}"
+        for row in evidence.effects:
+            if row.arm == arm.arm and row.guardrail:
+                changed = f"{_quoted(row.label)} {change_with_range(row)}"
+                if row.guardrail == "unclear":
+                    more += f", but {changed} is not yet certain {limit(row)}"
+                elif row.loss.lower > 0:
+                    more += f", though {changed} is surely worse, within its margin"
+    elif effect.guardrail:
+        said, more = "breaks a guardrail", f", and was {limit(effect)}"
+    elif not effect.significant or effect.gain.value >= 0:
+        said, more = "is too small to matter", f", and {smallest:g} % is asked for"
+    return f"{name} {said}: {_quoted(effect.label)} {change_with_range(effect)}{more}"
 
 
-def _fading(report: Report, subject: ArmVerdict) -> str:
+def _fading(report: Report, subject: ArmVerdict) -> Iterator[str]:
     """Write the fall of a gain with a listener's days, if it is significant."""
     for row in report.evidence.novelty:
         if row.arm == subject.arm and row.p_value < report.config.alpha:
             sign = report.evidence.effect(row.arm, row.metric).sign
             if sign * row.first > max(0.0, sign * row.later):
-                return (
+                yield (
                     f"The effect on {_label(report, row.metric)} falls with a listener's "
                     f"days: {change(row.first, 1)} in the first ones, "
                     f"{change(row.later, 1)} in as many later ones of the same listeners "
                     f"({p_is(row.p_value)})."
                 )
-    return ""
 
 
 def _needed(report: Report) -> str:
     """Write the number of missing listeners, and the time until they come."""
-    more, evidence = report.verdict.more_listeners or 0, report.evidence
+    more, evidence = report.verdict.more_listeners, report.evidence
+    if not more:
+        return "wait for more listeners"
     needed = f"about {count(float(f'{more:.2g}'))} more listeners are needed"
     if not evidence.dates:
         return needed
@@ -266,41 +174,21 @@ def _needed(report: Report) -> str:
     return f"{needed}, {duration(days)} at the pace so far"
 
 
-def _comparison(effect: MetricEffect, control: str) -> str:
-    """Compare an arm's value with the control's."""
-    relative, places = effect.relative, decimals(*effect.relative)
-    if percent(relative.value) == NOTHING:
-        return f"{_quoted(effect.label)} is {_values(effect)} with {control}."
-    amount = percent(abs(relative.value), places)
-    rises = relative.value > 0
-    changed = f"{_quoted(effect.label)} is {amount} {'higher' if rises else 'lower'}"
-    if effect.phrase:
-        direction = "more" if rises else "less"
-        changed = capitalized(effect.phrase.format(f"{amount} {direction}"))
-    low, high = sorted((abs(relative.lower), abs(relative.upper)))
-    ends = ""
-    if relative.excludes_zero and percent(high) != NOTHING:
-        least = percent(low, places).removesuffix(PERCENT)
-        kind = "gain" if effect.gain.value > 0 else "loss"
-        most = percent(high, places)
-        ends = f"; the true {kind} is likely between {least} and {most}"
-    return f"{changed} than with {control}: {_values(effect)}{ends}."
-
-
 def limit(effect: MetricEffect) -> str:
-    """Write the margin of a guardrail, such as "to stay below +10 %"."""
-    allowed = f"{effect.allowed_loss:g}"
-    if effect.margin is None:
-        bound = "above −" if effect.higher_is_better else "below +"  # noqa: RUF001  a minus
-        return f"to stay {bound}{allowed} %"
+    """Write the margin of a guardrail, such as "to fall by at most 10 %"."""
+    unit = "%" if effect.margin is None else effect.unit
     verb = "fall" if effect.higher_is_better else "rise"
-    return f"to {verb} by at most {allowed} {effect.unit}".rstrip()
+    return f"to {verb} by at most {effect.allowed_loss:g} {unit}".rstrip()
 
 
 def change_with_range(effect: MetricEffect) -> str:
-    """Say a change and its interval, such as "+5.4 % (+1.0 to +9.8 %)"."""
-    ends = _ends(effect.relative)
-    return _change(effect) if ends == NOTHING else f"{_change(effect)} ({ends})"
+    """Say a change and its interval, such as "+5.4 % (+1.0 to +9.8 %)", or both values."""
+    relative = effect.relative
+    changed = change(relative.value, decimals(*relative))
+    if changed == NOTHING or effect.margin is not None:
+        return _values(effect)
+    ends = _ends(relative)
+    return changed if ends == NOTHING else f"{changed} ({ends})"
 
 
 def validity(report: Report) -> str:
@@ -312,52 +200,31 @@ def validity(report: Report) -> str:
 
 def warnings(report: Report) -> list[str]:
     """Write the warnings about a verdict, a sentence each."""
-    evidence, quality = report.evidence, report.evidence.quality
-    counts = {
-        "Lines that are not events": evidence.lines.rejected,
-        "Listeners in more than one arm, who count in each": quality.changing_listeners,
-        "Events of another track than was recommended just before": quality.broken_chains,
-        "Events with a latency below 0, which only the latency as logged uses": (
-            quality.negative_latencies
-        ),
-        "Events or rows after the fixed horizon, or on days far from others, which are left out": (
-            evidence.left_out
-        ),
-    }
-    texts = [f"{text}: {count(number)}." for text, number in counts.items() if number]
-    if report.config.is_simulated:
+    evidence, config = report.evidence, report.config
+    texts = []
+    if config.is_simulated:
         simulated = "These listeners are simulated: it says that the parts work, and nothing about"
-        texts.insert(0, f"{simulated} people.")
+        texts.append(f"{simulated} people.")
+    for name, text in _WARNINGS.items():
+        if number := attrgetter(name)(evidence):
+            texts.append(f"{text}: {count(number)}.")
     compared = {(effect.arm, effect.metric) for effect in evidence.effects}
     _, *arms = evidence.listeners
-    for name in report.config.limits:
+    for name in config.limits:
         lacking = [arm for arm in arms if (arm, name) not in compared]
         if lacking:
-            *first, last = lacking
-            listed = f"{', '.join(first)} and {last}" if first else last
-            absent = report.config.all_metrics[name].absent
-            label = _label(report, name)
-            texts.append(f"{label} is not compared for {listed}: {absent}.")
+            label, absent = _label(report, name), config.all_metrics[name].absent
+            texts.append(f"{label} is not compared for {', '.join(lacking)}: {absent}.")
     return texts
 
 
 def preference(row: Preference) -> str:
     """Write the preference between two interleaved recommenders."""
-    preferred = "neither is preferred so far"
-    if row.preferred:
-        preferred = f"{row.preferred} is preferred"
-    ends = interval(row.effect.lower, row.effect.upper)
     return (
-        f"{row.arm} interleaves {row.first} and {row.second}: {preferred}; what is heard of "
-        f"{row.second}'s tracks differs by {change(row.effect.value)} ({ends})"
+        f"{row.arm} interleaves {row.first} and {row.second}: "
+        f"{row.preferred or 'neither'} is preferred; what is heard of {row.second}'s tracks "
+        f"differs by {change(row.effect.value)} ({_ends(row.effect)})"
     )
-
-
-def _change(effect: MetricEffect) -> str:
-    """Format a change in %, or both values if there is none."""
-    relative = effect.relative
-    changed = change(relative.value, decimals(*relative))
-    return _values(effect) if changed == NOTHING else changed
 
 
 def _values(effect: MetricEffect) -> str:
@@ -371,7 +238,7 @@ def _ends(change: Interval) -> str:
 
 
 def _label(report: Report, metric: str) -> str:
-    return _quoted(report.config.all_metrics[metric].display_name)
+    return _quoted(report.config.all_metrics[metric].label)
 
 
 def _quoted(label: str) -> str:

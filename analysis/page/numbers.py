@@ -88,14 +88,6 @@ def decimals(change: float, lower: float, upper: float) -> int:
     return 1 if width >= 1 else 2
 
 
-def at_least(value: float, decimals: int) -> str:
-    """Format a lower limit in %, rounded down, with more decimals where 0 would be left."""
-    rounded = math.floor(value * 10**decimals) / 10**decimals
-    if not rounded and decimals < 2:
-        return at_least(value, decimals + 1)
-    return percent(rounded, decimals)
-
-
 def duration(days: float) -> str:
     """Format a duration: 12.0 minutes, 5.5 hours, or 12 days."""
     hours = 24 * days

@@ -10,8 +10,9 @@ import pytest
 
 from analysis.ab import words
 from analysis.ab.config import AbConfig, FixedHorizon
+from analysis.ab.effects import find_preferences
 from analysis.ab.interim import InterimAnalysis
-from analysis.ab.interleaving import compare_pair
+from analysis.ab.moments import INTERLEAVED, MetricMoments
 from analysis.ab.report import Report, build_report
 from analysis.statistics.moments import Moments
 from botify.service import Service, load_configured
@@ -91,9 +92,7 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     strict = config.model_copy(update={"alpha": 0.001})
     unliked = build_report([serve(tmp_path / "unliked", 0.0)], "MIX", strict)
     assert preference_of(unliked)[0] is None
-    assert "neither is preferred so far" in words.preference(
-        unliked.evidence.preferences[0]
-    )
+    assert "neither is preferred" in words.preference(unliked.evidence.preferences[0])
 
 
 def test_an_interval_of_a_preference_holds_equality_as_often_as_it_says() -> None:
@@ -106,11 +105,12 @@ def test_an_interval_of_a_preference_holds_equality_as_often_as_it_says() -> Non
         counts = generator.poisson(3, (2, 300)).astype(float)
         times = taste * counts * generator.lognormal(0, 0.4, (2, 300))
         columns = {
-            "first_tracks": counts[0],
-            "second_tracks": counts[1],
-            "first_time": times[0],
-            "second_time": times[1],
+            "past_denominator": counts[0],
+            "denominator": counts[1],
+            "past_numerator": times[0],
+            "numerator": times[1],
         }
-        found = compare_pair("T1", ("a", "b"), Moments.of(columns), at_end)
+        row = MetricMoments("", "T1", INTERLEAVED, 300, Moments.of(columns))
+        (found,) = find_preferences([row], {"T1": "interleaved(a, b)"}, at_end)
         missed += found.preferred is not None
     assert missed / 600 == pytest.approx(0.05, abs=0.02)

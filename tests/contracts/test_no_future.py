@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from looplib.arrays import NO_TRACK, IntArray
@@ -125,13 +126,30 @@ def test_a_random_future_is_met_by_chance(
 
 
 @pytest.mark.parametrize("order", ORDERS)
+def test_a_track_of_the_future_stays_a_target(configured: Store, order: str) -> None:
+    dataset = dataset_of(configured(order, 2))
+    heldout = pq.read_table(dataset.heldout).to_pylist()
+    targets = {(row["user"], int(dataset.tracks[row["track"]])) for row in heldout}
+    newer = [
+        (row["u"], row["i"])
+        for place, row in enumerate(draw_plays(order, 2))
+        if place % (OLDER + NEWER) >= OLDER
+    ]
+    assert targets == {*newer}
+    exist = {*dataset.tracks_of("training").tolist()}
+    assert {track for _, track in targets} - exist
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_an_export_of_the_training_plays_has_no_byte_of_the_future(
     configured: Store, order: str
 ) -> None:
     """Lists of the blend, factors, similar tracks, the ranker and the catalogue."""
     files = []
     older = draw_plays(order, 2)
-    played = {row["i"] for place, row in enumerate(older) if place % 30 < OLDER}
+    played = {
+        row["i"] for place, row in enumerate(older) if place % (OLDER + NEWER) < OLDER
+    }
     for future in (2, 3):
         config = configured(order, future)
         folder = Path(config.store).parent

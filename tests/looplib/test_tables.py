@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from analysis.page import numbers
+from analysis.ab import words
 from recsys.search.scorer import SEGMENTS
 from tests.analysis.ab.samples import make_report
 from tests.programs import need
@@ -67,10 +67,8 @@ def test_at_80_columns_nothing_is_cut() -> None:
     report = make_report(("C", "T1", LONG))
     for effect in report.evidence.effects:
         if effect.role in {"primary", "guardrail"}:
-            relative = effect.relative
             assert effect.metric in text
-            assert numbers.change(relative.value) in text
-            assert numbers.interval(relative.lower, relative.upper) in text
+            assert words.change_with_range(effect) in text
     assert "als factors 256, reg 0.004, unobserved 0.04" in text
     assert text.count("0.1000 … 0.3000") == 4
     assert "The same in all: als alpha" in " ".join(text.split())

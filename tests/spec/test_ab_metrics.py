@@ -92,7 +92,7 @@ def values_of(
         answering = {arm: row["own"] for arm, row in arms.items()}
         measure(events, config, answering | recommenders, START_MS)
         return {
-            metric.name: open_values(events, metric)
+            metric.name: open_values(events, metric.name)
             .filter("segment = ''")
             .to_arrow_table()
             .to_pylist()
@@ -171,7 +171,6 @@ def moments_of(metric: str, sums: np.ndarray) -> MetricMoments:
             metric=metric,
             kind=METRICS[metric].kind,
             has_past=True,
-            in_segments=False,
         )
         (moments,) = read_moments(values)
     return moments

@@ -1,4 +1,7 @@
-"""Situations that an experimenter meets, each with the verdict and its sentence."""
+"""Situations that an experimenter meets, each with the verdict and its sentence.
+
+A situation is a `case`: rows, the decision, a part of what is said, and options of `ll.ab`.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +16,6 @@ from analysis.ab import words
 from analysis.page import numbers
 from listening_loop.api.experiments import AbReport
 
-METRICS = ("minutes", "visits")
 LAST_OF_T1 = "arm == 'T1' and time == '2026-01-14'"
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -69,250 +71,236 @@ def judge(rows: pd.DataFrame, **options: Any) -> AbReport:  # noqa: ANN401  of `
     return ll.ab(rows, **{"metrics": ["minutes"], **options})
 
 
-WITH_VISITS = {"guardrails": {"visits": -10}}
-
-
 def visits(**means: Any) -> Any:  # noqa: ANN401  numbers, a data frame
     """A gain of minutes, beside visits."""
     return pd.concat([table(C=30, T1=33), table(metric="visits", **means)])
 
 
+GAIN = table(C=30, T1=33)
+ONE_DAY = spoil(table(C=30, T1=30.3), LAST_OF_T1, mean=30.58)
+LOST_DAY = spoil(table(C=30, T1=29.7), LAST_OF_T1, mean=29.42)
+LARGE = partial(table, daily=9000, C=30)
+THREE_DAYS = table(days=3, daily=3000, C=30, T1=33)
+TURNING = table(days=21, C=30, T1=30).assign(
+    mean=lambda rows: (
+        rows["mean"] + (rows["arm"] == "T1") * (-1.0) ** (rows["count"] // 3500)
+    )
+)
+HOLDOUT = table(C=30, T1=33, H=30).assign(
+    count=lambda rows: rows["count"] // (1 + 9 * (rows["arm"] == "H"))
+)
+MANY = listeners(200_000, arm=np.where(np.arange(200_000) % 1000, "T1", "C"))
+SKIPPED = listeners(skipped=25 - 5.0 * (np.arange(4000) % 2) + np.arange(4000) % 9)
+
+LIMITED: Any = {"guardrails": {"visits": -10}}
+
+
+def case(
+    name: str,
+    rows: pd.DataFrame,
+    decision: str,
+    sentence: str,
+    **options: Any,  # noqa: ANN401  of `ll.ab`
+) -> Any:  # noqa: ANN401  a parameter of pytest
+    return pytest.param(rows, decision, sentence, options, id=name)
+
+
 @pytest.mark.parametrize(
-    ("rows", "options", "decision", "sentence"),
+    ("rows", "decision", "sentence", "options"),
     [
-        (table(C=30, T1=33), {}, "ship", "'Minutes' is 10.0 % higher than with C"),
-        (
-            table(C=30, T1=27),
-            {},
-            "do not ship",
-            "T1 is worse than C: 'Minutes' -10.0 %",
-        ),
-        (
-            table(days=3, daily=3000, C=30, T1=33),
-            {},
-            "wait",
-            "It has run for 3 days, and 7 are asked for.",
-        ),
-        (table(days=3, C=30, T1=33), {"min_days": 3}, "ship", "10.0 % higher"),
-        # a call of one day
-        (
-            spoil(table(C=30, T1=30.3), LAST_OF_T1, mean=30.58),
-            {},
-            "wait",
-            "Wait for T1: +1.9 %. The gain is certain for the first day, and counts when",
-        ),
-        (
-            spoil(table(C=30, T1=29.7), LAST_OF_T1, mean=29.42),
-            {},
-            "wait",
-            "The loss is certain for the first day",
-        ),
-        (
-            spoil(table(C=30, T1=30.3), LAST_OF_T1, mean=30.58),
-            {"confirm": False},
+        case(
+            "a gain",
+            GAIN,
             "ship",
-            "1.9 % higher",
+            "T1 is better than C: 'Minutes' +10.0 % (+8.1 to +11.9 %), 33 instead of 30.",
         ),
-        # a jump, the day after it, and a steady effect of any size
-        (
+        case("a loss", table(C=30, T1=27), "do not ship", "T1 is worse than C: 'Min"),
+        case(
+            "few days", THREE_DAYS, "wait", "It is on day 3, and 7 days are asked for."
+        ),
+        case("days as asked", THREE_DAYS, "ship", "+10.0 %", min_days=3),
+        case(
+            "dates as numbers",
+            THREE_DAYS.assign(time=THREE_DAYS["time"].str.replace("-", "").astype(int)),
+            "wait",
+            "It is on day 3",
+        ),
+        case(
+            "few", table(daily=10, C=30, T1=33), "wait", "C has 140 listeners, and 200"
+        ),
+        case(
+            "gain of a day",
+            ONE_DAY,
+            "wait",
+            "Wait for T1. T1 is better than C: 'Minutes' +1.9 % (+0.1 to +3.8 %), 30.6 instead of "
+            "30. This is certain for the first day, and counts if it still is a day later.",
+        ),
+        case(
+            "loss of a day", LOST_DAY, "wait", "(-3.7 to -0.1 %). This is certain for"
+        ),
+        case("at once", ONE_DAY, "ship", "+1.9 %", confirm=False),
+        case(
+            "a jump",
             spoil(table(C=30, T1=30), LAST_OF_T1, mean=33),
-            {"confirm": False},
             "do not trust",
             "The effect of T1 on 'Minutes' is further from that of the row before than new "
             "listeners explain; check both rows",
+            confirm=False,
         ),
-        (
+        case(
+            "the day after a jump",
             spoil(table(C=30, T1=30), "arm == 'T1' and time >= '2026-01-13'", mean=33),
-            {},
             "wait",
-            "counts when it still is",
+            "counts if it still is",
         ),
-        (table(daily=9000, C=30, T1=60), {}, "ship", "100 % higher"),
-        (table(daily=10, C=30, T1=33), {}, "wait", "C has 140 listeners, and 200 are"),
-        # negative means
-        (
-            table(C=-10, T1=-13),
-            {},
-            "do not ship",
-            "T1 is worse than C: 'Minutes' -30 %",
+        case(
+            "a turning effect", TURNING, "do not trust", "further from", confirm=False
         ),
-        (
+        case("twice the mean", LARGE(T1=60), "ship", "+100 %"),
+        case("negative", table(C=-10, T1=-13), "do not ship", "'Minutes' -30 %"),
+        case(
+            "negative, three arms",
             table(C=-10, T1=-8, T2=-9),
-            {},
             "ship",
-            "T2 is better than C, and differs from T1: -20 to -6 %.",
+            "T2 is better than C: 'Minutes' +10 % (+5 to +15 %), -9 instead of -10; against T1",
         ),
-        (visits(C=-10, T1=-13), WITH_VISITS, "do not ship", "and is -30 %"),
-        # nothing varies
-        (
+        case(
+            "negative visits", visits(C=-10, T1=-13), "do not ship", "-30 %", **LIMITED
+        ),
+        case(
+            "no variance",
             spoil(table(C=0, T1=3), "arm == 'C'", variance=0),
-            {},
             "do not trust",
             "'Minutes' has the same value for all listeners of C, or none: nothing can",
         ),
-        (
-            spoil(table(C=30, T1=33), "count > 0", variance=0),
-            {},
-            "do not trust",
-            "'Minutes' has the same value for all listeners of C, or none: nothing can",
-        ),
-        # an arm's row stands still
-        (
-            freeze(table(C=30, T1=33), "T1", 14),
-            {},
+        case(
+            "a frozen row",
+            freeze(GAIN, "T1", 14),
             "do not trust",
             "The row of T1 for 'Minutes' stands still while another arm's moves; "
             "wait for the next row.",
         ),
-        (freeze(table(C=30, T1=33), "T1", 13), {}, "wait", "counts when it still is"),
-        (freeze(table(C=30, T1=33), "T1", 12), {}, "ship", "10.0 % higher"),
-        (
-            freeze(table(days=14, daily=18, C=30, T1=30), "T1", 14),
-            {},
+        case("frozen before", freeze(GAIN, "T1", 13), "wait", "counts if it still is"),
+        case("frozen long ago", freeze(GAIN, "T1", 12), "ship", "+10.0 %"),
+        case(
+            "few newcomers",
+            freeze(table(daily=18, C=30, T1=30), "T1", 14),
             "wait",
-            "which may be chance",
+            "chance",
         ),
-        # what one planned analysis of it would have said
-        (
+        case(
+            "no effect",
             table(C=30, T1=30.1),
-            {},
             "wait",
-            "A single analysis, planned for this size, would have said +0.3 % (",
+            "which may be chance. About 14,000 more listeners are needed, 14 days at the pace so "
+            "far. A single analysis, planned for this size, would have said -0.8 to +1.4 %.",
         ),
-        # a fixed horizon
-        (
+        case(
+            "no effect at the end",
             table(C=30, T1=30.1),
-            {"fixed_horizon": {"listeners": 14_000}},
             "do not ship",
-            "the fixed horizon is reached, which rules out a gain above 1.",
+            "which may be chance. The fixed horizon is reached.",
+            fixed_horizon={"listeners": 14_000},
         ),
-        (
+        case(
+            "a horizon within a week",
             table(days=6, daily=3000, C=30, T1=33),
-            {"fixed_horizon": {"listeners": 10_000}},
             "wait",
-            "It has run for 6 days, and 7 are asked for.",
+            "It is on day 6",
+            fixed_horizon={"listeners": 10_000},
         ),
-        # a guardrail that cannot have moved, one that holds, one that is broken
-        (
+        case(
+            "an unmoved guardrail",
             spoil(visits(C=1, T1=1), "metric == 'visits'", variance=0.0),
-            WITH_VISITS,
             "wait",
-            "'Visits' is not yet certain to stay above -10 %",
+            "'Visits' 0.00 % (0.00 to 0.00 %) is not yet certain to fall by at most 10 %",
+            **LIMITED,
         ),
-        (visits(C=30, T1=30), WITH_VISITS, "ship", "All guardrails are kept."),
-        (visits(C=30, T1=21), WITH_VISITS, "do not ship", "T1 breaks a guardrail"),
-        (
-            visits(C=30, T1=28.8),
-            WITH_VISITS,
+        case(
+            "a kept one",
+            visits(C=30, T1=30),
             "ship",
-            "All guardrails are kept. Within its margin, 'Visits' is surely worse: -4.0 % (-5.",
+            "33 instead of 30. A test that",
+            **LIMITED,
         ),
-        # an effect that is not worth it, and one that is
-        (
-            table(daily=9000, C=30, T1=30.3),
-            {"smallest_effect_pct": 2},
+        case(
+            "a broken one",
+            visits(C=30, T1=21),
+            "do not ship",
+            "T1 breaks a guardrail: 'Visits' -30.0 % (-31.5 to -28.4 %), and was to fall by at",
+            **LIMITED,
+        ),
+        case(
+            "worse within the margin",
+            visits(C=30, T1=28.8),
+            "ship",
+            "though 'Visits' -4.0 % (-5.7 to -2.2 %) is surely worse, within its margin.",
+            **LIMITED,
+        ),
+        case(
+            "too small",
+            LARGE(T1=30.3),
             "do not ship",
             "T1 is too small to matter: 'Minutes' +1.00 % (+0.57 to +1.43 %), and 2 % is",
+            smallest_effect_pct=2,
         ),
-        (
-            table(daily=9000, C=30, T1=30),
-            {"smallest_effect_pct": 1},
-            "do not ship",
-            "T1 is too small to matter: 'Minutes' 0.00 % (-0.42 to +0.42 %), and",
+        case(
+            "nothing", LARGE(T1=30), "do not ship", "too small", smallest_effect_pct=1
         ),
-        (table(C=30, T1=33), {"smallest_effect_pct": 2}, "ship", "10.0 % higher"),
-        # two arms that are better
-        (
+        case("large enough", GAIN, "ship", "+10.0 %", smallest_effect_pct=2),
+        case(
+            "two better arms",
             table(C=30, T1=33, T2=33.3),
-            {},
             "ship",
-            "T1 is better than C, and could not be distinguished from T2: -2.5 to +0.7 %.",
-        ),
-        # a lower limit of .96 %
-        (table(C=30, T1=30.82), {}, "ship", "plan with 0.9 %."),
-        # an effect that turns on each seventh day
-        (
-            table(days=21, C=30, T1=30).assign(
-                mean=lambda rows: (
-                    rows["mean"]
-                    + (rows["arm"] == "T1") * (-1.0) ** (rows["count"] // 3500)
-                )
-            ),
-            {"confirm": False},
-            "do not trust",
-            "further from that of the row before than new listeners explain",
-        ),
-        # dates that are numbers
-        (
-            table(days=3, daily=3000, C=30, T1=33).assign(
-                time=lambda rows: rows["time"].str.replace("-", "").astype(int)
-            ),
-            {},
-            "wait",
-            "It has run for 3 days, and 7 are asked for.",
+            "T1 is better than C: 'Minutes' +10.0 % (+8.1 to +11.9 %), 33 instead of 30; against T2"
+            ": -2.5 to +0.7 %.",
         ),
         # a listener with as many plays as all others, of the arm and of the control
-        (
+        case(
+            "a huge listener",
             spoil(listeners(), "index == 1", minutes=1.2e5),
-            {},
             "wait",
-            "'Minutes' of T1 changes by +208 %",
+            "+208 %",
         ),
-        (
+        case(
+            "in the control",
             spoil(listeners(), "index == 0", minutes=1.2e5),
-            {},
             "wait",
-            "'Minutes' of T1 is 29.7 instead of 89.",
+            "'Minutes' of T1: 29.7 instead of 89.1, which may be chance.",
         ),
-        # a ratio to nothing
-        (
+        case(
+            "a ratio to nothing",
             listeners(plays=0.0),
-            {"metrics": ["minutes / plays"]},
             "do not trust",
             "'Minutes / plays' has the same value for all listeners of C, or none: nothing",
+            metrics=["minutes / plays"],
         ),
-        # a control of a thousandth
-        (
-            listeners(200_000, arm=np.where(np.arange(200_000) % 1000, "T1", "C")),
-            {"shares": {"C": 1, "T1": 999}},
-            "wait",
-            "which may be chance",
-        ),
-        # less of what is in percent
-        (
-            listeners(skipped=25 - 5.0 * (np.arange(4000) % 2) + np.arange(4000) % 9),
-            {"metrics": {"skipped": "lower"}, "guardrails": {"minutes": -10}},
+        case("a thousandth", MANY, "wait", "chance", shares={"C": 1, "T1": 999}),
+        case(
+            "less of a share",
+            SKIPPED,
             "ship",
-            "'Skipped' is 17.2 % lower than with C",
+            "'Skipped' -17.2 % (-18.1 to -16.4 %), 24 instead of 29",
+            metrics={"skipped": "lower"},
+            guardrails={"minutes": -10},
         ),
-        # an arm that is paused, and a holdout beside the arms
-        (
-            spoil(
-                table(C=30, T1=33), "arm == 'T1' and time > '2026-01-11'", count=5500
-            ),
-            {},
+        case(
+            "a paused arm",
+            spoil(GAIN, "arm == 'T1' and time > '2026-01-11'", count=5500),
             "do not trust",
-            "The arms do not have their shares of the listeners (p < 0.0001)",
+            "The arms do not have their shares of the listeners (p < 0.0001): C 7,000, 6,250 exp",
         ),
-        (
-            table(C=30, T1=33, H=30).assign(
-                count=lambda rows: rows["count"] // (1 + 9 * (rows["arm"] == "H"))
-            ),
-            {"shares": {"C": 10, "T1": 10, "H": 1}},
+        case(
+            "a holdout",
+            HOLDOUT,
             "ship",
-            "H differs from T1: -",
-        ),
-        # shares
-        (
-            spoil(table(C=30, T1=33), "arm == 'T1'", count=6000.0).tail(2),
-            {},
-            "do not trust",
-            "The arms do not have their shares of the listeners (p < 0.0001)",
+            "'Minutes' of H: 0.0 % (-4.2 to +4.4 %), which may be chance; against T1: -12.9 to",
+            shares={"C": 10, "T1": 10, "H": 1},
         ),
     ],
 )
 def test_each_situation_has_its_verdict_and_sentence(
-    rows: pd.DataFrame, options: dict[str, Any], decision: str, sentence: str
+    rows: pd.DataFrame, decision: str, sentence: str, options: dict[str, Any]
 ) -> None:
     report = judge(rows, **options)
     text = str(report).replace("\N{NARROW NO-BREAK SPACE}", " ")

@@ -1,7 +1,7 @@
 -- One row per thing that is wrong with aggregates, the first first: where and what, for people.
 -- $metrics  VARCHAR[], the metrics that are wanted
 -- FROM aggregates(metric VARCHAR)
--- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, place VARCHAR)
+-- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, missing DOUBLE, moment DOUBLE, place VARCHAR)
 -- Columns:
 --   error  VARCHAR
 WITH ordered AS (
@@ -15,14 +15,16 @@ WITH ordered AS (
     WINDOW by_time AS (PARTITION BY metric, arm ORDER BY moment)
 ),
 errors AS (
-    SELECT NULL AS moment, concat('no metric ', name, '; found are ', (SELECT string_agg(DISTINCT metric, ', ' ORDER BY metric) FROM aggregates)) AS error
+    SELECT NULL AS moment, concat('no rows of metric ', name, '; found are ', coalesce((SELECT string_agg(DISTINCT metric, ', ' ORDER BY metric) FROM aggregates), 'none')) AS error
     FROM unnest($metrics) AS wanted (name)
     ANTI JOIN timed ON metric = name
     UNION ALL
     SELECT
         moment,
         place || ': ' || CASE
-            WHEN arm IS NULL THEN 'no arm; one is expected'
+            WHEN arm IS NULL
+                THEN concat(CAST(count AS BIGINT), ' listeners are in no arm or in several, or have no id; leave them out, or correct them')
+            WHEN missing > 0 THEN concat(CAST(missing AS BIGINT), ' listeners have no finite number; leave them out, or fill them')
             WHEN moment IS NULL OR moment < 0 THEN 'a date such as 2026-11-30 or a number is expected'
             WHEN (count BETWEEN 0 AND 1e18 AND count = floor(count)) IS NOT TRUE
                 OR count > 0 AND (abs(mean) < 1e100 AND coalesce(abs(denominator_mean) < 1e100, true)) IS NOT TRUE

@@ -1,7 +1,8 @@
 -- One row per event, with what is known of it by itself.
 -- $end_ms  BIGINT, the first millisecond after the experiment's planned end
+-- $arms    VARCHAR[], the arms
+-- $own     VARCHAR[], each arm's own recommender
 -- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, message VARCHAR, recommender VARCHAR)
--- FROM own_recommenders(arm VARCHAR, own VARCHAR)
 -- Columns:
 --   user, arm, timestamp  as in assigned, with what else it has
 --   is_last      BOOLEAN, the message is 'last'
@@ -13,5 +14,5 @@ SELECT
     NOT is_last AND recommender IS NOT NULL AS is_named,
     coalesce(is_named AND recommender <> own, false) AS is_fallback
 FROM assigned
-LEFT JOIN own_recommenders USING (arm)
+LEFT JOIN (SELECT unnest($arms) AS arm, unnest($own) AS own) USING (arm)
 WHERE timestamp < $end_ms

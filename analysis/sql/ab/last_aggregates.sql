@@ -6,7 +6,7 @@
 -- Columns:
 --   latest              STRUCT[], at that time and at those before it, the latest first:
 --     metric, arm; segment  'until=' and the time; '' without one
---     count               BIGINT, the listeners
+--     listeners, count    BIGINT, the listeners
 --     means, covariances  DOUBLE[], of numerator and denominator, and the upper triangle; of a mean the latter are 1, 0 and 0
 --   first_listeners     BIGINT, of all arms, in the first $min_days days; 0 where times are no dates
 --   first_ms, last_ms   BIGINT, the first time and the last since the epoch; 0 where they are no dates
@@ -33,6 +33,7 @@ SELECT
             'metric': metric,
             'arm': arm,
             'segment': coalesce('until=' || replace(time, ' 00:00:00', ''), ''),
+            'listeners': CAST(count AS BIGINT),
             'count': CAST(count AS BIGINT),
             'means': [mean, coalesce(denominator_mean, 1)],
             'covariances': [variance, coalesce(covariance, 0), coalesce(denominator_variance, 0)]

@@ -1,8 +1,7 @@
 -- One row per listener of a slice, arm and segment: what the moments of one metric are of.
--- $metric       VARCHAR, its name
--- $kind         VARCHAR, the metric's: 'ratio', 'mean' or 'mean of ratios'
--- $has_past     BOOLEAN, the sums before the experiment are its past
--- $in_segments  BOOLEAN, in every segment; else in the whole experiment alone
+-- $metric    VARCHAR, its name
+-- $kind      VARCHAR, the metric's: 'ratio', 'mean' or 'mean of ratios'
+-- $has_past  BOOLEAN, the sums before the experiment are its past
 -- FROM segment_listeners(user BIGINT, arm VARCHAR, segment VARCHAR)
 -- FROM measured(user BIGINT, arm VARCHAR, segment VARCHAR, numerator DOUBLE, denominator DOUBLE)
 -- Columns:
@@ -24,7 +23,6 @@ joined AS (
     FROM segment_listeners AS listeners
     LEFT JOIN sums USING (user, arm, segment)
     LEFT JOIN sums AS past ON $has_past AND past.user = listeners.user AND past.arm IS NULL
-    WHERE $in_segments OR listeners.segment = ''
 ),
 finite AS (
     SELECT

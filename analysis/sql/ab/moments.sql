@@ -3,15 +3,18 @@
 -- Columns:
 --   arm, metric
 --   count           BIGINT, listeners
---   mean, variance  DOUBLE, of the numerator; there is no mean where a listener has no number
+--   missing         BIGINT, listeners without a finite number
+--   mean, variance  DOUBLE, of the numerator
 --   denominator_mean, denominator_variance, covariance  DOUBLE
 SELECT
-    arm, metric,
-    count(*) AS count,
-    CASE WHEN count(numerator + denominator) = count(*) THEN avg(numerator) END AS mean,
-    var_samp(numerator) AS variance,
-    avg(denominator) AS denominator_mean,
-    var_samp(denominator) AS denominator_variance,
-    covar_samp(numerator, denominator) AS covariance
+    arm AS "arm",
+    metric AS "metric",
+    count(*) AS "count",
+    count(*) - count(numerator + denominator) AS "missing",
+    avg(numerator) AS "mean",
+    var_samp(numerator) AS "variance",
+    avg(denominator) AS "denominator_mean",
+    var_samp(denominator) AS "denominator_variance",
+    covar_samp(numerator, denominator) AS "covariance"
 FROM table_values
 GROUP BY arm, metric

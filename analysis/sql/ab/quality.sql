@@ -7,7 +7,7 @@
 --   listeners           BIGINT
 --   changing_listeners  BIGINT, listeners who are in another arm later
 --   sessions            BIGINT, closed ones
---   events, dropped_events, broken_chains, negative_latencies  BIGINT, as in `Quality` of `analysis/ab/quality.py`
+--   events, dropped_events, broken_chains, negative_latencies  BIGINT, as in `Quality` of `analysis/ab/evidence.py`
 WITH sessions AS (
     SELECT *, start_ms // 86400000 AS day
     FROM slice_sessions

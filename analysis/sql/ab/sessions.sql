@@ -1,6 +1,5 @@
 -- One row per closed session of a slice, and segment: what metrics read as `sessions`.
--- $start_ms     BIGINT, the experiment's start; sessions without an arm that ended before it are the past
--- $in_segments  BOOLEAN, in each of its segments; else in the whole experiment alone
+-- $start_ms  BIGINT, the experiment's start; sessions without an arm that ended before it are the past
 -- FROM slice_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, part BIGINT)
 -- FROM segments(segment VARCHAR, part BIGINT, until_ms BIGINT)
 -- Columns:
@@ -11,5 +10,5 @@ FROM slice_sessions AS sessions
 JOIN segments
     ON end_ms < until_ms
     AND (segments.part IS NULL OR segments.part = sessions.part)
-    AND (segment = '' OR $in_segments AND arm IS NOT NULL)
+    AND (segment = '' OR arm IS NOT NULL)
 WHERE is_closed AND if(arm IS NULL, end_ms < $start_ms, start_ms >= $start_ms)

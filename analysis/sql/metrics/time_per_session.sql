@@ -1,7 +1,6 @@
 -- One row per session and segment: its listening time.
 -- label: listening time per session
 -- unit: whole tracks
--- phrase: listeners hear {} per session
 -- FROM sessions(user BIGINT, arm VARCHAR, segment VARCHAR, time DECIMAL(38, 20))
 -- Columns:
 --   user, arm, segment  as in sessions

@@ -5,11 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from analysis.ab.config import AbConfig, Role
-from analysis.ab.effects import MetricEffect
-from analysis.ab.events import DAY_MS
-from analysis.ab.evidence import Evidence
-from analysis.ab.interleaving import Preference
-from analysis.ab.quality import Quality
+from analysis.ab.effects import MetricEffect, Preference
+from analysis.ab.evidence import DAY_MS, Evidence, Quality
 from analysis.ab.report import Report
 from analysis.ab.verdict import ArmVerdict, Verdict, decide
 from analysis.logs.lines import LineCounts, Reject
@@ -61,6 +58,7 @@ def make_evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: 
         "sessions": changes.get("listeners", arms),
         "lines": LineCounts(100, 100, 0),
         "srm": SampleRatio({**arms}, arms, 1.0),
+        "between": {arm: dict.fromkeys(arms, Interval(-4, -9, 2)) for arm in arms},
         "effects": effects,
         "span_ms": (0, 10 * DAY_MS),
     }
@@ -118,14 +116,12 @@ def make_report(
             ),
         ),
         preferences=(
-            Preference(arms[-1], "in_order", "top_pop", 900, preferred, "top_pop"),
+            Preference(arms[-1], "in_order", "top_pop", preferred, "top_pop"),
         ),
     )
     sources = (f"{text}log/events-1.json", f"{text}log/events-2.json.gz")
-    config = AbConfig(control=control, guardrails=())
-    rows = (
-        ArmVerdict(arm, None, "time_per_session", (), "beside" if number else "subject")
-        for number, arm in enumerate(treated)
-    )
+    primary = ("time_per_session", "time")
+    config = AbConfig(control=control, primary=primary, guardrails=())
+    rows = (ArmVerdict(arm, None, "time_per_session", ()) for arm in treated)
     verdict = Verdict("ship", treated[0], "gain", arms=tuple(rows))
     return Report(experiment, config, evidence, verdict, sources)

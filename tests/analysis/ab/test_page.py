@@ -84,7 +84,7 @@ def test_interleaved_recommenders_stand_below_what_decides(
         entry.text for entry in usual.find("li") if "interleaves" in entry.text
     )
     assert "top_pop is preferred" in preference
-    assert "+5.00 % (+2.00 … +8.00 %)" in preference
+    assert "+5.00 % (+2.0 to +8.0 %)" in preference
 
 
 def test_better_and_worse_follow_the_metric_and_not_the_sign(usual: Element) -> None:

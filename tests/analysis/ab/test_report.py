@@ -102,7 +102,7 @@ def test_an_event_of_a_wrong_clock_makes_no_experiment_longer(
     log = write(tmp_path / "a.jsonl", [*experiment(120, effect=0.2, days=3), alone])
     config = CONFIG.model_copy(update={"min_days": 7})
     report = build_report([log], "ALS", config)
-    assert words.reason(report) == "It has run for 3 days, and 7 are asked for."
+    assert words.reason(report) == "It is on day 3, and 7 days are asked for."
     assert report.evidence.left_out == 1
 
 
@@ -168,16 +168,31 @@ def test_testers_are_left_out(
 
 
 @pytest.mark.parametrize(
-    ("days", "renamed", "said"),
+    ("days", "renamed", "arm", "absent"),
     [
-        ((2, 3), True, "B (of T1) has no listeners from 2026-01-01 to 2026-01-02"),
-        ((0, 1), False, "T1 (of T1) has no listeners from 2026-01-01 to 2026-01-02"),
-        ((1,), False, "T1 (of T1) has no listeners on 2026-01-02, and other arms have"),
+        (
+            (2, 3),
+            True,
+            "B (of T1)",
+            "2026-01-01 to 2026-01-02",
+        ),
+        (
+            (0, 1),
+            False,
+            "T1 (of T1)",
+            "2026-01-01 to 2026-01-02",
+        ),
+        (
+            (1,),
+            False,
+            "T1 (of T1)",
+            "2026-01-02",
+        ),
     ],
     ids=["renamed", "late", "paused"],
 )
 def test_an_arm_without_listeners_on_days_of_others_is_named(
-    tmp_path: Path, days: tuple[int, ...], renamed: bool, said: str
+    tmp_path: Path, days: tuple[int, ...], renamed: bool, arm: str, absent: str
 ) -> None:
     events = []
     for row in experiment(200, days=4):
@@ -189,6 +204,7 @@ def test_an_arm_without_listeners_on_days_of_others_is_named(
         events.append(row)
     report = build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG)
     assert report.verdict.decision == "do not trust"
+    said = f"{arm} has no listeners on days on which other arms have ({absent});"
     assert said in words.reason(report)
 
 
@@ -245,4 +261,4 @@ def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -
     waiting = build_report([log], "ALS", at_the_end)
     assert not waiting.evidence.is_final
     assert waiting.verdict.decision == "wait"
-    assert "wait for the fixed horizon, 61 listeners" in words.reason(waiting)
+    assert "About 1 more listeners are needed" in words.reason(waiting)

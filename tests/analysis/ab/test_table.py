@@ -196,7 +196,7 @@ SECOND = f"{OF_T1} and time == '2026-01-02'"
             ),
             "arm B: no row for 2026-01-01, which C, T1, T2 has",
         ),
-        (lambda rows: rows[:0], "no metric minutes.*; found are"),
+        (lambda rows: rows[:0], "no rows of metric minutes.*; found are none"),
         (
             lambda rows: rows.replace({"time": {DAYS[1]: "02/01/26"}}),
             "time 02/01/26: a date such as 2026-11-30 or a number",
@@ -207,7 +207,7 @@ SECOND = f"{OF_T1} and time == '2026-01-02'"
         ),
         (
             lambda rows: rows.query("metric != 'ms'"),
-            "no metric ms; found are minutes, minutes / plays",
+            "no rows of metric ms; found are minutes, minutes / plays",
         ),
     ],
 )
@@ -317,4 +317,4 @@ planned_listeners: 900
     assert " events, " not in page
     assert f"error: {csv}.csv: IO Error: No files found" in refusal(*argv, f"{csv}.csv")
     assert "error: the query: Parser Error" in refusal(*argv, "--sql=SELEC")
-    assert "name logs, a store or" in refusal(*argv)
+    assert "name logs or stores, or one table" in refusal(*argv)

@@ -40,14 +40,14 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
     for data, message in (
         (
             rows.assign(Time=rows["Time"].where(rows["user"] > 3)),
-            "4 listeners have no finite Time",
+            "metric Time, arm 0: 4 listeners have no finite number; leave",
         ),
         (
             pd.concat([rows, rows[rows["user"] == 0].assign(group=2)]),
-            "listener 0 is in two arms, 0 and 2",
+            "1 listeners are in no arm or in several, or have no id",
         ),
-        (rows.assign(user=None), "1 listeners have no group or id"),
-        (rows[:0], "0 and another arm are expected; found are none"),
+        (rows.assign(user=None), "1 listeners are in no arm"),
+        (rows[:0], "no rows of metric Time; found are none"),
     ):
         with pytest.raises(ll.Error, match=message):
             effect_of(data, "user")

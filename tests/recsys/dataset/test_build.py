@@ -122,6 +122,9 @@ def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
     dataset = dataset_from(store, tmp_path, split=Split(holdout=0.2, until=until))
     older = sums([row for row in rows if row["ts"] < cutoff])
     assert read_pairs(store, dataset, "all") == pytest.approx(older)
+    # A track exists from its first play on.
+    exist = originals(store, "items", dataset.tracks).tolist()
+    assert sorted(exist) == sorted({song for _, song in older})
 
 
 @pytest.mark.parametrize(
