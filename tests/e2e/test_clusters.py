@@ -104,7 +104,7 @@ def test_three_commands_give_on_a_cluster_what_a_laptop_gives(
         worker = start(*work, cwd=folder)
         done = run_module(COMMAND, argv, os.environ, folder)
         assert done.returncode == 0, done.stderr
-        assert "1 workers, dashboard" in done.stderr
+        assert "workers, dashboard" in done.stderr
         assert worker.poll() is None
         assert listened_on(served) == addresses
         assert listened_on(worker) == {WORKER, "127.0.0.1"}

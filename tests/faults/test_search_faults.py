@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -189,21 +189,24 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
 def test_a_call_outlives_many_workers_and_waits_for_the_next(tmp_path: Path) -> None:
     """The first worker notes its number and dies, and so do the next four."""
     notes = tmp_path / "notes"
+
+    def start_six_workers(start_worker: Callable[[], subprocess.Popen[bytes]]) -> None:
+        for number in range(1, 7):
+            worker = start_worker()
+            wait_until(partial(has_notes, notes, number), "a call", [worker])
+            if number < 6:
+                worker.kill()
+                worker.wait()
+        (notes.with_name("end")).touch()
+
     with (
         scheduler(tmp_path) as (address, start_worker),
         Cluster(ClusterConfig(scheduler=address)) as cluster,
         ThreadPoolExecutor() as threads,
     ):
-        results = threads.submit(list, cluster.run(note_and_wait, [(notes,)]))
-        for number in range(1, 7):
-            worker = start_worker()
-            begun = partial(has_notes, notes, number)
-            wait_until(begun, "a call", [worker])
-            if number < 6:
-                worker.kill()
-                worker.wait()
-        (notes.with_name("end")).touch()
-        assert results.result(timeout=60) == [6]
+        started = threads.submit(start_six_workers, start_worker)
+        assert list(cluster.run(note_and_wait, [(notes,)])) == [6]
+        started.result()
 
 
 def notes_of(notes: Path) -> int:
