@@ -54,8 +54,6 @@ DiskError = duckdb.IOException
 _BYTES_AT_ONCE = 4 * 2**20
 _LARGEST_OBJECT = 2**27  # bytes of JSON
 _LONGEST_PROBLEM = 300  # characters of an error's message
-# settings by which SQL fetches extensions that it needs
-_EXTENSIONS = ("autoinstall_known_extensions", "autoload_known_extensions")
 
 
 def connect(**settings: int | str | Path) -> Connection:
@@ -66,7 +64,7 @@ def connect(**settings: int | str | Path) -> Connection:
     saves memory, rows need not come in the order of their source.
     """
     config = {name: str(value) for name, value in settings.items()}
-    defaults = dict.fromkeys(_EXTENSIONS, "false")
+    defaults = {"autoinstall_known_extensions": "false"}
     connection = duckdb.connect(config={**defaults, **config})
     connection.execute("SET TimeZone = 'UTC'")  # Times without a time zone are UTC.
     # Jupyter without ipywidgets has no bar to switch off.
@@ -78,17 +76,14 @@ def connect(**settings: int | str | Path) -> Connection:
 def open_database(file: Path, folder: Path) -> Connection:
     """Attach the database in a file of DuckDB as `brought`; its SQL reaches one folder alone."""
     connection = connect(
-        temp_directory=folder / "spilled", max_temp_directory_size="1GB"
+        autoload_known_extensions="false",
+        temp_directory=folder / "spilled",
+        max_temp_directory_size="1GB",
     )
     attach = "ATTACH $file AS brought (TYPE duckdb, READ_ONLY)"
     connection.execute(attach, {"file": str(file)})
     confine(connection, [], folder)
     return connection
-
-
-def open_unconfined() -> Connection:
-    """Open a database for SQL of the caller, which may fetch the extensions that it needs."""
-    return connect(**dict.fromkeys(_EXTENSIONS, "true"))
 
 
 @contextmanager

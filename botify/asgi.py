@@ -39,7 +39,7 @@ class BufferedApp:
         self._short = asyncio.Semaphore(limits.THREADS)
         self._health, self._long = asyncio.Semaphore(1), asyncio.Semaphore(1)
         self._bodies = self._bodies_bytes = 0  # requests under way, and their bytes
-        self._deadlines: set[asyncio.Timeout] = set()  # of bodies that are read
+        self._deadlines: set[asyncio.Timeout] = set()  # deadlines of half-read bodies
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         """Answer a request, or begin and end with the server."""
@@ -188,7 +188,7 @@ def _environ(scope: AsgiMessage) -> Environ:
             continue
         key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
         text = value.decode("latin-1")
-        # values of a header that is sent twice are one list (RFC 9110, 5.3)
+        # values of a header that is sent twice are joined (RFC 9110, 5.3)
         environ[key] = f"{environ[key]},{text}" if key in environ else text
     environ["CONTENT_TYPE"] = environ.get("HTTP_CONTENT_TYPE", "")
     return environ

@@ -3,7 +3,7 @@
 Every process appends to its own segment, whose name starts with a dot (readers skip it) and which
 it keeps locked. A segment that is large or old enough is closed: renamed to `events-…-crc….jsonl`,
 by the CRC-32 of its content. Its lock ends with its process, however that dies, so the next process
-to start finds the segments of dead ones, cuts off a torn last line, and closes them.
+to start finds the segments of dead processes, cuts off a torn last line, and closes them.
 
 The `fsync` policy says when an event is safe, as in Redis's append-only file: `always` before the
 answer, `everysec` within a second of it (a power cut may take that second; a killed process loses
@@ -34,7 +34,6 @@ from looplib.files import atomic_write_json, fsync, lock
 
 OPEN_PREFIX = "."
 TICK_S = 1.0
-_LOST = "the open segment was removed, moved or cut"
 _PROBE = b" " * 4096  # has no line end, so that adoption cuts it off
 
 _logger = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ _ABSENT = tuple(
 def event_line(**values: object) -> bytes:
     """Format a line of the event log from values of `EVENT_FIELDS`.
 
-    Fields without a value are null, but for those that clients may send, which are absent.
+    Fields without a value are null, but for fields that clients may send, which are absent.
     """
     event = {name: values.get(name) for name in _FIELDS}
     for name in _ABSENT:
@@ -141,7 +140,8 @@ class SegmentWriter:
                 raise OSError(errno.EBADF, "the event log is closed")
             try:
                 if self._segment and not self._segment.is_in_place():
-                    _logger.error("%s: %s; events are lost", self._folder, _LOST)
+                    lost = "the open segment was removed, moved or cut; events are lost"
+                    _logger.error("%s: %s", self._folder, lost)
                     self._close_segment()
                 size = len(lines) + (self._segment.size if self._segment else 0)
                 if size > limits.SEGMENT_BYTES:
@@ -170,7 +170,7 @@ class SegmentWriter:
             segment.close(sync=self._policy != "never")
 
     def _remember(self, error: OSError | None) -> None:
-        """Remember the failure to write events; log the first one, and its end."""
+        """Remember the failure to write events; log the first failure, and its end."""
         if error and not self.failure:
             _logger.error(
                 "%s: events cannot be written (%s)",
@@ -192,7 +192,7 @@ class SegmentWriter:
         """Try a disk that failed, close an old segment, and fsync as `everysec` promises.
 
         Raises:
-            OSError: The disk fails, or the open segment was removed; a new one begins.
+            OSError: The disk fails.
         """
         with self._lock:
             if self._stopped.is_set():
@@ -203,9 +203,6 @@ class SegmentWriter:
             segment = self._segment
             if segment is None:
                 return
-            if not segment.is_in_place():
-                self._close_segment()
-                raise FileNotFoundError(_LOST)
             age_s = time.monotonic() - segment.started_s
             if age_s >= limits.SEGMENT_AGE_S:
                 self._close_segment()
@@ -235,7 +232,7 @@ class _Segment:
             lock(self.handle, wait=True)
             if os.fstat(self.handle).st_nlink:
                 break
-            # between the two calls, another process adopted it as a dead one's, and removed it
+            # between the two calls, another process adopted it as a dead process's, and removed it
             os.close(self.handle)
         self.started_s = time.monotonic()
         self.size = 0
@@ -254,7 +251,7 @@ class _Segment:
         os.ftruncate(self.handle, self.size)
 
     def is_in_place(self) -> bool:
-        """Check that readers find it where it began, with all that was written."""
+        """Check that readers find it where it began, with its whole content."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -282,7 +279,7 @@ class _Segment:
             if sync:
                 os.fsync(self.handle)
         except OSError:
-            # where cutting fails too, the next write or the adoption does it
+            # if cutting fails, too, the next write or the adoption does it
             with contextlib.suppress(OSError):
                 os.ftruncate(self.handle, self.size)
             raise
@@ -308,7 +305,7 @@ def adopt_segments(folder: Path) -> None:
 
 
 def _publish(path: Path, size: int, crc: int) -> None:
-    """Give a segment its final name, with its checksum; remove an empty one."""
+    """Give a segment its final name, with its checksum; remove an empty segment."""
     if size == 0:
         path.unlink()
         return

@@ -36,7 +36,7 @@ from looplib.errors import UserError
 _RESPAWN_PAUSE_S = 0.5
 _PORT_WAIT_S = 5.0  # workers of a killed service leave the port within this time
 _PARENT_CHECK_S = 0.5
-_SWITCH_S = 0.001  # after which a thread that answers a batch lets another one run
+_SWITCH_S = 0.001  # after which a thread that answers a batch lets another run
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOGGING = {"loggers": {"_granian": {"propagate": True}}, "handlers": {}}
 
@@ -56,14 +56,14 @@ def serve(settings: ServiceSettings) -> None:
         )
     model = prepare(settings)
     if settings.redis_url:
-        # fails at once where every worker would
+        # fail now, as every worker would
         make_sessions(settings, model.catalogue.sha256)
     port = _find_port(settings)
     announce(settings, model, port)
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     with suppress(AttributeError):  # a libc without it
-        ctypes.CDLL(None).malloc_trim(0)  # gives back what loading alone needed
+        ctypes.CDLL(None).malloc_trim(0)  # returns memory that only loading needed
     set_start_method("fork", force=True)  # workers share the model's memory
     server = _Server(
         "botify",
@@ -100,7 +100,7 @@ def _load_worker(
         logger.error("worker: %s", error)
         raise SystemExit(1) from None
     sys.setswitchinterval(_SWITCH_S)
-    gc.freeze()  # what was loaded stays, so collections need not look at it
+    gc.freeze()  # the model stays, so collections need not look at it
     app = BufferedApp(make_app(service), service.close)
     # runs once granian heeds SIGTERM
     asyncio.get_event_loop().call_soon(_heed_signals, app)
@@ -159,7 +159,7 @@ def _end_with(master: int) -> None:
 
 
 def announce(settings: ServiceSettings, model: ServedModel, port: int) -> None:
-    """Log where the service is, what it serves, and where its events go."""
+    """Log the address of the service, its version, and the folder of its events."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{port}"
     logger.info("%s, to read about it: %s/docs", address, address)
@@ -179,7 +179,7 @@ def announce(settings: ServiceSettings, model: ServedModel, port: int) -> None:
 
 
 def _find_port(settings: ServiceSettings) -> int:
-    """Find a free port, failing where another program listens: workers would share it."""
+    """Find a free port, failing if another program listens: workers would share it."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     address = settings.host, settings.port
     deadline = time.monotonic() + _PORT_WAIT_S

@@ -81,7 +81,7 @@ def main(
     if still_open := [str(file.path) for file in logs if file.is_open and counts[file]]:
         raise LoopError(
             f"not complete: a service still writes to {', '.join(still_open)}; stop it, "
-            "or wait until it has closed what it writes to, and run the same command again"
+            "or wait until it has closed its segment, and run the same command again"
         )
     ingest = shell_text(command("ingest", *log, store=store))
     search = shell_text(command("search", config=config or "SEARCH.yaml"))

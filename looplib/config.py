@@ -31,7 +31,7 @@ _LARGEST_FILE = 2**18  # bytes, which take seconds to parse
 
 
 def as_tuple(value: object) -> tuple[Any, ...]:
-    """Make a tuple of the values of a list, or of a single one."""
+    """Make a tuple of the values of a list, or of a single value."""
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
@@ -50,13 +50,13 @@ class Config(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         validate_default=True,
-        use_attribute_docstrings=True,  # as the descriptions of fields
+        use_attribute_docstrings=True,  # descriptions of fields
     )
 
     @model_validator(mode="before")
     @classmethod
     def _name_unknown_keys(cls, document: Any) -> Any:  # noqa: ANN401  any YAML
-        """Refuse keys that do not exist, and name the nearest one."""
+        """Refuse unknown keys, and name the nearest known key."""
         is_strict = cls.model_config["extra"] == "forbid"
         if not (is_strict and isinstance(document, Mapping)):
             return document
@@ -89,13 +89,13 @@ def load_config(
     Args:
         model: The section that it is checked against.
         path: The file.
-        overrides: Texts `dotted.key=value`, the value in YAML; later ones win, and all win over the
-            file.
-        options: Values by dotted key that win over all; None where an option was not set.
+        overrides: Texts `dotted.key=value`, the value in YAML; a later text wins, and all win over
+            the file.
+        options: Values by dotted key that win over all; None if an option was not set.
         above: Values that win over the file alone.
 
     Raises:
-        ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or
+        ConfigError: The file cannot be read, a key is unknown (the nearest is named), or
             a value is not allowed.
 
     Example:
@@ -111,7 +111,7 @@ def load_config(
         if not separator or not key:
             raise ConfigError("--set: expected key=value, such as search.iterations=10")
         source = f"--set {key}"
-        value: object = text  # as %d, which begins no YAML
+        value: object = text  # %d begins no YAML
         if not text.startswith("%"):
             value = parse_yaml(text, f"{source}: the value is not YAML")
         set_value(document, key, value, source)
@@ -124,7 +124,7 @@ def load_config(
 def parse_config(
     model: type[ConfigT], document: dict[str, Any], source: str
 ) -> ConfigT:
-    """Check a document against a section; `source` is what error messages call it.
+    """Check a document against a section; error messages call it `source`.
 
     Raises:
         ConfigError: A key is unknown or a value is not allowed.

@@ -17,7 +17,7 @@ TEMPORARY_PREFIX = ".tmp-"
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name a path in an error of the operating system that has none, as that of a full disk."""
+    """Add a path to an error of the operating system that names no file, such as a full disk."""
     try:
         yield
     except OSError as error:
@@ -114,13 +114,13 @@ def atomic_symlink(link: Path, target: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left in a folder that no other process writes to."""
+    """Remove the temporary files of killed writers from a folder without other writers."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         remove(leftover)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder and what it holds, if it is there."""
+    """Remove a file, or a folder and its content, if it exists."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -166,7 +166,7 @@ def lock(handle: int, *, wait: bool = False) -> bool:
     """
     try:
         import fcntl
-    except ImportError:  # on Windows, where only `AlternatingLeastSquares` runs
+    except ImportError:  # Windows; only `AlternatingLeastSquares` runs there
         return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -65,7 +65,7 @@ class NewFiles:
             sources: Sources that were read before.
             reading: Describes how a table is read, by its name.
             whole: Read a table that has grown anew.
-            in_place: Read closed new files where they are.
+            in_place: Read closed new files in place.
         """
         self.all = files
         self.scratch = scratch
@@ -78,9 +78,13 @@ class NewFiles:
         self._reading = reading
         self._whole = whole
         self._in_place = in_place
-        self._known: dict[str, list[Source]] = defaultdict(list)  # by `Source.head`
-        self._sampled: dict[int, Source] = {}  # by the events of `Source.sample`
-        self._shared: Counter[tuple[str, str]] = Counter()  # such events of two sources
+        self._known: dict[str, list[Source]] = defaultdict(
+            list
+        )  # keys are `Source.head`
+        self._sampled: dict[int, Source] = {}  # keys are hashes of events
+        self._shared: Counter[tuple[str, str]] = (
+            Counter()
+        )  # events that two sources share
         for source in sources:
             self._known[source.head].append(source)
             self._sampled.update(dict.fromkeys(source.sample, source))
@@ -167,7 +171,7 @@ class NewFiles:
         with _open_content(log, self.scratch) as text:
             size = text.seek(0, os.SEEK_END)
             if log.is_open:
-                # a power cut must not take back what is counted
+                # a power cut must not take back events that are counted
                 os.fsync(text.fileno())
             start = 0
             while not self._whole:
@@ -284,7 +288,7 @@ def in_batches(
 
 @contextmanager
 def _open_content(log: LogFile, scratch: Path) -> Iterator[IO[bytes]]:
-    """Open the content of a file; a packed one is unpacked and checked to its end."""
+    """Open the content of a file; unpack a packed file, and check it to its end."""
     with log.check().open() as text:
         if not log.is_gzipped:
             yield text

@@ -33,7 +33,7 @@ def copy_table(database: LogFile, table: str | None, folder: Path) -> LogFile:
 
     Args:
         database: The file.
-        table: The table; None where the database has one alone.
+        table: The table; None if the database has a single table.
         folder: Where the copy is written.
 
     Returns:
@@ -75,7 +75,7 @@ def _write_lines(
 
 
 def _find_table(rows: Sequence[tuple[str]], table: str | None, name: str) -> str:
-    """Find a table among the rows that name those of a database, and quote it for SQL."""
+    """Find a table among the rows that name a database's tables, and quote it for SQL."""
     tables = [listed for (listed,) in rows]
     matches = [listed for listed in tables if table in (listed, None)]
     if len(matches) != 1:
@@ -105,7 +105,7 @@ def copied_query(sql: str | None) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         target = Path(folder, "query.parquet")
         with (
-            queries.open_unconfined() as connection,
+            queries.connect(autoinstall_known_extensions="true") as connection,
             queries.naming("--sql", queries.DatabaseError),
         ):
             rows = connection.sql(sql)

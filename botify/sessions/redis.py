@@ -1,12 +1,11 @@
 """Sessions in Redis, for several processes or replicas; the only module that knows Redis.
 
-A session is one string: a head of 16 bytes, which is `session:` and the session's id, then the
-records of 16 bytes of what was heard (track, share). The latest plays are one string, too: 8 bytes
-that name the catalogue, then the records of `looplib.memory`. One script appends to both and
-returns them, so each request of a listener sees all that was acknowledged before it. Any other
-value is replaced.
+A session is a string: a head of 16 bytes, which is `session:` and the session's id, then records of
+16 bytes for the tracks heard (track, share). The latest plays are a string, too: 8 bytes that name
+the catalogue, then the records of `looplib.memory`. A script appends to both and returns them, so
+each request of a listener sees all that was acknowledged before it. Any other value is replaced.
 
-A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` tries it again.
+A Redis that is down costs a single time-out: a request in every `PAUSE_S` tries it again.
 """
 
 import logging
@@ -38,9 +37,9 @@ _LONGEST_VALUE = _HEAD.size + LONGEST_SESSION * _RECORD.size
 _LONGEST_PLAYS = MOST_PLAYS * len(pack_plays([0], 0))
 
 # KEYS: the sessions, then the plays, if they are remembered. ARGV: the silence in ms after which a
-# session is over, 0 if what was heard is the last; the length that a session may have; the ms that
+# session is over, 0 at the end of a session; the length that a session may have; the ms that
 # plays are kept, the length that they may have, and their head; then for each session the head of
-# a new one, the record to append, and that of the play.
+# a new session, its record to append, and the record of the play.
 _APPEND_AND_READ = b"""
 local answers = {}
 local count = (#ARGV - 5) / 3
@@ -90,15 +89,15 @@ class RedisSessions:
     ) -> None:
         """Prepare connections to a URL such as `redis://localhost:6379/0`.
 
-        The first request makes one.
+        The first request connects.
 
         Args:
-            url: Of the Redis.
-            prefix: Of the keys.
+            url: Address of the Redis.
+            prefix: First part of each key.
             catalogue_sha256: Catalogues that number their tracks differently are kept apart.
             silence_s: After which a session is over.
             timeout_s: After which an answer goes on without it.
-            remembered_s: How long latest plays are remembered after the last one; 0: they are not.
+            remembered_s: How long plays are remembered after the latest; 0: not at all.
 
         Raises:
             ConfigError: This is no URL of a Redis.
@@ -154,7 +153,7 @@ class RedisSessions:
         return [*map(_read_session, answers[:count], plays)]
 
     def plays_of(self, user: Id) -> bytes | None:
-        """Look up the latest plays of a listener; None where they are not remembered."""
+        """Look up the latest plays of a listener; None if they are not remembered."""
         value: bytes | None = None
         if self._remembered_ms:
             value = self._ask(bytes | None, "GET", f"{self._plays_prefix}{user}")
@@ -192,10 +191,12 @@ class RedisSessions:
         connection.send_command(*words)  # connects
         return connection.read_response()
 
-    def _ask(self, kind: Any, *words: str | int | bytes) -> Any | None:  # noqa: ANN401  a reply of Redis
+    def _ask(self, kind: Any, *words: str | int | bytes) -> Any | None:  # noqa: ANN401
         """Ask for the reply to a command, of a kind; None while Redis is down."""
         if self._down_until_s:
-            with self._lock:  # one request tries Redis again, the others do without
+            with (
+                self._lock
+            ):  # a single request tries Redis again, the others do without
                 now_s = time.monotonic()
                 if now_s < self._down_until_s:
                     return None

@@ -111,10 +111,10 @@ def ingest(
             _check_timestamps(before, reading)
         parts = sort_plays(batches, scratch, before, whole=whole)
         later = [("timestamp", ">", time.time_ns() // 1_000_000)]
-        future = sum(
-            len(pq.read_table(part, columns=["timestamp"], filters=later))
-            for part in parts.values()
-        )
+        future = 0
+        if parts and "timestamp" in manifest.columns:
+            names = [*parts.values()]
+            future = len(pq.read_table(names, columns=["timestamp"], filters=later))
         added = manifest.sources[len(sources) :]
         if not (parts or new.repeated):
             raise IngestError(f"no play in {len(added)} files; {_why(added, scratch)}")
