@@ -22,7 +22,7 @@ with importing():
     from analysis.ab.effects import MetricEffect
     from analysis.ab.page import render
     from analysis.ab.report import Report, build_report, report_on_table
-    from analysis.ab.table import TABLES
+    from analysis.ab.table import TABLES, open_table
     from analysis.page import numbers
     from analysis.page.index import renew_index
     from looplib.experiments import load_experiment
@@ -106,10 +106,8 @@ def main(
         typer.echo(moments_statement(metrics, arm, listener, paths[0], dialect))
         return
     if is_table:
-        source = sql or Path(*paths)
-        report = report_on_table(
-            source, settings, name, plan, arm=arm, listener=listener
-        )
+        with open_table(sql or Path(*paths), arm=arm, listener=listener) as opened:
+            report = report_on_table(opened, settings, name, plan)
     else:
         report = build_report(paths, name, settings, plan)
     if out is not None:

@@ -168,20 +168,18 @@ def plan_document(plan: Experiment | None) -> dict[str, Any]:
     """Translate an experiment's file into keys of `AbConfig`."""
     if plan is None:
         return {}
-    guardrails = plan.guardrails
-    size = plan.planned_listeners
-    document: dict[str, Any] = {
+    same = {"lower_is_better", "guardrails", "smallest_effect_pct"}
+    document = plan.model_dump(mode="json", include=same, exclude_defaults=True)
+    document |= {
         "control": plan.arms[0].name,
         "shares": {arm: share for arm, share in plan.shares.items() if share},
         "recommenders": {arm.name: arm.recommender for arm in plan.arms},
-        "lower_is_better": list(plan.lower_is_better),
-        "primary": list(plan.metrics) or None,
-        "guardrails": guardrails
-        and [row.model_dump(exclude_none=True) for row in guardrails],
-        "smallest_effect_pct": plan.smallest_effect_pct or None,
-        "fixed_horizon": size and {"listeners": size},
     }
-    return {key: value for key, value in document.items() if value is not None}
+    if plan.metrics:
+        document["primary"] = list(plan.metrics)
+    if plan.planned_listeners:
+        document["fixed_horizon"] = {"listeners": plan.planned_listeners}
+    return document
 
 
 def table_document(document: dict[str, Any]) -> dict[str, Any]:

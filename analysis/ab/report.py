@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from analysis.ab.config import AbConfig
 from analysis.ab.events import (
@@ -23,7 +22,7 @@ from analysis.ab.events import (
 )
 from analysis.ab.evidence import DAY_MS, Evidence, order_arms
 from analysis.ab.listeners import LoggedExperiment, check_metrics
-from analysis.ab.table import Table, open_table
+from analysis.ab.table import Table
 from analysis.ab.verdict import Verdict, decide, needs_confirmation
 from analysis.errors import AnalysisError
 from looplib.experiments import Experiment
@@ -96,34 +95,22 @@ def build_report(
 
 
 def report_on_table(
-    source: pa.Table | Path | str,
-    config: AbConfig,
-    name: str,
-    plan: Experiment | None,
-    connection: Any = None,  # noqa: ANN401  checked
-    *,
-    arm: str = "arm",
-    listener: str | None = None,
+    table: Table, config: AbConfig, name: str, plan: Experiment | None
 ) -> Report:
     """Report on a table of listeners, of sessions, or of aggregates.
 
     Args:
-        source: An Arrow table, a Parquet or CSV file, or a SQL query.
+        table: The table.
         config: Metrics, which are its columns, and the rule that decides.
-        name: Name of the experiment.
+        name: Name of the experiment; "" names it as the table.
         plan: The experiment's file.
-        connection: DuckDB's connection that runs the query; by default in memory.
-        arm: The column of arms.
-        listener: The column of listeners, if they have several rows.
 
     Raises:
         AnalysisError: The table cannot be read, or has nothing to compare.
     """
-    with open_table(source, connection, arm=arm, listener=listener) as table:
-        if "control" not in config.model_fields_set:
-            config = config.model_copy(update={"control": table.find_control()})
-        name = name or table.name
-        return _conclude(table, config, name, (name,), plan)
+    if "control" not in config.model_fields_set:
+        config = config.model_copy(update={"control": table.find_control()})
+    return _conclude(table, config, name or table.name, (table.name,), plan)
 
 
 def _conclude(

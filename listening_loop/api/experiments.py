@@ -13,7 +13,7 @@ from analysis.ab import words
 from analysis.ab.config import AbConfig, plan_document, table_document
 from analysis.ab.page import render
 from analysis.ab.report import Report, build_report, report_on_table
-from analysis.ab.table import TABLES
+from analysis.ab.table import TABLES, open_table
 from analysis.ab.verdict import Verdict
 from analysis.queries import Connection
 from listening_loop.api.frames import Frame, is_frame, to_table
@@ -157,12 +157,9 @@ def ab(
             for column, change in guardrails.items()
         ]
     document = table_document(document)
-    config = parse_config(AbConfig, document | settings, "the arguments")
-    return AbReport(
-        report_on_table(
-            source, config, name, plan, connection, arm=arm, listener=listener
-        )
-    )
+    with open_table(source, connection, arm=arm, listener=listener) as table:
+        config = parse_config(AbConfig, document | settings, "the arguments")
+        return AbReport(report_on_table(table, config, name, plan))
 
 
 def _lower_columns(

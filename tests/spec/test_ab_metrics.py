@@ -4,16 +4,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
-from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import assign_arms, read_events
 from analysis.ab.listeners import measure, open_values
 from analysis.ab.metrics import METRICS
-from analysis.ab.moments import PAST, RATIO, MetricMoments, read_moments
 from tests.analysis.ab.logs import START_MS, experiment, write
 
 SKIP_BELOW = 0.1
@@ -144,52 +140,3 @@ def test_a_configured_recommender_is_the_arms_own(tmp_path: Path) -> None:
         if event["experiments"].get("ALS") == "T1"
     ]
     assert fallbacks == answered.count("of T1")
-
-
-def moments_of(metric: str, sums: np.ndarray) -> MetricMoments:
-    """Moments of rows of a numerator and a denominator, in the arm and in the past."""
-    users = np.arange(len(sums))
-    both = {
-        arm: pa.table(
-            {
-                "user": users,
-                "arm": pa.array([arm] * len(sums), pa.string()),
-                "segment": [""] * len(sums),
-                "numerator": sums[:, 0],
-                "denominator": sums[:, 1],
-            }
-        )
-        for arm in ("C", None)
-    }
-    with queries.connect(threads=1) as connection:
-        listeners = both["C"].select(["user", "arm", "segment"])
-        connection.register("segment_listeners", listeners)
-        connection.register("measured", pa.concat_tables(both.values()))
-        values = queries.open_rows(
-            connection,
-            "ab/listener_values",
-            metric=metric,
-            kind=METRICS[metric].kind,
-            has_past=True,
-        )
-        (moments,) = read_moments(values)
-    return moments
-
-
-VALUES = np.array([[4.0, 2.0], [0.0, 0.0], [1.0, 2.0]])
-
-
-def test_a_mean_is_over_all_listeners() -> None:
-    found = moments_of("time", VALUES)
-    assert found.moments.mean(RATIO) == found.moments.mean(PAST) == pytest.approx(5 / 3)
-
-
-def test_a_mean_of_ratios_is_over_the_listeners_who_have_one() -> None:
-    found = moments_of("mean_time_per_session", VALUES)
-    assert (found.listeners, found.moments.count) == (3, 2)
-    assert found.moments.mean(RATIO) == pytest.approx(5 / 4)
-
-
-def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() -> None:
-    for metric in ("time_per_session", "mean_time_per_session"):
-        assert moments_of(metric, VALUES).moments.mean(PAST) == pytest.approx(5 / 4)

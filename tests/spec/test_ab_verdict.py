@@ -65,12 +65,8 @@ def said(case: Evidence, config: AbConfig = CONFIG) -> str:
 
 
 def test_waiting_says_how_long() -> None:
-    case = evidence(effect(pct=1), expected_listeners=8000)
-    text = said(case)
-    assert " About 6,000 more listeners are needed, 33 days at the pace so far." in text
-    # no times known
-    text = said(replace(case, span_ms=(0, 0)))
-    assert text.endswith("more listeners are needed.")
+    case = evidence(effect(pct=1), expected_listeners=8000, span_ms=(0, 0))
+    assert said(case).endswith("About 6,000 more listeners are needed.")
     planned = {"fixed_horizon": FixedHorizon(listeners=4000)}
     config = CONFIG.model_copy(update=planned)
     assert decide(case, config).more_listeners == 2000

@@ -256,9 +256,3 @@ def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -
         row.arm_value for row in cut.evidence.by_day
     ]
     assert found.evidence.listeners == cut.evidence.listeners
-    later = {"fixed_horizon": FixedHorizon(listeners=61, interim_analyses=1)}
-    at_the_end = CONFIG.model_copy(update=later)
-    waiting = build_report([log], "ALS", at_the_end)
-    assert not waiting.evidence.is_final
-    assert waiting.verdict.decision == "wait"
-    assert "About 1 more listeners are needed" in words.reason(waiting)
