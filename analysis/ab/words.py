@@ -109,7 +109,10 @@ def _by_effects(report: Report) -> Iterator[str]:
         if evidence.is_final:
             yield "The fixed horizon is reached."
         elif verdict.decision == "ship":
-            yield "A test that stops at a win shows too large a gain: plan with the lower end."
+            yield (
+                "Tests that stop at a win overstate the gain: plan with the lower end of the "
+                "interval."
+            )
         elif not subject.wins:
             yield f"{capitalized(_needed(report))}."
             single = _ends(evidence.primary(subject.arm)[0].single)
@@ -138,11 +141,11 @@ def _state(report: Report, arm: ArmVerdict) -> str:
             if row.arm == arm.arm and row.guardrail:
                 changed = f"{_quoted(row.label)} {change_with_range(row)}"
                 if row.guardrail == "unclear":
-                    more += f", but {changed} is not yet certain {limit(row)}"
+                    more += f", but {changed} is unclear: it {limit(row)}"
                 elif row.loss.lower > 0:
                     more += f", though {changed} is surely worse, within its margin"
     elif effect.guardrail:
-        said, more = "breaks a guardrail", f", and was {limit(effect)}"
+        said, more = "breaks a guardrail", f", which {limit(effect)}"
     elif not effect.significant or effect.gain.value >= 0:
         said, more = "is too small to matter", f", and {smallest:g} % is asked for"
     return f"{name} {said}: {_quoted(effect.label)} {change_with_range(effect)}{more}"
@@ -175,10 +178,10 @@ def _needed(report: Report) -> str:
 
 
 def limit(effect: MetricEffect) -> str:
-    """Write the margin of a guardrail, such as "to fall by at most 10 %"."""
+    """Write the margin of a guardrail, such as "may fall by at most 10 %"."""
     unit = "%" if effect.margin is None else effect.unit
     verb = "fall" if effect.higher_is_better else "rise"
-    return f"to {verb} by at most {effect.allowed_loss:g} {unit}".rstrip()
+    return f"may {verb} by at most {effect.allowed_loss:g} {unit}".rstrip()
 
 
 def change_with_range(effect: MetricEffect) -> str:

@@ -238,9 +238,23 @@ class Cluster(ExitStack):
         return client
 
 
+class _Client(Client):
+    """A client that closes itself if it cannot connect.
+
+    The garbage collector may close it on its own event loop, which then waits for itself.
+    """
+
+    def start(self, **settings: Any) -> None:  # noqa: ANN401  as Dask has it
+        try:
+            super().start(**settings)
+        except BaseException:
+            self.close()
+            raise
+
+
 def _join(address: str) -> Client:
     try:
-        return Client(address, timeout=CONNECT_TIMEOUT_S)
+        return _Client(address, timeout=CONNECT_TIMEOUT_S)
     # Dask's TypeError: no certificates are configured
     except (OSError, ValueError, TypeError) as error:
         hint = "start one with dask scheduler"

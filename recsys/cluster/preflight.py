@@ -63,7 +63,7 @@ class Preflight(WorkerPlugin):
         """Check a worker before its first call, while the search lasts."""
         events = await worker.scheduler.events(topic=self.client)
         failure = self.find_failure(f"the worker {worker.address}", self.paths)
-        if failure and events and events[-1][1]["action"] != "remove-client":
+        if failure and events and events[-1][1].get("action") != "remove-client":
             worker.status = Status.paused  # no call begins until it has left
             # every client prints this topic on its stderr
             said = {"args": (f"{failure}; it is left out",), "file": 2}
