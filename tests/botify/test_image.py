@@ -72,8 +72,8 @@ def test_every_image_has_a_fixed_digest(services: dict[str, Any]) -> None:
 
 
 def test_the_image_installs_pinned_releases_of_all_that_the_service_needs() -> None:
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-    needed = project["dependencies"] + project["optional-dependencies"]["service"]
+    project = tomllib.loads(Path("pyproject.toml").read_text())
+    needed = project["dependency-groups"]["service"]
     names = {re.split(r"[>\[]", requirement)[0] for requirement in needed}
     lines = Path("botify/requirements.txt").read_text().splitlines()
     releases = [line for line in lines if re.match(r"\w", line)]
