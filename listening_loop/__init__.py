@@ -16,6 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from looplib.errors import UserError as Error
+from looplib.errors import missing_library
+from looplib.platform import check_names
 
 if TYPE_CHECKING:
     from analysis.store import Store
@@ -63,7 +65,12 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
         return import_module("importlib.metadata").version("listening-loop")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    check_names()
+    try:
+        module = import_module(_MODULES[name])
+    except ModuleNotFoundError as error:
+        raise Error(missing_library(error)) from None
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:
