@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import pyarrow as pa
 
@@ -22,6 +22,9 @@ from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.experiments import load_experiment
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # of a frame of effects, by the attribute of `Effect` that it shows
 _COLUMNS = {
     "arm": "arm",
@@ -36,6 +39,25 @@ _COLUMNS = {
 }
 
 
+class AbOptions(TypedDict, total=False):
+    """The keys of `analysis.ab.config.AbConfig` that `ab` has no argument for."""
+
+    shares: Mapping[str, float]
+    recommenders: Mapping[str, str]
+    alpha: float
+    power: float
+    primary: Sequence[str]
+    secondary: Sequence[str]
+    smallest_effect_pct: float
+    cuped: bool
+    min_listeners: int
+    is_simulated: bool
+    min_days: int
+    confirm: bool
+    fixed_horizon: Mapping[str, int] | None
+    expected_listeners: int | None
+
+
 @dataclass(frozen=True, repr=False)
 class AbReport:
     """An A/B report; a notebook shows its page."""
@@ -48,13 +70,14 @@ class AbReport:
         return self.report.verdict
 
     @property
-    def effects(self) -> Frame:
+    def effects(self) -> "pd.DataFrame":
         """Effect of each arm on each metric, with interval and adjusted p-value."""
         columns = {
             name: [*map(attrgetter(path), self.report.evidence.effects)]
             for name, path in _COLUMNS.items()
         }
-        return pa.table(columns).to_pandas()
+        frame: pd.DataFrame = pa.table(columns).to_pandas()
+        return frame
 
     def __str__(self) -> str:
         """Say the verdict and its reason."""
@@ -78,7 +101,7 @@ def ab(
     guardrails: Mapping[str, float] = MappingProxyType({}),
     arm: str = "arm",
     listener: str | None = None,
-    **settings: Any,  # noqa: ANN401  values of AbConfig
+    **settings: Unpack[AbOptions],
 ) -> AbReport:
     """Report on an experiment from event logs or a session store, or from a table.
 
