@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
@@ -22,35 +20,16 @@ from analysis.ab.effects import (
 )
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.moments import RATIO, MetricMoments, by_metric
+from analysis.ab.quality import Finding, find_past_differences, iso_date
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 
-Distrust = Literal[
-    "sample ratio",  # the arms do not have their shares of the listeners
-    "rejected lines",  # too many lines are not events
-    "absent arm",  # an arm has no listeners on days on which other arms have
-    "frozen row",  # an arm's row of aggregates stood still while another's moved
-    "jump",  # an effect is far from the row before
-    "changing listeners",  # too many were in several arms
-    "no variance",  # all listeners of an arm have the same value, or none
-]
 DAY_MS = 86_400_000
-SURELY_SOME = 20  # expected listeners of whom none comes with a chance of e^-20
 # least standard deviation of listeners' values over their mean; below it is rounding
 _LEAST_VARIATION = 1e-7
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong with the data of an arm, for which no effect can be trusted."""
-
-    reason: Distrust
-    arm: str
-    metric: str = ""  # the metric in which it shows
-    days: tuple[str, ...] = ()  # ISO dates of the first and the last day
 
 
 @dataclass(frozen=True)
@@ -93,6 +72,8 @@ class Evidence:
     left_out: int = 0
     # reasons to trust no effect, beside those that follow from the counts
     findings: tuple[Finding, ...] = ()
+    # what does not forbid to trust them
+    cautions: tuple[Finding, ...] = ()
     # listeners with which always-valid intervals are narrow; None for any number
     expected_listeners: int | None = None
     quality: Quality = field(default_factory=Quality)  # counts of faulty events
@@ -134,15 +115,6 @@ class Evidence:
             KeyError: There is none.
         """
         return {(row.arm, row.metric): row for row in self.effects}[arm, metric]
-
-
-def iso_date(day: int) -> str:
-    """Format a day, counted since the epoch.
-
-    >>> iso_date(20454)
-    '2026-01-01'
-    """
-    return str(np.datetime64(day, "D"))
 
 
 def weigh(
@@ -196,13 +168,18 @@ def weigh(
         },
         is_final=analysis.is_final,
         expected_listeners=config.expected_listeners,
-        findings=tuple(
-            Finding("no variance", arm, metric)
-            for metric in config.primary
-            for arm, moments in measurements[metric].items()
-            if not moments.count
-            or not moments.variance(RATIO)
-            > (_LEAST_VARIATION * moments.mean(RATIO)) ** 2
+        findings=(
+            *find_past_differences(
+                {metric: measurements[metric] for metric in config.primary}, analysis
+            ),
+            *(
+                Finding("no variance", arm, metric)
+                for metric in config.primary
+                for arm, moments in measurements[metric].items()
+                if not moments.count
+                or not moments.variance(RATIO)
+                > (_LEAST_VARIATION * moments.mean(RATIO)) ** 2
+            ),
         ),
         novelty=tuple(find_novelty(rows, analysis)),
         preferences=tuple(find_preferences(rows, recommenders, analysis)),

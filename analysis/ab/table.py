@@ -6,31 +6,28 @@ the same moments as from a log.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain, permutations
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import NO_END
-from analysis.ab.evidence import SURELY_SOME, Evidence, Finding, weigh
-from analysis.ab.moments import RATIO, MetricMoments, from_row, thin
+from analysis.ab.evidence import Evidence, weigh
+from analysis.ab.moments import UNTIL, from_row, thin
+from analysis.ab.quality import find_daily_ratios, find_table_faults
 from analysis.errors import AnalysisError
 from analysis.queries import Column, Star
-from analysis.statistics import effects
-from analysis.statistics.moments import Moments
 
 # endings of file names
 _PARQUET = (".parquet", ".pq")
 TABLES = (*_PARQUET, ".csv", ".tsv", ".csv.gz")
-# A jump beyond both is no chance: standard errors, and deviations that new values can cause.
-_LEAST_JUMP = 2.0
-_MOST_DEVIATIONS = 6.0
 _OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
@@ -97,12 +94,20 @@ class Table:
                 "leave out those who came after the day on which these were reached"
             )
             raise AnalysisError(f"{self.name}: {problem}; {advice}")
-        steps = [(times[0], times[1]) for times in by_time if len(times) > 1]
+        in_order = [times[::-1] for times in by_time]
+        dates = tuple(row.segment.removeprefix(UNTIL) for row in in_order[0])
+        arrivals = {
+            rows[0].arm: np.diff([row.listeners for row in rows], prepend=0).tolist()
+            for rows in in_order
+        }
+        faults = find_table_faults(in_order, dates, config.control)
+        ratios = find_daily_ratios(arrivals, dates, config.shares)
         return replace(
             evidence,
             span_ms=span_ms,
             left_out=left_out,
-            findings=(*check_steps(steps, config.control), *evidence.findings),
+            findings=(*faults, *evidence.findings),
+            cautions=tuple(ratios) if len(dates) > 1 else (),
         )
 
     def _aggregates(self, config: AbConfig) -> pa.Table:
@@ -159,48 +164,3 @@ def open_table(
         else:
             rows = memory.from_arrow(source)
         yield Table(rows, name, arm, listener)
-
-
-def check_steps(
-    steps: Sequence[tuple[MetricMoments, MetricMoments]], control: str
-) -> Iterator[Finding]:
-    """Find rows that stand still though newcomers are due, and effects that jump.
-
-    Args:
-        steps: The last row of each metric and arm, and the row before.
-        control: Name of the control.
-    """
-    for (row, before), (other, other_before) in permutations(steps, 2):
-        if row.metric != other.metric:
-            continue
-        newcomers = other.listeners - other_before.listeners
-        is_due = newcomers * row.listeners >= SURELY_SOME * other.listeners
-        is_still = (row.moments.means == before.moments.means).all()
-        if is_due and is_still and row.listeners == before.listeners:
-            yield Finding("frozen row", row.arm, row.metric)
-        arms = (other_before.moments, before.moments, other.moments, row.moments)
-        if other.arm == control and jumps(*arms):
-            yield Finding("jump", row.arm, row.metric)
-
-
-def jumps(
-    control_before: Moments, arm_before: Moments, control: Moments, arm: Moments
-) -> bool:
-    """Check for an effect too far from the analysis before to be explained by new values.
-
-    With s for the old values' share, z standard errors before are expected to become z √s without
-    an effect, and z / √s with an effect.
-    """
-    pairs = ((control_before, arm_before), (control, arm))
-    compared = [effects.compare_moments(*arms, RATIO) for arms in pairs]
-    if not all(effect.standard_error > 0 for effect in compared):
-        return False
-    before, now = (row.absolute.value / row.standard_error for row in compared)
-    old, new = (
-        sum(moments.sum_of_squares(RATIO.numerator) for moments in arms)
-        for arms in pairs
-    )
-    share = min(1.0, old / new)
-    low, high = sorted((before * math.sqrt(share), before / math.sqrt(share)))
-    distance = max(low - now, now - high)
-    return distance > max(_LEAST_JUMP, _MOST_DEVIATIONS * math.sqrt(1 - share))

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.ab.config import AbConfig
-from analysis.ab.evidence import Distrust, Evidence
+from analysis.ab.evidence import Evidence
+from analysis.ab.quality import Caution, Distrust
 
 Decision = Literal["ship", "do not ship", "wait", "do not trust"]
 Reason = (
     Distrust
+    | Caution
     | Literal[
         "few days",  # it has run for fewer than are asked for
         "few listeners",  # an arm has fewer than are asked for

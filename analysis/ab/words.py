@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 from analysis.ab.effects import MetricEffect, Preference
-from analysis.ab.evidence import Finding
+from analysis.ab.quality import Finding
 from analysis.ab.report import Report
 from analysis.ab.verdict import ArmVerdict
 from analysis.page.numbers import (
@@ -20,6 +20,7 @@ from analysis.page.numbers import (
     duration,
     interval,
     p_is,
+    percent,
     short,
 )
 from analysis.statistics.effects import Interval
@@ -27,18 +28,35 @@ from analysis.statistics.effects import Interval
 _REASONS = {
     "sample ratio": "The arms do not have their shares of the listeners ({p}): {sizes}.",
     "rejected lines": "{lines.rejected:,} of {lines.read:,} lines of the logs are not events.",
-    "absent arm": "{arm} has no listeners on days on which other arms have ({days}); if it was "
+    "absent arm": "{arm} has no listeners on days on which other arms have ({period}); if it was "
     "added, paused or renamed, report on days that all arms share.",
+    "broken chains": "{arm} has broken chains since {days[0]}: {value} of its tracks are not the "
+    "track recommended just before, {rest} in other arms; about that share of its events is lost.",
+    "missing last": "{value} of the sessions of {arm} have no `last` since {days[0]}, {rest} in "
+    "other arms.",
+    "doubled events": "{value} of the events of {arm} are there twice ({period}); leave the copies "
+    "out.",
+    "zeros": "{value} of the tracks of {arm} have a listening time of 0 since {days[0]}, {rest} in "
+    "other arms.",
+    "level shift": "{metric} of {arm} changed by {change} on {days[0]}, by {rest_change} in other "
+    "arms, which no treatment explains: look for events that were lost or logged wrong.",
+    "past difference": "{arm} differed from the control before the experiment: {metric} by "
+    "{change}.",
     "frozen row": "The row of {arm} for {metric} stands still while another arm's moves; wait for "
     "the next row.",
     "jump": "The effect of {arm} on {metric} is further from that of the row before than new "
-    "listeners explain; check both rows, or wait for the next.",
+    "listeners explain ({days[0]}); check both rows, or wait for the next.",
     "changing listeners": "{quality.changing_listeners:,} listeners were in more than one arm.",
     "no variance": "{metric} has the same value for all listeners of {arm}, or none: nothing can "
     "be compared.",
     "few days": "It is on day {day}, and {config.min_days} days are asked for.",
     "few listeners": "{arm} has {size:,} listeners, and {config.min_listeners:,} are asked for; "
     "{needed}.",
+}
+_CAUTIONS = {
+    "sample ratio by day": "On {days[0]} the arms do not have their shares of the new listeners: "
+    "{detail}",
+    "changed recommender": "{arm} changed its recommender: {detail}; its effect mixes both",
 }
 _WARNINGS = {
     "lines.rejected": "Lines that are not events",
@@ -84,8 +102,15 @@ def reason(report: Report) -> str:
         **vars(evidence),
         config=report.config,
         arm=evidence.title(finding.arm),
-        metric=finding.metric and _label(report, finding.metric),
-        days=" to ".join(finding.days),
+        metric=_label(report, finding.metric)
+        if finding.metric
+        else capitalized(finding.detail),
+        days=finding.days,
+        period=" to ".join(finding.days),
+        value=percent(100 * finding.value, 1),
+        rest=percent(100 * finding.rest, 1),
+        change=change(100 * finding.value, 1),
+        rest_change=change(100 * finding.rest, 1),
         day=evidence.calendar_days,
         size=evidence.listeners[smallest],
         needed=_needed(report),
@@ -211,6 +236,9 @@ def warnings(report: Report) -> list[str]:
     for name, text in _WARNINGS.items():
         if number := attrgetter(name)(evidence):
             texts.append(f"{text}: {count(number)}.")
+    for row in evidence.cautions:
+        said = _CAUTIONS[row.reason].format(**vars(row))
+        texts.append(f"{said}.")
     compared = {(effect.arm, effect.metric) for effect in evidence.effects}
     _, *arms = evidence.listeners
     for name in config.limits:

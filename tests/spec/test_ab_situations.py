@@ -144,7 +144,7 @@ def case(
             spoil(table(C=30, T1=30), LAST_OF_T1, mean=33),
             "do not trust",
             "The effect of T1 on 'Minutes' is further from that of the row before than new "
-            "listeners explain; check both rows",
+            "listeners explain (2026-01-14); check both rows",
             confirm=False,
         ),
         case(

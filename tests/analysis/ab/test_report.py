@@ -65,8 +65,9 @@ def test_a_decision_on_a_log_counts_when_that_of_a_day_before_was_the_same(
     config = CONFIG.model_copy(update={"confirm": True, "min_days": 7})
     steady = experiment(120, effect=0.2, days=8)
     sudden = [
-        one | {"time": float(one["experiments"]["ALS"] == "T1")}
+        one | {"time": 1.0}
         if one["timestamp"] >= START_MS + 7 * DAY_MS
+        and one["experiments"]["ALS"] == "T1"
         else one
         for one in experiment(120, days=8)
     ]
