@@ -6,8 +6,8 @@ place here, mostly by a file of `analysis/sql/ab`:
 - for a slice: `session_events`, `slice_sessions`, `segment_listeners`;
 - read by metrics: `sessions` and their `events` (`closed_events`), both with the column
   `segment`, "" for the whole experiment, and for primary metrics with all segments;
-- for all slices: `listener_values` (also `credited` tracks of interleaved recommenders and
-  `first_days`), `histogram` of quantiles, `quality`, `daily_sums`.
+- for all slices: `listener_values` (also `credited` tracks of interleaved recommenders, `parts` of
+  the experiment, and `winsorised` values), `histogram` of quantiles, `quality`, `daily_sums`.
 """
 
 import tempfile
@@ -78,8 +78,14 @@ class LoggedExperiment:
             *(metric.name for metric in config.reported),
             "",
         ]  # "" for credited tracks
+        deciding = {"primary", "guardrail"}
         moments = [
-            row for name in names for row in read_moments(open_values(events, name))
+            row
+            for name in names
+            for row in read_moments(
+                open_values(events, name),
+                within_days=config.roles.get(name) in deciding,
+            )
         ]
         listeners = {row.arm: row.listeners for row in moments if not row.segment}
         evidence = weigh(
@@ -160,7 +166,8 @@ def measure(
     attach = partial(queries.attach_query, connection)
     open_rows = partial(queries.open_rows, connection)
     last = max(days, default=0)
-    part_days = (last - min(days, default=last) + 1) // 4  # a quarter of the experiment
+    first = min(days, default=last)
+    length = last + 1 - first
     queries.drop(connection, _TABLES)
     queries.use_threads(connection)
     for folder in events.slices:
@@ -178,12 +185,12 @@ def measure(
         make(
             "slice_sessions",
             "ab/slice_sessions",
-            part_ms=max(1, part_days) * DAY_MS,
-            old_ms=(last - 2 * part_days) * DAY_MS,
+            begin_ms=first * DAY_MS,
+            quarter_ms=length * DAY_MS // 4,
         )
         for is_primary in (True, False):  # only primary metrics have segments
             by_day = thin(days[::-1]) if is_primary else ()
-            in_parts = is_primary and part_days > 0
+            in_parts = is_primary and length >= 4
             make("segments", "ab/segments", days=by_day, in_parts=in_parts)
             make("segment_listeners", "ab/segment_listeners")
             attach("sessions", "ab/sessions", start_ms=start_ms)
@@ -195,7 +202,10 @@ def measure(
         queries.append("daily_sums", open_rows("ab/daily_sums"))
         queries.append("listener_values", open_rows("ab/credited"))
     queries.use_threads(connection, 1)
-    queries.append("listener_values", open_rows("ab/first_days"))
+    queries.append("listener_values", open_rows("ab/parts"))
+    is_primary_metric = Column("metric").isin(*map(Constant, config.primary))
+    winsorised = open_rows("ab/winsorised").filter(is_primary_metric)
+    queries.append("listener_values", winsorised)
 
 
 def open_values(events: Events, metric: str) -> queries.Rows:
