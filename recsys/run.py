@@ -12,6 +12,7 @@ import msgspec
 import orjson
 
 from analysis.statistics.effects import Interval
+from analysis.views import LISTENER_SCORES
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
 from looplib.files import remove_leftovers, sha256_file
@@ -75,7 +76,7 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
         listeners = (run.folder / LISTENERS).glob("*")
         for written in (run.folder, run.folder / CHECKPOINTS, *listeners):
             remove_leftovers(written)
-        run.delete(PIECES, WINNER, LEADERBOARD, REPORT)
+        run.delete(PIECES, WINNER, LEADERBOARD, LISTENER_SCORES, REPORT)
         yield lock
 
 

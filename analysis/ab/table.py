@@ -7,7 +7,7 @@ the same moments as from a log.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, permutations
 from pathlib import Path
@@ -20,8 +20,9 @@ from analysis.ab.config import AbConfig
 from analysis.ab.events import NO_END
 from analysis.ab.evidence import SURELY_SOME, Evidence, Finding, weigh
 from analysis.ab.moments import RATIO, MetricMoments, from_row, thin
+from analysis.ab.segments import check_number
 from analysis.errors import AnalysisError
-from analysis.queries import Column, Star
+from analysis.queries import Case, Column, Constant, Star
 from analysis.statistics import effects
 from analysis.statistics.moments import Moments
 
@@ -44,6 +45,7 @@ class Table:
     arm: str  # the column of arms
     # the column of listeners who may have several rows; None if each row is another listener
     listener: str | None
+    by: str = ""  # the column of groups of listeners, if effects in groups are wanted
 
     def find_control(self) -> str:
         """Find the control by its name, control or C."""
@@ -105,6 +107,22 @@ class Table:
             findings=(*check_steps(steps, config.control), *evidence.findings),
         )
 
+    def by_segment(self, config: AbConfig) -> dict[str, Evidence]:
+        """Weigh the rows of each group that has listeners in all arms."""
+        if not self.by:
+            return {}
+        text = Column(self.by).cast("VARCHAR")
+        group = Case(text.isnotnull(), text).otherwise(Constant("unknown"))
+        labels = self.rows.select(group).distinct().fetchnumpy().popitem()[1].tolist()
+        check_number(labels, f"{self.name}: {self.by}")
+        weighed = {}
+        for label in sorted(labels):
+            rows = self.rows.filter(group == Constant(label))
+            with suppress(AnalysisError):  # an arm has no listener
+                evidence = replace(self, rows=rows).evidence(config)
+                weighed[f"{self.by}={label}"] = evidence
+        return weighed
+
     def _aggregates(self, config: AbConfig) -> pa.Table:
         """Fetch the aggregates, or sum up the rows to aggregates, a metric at a time."""
         if set(_AGGREGATES) <= set(self.rows.columns):
@@ -127,6 +145,7 @@ def open_table(
     *,
     arm: str,
     listener: str | None,
+    by: str = "",
 ) -> Iterator[Table]:
     """Open an Arrow table, a Parquet or CSV file, or a SQL query, by default in memory.
 
@@ -158,7 +177,7 @@ def open_table(
                 raise AnalysisError(f"{name}: {problem}")
         else:
             rows = memory.from_arrow(source)
-        yield Table(rows, name, arm, listener)
+        yield Table(rows, name, arm, listener, by)
 
 
 def check_steps(

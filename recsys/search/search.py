@@ -44,7 +44,14 @@ from recsys.search.leaderboard import (
     print_rows,
 )
 from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads, resolve_split
+from recsys.search.scorer import (
+    Scorer,
+    compare_steps,
+    cross_fit,
+    leads,
+    resolve_split,
+    write_listener_scores,
+)
 from recsys.search.state import SearchState
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import SearchPlan, plan_search
@@ -104,7 +111,7 @@ def search(
         for damage in state.ledger.damaged:
             say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state)
-        winner = _choose_winner(cluster, state)
+        winner = _choose_winner(cluster, state, store)
         run.delete(CHECKPOINTS)
         return winner
 
@@ -187,7 +194,7 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         yield outcome
 
 
-def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
+def _choose_winner(cluster: Cluster, state: SearchState, store: Store) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner.
 
     Raises:
@@ -203,6 +210,9 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
+    scored = (entry.score for entry in leaderboard.entries if entry.score.metrics)
+    steps = [score.checkpoint for score in scored]
+    write_listener_scores(scorer, run, steps, store)
     output().print(print_rows(rows, state.select))
     score = best.score
     _, relevant = scorer.read_listeners(run, score.checkpoint)
