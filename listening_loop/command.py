@@ -44,6 +44,10 @@ STEPS = {
         "analysis.ab.__main__",
         "Report on an experiment: which arm won, and whether to trust it.",
     ),
+    "sql": (
+        "listening_loop.sql",
+        "Ask stores, searches, lists and reports in SQL.",
+    ),
     "power": ("analysis.power", "Plan how many listeners an experiment needs."),
     "doctor": (
         "listening_loop.doctor",

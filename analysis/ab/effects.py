@@ -111,6 +111,7 @@ class MetricEffect:
     # whether the margin is kept; None unless it is a guardrail
     guardrail: GuardrailState | None = None
     day: str = ""  # its date, or a table's time
+    segment: str = ""  # a group of listeners, such as "country=DE"
 
     @property
     def title(self) -> str:

@@ -64,6 +64,10 @@ class Evidence:
     effects: tuple[MetricEffect, ...] = ()
     # primary metrics by the end of each `day`
     by_day: tuple[MetricEffect, ...] = ()
+    # effects in groups of listeners, adjusted over all of them
+    segments: tuple[MetricEffect, ...] = ()
+    # groups, also those without enough listeners for effects
+    segment_count: int = 0
     # Relative effects on the first primary metric between the arms beside the control, by arm and
     # by the arm that it is compared with
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)

@@ -13,11 +13,13 @@ place here, mostly by a file of `analysis/sql/ab`:
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
@@ -37,9 +39,11 @@ from analysis.ab.evidence import (
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.moments import read_moments, thin
 from analysis.ab.quality import find_cautions, find_faults
+from analysis.errors import AnalysisError
 from analysis.logs.field_types import EVENT_SCHEMA
 from analysis.queries import Column, Constant
 from analysis.statistics.quantiles import Histogram
+from looplib.files import TEMPORARY_PREFIX
 
 # Events of a listener and arm by time; at the same millisecond "next" comes before "last", then the
 # smaller track, then the shorter listening.
@@ -63,6 +67,9 @@ class LoggedExperiment:
     periods: Mapping[str, Sequence[Mapping[str, Any]]]  # recommenders of each arm
     first_listeners: int  # listeners of the first `min_days`
     event_count: int  # number of all events, also of events that are left out
+    by: str = ""  # name of the column of `groups`
+    groups: pa.Table | None = None  # return value of `segments.read_groups`
+    values_file: Path | None = None  # takes the values of each listener
 
     def evidence(self, config: AbConfig, end_ms: int | None = None) -> Evidence:
         """Weigh the events until a time; by default until the end, and also by day.
@@ -74,6 +81,11 @@ class LoggedExperiment:
         days = () if end_ms else self.days
         end_ms = end_ms or (self.days[-1] + 1) * DAY_MS
         measure(events, config, self.recommenders, self.start_ms, end_ms, days)
+        if self.values_file and days:
+            self.values_file.parent.mkdir(parents=True, exist_ok=True)
+            draft = self.values_file.with_name(TEMPORARY_PREFIX + self.values_file.name)
+            queries.copy_to_parquet(events.connection, "ab/kept_values", draft)
+            draft.replace(self.values_file)
         names = [
             *(metric.name for metric in config.reported),
             "",
@@ -134,6 +146,25 @@ class LoggedExperiment:
             cautions=tuple(cautions),
             quality=Quality(outside=outside, **counts),
         )
+
+    def by_segment(self, config: AbConfig) -> dict[str, Evidence]:
+        """Weigh the events of each group that has listeners in all arms, as measured last."""
+        connection = self.events.connection
+        if self.groups is None:
+            return {}
+        connection.register("listener_groups", self.groups)
+        values = queries.open_rows(connection, "ab/grouped_values", by=self.by)
+        rows = read_moments(values.order("user"))
+        weighed = {}
+        for segment in dict.fromkeys(row.segment for row in rows):
+            moments = [
+                replace(row, segment="") for row in rows if row.segment == segment
+            ]
+            with suppress(AnalysisError):  # an arm has no listener
+                weighed[segment] = weigh(
+                    moments, config, segment, self.first_listeners, self.recommenders
+                )
+        return weighed
 
 
 def measure(

@@ -7,7 +7,7 @@ the same moments as from a log.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -31,8 +31,9 @@ from analysis.ab.moments import (
     thin,
 )
 from analysis.ab.quality import find_daily_ratios, find_table_faults
+from analysis.ab.segments import check_number
 from analysis.errors import AnalysisError
-from analysis.queries import Column, Star
+from analysis.queries import Case, Column, Constant, Star
 from analysis.statistics.moments import Moments
 
 # endings of file names
@@ -52,6 +53,7 @@ class Table:
     arm: str  # the column of arms
     # the column of listeners who may have several rows; None if each row is another listener
     listener: str | None
+    by: str = ""  # the column of groups of listeners, if effects in groups are wanted
 
     def find_control(self) -> str:
         """Find the control by its name, control or C."""
@@ -127,6 +129,22 @@ class Table:
             cautions=tuple(ratios) if len(dates) > 1 else (),
         )
 
+    def by_segment(self, config: AbConfig) -> dict[str, Evidence]:
+        """Weigh the rows of each group that has listeners in all arms."""
+        if not self.by:
+            return {}
+        text = Column(self.by).cast("VARCHAR")
+        group = Case(text.isnotnull(), text).otherwise(Constant("unknown"))
+        labels = self.rows.select(group).distinct().fetchnumpy().popitem()[1].tolist()
+        check_number(labels, f"{self.name}: {self.by}")
+        weighed = {}
+        for label in sorted(labels):
+            rows = self.rows.filter(group == Constant(label))
+            with suppress(AnalysisError):  # an arm has no listener
+                evidence = replace(self, rows=rows).evidence(config)
+                weighed[f"{self.by}={label}"] = evidence
+        return weighed
+
     @property
     def _is_summed_up(self) -> bool:
         """Whether the rows are aggregates."""
@@ -161,6 +179,7 @@ def open_table(
     *,
     arm: str,
     listener: str | None,
+    by: str = "",
 ) -> Iterator[Table]:
     """Open an Arrow table, a Parquet or CSV file, or a SQL query, by default in memory.
 
@@ -192,7 +211,7 @@ def open_table(
                 raise AnalysisError(f"{name}: {problem}")
         else:
             rows = memory.from_arrow(source)
-        yield Table(rows, name, arm, listener)
+        yield Table(rows, name, arm, listener, by)
 
 
 def compare_halves(times: Sequence[MetricMoments]) -> Iterator[MetricMoments]:

@@ -71,6 +71,19 @@ _WARNINGS = {
 }
 
 
+def segments(report: Report) -> str:
+    """Explain the effects in groups of listeners; "" without groups."""
+    evidence, few = report.evidence, report.config.min_listeners
+    shown = len({effect.segment for effect in evidence.segments})
+    if not evidence.segment_count:
+        return ""
+    return (
+        f"Segments are for questions, not for decisions: {shown} of {evidence.segment_count} "
+        f"groups have {few:,} listeners in every arm, and p is adjusted by the false discovery "
+        "rate over all of them and their metrics."
+    )
+
+
 def summary(report: Report) -> str:
     """Write the verdict and its reason."""
     return f"{headline(report)}. {reason(report)}"

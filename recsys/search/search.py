@@ -46,7 +46,14 @@ from recsys.search.leaderboard import (
     explain_winner,
 )
 from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads, resolve_split
+from recsys.search.scorer import (
+    Scorer,
+    compare_steps,
+    cross_fit,
+    leads,
+    resolve_split,
+    write_listener_scores,
+)
 from recsys.search.state import SearchState
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import SearchPlan, plan_search
@@ -112,7 +119,7 @@ def search(
         for damage in state.ledger.damaged:
             say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state)
-        winner = _choose_winner(cluster, state)
+        winner = _choose_winner(cluster, state, store)
         run.delete(CHECKPOINTS, PENDING)
         return winner
 
@@ -212,7 +219,7 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         yield outcome
 
 
-def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
+def _choose_winner(cluster: Cluster, state: SearchState, store: Store) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner.
 
     Raises:
@@ -251,6 +258,9 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     run.delete(REPORT)
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
+    scored = (entry.score for entry in leaderboard.entries if entry.score.metrics)
+    steps = [score.checkpoint for score in scored]
+    write_listener_scores(scorer, run, steps, store)
     with run.create(CONFIG) as file:
         file.write((run.folder / PENDING).read_bytes())
     winner = Winner(
