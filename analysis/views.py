@@ -220,10 +220,11 @@ def _attach_names(
     users, tracks = (_type_of(is_text) for is_text in kinds)
     files = ids or dict.fromkeys(get_args(IdsOf), ())
     number = "BIGINT" if ids else None
-    for table, of, kind in (
-        ("listener_ids", "users", users),
-        ("track_ids", "items", tracks),
-    ):
+    kinds_of: dict[IdsOf, tuple[str, str]] = {
+        "users": ("listener_ids", users),
+        "items": ("track_ids", tracks),
+    }
+    for of, (table, kind) in kinds_of.items():
         columns = {"id": number or kind, "original": kind}
         _attach_files(connection, table, files[of], columns)
     titles = {"id": number or tracks, "title": "VARCHAR", "artist": "VARCHAR"}

@@ -70,8 +70,8 @@ def read_moments(
         keys,
     )
     days: dict[tuple[str, str], dict[int, list[MetricMoments]]] = {}
-    for *row, day in moments.order(keys).fetchall():
-        of_day = from_row(*row)
+    for *fields, day in moments.order(keys).fetchall():
+        of_day = from_row(*fields)
         by_day = days.setdefault((of_day.metric, of_day.segment), {})
         by_day.setdefault(day, []).append(of_day)
     read = []

@@ -35,6 +35,7 @@ from analysis.ab.segments import check_number
 from analysis.errors import AnalysisError
 from analysis.queries import Case, Column, Constant, Star
 from analysis.statistics.moments import Moments
+from looplib.arrays import FloatArray
 
 # endings of file names
 _PARQUET = (".parquet", ".pq")
@@ -229,10 +230,10 @@ def compare_halves(times: Sequence[MetricMoments]) -> Iterator[MetricMoments]:
     late = now.count - middle.count
     if len(times) < _FEWEST_TIMES or late < now.count / 3 or not early.count:
         return
-    means = (now.count * now.means - middle.count * middle.means) / late
+    means: FloatArray = (now.count * now.means - middle.count * middle.means) / late
     spread = max(early, now, key=lambda row: row.variance(RATIO)).covariances
     shares = np.diag([1, late / early.count])
-    moments = Moments(
-        VALUES, late, np.hstack([means, early.means]), np.kron(shares, spread)
-    )
+    both: FloatArray = np.hstack([means, early.means])
+    spreads = np.kron(shares, spread).astype(np.float64)
+    moments = Moments(VALUES, late, both, spreads)
     yield replace(last, segment="calendar", listeners=late, moments=moments)

@@ -145,9 +145,9 @@ def _by_effects(report: Report) -> Iterator[str]:
             against = f"; against {evidence.title(subject.arm)}: {ends}"
         yield f"{_state(report, arm)}{against}."
     if subject:
-        fading = subject.gain and evidence.fading(
-            evidence.effect(subject.arm, subject.gain)
-        )
+        fading = None
+        if subject.gain:
+            fading = evidence.fading(evidence.effect(subject.arm, subject.gain))
         if fading:
             yield _fading(report, fading)
         if verdict.decision == "ship" and (fading or not evidence.is_final):
@@ -278,8 +278,8 @@ def warnings(report: Report) -> list[str]:
     for name, text in _WARNINGS.items():
         if number := attrgetter(name)(evidence):
             texts.append(f"{text}: {count(number)}.")
-    for row in evidence.cautions:
-        said = _CAUTIONS[row.reason].format(**vars(row))
+    for caution in evidence.cautions:
+        said = _CAUTIONS[caution.reason].format(**vars(caution))
         texts.append(f"{said}.")
     for row in evidence.largest:
         ends = (

@@ -57,7 +57,8 @@ def find_shift(
         The shift; None without two days on which both have several listeners.
     """
     pair = np.array([arm, rest])
-    days = ((pair[..., 0] > 1) & (pair[..., 2] > 0)).all(axis=0).nonzero()[0]
+    is_compared = (pair[..., 0] > 1) & (pair[..., 2] > 0)
+    days = np.flatnonzero(is_compared.all(axis=0))
     pair = pair[:, days]
     listeners, parts, wholes = np.moveaxis(pair, 2, 0)[:3]
     count = len(days)
@@ -121,7 +122,7 @@ def cluster_factor(total: FloatArray, days: FloatArray) -> float:
     return max(1.0, float(_residuals(total, level)) / by_day) if by_day > 0 else 1.0
 
 
-def _residuals(sums: FloatArray, level: FloatArray) -> FloatArray:
+def _residuals(sums: FloatArray, level: FloatArray | float) -> FloatArray:
     """Sum up the squared deviations of listeners' numerators from a level."""
     squares = sums[..., 3] - 2 * level * sums[..., 4] + level**2 * sums[..., 5]
     return np.asarray(squares)

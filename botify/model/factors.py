@@ -58,10 +58,11 @@ class ItemFactors:
                 heard[track] = heard.get(track, 0.0) + value
         if not heard:
             return None
+        values = self._scaled(np.array(list(heard.values()))).astype(np.float64)
         return solve_row(
             self._gram,
             self.items[list(heard)].astype(np.float64),
-            self._scaled(np.array(list(heard.values()))),
+            values,
             self.fitted_tracks,
             self.params,
         )

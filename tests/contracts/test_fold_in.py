@@ -76,7 +76,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     sums = plays.groupby(["u", "i"])["w"].sum()
     if scale == "binary":  # a history of what was heard, without how long
         sums[:] = 1.0
-    unit = SCALES[scale](sums).mean()
+    unit = SCALES[scale](sums.to_numpy()).mean()
     track = model.catalogue.number(4)
     for user in (3, 17):
         weights = sums[user].to_dict()
