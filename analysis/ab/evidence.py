@@ -116,13 +116,14 @@ class Evidence:
         """Select the effects of an arm on primary metrics."""
         return [row for row in self.effects if (row.arm, row.role) == (arm, "primary")]
 
-    def fading(self, effect: MetricEffect) -> Novelty | None:
-        """Find the smallest later gain, if a gain fades."""
-        key = effect.arm, effect.metric
-        rows = (row for row in self.novelty if (row.arm, row.metric) == key)
+    def fading(self, arm: str, metric: str | None) -> Novelty | None:
+        """Find the smallest later gain of an arm on a metric, if a gain fades."""
+        rows = (row for row in self.novelty if (row.arm, row.metric) == (arm, metric))
         return min(
             (row for row in rows if row.fades),
-            key=lambda row: row.later.scaled(effect.sign).lower,
+            key=lambda row: (
+                row.later.scaled(self.effect(row.arm, row.metric).sign).lower
+            ),
             default=None,
         )
 

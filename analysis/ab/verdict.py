@@ -138,7 +138,9 @@ def _weigh_arm(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
     if smallest and all(row.gain.upper < smallest for row in primary):
         losses = losses or primary
     gains = [] if losses else significant
-    fading = [row for gain in gains[:1] if (row := evidence.fading(gain))]
+    fading = [
+        row for gain in gains[:1] if (row := evidence.fading(gain.arm, gain.metric))
+    ]
     return ArmVerdict(
         arm=arm,
         loss=losses[0].metric if losses else None,

@@ -145,9 +145,7 @@ def _by_effects(report: Report) -> Iterator[str]:
             against = f"; against {evidence.title(subject.arm)}: {ends}"
         yield f"{_state(report, arm)}{against}."
     if subject:
-        fading = None
-        if subject.gain:
-            fading = evidence.fading(evidence.effect(subject.arm, subject.gain))
+        fading = evidence.fading(subject.arm, subject.gain)
         if fading:
             yield _fading(report, fading)
         if verdict.decision == "ship" and (fading or not evidence.is_final):
