@@ -35,7 +35,7 @@ Distrust = Literal[
     "broken chains",  # an arm's events do not follow its recommendations
     "missing last",  # an arm's sessions have no end
     "doubled events",  # an arm has events twice
-    "zeros",  # listening times of the control are 0
+    "zeros",  # listening times of the control, or nearly all of an arm, are 0
     "level shift",  # the control stands at another level, or an arm fell to nothing
     "past difference",  # an arm differed from the control before the experiment
     "frozen row",  # an arm's row of aggregates stood still while another's moved
@@ -52,7 +52,9 @@ _MOST_DOUBLED = 0.01  # tolerated share of events that are there twice
 _INTACT = 0.02  # share of broken chains with which the other arms count as intact
 _LEAST_EXCESS = 0.05  # smallest excess over intact arms that is a fault
 _LEAST_SHIFT = 0.02  # smallest difference or change that is a fault
-_NOTHING = math.log(0.05)  # change to next to nothing, which no treatment explains
+# A change to next to nothing, and a share of listening times that are 0, that no treatment explains
+_NOTHING = math.log(0.05)
+_ALL = 0.95
 # A jump beyond both is no chance: standard errors, and deviations that new values can cause.
 _LEAST_JUMP = 2.0
 _MOST_DEVIATIONS = 6.0
@@ -266,7 +268,11 @@ def _find_shifts(
         is_fault = shift is not None and (
             shift.p_value < level
             and abs(shift.change) >= max(_LEAST_SHIFT, 2 * abs(shift.rest_change))
-            and (arm == control or signal in _CHAINS or shift.change < _NOTHING)
+            and (
+                arm == control
+                or signal in _CHAINS
+                or (shift.change < _NOTHING if in_logarithms else shift.level > _ALL)
+            )
         )
         if not is_fault and signal in _CHAINS:
             shift = find_shift(values, rest, factor, from_start=True)

@@ -5,22 +5,22 @@ The arm is compared with the others within each day, so neither weekdays nor cha
 listeners make a shift. Every day so far may be the first of the new level, and every day may be
 the last of the data: with n days, each of n candidates is tested at level / (n² (n + 1)). All of
 them, over all n, share the level (Bonferroni, as 1 / (n (n + 1)) adds up to 1), so it holds however
-often the data are analysed.
+often the data are analysed. A level stays: no single day, such as that of a large order, makes a
+shift.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
-from looplib.arrays import FloatArray
+from looplib.arrays import BoolArray, FloatArray
 
 # the columns of a day: listeners, sums over them of the level's numerator and denominator, of their
 # squares and of their product
 SUMS = ("listeners", "part", "whole", "part_square", "product", "whole_square")
 # a level below this share of the usual level counts as it, so that logarithms stay finite
-_NEXT_TO_NOTHING = 0.01
+_NEXT_TO_NOTHING = 0.02
 
 
 @dataclass(frozen=True)
@@ -60,53 +60,67 @@ def find_shift(
     is_compared = (pair[..., 0] > 1) & (pair[..., 2] > 0)
     days = np.flatnonzero(is_compared.all(axis=0))
     pair = pair[:, days]
-    listeners, parts, wholes = np.moveaxis(pair, 2, 0)[:3]
     count = len(days)
-    usual = float(parts.sum() / wholes.sum()) if count > 1 else 0.0
+    usual = float(pair[..., 1].sum() / pair[..., 2].sum()) if count > 1 else 0.0
     if not usual > 0:
         return None
+    listeners, parts, wholes = np.moveaxis(pair, 2, 0)[:3]
     levels = parts / wholes
     # a day on which all listeners are alike is not certain: one more may differ
     one_more = usual * wholes / listeners if in_logarithms else 1.0
     residuals = np.maximum(0.0, _residuals(pair, levels)) + np.square(one_more)
     squared_errors = clustering * residuals / wholes**2
-    weights = 1 / (1 / listeners).sum(axis=0)
-    # weights of the days before each candidate and since, shape (candidates, days)
-    sides = np.tri(count, k=-1), np.triu(np.ones((count, count)))
-    fewest = np.minimum(*(side @ listeners.min(axis=0) for side in sides))
-    fewest[0] = listeners.min(axis=0).sum()
-    before, since = (
-        side * weights / np.maximum((side @ weights)[:, np.newaxis], 1e-300)
-        for side in sides
-    )
-    # levels and their squared errors before and since, shape (arms, candidates)
-    means = [levels @ side.T for side in (before, since)]
-    squares = [squared_errors @ np.square(side).T for side in (before, since)]
-    if in_logarithms:
-        raised = [np.maximum(mean, _NEXT_TO_NOTHING * usual) for mean in means]
-        squares = [
-            square / mean**2 for square, mean in zip(squares, raised, strict=True)
-        ]
-        changes = np.log(raised[1] / raised[0])
-    else:
+    least = _NEXT_TO_NOTHING * usual if in_logarithms else 0.0
+
+    def split(before: BoolArray, since: BoolArray) -> tuple[FloatArray, ...]:
+        """Compare days before with days since, each a row of its own.
+
+        Returns:
+            Levels since and their changes, shape (2, rows); the squared shift in standard errors
+            and its degrees of freedom, shape (rows,).
+        """
+        means, squares, sizes = [], [], []
+        for days in (before, since):
+            weights = days / (1 / listeners).sum(axis=0)
+            weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+            mean, square = levels @ weights.T, squared_errors @ (weights**2).T
+            if least:
+                mean = np.maximum(mean, least)
+                square, mean = square / mean**2, np.log(mean)
+            means.append(mean)
+            squares.append(square.sum(axis=0))
+            sizes.append(days @ listeners.min(axis=0))
+        if from_start:
+            sizes[0] = sizes[1]
         changes = means[1] - means[0]
-    total_square = (squares[0] + squares[1]).sum(axis=0)
-    squares_apart = np.square(changes[0] - changes[1]) / total_square
-    degrees = np.maximum(1.0, fewest - 1)
-    # nearly the squared normal quantile of Student's p-value, which may be too small for a float
-    evidence = degrees * np.log1p(squares_apart / degrees)
-    first = 0 if from_start else 1 + int(np.argmax(evidence[1:]))
-    p_value = 2 * special.stdtr(degrees[first], -math.sqrt(squares_apart[first]))
-    level, rest_level = means[1][:, first].tolist()
-    change, rest_change = changes[:, first].tolist()
+        shifts = np.square(changes[0] - changes[1]) / sum(squares)
+        return means[1], changes, shifts, np.minimum(*sizes) - 1
+
+    first, order = 0, np.arange(count)
+    if not from_start:
+        starts = order[1:, np.newaxis]
+        *_, shifts, _ = split(order < starts, order >= starts)
+        first = 1 + int(np.argmax(shifts))
+    is_since = order >= first
+    others = ~np.eye(count, dtype=bool)
+    before = ~is_since & (others if first > 1 else np.ones_like(others))
+    since = is_since & others
+    *_, shifts, degrees = split(before, since)
+    p_values = 2 * special.stdtr(np.maximum(degrees, 1), -np.sqrt(shifts))
+    p_values[~since.any(axis=1)] = 1.0  # a level of a single day
+    (level, rest_level), (change, rest_change), *_ = split(
+        ~is_since[np.newaxis], is_since[np.newaxis]
+    )
+    if least:
+        level, rest_level = np.exp(level), np.exp(rest_level)
     return LevelShift(
         day=int(days[first]),
         last=int(days[-1]),
-        level=level,
-        rest=rest_level,
-        change=change,
-        rest_change=rest_change,
-        p_value=min(1.0, float(p_value) * count**2 * (count + 1)),
+        level=level.item(),
+        rest=rest_level.item(),
+        change=change.item(),
+        rest_change=rest_change.item(),
+        p_value=min(1.0, float(p_values.max()) * count**2 * (count + 1)),
     )
 
 
