@@ -245,7 +245,7 @@ try:
     Cluster(ClusterConfig(workers=2))  # before any work
 except SearchError as error:
     print(error)
-assert list(Cluster(ClusterConfig(), plays=7).run(max, [(1, 2)])) == [2]
+assert list(Cluster(ClusterConfig(), is_here=True).run(max, [(1, 2)])) == [2]
 """
 
 
