@@ -31,7 +31,7 @@ from looplib.progress import progress
 from looplib.untrusted import open_untrusted
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
-from recsys.cluster.processes import usable_cores
+from recsys.cluster.processes import is_small, usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.interactions import Interactions, load_interactions
@@ -286,9 +286,9 @@ def fit(
         plan = plan_dataset(store, search)
         scratch.folder.mkdir(parents=True, exist_ok=True)
         modules = (fit_blocks.__module__,)
-        plays = store.manifest.events
+        is_here = is_small(search.cluster, store.manifest.events)
         with Cluster(
-            search.cluster, scratch.on_disk, client, modules, plays=plays
+            search.cluster, scratch.on_disk, client, modules, is_here=is_here
         ) as workers:
             with progress("Interactions", 100, "%") as report:
                 dataset = cached_dataset(store, plan, scratch, workers, report)

@@ -25,13 +25,7 @@ from looplib.progress import say
 from recsys.cluster.config import ClusterConfig
 from recsys.cluster.lifetime import describe_death
 from recsys.cluster.preflight import checking_workers
-from recsys.cluster.processes import (
-    SMALL_PLAYS,
-    check_script,
-    end_repeated_script,
-    is_small,
-    start_processes,
-)
+from recsys.cluster.processes import check_script, end_repeated_script, start_processes
 from recsys.errors import SearchError, WorkerDiedError
 
 T = TypeVar("T")
@@ -68,7 +62,7 @@ class Cluster(ExitStack):
         client: Runs the calls; nothing is started or closed then.
         modules: What processes of this machine import before they start.
         report: The file of Dask's performance report, if one is wanted.
-        plays: The size of the work; small work runs in this process, call by call.
+        is_here: Run the calls in this process, unless a scheduler or a client is given.
 
     Raises:
         SearchError: At once: workers cannot import the script that is running. At the first call:
@@ -80,16 +74,16 @@ class Cluster(ExitStack):
     client: Client | None = None
     modules: Sequence[str] = ()
     report: Path | None = None
-    plays: int = SMALL_PLAYS
+    is_here: bool = False
 
     def __post_init__(self) -> None:
         """Begin without a call."""
         super().__init__()
         self._address = self.config.scheduler
         end_repeated_script()
-        is_mine = not self.client and not self.report
-        self.is_here = is_mine and is_small(self.config, self.plays)
-        if not self.is_here and not self.client and not self._address:
+        if self.client or self._address:
+            self.is_here = False
+        elif not self.is_here:
             check_script()
 
     def run(

@@ -19,8 +19,7 @@ from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 
 usable_cores = cpu_count
-# Plays below which worker processes take longer to start than they save.
-SMALL_PLAYS = 200_000
+_SMALL_PLAYS = 200_000  # below, worker processes take longer to start than they save
 # A process of ours holds little and maps the rest from disk. One that grows is killed, never paused
 # or spilled, which would leave its call waiting. A call has failed when three workers died running
 # it, and a process is started again however long that takes (Dask's default gives up after 15 s).
@@ -73,7 +72,7 @@ def call_threads() -> int:
 def is_small(config: ClusterConfig, plays: int) -> bool:
     """Decide whether work on some plays runs in this process, as no workers are asked for."""
     is_asked = config.scheduler or config.workers or config.fit == "blocks"
-    return not is_asked and plays < SMALL_PLAYS
+    return not is_asked and plays < _SMALL_PLAYS
 
 
 def start_processes(

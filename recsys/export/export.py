@@ -66,13 +66,13 @@ def export_run(
             "and --set export.publish_anyway=true publishes it"
         )
     address = store_address or config.store
-    dataset = open_whole_dataset(open_workspace(address).sub(f"cache/{winner.dataset}"))
     store = open_store(address)
     if store.manifest.digest != winner.store:
         raise SearchError(
             f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"
         )
+    dataset = open_whole_dataset(open_workspace(address).sub(f"cache/{winner.dataset}"))
     # held-out sessions of other kinds lie among the sessions to learn from
     is_cut = config.split.kind in ("newest", "last_session", "time")
     if options.learn_from == "training" and not is_cut:

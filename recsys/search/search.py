@@ -20,7 +20,7 @@ from looplib.files import sha256_file
 from looplib.progress import progress, say
 from recsys.cluster.cluster import Calls, Client, Cluster, Outcome
 from recsys.cluster.lifetime import run_within
-from recsys.cluster.processes import SMALL_PLAYS
+from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.errors import SearchError
@@ -99,10 +99,10 @@ def search(
     is_foreign = any(
         issubclass(trial.model_type, External) for trial in plan.candidates
     )
-    is_guarded = is_foreign or config.search.trial_minutes
-    plays = SMALL_PLAYS if is_guarded else store.manifest.events
+    is_guarded = is_foreign or config.search.trial_minutes or report
+    is_here = not is_guarded and is_small(config.cluster, store.manifest.events)
     with (
-        Cluster(config.cluster, seen, client, _IMPORTED, report, plays) as cluster,
+        Cluster(config.cluster, seen, client, _IMPORTED, report, is_here) as cluster,
         locked_run(run) as lock,
     ):
         _write_config(run, config)  # workers look for it
