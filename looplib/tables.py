@@ -9,7 +9,6 @@ from rich.text import Text
 
 WIDTH = 150  # of tables in a pipe, a CI log or a file, where the width is not known
 _GAP = 2
-_WHOLE = 16  # characters of a text that is not folded
 
 
 def output() -> Console:
@@ -48,8 +47,7 @@ def table(
         if position >= numbers_from:
             layout.add_column(name, justify="right", no_wrap=True)
         else:
-            short = min(widths[position], _WHOLE)
-            layout.add_column(name, overflow="fold", min_width=short)
+            layout.add_column(name, overflow="fold")
     for cells in rows:
         layout.add_row(*map(Text, cells[:shown]))
     return layout

@@ -214,7 +214,7 @@ def _result(effect: MetricEffect) -> str:
     if state is None:
         return numbers.p_is(effect.adjusted_p_value)
     loud = state if state == "kept" else state.upper()
-    bound = "≥ -" if effect.higher_is_better else "≤ +"
+    bound = "≥ −" if effect.higher_is_better else "≤ +"
     return f"{loud}, {bound}{words.margin(effect)}"
 
 
