@@ -237,14 +237,9 @@ def _needed(report: Report) -> str:
 
 def limit(effect: MetricEffect) -> str:
     """Write the margin of a guardrail, such as "may fall by at most 10 %"."""
-    verb = "fall" if effect.higher_is_better else "rise"
-    return f"may {verb} by at most {margin(effect)}"
-
-
-def margin(effect: MetricEffect) -> str:
-    """Write how much worse a guardrail may be, such as "10 %"."""
     unit = "%" if effect.margin is None else effect.unit
-    return f"{effect.allowed_loss:g} {unit}".rstrip()
+    verb = "fall" if effect.higher_is_better else "rise"
+    return f"may {verb} by at most {effect.allowed_loss:g} {unit}".rstrip()
 
 
 def change_with_range(effect: MetricEffect) -> str:
