@@ -195,7 +195,7 @@ def _name_left(state: SearchState) -> str:
     steps = sorted(state.schedule.steps, key=lambda step: -step.priority)
     trials = [describe(step.trial) for step in steps]
     more = f" and {len(trials) - _NAMED:,} more" if len(trials) > _NAMED else ""
-    return f"left: {', '.join(trials[:_NAMED])}{more}" if trials else ""
+    return f"left: {'; '.join(trials[:_NAMED])}{more}" if trials else ""
 
 
 def _limited(state: SearchState) -> Callable[..., Score]:
