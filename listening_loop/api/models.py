@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.store import Store
-from listening_loop.api.frames import Frame, is_frame, sum_weights
+from listening_loop.api.frames import is_frame, sum_weights
 from listening_loop.api.stores import Source, ingest
 from listening_loop.errors import LoopError
 from looplib.als import AlsConfig, solve_row
@@ -31,7 +31,7 @@ from looplib.progress import progress
 from looplib.untrusted import open_untrusted
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
-from recsys.cluster.processes import usable_cores
+from recsys.cluster.processes import is_small, usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.interactions import Interactions, load_interactions
@@ -47,6 +47,7 @@ from recsys.store.ids import originals
 from recsys.store.reader import open_store
 
 if TYPE_CHECKING:
+    import pandas as pd
     from distributed import Client
 
 
@@ -98,7 +99,7 @@ class FactorModel:
         model.item_factors = self.item_factors
         return model
 
-    def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
+    def recommend(self, users: Sequence[Any], n: int = 10) -> "pd.DataFrame":
         """Recommend the n tracks with the largest product of factors to each listener.
 
         Returns:
@@ -112,7 +113,7 @@ class FactorModel:
         lists = Factors(rows, self.item_factors).rank(n, usable_cores())
         return self._to_frame(*lists, user=users)
 
-    def similar(self, items: Sequence[Any], n: int = 10) -> Frame:
+    def similar(self, items: Sequence[Any], n: int = 10) -> "pd.DataFrame":
         """Find the n other tracks whose factors are most similar (cosine) to a track's.
 
         Returns:
@@ -127,7 +128,7 @@ class FactorModel:
         lists = factors.similar(positions, n, usable_cores())
         return self._to_frame(*lists, of=items)
 
-    def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
+    def fold_in(self, history: Mapping[Any, float], n: int = 10) -> "pd.DataFrame":
         """Recommend to a listener whom the model does not know, by the tracks heard.
 
         `history` is listening time, or another weight, by track; tracks that the model does not
@@ -218,14 +219,15 @@ class FactorModel:
 
     def _to_frame(
         self, lists: AnyIntArray, scores: AnyFloatArray, **ids: Sequence[Any]
-    ) -> Frame:
+    ) -> "pd.DataFrame":
         """Make a frame of lists, which may be short."""
         row, rank = np.nonzero(lists != NO_TRACK)
         columns = {name: np.array(values)[row] for name, values in ids.items()}
         columns["rank"] = rank + 1
         columns["item"] = self.items[lists[row, rank]]
         columns["score"] = scores[row, rank]
-        return pa.table(columns).to_pandas()
+        frame: pd.DataFrame = pa.table(columns).to_pandas()
+        return frame
 
 
 def fit(
@@ -284,7 +286,10 @@ def fit(
         plan = plan_dataset(store, search)
         scratch.folder.mkdir(parents=True, exist_ok=True)
         modules = (fit_blocks.__module__,)
-        with Cluster(search.cluster, scratch.on_disk, client, modules) as workers:
+        is_here = is_small(search.cluster, store.manifest.events)
+        with Cluster(
+            search.cluster, scratch.on_disk, client, modules, is_here=is_here
+        ) as workers:
             with progress("Interactions", 100, "%") as report:
                 dataset = cached_dataset(store, plan, scratch, workers, report)
             if client:

@@ -3,6 +3,7 @@
 The finalists are scored by every metric, ranked, compared and explained.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,9 +18,9 @@ from looplib.arrays import FloatArray
 from looplib.config import dump_config
 from looplib.files import sha256_file
 from looplib.progress import progress, say
-from looplib.tables import output
 from recsys.cluster.cluster import Calls, Client, Cluster, Outcome
 from recsys.cluster.lifetime import run_within
+from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.errors import SearchError
@@ -31,6 +32,8 @@ from recsys.run import (
     LEADERBOARD,
     LEDGER,
     NO_BETTER,
+    PENDING,
+    REPORT,
     Winner,
     locked_run,
     write_winner,
@@ -41,10 +44,16 @@ from recsys.search.leaderboard import (
     Leaderboard,
     describe,
     explain_winner,
-    print_rows,
 )
 from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads, resolve_split
+from recsys.search.scorer import (
+    Scorer,
+    compare_steps,
+    cross_fit,
+    leads,
+    resolve_split,
+    write_listener_scores,
+)
 from recsys.search.state import SearchState
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import SearchPlan, plan_search
@@ -52,7 +61,7 @@ from recsys.storage import Workspace, open_workspace
 
 # modules that every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
-_NAMED = 3  # trials that the progress names when no more are left
+_NAMED = 3  # trials that the progress names
 _FEWEST = 10  # listeners below whom a comparison says nothing
 _FOLDS = (
     2  # parts of the listeners who choose; with more, their scores depend on each other
@@ -85,9 +94,15 @@ def search(
     # every worker must see the manifest of the store and the configuration of the run
     stores = open_workspace(store.address).on_disk
     seen = [folder / MANIFEST for folder in stores]
-    seen += [folder / CONFIG for folder in run.on_disk]
+    seen += [folder / PENDING for folder in run.on_disk]
+    # another library may hang or crash, which a worker process survives
+    is_foreign = any(
+        issubclass(trial.model_type, External) for trial in plan.candidates
+    )
+    is_guarded = is_foreign or config.search.trial_minutes or report
+    is_here = not is_guarded and is_small(config.cluster, store.manifest.events)
     with (
-        Cluster(plan.config.cluster, seen, client, _IMPORTED, report) as cluster,
+        Cluster(config.cluster, seen, client, _IMPORTED, report, is_here) as cluster,
         locked_run(run) as lock,
     ):
         _write_config(run, config)  # workers look for it
@@ -104,13 +119,24 @@ def search(
         for damage in state.ledger.damaged:
             say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state)
-        winner = _choose_winner(cluster, state)
-        run.delete(CHECKPOINTS)
+        winner = _choose_winner(cluster, state, store)
+        run.delete(CHECKPOINTS, PENDING)
         return winner
 
 
 def _write_config(run: Workspace, config: SearchConfig) -> None:
-    with run.create(CONFIG) as file:
+    # all paths are relative or none is, because `read_run` goes from the run to the others
+    names = ("store", "run", "catalogue")
+    paths = {name: str(value) for name in names if (value := getattr(config, name))}
+    if any(map(os.path.isabs, paths.values())):
+        kinds = {name: type(getattr(config, name)) for name in paths}
+        whole = {
+            name: kinds[name](Path(path).absolute())
+            for name, path in paths.items()
+            if "://" not in path
+        }
+        config = config.model_copy(update=whole)
+    with run.create(PENDING) as file:
         file.write(dump_config(config).encode())
 
 
@@ -145,7 +171,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
     # halving stops some fits early
     unit = "scores at most" if state.search.strategy == "halving" else "scores"
     with progress("Trials", total, unit) as report:
-        report(done, "from the ledger" if done else "")
+        report(done, "from the ledger" if done else _name_left(state))
         if state.plan.config.cluster.fit == "blocks":
             outcomes = _run_in_blocks(cluster, state)
         else:
@@ -159,10 +185,16 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
                 best = candidates[0]
                 value = best.value(state.select)
                 note = f"best {state.select} {value:.4f} ({describe(best.trial)})"
-            trials = [describe(step.trial) for step in state.schedule.steps]
-            if 0 < len(trials) <= _NAMED:
-                note += f"; left: {', '.join(trials)}"
-            report(done, note, total)
+            left = _name_left(state)
+            report(done, "; ".join(filter(None, (note, left))), total)
+
+
+def _name_left(state: SearchState) -> str:
+    """Name the first trials that are left, of which a worker each runs."""
+    steps = sorted(state.schedule.steps, key=lambda step: -step.priority)
+    trials = [describe(step.trial) for step in steps]
+    more = f" and {len(trials) - _NAMED:,} more" if len(trials) > _NAMED else ""
+    return f"left: {', '.join(trials[:_NAMED])}{more}" if trials else ""
 
 
 def _limited(state: SearchState) -> Callable[..., Score]:
@@ -187,7 +219,7 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         yield outcome
 
 
-def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
+def _choose_winner(cluster: Cluster, state: SearchState, store: Store) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner.
 
     Raises:
@@ -200,10 +232,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
     # the intervals hold for all pairs at once, because the same listeners chose the winner
     baselines = _compare_baselines(state, leaderboard, best)
-    rows = leaderboard.rows()
-    with run.create(LEADERBOARD) as file:
-        pq.write_table(pa.Table.from_pylist(rows), file)
-    output().print(print_rows(rows, state.select))
+    rows = leaderboard.rows(scorer.validation.pool)
     score = best.score
     _, relevant = scorer.read_listeners(run, score.checkpoint)
     listeners = int(np.count_nonzero(relevant))
@@ -225,6 +254,15 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
             f"{WARNING} {NO_BETTER}, so only export.publish_anyway: true publishes it"
         )
     say("\n".join(warnings))
+    # until now the folder had the conclusions of an earlier search
+    run.delete(REPORT)
+    with run.create(LEADERBOARD) as file:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    scored = (entry.score for entry in leaderboard.entries if entry.score.metrics)
+    steps = [score.checkpoint for score in scored]
+    write_listener_scores(scorer, run, steps, store)
+    with run.create(CONFIG) as file:
+        file.write((run.folder / PENDING).read_bytes())
     winner = Winner(
         score.trial,
         score.iteration,
