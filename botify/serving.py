@@ -97,7 +97,8 @@ def _load_worker(
         raise SystemExit(1) from None
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()  # the model stays, so collections need not look at it
-    app = BufferedApp(make_app(service), service.close)
+    in_loop = service.never_waits
+    app = BufferedApp(make_app(service), service.close, in_loop=in_loop)
     # runs once granian heeds SIGTERM
     asyncio.get_event_loop().call_soon(_heed_signals, app)
     return app
