@@ -7,7 +7,7 @@ import numpy as np
 from listening_loop.replay.plays import NewestPlays
 from listening_loop.replay.report import compare
 from listening_loop.replay.score import COMPARED, score
-from looplib.arrays import FloatArray
+from looplib.arrays import AnyArray, FloatArray
 from looplib.randomness import make_generator
 
 LISTENERS, PLAYS = 100, 5
@@ -30,7 +30,7 @@ def replayed() -> NewestPlays:
     )
 
 
-def answer(hits: FloatArray) -> FloatArray:
+def answer(hits: AnyArray) -> FloatArray:
     """Rankings with the next track first, or nowhere."""
     return np.stack([hits, hits, hits], axis=1).astype(float)
 
