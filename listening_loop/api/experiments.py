@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -43,25 +43,6 @@ _COLUMNS = {
     "upper_pct": "relative.upper",
     "p_value": "adjusted_p_value",
 }
-
-
-class AbOptions(TypedDict, total=False):
-    """The keys of `analysis.ab.config.AbConfig` that `ab` has no argument for."""
-
-    shares: Mapping[str, float]
-    recommenders: Mapping[str, str]
-    alpha: float
-    power: float
-    primary: Sequence[str]
-    secondary: Sequence[str]
-    smallest_effect_pct: float
-    cuped: bool
-    min_listeners: int
-    is_simulated: bool
-    min_days: int
-    confirm: bool
-    fixed_horizon: Mapping[str, int] | None
-    expected_listeners: int | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,7 +103,7 @@ def ab(
     listener: str | None = None,
     by: str = "",
     listeners: str | Path | None = None,
-    **settings: Unpack[AbOptions],
+    **settings: Any,  # noqa: ANN401  values of AbConfig
 ) -> AbReport:
     """Report on an experiment from event logs or a session store, or from a table.
 

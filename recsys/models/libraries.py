@@ -138,14 +138,6 @@ def _check_loaded(name: str, file: Path) -> None:
     # an edit that Python cannot read is a change, too
     with suppress(SyntaxError):
         written = compile(file.read_bytes(), file, "exec", dont_inherit=True)
-        codes = {written}
-        left = [written]
-        while left:
-            inner = [
-                code for code in left.pop().co_consts if isinstance(code, CodeType)
-            ]
-            codes.update(inner)
-            left += inner
         loaded = set[CodeType]()
         bytecode = getattr(module, "__cached__", None) or ""
         # if the import wrote it, it has constants and defaults, too
@@ -161,12 +153,17 @@ def _check_loaded(name: str, file: Path) -> None:
             and value.__module__ == name
             and value.__code__.co_filename == str(file)
         }
-        if loaded <= codes:
+        if loaded <= _list_codes(written):
             return
     raise SearchError(
         f"{file}: edited after this process imported it, and the old code would run; start Python "
         "anew, or use importlib.reload"
     )
+
+
+def _list_codes(code: CodeType) -> set[CodeType]:
+    inner = (part for part in code.co_consts if isinstance(part, CodeType))
+    return {code}.union(*map(_list_codes, inner))
 
 
 _distributions = cache(packages_distributions)

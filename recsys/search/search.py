@@ -3,7 +3,6 @@
 The finalists are scored by every metric, ranked, compared and explained.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -126,17 +125,6 @@ def search(
 
 
 def _write_config(run: Workspace, config: SearchConfig) -> None:
-    # all paths are relative or none is, because `read_run` goes from the run to the others
-    names = ("store", "run", "catalogue")
-    paths = {name: str(value) for name in names if (value := getattr(config, name))}
-    if any(map(os.path.isabs, paths.values())):
-        kinds = {name: type(getattr(config, name)) for name in paths}
-        whole = {
-            name: kinds[name](Path(path).absolute())
-            for name, path in paths.items()
-            if "://" not in path
-        }
-        config = config.model_copy(update=whole)
     with run.create(PENDING) as file:
         file.write(dump_config(config).encode())
 

@@ -19,8 +19,7 @@ from scipy.sparse import csr_matrix
 
 import listening_loop as ll
 import looplib.progress
-from analysis.ab.config import AbConfig
-from listening_loop.api import experiments, models, runs
+from listening_loop.api import models, runs
 from listening_loop.api.frames import to_table
 from looplib.als import AlsConfig, solve_row
 from looplib.progress import ProgressReport
@@ -237,9 +236,6 @@ def test_public_results_and_options_have_types() -> None:
             hints = get_type_hints(made, localns=names)
             assert hints["return"] is not Any
     assert get_type_hints(runs.ExportOptions).keys() == {*ExportConfig.model_fields}
-    arguments = {"control", "metrics", "guardrails", "lower_is_better"}
-    options = {*AbConfig.model_fields} - arguments
-    assert get_type_hints(experiments.AbOptions).keys() == options
 
 
 def test_damaged_scores_are_one_line(found: ll.Run) -> None:
