@@ -118,7 +118,8 @@ def score(
             for place in (0, 1)
         )
         errors = second[1:].std(axis=0)
-        is_near_zero = (second[0] <= _SURELY_NOT_ZERO * errors) | (first.min(0) <= 0)
+        smallest = np.minimum(first, second).min(axis=0)
+        is_near_zero = (second[0] <= _SURELY_NOT_ZERO * errors) | (smallest <= 0)
         ratios = np.where(is_near_zero, 1, first) / np.where(is_near_zero, 1, second)
         compared = map(
             bootstrap.simultaneous_intervals, (first - second, np.log(ratios))
