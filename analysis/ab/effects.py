@@ -94,8 +94,6 @@ class MetricEffect:
     # the difference in % of the control's value, the control's own noise included
     relative: Interval
     p_value: float  # p-value of no difference
-    # `relative`, had a single analysis been planned
-    single: Interval = NO_INTERVAL
     # adjusted by Bonferroni over primary metrics and arms, as their intervals are, by Benjamini and
     # Hochberg over the rest
     adjusted_p_value: float = math.nan
@@ -223,7 +221,6 @@ def _describe(
         arm_value=effect.arm.value,
         absolute=effect.absolute,
         relative=relative_effect(effect),
-        single=relative_effect(single),
         p_value=effect.p_value,
         past_explains=past_explains,
         **(limit.model_dump(exclude={"metric"}) if limit else {}),

@@ -5,10 +5,9 @@ are NULL if the metric has no value.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations_with_replacement
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -69,21 +68,19 @@ def read_moments(
         ],
         keys,
     )
-    days: dict[tuple[str, str], dict[int, list[MetricMoments]]] = {}
+    days: dict[tuple[str, str], dict[int, dict[str, MetricMoments]]] = {}
     for *fields, day in moments.order(keys).fetchall():
-        daily = from_row(*fields)
-        by_day = days.setdefault((daily.metric, daily.segment), {})
-        by_day.setdefault(day, []).append(daily)
+        part = from_row(*fields)
+        by_day = days.setdefault((part.metric, part.segment), {})
+        by_day.setdefault(day, {})[part.arm] = part
     read = []
     for (metric, segment), by_day in days.items():
-        listeners = Counter[str]()
-        for row in chain.from_iterable(by_day.values()):
-            listeners[row.arm] += row.listeners
-        strata = (
-            {row.arm: row.moments for row in by_day[day]} for day in sorted(by_day)
-        )
-        for arm, whole in stratify(strata).items():
-            read.append(MetricMoments(metric, arm, segment, listeners[arm], whole))
+        strata = [by_day[day] for day in sorted(by_day)]
+        for arm, whole in stratify(
+            {arm: row.moments for arm, row in stratum.items()} for stratum in strata
+        ).items():
+            size = sum(stratum[arm].listeners for stratum in strata if arm in stratum)
+            read.append(MetricMoments(metric, arm, segment, size, whole))
     return read
 
 

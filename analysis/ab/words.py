@@ -154,9 +154,6 @@ def _by_effects(report: Report) -> Iterator[str]:
             yield "The fixed horizon is reached."
         elif not subject.wins:
             yield f"{capitalized(_needed(report))}."
-            single = _ends(evidence.primary(subject.arm)[0].single)
-            if single != NOTHING and not (report.config.horizon or subject.gain):
-                yield f"A single analysis, planned for this size, would have said {single}."
     if verdict.reason == "unconfirmed":
         yield "This is certain for the first day, and counts if it still is a day later."
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -157,22 +158,17 @@ def stratify(
     """
     merged: list[dict[str, Moments]] = []
     small: dict[str, Moments] = {}
-    rows = [*strata]
-    arms = {arm for row in rows for arm in row}
-    for row in rows:
-        for arm, moments in row.items():
-            small[arm] = small[arm] + moments if arm in small else moments
-        if all(arm in small and small[arm].count >= least for arm in arms):
+    strata = [*strata]
+    arms = set(chain.from_iterable(strata))
+    for stratum in strata:
+        small = _join(small, stratum)
+        if arms == small.keys() and min(row.count for row in small.values()) >= least:
             merged.append(small)
             small = {}
-    if small and merged:  # the last days
-        last = merged[-1]
-        for arm, moments in small.items():
-            last[arm] += moments
-    elif small:
-        merged = [small]
+    if small:  # the last days
+        merged[-1:] = [_join(*merged[-1:], small)]
     if len(merged) < 2:
-        return merged[0] if merged else {}
+        return merged[0]
     sizes = np.array([sum(row.count for row in stratum.values()) for stratum in merged])
     weights = sizes / sizes.sum()
 
@@ -184,3 +180,11 @@ def stratify(
         return Moments(parts[0].names, int(counts.sum()), means, covariances)
 
     return {arm: combine([stratum[arm] for stratum in merged]) for arm in merged[0]}
+
+
+def _join(*strata: Mapping[str, Moments]) -> dict[str, Moments]:
+    """Merge strata by arm."""
+    joined: dict[str, Moments] = {}
+    for arm, moments in chain.from_iterable(map(Mapping.items, strata)):
+        joined[arm] = joined[arm] + moments if arm in joined else moments
+    return joined

@@ -9,8 +9,7 @@ intervals of differences hold for all pairs together:
 * `rest@20`: tracks of the ranking that are played in the rest of the session, divided by 20.
 """
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import combinations, product
 from typing import Any
 
@@ -28,8 +27,6 @@ REST = "rest@20"  # unknown when sessions are unknown
 UNPLAYED = "unplayed"  # tracks of the catalogue that nobody had played
 _PLACES = (1, 2, 3, 6, 11, 21)  # first play of each group by place in the session
 _RESAMPLES = 1000
-# A ratio needs a second value this number of standard errors from 0.
-_SURELY_NOT_ZERO = 3
 _DIGITS = 6  # decimals of values; further decimals may differ between machines
 
 
@@ -86,8 +83,8 @@ def score(
 
     Returns:
         The value of each recommender, group and metric; the difference of each pair, the better
-            recommender by `COMPARED` first, with intervals that hold for all pairs together. The
-            ratio is None if the second value may be 0; `better` is None if they are tied.
+            recommender by `COMPARED` first, with intervals that hold for all pairs together.
+            `better` is None if they are tied.
     """
     groups = group_plays(plays)
     values = {name: measure(rows) for name, rows in predictions.items()}
@@ -113,25 +110,19 @@ def score(
     best_first = sorted(values, key=lambda name: -estimates[name, "all", COMPARED][0])
     pairs = [*combinations(best_first, 2)]
     for metric in metrics if pairs else ():
-        first, second = (
-            np.array([estimates[names[place], "all", metric] for names in pairs]).T
-            for place in (0, 1)
+        drawn = np.array(
+            [
+                estimates[first, "all", metric] - estimates[second, "all", metric]
+                for first, second in pairs
+            ]
         )
-        errors = second[1:].std(axis=0)
-        is_near_zero = (second[0] <= _SURELY_NOT_ZERO * errors) | (first.min(0) <= 0)
-        ratios = np.where(is_near_zero, 1, first) / np.where(is_near_zero, 1, second)
-        compared = map(
-            bootstrap.simultaneous_intervals, (first - second, np.log(ratios))
-        )
-        for names, difference, ratio, near in zip(
-            pairs, *compared, is_near_zero, strict=True
-        ):
-            better = names[difference.value < 0] if difference.excludes_zero else None
-            row = dict(zip(("first", "second"), names, strict=True))
-            row |= {"metric": metric, "better": better}
-            row["difference"] = _rounded(difference)
-            row["ratio"] = None if near else _rounded(map(math.exp, ratio))
-            differences.append(row)
+        intervals = bootstrap.simultaneous_intervals(drawn.T)
+        for (first, second), interval in zip(pairs, intervals, strict=True):
+            better = None
+            if interval.excludes_zero:
+                better = first if interval.value > 0 else second
+            row = {"first": first, "second": second, "metric": metric, "better": better}
+            differences.append(row | {"difference": _rounded(interval)})
     return scores, differences
 
 
@@ -140,5 +131,5 @@ def _interval(estimates: FloatArray) -> Interval:
     return _rounded(*bootstrap.percentile_intervals(estimates[:, np.newaxis]))
 
 
-def _rounded(interval: Iterable[float]) -> Interval:
+def _rounded(interval: Interval) -> Interval:
     return Interval(*np.round([*interval], _DIGITS).tolist())

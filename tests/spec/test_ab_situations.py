@@ -193,7 +193,7 @@ def case(
             table(C=30, T1=30.1),
             "wait",
             "which may be chance. About 14,000 more listeners are needed, 14 days at the pace so "
-            "far. A single analysis, planned for this size, would have said -0.8 to +1.4 %.",
+            "far.",
         ),
         case(
             "no effect at the end",

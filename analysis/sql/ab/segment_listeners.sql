@@ -1,6 +1,6 @@
 -- One row per listener of a slice, arm and segment with a session, closed or not, or of the first days of an old one.
 -- FROM slice_sessions(user BIGINT, arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_old BOOLEAN)
--- FROM segments(segment VARCHAR, of_old BOOLEAN, until_ms BIGINT)
+-- FROM segments(segment VARCHAR, only_old BOOLEAN, until_ms BIGINT)
 -- Columns:
 --   user, arm
 --   segment    VARCHAR, as in segments.sql
@@ -13,4 +13,4 @@ WITH listeners AS (
 )
 SELECT user, arm, segment, day
 FROM listeners
-JOIN segments ON end_ms < until_ms AND (is_old OR NOT of_old)
+JOIN segments ON end_ms < until_ms AND (is_old OR NOT only_old)

@@ -4,9 +4,9 @@
 -- Columns:
 --   segment   VARCHAR, '' for the whole experiment
 --   is_part   BOOLEAN, it has the sessions whose parts name it
---   of_old    BOOLEAN, it has the listeners who came in the first half
+--   only_old    BOOLEAN, it has the listeners who came in the first half
 --   until_ms  BIGINT, it has the sessions that ended before
-SELECT '' AS segment, false AS is_part, false AS of_old, 9223372036854775807 AS until_ms
+SELECT '' AS segment, false AS is_part, false AS only_old, 9223372036854775807 AS until_ms
 UNION ALL
 SELECT name, true, name LIKE '%days', 9223372036854775807
 FROM unnest(['first days', 'later days', 'first quarter', 'later half']) AS parts (name)
