@@ -47,7 +47,7 @@ def main(
 ) -> None:
     """Answer a query, save the views, or open the prompt."""
     *folders, query = arguments
-    if not folders or len(query.split()) < 2 or Path(query).exists():
+    if not folders or len(query.split()) < 2:  # the last word is a folder, too
         folders, query = arguments, ""
     if query:
         with open_views(folders, locate=locate) as connection:

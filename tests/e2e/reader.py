@@ -254,6 +254,7 @@ def bring(folder: Path) -> None:
         "experiment.yaml": experiment.splitlines(),
         "plays.csv": ["uid,song,seconds,ts", *rows],
         "heard.csv": ["uid,song,heard,ts,name,by", *heard],
+        "listeners.csv": ["listener,country", *(f"{n},{n % 2}" for n in range(200))],
         "train.txt": [" ".join(map(str, [n, *own[:6]])) for n, own in enumerate(items)],
         "test.txt": [" ".join(map(str, [n, *own[6:]])) for n, own in enumerate(items)],
         "tracks.json": [line.decode() for line in catalogue],
