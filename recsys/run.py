@@ -16,7 +16,7 @@ import orjson
 from analysis.statistics.effects import Interval
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
-from looplib.files import remove_leftovers, sha256_file
+from looplib.files import TEMPORARY_PREFIX, remove_leftovers, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.layout import PIECES
 from recsys.errors import SearchError
@@ -67,9 +67,10 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
     An earlier winner stays, with its files, until this search has its own. A run at an address
     keeps nothing but the ledger on this machine.
     """
-    names = run.names()
-    is_run = any(name.startswith((LOCK, LEDGER, CONFIG)) for name in names)
-    if names and not is_run:
+    # a store has a lock, too
+    ignored = (LOCK, TEMPORARY_PREFIX)
+    names = [name for name in run.names() if not name.startswith(ignored)]
+    if names and not any(name.startswith((LEDGER, CONFIG)) for name in names):
         raise SearchError(f"{run}: not empty and not a run; choose another --run")
     with hold_lock(run, "search") as lock:
         run.evict(".")
@@ -116,10 +117,10 @@ def read_run(
     if digest and file.exists() and sha256_file(file) != digest:
         raise SearchError(f"{run}/{CONFIG}: {_DAMAGED}")
     config = load_config(SearchConfig, file, overrides)
-    found: dict[str, Any] = {"store": _locate(config.store, config, run)}
+    located: dict[str, Any] = {"store": _locate(config.store, config, run)}
     if config.catalogue:
-        found["catalogue"] = Path(_locate(str(config.catalogue), config, run))
-    return config.model_copy(update=found), winner
+        located["catalogue"] = Path(_locate(str(config.catalogue), config, run))
+    return config.model_copy(update=located), winner
 
 
 def _locate(path: str, config: SearchConfig, run: Workspace) -> str:

@@ -71,9 +71,9 @@ def read_moments(
     )
     days: dict[tuple[str, str], dict[int, list[MetricMoments]]] = {}
     for *fields, day in moments.order(keys).fetchall():
-        of_day = from_row(*fields)
-        by_day = days.setdefault((of_day.metric, of_day.segment), {})
-        by_day.setdefault(day, []).append(of_day)
+        daily = from_row(*fields)
+        by_day = days.setdefault((daily.metric, daily.segment), {})
+        by_day.setdefault(day, []).append(daily)
     read = []
     for (metric, segment), by_day in days.items():
         listeners = Counter[str]()

@@ -74,8 +74,8 @@ def moments_statement(
         rows = _read("ab/listener_sums")
     moments = moments.with_("table_values", as_=rows)
     if name != "ab/moments":  # a log's values have these columns as well
-        others = '0 AS "user"', "'' AS segment", "0 AS day"
-        values = exp.select("*", *others).from_("table_values")
+        constants = '0 AS "user"', "'' AS segment", "0 AS day"
+        values = exp.select("*", *constants).from_("table_values")
         moments = moments.with_("listener_values", as_=values)
     return moments.sql(dialect=dialect, pretty=True, comments=False)
 

@@ -102,9 +102,9 @@ def find_shift(
         *_, shifts, _ = split(order < starts, order >= starts)
         first = 1 + int(np.argmax(shifts))
     is_since = order >= first
-    others = ~np.eye(count, dtype=bool)
-    before = ~is_since & (others if first > 1 else np.ones_like(others))
-    since = is_since & others
+    is_other_day = ~np.eye(count, dtype=bool)
+    before = ~is_since & (is_other_day if first > 1 else np.ones_like(is_other_day))
+    since = is_since & is_other_day
     *_, shifts, degrees = split(before, since)
     p_values = 2 * special.stdtr(np.maximum(degrees, 1), -np.sqrt(shifts))
     p_values[~since.any(axis=1)] = 1.0  # a level of a single day

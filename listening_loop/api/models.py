@@ -1,7 +1,7 @@
 """Fit a model in this process or in blocks on a cluster, and recommend from it."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,12 +152,12 @@ class FactorModel:
             raise LoopError(
                 f"history: none of its {len(history)} tracks is known to the model"
             )
-        times = np.array([history[items[row]] for row in rows], np.float64)
+        try:
+            times = np.array([history[items[row]] for row in rows], np.float64)
+        except (TypeError, ValueError):
+            times = np.zeros(1)
         if not (np.isfinite(times) & (times > 0)).all():
-            raise UserError(
-                f"history: weights are {times.min():g} to {times.max():g}; "
-                "positive numbers are expected"
-            )
+            raise UserError("history: weights have to be positive numbers")
         factors = solve_row(
             gram=(self.item_factors.T @ self.item_factors).astype(np.float64),
             heard=self.item_factors[rows].astype(np.float64),
@@ -267,7 +267,13 @@ def fit(
         >>> model.recommend(["bob"], n=1)["item"].tolist()
         [7]
     """
-    config = parse_config(AlsConfig, dict(params), "params")
+    config = parse_config(AlsConfig, as_dict("params", params), "params")
+    document = {"store": ".", "run": ".", "seed": seed}
+    document |= {"search": {"iterations": iterations}}
+    search = parse_config(SearchConfig, document, "the arguments")
+    iterations, seed = search.search.iterations, search.seed
+    if columns and isinstance(data, Store):
+        raise UserError(f"{', '.join(columns)}: the columns of a store are known")
     named: dict[str, Any] = {"user": "user", "item": "item", **columns}
     is_plain = is_frame(data) and named.keys() <= {"user", "item", "weight"}
     summed = None
@@ -280,9 +286,7 @@ def fit(
     with _scratch(folder) as scratch:
         if not isinstance(data, Store):
             data = ingest(data, f"{scratch}/store", **named)
-        document = {"store": data.address, "run": f"{scratch}/run", "seed": seed}
-        search = parse_config(SearchConfig, document, "the arguments")
-        store = open_store(search.store)
+        store = open_store(data.address)
         plan = plan_dataset(store, search)
         scratch.folder.mkdir(parents=True, exist_ok=True)
         modules = (fit_blocks.__module__,)
@@ -351,12 +355,23 @@ def check_request(n: int, ids: Sequence[Any] = (), kind: str = "id") -> None:
     """Check the length of lists, and that ids are a list.
 
     Raises:
-        Error: The length is below 1, or the ids are a single id.
+        Error: The length is no whole number from 1 on, or the ids are a single id.
     """
-    if isinstance(n, float) or n < 1:
+    if not isinstance(n, (int, np.integer)) or n < 1:
         raise UserError(f"n is {n}; at least 1 is expected, a whole number")
-    if isinstance(ids, (str, int)):
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
         raise UserError(f"{ids!r}: a list of {kind}s is expected, such as [{ids!r}]")
+
+
+def as_dict(name: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Copy an argument that is a mapping, empty if there is none.
+
+    Raises:
+        Error: It is something else.
+    """
+    if not isinstance(values or {}, Mapping):
+        raise UserError(f"{name}: a mapping is expected, not {values!r}")
+    return dict(values or {})
 
 
 def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:

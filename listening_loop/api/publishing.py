@@ -62,7 +62,10 @@ def publish(
     """
     options = {"top": top, "filter_seen": filter_seen}
     export = parse_config(ExportConfig, options, "the options")
-    train = Interactions(csr_matrix(user_items, dtype=np.float32))
+    try:
+        train = Interactions(csr_matrix(user_items, dtype=np.float32))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"user_items: a matrix is expected ({error})") from None
     rows, columns = train.matrix.shape
     user_ids = _as_ids("users", users, rows)
     track_ids = _as_ids("tracks", tracks, columns)

@@ -16,7 +16,7 @@ from analysis.queries import Rows, ask
 from analysis.store import Store
 from analysis.views import open_views
 from listening_loop.api.frames import is_frame
-from listening_loop.api.models import FactorModel, check_request
+from listening_loop.api.models import FactorModel, as_dict, check_request
 from listening_loop.errors import LoopError
 from listening_loop.sql import locate
 from looplib.config import parse_config, set_value
@@ -292,8 +292,8 @@ def search(
         catalogue: The file tracks.json of the catalogue, for titles and artists.
         seed: Seed of all randomness.
         run: Folder of the run; by default beside the store, named by the arguments.
-        client: A Dask client whose workers run the search; None to start processes on this
-            machine.
+        client: A Dask client whose workers run the search; by default this process, or processes
+            of this machine.
         settings: Other values of a search's configuration by dotted key:
             `{"validation.min_time": 1}`.
 
@@ -326,10 +326,12 @@ def search(
     if models is not None:
         document["models"] = models
     if split:
-        document["split"] = {"kind": split} if isinstance(split, str) else dict(split)
+        document["split"] = (
+            {"kind": split} if isinstance(split, str) else as_dict("split", split)
+        )
     if catalogue:
         document["catalogue"] = catalogue
-    for key, value in (settings or {}).items():
+    for key, value in as_dict("settings", settings).items():
         set_value(document, key, value, "settings")
     plain = orjson.loads(orjson.dumps(document, default=class_path))
     beside = f"{address.rstrip('/')}-run-{json_digest(plain)[:12]}"
