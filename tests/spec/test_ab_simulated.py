@@ -55,7 +55,9 @@ def beside(rows: Rows, **columns: Callable[[Generator, pd.DataFrame], Any]) -> R
 
     def more(generator: Generator) -> pd.DataFrame:
         frame = rows(generator)
-        return frame.assign(**{n: f(generator, frame) for n, f in columns.items()})
+        added = {n: f(generator, frame) for n, f in columns.items()}
+        result: pd.DataFrame = pd.concat([frame, pd.DataFrame(added)], axis=1)
+        return result
 
     return more
 
@@ -238,14 +240,18 @@ def case(
         case(
             "ties",
             listeners(
-                draw=lambda g, mean, n: 1.0 + g.binomial(2, mean, n), C=0.5, T1=0.7
+                draw=lambda g, mean, n: g.binomial(2, mean, n).astype(np.float64) + 1,
+                C=0.5,
+                T1=0.7,
             ),
             "ship",
         ),
         case(
             "fewer skips",
             listeners(
-                draw=lambda g, mean, n: 1.0 * (g.random(n) < mean), C=0.5, T1=0.3
+                draw=lambda g, mean, n: (g.random(n) < mean).astype(np.float64),
+                C=0.5,
+                T1=0.3,
             ),
             "ship",
             metrics={"minutes": "lower"},
