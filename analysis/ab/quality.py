@@ -51,6 +51,7 @@ SURELY_SOME = 20  # expected listeners of whom none comes with a chance of e^-20
 _MOST_DOUBLED = 0.01  # tolerated share of events that are there twice
 _INTACT = 0.02  # share of broken chains with which the other arms count as intact
 _LEAST_EXCESS = 0.05  # smallest excess over intact arms that is a fault
+_STAYING = 0.5  # share of a step overnight that must still be there
 _LEAST_SHIFT = 0.02  # smallest difference or change that is a fault
 # A change to next to nothing, and a share of listening times that are 0, that no treatment explains
 _NOTHING = math.log(0.05)
@@ -138,12 +139,14 @@ def find_table_faults(
     for rows in by_time:
         metrics[rows[0].metric][rows[0].arm] = rows
     for metric, by_arm in metrics.items():
+        yield from _find_steps(metric, by_arm, dates, control)
         yield from _find_wrong_rows(metric, by_arm, dates, control)
         newcomers = {
             arm: np.diff([_sums(row.moments) for row in rows], axis=0, prepend=0.0)
             for arm, rows in by_arm.items()
         }
-        yield from _find_shifts(newcomers, metric, control, dates)
+        # a row of totals that is wrong and corrected makes two days
+        yield from _find_shifts(newcomers, metric, control, dates, wrong_days=2)
 
 
 def find_past_differences(
@@ -256,6 +259,7 @@ def _find_shifts(
     control: str,
     dates: tuple[str, ...],
     factor: float = 1.0,
+    wrong_days: int = 1,
 ) -> Iterator[Finding]:
     """Find levels that moved as no treatment moves them: `SUMS` by arm, shape (days, 6)."""
     in_logarithms = signal not in (*_CHAINS, "zeros")
@@ -264,7 +268,9 @@ def _find_shifts(
         rest = sum(other for name, other in by_arm.items() if name != arm)
         if not isinstance(rest, np.ndarray):
             return  # a single arm
-        shift = find_shift(values, rest, factor, in_logarithms=in_logarithms)
+        shift = find_shift(
+            values, rest, factor, in_logarithms=in_logarithms, wrong_days=wrong_days
+        )
         is_fault = shift is not None and (
             shift.p_value < level
             and abs(shift.change) >= max(_LEAST_SHIFT, 2 * abs(shift.rest_change))
@@ -304,6 +310,41 @@ def _describe(
     return Finding("level shift", arm, metric, period, value, rest, detail)
 
 
+def _find_steps(
+    metric: str,
+    by_arm: Mapping[str, Sequence[MetricMoments]],
+    dates: tuple[str, ...],
+    control: str,
+) -> Iterator[Finding]:
+    """Find steps of the control, from a row to the next, that make an effect jump and stay."""
+    base = [row.moments for row in by_arm.get(control, ())]
+    for arm in by_arm.keys() - {control}:
+        rows = [row.moments for row in by_arm[arm]]
+        effect = _logarithms(rows) - _logarithms(base)
+        for row in range(1, len(rows)):
+            moved, rest = (
+                float(np.diff(_logarithms(moments[row - 1 : row + 1])).item())
+                for moments in (base, rows)
+            )
+            step = effect[row] - effect[row - 1]
+            # one of its sides may be a wrong row that was corrected
+            usual = np.median(effect[:row])
+            if (
+                abs(moved) >= max(_LEAST_SHIFT, 2 * abs(rest))
+                and (effect[-1] - usual) / step >= _STAYING
+                and jumps(base[row - 1], rows[row - 1], base[row], rows[row])
+            ):
+                change, rest_change = map(math.expm1, (moved, rest))
+                days = dates[row], dates[-1]
+                yield Finding("level shift", control, metric, days, change, rest_change)
+
+
+def _logarithms(rows: Iterable[Moments]) -> FloatArray:
+    """Take the logarithms of a metric's size; NaN for 0."""
+    values = np.abs([row.mean(RATIO) for row in rows])
+    return np.log(np.where(values > 0, values, np.nan))
+
+
 def _find_wrong_rows(
     metric: str,
     by_arm: Mapping[str, Sequence[MetricMoments]],
@@ -322,7 +363,11 @@ def _find_wrong_rows(
             yield Finding("frozen row", arm, metric, dates[-1:])
         rows = (other_before, before, other, row)
         if name == control and jumps(*(row.moments for row in rows)):
-            yield Finding("jump", arm, metric, dates[-1:])
+            moved, rest = (
+                now.moments.mean(RATIO) / then.moments.mean(RATIO) - 1
+                for then, now in ((before, row), (other_before, other))
+            )
+            yield Finding("jump", arm, metric, dates[-1:], moved, rest)
 
 
 def _sums(moments: Moments) -> FloatArray:
