@@ -7,12 +7,14 @@ from typing import Any
 
 from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
+    LargestListener,
     Measurements,
     MetricEffect,
     Novelty,
     Preference,
     compare,
     daily_effects,
+    find_largest,
     find_novelty,
     find_preferences,
     metric_effects,
@@ -62,6 +64,10 @@ class Evidence:
     effects: tuple[MetricEffect, ...] = ()
     # primary metrics by the end of each `day`
     by_day: tuple[MetricEffect, ...] = ()
+    # effects in groups of listeners, adjusted over all of them
+    segments: tuple[MetricEffect, ...] = ()
+    # groups, also those without enough listeners for effects
+    segment_count: int = 0
     # Relative effects on the first primary metric between the arms beside the control, by arm and
     # by the arm that it is compared with
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
@@ -78,8 +84,10 @@ class Evidence:
     expected_listeners: int | None = None
     quality: Quality = field(default_factory=Quality)  # counts of faulty events
     rejected: tuple[Reject, ...] = ()  # the first lines that are not events
-    # A table has neither of these.
-    novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
+    # Whether effects change with a listener's days, or with the experiment's
+    novelty: tuple[Novelty, ...] = ()
+    # listeners who dominate a primary metric; unknown from aggregates
+    largest: tuple[LargestListener, ...] = ()
     preferences: tuple[Preference, ...] = ()  # arms that interleave two recommenders
 
     @property
@@ -107,6 +115,17 @@ class Evidence:
     def primary(self, arm: str) -> list[MetricEffect]:
         """Select the effects of an arm on primary metrics."""
         return [row for row in self.effects if (row.arm, row.role) == (arm, "primary")]
+
+    def fading(self, arm: str, metric: str | None) -> Novelty | None:
+        """Find the smallest later gain of an arm on a metric, if a gain fades."""
+        rows = (row for row in self.novelty if (row.arm, row.metric) == (arm, metric))
+        return min(
+            (row for row in rows if row.fades),
+            key=lambda row: (
+                row.later.scaled(self.effect(row.arm, row.metric).sign).lower
+            ),
+            default=None,
+        )
 
     def effect(self, arm: str, metric: str) -> MetricEffect:
         """Find the effect of an arm on a metric.
@@ -153,7 +172,7 @@ def weigh(
 
     def between(arm: str, other: str) -> Interval:
         effect, _ = compare(deciding, by_arm[other], by_arm[arm], config)
-        return relative_effect(analysis.widen(effect))
+        return relative_effect(analysis.widen(effect, analysis.comparisons))
 
     return Evidence(
         listeners=listeners,
@@ -182,6 +201,7 @@ def weigh(
             ),
         ),
         novelty=tuple(find_novelty(rows, analysis)),
+        largest=tuple(find_largest(rows, analysis)),
         preferences=tuple(find_preferences(rows, recommenders, analysis)),
     )
 

@@ -6,8 +6,8 @@ the same moments as from a log.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,15 +20,28 @@ from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import NO_END
 from analysis.ab.evidence import Evidence, weigh
-from analysis.ab.moments import UNTIL, from_row, thin
+from analysis.ab.metrics import Metric
+from analysis.ab.moments import (
+    RATIO,
+    UNTIL,
+    VALUES,
+    MetricMoments,
+    from_row,
+    read_moments,
+    thin,
+)
 from analysis.ab.quality import find_daily_ratios, find_table_faults
+from analysis.ab.segments import check_number
 from analysis.errors import AnalysisError
-from analysis.queries import Column, Star
+from analysis.queries import Case, Column, Constant, Star
+from analysis.statistics.moments import Moments
+from looplib.arrays import FloatArray
 
 # endings of file names
 _PARQUET = (".parquet", ".pq")
 TABLES = (*_PARQUET, ".csv", ".tsv", ".csv.gz")
 _OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
+_FEWEST_TIMES = 4  # whose first quarter and later half are compared
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
 
@@ -41,6 +54,7 @@ class Table:
     arm: str  # the column of arms
     # the column of listeners who may have several rows; None if each row is another listener
     listener: str | None
+    by: str = ""  # the column of groups of listeners, if effects in groups are wanted
 
     def find_control(self) -> str:
         """Find the control by its name, control or C."""
@@ -80,8 +94,14 @@ class Table:
         whole = [replace(latest, segment="") for latest, *_ in by_time]
         shown = reversed([*chain.from_iterable(map(thin, by_time))])
         first = rows[0]["first_listeners"]
-        recommenders = config.recommenders
-        evidence = weigh([*whole, *shown], config, self.name, first, recommenders)
+        parts = (
+            compare_halves(times)
+            for times in by_time
+            if times[0].metric in config.primary
+        )
+        more = *chain.from_iterable(parts), *self._winsorised(config)
+        moments = [*whole, *shown, *more]
+        evidence = weigh(moments, config, self.name, first, config.recommenders)
         total, planned = evidence.listener_count, config.horizon or math.inf
         span_ms = (
             min(row["first_ms"] for row in rows),
@@ -110,19 +130,47 @@ class Table:
             cautions=tuple(ratios) if len(dates) > 1 else (),
         )
 
+    def by_segment(self, config: AbConfig) -> dict[str, Evidence]:
+        """Weigh the rows of each group that has listeners in all arms."""
+        if not self.by:
+            return {}
+        text = Column(self.by).cast("VARCHAR")
+        group = Case(text.isnotnull(), text).otherwise(Constant("unknown"))
+        labels = self.rows.select(group).distinct().fetchnumpy().popitem()[1].tolist()
+        check_number(labels, f"{self.name}: {self.by}")
+        weighed = {}
+        for label in sorted(labels):
+            rows = self.rows.filter(group == Constant(label))
+            with suppress(AnalysisError):  # an arm has no listener
+                evidence = replace(self, rows=rows).evidence(config)
+                weighed[f"{self.by}={label}"] = evidence
+        return weighed
+
+    @property
+    def _is_summed_up(self) -> bool:
+        """Whether the rows are aggregates."""
+        return set(_AGGREGATES) <= set(self.rows.columns)
+
     def _aggregates(self, config: AbConfig) -> pa.Table:
         """Fetch the aggregates, or sum up the rows to aggregates, a metric at a time."""
-        if set(_AGGREGATES) <= set(self.rows.columns):
+        if self._is_summed_up:
             columns = Column(self.arm).alias("arm"), Star(exclude=[self.arm])
             return self.rows.select(*columns).to_arrow_table()
+        metrics = config.reported
+        return pa.concat_tables(self._sum_up(row).to_arrow_table() for row in metrics)
+
+    def _winsorised(self, config: AbConfig) -> Iterator[MetricMoments]:
+        """Read the moments of winsorised values, which aggregates do not have."""
+        if not self._is_summed_up:
+            for metric in config.deciding:
+                yield from read_moments(self._sum_up(metric, "ab/winsorised"))
+
+    def _sum_up(self, metric: Metric, name: str = "ab/moments") -> queries.Rows:
+        """Run a SQL file on the values of listeners."""
         from analysis.ab.warehouse import SOURCE, moments_statement  # parses SQL
 
-        tables = []
-        for metric in config.reported:
-            statement = moments_statement([metric], self.arm, self.listener)
-            rows = cast("queries.Rows", self.rows.query(SOURCE, statement))
-            tables.append(rows.to_arrow_table())
-        return pa.concat_tables(tables)
+        statement = moments_statement([metric], self.arm, self.listener, name=name)
+        return cast("queries.Rows", self.rows.query(SOURCE, statement))
 
 
 @contextmanager
@@ -132,6 +180,7 @@ def open_table(
     *,
     arm: str,
     listener: str | None,
+    by: str = "",
 ) -> Iterator[Table]:
     """Open an Arrow table, a Parquet or CSV file, or a SQL query, by default in memory.
 
@@ -163,4 +212,28 @@ def open_table(
                 raise AnalysisError(f"{name}: {problem}")
         else:
             rows = memory.from_arrow(source)
-        yield Table(rows, name, arm, listener)
+        yield Table(rows, name, arm, listener, by)
+
+
+def compare_halves(times: Sequence[MetricMoments]) -> Iterator[MetricMoments]:
+    """Compare the listeners of the later half of the times with the first quarter.
+
+    Args:
+        times: Moments of an arm until each time, the latest first.
+
+    Yields:
+        The moments in the segment `calendar`. Both parts have the larger of the variances by the
+            first quarter and now, as values of old listeners may go on. Nothing if few came late.
+    """
+    quarter, half, last = times[-(len(times) // 4)], times[len(times) // 2], times[0]
+    early, middle, now = (row.moments for row in (quarter, half, last))
+    late = now.count - middle.count
+    if len(times) < _FEWEST_TIMES or late < now.count / 3 or not early.count:
+        return
+    means: FloatArray = (now.count * now.means - middle.count * middle.means) / late
+    spread = max(early, now, key=lambda row: row.variance(RATIO)).covariances
+    shares = np.diag([1, late / early.count])
+    both: FloatArray = np.hstack([means, early.means])
+    spreads = np.kron(shares, spread).astype(np.float64)
+    moments = Moments(VALUES, late, both, spreads)
+    yield replace(last, segment="calendar", listeners=late, moments=moments)

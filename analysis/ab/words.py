@@ -4,10 +4,12 @@ Arms are named with their recommender, changes in % with their interval, and a m
 which it is configured.
 """
 
+import math
 from collections.abc import Iterator
 from operator import attrgetter
 
-from analysis.ab.effects import MetricEffect, Preference
+from analysis.ab.effects import MetricEffect, Novelty, Preference
+from analysis.ab.evidence import Evidence
 from analysis.ab.quality import Finding
 from analysis.ab.report import Report
 from analysis.ab.verdict import ArmVerdict
@@ -68,6 +70,19 @@ _WARNINGS = {
     "left_out": "Events or rows after the fixed horizon, or on days far from others, which are "
     "left out",
 }
+
+
+def segments(report: Report) -> str:
+    """Explain the effects in groups of listeners; "" without groups."""
+    evidence, few = report.evidence, report.config.min_listeners
+    shown = len({effect.segment for effect in evidence.segments})
+    if not evidence.segment_count:
+        return ""
+    return (
+        f"Segments are for questions, not for decisions: {shown} of {evidence.segment_count} "
+        f"groups have {few:,} listeners in every arm, and p is adjusted by the false discovery "
+        "rate over all of them and their metrics."
+    )
 
 
 def summary(report: Report) -> str:
@@ -131,19 +146,15 @@ def _by_effects(report: Report) -> Iterator[str]:
             against = f"; against {evidence.title(subject.arm)}: {ends}"
         yield f"{_state(report, arm)}{against}."
     if subject:
-        yield from _fading(report, subject)
+        fading = evidence.fading(subject.arm, subject.gain)
+        if fading:
+            yield _fading(report, fading)
+        if verdict.decision == "ship" and (fading or not evidence.is_final):
+            yield _plan(report, subject, fading)
         if evidence.is_final:
             yield "The fixed horizon is reached."
-        elif verdict.decision == "ship":
-            yield (
-                "Tests that stop at a win overstate the gain: plan with the lower end of the "
-                "interval."
-            )
         elif not subject.wins:
             yield f"{capitalized(_needed(report))}."
-            single = _ends(evidence.primary(subject.arm)[0].single)
-            if single != NOTHING and not (report.config.horizon or subject.gain):
-                yield f"A single analysis, planned for this size, would have said {single}."
     if verdict.reason == "unconfirmed":
         yield "This is certain for the first day, and counts if it still is a day later."
 
@@ -163,13 +174,9 @@ def _state(report: Report, arm: ArmVerdict) -> str:
         said = f"is better than {control}"
         if effect.relative.excludes_zero:
             more = f", {_values(effect)}"
-        for row in evidence.effects:
-            if row.arm == arm.arm and row.guardrail:
-                changed = f"{_quoted(row.label)} {change_with_range(row)}"
-                if row.guardrail == "unclear":
-                    more += f", but {changed} is unclear: it {limit(row)}"
-                elif row.loss.lower > 0:
-                    more += f", though {changed} is surely worse, within its margin"
+        more += "".join(_guarded(evidence, arm))
+        if effect.gain.lower < smallest:
+            more += f"; less than the {smallest:g} % asked for is possible"
     elif effect.guardrail:
         said, more = "breaks a guardrail", f", which {limit(effect)}"
     elif not effect.significant or effect.gain.value >= 0:
@@ -177,18 +184,41 @@ def _state(report: Report, arm: ArmVerdict) -> str:
     return f"{name} {said}: {_quoted(effect.label)} {change_with_range(effect)}{more}"
 
 
-def _fading(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Write the fall of a gain with a listener's days, if it is significant."""
-    for row in report.evidence.novelty:
-        if row.arm == subject.arm and row.p_value < report.config.alpha:
-            sign = report.evidence.effect(row.arm, row.metric).sign
-            if sign * row.first > max(0.0, sign * row.later):
-                yield (
-                    f"The effect on {_label(report, row.metric)} falls with a listener's "
-                    f"days: {change(row.first, 1)} in the first ones, "
-                    f"{change(row.later, 1)} in as many later ones of the same listeners "
-                    f"({p_is(row.p_value)})."
-                )
+def _guarded(evidence: Evidence, arm: ArmVerdict) -> Iterator[str]:
+    """Write the guardrails of a better arm that are not kept, or surely worse."""
+    for row in evidence.effects:
+        if row.arm == arm.arm and row.guardrail:
+            changed = f"{_quoted(row.label)} {change_with_range(row)}"
+            if row.guardrail == "not yet known":
+                changed = f"{_quoted(row.label)}, the same for all listeners so far,"
+            if row.metric in arm.unclear:
+                yield f", but {changed} is {row.guardrail}: it {limit(row)}"
+            elif row.loss.lower > 0:
+                yield f", though {changed} is surely worse, within its margin"
+
+
+def _fading(report: Report, row: Novelty) -> str:
+    """Write the fall of a gain with time."""
+    later = change(row.later.value, decimals(*row.later))
+    return (
+        f"The effect on {_label(report, row.metric)} falls with {row.clock}: "
+        f"{change(row.first, 1)} in the first quarter, {later} ({_ends(row.later)}) in the later "
+        f"half ({p_is(row.p_value)}), which decides."
+    )
+
+
+def _plan(report: Report, subject: ArmVerdict, fading: Novelty | None) -> str:
+    """Write the gain to plan with, which is the lower end of the interval that decides."""
+    effect = report.evidence.effect(subject.arm, subject.gain or "")
+    interval = fading.later if fading else effect.relative
+    end = interval.lower if effect.higher_is_better else interval.upper
+    places = decimals(*interval)
+    figure = change(end, places)
+    if figure == change(0.0, places):
+        figure = f"less than {change(math.copysign(10**-places, end), places)}"
+    lower = "the interval's end nearest to 0"
+    figure = lower if figure == NOTHING else f"{figure}, {lower}"
+    return f"Tests that stop at a win overstate the gain: plan with {figure}."
 
 
 def _needed(report: Report) -> str:
@@ -211,10 +241,17 @@ def limit(effect: MetricEffect) -> str:
 
 
 def change_with_range(effect: MetricEffect) -> str:
-    """Say a change and its interval, such as "+5.4 % (+1.0 to +9.8 %)", or both values."""
+    """Write a change and its interval, such as "+5.4 % (+1.0 to +9.8 %)", or both values.
+
+    The change of a guardrail is in the unit of its margin.
+    """
     relative = effect.relative
+    if effect.margin is not None:
+        value, lower, upper = (short(end, sign="+") for end in effect.absolute)
+        ends = f" ({lower} to {upper} {effect.unit}".rstrip() + ")"
+        return f"{value} {effect.unit}".rstrip() + ends * (lower != NOTHING)
     changed = change(relative.value, decimals(*relative))
-    if changed == NOTHING or effect.margin is not None:
+    if changed == NOTHING:
         return _values(effect)
     ends = _ends(relative)
     return changed if ends == NOTHING else f"{changed} ({ends})"
@@ -237,9 +274,19 @@ def warnings(report: Report) -> list[str]:
     for name, text in _WARNINGS.items():
         if number := attrgetter(name)(evidence):
             texts.append(f"{text}: {count(number)}.")
-    for row in evidence.cautions:
-        said = _CAUTIONS[row.reason].format(**vars(row))
+    for caution in evidence.cautions:
+        said = _CAUTIONS[caution.reason].format(**vars(caution))
         texts.append(f"{said}.")
+    for row in evidence.largest:
+        ends = (
+            f"{arm} {change(effect.value, 1)} ({_ends(effect)})"
+            for arm, effect in row.winsorised.items()
+        )
+        texts.append(
+            f"One listener has {percent(100 * row.share, 0)} of {_label(report, row.metric)} in "
+            f"{row.arm}. If values end at the largest but for 1 % of the listeners, the effect is "
+            f"{'; '.join(ends)}."
+        )
     compared = {(effect.arm, effect.metric) for effect in evidence.effects}
     _, *arms = evidence.listeners
     for name in config.limits:
@@ -260,7 +307,12 @@ def preference(row: Preference) -> str:
 
 
 def _values(effect: MetricEffect) -> str:
-    before, after = short(effect.control_value), short(effect.arm_value)
+    """Write both values, with as many digits as tell them apart."""
+    values = effect.arm_value, effect.control_value
+    pairs = ([short(value, digits) for value in values] for digits in range(3, 9))
+    after, before = next((pair for pair in pairs if len({*pair}) > 1), ("", ""))
+    if not after:
+        return f"{short(effect.arm_value)} {effect.unit}".rstrip() + " in both arms"
     return f"{after} instead of {before} {effect.unit}".rstrip()
 
 
