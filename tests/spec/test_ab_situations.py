@@ -347,7 +347,8 @@ def test_a_day_with_another_split_is_said() -> None:
     moved = np.where(rows["arm"] == "C", 50, -50) * (rows["time"] >= "2026-01-05")
     report = judge(rows.assign(count=rows["count"] + moved))
     assert report.verdict.decision == "ship"
-    sentence = "On 2026-01-05 the arms do not have their shares of the new listeners: C 200, T1 100."
+    split = "C 200, T1 100"
+    sentence = f"On 2026-01-05 the arms do not have their shares of the new listeners: {split}."
     assert words.warnings(report.report) == [sentence]
 
 
