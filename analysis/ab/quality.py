@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from analysis.ab.moments import PAST, RATIO, MetricMoments
 from analysis.statistics import effects
 from analysis.statistics.level_shifts import (
     SUMS,
-    LevelShift,
     cluster_factor,
     find_shift,
 )
@@ -51,6 +50,7 @@ SURELY_SOME = 20  # expected listeners of whom none comes with a chance of e^-20
 _MOST_DOUBLED = 0.01  # tolerated share of events that are there twice
 _INTACT = 0.02  # share of broken chains with which the other arms count as intact
 _LEAST_EXCESS = 0.05  # smallest excess over intact arms that is a fault
+_STAYING = 0.5  # share of a step overnight that must still be there
 _LEAST_SHIFT = 0.02  # smallest difference or change that is a fault
 # A change to next to nothing, and a share of listening times that are 0, that no treatment explains
 _NOTHING = math.log(0.05)
@@ -99,22 +99,19 @@ def find_faults(
     for row in rows:
         key = row["signal"], row["arm"], row["day"]
         sums[key] += [row[name] for name in SUMS]
-    signals, arms = (sorted(set(names)) for names in list(zip(*sums, strict=True))[:2])
+    arms = sorted({arm for _, arm, _ in sums})
     dates = tuple(map(iso_date, days))
     by_signal = {
         signal: {
             arm: np.array([sums[signal, arm, day] for day in days]) for arm in arms
         }
-        for signal in signals
+        for signal in (*_CHAINS, "zeros", *_RATIOS, "doubled events")
     }
     yield from _find_absent(by_signal["events"], dates)
     for signal in (*_CHAINS, "zeros", *_RATIOS):
-        by_arm = by_signal.get(signal, {})
-        factors = (
-            cluster_factor(sums[signal, arm, None], by_arm[arm]) for arm in by_arm
-        )
-        factor = max(factors, default=1.0)
-        yield from _find_shifts(by_arm, signal, control, dates, factor)
+        by_arm = by_signal[signal]
+        factors = (cluster_factor(sums[signal, arm, None], by_arm[arm]) for arm in arms)
+        yield from _find_shifts(by_arm, signal, control, dates, max(factors))
     for arm, values in by_signal["doubled events"].items():
         events, doubled = values[:, 2], values[:, 1]
         faulty = (doubled > _MOST_DOUBLED * events).nonzero()[0]
@@ -138,12 +135,14 @@ def find_table_faults(
     for rows in by_time:
         metrics[rows[0].metric][rows[0].arm] = rows
     for metric, by_arm in metrics.items():
+        yield from _find_steps(metric, by_arm, dates, control)
         yield from _find_wrong_rows(metric, by_arm, dates, control)
         newcomers = {
             arm: np.diff([_sums(row.moments) for row in rows], axis=0, prepend=0.0)
             for arm, rows in by_arm.items()
         }
-        yield from _find_shifts(newcomers, metric, control, dates)
+        # a row of totals that is wrong and corrected makes two days
+        yield from _find_shifts(newcomers, metric, control, dates, wrong_days=2)
 
 
 def find_past_differences(
@@ -155,15 +154,14 @@ def find_past_differences(
         measurements: Moments of primary metrics by arm, the control first.
         analysis: The rule that decides, by which p-values are valid.
     """
-    for metric, (before, *after) in (
-        (metric, [*by_arm.items()]) for metric, by_arm in measurements.items()
-    ):
-        control = before[1]
-        for arm, moments in after:
-            if PAST.numerator not in moments.names:
-                continue
-            past = analysis.widen(effects.compare_moments(control, moments, PAST))
-            level = THRESHOLD / len(after) / len(measurements)
+    for metric, by_arm in measurements.items():
+        control, *arms = by_arm
+        for arm in arms:
+            if PAST.numerator not in by_arm[arm].names:
+                continue  # a table
+            effect = effects.compare_moments(by_arm[control], by_arm[arm], PAST)
+            past = analysis.widen(effect)
+            level = THRESHOLD / len(arms) / len(measurements)
             if past.standard_error > 0 and past.p_value < level:
                 change = past.relative.value
                 yield Finding("past difference", arm, metric, value=change)
@@ -256,15 +254,17 @@ def _find_shifts(
     control: str,
     dates: tuple[str, ...],
     factor: float = 1.0,
+    wrong_days: int = 1,
 ) -> Iterator[Finding]:
     """Find levels that moved as no treatment moves them: `SUMS` by arm, shape (days, 6)."""
     in_logarithms = signal not in (*_CHAINS, "zeros")
-    level = THRESHOLD / max(1, len(by_arm))
+    level = THRESHOLD / len(by_arm)
+    total = np.sum([*by_arm.values()], axis=0)
     for arm, values in by_arm.items():
-        rest = sum(other for name, other in by_arm.items() if name != arm)
-        if not isinstance(rest, np.ndarray):
-            return  # a single arm
-        shift = find_shift(values, rest, factor, in_logarithms=in_logarithms)
+        rest = total - values
+        shift = find_shift(
+            values, rest, factor, in_logarithms=in_logarithms, wrong_days=wrong_days
+        )
         is_fault = shift is not None and (
             shift.p_value < level
             and abs(shift.change) >= max(_LEAST_SHIFT, 2 * abs(shift.rest_change))
@@ -281,27 +281,52 @@ def _find_shifts(
                 and shift.rest <= _INTACT
                 and shift.level >= shift.rest + _LEAST_EXCESS
             )
-        if shift is not None and is_fault:
-            yield _describe(shift, arm, signal, dates, in_logarithms=in_logarithms)
+        if not shift or not is_fault:
+            continue
+        period = dates[shift.day], dates[shift.last]
+        if in_logarithms:
+            detail = _RATIOS.get(signal, "")
+            moved, rest = map(math.expm1, (shift.change, shift.rest_change))
+            metric = "" if detail else signal
+            yield Finding("level shift", arm, metric, period, moved, rest, detail)
+        else:
+            reason = cast("Distrust", signal)
+            yield Finding(reason, arm, "", period, shift.level, shift.rest)
 
 
-def _describe(
-    shift: LevelShift,
-    arm: str,
-    signal: str,
+def _find_steps(
+    metric: str,
+    by_arm: Mapping[str, Sequence[MetricMoments]],
     dates: tuple[str, ...],
-    *,
-    in_logarithms: bool,
-) -> Finding:
-    """Describe a shift by the levels since then, or by the changes in them."""
-    period = dates[shift.day], dates[shift.last]
-    if not in_logarithms:
-        levels = {"value": shift.level, "rest": shift.rest}
-        return Finding(signal, arm, days=period, **levels)  # type: ignore[arg-type]  # names of reasons
-    value, rest = map(math.expm1, (shift.change, shift.rest_change))
-    detail = _RATIOS.get(signal, "")
-    metric = "" if detail else signal
-    return Finding("level shift", arm, metric, period, value, rest, detail)
+    control: str,
+) -> Iterator[Finding]:
+    """Find steps of the control, from a row to the next, that make an effect jump and stay."""
+    base = [row.moments for row in by_arm.get(control, ())]
+    for arm in [name for name in by_arm if name != control]:
+        rows = [row.moments for row in by_arm[arm]]
+        effect = _logarithms(rows) - _logarithms(base)
+        for row in range(1, len(rows)):
+            moved, rest = (
+                float(np.diff(_logarithms(moments[row - 1 : row + 1])).item())
+                for moments in (base, rows)
+            )
+            step = effect[row] - effect[row - 1]
+            # one of its sides may be a wrong row that was corrected
+            usual = np.median(effect[:row])
+            if (
+                abs(moved) >= max(_LEAST_SHIFT, 2 * abs(rest))
+                and (effect[-1] - usual) / step >= _STAYING
+                and jumps(base[row - 1], rows[row - 1], base[row], rows[row])
+            ):
+                change, rest_change = map(math.expm1, (moved, rest))
+                days = dates[row], dates[-1]
+                yield Finding("level shift", control, metric, days, change, rest_change)
+
+
+def _logarithms(rows: Iterable[Moments]) -> FloatArray:
+    """Take the logarithms of a metric's size; NaN for 0."""
+    values = np.abs([row.mean(RATIO) for row in rows])
+    return np.log(np.where(values > 0, values, np.nan))
 
 
 def _find_wrong_rows(
@@ -322,7 +347,11 @@ def _find_wrong_rows(
             yield Finding("frozen row", arm, metric, dates[-1:])
         rows = (other_before, before, other, row)
         if name == control and jumps(*(row.moments for row in rows)):
-            yield Finding("jump", arm, metric, dates[-1:])
+            moved, rest = (
+                now.moments.mean(RATIO) / then.moments.mean(RATIO) - 1
+                for then, now in ((before, row), (other_before, other))
+            )
+            yield Finding("jump", arm, metric, dates[-1:], moved, rest)
 
 
 def _sums(moments: Moments) -> FloatArray:

@@ -47,7 +47,8 @@ _REASONS = {
     "frozen row": "The row of {arm} for {metric} stands still while another arm's moves; wait for "
     "the next row.",
     "jump": "The effect of {arm} on {metric} is further from that of the row before than new "
-    "listeners explain ({days[0]}); check both rows, or wait for the next.",
+    "listeners explain: on {days[0]} it moves by {change}, the control by {rest_change}; check "
+    "both rows, or wait for the next.",
     "changing listeners": "{quality.changing_listeners:,} listeners were in more than one arm.",
     "no variance": "{metric} has the same value for all listeners of {arm}, or none: nothing can "
     "be compared.",

@@ -43,6 +43,7 @@ def find_shift(
     *,
     in_logarithms: bool = False,
     from_start: bool = False,
+    wrong_days: int = 1,
 ) -> LevelShift | None:
     """Find the most significant shift in the level of an arm, by Student's test.
 
@@ -52,13 +53,15 @@ def find_shift(
         clustering: Factor of the squared errors by day, for listeners who come on several days.
         in_logarithms: Whether levels are compared by their ratio, or by their difference.
         from_start: Whether to test that the level is another since the first day, and no shift.
+        wrong_days: Days in a row that may be wrong without a shift: a row of totals that is wrong
+            and corrected makes two.
 
     Returns:
         The shift; None without two days on which both have several listeners.
     """
     pair = np.array([arm, rest])
-    is_compared = (pair[..., 0] > 1) & (pair[..., 2] > 0)
-    days = np.flatnonzero(is_compared.all(axis=0))
+    is_enough = (pair[..., 0] > 1) & (pair[..., 2] > 0)
+    days = np.flatnonzero(is_enough.all(axis=0))
     pair = pair[:, days]
     count = len(days)
     usual = float(pair[..., 1].sum() / pair[..., 2].sum()) if count > 1 else 0.0
@@ -102,12 +105,14 @@ def find_shift(
         *_, shifts, _ = split(order < starts, order >= starts)
         first = 1 + int(np.argmax(shifts))
     is_since = order >= first
-    is_other_day = ~np.eye(count, dtype=bool)
-    before = ~is_since & (is_other_day if first > 1 else np.ones_like(is_other_day))
-    since = is_since & is_other_day
+    # all days but some in a row, whichever these are
+    age = order[:, np.newaxis] - order
+    others = (age > 0) | (age <= -wrong_days)
+    before, since = ~is_since & others, is_since & others
+    before[~before.any(axis=1)] = ~is_since  # there are no other days
     *_, shifts, degrees = split(before, since)
     p_values = 2 * special.stdtr(np.maximum(degrees, 1), -np.sqrt(shifts))
-    p_values[~since.any(axis=1)] = 1.0  # a level of a single day
+    p_values[~since.any(axis=1)] = 1.0  # the days may all be wrong
     (level, rest_level), (change, rest_change), *_ = split(
         ~is_since[np.newaxis], is_since[np.newaxis]
     )
@@ -131,12 +136,12 @@ def cluster_factor(total: FloatArray, days: FloatArray) -> float:
         total: `SUMS` of an arm over its listeners, each with the sums of all days, shape (6,).
         days: `SUMS` of its days, shape (days, 6).
     """
-    level = total[1] / total[2] if total[2] else 0.0
+    level = np.asarray(total[1] / max(total[2], 1e-300))
     by_day = float(_residuals(days.sum(axis=0), level))
     return max(1.0, float(_residuals(total, level)) / by_day) if by_day > 0 else 1.0
 
 
-def _residuals(sums: FloatArray, level: FloatArray | float) -> FloatArray:
+def _residuals(sums: FloatArray, level: FloatArray) -> FloatArray:
     """Sum up the squared deviations of listeners' numerators from a level."""
     squares = sums[..., 3] - 2 * level * sums[..., 4] + level**2 * sums[..., 5]
     return np.asarray(squares)

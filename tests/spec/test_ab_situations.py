@@ -60,6 +60,15 @@ def freeze(rows: pd.DataFrame, arm: str, day: int) -> pd.DataFrame:
     )
 
 
+def with_zeros(rows: pd.DataFrame, arm: str, days: int) -> pd.DataFrame:
+    """Let the listeners who come to an arm after some days have 0."""
+    day = rows["time"].str[-2:].astype(int)
+    share = np.where(rows["arm"] == arm, np.minimum(1, days / day), 1)
+    mean = rows["mean"] * share
+    square = (rows["variance"] + rows["mean"] ** 2) * share
+    return rows.assign(mean=mean, variance=square - mean**2)
+
+
 def listeners(size: int = 4000, **columns: Any) -> Any:  # noqa: ANN401  a data frame
     """A row a listener, in two arms by turns: minutes without an effect, and what is added."""
     minutes = np.random.default_rng(1).gamma(9, 3.3, size)
@@ -144,7 +153,7 @@ def case(
             spoil(table(C=30, T1=30), LAST_OF_T1, mean=33),
             "do not trust",
             "The effect of T1 on 'Minutes' is further from that of the row before than new "
-            "listeners explain (2026-01-14); check both rows",
+            "listeners explain: on 2026-01-14 it moves by +10.0 %, the control by 0.0 %; check",
             confirm=False,
         ),
         case(
@@ -152,6 +161,30 @@ def case(
             spoil(table(C=30, T1=30), "arm == 'T1' and time >= '2026-01-13'", mean=33),
             "wait",
             "counts if it still is",
+        ),
+        case(
+            "a control that fell overnight and stays",
+            spoil(table(C=30, T1=30), "arm == 'C' and time >= '2026-01-05'", mean=25.5),
+            "do not trust",
+            "'Minutes' of C changed by -15.0 % on 2026-01-05, by 0.0 % in other arms, which no",
+        ),
+        case(
+            "new listeners of the control who are 0",
+            with_zeros(table(C=30, T1=30), "C", 3),
+            "do not trust",
+            "'Minutes' of C changed by -25.0 % on 2026-01-04, by 0.0 % in other arms",
+        ),
+        case(
+            "new listeners of an arm who are 0",
+            with_zeros(table(C=30, T1=30), "T1", 3),
+            "do not trust",
+            "The effect of T1 on 'Minutes' is further from that of the row before than new",
+        ),
+        case(
+            "a control that falls for a day",
+            spoil(table(C=30, T1=33), "arm == 'C' and time == '2026-01-05'", mean=25.5),
+            "ship",
+            "+10.0 %",
         ),
         case(
             "a turning effect", TURNING, "do not trust", "further from", confirm=False
@@ -307,6 +340,16 @@ def test_each_situation_has_its_verdict_and_sentence(
     text = text.replace(numbers.MINUS, "-")
     assert report.verdict.decision == decision, text
     assert sentence in text
+
+
+def test_a_day_with_another_split_is_said() -> None:
+    rows = table(daily=150, C=30, T1=33)
+    moved = np.where(rows["arm"] == "C", 50, -50) * (rows["time"] >= "2026-01-05")
+    report = judge(rows.assign(count=rows["count"] + moved))
+    assert report.verdict.decision == "ship"
+    split = "C 200, T1 100"
+    sentence = f"On 2026-01-05 the arms do not have their shares of the new listeners: {split}."
+    assert words.warnings(report.report) == [sentence]
 
 
 def test_a_table_beyond_its_fixed_horizon_is_cut_there_and_says_so() -> None:
