@@ -35,8 +35,7 @@ Measurements = Mapping[str, Mapping[str, Any]]
 # An effect in % needs a control's value this number of standard errors from 0.
 _SURELY_NOT_ZERO = 3.0
 _MOST_PCT = 10_000.0  # a larger change says nothing about the control's value
-_DOMINATES = 0.25  # share of an arm's sum of squares that is named if a listener has it
-_LARGEST = Quantity("past_numerator")  # of `WINSORISED`
+_NUMERATOR = Quantity(RATIO.numerator)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ class LargestListener:
     arm: str
     metric: str
     share: float  # the listener's share of the sum over the arm
-    # effects of all arms, in %, if values end at the largest but for 1 % of the listeners
+    # effects of all arms, in %, if values end at the largest but for 1 % of the listeners; unknown
+    # from aggregates
     winsorised: Mapping[str, Interval]
 
 
@@ -153,7 +153,7 @@ def metric_effects(
     rows = [row for row in described if not math.isnan(row.absolute.value)]
     p_values = [row.p_value for row in rows]
     primary = sum(row.role == "primary" for row in rows)
-    adjusted = [min(1.0, p * analysis.comparisons) for p in p_values[:primary]]
+    adjusted = [min(p * analysis.comparisons, 1.0) for p in p_values[:primary]]
     adjusted += benjamini_hochberg(p_values[primary:])
     return tuple(
         replace(
@@ -300,25 +300,29 @@ def decided(
 def find_largest(
     rows: Sequence[MetricMoments], analysis: InterimAnalysis
 ) -> Iterator[LargestListener]:
-    """Find listeners who have much of an arm's sum of squares, which a metric's variance follows.
+    """Find listeners who dominate a primary metric.
 
     Args:
-        rows: Moments, in the segment `WINSORISED` with the largest listeners as the past.
+        rows: Moments, also in the segment `WINSORISED`.
         analysis: The rule that decides.
     """
-    whole = by_metric(rows)
-    for metric, by_arm in by_metric(rows, WINSORISED).items():
-        control = by_arm[analysis.config.control]
-        winsorised = {
-            arm: decided(control, moments, RATIO, analysis)
+    winsorised = by_metric(rows, WINSORISED)
+    control = analysis.config.control
+    for row in rows:
+        if (
+            row.segment
+            or not row.is_dominated
+            or row.metric not in analysis.config.primary
+        ):
+            continue
+        by_arm = winsorised.get(row.metric, {})
+        total = row.moments.count * abs(row.moments.mean(_NUMERATOR))
+        effects_by_arm = {
+            arm: decided(by_arm[control], moments, RATIO, analysis)
             for arm, moments in by_arm.items()
-            if moments is not control
+            if arm != control
         }
-        for arm, moments in by_arm.items():
-            largest = moments.count * moments.mean(_LARGEST)
-            squares = whole[metric][arm].sum_of_squares(RATIO.numerator)
-            if largest**2 > _DOMINATES * squares:
-                yield LargestListener(arm, metric, moments.mean(PAST), winsorised)
+        yield LargestListener(row.arm, row.metric, row.largest / total, effects_by_arm)
 
 
 def find_preferences(

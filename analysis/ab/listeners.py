@@ -7,7 +7,7 @@ place here, mostly by a file of `analysis/sql/ab`:
 - read by metrics: `sessions` and their `events` (`closed_events`), both with the column
   `segment`, "" for the whole experiment, and for primary metrics with all segments;
 - for all slices: `listener_values` (also `credited` tracks of interleaved recommenders, `parts` of
-  the experiment, and `winsorised` values), `histogram` of quantiles, `quality`, `daily_sums`.
+  the experiment), `histogram` of quantiles, `quality`, `daily_sums`.
 """
 
 import tempfile
@@ -99,6 +99,10 @@ class LoggedExperiment:
                 within_days=config.roles.get(name) in deciding,
             )
         ]
+        whole = (row for row in moments if not row.segment and row.is_dominated)
+        for name in {row.metric for row in whole} & {*config.primary}:
+            values = queries.open_rows(events.connection, "ab/winsorised")
+            moments += read_moments(values.filter(Column("metric") == Constant(name)))
         listeners = {row.arm: row.listeners for row in moments if not row.segment}
         evidence = weigh(
             moments,
@@ -234,9 +238,6 @@ def measure(
         queries.append("listener_values", open_rows("ab/credited"))
     queries.use_threads(connection, 1)
     queries.append("listener_values", open_rows("ab/parts"))
-    is_primary_metric = Column("metric").isin(*map(Constant, config.primary))
-    winsorised = open_rows("ab/winsorised").filter(is_primary_metric)
-    queries.append("listener_values", winsorised)
 
 
 def open_values(events: Events, metric: str) -> queries.Rows:

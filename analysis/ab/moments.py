@@ -18,12 +18,12 @@ from analysis.statistics.moments import Moments, Quantity, stratify
 
 RATIO = Quantity("numerator", "denominator")
 PAST = Quantity("past_numerator", "past_denominator")
+_DOMINATES = 0.25  # share of the sum of squares
 _MOST_DAYS = 30  # most points of a curve
 # Segments of a later part of the experiment, with an earlier part as the past: by each listener's
 # days, and by the calendar
 NOVELTY = {"novelty": "a listener's days", "calendar": "the experiment's days"}
-# Segment of values that end at the largest but for 1 % of listeners. Its past is the value of the
-# arm's largest listener, and all values
+# segment of values that end at the largest but for 1 % of listeners
 WINSORISED = "winsorised"
 # segment of tracks of the second of two interleaved recommenders, with the first as the past
 INTERLEAVED = "interleaved"
@@ -40,6 +40,13 @@ class MetricMoments:
     segment: str  # "" for the whole experiment
     listeners: int  # listeners with and without a value
     moments: Moments  # moments of `RATIO` and `PAST`
+    largest: float = 0.0  # size of the largest numerator; 0 if unknown
+
+    @property
+    def is_dominated(self) -> bool:
+        """Whether a listener has much of the sum of squares, which the variance follows."""
+        squares = self.moments.sum_of_squares(RATIO.numerator)
+        return self.largest**2 > _DOMINATES * squares
 
 
 def read_moments(
@@ -64,6 +71,7 @@ def read_moments(
             Function("count", columns[0]).alias("count"),
             Function("list_value", *(Function("avg", value) for value in columns)),
             Function("list_value", *(Function("covar_samp", *pair) for pair in pairs)),
+            Function("max", Function("abs", columns[0])),
             (Column("day") if within_days else Constant(0)).alias("day"),
         ],
         keys,
@@ -79,8 +87,12 @@ def read_moments(
         for arm, whole in stratify(
             {arm: row.moments for arm, row in stratum.items()} for stratum in strata
         ).items():
-            size = sum(stratum[arm].listeners for stratum in strata if arm in stratum)
-            read.append(MetricMoments(metric, arm, segment, size, whole))
+            rows = [stratum[arm] for stratum in strata if arm in stratum]
+            size, largest = (
+                sum(row.listeners for row in rows),
+                max(row.largest for row in rows),
+            )
+            read.append(MetricMoments(metric, arm, segment, size, whole, largest))
     return read
 
 
@@ -92,6 +104,7 @@ def from_row(
     count: int,
     means: Sequence[float | None],
     covariances: Sequence[float | None],
+    largest: float | None,
 ) -> MetricMoments:
     """Convert counts, means and the upper triangle of the covariances of an arm."""
     # there is no mean without listeners or a past, and no covariance of fewer than two
@@ -102,7 +115,7 @@ def from_row(
         matrix[upper] = matrix.T[upper] = np.nan_to_num(np.array(covariances, float))
     values = np.nan_to_num(np.array(means, float))
     moments = Moments(VALUES[:size], count, values, matrix)
-    return MetricMoments(metric, arm, segment, listeners, moments)
+    return MetricMoments(metric, arm, segment, listeners, moments, largest or 0.0)
 
 
 def by_metric(

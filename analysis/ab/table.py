@@ -6,7 +6,7 @@ the same moments as from a log.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -99,7 +99,8 @@ class Table:
             for times in by_time
             if times[0].metric in config.primary
         )
-        more = *chain.from_iterable(parts), *self._winsorised(config)
+        dominated = {row.metric for row in whole if row.is_dominated}
+        more = *chain.from_iterable(parts), *self._winsorised(config, dominated)
         moments = [*whole, *shown, *more]
         evidence = weigh(moments, config, self.name, first, config.recommenders)
         total, planned = evidence.listener_count, config.horizon or math.inf
@@ -159,10 +160,12 @@ class Table:
         metrics = config.reported
         return pa.concat_tables(self._sum_up(row).to_arrow_table() for row in metrics)
 
-    def _winsorised(self, config: AbConfig) -> Iterator[MetricMoments]:
+    def _winsorised(
+        self, config: AbConfig, names: Collection[str]
+    ) -> Iterator[MetricMoments]:
         """Read the moments of winsorised values, which aggregates do not have."""
-        if not self._is_summed_up:
-            for metric in config.deciding:
+        for metric in config.deciding:
+            if metric.name in names and not self._is_summed_up:
                 yield from read_moments(self._sum_up(metric, "ab/winsorised"))
 
     def _sum_up(self, metric: Metric, name: str = "ab/moments") -> queries.Rows:

@@ -282,11 +282,12 @@ def warnings(report: Report) -> list[str]:
             f"{arm} {change(effect.value, 1)} ({_ends(effect)})"
             for arm, effect in row.winsorised.items()
         )
-        texts.append(
-            f"One listener has {percent(100 * row.share, 0)} of {_label(report, row.metric)} in "
-            f"{row.arm}. If values end at the largest but for 1 % of the listeners, the effect is "
-            f"{'; '.join(ends)}."
-        )
+        text = f"One listener has {percent(100 * row.share, 0)} of {_label(report, row.metric)} in "
+        text += f"{row.arm}."
+        if row.winsorised:
+            text += " If values end at the largest but for 1 % of the listeners, the effect is "
+            text += f"{'; '.join(ends)}."
+        texts.append(text)
     compared = {(effect.arm, effect.metric) for effect in evidence.effects}
     _, *arms = evidence.listeners
     for name in config.limits:

@@ -2,11 +2,12 @@
 -- $planned   BIGINT, listeners of all arms at which it ends; NULL for no end
 -- $min_days  BIGINT, days that it runs at least, where times are dates
 -- $end_ms    BIGINT, later dates are left out
--- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, time_ms BIGINT)
+-- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, largest DOUBLE, moment DOUBLE, time_ms BIGINT)
 -- Columns:
 --   latest              STRUCT[], at that time and at those before it, the latest first:
 --     metric, arm; segment  'until=' and the time; '' without one
 --     listeners, count    BIGINT, the listeners
+--     largest             DOUBLE, size of the largest numerator; NULL if unknown
 --     means, covariances  DOUBLE[], of numerator and denominator, and the upper triangle; of a mean the latter are 1, 0 and 0
 --   first_listeners     BIGINT, of all arms, in the first $min_days days; 0 where times are no dates
 --   first_ms, last_ms   BIGINT, the first time and the last since the epoch; 0 where they are no dates
@@ -36,7 +37,8 @@ SELECT
             'listeners': CAST(count AS BIGINT),
             'count': CAST(count AS BIGINT),
             'means': [mean, coalesce(denominator_mean, 1)],
-            'covariances': [variance, coalesce(covariance, 0), coalesce(denominator_variance, 0)]
+            'covariances': [variance, coalesce(covariance, 0), coalesce(denominator_variance, 0)],
+            'largest': largest
         }
         ORDER BY moment DESC
     ) AS latest,

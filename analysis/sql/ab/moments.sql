@@ -6,6 +6,7 @@
 --   missing         BIGINT, listeners without a finite number
 --   mean, variance  DOUBLE, of the numerator
 --   denominator_mean, denominator_variance, covariance  DOUBLE
+--   largest         DOUBLE, size of the largest numerator
 SELECT
     arm AS "arm",
     metric AS "metric",
@@ -15,6 +16,7 @@ SELECT
     var_samp(numerator) AS "variance",
     avg(denominator) AS "denominator_mean",
     var_samp(denominator) AS "denominator_variance",
-    covar_samp(numerator, denominator) AS "covariance"
+    covar_samp(numerator, denominator) AS "covariance",
+    max(abs(numerator)) AS "largest"
 FROM table_values
 GROUP BY arm, metric

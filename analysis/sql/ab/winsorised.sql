@@ -4,16 +4,15 @@
 -- Columns:
 --   metric, user, arm, segment, day   segment is 'winsorised'
 --   numerator, denominator            DOUBLE
---   past_numerator, past_denominator  DOUBLE, the arm's largest size of a numerator over the number of listeners; the listener's
+--   past_numerator, past_denominator  DOUBLE, NULL
 SELECT
     metric, user, arm, 'winsorised' AS segment, day,
     least(numerator * share, quantile_cont(numerator * share, 0.99) OVER (PARTITION BY metric)) AS numerator,
     denominator * share AS denominator,
-    max(abs(numerator)) OVER in_arm / count(*) OVER in_arm AS past_numerator,
-    abs(numerator) AS past_denominator
+    CAST(NULL AS DOUBLE) AS past_numerator,
+    CAST(NULL AS DOUBLE) AS past_denominator
 FROM (
     SELECT *, least(1, quantile_cont(denominator, 0.99) OVER (PARTITION BY metric) / nullif(denominator, 0)) AS share
     FROM listener_values
     WHERE segment = '' AND numerator IS NOT NULL
 )
-WINDOW in_arm AS (PARTITION BY metric, arm)
