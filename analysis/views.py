@@ -20,7 +20,7 @@ from analysis.logs.field_types import IdKinds, database_types
 from analysis.logs.files import discover
 from analysis.logs.reader import kinds_of
 from analysis.queries import Column, Connection, Constant, Sql
-from analysis.store import MANIFEST, PLAY, check_files, open_store
+from analysis.store import MANIFEST, PLAY, IdsOf, check_files, open_store
 from looplib.config import parse_yaml
 from looplib.event_fields import SESSION_SILENCE_MS
 
@@ -142,7 +142,7 @@ def _attach_store(
     manifest = store.manifest
     kinds = IdKinds(manifest.text_users, manifest.text_items)
     parts = check_files(folder, manifest.parts)
-    ids: dict[str, list[Path]] = {"users": [], "items": [], "titles": []}
+    ids: dict[int | IdsOf, list[Path]] = {"users": [], "items": [], "titles": []}
     for file in manifest.id_files:
         ids[file.of] += check_files(folder, [file])
     _attach(connection, "stored", parts, {**database_types(IdKinds()), **PLAY})

@@ -1,6 +1,7 @@
 """Effects in groups of listeners: adjusted over all of them, and for questions alone."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from listening_loop.command import main
 from tests.analysis.ab.logs import experiment, write
 from tests.analysis.page.html import Parser
 
-SETTINGS = {"min_days": 1, "min_listeners": 20}
+SETTINGS: dict[str, Any] = {"min_days": 1, "min_listeners": 20}
 
 
 @pytest.fixture
