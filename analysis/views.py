@@ -230,6 +230,116 @@ def _add_plays(
     _add(connection, "views/tracks")
 
 
+<<<<<<< HEAD
+def _attach_logs(
+    connection: Connection, logs: Sequence[str], catalogues: Sequence[Path]
+) -> bool:
+    """Make the events of logs readable as `logged`, unless the logs are gone."""
+    try:
+        files = discover(logs)
+    except AnalysisError:
+        files = []
+    if not files:
+        numbers = {"id": "BIGINT", "listener": "BIGINT"}
+        _attach_files(connection, "value_names", (), numbers)
+        return False
+    kinds = kinds_of(files)
+    rows = connection.read_json(
+        [glob.escape(str(file.path.resolve())) for file in files],
+        columns=database_types(kinds),
+        format="newline_delimited",
+        ignore_errors=True,
+        hive_partitioning=False,
+    )
+    share = Column("time").alias("share")
+    rows.select(Star(exclude=["time"]), share).create_view("logged")
+    _attach_names(connection, kinds, catalogues)
+    number = Sql(_HASHED.format("user") if kinds.users else '"user"').alias("id")
+    names = connection.table("logged").select(number, Column("user").alias("listener"))
+    names.distinct().create_view("value_names")
+    return True
+
+
+def _attach_names(
+    connection: Connection,
+    kinds: IdKinds,
+    catalogues: Sequence[Path],
+    ids: Mapping[IdsOf, Sequence[Path]] | None = None,
+) -> None:
+    """Make ids and titles readable as `listener_names` and `track_names`.
+
+    Args:
+        connection: The database.
+        kinds: Which ids are text.
+        catalogues: Files `tracks.json`.
+        ids: Files of a store by what they hold; None if events have the ids themselves.
+    """
+    users, tracks = (_type_of(is_text) for is_text in kinds)
+    files = ids or dict.fromkeys(get_args(IdsOf), ())
+    number = "BIGINT" if ids else None
+    kinds_of: dict[IdsOf, tuple[str, str]] = {
+        "users": ("listener_ids", users),
+        "items": ("track_ids", tracks),
+    }
+    for of, (table, kind) in kinds_of.items():
+        columns = {"id": number or kind, "original": kind}
+        _attach_files(connection, table, files[of], columns)
+    titles = {"id": number or tracks, "title": "VARCHAR", "artist": "VARCHAR"}
+    _attach_files(connection, "stored_titles", files["titles"], titles)
+    _attach_catalogue(connection, catalogues, tracks)
+    is_hashed = ids and kinds.tracks
+    id_ = Sql(_HASHED.format("track") if is_hashed else "track").alias("id")
+    names = [Column(name) for name in ("title", "artist")]
+    rows = connection.table("catalogue").select(id_, *names)
+    stored = connection.table("stored_titles").select(Column("id"), *names)
+    stored.union(rows).create_view("titles")
+    queries.attach_query(connection, "listener_names", "views/listener_names")
+    queries.attach_query(connection, "track_names", "views/track_names")
+
+
+def _attach_catalogue(
+    connection: Connection, catalogues: Sequence[Path], kind: str
+) -> None:
+    """Make the titles of catalogues readable as `catalogue`."""
+    columns = {"track": kind, "title": "VARCHAR", "artist": "VARCHAR"}
+    if not catalogues:
+        _attach_files(connection, "catalogue", (), columns)
+        return
+    files = [glob.escape(str(file)) for file in catalogues]
+    rows = connection.read_json(
+        files, columns=columns, format="newline_delimited", hive_partitioning=False
+    )
+    rows.create_view("catalogue", replace=True)
+
+
+def _attach_lists(
+    connection: Connection, files: Sequence[Path], catalogues: Sequence[Path]
+) -> None:
+    """Add the view of published lists."""
+    first: dict[str, Any] = {"user": 0, "tracks": []}
+    with files[0].open("rb") as lines:
+        for line in lines:
+            first = msgspec.json.decode(line)
+            if first["tracks"]:
+                break
+    user, track = (
+        _type_of(isinstance(value, str))
+        for value in (first["user"], *(first["tracks"][:1] or [0]))
+    )
+    rows = connection.read_json(
+        [glob.escape(str(file)) for file in files],
+        columns={"user": user, "tracks": f"{track}[]"},
+        format="newline_delimited",
+        hive_partitioning=False,
+        filename=True,
+    )
+    rows.create_view("list_lines")
+    _attach_catalogue(connection, catalogues, track)
+    _add(connection, "views/lists")
+
+
+=======
+>>>>>>> views
 def _attach_run(connection: Connection, folder: Path) -> None:
     """Add the views of a finished search."""
     queries.attach_parquet(connection, "leaderboard", [folder / "leaderboard.parquet"])

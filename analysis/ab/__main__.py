@@ -209,12 +209,11 @@ def print_report(report: Report) -> None:
 
 
 def _result(effect: MetricEffect) -> str:
-    """Format the p-value of an effect, or the state of a guardrail and its margin."""
+    """Format the p-value of an effect, or the state of a guardrail."""
     state = effect.guardrail
     if state is None:
         return numbers.p_is(effect.adjusted_p_value)
-    loud = state if state == "kept" else state.upper()
-    return f"{loud}, {words.limit(effect)}"
+    return state if state == "kept" else state.upper()
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def build_report(
         name = find_experiment(events, experiment)
         logged = assign_arms(events, name, plan)
         order_arms(logged, config.control, f"experiment {name}")
-        days, listeners, total = read_arrivals(events)
+        days, arrivals, total = read_arrivals(events)
+        listeners = np.sum([*arrivals.values()], axis=0)
         # the day on which the planned listeners are reached, or the last
         arrived = np.cumsum(listeners)[:-1]
         end = days[np.searchsorted(arrived, config.horizon or math.inf)]
@@ -95,6 +96,8 @@ def build_report(
             recommenders=answering | config.recommenders,
             start_ms=max(start_ms, int(days[0]) * DAY_MS),
             days=days[days <= last].tolist(),
+            arrivals={arm: new[days <= last].tolist() for arm, new in arrivals.items()},
+            periods={arm: row["periods"] or () for arm, row in logged.items()},
             first_listeners=int(listeners[days < days[0] + config.min_days].sum()),
             event_count=total,
             by=groups[1] if groups else "",

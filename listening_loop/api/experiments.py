@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -25,6 +25,9 @@ from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.experiments import load_experiment
 from looplib.files import atomic_write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The folders of reports, which relations may read until Python ends.
 _scratch: list["tempfile.TemporaryDirectory[str]"] = []
@@ -67,13 +70,14 @@ class AbReport:
         return self.report.verdict
 
     @property
-    def effects(self) -> Frame:
+    def effects(self) -> "pd.DataFrame":
         """Effect of each arm on each metric, with interval and adjusted p-value."""
         columns = {
             name: [*map(attrgetter(path), self.report.evidence.effects)]
             for name, path in _COLUMNS.items()
         }
-        return pa.table(columns).to_pandas()
+        frame: pd.DataFrame = pa.table(columns).to_pandas()
+        return frame
 
     def __str__(self) -> str:
         """Say the verdict and its reason."""

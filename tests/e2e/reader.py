@@ -82,12 +82,10 @@ class Reader:
         self.folder = folder
         self.port = free_port()
         shrink(folder / "configs", smaller(scheduler, self.port))
-        shared = f'"cluster.scheduler": "{scheduler}"'
         self._replaced = {
             **REPLACED,
             "tcp://HOST:8786": scheduler,
-            "iterations=3, settings={": f"iterations=1, settings={{{shared}, ",
-            "iterations=3": f"iterations=1, settings={{{shared}}}",
+            "iterations=3": "iterations=1",
             "--config plays.yaml": f"--config plays.yaml --scheduler {scheduler}",
             "--config pair.yaml": f"--config pair.yaml --scheduler {scheduler} {FEW}",
             "localhost:5001": f"localhost:{self.port}",
