@@ -142,7 +142,7 @@ def _attach_store(
     manifest = store.manifest
     kinds = IdKinds(manifest.text_users, manifest.text_items)
     parts = check_files(folder, manifest.parts)
-    ids: dict[IdsOf, list[Path]] = {"users": [], "items": [], "titles": []}
+    ids: dict[int | IdsOf, list[Path]] = {"users": [], "items": [], "titles": []}
     for file in manifest.id_files:
         ids[file.of] += check_files(folder, [file])
     _attach(connection, "stored", parts, {**database_types(IdKinds()), **PLAY})

@@ -26,14 +26,15 @@ ann,y,15,2026-01-01 11:00:00,Y,Otis
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("it's here")
     (folder / "plays.csv").write_text(PLAYS)
-    columns: dict[str, Any] = {"timestamp": "at", "title": "name", "artist": "by"}
     ll.ingest(
         folder / "plays.csv",
         folder / "store",
         user="who",
         item="song",
         weight="seconds",
-        **columns,
+        timestamp="at",
+        title="name",
+        artist="by",
     )
     return folder / "store"
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -67,7 +66,7 @@ def make_example(folder: Path) -> None:
     countries = (f"u{n},{('DE', 'FR', 'PT')[n % 7 % 3]}\n" for n in range(LISTENERS))
     (folder / "listeners.csv").write_text("listener,country\n" + "".join(countries))
     ll.ingest("log.jsonl", "store")
-    models: dict[str, Any] = {"item_knn": {}}
+    models: dict[str, dict[str, int]] = {"item_knn": {}}
     with without_processes():
         run = ll.search("store", models, catalogue="tracks.json", run="run")
         run.export("published", publish_anyway=True)

@@ -12,7 +12,8 @@ from distributed import LocalCluster
 from analysis.ab.config import AbConfig
 from analysis.ab.listeners import check_metrics
 from analysis.logs.lines import parse_line
-from listening_loop.command import main
+from analysis.views import open_views
+from listening_loop.sql import answer
 from tests.botify.redis_server import shared_server
 from tests.e2e.analyst import make_example
 from tests.e2e.pages import PAGES, ROOT, blocks_of
@@ -61,19 +62,17 @@ def test_questions_in_sql_have_the_answers_of_the_page(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make_example(tmp_path)
-    blocks = blocks_of(ROOT / "docs" / "sql.md")
-    answers = 0
-    for question, answer in pairwise(blocks):
-        if question.language == "sql":
-            assert len(question.text.splitlines()) <= 5, question.position
-            capsys.readouterr()
-            assert (
-                main(["sql", "report", "run", "published", question.text, "--csv"]) == 0
-            )
-            rows = capsys.readouterr().out.splitlines()
-            assert rows == answer.text.splitlines(), question.position
-            answers += 1
-    assert answers == 12
+    questions = 0
+    with open_views(["report", "run", "published"]) as connection:
+        for question, shown in pairwise(blocks_of(ROOT / "docs" / "sql.md")):
+            if question.language == "sql":
+                assert len(question.text.splitlines()) <= 5, question.position
+                capsys.readouterr()
+                answer(connection, question.text, as_csv=True)
+                rows = capsys.readouterr().out.splitlines()
+                assert rows == shown.text.splitlines(), question.position
+                questions += 1
+    assert questions == 12
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
