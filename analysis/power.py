@@ -182,7 +182,8 @@ def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
     sums = []
     with read_events(logs) as events:
         (logged,) = assign_arms(events, None).values()
-        days, listeners, _ = read_arrivals(events)
+        days, arms, _ = read_arrivals(events)
+        (listeners,) = arms.values()
         measure(events, config, {}, logged["first_ms"])
         for metric in metrics:
             values = (

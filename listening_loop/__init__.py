@@ -16,6 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from looplib.errors import UserError as Error
+from looplib.errors import missing_library
+from looplib.platform import check_names
 
 if TYPE_CHECKING:
     __version__: str
@@ -66,7 +68,12 @@ if not TYPE_CHECKING:  # which knows the names above, and refuses others
             return import_module("importlib.metadata").version("listening-loop")
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_MODULES[name]), name)
+        check_names()
+        try:
+            module = import_module(_MODULES[name])
+        except ModuleNotFoundError as error:
+            raise Error(missing_library(error)) from None
+        return getattr(module, name)
 
 
 def __dir__() -> list[str]:

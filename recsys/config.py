@@ -67,8 +67,8 @@ class Feedback(Config):
 
     min_time: NonNegativeFloat = 0.0
     """leave out events or interactions of less than this"""
-    scale: Literal["linear", "log"] = "linear"
-    """log: the sum r becomes log(1 + r)"""
+    scale: Literal["linear", "log", "binary"] = "linear"
+    """log: the sum r becomes log(1 + r); binary: it becomes 1"""
 
 
 class Search(Config):

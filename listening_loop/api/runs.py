@@ -12,10 +12,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.queries import Rows, ask
 from analysis.store import Store
+from analysis.views import open_views
 from listening_loop.api.frames import is_frame
 from listening_loop.api.models import FactorModel, as_dict, check_request
 from listening_loop.errors import LoopError
+from listening_loop.sql import locate
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
 from looplib.files import json_digest
@@ -90,6 +93,17 @@ class Run:
         table = pq.read_table(check_digest(run, self.winner, LEADERBOARD))
         frame: pd.DataFrame = table.to_pandas()
         return frame
+
+    def sql(self, query: str) -> Rows:
+        """Ask the views of the run and its store in SQL, such as `trials` (docs/sql.md).
+
+        Returns:
+            DuckDB's relation, which runs when it is read: `.df()`, `.pl()`, `.to_arrow_table()`.
+
+        Raises:
+            Error: The query is wrong or does more than read, or a file is damaged.
+        """
+        return ask(open_views([self.address], locate=locate), query)
 
     @cached_property
     def model(self) -> FactorModel:

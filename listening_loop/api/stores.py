@@ -74,8 +74,8 @@ def ingest(
         ...     {"who": ["ann", "ann", "bob"], "song": [7, 8, 7], "seconds": [200, 15, 180]}
         ... )
         >>> store = ingest(plays, "store", user="who", item="song", weight="seconds")
-        >>> store.counts()
-        {'listeners': 2, 'tracks': 2, 'plays': 3}
+        >>> store.sql("SELECT listener, plays FROM listeners ORDER BY plays").fetchall()
+        [('bob', 1), ('ann', 2)]
         >>> store == ingest(plays, "store", user="who", item="song", weight="seconds")
         True
     """

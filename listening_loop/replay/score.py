@@ -1,14 +1,16 @@
 """Score rankings by the listeners' next plays, and compare recommenders in pairs.
 
 All metrics are sums over predictions, divided by their number. Intervals are from a bootstrap over
-listeners with the same resamples for all recommenders, so differences are over the same plays:
+listeners with the same resamples for all recommenders, so differences are over the same plays;
+intervals of differences hold for all pairs together:
 
 * `precision@1`, `precision@20`: the share of next plays that are the first, or among 20 tracks;
 * `mrr`: 1 / the rank of the next track, 0 if it is not among 20;
 * `rest@20`: tracks of the ranking that are played in the rest of the session, divided by 20.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from itertools import combinations, product
 from typing import Any
 
@@ -26,6 +28,8 @@ REST = "rest@20"  # unknown when sessions are unknown
 UNPLAYED = "unplayed"  # tracks of the catalogue that nobody had played
 _PLACES = (1, 2, 3, 6, 11, 21)  # first play of each group by place in the session
 _RESAMPLES = 1000
+# A ratio needs a second value this number of standard errors from 0.
+_SURELY_NOT_ZERO = 3
 _DIGITS = 6  # decimals of values; further decimals may differ between machines
 
 
@@ -81,8 +85,9 @@ def score(
         predictions: Columns `PREDICTION` of each recommender, shape (plays with a next play, 3).
 
     Returns:
-        The value of each recommender, group and metric; the differences of each pair, the better
-            recommender by `COMPARED` first.
+        The value of each recommender, group and metric; the difference of each pair, the better
+            recommender by `COMPARED` first, with intervals that hold for all pairs together. The
+            ratio is None if the second value may be 0; `better` is None if they are tied.
     """
     groups = group_plays(plays)
     values = {name: measure(rows) for name, rows in predictions.items()}
@@ -106,19 +111,34 @@ def score(
         scores.append(row | vars(_interval(values_drawn)))
     differences = []
     best_first = sorted(values, key=lambda name: -estimates[name, "all", COMPARED][0])
-    for (first, second), metric in product(combinations(best_first, 2), metrics):
-        a, b = estimates[first, "all", metric], estimates[second, "all", metric]
-        difference = _interval(a - b)
-        row = {"first": first, "second": second, "metric": metric}
-        row["better"] = None  # they are tied
-        if difference.excludes_zero:
-            row["better"] = first if difference.value > 0 else second
-        ratio = _interval(bootstrap.divide(a, b))
-        differences.append(row | {"difference": difference, "ratio": ratio})
+    pairs = [*combinations(best_first, 2)]
+    for metric in metrics if pairs else ():
+        first, second = (
+            np.array([estimates[names[place], "all", metric] for names in pairs]).T
+            for place in (0, 1)
+        )
+        errors = second[1:].std(axis=0)
+        is_near_zero = (second[0] <= _SURELY_NOT_ZERO * errors) | (first.min(0) <= 0)
+        ratios = np.where(is_near_zero, 1, first) / np.where(is_near_zero, 1, second)
+        compared = map(
+            bootstrap.simultaneous_intervals, (first - second, np.log(ratios))
+        )
+        for names, difference, ratio, near in zip(
+            pairs, *compared, is_near_zero, strict=True
+        ):
+            better = names[difference.value < 0] if difference.excludes_zero else None
+            row = dict(zip(("first", "second"), names, strict=True))
+            row |= {"metric": metric, "better": better}
+            row["difference"] = _rounded(difference)
+            row["ratio"] = None if near else _rounded(map(math.exp, ratio))
+            differences.append(row)
     return scores, differences
 
 
 def _interval(estimates: FloatArray) -> Interval:
     """Make the interval of an estimate, which comes before the estimates of the resamples."""
-    (interval,) = bootstrap.percentile_intervals(estimates[:, np.newaxis])
+    return _rounded(*bootstrap.percentile_intervals(estimates[:, np.newaxis]))
+
+
+def _rounded(interval: Iterable[float]) -> Interval:
     return Interval(*np.round([*interval], _DIGITS).tolist())

@@ -142,7 +142,7 @@ def _check_loaded(name: str, file: Path) -> None:
         bytecode = getattr(module, "__cached__", None) or ""
         # if the import wrote it, it has constants and defaults, too
         if not sys.dont_write_bytecode and os.access(bytecode, os.W_OK):
-            loaded.add(marshal.loads(Path(bytecode).read_bytes()[16:]))  # noqa: S302
+            loaded.add(marshal.loads(Path(bytecode).read_bytes()[16:]))  # noqa: S302  # nosec B302
         values = [*vars(module).values()]
         classes = [value for value in values if isinstance(value, type)]
         values += [value for made in classes for value in vars(made).values()]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.statistics.effects import Interval
 from analysis.store import MANIFEST, Store
 from looplib.arrays import FloatArray
 from looplib.config import dump_config
@@ -45,7 +46,14 @@ from recsys.search.leaderboard import (
     explain_winner,
 )
 from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads, resolve_split
+from recsys.search.scorer import (
+    Scorer,
+    compare_steps,
+    cross_fit,
+    leads,
+    resolve_split,
+    write_listener_scores,
+)
 from recsys.search.state import SearchState
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import SearchPlan, plan_search
@@ -111,7 +119,7 @@ def search(
         for damage in state.ledger.damaged:
             say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state)
-        winner = _choose_winner(cluster, state)
+        winner = _choose_winner(cluster, state, store)
         run.delete(CHECKPOINTS, PENDING)
         return winner
 
@@ -200,7 +208,7 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         yield outcome
 
 
-def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
+def _choose_winner(cluster: Cluster, state: SearchState, store: Store) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner.
 
     Raises:
@@ -212,7 +220,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     best = _finalists(state)[0]
     leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
     # the intervals hold for all pairs at once, because the same listeners chose the winner
-    baselines = _compare_baselines(state, leaderboard, best)
+    baselines, lead = _compare_baselines(state, leaderboard, best)
     rows = leaderboard.rows(scorer.validation.pool)
     score = best.score
     _, relevant = scorer.read_listeners(run, score.checkpoint)
@@ -221,7 +229,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         entry.behind and entry.behind.upper < 0 for entry in baselines
     )
     warnings = explain_winner(leaderboard, may_expand=state.search.expand)
-    warnings += _explain_search(state, baselines, listeners)
+    warnings += _explain_search(state, lead, listeners)
     hits = f"precision@{max(scorer.validation.ks)}"
     unplayed = score.metrics.get(f"unplayed_{hits}")
     if unplayed and unplayed.value:
@@ -239,6 +247,9 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     run.delete(REPORT)
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
+    scored = (entry.score for entry in leaderboard.entries if entry.score.metrics)
+    steps = [score.checkpoint for score in scored]
+    write_listener_scores(scorer, run, steps, store)
     with run.create(CONFIG) as file:
         file.write((run.folder / PENDING).read_bytes())
     winner = Winner(
@@ -260,10 +271,14 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
 
 def _compare_baselines(
     state: SearchState, leaderboard: Leaderboard, best: Entry
-) -> list[Entry]:
+) -> tuple[list[Entry], tuple[str, Interval] | None]:
     """Estimate the difference of the baselines from the cross-fitted choice of the listeners.
 
     The test part, which chose nothing, scores the winner.
+
+    Returns:
+        The baselines; the best baseline, and the lead over a cross-fitted choice of baselines, as
+            the best of several on the same listeners looks better than it is.
     """
     scorer = state.scorer
     scored = [entry for entry in leaderboard.baselines if entry.score.metrics]
@@ -272,20 +287,26 @@ def _compare_baselines(
         steps = (entry.score.checkpoint for entry in entries)
         return np.stack([scorer.read_listeners(state.run, step) for step in steps])
 
+    if not scored:
+        return leaderboard.baselines, None
     choices = read(leaderboard.candidates, scorer)
+    rules = read(scored, scorer)
     parts = np.stack(
-        [cross_fit(choices, _FOLDS, scorer.seed), *read(scored, scorer)]
-        if scored
-        else [choices[0]]
+        [
+            *(cross_fit(models, _FOLDS, scorer.seed) for models in (choices, rules)),
+            *rules,
+        ]
     )
     if scorer.validation.test_share:
-        on_test = read([best, *scored], replace(scorer, is_test=True))
+        on_test = read([best, scored[0], *scored], replace(scorer, is_test=True))
         parts = np.concatenate([parts, on_test], axis=2)
-    behind = iter(leads(parts))
-    return [
-        replace(entry, behind=next(behind) if entry in scored else None)
+    of_choice, *behind = leads(parts)
+    rest = iter(behind)
+    baselines = [
+        replace(entry, behind=next(rest) if entry in scored else None)
         for entry in leaderboard.baselines
     ]
+    return baselines, (scored[0].trial.id, of_choice.scaled(-1))
 
 
 def _finalists(state: SearchState) -> list[Entry]:
@@ -325,7 +346,7 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
 
 
 def _explain_search(
-    state: SearchState, baselines: list[Entry], listeners: int
+    state: SearchState, lead: tuple[str, Interval] | None, listeners: int
 ) -> list[str]:
     """Describe the expansion of the space and the lead over the baselines."""
     texts = []
@@ -334,13 +355,11 @@ def _explain_search(
         texts.append(
             f"Beyond the edges of the axes, search.expand tried {tried}: {state.schedule.ended}"
         )
-    behind = {entry.trial.id: entry.behind for entry in baselines if entry.behind}
-    if behind:
-        best = max(behind, key=lambda name: behind[name].value)
-        lead = behind[best].scaled(-1)
+    if lead:
+        rule, difference = lead
         texts.append(
-            f"The best simple rule is {best}; the winner's {state.select} less that of the rule: "
-            f"{lead:+.4f}, cross-fitted over listeners"
+            f"The best simple rule is {rule}; the winner's {state.select} less that of the rule: "
+            f"{difference:+.4f}, both chosen by other listeners than are scored"
         )
     else:
         texts.append(f"{WARNING} no baseline could be scored")
