@@ -117,10 +117,10 @@ def read_run(
     if digest and file.exists() and sha256_file(file) != digest:
         raise SearchError(f"{run}/{CONFIG}: {_DAMAGED}")
     config = load_config(SearchConfig, file, overrides)
-    paths: dict[str, Any] = {"store": _locate(config.store, config, run)}
+    located: dict[str, Any] = {"store": _locate(config.store, config, run)}
     if config.catalogue:
-        paths["catalogue"] = Path(_locate(str(config.catalogue), config, run))
-    return config.model_copy(update=paths), winner
+        located["catalogue"] = Path(_locate(str(config.catalogue), config, run))
+    return config.model_copy(update=located), winner
 
 
 def _locate(path: str, config: SearchConfig, run: Workspace) -> str:
