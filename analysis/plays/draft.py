@@ -109,7 +109,7 @@ class Draft:
         """Express a number."""
         sql = self._number(name)
         scale = self.scales.get(name, 1.0)
-        if name == "share" and (column.largest or 0) > 1:
+        if name == "share" and (column.middle or 0) > 1:
             return f"{sql} / 100", "percent"
         if scale < 1:
             return f"{sql} / {1 / scale:g}", "milliseconds"

@@ -13,7 +13,7 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
 from analysis.plays.check import open_copies
-from analysis.plays.files import find_tables, function_of
+from analysis.plays.files import EMPTY, find_tables, function_of
 from analysis.plays.query import PlaysQuery, bind, quoted
 from analysis.queries import identifier
 
@@ -57,6 +57,7 @@ class Column:
     is_time: bool = False
     decimal: str | None = None
     is_clock: bool = False
+    middle: float | None = None
     smallest: float | None = None
     largest: float | None = None
     kinds: int = 0
@@ -167,6 +168,8 @@ class Sample:
         elif source.function == "read_json":
             # times stay text, which has their forms
             source = self._describe(source.typed({c.name: "" for c in source.columns}))
+        if not self._rows(source).limit(1).fetchall():
+            raise AnalysisError(f"{self.log.name}: {EMPTY}")
         if not source.columns or "\0" in "".join(names):
             raise AnalysisError(f"{self.log.name}: {_UNREADABLE}")
         return source
@@ -186,14 +189,11 @@ class Sample:
             return False
         return rows.columns == [*self.source.types]
 
-    def shown(self, source: Source, count: int) -> str:
-        """Write the first rows as they stand in the file, a line each."""
+    def first_rows(self, source: Source, count: int) -> list[dict[str, str]]:
+        """Return the first rows as they stand in the file."""
         self.attach(source, {c.name: c for c in source.columns})
         rows = self.connection.table("first_rows").limit(count).to_arrow_table()
-        return "\n".join(
-            "  " + ", ".join(f"{name} {value}" for name, value in row.items() if value)
-            for row in rows.to_pylist()
-        )
+        return list(rows.to_pylist())
 
     def unnest(self, source: Source) -> Source:
         """Make a row of each element of the lists in a source; the same source without lists."""

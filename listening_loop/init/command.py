@@ -11,7 +11,7 @@ import typer
 from analysis.errors import AnalysisError
 from analysis.page.render import render
 from analysis.plays.draft import parse_columns
-from listening_loop.init.look import look_at
+from listening_loop.init.look import look_at, show
 from looplib.cli import make_app, program
 from looplib.files import atomic_write_text
 from recsys.ingest.__main__ import Columns, Preset
@@ -71,10 +71,12 @@ def main(
     if guess.questions:
         raise AnalysisError(
             f"{file}: {'; '.join(guess.questions)}? {query} takes the first; correct it, then "
-            f"{PROG} {query}; the first rows, as it reads them:\n{guess.shown()}"
+            f"{PROG} {query}; the first rows, as it reads them: "
+            + " | ".join(show(guess.examples))
         )
     values: dict[str, object] = {
         "guess": guess,
+        "examples": show(guess.examples),
         "file": file,
         "source": source,
         "folder": f"out/{search.stem}",

@@ -97,12 +97,13 @@ class Guess:
         """Whether listeners repeat tracks, which is assumed of an event log."""
         return self.is_log or self.repeated >= _REPEATS
 
-    def shown(self) -> str:
-        """Write the examples, a line each."""
-        return "\n".join(
-            "  " + ", ".join(f"{name} {value}" for name, value in row.items() if value)
-            for row in self.examples
-        )
+
+def show(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write rows as texts."""
+    return [
+        ", ".join(f"{name} {value}" for name, value in row.items() if value)
+        for row in rows
+    ]
 
 
 def look_at(
@@ -238,8 +239,8 @@ def _draft(sample: Sample, source: Source, named: Mapping[str, str]) -> Draft:
             f"{', '.join(column.name for column in source.columns)[:200]}; say it with --columns "
             f"{'=…,'.join(missing)}=…; a listener may be the file or its folder, listener=@file; "
             "of a folder of several tables, name the file of plays; what is inside of a value is "
-            f"for a query of yours; guessed so far: {so_far or 'nothing'}; the first rows:\n"
-            + sample.shown(source, EXAMPLES)
+            f"for a query of yours; guessed so far: {so_far or 'nothing'}; the first rows: "
+            + " | ".join(show(sample.first_rows(source, EXAMPLES)))
         )
     amount = source.column(roles.get("seconds") or roles.get("weight", ""))
     if amount and not {"seconds", "weight"} & named.keys():

@@ -8,7 +8,7 @@
 --   is_time    BOOLEAN, nearly all are dates, or numbers of seconds, ms, µs or ns from 1980 to 2096
 --   decimal    VARCHAR, the mark of their decimals, 'comma' or 'point' if values also have a mark of thousands; NULL for plain numbers
 --   is_clock   BOOLEAN, some are minutes and seconds, such as 3:25 or 0:03:25
---   smallest, largest  DOUBLE, of the numbers; NULL without
+--   middle, smallest, largest  DOUBLE, the median of the numbers, and their range; NULL without
 --   kinds      BIGINT, different values
 --   example    VARCHAR, one of them
 --   examples   VARCHAR[], up to a thousand of them
@@ -55,5 +55,5 @@ SELECT
         is_number
         AND list_bool_or([middle / unit BETWEEN 3 AND 40 FOR unit IN [1e8, 1e11, 1e14, 1e17]])
     ) AS is_time,
-    decimal, is_clock, smallest, largest, kinds, example, examples
+    decimal, is_clock, middle, smallest, largest, kinds, example, examples
 FROM counted

@@ -6,11 +6,12 @@ import sqlite3
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from botify.settings import ServiceSettings
 from listening_loop.command import main
-from listening_loop.init.look import look_at
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from tests.conftest import Run
@@ -32,29 +33,31 @@ def steps_of(shown: str) -> list[list[str]]:
 def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
     name: str, printed: Run
 ) -> None:
-    text, words = FILES[name]
+    text, query = FILES[name]
     Path(name).write_text(text)
     shown = printed("init", name)
+    first, _, rest = Path("plays.sql").read_text().partition("\n")
+    assert re.match(rf"-- plays of {name}, seen on 20..-..-..: \d+ rows, \d lis", first)
+    assert rest.split() == query.split()
     steps = steps_of(shown)
     (ingest, search), (serve, ask, report) = steps[:2], steps[-3:]
     stem = Path(name).stem
-    assert ingest[2:] == [name, "--store", f"out/{stem}/store", *shlex.split(words)]
+    assert ingest[1:] == ["ingest", "plays.sql", "--store", f"out/{stem}/store"]
     assert (search[3], serve[3]) == (f"{stem}.yaml", f"{stem}-service.yaml")
     assert (ask[0], report[2]) == ("curl", f"out/{stem}/log")
-    is_ordered = re.search("timestamp=|position=|--preset", words)
+    is_ordered = "played_at" in query
     assert ("no replay  nothing orders the plays" in shown) == (not is_ordered)
     if is_ordered:
         older, replay = steps[2:4]
         assert {f"out/{stem}/older", "export.learn_from=training"} <= {*older}
         assert ("split.kind=time" in older) == (older[1] == "search")
-        assert replay[1:5] == ["replay", name, "--published", f"out/{stem}/older"]
-        assert replay[replay.index(ingest[5]) + 1] == ingest[6]
-        rule = "sticky_artist" if "artist=" in words else "activation"
-        assert "--preset" in words or rule in replay
+        assert replay[1:4] == ["replay", "plays.sql", "--published"]
+        assert ("sticky_artist" if "artist" in query else "activation") in replay
     load_config(SearchConfig, Path(search[3]))
     service = load_config(ServiceSettings, Path(serve[3]))
     assert len(service.deciding.arms) == 3
     assert "0 rejected" in printed(*ingest[1:])
+    assert "their content: " in printed(*ingest[1:])
 
 
 def test_columns_that_are_named_win_and_the_others_are_guessed(
@@ -64,26 +67,39 @@ def test_columns_that_are_named_win_and_the_others_are_guessed(
     text = table("who,track,ts,len", lambda u, n: (u, n % 7, 1_767_225_600 + n, n))
     Path("odd.csv").write_text(text)
     line = refusal("init", "odd.csv")
-    assert "which column is the user? Found are who, track, ts, len" in line
-    assert line.endswith("guessed so far: timestamp=ts,item=track")
-    words = ["init", "odd.csv", "--columns", "user=who,weight=len"]
-    ingest = steps_of(printed(*words))[0]
-    assert ingest[-1] == "user=who,item=track,weight=len,timestamp=ts"
+    assert "which column is the listener? Found are who, track, ts, len" in line
+    assert "guessed so far: played_at=ts,track=track; the first rows:" in line
+    assert line.partition("first rows: ")[2].count(" | ") == 4
+    words = ["init", "odd.csv", "--columns", "listener=who,weight=len"]
+    printed(*words)
+    query = Path("plays.sql").read_text()
+    for column in ("who AS listener", "len AS weight", "to_timestamp(ts) AS played_at"):
+        assert column in query
     assert "odd.yaml: there already" in refusal(*words)
 
 
-def test_titles_that_are_named_as_ids_are_said_and_shown(
-    printed: Run,
+def test_a_query_that_its_owner_has_corrected_is_taken_as_it_is(
+    printed: Run, refusal: Run
 ) -> None:
-    Path("scrobbles.csv").write_text(FILES["scrobbles.csv"][0])
-    shown = printed("init", "scrobbles.csv", "--columns", "item=track")
-    assert "3 texts in track are 15 pairs with artist" in shown
-    assert "--columns item=artist+track" in shown
+    text = table("user,track,date", lambda u, n: (u, n, f"{1 + n % 9}/5/2025"))
+    Path("plays.csv").write_text(text)
+    question = refusal("init", "plays.csv", "--out", "new/plays.yaml")
+    assert (
+        "date 1/5/2025 is a date of the form %d/%m/%Y or %m/%d/%Y? new/plays.sql"
+        in question
+    )
+    assert question.count(" | listener ") == 4
+    assert not Path("new/plays.yaml").exists()
+    query = Path("new/plays.sql")
+    query.write_text(query.read_text().replace("%d/%m/%Y", "%m/%d/%Y"))
+    shown = printed("init", str(query), "--out", "new/plays.yaml")
+    assert "listener 0, track 0, amount 1, played_at 2025-01-05 00:00:00" in shown
+    assert steps_of(shown)[0][2] == "new/plays.sql"
 
 
 def configured(name: str, text: str) -> SearchConfig:
     Path(f"{name}.csv").write_text(text)
-    assert main(["init", f"{name}.csv"]) == 0
+    assert main(["init", f"{name}.csv", "--force"]) == 0
     return load_config(SearchConfig, Path(f"{name}.yaml"))
 
 
@@ -101,18 +117,19 @@ def test_repeats_decide_models_and_lists() -> None:
     assert {*pairs.models} == {"als", "item_knn"}
     counts = configured("counts", FILES["counts.csv"][0])
     assert counts.feedback.scale == "log"
-    assert "every row counts 1" not in Path("counts.yaml").read_text()
 
 
 def test_an_event_log_and_a_published_pair_are_known(
     tmp_path: Path, printed: Run
 ) -> None:
     sessions = random_sessions(1, listeners=3, tracks=9, sessions=5)
-    assert look_at(write_log(tmp_path / "events.jsonl", sessions), {}).is_log
+    write_log(tmp_path / "events.jsonl", sessions)
+    steps = steps_of(printed("init", "events.jsonl"))
+    assert [step[2] for step in (steps[0], steps[3])] == 2 * ["events.jsonl"]
+    assert not Path("plays.sql").exists()
     Path("train.txt").write_text("2 17 4\n0\n1 17\n")
     words = ["init", "train.txt", "--preset", "lightgcn", "--out", "pair.yaml"]
-    command = "ingest train.txt --store out/pair/store --preset lightgcn"
-    assert command in printed(*words)
+    assert "ingest plays.sql --store out/pair/store" in printed(*words)
     config = load_config(SearchConfig, Path("pair.yaml"))
     assert (config.split.kind, config.split.train) == ("files", ("train.txt",))
     assert config.validation.filter_seen
@@ -126,11 +143,12 @@ def test_a_file_in_another_encoding_is_read_in_it(
     text = table("user,track", lambda u, n: (f"Jürgen {u}", f"„Lied“ {n}"))
     Path("plays.csv").write_text(text, encoding)
     shown = printed("init", "plays.csv")
-    assert "user Jürgen 0, item „Lied“ 0" in shown
+    assert "listener Jürgen 0, track „Lied“ 0" in shown
     ingest = steps_of(shown)[0]
-    assert ingest[-1] == f"encoding={encoding}"
     assert "0 rejected" in printed(*ingest[1:])
-    assert "utf-9" in refusal(*ingest[1:-1], "encoding=utf-9")
+    query = Path("plays.sql")
+    query.write_text(query.read_text().replace(encoding, "utf-9"))
+    assert "encoding utf-9: unknown encoding" in refusal(*ingest[1:4], "other")
 
 
 def test_a_listener_may_be_a_folder(printed: Run, refusal: Run) -> None:
@@ -139,13 +157,15 @@ def test_a_listener_may_be_a_folder(printed: Run, refusal: Run) -> None:
         text = table("ts,track", lambda u, n: (1_767_225_600 + 60 * n + u, f"t{n % 9}"))
         Path("history", user, "plays.csv").write_text(text)
     ingest = steps_of(printed("init", "history"))[0]
-    assert "user=@folder" in ingest[-1]
+    query = Path("plays.sql").read_text()
+    assert "parse_path(filename)[-2] AS listener" in query
+    assert "read_csv('history/**/*.csv*'" in query
     assert printed(*ingest[1:]).count("0 rejected") == 1
     text = Path("history", "ann", "plays.csv").read_text()
     Path("one.csv").write_text(text)
-    assert "user=@file" in refusal("init", "one.csv")
-    line = refusal("init", "one.csv", "--columns", "user=@file")
-    assert "one.csv: all plays are of one listener, as user" in line
+    assert "listener=@file" in refusal("init", "one.csv", "--force")
+    line = refusal("init", "one.csv", "--columns", "listener=@file", "--force")
+    assert "one.csv: all plays are of one listener, one; two are" in line
 
 
 def test_tables_of_several_kinds_and_ids_of_mixed_types_are_refused(
@@ -154,30 +174,9 @@ def test_tables_of_several_kinds_and_ids_of_mixed_types_are_refused(
     Path("data").mkdir()
     Path("data", "ratings.csv").write_text("userId,movieId\n1,2\n")
     Path("data", "links.csv").write_text("movieId,imdbId\n2,7\n")
-    assert "links.csv: which column is the user?" in refusal("init", "data")
+    assert "links.csv: which column is the listener?" in refusal("init", "data")
     Path("a.jsonl").write_text('{"user": 1, "track": 2}\n{"user": "b", "track": 2}\n')
-    assert "mixed users: 1 rows have a number and 1" in refusal("init", "a.jsonl")
-
-
-def test_a_condition_of_the_owner_joins_that_of_liked_stars(
-    printed: Run,
-) -> None:
-    rows = table("user,item,rating,kind", lambda u, n: (u, n, 1 + n % 5, "ab"[n % 2]))
-    Path("rated.csv").write_text(rows)
-    condition = "kind = 'a' OR kind = 'b'"
-    ingest = steps_of(printed("init", "rated.csv", "--where", condition))[0]
-    assert ingest[-1] == f'({condition}) AND CAST("rating" AS DOUBLE) >= 4'
-
-
-def test_dates_that_may_be_either_are_said(printed: Run) -> None:
-    text = table("user,track,date", lambda u, n: (u, n, f"{1 + n % 9}/5/2025"))
-    Path("plays.csv").write_text(text)
-    shown = printed("init", "plays.csv")
-    assert "dates are  %d/%m/%Y; they may be %m/%d/%Y too" in shown
-    american = ("--set", "date_format=%m/%d/%Y")
-    assert "--set date_format=%m/%d/%Y" in printed(
-        "init", "plays.csv", "--force", *american
-    )
+    assert "mixed listeners: 1 rows have a number and 1" in refusal("init", "a.jsonl")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
@@ -186,7 +185,7 @@ def test_an_empty_file_is_called_empty(name: str, refusal: Run) -> None:
     assert f"{name}: empty; at least one row is" in refusal("init", name)
 
 
-def test_a_database_and_a_query_are_read_as_tables_and_each_row_once(
+def test_a_database_is_read_as_a_table_and_each_row_once(
     printed: Run,
     refusal: Run,
 ) -> None:
@@ -199,18 +198,13 @@ def test_a_database_and_a_query_are_read_as_tables_and_each_row_once(
         connection.execute("CREATE TABLE listeners (id BIGINT)")
         connection.commit()
         connection.close()
-    query = "ATTACH 'plays.duckdb' AS shop (READ_ONLY); SELECT * FROM shop.plays"
     ingests = []
-    for words in (
-        ["plays.duckdb", "--table", "plays"],
-        ["plays.db", "--table", "plays"],
-        ["--sql", query],
-    ):
-        shown = printed("init", *words, "--force")
-        assert "30 others are left out" in shown
+    for database in ("plays.duckdb", "plays.db"):
+        out = f"{database[6:]}/plays.yaml"
+        shown = printed("init", database, "--table", "plays", "--out", out)
+        assert "30 rows are left out by the condition" in shown
         ingest = steps_of(shown)[0]
-        store = f"out/{words[-1][:6]}-{words[0]}"
-        ingests.append([*ingest[1:], "--store", store])
+        ingests.append([*ingest[1:-1], f"{database[6:]}/store"])
         shown = printed(*ingests[-1])
         assert "210 good + 0 rejected" in shown
         assert "30 rows are left out, as the condition says" in shown
@@ -220,13 +214,19 @@ def test_a_database_and_a_query_are_read_as_tables_and_each_row_once(
         connection.close()
     for ingest in ingests:  # rows that were read before are not read again
         assert "216 plays, 6 of them new" in printed(*ingest)
-    counts = "user=user,item=track,weight=seconds"
-    without = ["--sql", query, "--store", "out/counts", "--columns", counts]
+    sql = "SELECT user AS listener, track, seconds FROM read_duckdb('plays.duckdb', "
+    sql += "table_name = 'plays')"
+    without = ["--sql", sql, "--store", "out/counts"]
     printed("ingest", *without)
     without[1] += " WHERE user < 3"
-    assert "out/counts: it has rows, and without" in refusal("ingest", *without)
+    assert "as another query reads it" in refusal("ingest", *without)
+    with duckdb.connect("plays.duckdb") as connection:
+        connection.execute("DELETE FROM plays WHERE user = 0")
+    assert "out/counts: it has rows, and without" in refusal(
+        "ingest", "--sql", sql, *without[2:]
+    )
     line = refusal("init", "plays.db", "--force")
-    assert "plays.db: which table; it has plays, listeners; say --table" in line
+    assert "plays.db: which table; it has plays, listeners; name it" in line
 
 
 def test_a_column_that_looks_of_use_and_is_not_used_has_its_reason(
@@ -241,3 +241,23 @@ def test_a_column_that_looks_of_use_and_is_not_used_has_its_reason(
         "not used   received_at (a time: played_at is taken), "
         "rating (an amount: ? is no number), album\n"
     ) in printed("init", "plays.csv")
+
+
+def test_lines_that_end_in_several_ways_are_read(printed: Run) -> None:
+    rows = "".join(f"u{u};t{n}\r\n" for u, n in PLAYS)
+    Path("mixed.csv").write_text(f"user;item\n{rows}", newline="")
+    assert "240 rows, 6 listeners, 40 tracks" in printed("init", "mixed.csv")
+
+
+def test_a_parquet_file_is_read_by_the_types_of_its_columns(printed: Run) -> None:
+    customers, plays = zip(*PLAYS, strict=True)
+    columns = {
+        "customer": customers,
+        "product": [f"p{play % 9}" for play in plays],
+        "purchased_at": pa.array(plays, pa.timestamp("us")),
+        "seconds": [30.0 + play for play in plays],
+    }
+    pq.write_table(pa.table(columns), "listens.parquet")
+    shown = printed("init", "listens.parquet")
+    assert "purchased_at AS played_at" in shown
+    assert "track p0, amount 30" in shown
