@@ -36,7 +36,10 @@ def main(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The YAML file; by default named as FILE, in this folder."),
+        typer.Option(
+            help="The YAML file, beside which the query is written; by default named as FILE, in "
+            "this folder, and the query plays.sql."
+        ),
     ] = None,
     columns: Columns = None,
     preset: Preset = None,
@@ -52,7 +55,7 @@ def main(
     targets = {"search": search}
     for part in ("service", "experiment"):
         targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
-    query = search.with_name(QUERY)
+    query = out.with_suffix(".sql") if out else Path(QUERY)
     is_query = file.suffix == ".sql"
     for target in [*targets.values(), *([] if is_query else [query])]:
         if target.exists() and not force:

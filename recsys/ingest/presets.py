@@ -73,14 +73,13 @@ def preset_query(
     if preset not in PRESETS:
         names = ", ".join(PRESETS)
         raise IngestError(f"preset: {preset} is unknown; known are {names}")
-    names = table_paths(paths, folder)
-    edition = f"{preset}{LogFile(Path(names[0]), '').suffix}"
+    files = table_paths(paths, folder)
+    edition = f"{preset}{LogFile(Path(files[0]), '').suffix}"
     text = _text(edition if edition in PRESETS else preset)
-    files = (
-        quoted(names[0]) if len(names) == 1 else f"[{', '.join(map(quoted, names))}]"
-    )
-    text = text.replace("FROM {path}", f"FROM {function_of(names[0])}({files})")
-    return PlaysQuery(text.replace("{path}", files), folder, f"preset {preset}")
+    listed = ", ".join(map(quoted, files))
+    listed = f"[{listed}]" if len(files) > 1 else listed
+    text = text.replace("FROM {path}", f"FROM {function_of(files[0])}({{path}})")
+    return PlaysQuery(text.replace("{path}", listed), folder, f"preset {preset}")
 
 
 def recognize(columns: Iterable[str], first_line: str) -> str | None:

@@ -11,6 +11,7 @@ from distributed import LocalCluster
 from analysis.ab.config import AbConfig
 from analysis.ab.listeners import check_metrics
 from analysis.logs.lines import parse_line
+from analysis.plays.query import PlaysQuery
 from tests.botify.redis_server import shared_server
 from tests.e2e.pages import PAGES, ROOT, blocks_of
 from tests.e2e.reader import RUN_BY_ANOTHER_TEST, Reader, bring
@@ -63,6 +64,8 @@ def test_every_block_is_of_a_checked_kind(page: Path, tmp_path: Path) -> None:
                     parse_line(line.encode())
             case "python" | "py":  # the latter needs more than this project
                 ast.parse(block.text)
+            case "sql" if " AS listener" in block.text:
+                assert PlaysQuery(block.text).reader, block.position
             case "sql":
                 (tmp_path / "metric.sql").write_text(block.text)
                 metrics = {"shown": str(tmp_path / "metric.sql")}

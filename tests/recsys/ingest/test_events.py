@@ -11,8 +11,8 @@ import pytest
 from analysis.logs import reader as event_log
 from analysis.logs import sources
 from analysis.logs.lines import LineCounts
-from analysis.store import Store
 from analysis.plays.draft import draft_columns
+from analysis.store import Store
 from recsys.errors import IngestError
 from recsys.ingest import pipeline as ingest
 from recsys.ingest.report import describe_ingest

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from analysis.store import Store
 from recsys.store.ids import Title, read_titles
 from tests.conftest import Run

@@ -1,7 +1,6 @@
 """Interactions of your own: any format gives the same store, with the ids that came in."""
 
 import gzip
-import json
 import shutil
 import sqlite3
 from collections import defaultdict
@@ -14,6 +13,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.logs.reader import read_rejects
+from analysis.plays.columns import COLUMNS as COLUMNS_OF_PLAYS
 from analysis.plays.columns import check_names
 from analysis.plays.draft import parse_columns
 from recsys.store.reader import open_store
@@ -169,6 +169,12 @@ def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
     line = refusal("ingest", query, "--store", tmp_path / "more")
     assert "plays.sql on ../in/b/d.json" in line.replace(str(tmp_path), "..")
     assert "Malformed JSON" in line
+
+
+def test_the_docs_name_every_column_of_a_play() -> None:
+    page = Path("docs/own-data.md").read_text()
+    for name, column in COLUMNS_OF_PLAYS.items():
+        assert f"| `{name}` | {column.meaning} |" in page
 
 
 QUERIES = [
