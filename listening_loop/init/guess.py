@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import yaml
 
-from analysis.tables.columns import Decimal, Reading
+from analysis.plays.source import Column
 
 # names of columns by what they hold, in the order in which they are looked for
 NAMES: Mapping[str, list[str]]
@@ -20,14 +18,12 @@ NAMES, ACTIONS = yaml.safe_load_all(
 PLAYS, EVENT, SKIPPED = "plays", "event", "skipped"  # entries that are no roles
 # what a column that is not used may look like, and the roles that it could have
 _LOOKS = {
-    "a time": ("timestamp",),
+    "a time": ("played_at",),
     "an amount": ("weight", "share", "played", "duration"),
-    "a user": ("user",),
+    "a listener": ("listener",),
     "an event": (EVENT,),
     "a skip": (SKIPPED, "weight", "share", "played"),
 }
-# a value that stands where a name is expected: a number, a date, a long id, an address
-_VALUE = re.compile(r"[-\d.,:/ ]*\d|.*\d{4}.*\d\d:\d\d.*|[0-9a-f-]{32,}|\w+://.*")
 _FILLED = 0.95  # share of the rows that have a value
 _HALF = 0.5  # the same of ids, whose rows are left out otherwise
 _MANY_KINDS = 50
@@ -41,149 +37,87 @@ _SECONDS = {
 }
 _RATING = re.compile(r"(rating|stars)$")
 _UNIT = re.compile(r"(ms|ns|us|utc)$")  # at the end of a name
-# `strptime` forms of dates, the likelier first, and of the times behind them
-_DATES = (
-    *("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y"),
-    *("%d.%m.%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
-    *("%Y%m%d", "%Y%m%dT%H%M%SZ", "%a, %d %b %Y %H:%M:%S GMT"),
-)
-_LASTFM_DATE = re.compile(r"\d\d \w{3} \d{4},? \d\d:\d\d")
-_FIRST_YEAR = 1980
-_TIMES = ("", "%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
-_BETWEEN = (" ", ", ", " at ")
-_IDS = {"user", "item", "session"}
+_IDS = {"listener", "track", "session"}
 _TEXTS = {"title", "artist"}
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column; the fields are columns of `sql/interactions/column_values.sql`."""
-
-    name: str
-    filled: float
-    is_number: bool
-    is_time: bool
-    decimal: Decimal | None
-    is_clock: bool
-    smallest: float | None
-    largest: float | None
-    kinds: int
-    example: str
-
-    @property
-    def letters(self) -> str:
-        """The name in lower case, without punctuation and what RecBole says of its type."""
-        return _letters(self.name)
-
-    @property
-    def is_rating(self) -> bool:
-        """Whether the values are stars, such as 1 to 5."""
-        has_name = _RATING.search(self.letters) is not None
-        is_few = self.name.isdigit() and self.kinds <= 10 and (self.largest or 99) <= 5
-        return is_few or (has_name and (self.largest or 99) <= 10)
-
-    @property
-    def liked_from(self) -> float:
-        """The number of stars that says that a track is liked: four of five."""
-        return 4.0 if (self.largest or 0) <= 5 else 8.0
-
-    @property
-    def scale(self) -> float:
-        """The seconds of a unit of time that was heard; 1 of what is no time."""
-        words = re.split("[^a-z]+", self.name.lower())
-        scales = [seconds for unit, seconds in _SECONDS.items() if unit in words]
-        is_other = scales and is_time_heard(self.name) and not self.is_clock
-        return scales[0] if is_other else 1.0
-
-    @property
-    def plain_number(self) -> str:
-        """The values in SQL, with a point for decimals, and seconds of 3:25."""
-        if self.is_clock:
-            parts = f"TRY_CAST(string_split(\"{self.name}\", ':') AS DOUBLE[])"
-            return f"list_reduce({parts}, lambda total, part : 60 * total + part)"
-        swaps = {None: "", "comma": ", ',.', '.'", "point": ", ',', ''"}
-        name = f'"{self.name}"'
-        return f"translate({name}{swaps[self.decimal]})" if self.decimal else name
-
-    def misfit(self, role: str, least: float = _FILLED) -> str | None:
-        """Explain why the values cannot be what a role says, of so large a share of the rows."""
-        example = self.example[:20]
-        if role in _TEXTS:  # of artists, ids do
-            return "numbers" if role == "title" and self.is_number else None
-        if self.filled < least:
-            return f"{1 - self.filled:.0%} of the rows have none"
-        if role == "timestamp":
-            return None if self.is_time else f"{example} is neither date nor moment"
-        if role in (EVENT, SKIPPED, "organic"):
-            most = _MOST_EVENTS if role == EVENT else 2
-            is_kind = self.kinds <= most and not (role == EVENT and self.is_number)
-            return None if is_kind else f"{self.kinds:,} different values"
-        if role in _IDS:
-            return None
-        if not self.is_number:
-            return f"{example} is no number"
-        if self.is_clock and (self.largest or 0) > _LONGEST_TRACK:
-            return f"{example} is a time of the day"
-        if role == "weight" and self.kinds == 1:
-            return f"always {example}"
-        if (self.smallest or 0) < 0 or (role == "share" and (self.largest or 0) > 100):
-            return f"{self.smallest:g} to {self.largest:g}"
-        return None
-
-
-def _letters(name: str) -> str:
+def letters(name: str) -> str:
+    """Return a name in lower case, without punctuation and what RecBole says of its type."""
     name = name.lower().partition(":")[0].replace("uuid", "id")
-    if "[]" in name:  # lists have names in the plural
-        name = name.rstrip("[]").rstrip("s")
     return "".join(filter(str.isalnum, name)).replace("milliseconds", "ms")
 
 
-def is_value(name: str) -> bool:
-    """Whether the name of a column looks like a value, so that there are no names."""
-    return _VALUE.fullmatch(name) is not None
+def is_rating(column: Column) -> bool:
+    """Whether the values are stars, such as 1 to 5."""
+    largest = column.largest or 99
+    is_few = column.name.startswith("column") and column.kinds <= 10 and largest <= 5
+    has_name = _RATING.search(letters(column.name)) is not None
+    return is_few or (has_name and largest <= 10)
+
+
+def liked_from(column: Column) -> float:
+    """Return the number of stars that says that a track is liked: four of five."""
+    return 4.0 if (column.largest or 0) <= 5 else 8.0
 
 
 def is_time_heard(name: str) -> bool:
     """Whether a column is named as one of how long a track was heard."""
     names = (*NAMES["played"], *_SECONDS, "seconds")
-    return _letters(name).endswith(names)
+    return letters(name).endswith(names)
 
 
-def date_forms(columns: Iterable[Column]) -> list[str]:
-    """List the forms of dates in which an example of some column is written."""
-    forms = [
-        date + (between + time if time else "")
-        for date in _DATES
-        for time in (_TIMES if "%H" not in date else ("",))
-        for between in (_BETWEEN if time else ("",))
-    ]
-    examples = {column.example for column in columns}
-    return [form for form in forms if any(_is_date(text, form) for text in examples)]
+def scale(column: Column) -> float:
+    """Return the seconds of a unit of time that was heard; 1 of what is no time."""
+    words = re.split("[^a-z]+", column.name.lower())
+    scales = [seconds for unit, seconds in _SECONDS.items() if unit in words]
+    is_other = scales and is_time_heard(column.name) and not column.is_clock
+    return scales[0] if is_other else 1.0
 
 
-def _is_date(text: str, form: str) -> bool:
-    try:
-        return datetime.strptime(text, form).year > _FIRST_YEAR  # noqa: DTZ007
-    except ValueError:
-        return False
+def misfit(column: Column, role: str, least: float = _FILLED) -> str | None:
+    """Explain why values cannot be what a role says, of so large a share of the rows."""
+    example = column.example[:20]
+    if role in _TEXTS:  # of artists, ids do
+        return "numbers" if role == "title" and column.is_number else None
+    if column.filled < least:
+        return f"{1 - column.filled:.0%} of the rows have none"
+    if role == "played_at":
+        is_time = column.is_time or column.forms
+        return None if is_time else f"{example} is neither date nor moment"
+    if role in (EVENT, SKIPPED, "organic"):
+        most = _MOST_EVENTS if role == EVENT else 2
+        is_kind = column.kinds <= most and not (role == EVENT and column.is_number)
+        return None if is_kind else f"{column.kinds:,} different values"
+    if role in _IDS:
+        return None
+    if not column.is_number:
+        return f"{example} is no number"
+    if column.is_clock and (column.largest or 0) > _LONGEST_TRACK:
+        return f"{example} is a time of the day"
+    if role == "weight" and column.kinds == 1:
+        return f"always {example}"
+    smallest, largest = column.smallest or 0, column.largest or 0
+    if smallest < 0 or (role == "share" and largest > 100):
+        return f"{smallest:g} to {largest:g}"
+    return None
 
 
 def find(role: str, columns: Iterable[Column], *, check: bool = True) -> Column | None:
     """Find the column with the first of a role's names, or whose name ends so, and that fits."""
     columns = [*columns]
     is_long = max((column.kinds for column in columns), default=0) >= _MANY_KINDS
-    if role == "item" and is_long:  # what is the same in all rows is no track
+    if role == "track" and is_long:  # what is the same in all rows is no track
         columns = [column for column in columns if column.kinds > 1]
-    plain = {column.letters: column for column in columns}
-    for letters, column in list(plain.items()):
-        plain.setdefault(_UNIT.sub("", letters), column)
-        plain.setdefault(_letters(column.name.rpartition(".")[2]), column)
-    for least in (_FILLED, _HALF) if role in ("user", "item") else (_FILLED,):
+    plain = {letters(column.name): column for column in columns}
+    for name, column in list(plain.items()):
+        plain.setdefault(_UNIT.sub("", name), column)
+        plain.setdefault(letters(column.name.rpartition(".")[2]), column)
+    for least in (_FILLED, _HALF) if role in ("listener", "track") else (_FILLED,):
         for name in NAMES[role]:
-            for letters, column in plain.items():
-                is_end = len(name) >= _SHORTEST_END and letters.endswith(name)
-                fits = not check or column.misfit(role, least) is None
-                if fits and (name == letters or is_end):
+            for written, column in plain.items():
+                is_end = len(name) >= _SHORTEST_END and written.endswith(name)
+                fits = not check or misfit(column, role, least) is None
+                if fits and (name == written or is_end):
                     return column
     return None
 
@@ -192,6 +126,7 @@ def guess_roles(
     columns: Sequence[Column], named: Mapping[str, str], *, has_names: bool = True
 ) -> dict[str, str]:
     """Guess the columns that the owner has not named; by their values if none has a name."""
+    columns = [c for c in columns if c.kinds and not c.kind.endswith("[]")]
     roles = {} if has_names else _guess_by_values(columns)
     roles |= named
     for role in NAMES:
@@ -199,69 +134,53 @@ def guess_roles(
             continue
         used = {part for name in roles.values() for part in name.split("+")}
         if role in _TEXTS:  # an id may be a title too
-            used -= {*roles.get("item", "").split("+")}
+            used -= {*roles.get("track", "").split("+")}
         column = find(role, (free for free in columns if free.name not in used))
         if column:
             roles[role] = column.name
     kinds = {column.name: column.kinds for column in columns}
-    session = roles.get("session", "")
-    if "session" not in named and kinds.get(session, 0) <= kinds.get(
-        roles.get("user", ""), 0
-    ):
+    session = kinds.get(roles.get("session", ""), 0)
+    if "session" not in named and session <= kinds.get(roles.get("listener", ""), 0):
         roles.pop("session", None)  # it is as long as a listener's life
-    dates = [c.name for c in columns if c.is_time and not c.is_number]
-    if dates and "timestamp" not in roles:
-        roles["timestamp"] = dates[0]
-    clock = next((c for c in columns if c.letters == "time" and c.is_clock), None)
-    if clock and roles.get("timestamp") not in (None, clock.name):
-        roles["timestamp"] += f"+{clock.name}"
+    dates = [c.name for c in columns if c.forms or (c.is_time and not c.is_number)]
+    if dates and "played_at" not in roles:
+        roles["played_at"] = dates[0]
+    clock = next((c for c in columns if letters(c.name) == "time" and c.is_clock), None)
+    if clock and roles.get("played_at") not in (None, clock.name):
+        roles["played_at"] += f"+{clock.name}"
     has_share = "share" in roles or roles.keys() >= {"played", "duration"}
-    has_order = "timestamp" in roles or "session" in roles
-    if has_share and has_order and not {"weight", "event"} & named.keys():
+    has_order = "played_at" in roles or "session" in roles
+    if has_share and has_order and not {"weight", "seconds"} & named.keys():
         left_out = {"weight"} | ({"played", "duration"} if "share" in roles else set())
     else:
-        amounts = [roles.get(role, "") for role in ("weight", "played", "share")]
-        roles["weight"] = next(filter(None, amounts), "")
-        if "event" in roles:
-            roles["weight"] = ""
+        if not {"weight", "seconds"} & named.keys():
+            roles.setdefault("weight", roles.get("played") or roles.get("share") or "")
+            if is_time_heard(roles["weight"]):
+                roles["seconds"] = roles.pop("weight")
         left_out = {"share", "played", "duration", "organic"}
-        left_out |= {"position"} if "timestamp" in roles else set()
+        left_out |= {"position"} if "played_at" in roles else set()
     return {role: name for role, name in roles.items() if name and role not in left_out}
 
 
 def _guess_by_values(columns: Sequence[Column]) -> dict[str, str]:
     """Guess columns without names: listener, track, a number that weighs, and a time."""
-    times = [column.name for column in columns if column.is_time]
+    times = [column.name for column in columns if column.is_time or column.forms]
     rest = [column for column in columns if column.name not in times]
-    weights = [column.name for column in rest[2:] if column.misfit("weight") is None]
+    weights = [column.name for column in rest[2:] if misfit(column, "weight") is None]
     names = [*(column.name for column in rest[:2]), *weights[:1]]
-    roles = dict(zip(("user", "item", "weight"), names, strict=False))
-    return roles | ({"timestamp": times[0]} if times else {})
-
-
-def recognize_rows(columns: Sequence[Column]) -> str | None:
-    """Find the published data set that a table without names is of, by its values."""
-    if len(columns) == 6 and columns[0].example.startswith("user_00"):
-        return "lastfm-1k"
-    is_number = [column.is_number for column in columns]
-    is_lastfm = is_number == 4 * [False] and _LASTFM_DATE.match(columns[-1].example)
-    return "lastfm" if is_lastfm else None
+    roles = dict(zip(("listener", "track", "weight"), names, strict=False))
+    return roles | ({"played_at": times[0]} if times else {})
 
 
 def explain_unused(
-    names: Iterable[str], columns: Iterable[Column], reading: Reading
+    columns: Iterable[Column], used: set[str], roles: Mapping[str, str]
 ) -> list[str]:
     """List the columns that are not used, and why not where they look of use."""
-    sql = " ".join([reading.where or "", *reading.computed.values()])
-    words = {word.strip('"') for word in re.findall('"[^"]+"|\\w+', sql)}
-    used = reading.columns.names | words
-    profiles = {column.name: column for column in columns}
     unused = []
-    for name in names:
-        if name not in used:
-            column = profiles.get(name)
-            reason = column and _why_unused(column, reading.columns.by_role)
-            unused.append(f"{name} ({reason})" if reason else name)
+    for column in columns:
+        if column.name not in used:
+            reason = column.kinds and _why_unused(column, roles)
+            unused.append(f"{column.name} ({reason})" if reason else column.name)
     return unused
 
 
@@ -272,7 +191,7 @@ def _why_unused(column: Column, roles: Mapping[str, str]) -> str | None:
         looks_so = {"a time": column.is_time, "an amount": column.is_clock}.get(look)
         if named or looks_so:
             taken = [roles[role] for role in candidates if role in roles]
-            reason = column.misfit((named or candidates)[0])
+            reason = misfit(column, (named or candidates)[0])
             reason = reason or (f"{taken[0]} is taken" if taken else "of no known use")
             return f"{look}: {reason}"
     return None
