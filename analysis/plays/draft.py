@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,158 +10,90 @@ from analysis.errors import AnalysisError
 from analysis.plays.columns import ALIASES, COLUMNS, check_names
 from analysis.plays.files import table_paths
 from analysis.plays.query import PlaysQuery, quoted
-from analysis.plays.source import Column, Sample, Source
+from analysis.plays.source import Column, FirstRows, element_name
 
-# functions that make a time of numbers, by their size and unit
-_UNITS = (
-    (1e17, "make_timestamp_ns", "nanoseconds since 1970"),
-    (1e14, "make_timestamp", "microseconds since 1970"),
-    (1e11, "epoch_ms", "milliseconds since 1970"),
-    (0, "to_timestamp", "seconds since 1970"),
-)
-_SEPARATORS = {
-    "comma": {"decimal_separator": "','", "thousands": "'.'"},
-    "point": {"thousands": "','"},
-}
 # SQL of the names of a file and its folder
 NAMES = {
     "@file": "split_part(parse_filename(filename), '.', 1)",
     "@folder": "parse_path(filename)[-2]",
 }
+_CLOCK_FORMS = {1: " %H:%M", 2: " %H:%M:%S"}  # by the number of colons
 
 
 @dataclass
 class Draft:
     """A query that is being written.
 
-    `roles` says which column holds a column of the result; an id of several is such as
-    "artist+song", and a time "date+time". Two more are `played` and `duration`, whose ratio is the
-    share.
+    SQL and a comment stand for each column of its result and each condition.
     """
 
-    source: Source
-    roles: Mapping[str, str]
-    scales: dict[str, float] = field(default_factory=dict)  # seconds of a unit, by role
-    weights: Mapping[str, float] = field(default_factory=dict)  # of events, by kind
-    # SQL and comments, of rows that are taken
+    rows: FirstRows
+    items: dict[str, tuple[str, str]] = field(default_factory=dict)
     conditions: list[tuple[str, str]] = field(default_factory=list)
-    comments: dict[str, str] = field(default_factory=dict)  # by role
-    types: dict[str, str] = field(default_factory=dict)  # of columns, as they are used
+    questions: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)  # names of columns
 
-    def sql(self) -> str:
-        """Write it."""
-        items = {name: self._item(name) for name in COLUMNS if name in self.roles}
-        items |= {
-            n: (items[n][0], text) for n, text in self.comments.items() if n in items
-        }
-        if "played" in self.roles:
-            played, duration = map(self._number, ("played", "duration"))
-            items["share"] = f"least({played} / nullif({duration}, 0), 1)", ""
-        source = self.source.typed(self.types)
-        if source.function == "read_csv":
-            for column in self._columns():
-                if self.types.get(column.name) == "DOUBLE":
-                    marks = _SEPARATORS.get(column.decimal or "", {})
-                    source = replace(source, options={**source.options, **marks})
-        lines = ["SELECT"]
+    def take(self, name: str, *columns: Column, comment: str = "") -> None:
+        """Make a column of the result of columns of the file, which are joined."""
+        self.used |= {column.name for column in columns}
+        first = columns[0]
+        kind = COLUMNS[name].kind
+        sql = first.sql
+        if columns[1:]:
+            join = " || ' ' || " if kind == "time" else " || ' - ' || "
+            sql = join.join(column.sql for column in columns)
+            if kind == "time" and first.forms:
+                clock = _CLOCK_FORMS[columns[1].examples[0].count(":")]
+                sql = f"try_strptime({sql}, {quoted(first.forms[0] + clock)})"
+        elif kind == "id":
+            sql = first.id
+        elif kind == "time" and first.time:
+            sql, unit = first.time
+            comment = comment or unit
+        elif kind == "number":
+            sql, _ = first.seconds if name == "seconds" else (first.number, 1)
+            if (
+                sql == f"TRY_CAST({first.sql} AS DOUBLE)"
+            ):  # the check reads numbers of text
+                sql = first.sql
+            if name == "share" and (first.largest or 0) > 1:
+                sql, comment = f"{first.number} / 100", "percent"
+        self.items[name] = sql, comment
+
+    def keep(self, condition: str, comment: str = "") -> None:
+        """Leave out rows for which a condition does not hold."""
+        self.conditions.append((condition, comment))
+
+    def ask(self, question: str, name: str = "") -> None:
+        """Ask what a column of the result is, or which rows are plays: the query fails until then."""
+        self.questions.append(question)
+        item = f"error({quoted(question)})", ""
+        if name:
+            self.items[name] = item
+        else:
+            self.conditions.append(item)
+
+    @property
+    def where(self) -> str:
+        """The condition of all rows that are taken."""
+        return " AND ".join(sql for sql, _ in self.conditions) or "true"
+
+    def sql(self, head: str = "") -> str:
+        """Write the query, with a comment for the first line."""
+        items = {name: self.items[name] for name in COLUMNS if name in self.items}
+        lines = [f"-- {head}"] if head else []
+        lines.append("SELECT")
         for number, (name, (sql, comment)) in enumerate(items.items(), start=1):
-            shown = sql if sql == name else f"{sql} AS {name}"
-            comma = "," if number < len(items) else ""
-            lines.append(f"    {shown}{comma}{f'  -- {comment}' if comment else ''}")
-        lines.append("FROM " + source.sql("\n    "))
+            item = sql if sql == name else f"{sql} AS {name}"
+            lines.append(f"    {item}{',' * (number < len(items))}{_comment(comment)}")
+        lines.append(f"FROM {self.rows.source}")
         for number, (sql, comment) in enumerate(self.conditions):
-            lines.append(f"{'AND' if number else 'WHERE'} {sql}  -- {comment}")
+            lines.append(f"{'    AND' if number else 'WHERE'} {sql}{_comment(comment)}")
         return "\n".join(lines) + "\n"
 
-    def _columns(self, role: str = "") -> list[Column]:
-        """List the columns of a role, or of all roles."""
-        names = self.roles.get(role, "") if role else "+".join(self.roles.values())
-        columns = (self.source.column(name) for name in names.split("+"))
-        return [column for column in columns if column]
 
-    def _item(self, name: str) -> tuple[str, str]:
-        """Express a column of the result; return its SQL and a comment."""
-        columns = self._columns(name)
-        kind = COLUMNS[name].kind
-        if self.roles[name] in NAMES:
-            return NAMES[self.roles[name]], ""
-        if kind == "time":
-            return self._time(columns)
-        if name == "weight" and self.weights:
-            pairs = (
-                f"WHEN {quoted(kind)} THEN {weight:g}"
-                for kind, weight in self.weights.items()
-            )
-            self._type(columns, "VARCHAR")
-            return f"CASE {columns[0].sql} {' '.join(pairs)} END", "weights of events"
-        if kind == "number":
-            return self._amount(name, columns[0])
-        if kind == "flag":
-            return columns[0].sql, ""
-        is_json = (
-            kind == "id" and len(columns) == 1 and self.source.function == "read_json"
-        )
-        self._type(columns, "JSON" if is_json else "VARCHAR")
-        *before, last = (column.sql for column in columns)
-        return "".join(f"coalesce({sql} || ' - ', '') || " for sql in before) + last, ""
-
-    def _amount(self, name: str, column: Column) -> tuple[str, str]:
-        """Express a number."""
-        sql = self._number(name)
-        scale = self.scales.get(name, 1.0)
-        if name == "share" and (column.largest or 0) > 1:
-            return f"{sql} / 100", "percent"
-        if scale < 1:
-            return f"{sql} / {1 / scale:g}", "milliseconds"
-        return (f"{sql} * {scale:g}", "to seconds") if scale > 1 else (sql, "")
-
-    def _number(self, role: str) -> str:
-        return self.number(self._columns(role)[0])
-
-    def number(self, column: Column) -> str:
-        """Express the values of a column as numbers, and minutes and seconds as seconds."""
-        if column.is_clock:
-            self._type([column], "VARCHAR")
-            parts = f"TRY_CAST(string_split({column.sql}, ':') AS DOUBLE[])"
-            return f"list_reduce({parts}, lambda total, part : 60 * total + part)"
-        self._type([column], "DOUBLE")
-        if column.kind != "VARCHAR" or self.source.function == "read_csv":
-            return column.sql
-        swaps = {"comma": ", ',.', '.'", "point": ", ',', ''"}.get(column.decimal or "")
-        sql = f"translate({column.sql}{swaps})" if swaps else column.sql
-        return f"TRY_CAST({sql} AS DOUBLE)"
-
-    def _time(self, columns: Sequence[Column]) -> tuple[str, str]:
-        """Express a time."""
-        first = columns[0]
-        if (
-            len(columns) == 1
-            and first.is_number
-            and first.is_time
-            and not first.is_typed_time
-        ):
-            kind = "BIGINT" if first.is_whole else "DOUBLE"
-            self._type(columns, kind)
-            size = abs(first.largest or 0)
-            name, comment = next(unit[1:] for unit in _UNITS if size >= unit[0])
-            is_text = first.kind == "VARCHAR" and self.source.function != "read_csv"
-            sql = f"TRY_CAST({first.sql} AS {kind})" if is_text else first.sql
-            if name != "to_timestamp" and kind == "DOUBLE":
-                sql = f"CAST({sql} AS BIGINT)"
-            return f"{name}({sql})", comment
-        self._type(columns, "VARCHAR")
-        sql = " || ' ' || ".join(column.sql for column in columns)
-        if not first.forms:
-            return sql, ""
-        clock = {1: " %H:%M", 2: " %H:%M:%S"}
-        form = first.forms[0] + (
-            clock[columns[1].example.count(":")] if columns[1:] else ""
-        )
-        return f"try_strptime({sql}, {quoted(form)})", ""
-
-    def _type(self, columns: Sequence[Column], kind: str) -> None:
-        """Choose the type of columns in files without types."""
-        self.types |= {column.name: kind for column in columns}
+def _comment(text: str) -> str:
+    return f"  -- {text}" if text else ""
 
 
 def draft_columns(
@@ -184,17 +116,41 @@ def draft_columns(
     if wrong := [role for role, column in roles.items() if not isinstance(column, str)]:
         raise AnalysisError(f"columns: {wrong[0]}: the name of a column is expected")
     with ExitStack() as stack, TemporaryDirectory() as folder:
-        sample = Sample(stack, paths, table_paths(paths), None, Path(folder))
-        source = sample.source
-        while missing := [name for name in roles.values() if not source.column(name)]:
-            deeper = sample.unnest(source)
-            if deeper is source:
-                names = ", ".join(column.name for column in source.columns)
-                raise AnalysisError(
-                    f"{name}: no column {', '.join(missing)}; found are {names[:200]}"
-                )
-            source = deeper
-        return PlaysQuery(Draft(sample.profile(source), roles).sql(), name=name)
+        rows = FirstRows(stack, paths, table_paths(paths), None, Path(folder))
+        draft = Draft(rows)
+        take_named(draft, roles, name)
+        return PlaysQuery(draft.sql(), name=name)
+
+
+def take_named(draft: Draft, named: Mapping[str, str], file: str) -> None:
+    """Take columns by their names; an id may be of several, "artist+song".
+
+    Raises:
+        AnalysisError: A column is missing.
+    """
+    rows = draft.rows
+    parts = {role: column.split("+") for role, column in named.items()}
+    while lists := {
+        part.partition("[]")[0] for p in parts.values() for part in p if "[]" in part
+    }:
+        rows.unnest(sorted(lists))
+        parts = {role: [_element(part) for part in p] for role, p in parts.items()}
+    columns = {column.name: column for column in rows.columns}
+    if missing := {part for p in parts.values() for part in p} - {*columns, *NAMES}:
+        names = ", ".join(columns)
+        raise AnalysisError(
+            f"{file}: no column {', '.join(sorted(missing))}; found are {names[:200]}"
+        )
+    for role, p in parts.items():
+        if p[0] in NAMES:
+            draft.items[role] = NAMES[p[0]], ""
+        else:
+            draft.take(role, *(columns[part] for part in p))
+
+
+def _element(name: str) -> str:
+    path, mark, rest = name.partition("[]")
+    return element_name(path) + rest if mark else name
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -70,8 +70,9 @@ def main(
         atomic_write_text(query, head + guess.query.sql)
     if guess.questions:
         raise AnalysisError(
-            f"{file}: {'; '.join(guess.questions)}? {query} takes the first; correct it, then "
-            f"{PROG} {query}; the first rows, as it reads them:\n{guess.shown()}"
+            f"{file}: {'; '.join(guess.questions)}? Write the answer into {query} in place of "
+            f"error(…), then {PROG} {query}; or say --columns listener=…,track=…; the first "
+            f"rows:\n{guess.seen}"
         )
     values: dict[str, object] = {
         "guess": guess,

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from listening_loop.command import main
+from listening_loop.init.command import QUERY
 from recsys.store.ids import read_titles
 from recsys.store.reader import open_store
 from tests.recsys.events import rows_by_original_id
@@ -36,7 +37,7 @@ PERCENTS = (100, 86, 4, 100, 62, 98)
 EVENTS = ("view", "view", "cart", "remove_from_cart", "purchase")
 WEIGHTS = {"view": 1, "cart": 2, "remove_from_cart": 0, "purchase": 5}
 NUMBERS = {"since", "position", "organic", "share", "seconds", "weight"}
-TIMES = {"played_at", "since", "position"}
+ORDERS = {"played_at", "since", "position", "session"}
 SHORTEST = 30  # seconds that count as a play
 
 
@@ -214,7 +215,7 @@ def stored(columns: Iterable[str]) -> list[dict[str, Any]]:
     for row in rows:
         time, amount = row["timestamp"], row.get("amount")
         moment = datetime.fromtimestamp(round((time or 0) / 1000), UTC)
-        title = titles.get(row["track"])
+        title = titles.get(str(row["track"]))
         values = {
             "listener": str(row["user"]),
             "track": str(row["track"]),
@@ -227,7 +228,7 @@ def stored(columns: Iterable[str]) -> list[dict[str, Any]]:
             "artist": title and title.artist,
             **{name: row.get(name) for name in ("share", "session", "organic")},
         }
-        assert TIMES & {*columns} or time is None
+        assert ORDERS & {*columns} or time is None
         if not {"share", "seconds", "weight"} & {*columns}:
             assert row.get("share") is None
             assert amount in (None, 0, 1)
@@ -263,7 +264,7 @@ def test_a_file_is_read_rightly_or_asked_about(
     code = main(["init", write(shape)])
     shown = capsys.readouterr()
     assert code == (2 if "asks" in shape else 0), shown.err
-    query = Path("plays.sql")
+    query = Path(QUERY)
     if "asks" in shape:
         for word in shape["asks"].split(" or "):
             assert word in shown.err
