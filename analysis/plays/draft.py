@@ -56,7 +56,7 @@ class Draft:
                 sql == f"TRY_CAST({first.sql} AS DOUBLE)"
             ):  # the check reads numbers of text
                 sql = first.sql
-            if name == "share" and (first.largest or 0) > 1:
+            if name == "share" and (first.middle or 0) > 1:
                 sql, comment = f"{first.number} / 100", "percent"
         self.items[name] = sql, comment
 

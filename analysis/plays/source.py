@@ -14,7 +14,7 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
 from analysis.plays.check import open_copies
-from analysis.plays.files import CSV, find_tables, function_of
+from analysis.plays.files import CSV, EMPTY, find_tables, function_of
 from analysis.plays.query import PlaysQuery, bind, quoted
 from analysis.queries import identifier
 
@@ -54,7 +54,6 @@ _UNITS = {
 }
 _SECONDS = (3.2e8, 4e9)  # since 1970: 1980 to 2096
 _DAYS = (29_221, 71_589)  # the same since 1899-12-30, as Excel counts
-_LONG = 5_000  # a median of seconds that no track lasts, so they are milliseconds
 _MOST_DISTINCT = 0.9  # share of the rows, beyond which too few values repeat
 _NEARLY = 1.02
 
@@ -135,16 +134,6 @@ class Column:
         """Whether the values are numbers of a unit since 1970."""
         return self.time is not None and self.time[1].endswith("1970")
 
-    @property
-    def seconds(self) -> tuple[str, float]:
-        """The SQL of the values as seconds that were heard, and how many of its unit they are."""
-        words = re.split("[^a-z]+", self.name.lower())
-        if {"min", "minutes"} & {*words} and not self.is_clock:
-            return f"{self.number} * 60", 60
-        if (self.middle or 0) > _LONG:
-            return f"{self.number} / 1000", 0.001
-        return self.number, 1
-
 
 class FirstRows:
     """The first rows of files, with all values as text in the table `first_rows`."""
@@ -211,6 +200,8 @@ class FirstRows:
             if texts & {*_NULLS}:
                 self._set(f"nullstr = ['', {', '.join(map(quoted, _NULLS))}]")
             self.load()
+        if not self.row_count:
+            raise AnalysisError(f"{self.log.name}: {EMPTY}")
         if not self.columns or "\0" in "".join(names):
             raise AnalysisError(f"{self.log.name}: {_UNREADABLE}")
 

@@ -29,6 +29,7 @@ _MOST_KINDS = 100  # different values of a column of events
 _FILLED = 0.95  # share of the rows that have a value
 _HALF = 0.5  # the same of ids, whose rows are left out otherwise
 _HEARD = 30  # seconds from which a play counts
+_LONG = 5_000  # a median of seconds that no track lasts, so they are milliseconds
 _LONGEST_TRACK = 6 * 3600  # seconds; a longer time is one of the day
 _MOST_UNNAMED = 4  # columns of a file without names
 _DEEPEST = 3  # lists in lists
@@ -331,9 +332,7 @@ def take_amount(draft: Draft) -> None:
         draft.used |= {heard.name, length.name}
         items["share"] = f"least({heard.number} / nullif({length.number}, 0), 1)", ""
     elif heard:
-        draft.take("seconds", heard, comment=f"median {heard.middle:,.0f} of its unit")
-        least = f"{heard.number} >= {_HEARD / heard.seconds[1]:g}"
-        draft.keep(least, "shorter plays are left out")
+        take_heard(draft, heard)
     elif weight := find(
         draft,
         "weight",
@@ -349,6 +348,20 @@ def take_amount(draft: Draft) -> None:
     organic = find(draft, "organic", lambda c: c.kinds == 2)
     if organic and "share" in items:
         draft.take("organic", organic)
+
+
+def take_heard(draft: Draft, column: Column) -> None:
+    """Take how long was heard in seconds, whatever the unit, and leave out short plays."""
+    draft.take("seconds", column)
+    words, unit = {*words_of(column.name)}, 1.0
+    if {"min", "minutes"} & words and not column.is_clock:
+        draft.items["seconds"] = f"{column.number} * 60", "minutes"
+        unit = 60
+    elif (column.middle or 0) > _LONG and not {"seconds", "secs", "sec"} & words:
+        comment = f"milliseconds: half are above {column.middle:,.0f}"
+        draft.items["seconds"] = f"{column.number} / 1000", comment
+        unit = 0.001
+    draft.keep(f"{column.number} >= {_HEARD / unit:g}", "shorter plays are left out")
 
 
 def take_weight(draft: Draft, column: Column) -> None:
