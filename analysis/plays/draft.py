@@ -24,40 +24,39 @@ _CLOCK_FORMS = {1: " %H:%M", 2: " %H:%M:%S"}  # by the number of colons
 class Draft:
     """A query that is being written.
 
-    SQL and a comment stand for each column of its result and each condition.
+    SQL and a comment stand for each column of its result and each condition; `sources` has the
+    columns of the file that a column of the result is made of.
     """
 
     rows: FirstRows
     items: dict[str, tuple[str, str]] = field(default_factory=dict)
     conditions: list[tuple[str, str]] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+    sources: dict[str, Sequence[Column]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)  # names of columns
 
     def take(self, name: str, *columns: Column, comment: str = "") -> None:
         """Make a column of the result of columns of the file, which are joined."""
+        self.sources[name] = columns
         self.used |= {column.name for column in columns}
-        first = columns[0]
+        first, *others = columns
         kind = COLUMNS[name].kind
         sql = first.sql
-        if columns[1:]:
+        if others:
             join = " || ' ' || " if kind == "time" else " || ' - ' || "
             sql = join.join(column.sql for column in columns)
             if kind == "time" and first.forms:
-                clock = _CLOCK_FORMS[columns[1].examples[0].count(":")]
+                clock = _CLOCK_FORMS[others[0].examples[0].count(":")]
                 sql = f"try_strptime({sql}, {quoted(first.forms[0] + clock)})"
         elif kind == "id":
             sql = first.id
         elif kind == "time" and first.time:
             sql, unit = first.time
             comment = comment or unit
-        elif kind == "number":
-            sql, _ = first.seconds if name == "seconds" else (first.number, 1)
-            if (
-                sql == f"TRY_CAST({first.sql} AS DOUBLE)"
-            ):  # the check reads numbers of text
-                sql = first.sql
-            if name == "share" and (first.middle or 0) > 1:
-                sql, comment = f"{first.number} / 100", "percent"
+        elif name == "share" and (first.middle or 0) > 1:
+            sql, comment = f"least({first.number} / 100, 1)", "percent"
+        elif kind == "number" and not first.is_plain:
+            sql = first.number
         self.items[name] = sql, comment
 
     def keep(self, condition: str, comment: str = "") -> None:
@@ -65,7 +64,7 @@ class Draft:
         self.conditions.append((condition, comment))
 
     def ask(self, question: str, name: str = "") -> None:
-        """Ask what a column of the result is, or which rows are plays: the query fails until then."""
+        """Ask what a column of the result is, or which rows are plays; unanswered, it fails."""
         self.questions.append(question)
         item = f"error({quoted(question)})", ""
         if name:

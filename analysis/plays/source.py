@@ -1,4 +1,4 @@
-"""Look at the first rows of files: the FROM clause that reads them, and the look of their values."""
+"""Look at the first rows of files: the FROM clause that reads them, and how values look."""
 
 import codecs
 import re
@@ -96,6 +96,11 @@ class Column:
         return f"TRY_CAST({sql} AS DOUBLE)" if self.is_text else sql
 
     @property
+    def is_plain(self) -> bool:
+        """Whether numbers are written as DuckDB reads them."""
+        return not (self.is_percent or self.decimal or self.is_clock)
+
+    @property
     def id(self) -> str:
         """The SQL of the values as ids, which are whole if all are such as 12.0."""
         return f"CAST({self.sql} AS BIGINT)" if self.is_float else self.sql
@@ -176,8 +181,7 @@ class FirstRows:
             arguments.append(is_named + quoted(table))
         arguments += _options(self.log, function)
         self.source = f"{function}({', '.join(arguments)})"
-        query = PlaysQuery(f"SELECT * FROM {self.source}")
-        (self._copy,) = open_copies(stack, {"": self.log}, query, folder).values()
+        (self._copy,) = open_copies(stack, {"": self.log}, self._query, folder).values()
         try:
             self._open(function)
         except queries.DatabaseError as error:
@@ -211,8 +215,7 @@ class FirstRows:
 
     def load(self, where: str = "true") -> None:
         """Read the first rows for which a condition holds, and profile their columns."""
-        query = PlaysQuery(f"SELECT * FROM {self.source}")
-        rows = bind(self.connection, query.text_for([self._copy]))
+        rows = self._bind(self._copy)
         leaves = [
             leaf
             for name, kind in zip(rows.columns, rows.types, strict=True)
@@ -234,22 +237,20 @@ class FirstRows:
 
     def unnest(self, paths: Iterable[str]) -> None:
         """Make a row of each element of lists, side by side; "tracks[].id" becomes "track.id"."""
-        elements = []
-        whole = [
-            path
+        inside = {
+            path: next(c.sql for c in self.columns if c.name.startswith(f"{path}[]"))
             for path in paths
-            if any(c.name.startswith(f"{path}[]") for c in self.columns)
-        ]
-        for path in whole:
-            inside = next(c for c in self.columns if c.name.startswith(f"{path}[]"))
-            name = identifier(element_name(path))
-            elements.append(f"unnest({inside.sql.partition('[1]')[0]}) AS {name}")
-        top = ", ".join(identifier(path) for path in whole if "." not in path)
-        others = f"* EXCLUDE ({top})" if top else "*"
-        names = "filename, " if self.logs[1:] and not self._unnested else ""
-        columns = ", ".join([names + others, *elements])
-        self.source = f"(\n    SELECT {columns} FROM {self.source}\n)"
-        self._unnested += whole
+        }
+        elements = ", ".join(
+            f"unnest({sql.partition('[1]')[0]}) AS {identifier(element_name(path))}"
+            for path, sql in inside.items()
+        )
+        whole = ", ".join(identifier(path) for path in inside if "." not in path)
+        others = f"* EXCLUDE ({whole})" if whole else "*"
+        if self.logs[1:] and not self._unnested:
+            others = f"filename, {others}"
+        self.source = f"(\n    SELECT {others}, {elements}\n    FROM {self.source}\n)"  # noqa: S608  # nosec B608
+        self._unnested += inside
         self.load()
 
     @property
@@ -264,39 +265,35 @@ class FirstRows:
         if len(self.logs) == 1:
             return None
         if self.log.suffix in CSV and "encoding" not in self.source:
-            query = PlaysQuery(f"SELECT * FROM {self.source}")
-            ends = [self._copy, self.logs[-1].path]
-            first, last = (
-                bind(self.connection, query.text_for([path])).columns for path in ends
-            )
-            if first != last:
+            first, last = map(self._bind, (self._copy, self.logs[-1].path))
+            if first.columns != last.columns:
                 return None
         folders = {Path(log.name).parent for log in self.logs}
         return "@folder" if len(folders) > 1 else "@file"
 
-    def distinct(self, *columns: Column) -> int:
-        """Count the distinct values of columns together."""
-        names = ", ".join(map(_quoted_name, columns))
-        rows = self.connection.sql(f"SELECT DISTINCT {names} FROM first_rows")
-        return len(rows)
+    @property
+    def _query(self) -> PlaysQuery:
+        return PlaysQuery(f"SELECT * FROM {self.source}")  # noqa: S608  # nosec B608
+
+    def _bind(self, path: Path) -> queries.Rows:
+        """Return the rows of another file, or of a copy, as the first one is read."""
+        return bind(self.connection, self._query.text_for([path]))
+
+    def values(self, *columns: Column) -> list[tuple[str | None, ...]]:
+        """Return the values of columns, a tuple for each row."""
+        names = (queries.Column(column.name) for column in columns)
+        return self.connection.table("first_rows").select(*names).fetchall()
 
     def is_property(self, column: Column, of: Column) -> bool:
         """Whether a column has one value for each value of another, of which many repeat."""
-        values = self.distinct(of)
-        is_repeated = values < _MOST_DISTINCT * self.row_count
-        return is_repeated and self.distinct(of, column) <= _NEARLY * values
-
-    def filled(self, column: Column, by: Column) -> dict[str, float]:
-        """Compute the share of rows that have a value, by the values of another column."""
-        name, group = (_quoted_name(c) for c in (column, by))
-        rows = self.connection.sql(
-            f"SELECT {group}, count(nullif({name}, '')) / count(*) FROM first_rows GROUP BY 1"
-        )
-        return dict(rows.fetchall())
+        pairs = self.values(of, column)
+        distinct = len({pair[0] for pair in pairs})
+        is_repeated = distinct < _MOST_DISTINCT * len(pairs)
+        return is_repeated and len({*pairs}) <= _NEARLY * distinct
 
     def shown(self, count: int) -> str:
         """Write the first rows as lines, for a person."""
-        rows = self.connection.sql(f"FROM first_rows LIMIT {count}").fetchall()
+        rows = self.values(*self.columns)[:count]
         names = [column.name for column in self.columns]
         return "\n".join("  " + " | ".join(map(str, row)) for row in [names, *rows])
 
@@ -308,10 +305,6 @@ def element_name(path: str) -> str:
     'event'
     """
     return path.rpartition(".")[2].removesuffix("s")
-
-
-def _quoted_name(column: Column) -> str:
-    return '"{}"'.format(column.name.replace('"', '""'))
 
 
 def _options(log: LogFile, function: str) -> Iterator[str]:
