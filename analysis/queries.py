@@ -129,7 +129,7 @@ def parse(sql: str) -> tuple[list[str], dict[str, Any]]:
         ((text,),) = connection.execute(last, values).fetchall()
     tree = json.loads(text)
     if tree["error"] or not tree["statements"]:
-        raise duckdb.ParserException(tree.get("error_message", "no SELECT"))
+        raise duckdb.ParserException(tree.get("error_message", "a SELECT is expected"))
     return texts, tree
 
 

@@ -91,8 +91,94 @@ class Draft:
         return "\n".join(lines) + "\n"
 
 
+<<<<<<< HEAD
 def _comment(text: str) -> str:
     return f"  -- {text}" if text else ""
+=======
+    def _item(self, name: str) -> tuple[str, str]:
+        """Express a column of the result; return its SQL and a comment."""
+        columns = self._columns(name)
+        kind = COLUMNS[name].kind
+        if self.roles[name] in NAMES:
+            return NAMES[self.roles[name]], ""
+        if kind == "time":
+            return self._time(columns)
+        if name == "weight" and self.weights:
+            pairs = (
+                f"WHEN {quoted(kind)} THEN {weight:g}"
+                for kind, weight in self.weights.items()
+            )
+            self._type(columns, "VARCHAR")
+            return f"CASE {columns[0].sql} {' '.join(pairs)} END", "weights of events"
+        if kind == "number":
+            return self._amount(name, columns[0])
+        if kind == "flag":
+            return columns[0].sql, ""
+        is_json = (
+            kind == "id" and len(columns) == 1 and self.source.function == "read_json"
+        )
+        self._type(columns, "JSON" if is_json else "VARCHAR")
+        *before, last = (column.sql for column in columns)
+        return "".join(f"coalesce({sql} || ' - ', '') || " for sql in before) + last, ""
+
+    def _amount(self, name: str, column: Column) -> tuple[str, str]:
+        """Express a number."""
+        sql = self._number(name)
+        scale = self.scales.get(name, 1.0)
+        if name == "share" and (column.middle or 0) > 1:
+            return f"{sql} / 100", "percent"
+        if scale < 1:
+            return f"{sql} / {1 / scale:g}", "milliseconds"
+        return (f"{sql} * {scale:g}", "to seconds") if scale > 1 else (sql, "")
+
+    def _number(self, role: str) -> str:
+        return self.number(self._columns(role)[0])
+
+    def number(self, column: Column) -> str:
+        """Express the values of a column as numbers, and minutes and seconds as seconds."""
+        if column.is_clock:
+            self._type([column], "VARCHAR")
+            parts = f"TRY_CAST(string_split({column.sql}, ':') AS DOUBLE[])"
+            return f"list_reduce({parts}, lambda total, part : 60 * total + part)"
+        self._type([column], "DOUBLE")
+        if column.kind != "VARCHAR" or self.source.function == "read_csv":
+            return column.sql
+        swaps = {"comma": ", ',.', '.'", "point": ", ',', ''"}.get(column.decimal or "")
+        sql = f"translate({column.sql}{swaps})" if swaps else column.sql
+        return f"TRY_CAST({sql} AS DOUBLE)"
+
+    def _time(self, columns: Sequence[Column]) -> tuple[str, str]:
+        """Express a time."""
+        first = columns[0]
+        if (
+            len(columns) == 1
+            and first.is_number
+            and first.is_time
+            and not first.is_typed_time
+        ):
+            kind = "BIGINT" if first.is_whole else "DOUBLE"
+            self._type(columns, kind)
+            size = abs(first.largest or 0)
+            name, comment = next(unit[1:] for unit in _UNITS if size >= unit[0])
+            is_text = first.kind == "VARCHAR" and self.source.function != "read_csv"
+            sql = f"TRY_CAST({first.sql} AS {kind})" if is_text else first.sql
+            if name != "to_timestamp" and kind == "DOUBLE":
+                sql = f"CAST({sql} AS BIGINT)"
+            return f"{name}({sql})", comment
+        self._type(columns, "VARCHAR")
+        sql = " || ' ' || ".join(column.sql for column in columns)
+        if not first.forms:
+            return sql, ""
+        clock = {1: " %H:%M", 2: " %H:%M:%S"}
+        form = first.forms[0] + (
+            clock[columns[1].example.count(":")] if columns[1:] else ""
+        )
+        return f"try_strptime({sql}, {quoted(form)})", ""
+
+    def _type(self, columns: Sequence[Column], kind: str) -> None:
+        """Choose the type of columns in files without types."""
+        self.types |= {column.name: kind for column in columns}
+>>>>>>> plays
 
 
 def draft_columns(

@@ -1,6 +1,7 @@
 """A query of plays: SQL, the files that it reads, and what decides its rows."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
@@ -106,11 +107,8 @@ class PlaysQuery:
         Raises:
             AnalysisError: There are none, or a file is empty or of no known kind.
         """
-        return (
-            find_tables([self.folder / path for path in self.reader.paths])
-            if self.reader
-            else []
-        )
+        paths = self.reader.paths if self.reader else ()
+        return find_tables([os.path.normpath(self.folder / path) for path in paths])
 
     def text_for(self, paths: Sequence[Path], *, keeps_rejects: bool = False) -> str:
         """Return its SQL for other files: copies of its own."""

@@ -291,11 +291,11 @@ class FirstRows:
         is_repeated = distinct < _MOST_DISTINCT * len(pairs)
         return is_repeated and len({*pairs}) <= _NEARLY * distinct
 
-    def shown(self, count: int) -> str:
-        """Write the first rows as lines, for a person."""
-        rows = self.values(*self.columns)[:count]
+    def first(self, count: int) -> list[dict[str, str | None]]:
+        """Return the first rows as they stand in the file."""
         names = [column.name for column in self.columns]
-        return "\n".join("  " + " | ".join(map(str, row)) for row in [names, *rows])
+        rows = self.values(*self.columns)[:count]
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def element_name(path: str) -> str:

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.plays.draft import draft_columns
 from analysis.store import Store
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
@@ -65,8 +64,8 @@ def ingest(
         if is_frame(data):
             paths = [Path(folder, "frame.parquet")]
             write_parquet(data, paths[0])
-            query = draft_columns(paths, columns, _FRAME)
-            facts = [sha256_file(paths[0]), repr(columns)]
+            query = make_query(paths, columns, preset, sql, _FRAME)
+            facts = [sha256_file(paths[0]), repr(columns), preset]
         elif not all(isinstance(path, (str, Path)) for path in paths):
             raise UserError(f"{data!r}: a data frame, or paths of files, is expected")
         else:

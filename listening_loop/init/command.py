@@ -11,7 +11,7 @@ import typer
 from analysis.errors import AnalysisError
 from analysis.page.render import render
 from analysis.plays.draft import parse_columns
-from listening_loop.init.look import look_at
+from listening_loop.init.look import look_at, show
 from looplib.cli import make_app, program
 from looplib.files import atomic_write_text
 from recsys.ingest.__main__ import Columns, Preset
@@ -70,12 +70,14 @@ def main(
         atomic_write_text(query, head + guess.query.sql)
     if guess.questions:
         raise AnalysisError(
-            f"{file}: {'; '.join(guess.questions)}? Write the answer into {query} in place of "
-            f"error(…), then {PROG} {query}; or say --columns listener=…,track=…; the first "
-            f"rows:\n{guess.seen}"
+            f"{file}: {'; '.join(guess.questions)}? Answer in {query}, in place of error(…), then "
+            f"{PROG} {query}; or name columns, --columns listener=…,track=…; a listener may be "
+            "the file or its folder, listener=@file; the first rows: "
+            + " | ".join(show(guess.examples))
         )
     values: dict[str, object] = {
         "guess": guess,
+        "examples": show(guess.examples),
         "file": file,
         "source": source,
         "folder": f"out/{search.stem}",

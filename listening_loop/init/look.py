@@ -33,7 +33,6 @@ class Guess:
     preset: str | None = None  # the published data set that it is
     unused: Sequence[str] = ()  # columns
     questions: Sequence[str] = ()  # columns that could be two things
-    seen: str = ""  # the first rows of the file, if there are questions
     columns: Sequence[str] = ()  # of the query
     left_out: int = 0  # rows for which the condition does not hold
     # of `sql/interactions/first_rows.sql`
@@ -46,7 +45,9 @@ class Guess:
     tracks: int = 0
     titles: int = 0  # of artist and track, distinct
     pairs: int = 0  # of listener and track, distinct
-    examples: Sequence[Mapping[str, Any]] = ()  # rows as they are stored
+    examples: Sequence[
+        Mapping[str, Any]
+    ] = ()  # rows as they are stored, or as they stand there
 
     @property
     def is_log(self) -> bool:
@@ -84,12 +85,13 @@ class Guess:
         """Whether listeners repeat tracks, which is assumed of an event log."""
         return self.is_log or self.repeated >= _REPEATS
 
-    def shown(self) -> str:
-        """Write the examples, a line each."""
-        return "\n".join(
-            "  " + ", ".join(f"{name} {value}" for name, value in row.items() if value)
-            for row in self.examples
-        )
+
+def show(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write rows as texts."""
+    return [
+        ", ".join(f"{name} {value}" for name, value in row.items() if value)
+        for row in rows
+    ]
 
 
 def look_at(
@@ -174,7 +176,7 @@ def _guess(
     draft = draft_query(rows, named, str(path))
     query = PlaysQuery(draft.sql(), folder, str(path))
     if draft.questions:
-        seen = rows.shown(EXAMPLES)
-        return Guess(query, names, questions=draft.questions, seen=seen)
+        examples = rows.first(EXAMPLES)
+        return Guess(query, names, questions=draft.questions, examples=examples)
     unused = [c.name for c in rows.columns if c.name not in draft.used]
     return _read(Guess(query, names, None, unused), scratch)

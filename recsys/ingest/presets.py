@@ -26,6 +26,7 @@ def make_query(
     columns: Mapping[str, str] | None = None,
     preset: str | None = None,
     sql: str | None = None,
+    name: str = "",
 ) -> PlaysQuery | None:
     """Make the query that reads plays.
 
@@ -34,6 +35,7 @@ def make_query(
         columns: Names of columns by the columns of the result that they are.
         preset: The published data set of the files.
         sql: A query in place of files.
+        name: What messages call the files; by default the first path.
 
     Returns:
         The query; None for event logs.
@@ -54,7 +56,7 @@ def make_query(
         return PlaysQuery.read(Path(paths[0]))
     if preset:
         return preset_query(preset, paths)
-    return draft_columns(paths, columns) if columns else None
+    return draft_columns(paths, columns or {}, name) if columns or name else None
 
 
 def preset_query(

@@ -55,14 +55,14 @@ verified AS (
             WHEN user_kind NOT IN ('whole number', 'text', 'digits', 'characters') THEN 'listener is of type ' || user_kind || '; a whole number or text is allowed'
             WHEN coalesce(track, '') = '' THEN 'track is missing'
             WHEN item_kind NOT IN ('whole number', 'text', 'digits', 'characters') THEN 'track is of type ' || item_kind || '; a whole number or text is allowed'
-            WHEN coalesce(written_amount, '') = '' THEN $amount || ' is missing'
+            WHEN coalesce(written_amount, '') = '' THEN $amount || ' is missing, or no number'
             WHEN amount IS NULL THEN $amount || ' ' || left(written_amount, 40) || ' is no number'
             WHEN amount NOT BETWEEN 0 AND 1e15 THEN $amount || ' ' || left(written_amount, 40) || '; 0 to ' || if($amount = 'share', '1', '1e15') || ' is allowed'
             WHEN $amount = 'share' AND amount > 1 THEN 'share ' || left(written_amount, 40) || '; 0 to 1 is allowed'
             WHEN written_organic IS NOT NULL AND is_organic IS NULL THEN 'organic ' || left(written_organic, 40) || '; true, false, 1 and 0 are allowed'
             WHEN written_propensity IS NOT NULL AND (probability > 0 AND probability <= 1) IS NOT TRUE
             THEN 'propensity ' || left(written_propensity, 40) || '; above 0 to 1 is allowed'
-            WHEN list_contains($known, 'played_at') AND coalesce(written_time, '') = '' THEN 'played_at is missing'
+            WHEN list_contains($known, 'played_at') AND coalesce(written_time, '') = '' THEN 'played_at is missing, or no time'
             WHEN list_contains($known, 'played_at') AND moment_ms IS NULL
             THEN 'played_at ' || left(written_time, 40) || ' is no time; text begins with the year, or is read by strptime'
             WHEN NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'played_at ' || left(written_time, 40) || '; 1970 to 5138 is allowed'

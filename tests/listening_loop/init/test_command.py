@@ -5,14 +5,15 @@
 
 import re
 import shlex
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from botify.settings import ServiceSettings
 from listening_loop.command import main
-from listening_loop.init.look import look_at
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from tests.conftest import Run
@@ -77,7 +78,9 @@ def test_columns_that_are_named_win_and_the_others_are_guessed(
     printed: Run, refusal: Run
 ) -> None:
     write("odd.csv", "who,track,ts,len", lambda u, n: (u, n % 7, 1_767_225_600 + n, n))
-    assert "which column is the listener?" in refusal("init", "odd.csv")
+    line = refusal("init", "odd.csv")
+    assert "which column is the listener?" in line
+    assert line.partition("first rows: ")[2].count(" | ") == 4
     words = ["init", "odd.csv", "--columns", "listener=who,weight=len", "--force"]
     shown = printed(*words)
     for item in ("who AS listener", "    track,", "AS played_at", "len AS weight"):
@@ -125,7 +128,10 @@ def test_an_event_log_and_a_published_pair_are_known(
     tmp_path: Path, printed: Run
 ) -> None:
     sessions = random_sessions(1, listeners=3, tracks=9, sessions=5)
-    assert look_at(write_log(tmp_path / "events.jsonl", sessions), {}).is_log
+    write_log(tmp_path / "events.jsonl", sessions)
+    steps = steps_of(printed("init", "events.jsonl"))
+    assert [step[2] for step in (steps[0], steps[3])] == 2 * ["events.jsonl"]
+    assert not Path("plays.sql").exists()
     Path("train.txt").write_text("2 17 4\n0\n1 17\n")
     words = ["init", "train.txt", "--preset", "lightgcn", "--out", "pair.yaml"]
     assert "ingest plays.sql --store out/pair/store" in printed(*words)
@@ -160,3 +166,47 @@ def test_lines_that_end_in_several_ways_are_read(printed: Run) -> None:
     rows = "".join(f"u{u};t{n}\r\n" for u, n in PLAYS)
     Path("mixed.csv").write_text(f"user;item\n{rows}", newline="")
     assert "240 rows, 6 listeners, 40 tracks" in printed("init", "mixed.csv")
+
+
+def test_a_database_is_read_as_a_table_and_each_row_once(
+    printed: Run,
+    refusal: Run,
+) -> None:
+    names = "user BIGINT, track VARCHAR, seconds DOUBLE, played_at VARCHAR"
+    rows = [(u, f"t{n % 9}", 25.0 + n, f"2026-01-05 10:{n:02}:00") for u, n in PLAYS]
+    more = [(u, "new", 200.0, "2026-01-06 10:00:00") for u in range(6)]
+    for connection in (duckdb.connect("plays.duckdb"), sqlite3.connect("plays.db")):
+        connection.execute(f"CREATE TABLE plays ({names})")
+        connection.executemany("INSERT INTO plays VALUES (?, ?, ?, ?)", rows)
+        connection.execute("CREATE TABLE listeners (id BIGINT)")
+        connection.commit()
+        connection.close()
+    ingests = []
+    for database in ("plays.duckdb", "plays.db"):
+        out = f"{database[6:]}/plays.yaml"
+        shown = printed("init", database, "--table", "plays", "--out", out)
+        assert "30 rows are left out by the condition" in shown
+        ingest = steps_of(shown)[0]
+        ingests.append([*ingest[1:-1], f"{database[6:]}/store"])
+        shown = printed(*ingests[-1])
+        assert "210 good + 0 rejected" in shown
+        assert "30 rows are left out, as the condition says" in shown
+    for connection in (duckdb.connect("plays.duckdb"), sqlite3.connect("plays.db")):
+        connection.executemany("INSERT INTO plays VALUES (?, ?, ?, ?)", more)
+        connection.commit()
+        connection.close()
+    for ingest in ingests:  # rows that were read before are not read again
+        assert "216 plays, 6 of them new" in printed(*ingest)
+    sql = "SELECT user AS listener, track, seconds FROM read_duckdb('plays.duckdb', "
+    sql += "table_name = 'plays')"
+    without = ["--sql", sql, "--store", "out/counts"]
+    printed("ingest", *without)
+    without[1] += " WHERE user < 3"
+    assert "as another query reads it" in refusal("ingest", *without)
+    with duckdb.connect("plays.duckdb") as connection:
+        connection.execute("DELETE FROM plays WHERE user = 0")
+    assert "out/counts: it has rows, and without" in refusal(
+        "ingest", "--sql", sql, *without[2:]
+    )
+    line = refusal("init", "plays.db", "--force")
+    assert "plays.db: which table; it has plays, listeners; name it" in line
