@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,75 +10,91 @@ from analysis.errors import AnalysisError
 from analysis.plays.columns import ALIASES, COLUMNS, check_names
 from analysis.plays.files import table_paths
 from analysis.plays.query import PlaysQuery, quoted
-from analysis.plays.source import Column, Sample, Source
+from analysis.plays.source import Column, FirstRows, element_name
 
-# functions that make a time of numbers, by their size and unit
-_UNITS = (
-    (1e17, "make_timestamp_ns", "nanoseconds since 1970"),
-    (1e14, "make_timestamp", "microseconds since 1970"),
-    (1e11, "epoch_ms", "milliseconds since 1970"),
-    (0, "to_timestamp", "seconds since 1970"),
-)
-_SEPARATORS = {
-    "comma": {"decimal_separator": "','", "thousands": "'.'"},
-    "point": {"thousands": "','"},
-}
 # SQL of the names of a file and its folder
 NAMES = {
     "@file": "split_part(parse_filename(filename), '.', 1)",
     "@folder": "parse_path(filename)[-2]",
 }
+_CLOCK_FORMS = {1: " %H:%M", 2: " %H:%M:%S"}  # by the number of colons
 
 
 @dataclass
 class Draft:
     """A query that is being written.
 
-    `roles` says which column holds a column of the result; an id of several is such as
-    "artist+song", and a time "date+time". Two more are `played` and `duration`, whose ratio is the
-    share.
+    SQL and a comment stand for each column of its result and each condition; `sources` has the
+    columns of the file that a column of the result is made of.
     """
 
-    source: Source
-    roles: Mapping[str, str]
-    scales: dict[str, float] = field(default_factory=dict)  # seconds of a unit, by role
-    weights: Mapping[str, float] = field(default_factory=dict)  # of events, by kind
-    # SQL and comments, of rows that are taken
+    rows: FirstRows
+    items: dict[str, tuple[str, str]] = field(default_factory=dict)
     conditions: list[tuple[str, str]] = field(default_factory=list)
-    comments: dict[str, str] = field(default_factory=dict)  # by role
-    types: dict[str, str] = field(default_factory=dict)  # of columns, as they are used
+    questions: list[str] = field(default_factory=list)
+    sources: dict[str, Sequence[Column]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)  # names of columns
 
-    def sql(self) -> str:
-        """Write it."""
-        items = {name: self._item(name) for name in COLUMNS if name in self.roles}
-        items |= {
-            n: (items[n][0], text) for n, text in self.comments.items() if n in items
-        }
-        if "played" in self.roles:
-            played, duration = map(self._number, ("played", "duration"))
-            items["share"] = f"least({played} / nullif({duration}, 0), 1)", ""
-        source = self.source.typed(self.types)
-        if source.function == "read_csv":
-            for column in self._columns():
-                if self.types.get(column.name) == "DOUBLE":
-                    marks = _SEPARATORS.get(column.decimal or "", {})
-                    source = replace(source, options={**source.options, **marks})
-        lines = ["SELECT"]
+    def take(self, name: str, *columns: Column, comment: str = "") -> None:
+        """Make a column of the result of columns of the file, which are joined."""
+        self.sources[name] = columns
+        self.used |= {column.name for column in columns}
+        first, *others = columns
+        kind = COLUMNS[name].kind
+        sql = first.sql
+        if others:
+            join = " || ' ' || " if kind == "time" else " || ' - ' || "
+            sql = join.join(column.sql for column in columns)
+            if kind == "time" and first.forms:
+                clock = _CLOCK_FORMS[others[0].examples[0].count(":")]
+                sql = f"try_strptime({sql}, {quoted(first.forms[0] + clock)})"
+        elif kind == "id":
+            sql = first.id
+        elif kind == "time" and first.time:
+            sql, unit = first.time
+            comment = comment or unit
+        elif name == "share" and (first.middle or 0) > 1:
+            sql, comment = f"least({first.number} / 100, 1)", "percent"
+        elif kind == "number" and not first.is_plain:
+            sql = first.number
+        self.items[name] = sql, comment
+
+    def keep(self, condition: str, comment: str = "") -> None:
+        """Leave out rows for which a condition does not hold."""
+        self.conditions.append((condition, comment))
+
+    def ask(self, question: str, name: str = "") -> None:
+        """Ask what a column of the result is, or which rows are plays; unanswered, it fails."""
+        self.questions.append(question)
+        item = f"error({quoted(question)})", ""
+        if name:
+            self.items[name] = item
+        else:
+            self.conditions.append(item)
+
+    @property
+    def where(self) -> str:
+        """The condition of all rows that are taken."""
+        return " AND ".join(sql for sql, _ in self.conditions) or "true"
+
+    def sql(self, head: str = "") -> str:
+        """Write the query, with a comment for the first line."""
+        items = {name: self.items[name] for name in COLUMNS if name in self.items}
+        lines = [f"-- {head}"] if head else []
+        lines.append("SELECT")
         for number, (name, (sql, comment)) in enumerate(items.items(), start=1):
-            shown = sql if sql == name else f"{sql} AS {name}"
-            comma = "," if number < len(items) else ""
-            lines.append(f"    {shown}{comma}{f'  -- {comment}' if comment else ''}")
-        lines.append("FROM " + source.sql("\n    "))
+            item = sql if sql == name else f"{sql} AS {name}"
+            lines.append(f"    {item}{',' * (number < len(items))}{_comment(comment)}")
+        lines.append(f"FROM {self.rows.source}")
         for number, (sql, comment) in enumerate(self.conditions):
-            lines.append(f"{'AND' if number else 'WHERE'} {sql}  -- {comment}")
+            lines.append(f"{'    AND' if number else 'WHERE'} {sql}{_comment(comment)}")
         return "\n".join(lines) + "\n"
 
-    def _columns(self, role: str = "") -> list[Column]:
-        """List the columns of a role, or of all roles."""
-        names = self.roles.get(role, "") if role else "+".join(self.roles.values())
-        columns = (self.source.column(name) for name in names.split("+"))
-        return [column for column in columns if column]
 
+<<<<<<< HEAD
+def _comment(text: str) -> str:
+    return f"  -- {text}" if text else ""
+=======
     def _item(self, name: str) -> tuple[str, str]:
         """Express a column of the result; return its SQL and a comment."""
         columns = self._columns(name)
@@ -162,6 +178,7 @@ class Draft:
     def _type(self, columns: Sequence[Column], kind: str) -> None:
         """Choose the type of columns in files without types."""
         self.types |= {column.name: kind for column in columns}
+>>>>>>> plays
 
 
 def draft_columns(
@@ -184,17 +201,41 @@ def draft_columns(
     if wrong := [role for role, column in roles.items() if not isinstance(column, str)]:
         raise AnalysisError(f"columns: {wrong[0]}: the name of a column is expected")
     with ExitStack() as stack, TemporaryDirectory() as folder:
-        sample = Sample(stack, paths, table_paths(paths), None, Path(folder))
-        source = sample.source
-        while missing := [name for name in roles.values() if not source.column(name)]:
-            deeper = sample.unnest(source)
-            if deeper is source:
-                names = ", ".join(column.name for column in source.columns)
-                raise AnalysisError(
-                    f"{name}: no column {', '.join(missing)}; found are {names[:200]}"
-                )
-            source = deeper
-        return PlaysQuery(Draft(sample.profile(source), roles).sql(), name=name)
+        rows = FirstRows(stack, paths, table_paths(paths), None, Path(folder))
+        draft = Draft(rows)
+        take_named(draft, roles, name)
+        return PlaysQuery(draft.sql(), name=name)
+
+
+def take_named(draft: Draft, named: Mapping[str, str], file: str) -> None:
+    """Take columns by their names; an id may be of several, "artist+song".
+
+    Raises:
+        AnalysisError: A column is missing.
+    """
+    rows = draft.rows
+    parts = {role: column.split("+") for role, column in named.items()}
+    while lists := {
+        part.partition("[]")[0] for p in parts.values() for part in p if "[]" in part
+    }:
+        rows.unnest(sorted(lists))
+        parts = {role: [_element(part) for part in p] for role, p in parts.items()}
+    columns = {column.name: column for column in rows.columns}
+    if missing := {part for p in parts.values() for part in p} - {*columns, *NAMES}:
+        names = ", ".join(columns)
+        raise AnalysisError(
+            f"{file}: no column {', '.join(sorted(missing))}; found are {names[:200]}"
+        )
+    for role, p in parts.items():
+        if p[0] in NAMES:
+            draft.items[role] = NAMES[p[0]], ""
+        else:
+            draft.take(role, *(columns[part] for part in p))
+
+
+def _element(name: str) -> str:
+    path, mark, rest = name.partition("[]")
+    return element_name(path) + rest if mark else name
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -1,11 +1,12 @@
-"""Open files as the FROM clause of a query: find their dialect, and profile their columns."""
+"""Look at the first rows of files: the FROM clause that reads them, and how values look."""
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,116 +14,134 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
 from analysis.plays.check import open_copies
-from analysis.plays.files import EMPTY, find_tables, function_of
+from analysis.plays.files import CSV, EMPTY, find_tables, function_of
 from analysis.plays.query import PlaysQuery, bind, quoted
 from analysis.queries import identifier
 
-_GUESSED_FROM = 20_000  # rows of the first file
+_LOOKED_AT = 20_000  # rows
 _DECODED = 16 * 2**20  # bytes from which the encoding is guessed
 _LONGEST_LINE = 2**20  # bytes; a longer line is an object of JSON on many lines
 _LARGEST_OBJECT = 2**27  # bytes of JSON
-_DEEPEST = 3  # lists in lists
 # a value that stands where a name is expected: a number, a date, a long id, an address
 _VALUE = re.compile(r"[-\d.,:/ ]*\d|.*\d{4}.*\d\d:\d\d.*|[0-9a-f-]{32,}|\w+://.*")
+_NULLS = ("\\N", "NULL", "null", "NaN", "nan")
 _UNREADABLE = "no row can be read; UTF-8, objects of JSON or Parquet are expected, as its name says"
 # `strptime` forms of dates, the likelier first, and of times behind them
 _DATES = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y"),
-    *("%d.%m.%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
-    *("%Y%m%d", "%Y%m%dT%H%M%SZ", "%a, %d %b %Y %H:%M:%S GMT"),
+    *("%d.%m.%Y", "%d-%b-%Y", "%d %b %Y", "%a, %d %b %Y", "%d %B %Y", "%b %d, %Y"),
+    *("%B %d, %Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%SZ"),
+    "%a, %d %b %Y %H:%M:%S GMT",
 )
-_TIMES = ("", "%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
-_BETWEEN = (" ", ", ", " at ")
+_CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 _FORMS = [
-    date + (between + time if time else "")
-    for date in _DATES
-    for time in (_TIMES if "%H" not in date else ("",))
-    for between in (_BETWEEN if time else ("",))
+    *_DATES,
+    *(
+        date + between + clock
+        for date in _DATES
+        for clock in _CLOCKS
+        for between in (" ", ", ", " at ")
+        if "%H" not in date
+    ),
 ]
 _FIRST_YEAR = 1980
-_NEARLY_ALL = 0.95
+# units of numbers since 1970, and the functions that make times of them
+_UNITS = {
+    "seconds": (1, "to_timestamp"),
+    "milliseconds": (1e3, "epoch_ms"),
+    "microseconds": (1e6, "make_timestamp"),
+    "nanoseconds": (1e9, "make_timestamp_ns"),
+}
+_SECONDS = (3.2e8, 4e9)  # since 1970: 1980 to 2096
+_DAYS = (29_221, 71_589)  # the same since 1899-12-30, as Excel counts
+_MOST_DISTINCT = 0.9  # share of the rows, beyond which too few values repeat
+_NEARLY = 1.02
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a file; most fields are columns of `sql/interactions/column_values.sql`."""
+    """A column, or a field of nested objects; its looks are of `column_values.sql`."""
 
-    name: str
+    name: str  # fields of objects and first elements of lists are such as a.b[].c
     sql: str
-    path: tuple[str, ...]  # of nested objects and lists
-    kind: str  # its type
-    filled: float = 0.0
-    is_number: bool = False
-    is_whole: bool = False
-    is_time: bool = False
-    decimal: str | None = None
-    is_clock: bool = False
-    middle: float | None = None
-    smallest: float | None = None
-    largest: float | None = None
-    kinds: int = 0
-    example: str = ""
-    forms: tuple[str, ...] = ()  # of dates that DuckDB does not read as they are
+    type: str
+    filled: float
+    is_number: bool
+    is_date: bool
+    decimal: str | None
+    is_percent: bool
+    is_clock: bool
+    is_float: bool
+    smallest: float | None
+    largest: float | None
+    middle: float | None
+    kinds: int
+    examples: Sequence[str]
 
     @property
-    def is_typed_time(self) -> bool:
-        """Whether it has a type of times."""
-        return self.kind.startswith(("TIMESTAMP", "DATE"))
+    def is_text(self) -> bool:
+        """Whether the values have no type, as in CSV."""
+        return self.type in ("VARCHAR", "JSON")
+
+    @property
+    def number(self) -> str:
+        """The SQL of the values as numbers; minutes and seconds are seconds."""
+        sql = f"rtrim({self.sql}, ' %')" if self.is_percent else self.sql
+        if self.decimal:
+            marks = "',.', '.'" if self.decimal == "comma" else "',', ''"
+            sql = f"translate({sql}, {marks})"
+        if self.is_clock:
+            parts = f"TRY_CAST(string_split({sql}, ':') AS DOUBLE[])"
+            return f"list_reduce({parts}, lambda total, part : 60 * total + part)"
+        return f"TRY_CAST({sql} AS DOUBLE)" if self.is_text else sql
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether numbers are written as DuckDB reads them."""
+        return not (self.is_percent or self.decimal or self.is_clock)
+
+    @property
+    def id(self) -> str:
+        """The SQL of the values as ids, which are whole if all are such as 12.0."""
+        return f"CAST({self.sql} AS BIGINT)" if self.is_float else self.sql
+
+    @cached_property
+    def forms(self) -> list[str]:
+        """The `strptime` forms in which all examples are dates."""
+        return [
+            form
+            for form in _FORMS
+            if all(_is_date(text, form) for text in self.examples)
+        ]
+
+    @cached_property
+    def time(self) -> tuple[str, str] | None:
+        """The SQL of the values as times, and a comment; None if they are none."""
+        if self.is_date:
+            return self.sql, ""
+        if self.forms:
+            return f"try_strptime({self.sql}, {quoted(self.forms[0])})", ""
+        if not self.is_number or self.is_clock:
+            return None
+        middle = self.middle or 0
+        for unit, (scale, function) in _UNITS.items():
+            if _SECONDS[0] <= middle / scale <= _SECONDS[1]:
+                whole = f"TRY_CAST({self.sql} AS BIGINT)"
+                sql = self.number if scale == 1 else whole
+                return f"{function}({sql})", f"{unit} since 1970"
+        if _DAYS[0] <= (self.smallest or 0) and (self.largest or 0) <= _DAYS[1]:
+            seconds = f"to_seconds(round({self.number} * 86400))"
+            return f"TIMESTAMP '1899-12-30' + {seconds}", "days, as Excel counts"
+        return None
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether the values are numbers of a unit since 1970."""
+        return self.time is not None and self.time[1].endswith("1970")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Files as the FROM clause of a query, and the columns of the first one."""
-
-    paths: tuple[str, ...]  # as they stand in the query
-    function: str
-    table: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
-    lists: tuple[Mapping[str, Column], ...] = ()  # by the names of their elements
-    types: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # of the rows as they are read
-    columns: tuple[Column, ...] = ()
-
-    def sql(self, between: str = " ") -> str:
-        """Return the FROM clause."""
-        paths = [*map(quoted, self.paths)]
-        arguments = [paths[0] if len(paths) == 1 else f"[{', '.join(paths)}]"]
-        if self.table:
-            is_named = "table_name = " if self.function == "read_duckdb" else ""
-            arguments.append(is_named + quoted(self.table))
-        arguments += (f"{name} = {value}" for name, value in self.options.items())
-        call = f"{self.function}({', '.join(arguments)})"
-        for level in self.lists:
-            pairs = ((identifier(name), column.sql) for name, column in level.items())
-            elements = ", ".join(f"unnest({sql}) AS {name}" for name, sql in pairs)
-            call = f"({between}SELECT *, {elements} FROM {call}{between})"
-        return call
-
-    def column(self, name: str) -> Column | None:
-        """Return a column by its name."""
-        return next((column for column in self.columns if column.name == name), None)
-
-    def typed(self, types: Mapping[str, str]) -> "Source":
-        """Give columns of CSV and JSON types, by name; JSON is read for these alone."""
-        options = dict(self.options)
-        if self.function == "read_csv":
-            options.pop("all_varchar", None)
-            pairs = (f"{quoted(name)}: {quoted(kind)}" for name, kind in types.items())
-            options["types"] = f"{{{', '.join(pairs)}}}"
-        elif self.function == "read_json":
-            by_path = {c.path: types[c.name] for c in self.columns if c.name in types}
-            fields = (
-                f"{quoted(name)}: {quoted(_json_type(kind, (name,), by_path))}"
-                for name, kind in self.types.items()
-                if any(path[0] == name for path in by_path)
-            )
-            options["columns"] = f"{{{', '.join(fields)}}}"
-        return replace(self, options=options)
-
-
-class Sample:
-    """The first rows of files, with all values as text."""
+class FirstRows:
+    """The first rows of files, with all values as text in the table `first_rows`."""
 
     def __init__(
         self,
@@ -140,231 +159,210 @@ class Sample:
             names: The paths as the query will name them.
             table: The table of a database.
             folder: For temporary files.
+
+        Raises:
+            AnalysisError: The first file cannot be read.
         """
         self.connection = stack.enter_context(queries.connect())
         self.logs = find_tables(paths)
         self.log = self.logs[0]
-        source = Source(tuple(names), _function(self.log), table, _options(self.log))
-        query = PlaysQuery(f"SELECT * FROM {source.sql()}")
-        (self._copy,) = open_copies(stack, {"": self.log}, query, folder).values()
+        self.columns: list[Column] = []
+        self.row_count = 0
+        self._unnested: list[str] = []
+        function = function_of(self.log.path.name)
+        if function == "read_duckdb":
+            with self.log.open() as file:
+                is_sqlite = file.read(6) == b"SQLite"
+            function = "sqlite_scan" if is_sqlite else function
+        texts = [*map(quoted, names)]
+        arguments = [texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"]
+        if table:
+            is_named = "table_name = " if function == "read_duckdb" else ""
+            arguments.append(is_named + quoted(table))
+        arguments += _options(self.log, function)
+        self.source = f"{function}({', '.join(arguments)})"
+        (self._copy,) = open_copies(stack, {"": self.log}, self._query, folder).values()
         try:
-            self.source = self._open(source)
+            self._open(function)
         except queries.DatabaseError as error:
             reason = queries.one_line(error)
             raise AnalysisError(f"{self.log.name}: {_UNREADABLE} ({reason})") from None
 
-    def _open(self, source: Source) -> Source:
+    def _open(self, function: str) -> None:
         try:
-            source = self._describe(source)
+            self.load()
         except queries.DataErrors:  # such as lines with several kinds of ends
-            source = self._describe(_with(source, strict_mode="false"))
-        names = [column.name for column in source.columns]
-        if source.function == "read_csv":
+            self._set("strict_mode = false")
+            self.load()
+        names = [column.name for column in self.columns]
+        if function == "read_csv":
             if len(names) == 1 and "::" in names[0]:
-                source = self._describe(_with(source, delim="'::'"))
-                names = [column.name for column in source.columns]
-            if any(map(_VALUE.fullmatch, names)) or names[0] == "column0":
-                source = self._describe(_with(source, header="false"))
-        elif source.function == "read_json":
-            # times stay text, which has their forms
-            source = self._describe(source.typed({c.name: "" for c in source.columns}))
-        if not self._rows(source).limit(1).fetchall():
+                self._set("delim = '::'")
+            if any(map(_VALUE.fullmatch, names)) or "column0" in names:
+                self._set("header = false")
+            texts = {text for column in self.columns for text in column.examples}
+            if texts & {*_NULLS}:
+                self._set(f"nullstr = ['', {', '.join(map(quoted, _NULLS))}]")
+            self.load()
+        if not self.row_count:
             raise AnalysisError(f"{self.log.name}: {EMPTY}")
-        if not source.columns or "\0" in "".join(names):
+        if not self.columns or "\0" in "".join(names):
             raise AnalysisError(f"{self.log.name}: {_UNREADABLE}")
-        return source
+
+    def _set(self, option: str) -> None:
+        """Add an option to the function that reads the files."""
+        self.source = f"{self.source[:-1]}, {option})"
+
+    def load(self, where: str = "true") -> None:
+        """Read the first rows for which a condition holds, and profile their columns."""
+        rows = self._bind(self._copy)
+        leaves = [
+            leaf
+            for name, kind in zip(rows.columns, rows.types, strict=True)
+            for leaf in _leaves(name, identifier(name), kind)
+            if not any(leaf[0].startswith(f"{path}[]") for path in self._unnested)
+        ]
+        values = (_text(sql, kind).alias(name) for name, sql, kind in leaves)
+        first = rows.filter(queries.Sql(where)).limit(_LOOKED_AT).select(*values)
+        table = first.to_arrow_table()
+        self.connection.register("first_rows", table)
+        self.row_count = table.num_rows
+        looks = queries.fetch_table(self.connection, "interactions/column_values")
+        by_name = {look["name"]: look for look in looks.to_pylist()}
+        self.columns = [
+            Column(**by_name[name], sql=sql, type=kind)
+            for name, sql, kind in leaves
+            if name in by_name
+        ]
+
+    def unnest(self, paths: Iterable[str]) -> None:
+        """Make a row of each element of lists, side by side; "tracks[].id" becomes "track.id"."""
+        inside = {
+            path: next(c.sql for c in self.columns if c.name.startswith(f"{path}[]"))
+            for path in paths
+        }
+        elements = ", ".join(
+            f"unnest({sql.partition('[1]')[0]}) AS {identifier(element_name(path))}"
+            for path, sql in inside.items()
+        )
+        whole = ", ".join(identifier(path) for path in inside if "." not in path)
+        others = f"* EXCLUDE ({whole})" if whole else "*"
+        if self.logs[1:] and not self._unnested:
+            others = f"filename, {others}"
+        self.source = f"(\n    SELECT {others}, {elements}\n    FROM {self.source}\n)"  # noqa: S608  # nosec B608
+        self._unnested += inside
+        self.load()
 
     @property
     def first_line(self) -> str:
-        """The first line of the first file."""
+        """The first line of the first file, if it is text."""
         with self.log.open() as file:
             return file.readline(_LONGEST_LINE).decode(errors="replace").rstrip("\r\n")
 
-    def is_like(self, log: LogFile) -> bool:
-        """Whether another file has the same columns."""
-        query = PlaysQuery(f"SELECT * FROM {self.source.sql()}")
-        try:
-            rows = bind(self.connection, query.text_for([log.path]))
-        except queries.DatabaseError:
-            return False
-        return rows.columns == [*self.source.types]
+    @property
+    def place(self) -> str | None:
+        """Where a listener has files: "@file" or "@folder"; None of one file, or several tables."""
+        if len(self.logs) == 1:
+            return None
+        if self.log.suffix in CSV and "encoding" not in self.source:
+            first, last = map(self._bind, (self._copy, self.logs[-1].path))
+            if first.columns != last.columns:
+                return None
+        folders = {Path(log.name).parent for log in self.logs}
+        return "@folder" if len(folders) > 1 else "@file"
 
-    def first_rows(self, source: Source, count: int) -> list[dict[str, str]]:
+    @property
+    def _query(self) -> PlaysQuery:
+        return PlaysQuery(f"SELECT * FROM {self.source}")  # noqa: S608  # nosec B608
+
+    def _bind(self, path: Path) -> queries.Rows:
+        """Return the rows of another file, or of a copy, as the first one is read."""
+        return bind(self.connection, self._query.text_for([path]))
+
+    def values(self, *columns: Column) -> list[tuple[str | None, ...]]:
+        """Return the values of columns, a tuple for each row."""
+        names = (queries.Column(column.name) for column in columns)
+        return self.connection.table("first_rows").select(*names).fetchall()
+
+    def is_property(self, column: Column, of: Column) -> bool:
+        """Whether a column has one value for each value of another, of which many repeat."""
+        pairs = self.values(of, column)
+        distinct = len({pair[0] for pair in pairs})
+        is_repeated = distinct < _MOST_DISTINCT * len(pairs)
+        return is_repeated and len({*pairs}) <= _NEARLY * distinct
+
+    def first(self, count: int) -> list[dict[str, str | None]]:
         """Return the first rows as they stand in the file."""
-        self.attach(source, {c.name: c for c in source.columns})
-        rows = self.connection.table("first_rows").limit(count).to_arrow_table()
-        return list(rows.to_pylist())
-
-    def unnest(self, source: Source) -> Source:
-        """Make a row of each element of the lists in a source; the same source without lists."""
-        walked = [column.path for level in source.lists for column in level.values()]
-        lists = {
-            _singular(column.path[-1]): column
-            for column in source.columns
-            if column.kind.endswith("[]") and column.path not in walked
-        }
-        if not lists or len(source.lists) == _DEEPEST:
-            return source
-        return self._describe(replace(source, lists=(*source.lists, lists)))
-
-    def _rows(self, source: Source) -> queries.Rows:
-        query = PlaysQuery(f"SELECT * FROM {source.sql()}")
-        return bind(self.connection, query.text_for([self._copy]))
-
-    def _describe(self, source: Source) -> Source:
-        """Find the columns of a source."""
-        rows = self._rows(source)
-        types = dict(zip(rows.columns, rows.types, strict=True))
-        parents = {
-            name: column.path
-            for level in source.lists
-            for name, column in level.items()
-        }
-        columns = [
-            column
-            for name, kind in types.items()
-            for column in _leaves((name,), parents.get(name, (name,)), kind)
-        ]
-        return replace(
-            source,
-            columns=tuple(columns),
-            types=source.types if source.lists else types,
-        )
-
-    def profile(self, source: Source, where: str = "true") -> Source:
-        """Profile the values of the columns; a column without a value stays as it is."""
-        self.attach(source, {c.name: c for c in source.columns}, where)
-        rows = self.fetch("interactions/column_values")
-        looks = {row.pop("name"): row for row in rows}
-        columns = []
-        for column in source.columns:
-            look = looks.get(column.name)
-            examples = look.pop("examples") if look else ()
-            column = replace(column, **look) if look else column
-            if not column.is_time:
-                column = replace(column, forms=_date_forms(examples))
-            columns.append(column)
-        return replace(source, columns=tuple(columns))
-
-    def attach(
-        self, source: Source, columns: Mapping[str, Column], where: str = "true"
-    ) -> None:
-        """Make columns of the first rows readable as the table `first_rows`, as text."""
-        texts = (text(column).alias(name) for name, column in columns.items())
-        rows = self._rows(source).limit(_GUESSED_FROM).filter(queries.Sql(where))
-        rows.select(*texts).create_view("first_rows", replace=True)
-
-    def fetch(self, name: str, **values: object) -> list[dict[str, Any]]:
-        """Run a SQL file on them."""
-        return list(queries.fetch_table(self.connection, name, **values).to_pylist())
+        names = [column.name for column in self.columns]
+        rows = self.values(*self.columns)[:count]
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def text(column: Column) -> queries.Expression:
-    """Express the values of a column as text."""
-    value = queries.Sql(column.sql)
-    if column.kind == "JSON":
-        return queries.Function("json_extract_string", value, queries.Constant("$"))
-    return value.cast("VARCHAR")
+def element_name(path: str) -> str:
+    """Name an element of a list.
+
+    >>> element_name("session.events")
+    'event'
+    """
+    return path.rpartition(".")[2].removesuffix("s")
 
 
-def _with(source: Source, **options: str) -> Source:
-    return replace(source, options={**source.options, **options})
-
-
-def _function(log: LogFile) -> str:
-    """Name the function that reads a file."""
-    function = function_of(log.path.name)
-    if function == "read_duckdb":
-        with log.open() as file:
-            function = "sqlite_scan" if file.read(6) == b"SQLite" else function
-    return function
-
-
-def _options(log: LogFile) -> dict[str, str]:
+def _options(log: LogFile, function: str) -> Iterator[str]:
     """Find the options of a file of text that DuckDB does not detect."""
-    function = function_of(log.path.name)
     if function not in ("read_csv", "read_json"):
-        return {}
+        return
     with log.open() as file:
         first = file.read(_DECODED)
-    options = {}
+    line = first.partition(b"\n")[0].strip()
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        options["encoding"] = "'utf-16'"
+        yield "encoding = 'utf-16'"
     else:
         try:
             codecs.getincrementaldecoder("utf-8")().decode(first)
         except UnicodeDecodeError:
-            options["encoding"] = "'cp1252'"
-    line = first.partition(b"\n")[0].strip()
+            yield "encoding = 'cp1252'"
     if function == "read_csv":
-        options["all_varchar"] = "true"
+        yield "all_varchar = true"
         # Excel's way to name the delimiter
         if mark := re.match(rb"(?:\xef\xbb\xbf)?sep=(.)$", line):
-            options |= {"delim": quoted(mark[1].decode()), "skip": "1"}
-        return options
-    if line.startswith(b"{") and len(line) > 1 and len(line) < _LONGEST_LINE:
-        return {**options, "format": "'newline_delimited'", "ignore_errors": "true"}
-    return {**options, "maximum_object_size": str(_LARGEST_OBJECT)}
+            yield f"delim = {quoted(mark[1].decode())}, skip = 1"
+    elif (
+        line.startswith(b"{")
+        and 1 < len(line) < _LONGEST_LINE
+        and line != first.strip()
+    ):
+        yield "format = 'newline_delimited', ignore_errors = true, sample_size = -1"
+    else:
+        yield f"maximum_object_size = {_LARGEST_OBJECT}"
 
 
 def _leaves(
-    name: tuple[str, ...],
-    path: tuple[str, ...],
+    name: str,
+    sql: str,
     kind: Any,  # noqa: ANN401  a type of DuckDB's
-) -> Iterator[Column]:
-    """Yield a column, or those of the objects that it has."""
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the names, SQL and types of a column, or of what is in its objects and lists."""
     if kind.id == "struct":
         for child, child_kind in kind.children:
-            yield from _leaves((*name, child), (*path, child), child_kind)
-        return
-    sql = ".".join(map(identifier, name))
-    mark = "[]" if kind.id == "list" else ""
-    yield Column(".".join(name) + mark, sql, path, str(kind))
+            yield from _leaves(
+                f"{name}.{child}", f"{sql}.{identifier(child)}", child_kind
+            )
+    elif kind.id == "list":
+        yield from _leaves(f"{name}[]", f"{sql}[1]", kind.children[0][1])
+    else:
+        yield name, sql, str(kind)
 
 
-def _json_type(
-    kind: Any, path: tuple[str, ...], types: Mapping[tuple[str, ...], str]
-) -> str:
-    """Write a type with the fields of some paths alone, each of a type of its own."""
-    if kind.id == "list" and path not in types:
-        return f"{_json_type(kind.children[0][1], path, types)}[]"
-    if kind.id == "struct":
-        fields = (
-            f'"{name}" {_json_type(child, (*path, name), types)}'
-            for name, child in kind.children
-            if any(known[: len(path) + 1] == (*path, name) for known in types)
-        )
-        return f"STRUCT({', '.join(fields)})"
-    detected = str(kind)
-    is_time = detected.startswith(("TIMESTAMP", "DATE", "TIME"))
-    return types.get(path) or ("VARCHAR" if is_time else detected)
+def _text(sql: str, kind: str) -> queries.Expression:
+    """Express values as text."""
+    value = queries.Sql(sql)
+    if kind == "JSON":
+        return queries.Function("json_extract_string", value, queries.Constant("$"))
+    return value.cast("VARCHAR")
 
 
-def _singular(name: str) -> str:
-    """Name an element of a list.
-
-    >>> _singular("tracks")
-    'track'
-    """
-    short = name.rstrip("s")
-    return short if short not in ("", name) else f"{name}_element"
-
-
-def _date_forms(examples: Iterable[str]) -> tuple[str, ...]:
-    """List the forms in which nearly all examples of a column are dates, each another date."""
-    examples = [*examples]
-    forms: dict[tuple[datetime | None, ...], str] = {}
-    for form in _FORMS:
-        if examples and _date(examples[0], form):
-            dates = tuple(_date(text, form) for text in examples)
-            if sum(map(bool, dates)) >= _NEARLY_ALL * len(examples):
-                forms.setdefault(dates, form)  # other forms may read the same
-    return tuple(forms.values())
-
-
-def _date(text: str, form: str) -> datetime | None:
+def _is_date(text: str, form: str) -> bool:
     try:
-        date = datetime.strptime(text, form)  # noqa: DTZ007
+        return datetime.strptime(text, form).year > _FIRST_YEAR  # noqa: DTZ007
     except ValueError:
-        return None
-    return date if date.year > _FIRST_YEAR else None
+        return False

@@ -73,8 +73,9 @@ def main(
         atomic_write_text(query, head + guess.query.sql)
     if guess.questions:
         raise AnalysisError(
-            f"{file}: {'; '.join(guess.questions)}? {query} takes the first; correct it, then "
-            f"{PROG} {query}; the first rows, as it reads them: "
+            f"{file}: {'; '.join(guess.questions)}? Answer in {query}, in place of error(…), then "
+            f"{PROG} {query}; or name columns, --columns listener=…,track=…; a listener may be "
+            "the file or its folder, listener=@file; the first rows: "
             + " | ".join(show(guess.examples))
         )
     values: dict[str, object] = {
