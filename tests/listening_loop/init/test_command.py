@@ -134,7 +134,7 @@ def test_an_event_log_and_a_published_pair_are_known(
     assert not Path("plays.sql").exists()
     Path("train.txt").write_text("2 17 4\n0\n1 17\n")
     words = ["init", "train.txt", "--preset", "lightgcn", "--out", "pair.yaml"]
-    assert "ingest plays.sql --store out/pair/store" in printed(*words)
+    assert "ingest pair.sql --store out/pair/store" in printed(*words)
     config = load_config(SearchConfig, Path("pair.yaml"))
     assert (config.split.kind, config.split.train) == ("files", ("train.txt",))
     assert config.validation.filter_seen
