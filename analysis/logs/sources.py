@@ -76,6 +76,7 @@ class NewFiles:
         self.megabytes = sum(file.size_bytes for file in files) / 1e6
         self.megabytes_done = 0.0
         self._reading = reading
+        self._query = json_digest(reading("")) if reading else ""
         self._whole = whole
         self._in_place = in_place
         self._known: dict[str, list[Source]] = defaultdict(
@@ -211,9 +212,8 @@ class NewFiles:
             content = _hash(copy, end)
             digest = self._digest(content, log.name)
         source = Source(log.name, digest, end, LineCounts(), start, _head(line))
-        if self._reading:
-            reading = json_digest(self._reading(""))
-            source = replace(source, content=content.hexdigest(), reading=reading)
+        bare = self._query and content.hexdigest()
+        source = replace(source, content=bare, reading=self._query)
         is_empty = start and not end
         return source if not is_empty and self._is_new(source, line) else None
 

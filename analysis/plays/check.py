@@ -211,8 +211,7 @@ def _attach(
         "row": queries.Sql("row_number() OVER ()"),
     }
     amount = next((name for name in AMOUNTS if name in types), None)
-    values["amount"] = queries.Column(amount) if amount else queries.Constant(1.0)
-    for name in [name for name in COLUMNS if name not in AMOUNTS]:
+    for name in COLUMNS:
         value = queries.Column(name) if name in types else queries.Constant(None)
         is_json = types.get(name) == "JSON"
         if COLUMNS[name].kind == "id":
@@ -223,4 +222,7 @@ def _attach(
                 "json_extract_string", value, queries.Constant("$")
             )
         values[name] = value.cast("VARCHAR") if COLUMNS[name].kind == "id" else value
-    return tuple(types), rows.select(*(v.alias(n) for n, v in values.items()))
+    values["amount"] = values[amount] if amount else queries.Constant(1.0)
+    return tuple(types), rows.select(
+        *(v.alias(n) for n, v in values.items() if n not in AMOUNTS)
+    )

@@ -147,7 +147,7 @@ class PlaysQuery:
         with (
             queries.connect(autoinstall_known_extensions="true") as connection,
             chdir(self.folder),
-            explained(self.name, queries.DatabaseError),
+            explained(self.name),
         ):
             for statement in before:
                 connection.execute(statement)
@@ -208,7 +208,9 @@ def explained(name: str, *kinds: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except kinds or queries.DatabaseError as error:
+    except queries.DatabaseError as error:
+        if kinds and not isinstance(error, kinds):
+            raise
         line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
         place = f"{name}, line {line[1]}" if line else name
         raise AnalysisError(f"{place}: {queries.one_line(error)}") from None

@@ -68,7 +68,7 @@ def main(
         Path | None,
         typer.Argument(
             metavar="PLAYS",
-            help="plays.sql, or event logs or other files; plays newer than the export are replayed.",
+            help="plays.sql, event logs or other files; plays newer than the export are replayed.",
         ),
     ] = None,
     out: Annotated[

@@ -37,8 +37,8 @@ def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
     for file in files:
         if file.suffix in _TABLES:
             raise IngestError(
-                f"{file.name}: a table, no event log; name its columns, --columns listener=…,track=…, "
-                "or write a query with listening-loop init"
+                f"{file.name}: a table, no event log; name its columns, "
+                "--columns listener=…,track=…, or write a query with listening-loop init"
             )
     return files
 

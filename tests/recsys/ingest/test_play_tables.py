@@ -118,7 +118,7 @@ def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
         "share is missing, or no number": {"heard": None},
         "share 1.5; 0 to 1 is allowed": {"heard": 1.5},
         "organic maybe; true, false, 1 and 0 are allowed": {"own": "maybe"},
-        "propensity 0.0; above 0 to 1 is allowed": {"p": 0},
+        "propensity 0; above 0 to 1 is allowed": {"p": 0},
     }
     rows = [good, *(good | fault for fault in faults.values()), good]
     store = ingest_plays(tmp_path, rows, ",organic=own,propensity=p")

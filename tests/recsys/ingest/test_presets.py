@@ -119,6 +119,22 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         "100,39420,3,1,listen,50\n100,39460,4,1,like,\n",
         [(100, 3, 0.5)],
     ),
+    "youtube": (
+        "ann/watch-history.json",
+        json.dumps(
+            [
+                {
+                    "header": header,
+                    "title": "Watched A song",
+                    "titleUrl": url,
+                    "subtitles": [{"name": "Nina - Topic"}],
+                    "time": "2025-01-02T10:00:00.000Z",
+                }
+                for header, url in (("YouTube Music", "y/1"), ("YouTube", "y/2"))
+            ]
+        ),
+        [("ann", "y/1", 1.0, 1_735_812_000_000)],
+    ),
     "event-log": (
         "log.jsonl",
         json.dumps(event(user=7, track=5, time=0.5, timestamp=1_767_225_600_000)),

@@ -110,7 +110,7 @@ BAD: list[tuple[Row, str]] = [
     ({"uid": [1]}, "listener is of type array; a whole number or text is allowed"),
     ({"song": None}, "track is missing"),
     ({"seconds": None}, "seconds is missing, or no number"),
-    ({"seconds": "much"}, "seconds is missing, or no number"),
+    ({"seconds": "much"}, "seconds much is no number"),
     ({"seconds": -0.5}, "seconds -0.5; 0 to 1e15 is allowed"),
     ({"seconds": 2e15}, "seconds 2000000000000000.0; 0 to 1e15 is allowed"),
     ({"ts": None}, "played_at is missing, or no time"),
@@ -323,7 +323,7 @@ def test_a_database_of_others_runs_no_sql(
     connection.close()
     reads = "read_duckdb" if connect is duckdb.connect else "sqlite_scan"
     named = "table_name = 'plays'" if connect is duckdb.connect else "'plays'"
-    query = f"SELECT u AS listener, u AS track FROM {reads}('{database}', {named})"
+    query = f"FROM {reads}('{database}', {named}) SELECT u AS listener, u AS track"
     assert message in refusal("ingest", "--sql", query, "--store", tmp_path / "store")
 
 
@@ -338,7 +338,7 @@ def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_kee
     columns = COLUMNS.replace("=ts", "=day")
     store = ingest_tables(tmp_path, file, columns=columns)
     assert [reject.line for reject in rejects_of(store)] == [3, 5, 6, 7]
-    assert 'Could not convert string "x"' in rejects_of(store)[1].reason
+    assert rejects_of(store)[1].reason == "seconds x is no number"
     assert store.manifest.events == 2
 
 
