@@ -66,10 +66,10 @@ def main(
     guess = look_at(file, named, preset, table, query.parent)
     source = file if is_query or guess.is_log else query
     if source == query and not is_query:
-        head = (
-            f"-- plays of {file}, seen on {datetime.now(UTC):%Y-%m-%d}: "
-            f"{guess.rows:,} rows, {guess.listeners:,} listeners\n"
-        )
+        seen = f"{guess.rows:,} rows, {guess.listeners:,} listeners"
+        if guess.questions:
+            seen = "error(…) asks a question"
+        head = f"-- plays of {file}, seen on {datetime.now(UTC):%Y-%m-%d}: {seen}\n"
         atomic_write_text(query, head + guess.query.sql)
     if guess.questions:
         raise AnalysisError(
