@@ -9,12 +9,13 @@ text of a statement.
 
 import glob
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -23,12 +24,10 @@ from analysis.errors import AnalysisError
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
-TextForm = Literal["lines", "array", "unstructured"]  # all but lines are JSON
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
 Expression = duckdb.Expression
-# an expression of rows: a column by its name, a value where a condition holds, a value, SQL
-Case = duckdb.CaseExpression
+# an expression of rows: a column by its name, a value, SQL
 Column = duckdb.ColumnExpression
 Constant = duckdb.ConstantExpression
 Function = duckdb.FunctionExpression
@@ -57,7 +56,6 @@ _READING = {
     duckdb.StatementType.MULTI,  # PIVOT
 }
 _BYTES_AT_ONCE = 4 * 2**20
-_LARGEST_OBJECT = 2**27  # bytes of JSON
 _LONGEST_PROBLEM = 300  # characters of an error's message
 
 
@@ -124,6 +122,81 @@ def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None
     connection.execute("SET allowed_directories = $folders", {"folders": [str(folder)]})
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
+
+
+def parse(sql: str) -> tuple[list[str], dict[str, Any]]:
+    """Parse statements, the last of which is a SELECT.
+
+    Returns:
+        The texts of the statements, and the syntax tree of the last one, with positions in bytes.
+
+    Raises:
+        DatabaseError: The text is no SQL, or the last statement is no SELECT.
+    """
+    with connect() as connection:
+        texts = [statement.query for statement in connection.extract_statements(sql)]
+        last = "SELECT json_serialize_sql($sql)"
+        values = {"sql": texts[-1] if texts else ""}
+        ((text,),) = connection.execute(last, values).fetchall()
+    tree = json.loads(text)
+    if tree["error"] or not tree["statements"]:
+        raise duckdb.ParserException(tree.get("error_message", "a SELECT is expected"))
+    return texts, tree
+
+
+def nodes(tree: object) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a syntax tree, the outer ones first."""
+    if isinstance(tree, dict):
+        yield tree
+    for part in tree.values() if isinstance(tree, dict) else tree:  # type: ignore[attr-defined]
+        if isinstance(part, (dict, list)):
+            yield from nodes(part)
+
+
+def negate(sql: str) -> str:
+    """Return a SELECT with one condition for the rows that the condition leaves out."""
+    _, tree = parse(sql)
+    node = next(node for node in nodes(tree) if node.get("where_clause"))
+    true = {"class": "CONSTANT", "type": "VALUE_CONSTANT"}
+    node["where_clause"] = {
+        "class": "COMPARISON",
+        "type": "COMPARE_DISTINCT_FROM",
+        "left": node["where_clause"],
+        "right": {**true, "literal": {"kind": "BOOLEAN", "text": "true"}},
+    }
+    made = "SELECT json_deserialize_sql($tree)"
+    with connect() as connection:
+        values = {"tree": json.dumps(tree)}
+        ((text,),) = connection.execute(made, values).fetchall()
+    return str(text)
+
+
+@cache
+def _names(sql: str) -> set[str]:
+    with connect() as connection:
+        return {name for (name,) in connection.execute(sql).fetchall()}
+
+
+def aggregates() -> set[str]:
+    """Name the functions that make a value of many rows."""
+    return _names(
+        "SELECT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
+    )
+
+
+def identifier(name: str) -> str:
+    """Quote the name of a column for SQL where it needs quotes.
+
+    >>> identifier("song"), identifier("order"), identifier("User ID")
+    ('song', '"order"', '"User ID"')
+    """
+    reserved = _names(
+        "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
+    )
+    is_plain = (
+        re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in reserved
+    )
+    return name if is_plain else '"{}"'.format(name.replace('"', '""'))
 
 
 def statement(name: str) -> str:
@@ -260,52 +333,6 @@ def attach_parquet(
     rows.create_view(table, replace=True)
 
 
-def attach_texts(
-    connection: Connection,
-    table: str,
-    files: Sequence[Path],
-    form: TextForm = "lines",
-    labels: Mapping[str, Sequence[str]] = MappingProxyType({}),
-) -> None:
-    """Make the lines of text files, or the objects of JSON, readable under a table's name.
-
-    Its column is `line`, NULL for an empty line. Labels are further columns, each with a text for
-    every file.
-    """
-    names = [glob.escape(str(file)) for file in files]
-    if form == "lines":
-        rows = connection.read_csv(
-            names,
-            columns={"line": "VARCHAR"},
-            auto_detect=False,
-            strict_mode=False,
-            header=False,
-            sep="\x01",  # no text has it, so a line is one value
-            quotechar="",
-            escapechar="",
-            hive_partitioning=False,
-            filename="(path)",
-        )
-    else:
-        rows = connection.read_json(
-            names,
-            columns={"line": "JSON"},
-            format=form,
-            records="false",
-            maximum_object_size=_LARGEST_OBJECT,
-            hive_partitioning=False,
-            filename="(path)",
-        )
-    paths = Constant([str(file) for file in files])
-    number = Function("list_position", paths, Column("(path)"))
-    columns = (
-        Function("list_extract", Constant([*texts]), number).alias(name)
-        for name, texts in labels.items()
-    )
-    texts = rows.select(Column("line").cast("VARCHAR").alias("line"), *columns)
-    texts.create_view(table, replace=True)
-
-
 def open_log(
     connection: Connection,
     files: Sequence[Path],
@@ -340,102 +367,7 @@ def open_log(
     return rows.select(*values, is_event, Column("file_index"))
 
 
-def open_csv(
-    connection: Connection,
-    file: Path,
-    *,
-    header: bool,
-    delimiter: str | None,
-    quoted: bool,
-    skip: int,
-) -> Rows:
-    """Return the rows of a CSV file below the lines that are skipped, every value as text.
-
-    Without header the columns are numbers, from 1. Malformed lines go to the table `reject_errors`;
-    a connection for each file keeps them apart. Without a delimiter it is detected. If values are
-    not `quoted`, a quotation mark is a part of them. A DatabaseError says that the file is not CSV.
-    """
-    read = partial(
-        connection.read_csv,
-        glob.escape(str(file)),
-        header=header,
-        all_varchar=True,
-        ignore_errors=True,
-        store_rejects=True,
-        rejects_limit=0,
-        sep=delimiter,
-        quotechar=None if quoted else "",
-        skiprows=skip,
-        hive_partitioning=False,
-    )
-    try:
-        rows = read()
-    except duckdb.InvalidInputException:  # such as lines with several kinds of ends
-        rows = read(strict_mode=False)
-    if header:
-        return rows
-    numbered = enumerate(rows.columns, start=1)
-    return rows.select(*(Column(name).alias(str(n)) for n, name in numbered))
-
-
 def json_pointers(key: str) -> list[str]:
     """List the JSON pointers of a key (RFC 6901), which may be one of nested objects, by dots."""
     pointer = "/" + key.replace("[]", "").replace("~", "~0").replace("/", "~1")
     return [pointer, pointer.replace(".", "/")] if "." in pointer else [pointer]
-
-
-def open_json(rows: Rows, keys: Sequence[str]) -> Rows:
-    """Return rows with a further column for each key of the column `(document)`, as text."""
-    texts = []
-    for key in keys:
-        pointers = Constant(json_pointers(key))
-        values = Function("json_extract_string", Column("(document)"), pointers)
-        texts.append(Function("list_any_value", values).alias(key))
-    return rows.select(Star(), *texts)
-
-
-def unnest_json(rows: Rows, lists: Sequence[str]) -> Rows:
-    """Return rows whose column `document` has each element of lists in the place of the list.
-
-    The lists, keys by dots, are walked through side by side.
-    """
-    document = Column("document")
-    rest = document
-    whole = Sql("rest")
-    elements = []
-    for number, key in enumerate(lists):
-        names = key.split(".")
-        before = "".join(f"{{{json.dumps(name)}:" for name in names)
-        after = "}" * len(names)
-        without = Constant(f"{before}null{after}").cast("JSON")
-        rest = Function("json_merge_patch", rest, without)
-        pointer = Constant(json_pointers(key)[-1])
-        values = Function("json_extract", document, pointer).cast("JSON[]")
-        elements.append(values.alias(f"list_{number}"))
-        element = Sql(f"coalesce(CAST(element_{number} AS VARCHAR), 'null')")
-        text = Function("concat", Constant(before), element, Constant(after))
-        whole = Function("json_merge_patch", whole, text.cast("JSON"))
-    one_each = (
-        Sql(f"unnest(coalesce(nullif(list_{number}, []), [NULL]))").alias(
-            f"element_{number}"
-        )
-        for number in range(len(lists))
-    )
-    columns = rows.columns
-    rows = rows.select(Star(), rest.alias("rest"), *elements)
-    rows = rows.select(Star(), *one_each)
-    element = Case(document.isnotnull(), whole).alias("document")
-    return rows.select(*(element if n == "document" else Column(n) for n in columns))
-
-
-def attach_columns(
-    table: str,
-    rows: Rows,
-    values: Mapping[str, Expression],
-) -> None:
-    """Make expressions of rows readable as the columns of a table, as text.
-
-    A DatabaseError says that an expression is wrong.
-    """
-    texts = (value.cast("VARCHAR").alias(name) for name, value in values.items())
-    rows.select(*texts).create_view(table, replace=True)

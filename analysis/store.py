@@ -86,6 +86,8 @@ class Source:
     sample: tuple[
         int, ...
     ] = ()  # hashes of some events, by which another log is recognised
+    content: str = ""  # digest of the bytes alone, of plays that a query has read
+    reading: str = ""  # digest of the query
 
     @property
     def rejects(self) -> str:
@@ -114,12 +116,13 @@ class Manifest:
     schema: int
     partitions: int  # how many; fixed when the store is created
     digest: str  # of the content: the same for the same set of sources, in any order
-    # known columns of the plays: `LOGGED`, or `analysis.tables.columns.Columns.stored` of tables
+    # known columns of the plays: `LOGGED`, or as `analysis.plays.columns.stored_columns` says
     columns: tuple[str, ...] = LOGGED
     text_users: bool = False
     text_items: bool = False
     catalogue: CatalogueSummary | None = None  # None while no source named one
     events: int = 0  # rows in all parts
+    queries: tuple[str, ...] = ()  # the SQL by which plays were read, in order
     sources: tuple[Source, ...] = ()  # the files read, sorted by digest
     parts: tuple[StoreFile, ...] = ()  # sorted by path
     id_files: tuple[StoreFile, ...] = ()  # sorted by path; an id may be in several

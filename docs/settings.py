@@ -13,16 +13,11 @@ from botify.settings import ServiceSettings
 from listening_loop.loop import LoopConfig
 from looplib.experiments import Experiment
 from recsys.config import SearchConfig
-from recsys.ingest.__main__ import IngestSettings
 from recsys.models.registry import searched_models
 from sim.config import SimulateConfig
 from sim.worlds.config import WorldConfig
 
 PARTS = {
-    "Ingest": (
-        IngestSettings,
-        "`listening-loop ingest FILE --store DIR`, on the command line alone",
-    ),
     "Search": (
         SearchConfig,
         "`listening-loop search --config FILE`, such as `configs/demo.yaml`",

@@ -63,7 +63,7 @@ class NewFiles:
             files: Event logs or tables.
             scratch: The folder.
             sources: Sources that were read before.
-            reading: Describes how a table is read, by its name.
+            reading: Describes the query that reads a file of plays, by the file's name.
             whole: Read a table that has grown anew.
             in_place: Read closed new files in place.
         """
@@ -76,6 +76,7 @@ class NewFiles:
         self.megabytes = sum(file.size_bytes for file in files) / 1e6
         self.megabytes_done = 0.0
         self._reading = reading
+        self._query = json_digest(reading("")) if reading else ""
         self._whole = whole
         self._in_place = in_place
         self._known: dict[str, list[Source]] = defaultdict(
@@ -106,6 +107,10 @@ class NewFiles:
         files: dict[Path, LogFile] = {}
         for log in logs:
             copy = self.scratch / f"content-{len(self.sources)}{log.suffix}"
+            if self._reading:  # which may read the names of a file and its folder
+                name = log.path.name.removesuffix(".gz")
+                copy = copy.with_suffix("") / log.path.parent.name / name
+                copy.parent.mkdir(parents=True)
             source = self._copy(log, copy)
             if source is None:
                 self.repeated.append(log)
@@ -204,8 +209,11 @@ class NewFiles:
             copy.seek(0)
             line = copy.readline(_CHUNK)
             copy.seek(0)
-            digest = self._digest(_hash(copy, end), log.name)
+            content = _hash(copy, end)
+            digest = self._digest(content, log.name)
         source = Source(log.name, digest, end, LineCounts(), start, _head(line))
+        bare = self._query and content.hexdigest()
+        source = replace(source, content=bare, reading=self._query)
         is_empty = start and not end
         return source if not is_empty and self._is_new(source, line) else None
 
@@ -213,11 +221,17 @@ class NewFiles:
         """Compare a source with others that have the same first line.
 
         Raises:
-            AnalysisError: Another goes on otherwise.
+            AnalysisError: Another goes on otherwise, or was read by another query.
         """
         rivals = self._known[source.head]
         if any(source.digest == rival.digest for rival in rivals):
             return False
+        for rival in rivals if self._reading else ():
+            if rival.content == source.content and rival.reading != source.reading:
+                raise AnalysisError(
+                    f"{source.name}: the store has it as another query reads it, so its plays "
+                    "would count twice; ingest it into a new store"
+                )
         if self._reading or not rivals or not line.startswith(b"{"):
             return True
         if any(self._is_cut(source, rival) for rival in rivals):

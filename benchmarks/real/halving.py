@@ -72,7 +72,7 @@ def _search(
                 "test_share": 0.0,
             },
         }
-        config = plan_search([file], work.folder / "store", pairs.READING, settings)
+        config = plan_search([file], work.folder / "store", pairs.COLUMNS, settings)
         choose(config)
         run = Path(config.run)
         rows_of_run = pq.read_table(run / LEADERBOARD).to_pylist()

@@ -7,7 +7,6 @@ listener before it.
 
 from pathlib import Path
 
-from analysis.tables.columns import Columns, Reading
 from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS, plan_search
 from benchmarks.real.tables import SEED, Table, text
@@ -17,15 +16,18 @@ from recsys.live.sessions import load_sessions
 from recsys.store.reader import open_store
 from tests.recsys.opened import dataset_of
 
-_COLUMNS = Columns(
-    "UserId", "ItemId", timestamp="Time", session="SessionId", artist="ArtistId"
-)
+_COLUMNS = {
+    "listener": "UserId",
+    "track": "ItemId",
+    "played_at": "Time",
+    "session": "SessionId",
+    "artist": "ArtistId",
+}
 
 
 def measure(file: Path, work: Work) -> Table:
     """Predict next tracks of the tested sessions."""
-    reading = Reading(_COLUMNS, delimiter="\t")
-    config = plan_search([file], work.folder / "store", reading, {})
+    config = plan_search([file], work.folder / "store", _COLUMNS, {})
     sessions = load_sessions(open_store(config.store), config, dataset_of(config))
     older, _ = sessions.split(HELD_OUT)
     figures, _ = compare(sessions, gather_facts(older, THREADS), SEED, THREADS)

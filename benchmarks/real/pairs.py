@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from analysis.tables.columns import Columns, Reading
 from benchmarks.real import peers
 from benchmarks.real.files import read_columns, write_pairs
 from benchmarks.real.peers import Lister, Work
@@ -32,7 +31,7 @@ from recsys.dataset.dataset import Dataset
 from tests.recsys.opened import dataset_of
 
 PUBLISHED = 0.2604  # P@10 of the best of 16 models, mean of the folds
-READING = Reading(Columns("user", "item"), delimiter="\t")
+COLUMNS = {"listener": "user", "track": "item"}
 SPACE = {
     "factors": [64, 128],
     "alpha": [1.0],
@@ -120,9 +119,9 @@ def score_split(
     run = {"run": f"without-{test.stem}"}
     files, store = [*training, test], work.folder / "store"
     settings = {"split": split, **run, **_settings(metric)}
-    config = plan_search(files, store, READING, settings)
+    config = plan_search(files, store, COLUMNS, settings)
     settings = {**settings, "split": {**split, "test": [test.name]}}
-    dataset = dataset_of(plan_search(files, store, READING, settings))
+    dataset = dataset_of(plan_search(files, store, COLUMNS, settings))
     results = {RULE: metric.score(baseline(RULE, dataset), dataset)}
     both = (dataset_of(config), dataset)
     results |= peers.measure(work, test.stem, peers.PAIRS, both, metric.score)

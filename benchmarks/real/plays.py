@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from analysis.tables.columns import Columns, Reading
 from benchmarks.real import peers, sequences
 from benchmarks.real.files import read_table, write_table
 from benchmarks.real.peers import Lister, Work
@@ -40,9 +39,7 @@ RULES = {"popular": "popular", "most_played": "most played", "latest": "latest"}
 OURS = ("als", "item_knn", "activation", "blend")
 BEST = "blend (ours)"
 SIMPLE = (*RULES.values(), "activation (ours)")
-READING = Reading(
-    Columns("listener", "track", position="position", artist="artist"), delimiter="\t"
-)
+COLUMNS = {name: name for name in ("listener", "track", "position", "artist")}
 SETTINGS: Mapping[str, Any] = {
     "split": {"kind": "newest", "holdout": HELD_OUT},
     "models": {
@@ -72,10 +69,10 @@ def measure(file: Path, work: Work, title: str) -> Table:
     training = folder / "training.tsv"
     plays = read_table(file)
     write_table(training, plays[first_plays(plays)])
-    repeats = plan_search([training], folder / "choose", READING, SETTINGS)
+    repeats = plan_search([training], folder / "choose", COLUMNS, SETTINGS)
     # A search without the tracks heard chooses for new tracks.
-    discovery = plan_search([training], folder / "choose", READING, DISCOVERY)
-    dataset = dataset_of(plan_search([file], folder / "test", READING, SETTINGS))
+    discovery = plan_search([training], folder / "choose", COLUMNS, DISCOVERY)
+    dataset = dataset_of(plan_search([file], folder / "test", COLUMNS, SETTINGS))
     results = {
         name: score(baseline(kind, dataset), dataset) for kind, name in RULES.items()
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from analysis.tables.columns import Reading
+from analysis.plays.draft import draft_columns
 from benchmarks.real.tables import SEED
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
@@ -71,11 +71,14 @@ def choose(config: SearchConfig) -> dict[str, Choice]:
 
 
 def plan_search(
-    files: Sequence[Path], store: Path, reading: Reading, settings: Mapping[str, Any]
+    files: Sequence[Path],
+    store: Path,
+    columns: Mapping[str, str],
+    settings: Mapping[str, Any],
 ) -> SearchConfig:
-    """Ingest files of interactions, and plan a search with some settings."""
+    """Ingest files of plays with some columns, and plan a search with some settings."""
     if not store.exists():
-        ingest([str(file) for file in files], store, reading)
+        ingest(draft_columns(files, columns), store)
     plan = {"run": "run", "cluster": {"workers": THREADS}, **settings}
     plan |= {"store": str(store), "run": f"{store}-{plan['run']}"}
     return SearchConfig.model_validate(plan)

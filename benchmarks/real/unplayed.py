@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from analysis.tables.columns import Columns, Reading
 from benchmarks.real.files import read_table, write_table
 from benchmarks.real.peers import Work
 from benchmarks.real.plays import HELD_OUT, K, first_plays, flags
@@ -31,7 +30,7 @@ from tests.recsys.opened import dataset_of
 
 HIDDEN = 10  # a tenth of the tracks
 LISTED = 600  # no fewer than the candidates of the blend
-READING = Reading(Columns("listener", "track", position="position"), delimiter="\t")
+COLUMNS = {name: name for name in ("listener", "track", "position")}
 RULE, OURS = "the listener's plays of the artist", "blend (ours)"
 _ITERATIONS = 8
 
@@ -52,7 +51,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
         "catalogue": catalogue,
         "split": {"kind": "newest", "holdout": HELD_OUT},
     }
-    config = plan_search([training], work.folder / "store", READING, settings)
+    config = plan_search([training], work.folder / "store", COLUMNS, settings)
     dataset = dataset_of(config)
 
     is_target = is_hidden & ~is_first & np.isin(listener, dataset.users)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from analysis.plays.columns import ALIASES
 from analysis.store import Store
 from listening_loop.api.frames import is_frame, sum_weights
 from listening_loop.api.stores import Source, ingest
@@ -255,8 +256,8 @@ def fit(
         seed: Decides the first factors.
         folder: A path or address for what workers share, removed at the end; by default a folder
             for temporary files of this machine.
-        columns: The columns of `data` by their content, as `ingest` takes them; by default `user`
-            and `item`.
+        columns: The columns of `data` by their content, as `ingest` takes them; by default the
+            listener is `user`, and the track `item`.
 
     Raises:
         Error: The interactions, a hyperparameter or the cluster does not allow it.
@@ -274,11 +275,14 @@ def fit(
     iterations, seed = search.search.iterations, search.seed
     if columns and isinstance(data, Store):
         raise UserError(f"{', '.join(columns)}: the columns of a store are known")
-    named: dict[str, Any] = {"user": "user", "item": "item", **columns}
-    is_plain = is_frame(data) and named.keys() <= {"user", "item", "weight"}
+    renamed = {ALIASES.get(name, name): column for name, column in columns.items()}
+    named: dict[str, Any] = {"listener": "user", "track": "item", **renamed}
+    plain = {"listener", "track", "weight", "seconds"}
+    is_plain = is_frame(data) and named.keys() <= plain
     summed = None
     if is_plain and not client and not isinstance(data, Store):
-        summed = sum_weights(data, named["user"], named["item"], named.get("weight"))
+        weight = named.get("weight") or named.get("seconds")
+        summed = sum_weights(data, named["listener"], named["track"], weight)
     if summed:
         users, items, weights = summed
         state = _fit_here(Interactions(weights), config, seed, iterations)

@@ -1,7 +1,8 @@
-"""`listening-loop init FILE`: write the configurations that lead from plays to a verdict."""
+"""`listening-loop init FILE`: write the query and the configurations from plays to a verdict."""
 
 import json
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,93 +10,80 @@ import typer
 
 from analysis.errors import AnalysisError
 from analysis.page.render import render
-from analysis.tables.columns import Reading, parse_roles
-from analysis.tables.databases import copied_query
-from listening_loop.init.look import look_at
+from analysis.plays.draft import parse_columns
+from listening_loop.init.look import look_at, show
 from looplib.cli import make_app, program
-from looplib.config import load_config
 from looplib.files import atomic_write_text
-from recsys.ingest.presets import make_reading
-from recsys.ingest.settings import (
-    Delimiter,
-    ReadingSettings,
-    Sql,
-    Table,
-    Where,
-    describe,
-)
+from recsys.ingest.__main__ import Columns, Preset
 
 _TEMPLATES = Path(__file__).with_name("templates")
 PROG = "listening-loop init"
+QUERY = "plays.sql"
 app = make_app(
-    "Look at a file of plays; write the configurations and commands that lead to a verdict."
+    "Look at a file of plays; write the query that reads it, and what leads to a verdict."
 )
 
 
 @app.command(epilog=f"Example: {PROG} plays.csv --out plays.yaml")
 def main(
     file: Annotated[
-        Path | None,
+        Path,
         typer.Argument(
             metavar="FILE",
-            help="CSV, JSON, Parquet, DuckDB or SQLite, or a folder: plays, or an event log.",
+            help="CSV, JSON, Parquet, DuckDB or SQLite, or a folder: plays, or an event log; "
+            "or plays.sql, a query that you have written or corrected.",
         ),
-    ] = None,
+    ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The YAML file; by default named as FILE, in this folder."),
-    ] = None,
-    columns: Annotated[
-        str,
         typer.Option(
-            help="Columns where the guess is wrong, such as weight=seconds,item=artist+song."
+            help="The YAML file, beside which the query is written; by default named as FILE, in "
+            "this folder, and the query plays.sql."
         ),
-    ] = "",
-    preset: Annotated[
-        str | None,
-        typer.Option(help="Published data set of FILE, in place of columns."),
     ] = None,
-    where: Where = None,
-    delimiter: Delimiter = None,
-    table: Table = None,
-    sql: Sql = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help=describe(ReadingSettings)),
+    columns: Columns = None,
+    preset: Preset = None,
+    table: Annotated[
+        str | None, typer.Option(help="Of a DuckDB or SQLite file that has several.")
     ] = None,
     force: Annotated[
         bool, typer.Option(help="Write files anew that are there.")
     ] = False,
 ) -> None:
-    """Write configurations for a file of plays."""
-    if bool(file) == bool(sql):
-        raise AnalysisError("name a file or folder, or --sql")
-    source = file or Path("query")
-    search = out or Path(f"{source.name.partition('.')[0]}.yaml")
+    """Write the query and the configurations for a file of plays."""
+    search = out or Path(f"{file.name.partition('.')[0]}.yaml")
     targets = {"search": search}
     for part in ("service", "experiment"):
         targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
-    for target in targets.values():
+    query = out.with_suffix(".sql") if out else Path(QUERY)
+    is_query = file.suffix == ".sql"
+    for target in [*targets.values(), *([] if is_query else [query])]:
         if target.exists() and not force:
             raise AnalysisError(
                 f"{target}: there already; choose another --out, or say --force"
             )
-    options = {"where": where, "delimiter": delimiter, "table": table}
-    settings = load_config(ReadingSettings, None, set_ or (), options).options()
-    named = parse_roles(columns) if columns else {}
-    with copied_query(sql) as query:
-        guess = look_at((query or [source])[0], named, preset, **settings)
-    reading = guess.reading
-    preset = preset or guess.preset
+    named = parse_columns(columns) if columns else {}
+    guess = look_at(file, named, preset, table, query.parent)
+    source = file if is_query or guess.is_log else query
+    if source == query and not is_query:
+        seen = f"{guess.rows:,} rows, {guess.listeners:,} listeners"
+        if guess.questions:
+            seen = "error(…) asks a question"
+        head = f"-- plays of {file}, seen on {datetime.now(UTC):%Y-%m-%d}: {seen}\n"
+        atomic_write_text(query, head + guess.query.sql)
+    if guess.questions:
+        raise AnalysisError(
+            f"{file}: {'; '.join(guess.questions)}? Answer in {query}, in place of error(…), then "
+            f"{PROG} {query}; or name columns, --columns listener=…,track=…; a listener may be "
+            "the file or its folder, listener=@file; the first rows: "
+            + " | ".join(show(guess.examples))
+        )
     values: dict[str, object] = {
         "guess": guess,
-        "reading": reading,
-        "named": reading.columns.by_role,
-        "file": source,
-        "source": f"--sql {shlex.quote(sql)}" if sql else shlex.quote(str(source)),
+        "examples": show(guess.examples),
+        "file": file,
+        "source": source,
         "folder": f"out/{search.stem}",
-        "preset": preset,
-        "options": {} if guess.is_log else reading_options(reading, preset, source),
         "program": program(),
         "quote": lambda value: shlex.quote(str(value)),
         "json": lambda value: json.dumps(str(value), ensure_ascii=False),
@@ -105,19 +93,3 @@ def main(
     for name, target in targets.items():
         atomic_write_text(target, render([_TEMPLATES], f"{name}.yaml.jinja", **values))
     typer.echo(render([_TEMPLATES], "found.txt.jinja", **values))
-
-
-def reading_options(
-    reading: Reading, preset: str | None, path: Path
-) -> dict[str, object]:
-    """Collect the options that say how tables are read, where a preset or default differs."""
-    default = make_reading(preset, None, {}, path) or Reading(reading.columns)
-    options: dict[str, object] = {}
-    if not preset or reading.columns != default.columns:
-        roles = reading.columns.by_role.items()
-        options["columns"] = ",".join(map("=".join, roles))
-    for name in ReadingSettings.model_fields:
-        value = getattr(reading, name)
-        if value != getattr(default, name):
-            options[name] = str(value).lower() if value in (True, False) else value
-    return options

@@ -11,8 +11,7 @@ import orjson
 import typer
 
 from analysis.page.index import renew_index
-from analysis.tables.columns import parse_columns
-from analysis.tables.databases import copied_query
+from analysis.plays.draft import parse_columns
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from botify.model.model import LISTS
@@ -24,7 +23,6 @@ from botify.recommenders.registry import (
 )
 from botify.settings import load_settings
 from listening_loop.errors import LoopError
-from listening_loop.init.plan import EVENT_LOG
 from listening_loop.processes import LISTS as PUBLISHED
 from listening_loop.processes import (
     command,
@@ -37,12 +35,11 @@ from listening_loop.replay.plays import read_plays, select_plays
 from listening_loop.replay.report import write_report
 from listening_loop.replay.traffic import PREDICTION, find_unanswered, send_plays
 from looplib.cli import Overrides, make_app
-from looplib.config import load_config
 from looplib.files import json_digest
 from looplib.progress import say
 from recsys.export.version import TRACKS
-from recsys.ingest.presets import make_reading
-from recsys.ingest.settings import Delimiter, ReadingSettings, Sql, Table, Where
+from recsys.ingest.__main__ import Columns, Preset, Sql
+from recsys.ingest.presets import EVENT_LOG, make_query, preset_query
 from recsys.run import CONFIG, read_run
 from recsys.storage import open_workspace
 from recsys.store.reader import open_store
@@ -57,7 +54,7 @@ _UNITS_MS = {"h": 3_600_000, "d": 86_400_000}
 
 
 @app.command(
-    epilog=f"Example: {PROG} plays.csv --published out/plays/older --recommender in_order "
+    epilog=f"Example: {PROG} plays.sql --published out/plays/older --recommender in_order "
     "--recommender live --set repeat_after=1"
 )
 def main(
@@ -71,27 +68,16 @@ def main(
         Path | None,
         typer.Argument(
             metavar="PLAYS",
-            help="The file of plays, or a folder; plays newer than the export are replayed.",
+            help="plays.sql, event logs or other files; plays newer than the export are replayed.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for answers, log and report; by default replay/."),
     ] = None,
-    columns: Annotated[
-        str, typer.Option(help="Columns as for ingest; without, PLAYS are event logs.")
-    ] = "",
-    preset: Annotated[
-        str | None, typer.Option(help="Published data set of PLAYS.")
-    ] = None,
-    where: Where = None,
-    delimiter: Delimiter = None,
-    table: Table = None,
+    columns: Columns = None,
+    preset: Preset = None,
     sql: Sql = None,
-    read: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="How PLAYS are read, as ingest --set."),
-    ] = None,
     connections: Annotated[
         int, typer.Option(min=1, max=10_000, help="Requests at a time.")
     ] = 16,
@@ -108,8 +94,9 @@ def main(
     set_: Overrides = None,
 ) -> None:
     """Replay plays; the same command continues an interrupted replay."""
-    if bool(file) == bool(sql):
-        raise LoopError("name a file or folder, or --sql")
+    paths = [file] if file else []
+    roles = parse_columns(columns) if columns else None
+    query = make_query(paths, roles, preset, sql) or preset_query(EVENT_LOG, paths)
     version = (published / PUBLISHED).parent.resolve()
     overrides = set_ or []
     settings = load_settings(None, os.environ, overrides, published)
@@ -119,16 +106,10 @@ def main(
         refit_every_ms = parse_span(refit_every)
         facts |= check_run(run_folder, version)
     names = served_by(recommender, version)
-    options = {"where": where, "delimiter": delimiter, "table": table}
-    how = load_config(ReadingSettings, None, read or (), options).options()
-    roles = parse_columns(columns) if columns else None
     folder = out or published / "replay"
     with locked_folder(folder):
-        with copied_query(sql) as query:
-            path = file or query[0]
-            reading = make_reading(preset, roles, how, path) or EVENT_LOG
-            target = folder / "plays.parquet"
-            select_plays(path, reading, version, refit_every_ms, facts, target)
+        target = folder / "plays.parquet"
+        select_plays(query, version, refit_every_ms, facts, target)
         plays = read_plays(target)
         # answers to other plays, or of another version, are others
         digest = json_digest([plays.facts, PREDICTION])[:12]

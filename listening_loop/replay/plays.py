@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.tables.columns import Reading
-from analysis.tables.reader import attach_checked, find_tables
+from analysis.plays.check import attach_checked
+from analysis.plays.query import PlaysQuery
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from listening_loop.errors import LoopError
@@ -86,18 +86,16 @@ def read_plays(file: Path) -> NewestPlays:
 
 
 def select_plays(
-    path: Path,
-    reading: Reading,
+    query: PlaysQuery,
     version: Path,
     refit_every_ms: int | None,
     facts: dict[str, Any],
     target: Path,
 ) -> None:
-    """Select the plays of a file or folder that a version has not learned from.
+    """Select the plays of a query that a version has not learned from.
 
     Args:
-        path: The file or folder.
-        reading: How it is read.
+        query: The plays.
         version: The folder of a published version.
         refit_every_ms: How much time is replayed between refits; None without refits.
         facts: Settings of the service and the run that decide the outcome.
@@ -106,28 +104,31 @@ def select_plays(
     Raises:
         LoopError: The version has learned from the plays, or they have no order, or no times for
             refits.
-        UserError: The file or the version cannot be read.
+        UserError: A file or the version cannot be read.
     """
     manifest = read_manifest(version)
-    has_times = reading.columns.timestamp is not None
-    order = "timestamp" if has_times else "position"
-    if not (has_times or reading.columns.orders_by_position):
-        raise LoopError(
-            f"{path}: a replay needs the order of plays, and its columns name neither timestamp= "
-            "nor position=; say it with --columns"
-        )
-    if order not in manifest.data.get("columns", ()):
-        raise LoopError(
-            f"{version}: learned from plays without {order}s, so nothing says which plays "
-            f"of {path} it has seen; without --columns a file is read as an event log"
-        )
-    if refit_every_ms and not has_times:
-        raise LoopError(f"{path}: --refit-every needs times, and its plays have none")
+    path = query.name
     with np.load(version / LATEST) as arrays:
         learned_users, latest = arrays["users"], arrays["latest"]
     learned = pa.table({"user": list(map(str, learned_users)), "latest": latest})
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
-        attach_checked(connection, find_tables([path]), reading, Path(folder))
+        columns = attach_checked(connection, query, Path(folder))[0].stored
+        has_times = "timestamp" in columns
+        order = "timestamp" if has_times else "position"
+        if order not in columns:
+            raise LoopError(
+                f"{path}: a replay needs the order of plays, and the query returns neither "
+                "played_at nor position"
+            )
+        if order not in manifest.data.get("columns", ()):
+            raise LoopError(
+                f"{version}: learned from plays without {order}s, so nothing says which plays "
+                f"of {path} it has seen; without a query, a file is read as an event log"
+            )
+        if refit_every_ms and not has_times:
+            raise LoopError(
+                f"{path}: --refit-every needs times, and its plays have none"
+            )
         connection.register("learned", learned)
         (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()
         rows = queries.fetch_table(
@@ -165,7 +166,7 @@ def select_plays(
     if has_times:
         moment = datetime.fromtimestamp(latest.max() / 1000, UTC)
         split = f"after {moment:%Y-%m-%d %H:%M:%S} UTC"
-    has_sessions = has_times or reading.columns.session
+    has_sessions = has_times or "session" in columns
     is_lacking = np.array([catalogue.number(track) == NO_TRACK for track in tracks])
     facts = {
         "plays": json_digest([users, tracks, opens.tolist()]),
@@ -179,11 +180,11 @@ def select_plays(
         "lacking": int(np.count_nonzero(is_lacking)),
         **facts,
     }
-    columns = dict(zip(rows.column_names, rows.columns, strict=True))
+    values = dict(zip(rows.column_names, rows.columns, strict=True))
     is_unplayed = (column_values(rows["is_unplayed"]) > 0) & ~is_lacking
-    columns |= {"user": users, "track": tracks, "refits": refits}
-    columns["is_unplayed"] = is_unplayed.astype(np.uint8)
-    table = pa.table(columns)
+    values |= {"user": users, "track": tracks, "refits": refits}
+    values["is_unplayed"] = is_unplayed.astype(np.uint8)
+    table = pa.table(values)
     with atomic_write(target) as file:
         pq.write_table(
             table.replace_schema_metadata({_FACTS: orjson.dumps(facts)}), file

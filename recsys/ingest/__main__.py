@@ -1,7 +1,7 @@
-"""`listening-loop ingest FILE… --store DIR`: add logs or tables to a session store.
+"""`listening-loop ingest FILE… --store DIR`: add event logs or plays to a session store.
 
-In: event logs, and the `collection.json` that the simulator writes beside them; or plays and
-interactions in CSV, JSON lines or Parquet. Out: a session store (`recsys.store`).
+In: event logs, and the `collection.json` that the simulator writes beside them; or plays, which a
+query reads. Out: a session store (`recsys.store`).
 """
 
 import sys
@@ -11,44 +11,37 @@ import typer
 from rich.text import Text
 
 from looplib.cli import importing, make_app, run
-from looplib.config import load_config
 from looplib.tables import output
 
 with importing():
-    from analysis.tables.columns import parse_columns
-    from analysis.tables.databases import copied_query
-    from recsys.errors import IngestError
+    from analysis.plays.columns import COLUMNS
+    from analysis.plays.draft import parse_columns
     from recsys.ingest.pipeline import ingest
-    from recsys.ingest.presets import PRESETS, make_reading
+    from recsys.ingest.presets import PRESETS, make_query
     from recsys.ingest.report import describe_ingest
-    from recsys.ingest.settings import (
-        Delimiter,
-        IngestSettings,
-        Sql,
-        Table,
-        Where,
-        describe,
-    )
 
 PROG = "listening-loop ingest"
 MOST_REJECTED = 0.05  # share of the lines above which the command fails
-_ROLES = (
-    "Columns of a table by what they hold: user= and item=; "
-    "of plays share= of the track that was heard, or played= and duration=, "
-    "with timestamp= or session=, and any of position=, organic=, propensity=; "
-    "of interactions any of weight=, event=, timestamp=, session=; of both title=, artist=."
-)
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Columns of a file, such as listener=uid,track=song; names are {', '.join(COLUMNS)}."
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(help=f"Published data set of the files: {', '.join(PRESETS)}."),
+]
+Sql = Annotated[str | None, typer.Option(help="A query of plays, in place of files.")]
 app = make_app(
-    "Add event logs, or plays and interactions of your own, to a session store: "
-    "all of them, or nothing."
+    "Add event logs, or plays that a query reads, to a session store: all of them, or nothing."
 )
 
 
 @app.command(
     epilog="Example: listening-loop ingest out/seed/log 'old/*.jsonl.gz' --store out/seed/store; "
-    "listening-loop ingest plays/ --store out/plays "
-    "--columns user=uid,item=song,share=heard,timestamp=ts; "
-    "listening-loop ingest listens.parquet --store out/yambda --preset yambda"
+    "listening-loop ingest plays.sql --store out/plays; "
+    "listening-loop ingest plays.csv --store out/plays --columns listener=uid,track=song"
 )
 def main(
     store: Annotated[
@@ -59,22 +52,17 @@ def main(
     ],
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE…", help="Files, folders, or quoted patterns."),
-    ] = None,
-    columns: Annotated[str | None, typer.Option(help=_ROLES)] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Published data set of the files: {', '.join(PRESETS)}; other options win."
+        typer.Argument(
+            metavar="FILE…",
+            help="plays.sql, as init writes it; or files, folders, or quoted patterns.",
         ),
     ] = None,
-    where: Where = None,
-    delimiter: Delimiter = None,
-    table: Table = None,
+    columns: Columns = None,
+    preset: Preset = None,
     sql: Sql = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help=describe(IngestSettings)),
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=4096, help="Of a new store; 16 by default."),
     ] = None,
     allow_rejects: Annotated[
         bool,
@@ -82,29 +70,16 @@ def main(
     ] = False,
 ) -> int:
     """Ingest the files."""
-    options = {"where": where, "delimiter": delimiter, "table": table}
-    settings = load_config(IngestSettings, None, set_ or (), options)
     roles = parse_columns(columns) if columns else None
-    paths = files or []
-    if bool(paths) == bool(sql):
-        raise IngestError("name files, or --sql")
-    with copied_query(sql) as query:
-        paths += map(str, query)
-        reading = make_reading(preset, roles, settings.options(), paths[0])
-        report = ingest(
-            paths,
-            store,
-            reading,
-            partitions=settings.partitions,
-            whole=bool(query),
-        )
+    query = make_query(files or [], roles, preset, sql)
+    report = ingest(query or files or [], store, partitions=partitions)
     output().print(Text(describe_ingest(report)), soft_wrap=True)
     share = report.lines.rejected / max(report.lines.read, 1)
     if allow_rejects or share <= MOST_REJECTED:
         return 0
     typer.echo(
-        f"{share:.1%} of the lines are rejected, above {MOST_REJECTED:.0%}: read them otherwise, "
-        "into a new store, or say --allow-rejects",
+        f"{share:.1%} of the lines are rejected, above {MOST_REJECTED:.0%}: correct the query, "
+        "and ingest into a new store, or say --allow-rejects",
         err=True,
     )
     return 1

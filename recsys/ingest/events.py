@@ -15,8 +15,8 @@ from analysis.logs.files import DESCRIPTION, LogFile, discover
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read
 from analysis.logs.sources import NewFiles
+from analysis.plays.files import PARQUET
 from analysis.store import EVENT_COLUMNS, CatalogueSummary, IdsOf, Manifest, Store
-from analysis.tables.reader import PARQUET
 from looplib.checksums import unseal
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
@@ -37,8 +37,8 @@ def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
     for file in files:
         if file.suffix in _TABLES:
             raise IngestError(
-                f"{file.name}: a table, no event log; name its columns with "
-                "--columns user=…,item=…, or a --preset, in Python user=, item= or preset="
+                f"{file.name}: a table, no event log; name its columns, "
+                "--columns listener=…,track=…, or write a query with listening-loop init"
             )
     return files
 

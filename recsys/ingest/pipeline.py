@@ -16,14 +16,16 @@ from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
 from analysis.logs.sources import NewFiles
+from analysis.plays.check import MEMORY
+from analysis.plays.databases import copy_table
+from analysis.plays.files import DATABASES
+from analysis.plays.query import PlaysQuery
 from analysis.store import LOGGED, Source, Store
-from analysis.tables.columns import Reading
-from analysis.tables.databases import DATABASES, copy_table
-from analysis.tables.reader import MEMORY, find_tables
 from looplib.files import TEMPORARY_PREFIX
+from looplib.progress import say
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
-from recsys.ingest.tables import add_tables
+from recsys.ingest.plays import add_plays, check_same_columns
 from recsys.storage import Workspace, open_workspace
 from recsys.store.partitions import sort_plays
 from recsys.store.writer import commit, locked
@@ -52,29 +54,35 @@ class IngestReport:
 
 
 def ingest(
-    paths: Sequence[str | Path],
+    data: Sequence[str | Path] | PlaysQuery,
     store: str | Path,
-    reading: Reading | None = None,
     *,
     partitions: int | None = None,
     whole: bool = False,
 ) -> IngestReport:
-    """Add files, folders and glob patterns to a session store, which is made if there is none.
+    """Add event logs, or the plays of a query, to a session store, which is made if there is none.
 
-    Files are event logs, or tables if there is a `reading`. Each row becomes a play. Rows of a
-    table without shares that have the same user, item, timestamp and session become one play, with
-    the sum of their weights. A file whose content the store has adds nothing, unless it is read in
-    another way. A database may have grown since it was read, and so may a `whole` source such as a
-    data frame: rows whose user, item and timestamp the store has are not added again.
+    Each row becomes a play. Rows without shares that have the same listener, track, time and
+    session become one play, with the sum of their weights. A file whose content the store has adds
+    nothing. A database, or the result of a query that runs as a whole, may have grown since it was
+    read, and so may a data frame (`whole`): rows whose listener, track and time the store has are
+    not added again.
+
+    Args:
+        data: Files, folders and glob patterns of event logs, or the query.
+        store: The store's path or address.
+        partitions: Their number in a new store; 16 by default.
+        whole: The query reads a source that may have grown.
 
     Raises:
-        AnalysisError: A log or table cannot be found or read, is empty, or lacks a column.
-        IngestError: No row is good, rows contradict each other, logs are of another world, or the
-            machine has too little disk or memory.
+        AnalysisError: A log or file cannot be found or read or is empty, or the query fails.
+        IngestError: No row is good, rows contradict each other, logs are of another world, a file
+            was read by another query, or the machine has too little disk or memory.
         StoreError: The store is damaged, holds something else, or has another number of partitions.
         StorageError: Another ingest is at work.
     """
-    files = find_tables(paths) if reading else find_logs(paths)
+    query = data if isinstance(data, PlaysQuery) else None
+    files = [] if isinstance(data, PlaysQuery) else find_logs(data)
     workspace = open_workspace(store)
     with (
         _machine_errors_explained(workspace),
@@ -84,17 +92,23 @@ def ingest(
             "", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True
         ) as folder,
     ):
-        _check_columns(before, reading)
         scratch = Path(folder)
-        if reading:
+        if query:
+            if not query.reader:
+                say(f"{query.name}: runs as a whole, as it combines rows or files")
+                query, whole = query.run(scratch), True
+            files = query.files()
             databases = [file for file in files if file.suffix in DATABASES]
             whole |= bool(databases)
+            table = query.reader.table if query.reader else None
             files = [
-                copy_table(file, reading.table, scratch) if file in databases else file
+                copy_table(file, table, scratch) if file in databases else file
                 for file in files
             ]
+        else:
+            check_same_columns(before, LOGGED)
         sources = before.manifest.sources
-        content = reading.content if reading else None
+        content = query.content if query else None
         new = NewFiles(files, scratch, sources, content, whole=whole)
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has more page faults
         with queries.connect(
@@ -102,13 +116,13 @@ def ingest(
             temp_directory=scratch / "spilled",
             preserve_insertion_order=False,
         ) as connection:
-            if reading:
-                manifest, ids, batches = add_tables(before, new, connection, reading)
+            if query:
+                manifest, ids, batches = add_plays(before, new, connection, query)
             else:
                 manifest, ids, batches = add_events(before, new, connection)
         # The connection is closed: sorting needs the memory.
         if whole and before.manifest.parts and new.sources:
-            _check_timestamps(before, reading)
+            _check_times(before, manifest.columns)
         parts = sort_plays(batches, scratch, before, whole=whole)
         later = [("timestamp", ">", time.time_ns() // 1_000_000)]
         future = 0
@@ -118,13 +132,6 @@ def ingest(
         added = manifest.sources[len(sources) :]
         if not (parts or new.repeated):
             raise IngestError(f"no play in {len(added)} files; {_why(added, scratch)}")
-        named = reading and (reading.columns.title or reading.columns.artist)
-        stored = {file.of for file in before.manifest.id_files}
-        if named and not added and "titles" not in stored:
-            raise IngestError(
-                f"{store}: has the rows of these files, read without titles and artists; ingest "
-                "them into a new store"
-            )
         after = commit(lock, manifest, scratch, parts, ids) if added else before
     good = sum(source.lines.good for source in added)
     repeats = good - (after.manifest.events - before.manifest.events)
@@ -133,23 +140,12 @@ def ingest(
     )
 
 
-def _check_columns(store: Store, reading: Reading | None) -> None:
-    """Refuse a store whose rows have other columns."""
-    columns = reading.columns.stored if reading else LOGGED
-    stored = store.manifest.columns
-    if store.manifest.parts and stored != columns:
+def _check_times(store: Store, columns: Sequence[str]) -> None:
+    """Refuse rows of a source that may have grown if nothing tells them from the store's rows."""
+    if "timestamp" not in columns:
         raise IngestError(
-            f"{store}: its rows have {', '.join(stored)}, and these {', '.join(columns)}; "
-            "name the same, or use a store of their own"
-        )
-
-
-def _check_timestamps(store: Store, reading: Reading | None) -> None:
-    """Refuse rows of a database if nothing tells them from the rows that the store has."""
-    if reading and not reading.columns.timestamp:
-        raise IngestError(
-            f"{store}: it has rows, and without timestamps those that it has from a database, "
-            "query or data frame are not known; name timestamp=, or use a new store"
+            f"{store}: it has rows, and without times the rows that it has from a database, "
+            "query or data frame are not known; return played_at, or use a new store"
         )
 
 

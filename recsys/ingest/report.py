@@ -34,7 +34,7 @@ def describe_ingest(report: IngestReport) -> str:
             f"{report.repeats:,} events were sent again, with another's user, message and "
             "request: they are counted once"
             if manifest.is_logged
-            else f"{report.repeats:,} rows repeat another's user, item, timestamp and session: "
+            else f"{report.repeats:,} rows repeat another's listener, track, time and session: "
             "copies count once, and other weights are added up"
         )
     if report.future:

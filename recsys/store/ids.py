@@ -40,17 +40,29 @@ class Title(msgspec.Struct, frozen=True):
         return ", ".join(filter(None, (self.title or str(self.track), self.artist)))
 
 
-def decide_kinds(connection: queries.Connection) -> IdKinds:
+def decide_kinds(connection: queries.Connection, query: str) -> IdKinds:
     """Decide which ids are text by the rows of a store's first ingest, the table `checked`.
 
-    The types of a file decide; without types (CSV), ids are whole numbers if each is one.
+    The types of a query decide; without types (CSV), ids are whole numbers if each is one.
+
+    Args:
+        connection: The database with the table.
+        query: The name of the query.
 
     Raises:
-        IngestError: By the files' own types, some ids are numbers and some are text.
+        IngestError: By their types, some ids are numbers and some are text, or shares are
+            percentages.
     """
     rows = queries.fetch_table(connection, "interactions/id_kinds").to_pylist()
+    shares, beyond = (sum(row[name] for row in rows) for name in ("shares", "beyond"))
+    if 2 * beyond > shares:
+        largest = max(row["largest"] or 0 for row in rows)
+        raise IngestError(
+            f"{query}: {beyond:,} of {shares:,} shares are above 1, up to {largest:g}; "
+            "where they are 0 to 100, write … / 100 AS share"
+        )
     is_text = []
-    for of, column in (("users", "user_kind"), ("items", "track_kind")):
+    for of, column in (("listeners", "user_kind"), ("tracks", "track_kind")):
         lines: Counter[str] = Counter()
         for row in rows:
             lines[row[column]] += row["lines"]

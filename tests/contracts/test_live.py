@@ -38,6 +38,7 @@ from tests.recsys.tables import ingest_tables
 LISTENERS, TRACKS, ARTISTS, ROUND, SESSIONS = 40, 200, 40, 30, 400
 COLUMNS = "user=u,item=i,timestamp=ts,session=s,artist=a"
 RNG, SEED = np.random.default_rng(0), 42
+START = 1_700_000_000
 
 
 def draw_plays(*, is_taste: bool) -> pd.DataFrame:
@@ -49,7 +50,9 @@ def draw_plays(*, is_taste: bool) -> pd.DataFrame:
         for place in range(int(generator.integers(4, 12))):
             is_round = is_taste and generator.random() < 0.8
             track = rounds[user][at] if is_round else generator.integers(TRACKS)
-            rows.append((f"u{user}", f"t{track}", session, 9000 * session + place))
+            rows.append(
+                (f"u{user}", f"t{track}", session, START + 9000 * session + place)
+            )
             at = (at + 1) % ROUND
     table = pd.DataFrame(rows, columns=["u", "i", "s", "ts"])
     number = table["i"].str[1:].astype(int)

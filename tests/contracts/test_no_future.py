@@ -29,11 +29,12 @@ from tests.recsys.tables import Row
 LISTENERS, OLDER, NEWER = 100, 24, 6  # plays of each listener in training, and held out
 TRACKS, EVERY, OF_ARTIST = 2400, 8, 24  # training has every eighth track
 K, SEED = 50, 7
+START = 1_700_000_000
 KINDS = [*MODELS, "live"]
 # the column of a play's order, its value by place, and the split that holds the newer plays out
 ORDERS: dict[str, tuple[Callable[[int], int], str]] = {
     "position": (lambda place: place, "newest"),
-    "timestamp": (lambda place: 86_400 * (place // NEWER) + 60 * place, "time"),
+    "played_at": (lambda place: START + 86_400 * (place // NEWER) + 60 * place, "time"),
 }
 Store = Callable[[str, int], SearchConfig]
 
@@ -60,7 +61,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Store:
     @cache
     def make(order: str, future: int) -> SearchConfig:
         folder = tmp_path_factory.mktemp(f"{order}-{future}")
-        columns = f"user=u,item=i,artist=a,{order}=at"
+        columns = f"listener=u,track=i,artist=a,{order}=at"
         store = make_plays_store(folder, draw_plays(order, future), columns)
         split = {"kind": ORDERS[order][1], "holdout": NEWER / (OLDER + NEWER)}
         return SearchConfig(store=store, run=folder / "run", split=split)

@@ -116,7 +116,6 @@ def test_what_is_installed_works_without_the_clone(wheel: Path, tmp_path: Path) 
 
     assert command("--version") == f"listening-loop {PROJECT['project']['version']}\n"
     shown = command("init", "plays.csv", "--out", "plays.yaml")
-    assert "listening-loop ingest plays.csv" in shown
-    columns = "user=user,item=song,weight=seconds"
-    command("ingest", "plays.csv", "--store", "store", "--columns", columns)
+    assert "listening-loop ingest plays.sql" in shown
+    command("ingest", "plays.sql", "--store", "store")
     assert (elsewhere / "store" / "manifest.json").exists()

@@ -29,9 +29,9 @@ from tests.conftest import Run
 from tests.programs import run_python
 
 COLUMNS: dict[str, Any] = {
-    "user": "listener",
-    "item": "song",
-    "weight": "seconds",
+    "listener": "listener",
+    "track": "song",
+    "seconds": "seconds",
     "title": "name",
 }
 SETTINGS = {
@@ -77,8 +77,10 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
     dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]
     bare = tmp_path / "bare.csv"
     plays.to_csv(bare, index=False, header=False, sep="|")
-    numbered = {"header": False, "delimiter": "|", "user": "1", "item": "2"}
-    query = f"FROM '{tmp_path / 'plays.csv'}'"
+    numbered = {"listener": "column0", "track": "column1"}
+    select = "SELECT listener, song AS track, seconds, name AS title"
+    query = f"{select} FROM '{tmp_path / 'plays.csv'}'"
+    (tmp_path / "plays.sql").write_text(f"{select}\nFROM 'plays.csv' -- beside it\n")
     sources: Sequence[tuple[Any, dict[str, Any]]] = (
         (pa.Table.from_pandas(plays), COLUMNS),
         (dask_plays, COLUMNS),
@@ -86,7 +88,8 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
         (polars.from_pandas(plays).lazy(), COLUMNS),
         (tmp_path / "plays.csv", COLUMNS),
         (bare, numbered),
-        ((), {"sql": query, **COLUMNS}),
+        ((), {"sql": query}),
+        (tmp_path / "plays.sql", {}),
     )
     for number, (data, options) in enumerate(sources):
         other = ll.ingest(data, tmp_path / str(number), **options)
@@ -129,8 +132,8 @@ def test_a_preset_names_columns(tmp_path: Path) -> None:
             {"user": "listner", "item": "song"},
             "the data frame: no column listner; found are listener",
         ),
-        (make_plays(), {"user": 0, "item": "song"}, "user=0: a name in text is"),
-        (make_plays(9), {"decimal": ",", **COLUMNS}, "should be 'point' or 'comma'"),
+        (make_plays(), {"user": 0, "item": "song"}, "listener: the name of a column"),
+        (make_plays(9), {"decimal": ",", **COLUMNS}, "column decimal is unknown; the"),
         (
             csr_matrix((2, 2)),
             COLUMNS,
@@ -153,8 +156,8 @@ def test_an_ingest_says_what_it_counted_and_why_rows_were_rejected(
     ll.ingest(plays, tmp_path / "store", user="who", item="song", weight="w")
     said = capsys.readouterr().err
     assert "1 new sources: 3 lines = 2 good + 1 rejected\n" in said
-    assert "         1  weight … is no number\n" in said
-    assert "first the data frame:2: weight x is no number" in said
+    assert "         1  weight is missing, or no number\n" in said
+    assert "first the data frame:2: weight is missing, or no number" in said
     assert ": 2 plays, 2 of them new, of 1 sources in " in said
 
 

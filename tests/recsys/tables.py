@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 
 from analysis.logs.lines import Reject
 from analysis.logs.reader import read_rejects
+from analysis.plays.draft import draft_columns, parse_columns
 from analysis.store import Store
-from analysis.tables.columns import Reading, parse_columns
 from looplib.cli import run
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import pipeline
 
 Row = dict[str, Any]
-INTERACTIONS = "user=uid,item=song,weight=seconds,timestamp=ts"
+INTERACTIONS = "listener=uid,track=song,seconds=seconds,played_at=ts"
 
 
 def write_csv(file: Path, rows: Sequence[Row]) -> Path:
@@ -99,10 +99,7 @@ def ingest_tables(
     *files: Path,
     columns: str = INTERACTIONS,
     partitions: int | None = None,
-    **settings: Any,  # noqa: ANN401  of `Reading`
 ) -> Store:
     """Ingest tables into the folder `store` of a folder."""
-    reading = Reading(parse_columns(columns), **settings)
-    return pipeline.ingest(
-        files, folder / "store", reading, partitions=partitions
-    ).store
+    query = draft_columns(files, parse_columns(columns))
+    return pipeline.ingest(query, folder / "store", partitions=partitions).store

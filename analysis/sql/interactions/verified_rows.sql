@@ -3,9 +3,9 @@
 -- text alone, whatever was ingested when.
 -- $text_users  BOOLEAN, the store's users are text; else whole numbers from 0 to 2^63-1
 -- $text_items  BOOLEAN, the store's items are text; else whole numbers from 0 to 2^63-1
--- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, amount DOUBLE, share DOUBLE, timestamp BIGINT, clock VARCHAR, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
+-- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, amount DOUBLE, share DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
---   source, row, user, track, user_kind, track_kind, amount, share, timestamp, clock, session, position, organic, propensity, title, artist  as in checked
+--   source, row, user, track, user_kind, track_kind, amount, share, timestamp, session, position, organic, propensity, title, artist  as in checked
 --   reason, text  VARCHAR, why the row is refused, NULL if it is not, and the row as text
 --   user_number, track_number  BIGINT, 0..2^63-1; of no meaning in a refused row
 WITH numbered AS (
@@ -17,12 +17,12 @@ WITH numbered AS (
 )
 SELECT * REPLACE (
     coalesce(reason, CASE
-        WHEN $text_users AND user_kind = 'whole number' THEN 'user ' || user || ' is a number; the users of this store are text'
+        WHEN $text_users AND user_kind = 'whole number' THEN 'listener ' || user || ' is a number; the listeners of this store are text'
         WHEN NOT $text_users AND (user_kind IN ('text', 'characters') OR coalesce(user_number, -1) < 0)
-        THEN 'user ' || left(user, 40) || '; the users of this store are whole numbers, 0 to 2^63-1'
-        WHEN $text_items AND track_kind = 'whole number' THEN 'item ' || track || ' is a number; the items of this store are text'
+        THEN 'listener ' || left(user, 40) || '; the listeners of this store are whole numbers, 0 to 2^63-1'
+        WHEN $text_items AND track_kind = 'whole number' THEN 'track ' || track || ' is a number; the tracks of this store are text'
         WHEN NOT $text_items AND (track_kind IN ('text', 'characters') OR coalesce(track_number, -1) < 0)
-        THEN 'item ' || left(track, 40) || '; the items of this store are whole numbers, 0 to 2^63-1'
+        THEN 'track ' || left(track, 40) || '; the tracks of this store are whole numbers, 0 to 2^63-1'
     END) AS reason,
     coalesce(text, concat_ws(' ', user, track)) AS text
 )

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile, discover
-from analysis.tables.reader import find_tables
+from analysis.plays.files import find_tables
 from tests.analysis.logs.lines import write
 
 

@@ -13,8 +13,10 @@ from tests.recsys.search.quick import publish_run
 from tests.recsys.tables import ingest_tables
 
 LISTENERS, TRACKS = 30, 50
-COLUMNS = "user=u,item=i,artist=a,"
+COLUMNS = "listener=u,track=i,artist=a,"
+ORDERS = {"timestamp": "played_at", "position": "position"}
 DAY = 86_400
+START = 19_675 * DAY
 
 
 def write_plays(file: Path, order: str) -> Path:
@@ -26,7 +28,7 @@ def write_plays(file: Path, order: str) -> Path:
             track = int(generator.integers(TRACKS))
             for place in range(int(generator.integers(1, 8))):
                 position = 100 * session + place
-                seconds = DAY * session + 200 * user + 60 * place
+                seconds = START + DAY * session + 200 * user + 60 * place
                 stamp = position if order == "position" else seconds
                 rows.append(f"u{user},t{track},{track % 7},{stamp}")
                 follows = generator.random() < 0.8
@@ -45,7 +47,7 @@ def publish(
         The file of all plays, and the folder of the export.
     """
     file = write_plays(folder / "plays.csv", order)
-    ingest_tables(folder, file, columns=f"{COLUMNS}{order}={order}")
+    ingest_tables(folder, file, columns=f"{COLUMNS}{ORDERS[order]}={order}")
     run = finish_run(
         folder,
         models={"activation": {}},

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.tables.columns import Reading, parse_columns
+from analysis.plays.draft import draft_columns, parse_columns
 from listening_loop import processes
 from listening_loop.command import main
 from listening_loop.replay.plays import read_plays, select_plays
@@ -25,7 +25,13 @@ from listening_loop.replay.score import score
 from tests.botify.exports import edit_manifest, read_lists, read_manifest
 from tests.botify.redis_server import shared_server
 from tests.conftest import Run
-from tests.listening_loop.replay.conftest import COLUMNS, DAY, publish, write_plays
+from tests.listening_loop.replay.conftest import (
+    COLUMNS,
+    DAY,
+    ORDERS,
+    publish,
+    write_plays,
+)
 from tests.waiting import wait_until
 
 Older = Callable[[str], tuple[Path, Path]]
@@ -43,7 +49,7 @@ def words(
 ) -> list[str]:
     asked = [word for name in names for word in ("--recommender", name)]
     paths = ["replay", str(file), "--published", str(export), "--out", str(out)]
-    columns = ["--columns", f"{COLUMNS}{order}={order}"]
+    columns = ["--columns", f"{COLUMNS}{ORDERS[order]}={order}"]
     return [*paths, *columns, *asked, "--set", "repeat_after=1", *more]
 
 
@@ -215,10 +221,10 @@ def test_what_cannot_be_replayed_is_refused(
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("u,i\nu1,t1\nu1,t2\nu2,t1\n")
     unordered = ["replay", str(pairs), "--published", str(export)]
-    unordered += ["--columns", "user=u,item=i", "--recommender", "in_order"]
-    assert "neither timestamp= nor position=" in refusal(*unordered)
+    unordered += ["--columns", "listener=u,track=i", "--recommender", "in_order"]
+    assert "neither played_at nor position" in refusal(*unordered)
     without = refusal(*unordered[:4], "--recommender", "in_order")
-    assert "without --columns a file is read as an event log" in without
+    assert "without a query, a file is read as an event log" in without
     nobody = words("position", file, export, out, names=["in_order", "nobody"])
     assert "no such recommender" in refusal(*nobody)
     everything, learned = publish(tmp_path, "position")
@@ -280,9 +286,9 @@ def test_hits_that_only_the_catalogue_makes_possible_are_counted(
     grown = tmp_path / "grown.csv"
     rows = "".join(f"u{user},{track},0,5000\n" for user, track in NEWEST.items())
     grown.write_text(file.read_text() + rows)
-    reading = Reading(parse_columns(f"{COLUMNS}position=position"))
+    query = draft_columns([grown], parse_columns(f"{COLUMNS}position=position"))
     options = {"repeat_after": 1}
-    select_plays(grown, reading, version, None, options, tmp_path / "plays.parquet")
+    select_plays(query, version, None, options, tmp_path / "plays.parquet")
     plays = read_plays(tmp_path / "plays.parquet")
     assert plays.is_unplayed.sum() == 2
     best = np.tile([1.0, 0, 0], (plays.has_next.sum(), 1))

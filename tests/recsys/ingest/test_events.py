@@ -11,8 +11,8 @@ import pytest
 from analysis.logs import reader as event_log
 from analysis.logs import sources
 from analysis.logs.lines import LineCounts
+from analysis.plays.draft import draft_columns
 from analysis.store import Store
-from analysis.tables.columns import Reading, parse_columns
 from recsys.errors import IngestError
 from recsys.ingest import pipeline as ingest
 from recsys.ingest.report import describe_ingest
@@ -184,13 +184,13 @@ def test_a_log_without_events_changes_no_text_ids(tmp_path: Path) -> None:
 def test_too_little_memory_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analysis.tables.reader.MEMORY", "1MB")
+    monkeypatch.setattr("analysis.plays.check.MEMORY", "1MB")
     table = tmp_path / "a.csv"
     table.write_text("user,item\n1,2\n")
-    reading = Reading(parse_columns("user=user,item=item"))
+    query = draft_columns([table], {"listener": "user", "track": "item"})
     message = "of memory is too little; ingest fewer files at a time"
     with pytest.raises(IngestError, match=message):
-        ingest.ingest([table], tmp_path / "store", reading)
+        ingest.ingest(query, tmp_path / "store")
 
 
 def requests(*sent: tuple[int, str, int | None, int]) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from recsys.errors import IngestError
-from recsys.ingest.presets import PRESETS, make_reading
+from recsys.ingest.presets import PRESETS, preset_query
 from recsys.store.ids import read_titles
 from recsys.store.reader import open_store
-from tests.recsys.events import rows_by_original_id
+from tests.recsys.events import event, rows_by_original_id
 from tests.recsys.tables import ingest
 
 # the file's name and content, and of its rows the user, the track, the amount or share, and for
@@ -27,15 +27,15 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         'user_000001\t2009-05-04T13:54:10Z\tf1b1\t"Ann\t\tUntitled\n',
         [("user_000001", '"Ann - Untitled', 1.0), ("user_000001", "a-1", 1.0)],
     ),
-    "yambda": (  # units of five seconds, and percentages
+    "yambda": (  # seconds, and percentages
         "listens.jsonl",
         '{"uid": 100, "timestamp": 39420, "item_id": 9000, "is_organic": 1,'
         ' "played_ratio_pct": 120, "track_length_seconds": 200}\n'
         '{"uid": 100, "timestamp": 39460, "item_id": 3000, "is_organic": 0,'
         ' "played_ratio_pct": 25, "track_length_seconds": 90}\n',
         [
-            (100, 3000, 0.25, 39_460 * 5000),
-            (100, 9000, 1.0, 39_420 * 5000),
+            (100, 3000, 0.25, 39_460 * 1000),
+            (100, 9000, 1.0, 39_420 * 1000),
         ],
     ),
     "movielens": (
@@ -119,6 +119,27 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         "100,39420,3,1,listen,50\n100,39460,4,1,like,\n",
         [(100, 3, 0.5)],
     ),
+    "youtube": (
+        "ann/watch-history.json",
+        json.dumps(
+            [
+                {
+                    "header": header,
+                    "title": "Watched A song",
+                    "titleUrl": url,
+                    "subtitles": [{"name": "Nina - Topic"}],
+                    "time": "2025-01-02T10:00:00.000Z",
+                }
+                for header, url in (("YouTube Music", "y/1"), ("YouTube", "y/2"))
+            ]
+        ),
+        [("ann", "y/1", 1.0, 1_735_812_000_000)],
+    ),
+    "event-log": (
+        "log.jsonl",
+        json.dumps(event(user=7, track=5, time=0.5, timestamp=1_767_225_600_000)),
+        [(7, 5, 0.5, 1_767_225_600_000)],
+    ),
     "lightgcn": (
         "train.txt",
         "2 17 4\n0\n1 17\n",
@@ -132,8 +153,8 @@ def test_every_preset_is_proved_here() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(IngestError, match="preset: nope is unknown; known are lastf"):
-        make_reading("nope", None, {})
+    with pytest.raises(IngestError, match="preset: nope is unknown; known are deezer"):
+        preset_query("nope", [])
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)

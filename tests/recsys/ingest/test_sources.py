@@ -165,13 +165,13 @@ def test_numbered_requests_of_logs_that_overlap_count_once(tmp_path: Path) -> No
 
 def test_a_table_that_grew_is_refused_and_named(tmp_path: Path) -> None:
     table, store = tmp_path / "a.csv", tmp_path / "store"
-    rows = b"uid,song,seconds,ts\na,b,1,5\n"
+    rows = b"uid,song,seconds,ts\na,b,1,2026-01-05\n"
     table.write_bytes(rows)
     ingest_tables(tmp_path, table)
     packed = tmp_path / "b.csv.gz"
     packed.write_bytes(gzip.compress(rows))
     ingest_tables(tmp_path, packed)
-    table.write_bytes(rows + b"a,c,1,6\n")
+    table.write_bytes(rows + b"a,c,1,2026-01-06\n")
     with pytest.raises(AnalysisError, match=r"a\.csv: grew since .*a\.csv was read"):
         ingest_tables(tmp_path, table)
     assert open_store(store).manifest.events == 1

@@ -1,7 +1,6 @@
 """Interactions of your own: any format gives the same store, with the ids that came in."""
 
 import gzip
-import json
 import shutil
 import sqlite3
 from collections import defaultdict
@@ -14,7 +13,9 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.logs.reader import read_rejects
-from analysis.tables.columns import parse_columns
+from analysis.plays.columns import COLUMNS as COLUMNS_OF_PLAYS
+from analysis.plays.columns import check_names
+from analysis.plays.draft import parse_columns
 from recsys.store.reader import open_store
 from tests.conftest import Run
 from tests.recsys.events import read_rows, rows_by_original_id
@@ -29,7 +30,6 @@ from tests.recsys.tables import (
     rejects_of,
     write_csv,
     write_json,
-    write_parquet,
 )
 
 ASKED = ("--columns", COLUMNS)
@@ -53,7 +53,7 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
     assert store.manifest.events == len(sums) < len(rows)
 
 
-def test_repeated_rows_are_said_and_titles_are_not_added_later(
+def test_repeated_rows_are_said_and_another_query_does_not_read_them_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [GOOD | {"seconds": weight} for weight in (1, 2.5, 4, 4)]
@@ -61,7 +61,7 @@ def test_repeated_rows_are_said_and_titles_are_not_added_later(
     file = write_csv(tmp_path / "a.csv", rows)
     assert ingest(tmp_path / "store", file, *ASKED) == 0
     said = (
-        "4 rows repeat another's user, item, timestamp and session: copies count once"
+        "4 rows repeat another's listener, track, time and session: copies count once"
     )
     assert said in capsys.readouterr().out
     times = [
@@ -72,7 +72,7 @@ def test_repeated_rows_are_said_and_titles_are_not_added_later(
     assert "1 files add nothing, the store has their content" in capsys.readouterr().out
     titled = ("--columns", f"{COLUMNS},title=song")
     assert ingest(tmp_path / "store", file, *titled) == 2
-    assert "read without titles and artists; ingest them" in capsys.readouterr().err
+    assert "as another query reads it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
@@ -94,7 +94,6 @@ def test_whole_numbers_stay_themselves(name: str, tmp_path: Path) -> None:
         ("2020-01-01 00:00:01", 1_577_836_801_000),
         ("2020-01-01T02:00:00+02:00", 1_577_836_800_000),
         ("2020-01-01T00:00:00Z", 1_577_836_800_000),
-        ("0", 0),
     ],
 )
 def test_a_timestamp_is_seconds_or_milliseconds_or_a_date(
@@ -105,24 +104,18 @@ def test_a_timestamp_is_seconds_or_milliseconds_or_a_date(
 
 
 BAD: list[tuple[Row, str]] = [
-    ({"uid": None}, "user is missing"),
-    ({"uid": ""}, "user is missing"),
-    ({"uid": 1.5}, "user is of type double; a whole number or text is allowed"),
-    ({"uid": [1]}, "user is of type array; a whole number or text is allowed"),
-    ({"song": None}, "item is missing"),
-    ({"seconds": None}, "weight is missing"),
-    ({"seconds": "much"}, "weight much is no number"),
-    ({"seconds": float("nan")}, "weight NaN; 0 to 1e15 is allowed"),
-    ({"seconds": float("inf")}, "weight Infinity; 0 to 1e15 is allowed"),
-    ({"seconds": -0.5}, "weight -0.5; 0 to 1e15 is allowed"),
-    ({"seconds": 2e15}, "weight 2000000000000000.0; 0 to 1e15 is allowed"),
-    ({"ts": None}, "timestamp is missing"),
-    (
-        {"ts": "soon"},
-        "timestamp soon is neither seconds nor milliseconds since 1970 nor a date that begins "
-        "with the year; name its form, such as date_format=%d/%m/%Y",
-    ),
-    ({"ts": -1}, "timestamp -1; 1970 to 5138 is allowed"),
+    ({"uid": None}, "listener is missing"),
+    ({"uid": ""}, "listener is missing"),
+    ({"uid": 1.5}, "listener is of type double; a whole number or text is allowed"),
+    ({"uid": [1]}, "listener is of type array; a whole number or text is allowed"),
+    ({"song": None}, "track is missing"),
+    ({"seconds": None}, "seconds is missing, or no number"),
+    ({"seconds": "much"}, "seconds much is no number"),
+    ({"seconds": -0.5}, "seconds -0.5; 0 to 1e15 is allowed"),
+    ({"seconds": 2e15}, "seconds 2000000000000000.0; 0 to 1e15 is allowed"),
+    ({"ts": None}, "played_at is missing, or no time"),
+    ({"ts": "soon"}, "played_at is missing, or no time"),
+    ({"ts": -1}, "played_at 1969-12-31 23:59:59+00; 1970 to 5138 is allowed"),
 ]
 
 
@@ -134,12 +127,12 @@ def test_bad_rows_are_kept_with_their_files_lines_and_reasons_and_the_others_com
     for name in ("a", "b [2]", "c'"):
         (folder / name).mkdir(parents=True)
         bad = [GOOD | {"what": name} | change for change, _ in BAD]
-        written[name] = [GOOD, *bad, GOOD | {"song": name}]
+        written[name] = [GOOD, *bad, *(GOOD | {"song": f"{n}"} for n in range(300))]
         write_json(folder / name / "plays.jsonl", written[name])
     store = ingest_tables(tmp_path, folder)
-    assert store.manifest.events == 2 * len(written)
+    assert store.manifest.events == 301 * len(written)
     for source in store.manifest.sources:
-        assert (source.lines.good, source.lines.rejected) == (2, len(BAD))
+        assert (source.lines.good, source.lines.rejected) == (301, len(BAD))
         rejects = sorted(
             read_rejects(store.path / source.rejects), key=lambda reject: reject.line
         )
@@ -147,27 +140,113 @@ def test_bad_rows_are_kept_with_their_files_lines_and_reasons_and_the_others_com
             enumerate((why for _, why in BAD), start=2)
         )
         name = Path(source.name).parent.name
-        assert [reject.text for reject in rejects] == [
-            json.dumps(row) for row in written.pop(name)[1:-1]
-        ]
+        assert rejects[-1].text == "a, b, 1.5, 1969-12-31 23:59:59+00"
+        written.pop(name)
     assert not written
 
 
 def test_files_that_are_read_together_name_their_listeners_and_what_is_damaged(
-    tmp_path: Path, refusal: Run
+    tmp_path: Path, refusal: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    columns = "user=@folder,item=song"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    query = tmp_path / "plays.sql"
+    query.write_text(
+        "SELECT parse_path(filename)[-2] AS listener, song AS track\n"
+        "FROM read_json('in/*/*.json*')\n"
+    )
     for name in ("a [1]", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         write_json(tmp_path / "in" / name / "plays.jsonl", [GOOD])
     (tmp_path / "in" / "README").write_text("no data")
     for _ in range(2):  # the same bytes of another listener are other plays
-        store = ingest_tables(tmp_path, tmp_path / "in", columns=columns)
+        assert ingest(tmp_path / "store", query) == 0
+        store = open_store(tmp_path / "store")
         assert [row["user"] for row in rows_by_original_id(store)] == ["a [1]", "b"]
-    (tmp_path / "in" / "d.json").write_text('[{"uid": 1, "song": 2}, {"ui')
-    (tmp_path / "in" / "c.json").write_text('[{"uid": 1, "song": 2}]')
-    argv = (tmp_path / "in", "--store", tmp_path / "more", "--columns", columns)
-    assert "d.json: cannot be read as .json" in refusal("ingest", *argv)
+    assert store.manifest.queries == (query.read_text(),)
+    (tmp_path / "in" / "b" / "d.json").write_text('[{"uid": 1, "song": 2}, {"ui')
+    (tmp_path / "in" / "b" / "c.json").write_text('[{"uid": 1, "song": 2}]')
+    line = refusal("ingest", query, "--store", tmp_path / "more")
+    assert "plays.sql on ../in/b/d.json" in line.replace(str(tmp_path), "..")
+    assert "Malformed JSON" in line
+
+
+def test_the_docs_name_every_column_of_a_play() -> None:
+    page = Path("docs/own-data.md").read_text()
+    for name, column in COLUMNS_OF_PLAYS.items():
+        assert f"| `{name}` | {column.meaning} |" in page
+
+
+QUERIES = [
+    (
+        "SELECT uid AS listener,\n song AS track, FROM nowhere.x",
+        "line 2: Catalog Error",
+    ),
+    (
+        "SELECT uid AS listener,\n nope AS track FROM 'a.csv'",
+        "line 2: Binder Error: Ref",
+    ),
+    ("SELECT uid AS listener\nFORM 'a.csv'", "line 2: Parser Error: syntax error at"),
+    ("SELECT uid AS listener FROM 'a.csv'", "no column track; a play has both"),
+    (
+        "SELECT uid AS listener, song AS track, seconds AS secs FROM 'a.csv'",
+        "column secs is unknown; the nearest is seconds, of listener, track, seconds",
+    ),
+    (
+        "SELECT uid AS listener, song AS track, ts AS played_at FROM 'a.csv'",
+        "played_at is of type BIGINT; a time is expected: write to_timestamp(played_at)",
+    ),
+    (
+        "SELECT seconds AS listener, song AS track FROM 'a.csv'",
+        "listener is of type DOUBLE; ids are whole numbers or text",
+    ),
+    (
+        "SELECT uid AS listener, song AS track, 87 AS share, uid AS session FROM 'a.csv'",
+        "1 of 1 shares are above 1, up to 87; where they are 0 to 100, write … / 100",
+    ),
+    (
+        "SELECT uid AS listener, song AS track FROM 'a.csv' WHERE seconds > 9",
+        "no line but blank ones, or such as the condition leaves out",
+    ),
+    ("DROP TABLE x", "Only SELECT statements can be"),
+    ("", "a SELECT is expected"),
+]
+
+
+@pytest.mark.parametrize(("sql", "message"), QUERIES)
+def test_a_query_that_fails_is_one_line_with_its_place(
+    sql: str, message: str, tmp_path: Path, refusal: Run
+) -> None:
+    write_csv(tmp_path / "a.csv", [GOOD])
+    (tmp_path / "plays.sql").write_text(sql)
+    words = ["ingest", tmp_path / "plays.sql", "--store", tmp_path / "store"]
+    assert message in refusal(*words)
+    assert not (tmp_path / "store" / "manifest.json").exists()
+
+
+def test_a_query_that_combines_files_runs_as_a_whole_and_adds_new_rows_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(tmp_path / "names.csv", [{"song": "b", "name": "B side"}])
+    connection = duckdb.connect(tmp_path / "shop.duckdb")
+    connection.execute("CREATE TABLE plays AS SELECT 'a' AS uid, 'b' AS song, 5 AS ts")
+    query = tmp_path / "plays.sql"
+    query.write_text(
+        "ATTACH 'shop.duckdb' AS shop (READ_ONLY);\n"
+        "SELECT uid AS listener, song AS track, to_timestamp(ts) AS played_at, name AS title\n"
+        "FROM shop.plays LEFT JOIN 'names.csv' USING (song)\n"
+    )
+    for added in (1, 0, 1):
+        connection.close()
+        assert ingest(tmp_path / "store", query) == 0
+        printed = capsys.readouterr()
+        assert f" plays, {added} of them new" in printed.out
+        assert "runs as a whole" in printed.err
+        connection = duckdb.connect(tmp_path / "shop.duckdb")
+        connection.execute("INSERT INTO plays VALUES ('a', 'b', ?)", [6 + (not added)])
+        if added:
+            connection.execute("DELETE FROM plays WHERE ts > 5")
+    connection.close()
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
@@ -187,7 +266,7 @@ def test_rows_in_the_write_ahead_log_of_a_database_are_read(
     for suffix in ("", ".wal") * (kind == "duckdb"):  # as a crash leaves them
         shutil.copyfile(f"{tmp_path / 'a'}{suffix}", f"{database}{suffix}")
     for _ in range(2):
-        columns = "user=user,item=track,weight=n"
+        columns = "listener=user,track=track,weight=n"
         store = ingest_tables(tmp_path, database, columns=columns)
         times = [row["amount"] for row in rows_by_original_id(store)]
         assert sorted(times) == [1, 2]
@@ -242,8 +321,10 @@ def test_a_database_of_others_runs_no_sql(
         connection.execute(statement)
     connection.commit()
     connection.close()
-    arguments = (database, "--store", tmp_path / "store", "--table", "plays")
-    assert message in refusal("ingest", *arguments, "--columns", "user=u,item=t")
+    reads = "read_duckdb" if connect is duckdb.connect else "sqlite_scan"
+    named = "table_name = 'plays'" if connect is duckdb.connect else "'plays'"
+    query = f"FROM {reads}('{database}', {named}) SELECT u AS listener, u AS track"
+    assert message in refusal("ingest", "--sql", query, "--store", tmp_path / "store")
 
 
 def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_keep_their_numbers(
@@ -251,21 +332,24 @@ def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_kee
 ) -> None:
     file = tmp_path / "a.csv"
     file.write_text(
-        "uid,song,seconds,ts\na,b,1,5\na,b\na,c,1,5\na,d,x,5\na,e,1,5,9\n,f,1,5\n"
+        "uid,song,seconds,day\na,b,1,2026-01-05\na,b\na,c,1,2026-01-05\n"
+        "a,d,x,2026-01-05\na,e,1,2026-01-05,9\n,f,1,2026-01-05\n"
     )
-    store = ingest_tables(tmp_path, file)
+    columns = COLUMNS.replace("=ts", "=day")
+    store = ingest_tables(tmp_path, file, columns=columns)
     assert [reject.line for reject in rejects_of(store)] == [3, 5, 6, 7]
+    assert rejects_of(store)[1].reason == "seconds x is no number"
     assert store.manifest.events == 2
 
 
 def test_a_row_whose_position_is_no_whole_number_is_rejected(tmp_path: Path) -> None:
     rows = [{"uid": 1, "song": 2, "n": n} for n in ("", "x", "1.5", "-1", "2")]
-    store = ingest_rows(tmp_path, rows, "user=uid,item=song,position=n")
+    store = ingest_rows(tmp_path, rows, "listener=uid,track=song,position=n")
     assert store.manifest.events == 1
     reasons = [reject.reason for reject in rejects_of(store)]
     assert len(reasons) == 4
     assert reasons[0] == "position is missing"
-    assert reasons[1].startswith("position x; a whole number")
+    assert reasons[2].startswith("position 1.5; a whole number")
 
 
 def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(
@@ -289,20 +373,24 @@ def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(
             b"uid,song,ts\na,b,1\n",
             "a.csv: no column seconds; found are uid, song, ts",
         ),
-        ("a.parquet", b"PAR1", "a.parquet: cannot be read as .parquet"),
+        ("a.parquet", b"PAR1", "a.parquet: no row can be read"),
         ("a.csv.gz", b"uid,song", "a.csv.gz: a damaged gzip file"),
         (
             "a.jsonl.gz",
             gzip.compress(b'{"uid": 1}' * 99, mtime=0)[:-12],
             "a.jsonl.gz: a damaged gzip file",
         ),
-        ("a.xls", b"uid", "a.xls: no file of interactions; known are .csv"),
-        ("a.csv", b"uid,song,seconds,ts\na,b,-1,1\n", "the first line refused is"),
+        ("a.xls", b"uid", "a.xls: no file of plays; known are .csv"),
+        (
+            "a.csv",
+            b"uid,song,seconds,ts\na,b,-1,2026-01-05\n",
+            "the first line refused is",
+        ),
         (
             "a.jsonl",
-            b'{"uid": 1, "song": 1, "seconds": 1, "ts": 1}\n'
-            b'{"uid": "x", "song": 1, "seconds": 1, "ts": 1}\n',
-            "mixed users: 1 rows have a number and 1 have text",
+            b'{"uid": 1, "song": 1, "seconds": 1, "ts": 1700000000}\n'
+            b'{"uid": "x", "song": 1, "seconds": 1, "ts": 1700000000}\n',
+            "mixed listeners: 1 rows have a number and 1 have text",
         ),
     ],
 )
@@ -315,42 +403,27 @@ def test_a_bad_file_is_refused_in_one_line_and_nothing_is_written(
     assert {path.name for path in tmp_path.rglob("*")} <= {name, "store", ".lock"}
 
 
-def test_an_id_column_that_is_neither_numbers_nor_text_is_refused(
-    tmp_path: Path,
-) -> None:
-    file = write_parquet(tmp_path / "a.parquet", [GOOD | {"uid": 1.0}])
-    message = "column uid is of type DOUBLE; ids are whole numbers or text"
-    with pytest.raises(AnalysisError, match=message):
-        ingest_tables(tmp_path, file)
-
-
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ("user=uid", "item not given"),
-        ("user=uid,item", "'item': expected name=column, such as user=uid"),
-        ("user=uid,item=song,wieght=s", "wieght: unknown; the nearest is weight"),
-        ("user=uid,item=song,user=x", "user: given twice"),
-        ("user=uid,item=uid", "user and item are the same column, uid"),
+        ("listener=uid", "no column track; a play has both"),
+        ("listener=uid,track", "'track': expected name=column, such as listener=uid"),
         (
-            "user=uid,item=song,share=heard",
-            "plays need timestamp= or session=; for interactions name the share weight=",
+            "listener=uid,track=song,wieght=s",
+            "wieght is unknown; the nearest is weight",
+        ),
+        ("listener=uid,track=song,listener=x", "listener: given twice"),
+        (
+            "listener=uid,track=song,share=heard",
+            "a share needs played_at or session; return it as weight",
         ),
         (
-            "user=uid,item=song,played=heard,timestamp=ts",
-            "played and duration go together",
+            "listener=uid,track=song,share=heard,weight=heard,played_at=ts",
+            "weight and share say how much was heard; return one",
         ),
         (
-            "user=uid,item=song,share=heard,weight=heard,timestamp=ts",
-            "weight and share both say how much was heard",
-        ),
-        (
-            "user=uid,item=song,position=n,timestamp=ts",
-            "timestamp and position both order interactions",
-        ),
-        (
-            "user=uid,item=song,organic=heard,timestamp=ts",
-            "organic and propensity belong to plays, which need share=",
+            "listener=uid,track=song,organic=heard,played_at=ts",
+            "organic and propensity belong to plays with a share",
         ),
     ],
 )
@@ -358,4 +431,4 @@ def test_wrong_columns_and_those_that_do_not_go_together_are_refused(
     columns: str, message: str
 ) -> None:
     with pytest.raises(AnalysisError, match=f"columns.*{message}"):
-        parse_columns(columns)
+        check_names(parse_columns(columns), "columns")

@@ -1,4 +1,4 @@
-"""Read tables of plays into a session store.
+"""Read the plays of a query into a session store.
 
 Files are checked one by one and their ids together; then all rows go to the partitions in one pass.
 DuckDB spills to the store's disk.
@@ -14,50 +14,47 @@ from pathlib import Path
 import pyarrow as pa
 
 from analysis import queries
+from analysis.logs import sources
 from analysis.logs.field_types import IdKinds
 from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
 from analysis.logs.sources import NewFiles
+from analysis.plays.check import CheckedFile, Malformed, check_files
+from analysis.plays.query import PlaysQuery
 from analysis.store import IdsOf, Manifest, Store
-from analysis.tables.columns import Reading
-from analysis.tables.reader import (
-    CSV,
-    CheckedTable,
-    Malformed,
-    check_files,
-    in_batches,
-)
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.store.ids import decide_kinds, write_ids
 from recsys.store.partitions import ROWS_AT_ONCE, Batches, divide_plays
 
 
-def add_tables(
+def add_plays(
     store: Store,
     files: NewFiles,
     connection: queries.Connection,
-    reading: Reading,
+    query: PlaysQuery,
 ) -> tuple[Manifest, dict[IdsOf, Path], Batches]:
-    """Read new tables of plays.
+    """Read the plays of new files.
 
     Returns:
         The store's manifest with the new sources, the files of new text ids and titles, and the
         plays by partition.
 
     Raises:
-        AnalysisError: A table cannot be read, is empty, or lacks a column.
-        IngestError: Rows contradict each other.
+        AnalysisError: The query fails, or a file is empty or damaged.
+        IngestError: Rows contradict each other, or the store has rows with other columns.
     """
     manifest = store.manifest
     scratch = files.scratch
-    checked = _check_files(files, reading)
+    checked = _check_files(files, query)
     if not checked:
         return manifest, {}, {}
+    columns = next(iter(checked.values())).columns
+    stored = next(iter(checked.values())).stored
+    check_same_columns(store, stored)
     queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
-    _check_written(connection, checked, reading)
-    kinds = IdKinds(manifest.text_users, manifest.text_items)
-    if not manifest.parts:
-        kinds = decide_kinds(connection)
+    kinds = decide_kinds(connection, query.name)
+    if manifest.parts:
+        kinds = IdKinds(manifest.text_users, manifest.text_items)
     queries.attach_query(
         connection,
         "verified",
@@ -65,83 +62,67 @@ def add_tables(
         text_users=kinds.users,
         text_items=kinds.tracks,
     )
-    rejected = _keep_rejects(connection, files, checked, reading)
-    sources = []
+    rejected = _keep_rejects(connection, files, checked, query)
+    added = []
     for digest, table in checked.items():
         read = table.rows + len(table.malformed)
         lines = LineCounts(read, read - rejected[digest], rejected[digest])
-        sources.append(replace(files.sources[table.file], lines=lines))
+        added.append(replace(files.sources[table.file], lines=lines))
     ids = write_ids(connection, kinds, store, scratch)
-    if reading.columns.title or reading.columns.artist:
+    if {"title", "artist"} & {*columns}:
         ids["titles"] = scratch / "titles.parquet"
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
-    has_share = "share" in reading.columns.stored
-    result = "interactions/plays" if has_share else "interactions/summed_rows"
+    result = "interactions/plays" if "share" in stored else "interactions/summed_rows"
     rows = queries.batches(queries.open_rows(connection, result), ROWS_AT_ONCE)
     tables = (pa.Table.from_batches([batch]) for batch in rows)
     batches = divide_plays(tables, scratch, manifest.partitions)
     manifest = replace(
         manifest,
-        columns=reading.columns.stored,
+        columns=stored,
         text_users=kinds.users,
         text_items=kinds.tracks,
-        sources=(*manifest.sources, *sources),
+        sources=(*manifest.sources, *added),
+        queries=tuple(dict.fromkeys([*manifest.queries, query.sql])),
     )
     return manifest, ids, batches
 
 
-def _check_files(
-    files: NewFiles,
-    reading: Reading,
-) -> dict[str, CheckedTable]:
+def check_same_columns(store: Store, columns: tuple[str, ...]) -> None:
+    """Refuse a store whose rows have other columns.
+
+    Raises:
+        IngestError: It has.
+    """
+    stored = store.manifest.columns
+    if store.manifest.parts and stored != columns:
+        raise IngestError(
+            f"{store}: its rows have {', '.join(stored)}, and these {', '.join(columns)}; "
+            "return the same, or use a store of their own"
+        )
+
+
+def _check_files(files: NewFiles, query: PlaysQuery) -> dict[str, CheckedFile]:
     """Write the checked rows of each new file; return the files by digest."""
-    checked: dict[str, CheckedTable] = {}
+    checked: dict[str, CheckedFile] = {}
     with progress("ingest", files.megabytes, "MB") as report:
-        for batch in in_batches(files.all, reading):
+        for batch in sources.in_batches(files.all, lambda _: ""):
             with files.copied(batch) as copies:
                 if not copies:
                     continue
                 new = {files.sources[file].digest: file for file in copies}
                 target = files.scratch / f"checked-{len(checked):06}.parquet"
-                tables = check_files(new, reading, target)
-            checked |= zip(new, tables, strict=True)
-            files.left_out += sum(table.left_out for table in tables)
+                read = check_files(new, query, target)
+            checked |= zip(new, read, strict=True)
+            files.left_out += sum(file.left_out for file in read)
             report(files.megabytes_done, copies[-1].name)
     return checked
-
-
-def _check_written(
-    connection: queries.Connection,
-    checked: Mapping[str, CheckedTable],
-    reading: Reading,
-) -> None:
-    """Refuse files with timestamps of several formats, or shares that look like percentages."""
-    for row in queries.fetch_table(connection, "interactions/written").to_pylist():
-        file = checked[row["source"]].file.name
-        if row["formats"] > 1:
-            raise IngestError(
-                f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; "
-                "write them in one"
-            )
-        if row["are_dates"]:
-            raise IngestError(
-                f"{file}: its timestamps would be seconds of August 1970; of dates such as "
-                "20231114 say --set date_format=%Y%m%d, in Python date_format='%Y%m%d'"
-            )
-        is_share = reading.columns.share and not reading.percent
-        if is_share and 2 * row["beyond"] > row["valued"]:
-            raise IngestError(
-                f"{file}: {row['beyond']:,} of {row['valued']:,} shares are above 1, "
-                f"up to {row['largest']:g}; "
-                "where they are 0 to 100, say --set percent=true, in Python percent=True"
-            )
 
 
 def _keep_rejects(
     connection: queries.Connection,
     files: NewFiles,
-    checked: Mapping[str, CheckedTable],
-    reading: Reading,
+    checked: Mapping[str, CheckedFile],
+    query: PlaysQuery,
 ) -> Counter[str]:
     """Keep lines that are no rows and refused rows, and count them by the digest of the file."""
     rejected: Counter[str] = Counter()
@@ -163,21 +144,21 @@ def _keep_rejects(
         for digest, rows in groupby(batch.to_pylist(), itemgetter("source")):
             file = checked[digest]
             lines = [
-                (_line_number(row["row"], file, reading), row["reason"], row["text"])
+                (_line_number(row["row"], file, query), row["reason"], row["text"])
                 for row in rows
             ]
             keep(digest, lines)
     return rejected
 
 
-def _line_number(row: int, file: CheckedTable, reading: Reading) -> int:
-    """Compute the line of a row.
+def _line_number(row: int, file: CheckedFile, query: PlaysQuery) -> int:
+    """Compute the line of a row of CSV, for a query without condition; else its number.
 
-    Blank lines of CSV, and line breaks within its values, are not counted.
+    Blank lines, and line breaks within values, are not counted.
     """
-    if file.file.suffix not in CSV:
-        return row - file.before
-    line = row + reading.header
+    if not query.is_csv:
+        return row
+    line = row + query.has_header
     for malformed_line, _, _ in file.malformed:
         if malformed_line > line:
             break

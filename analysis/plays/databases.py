@@ -1,9 +1,9 @@
-"""Copy a table of a DuckDB or SQLite file, or the rows of a query, to a file that is read."""
+"""Copy a table of a DuckDB or SQLite file to a file that is read."""
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
 
-DATABASES = (".duckdb", ".ddb", ".db", ".sqlite", ".sqlite3")
 _SQLITE = b"SQLite format 3"
 _TABLES_OF_DUCKDB = """
 SELECT table_name FROM duckdb_tables()
@@ -81,35 +80,7 @@ def _find_table(rows: Sequence[tuple[str]], table: str | None, name: str) -> str
     if len(matches) != 1:
         raise AnalysisError(
             f"{name}: {f'no table {table}' if table else 'which table'}; it has "
-            f"{', '.join(tables)[:200] or 'none'}; say --table NAME, in Python table= "
-            "(views are not read; --sql reads them)"
+            f"{', '.join(tables)[:200] or 'none'}; name it, as in "
+            "read_duckdb('shop.duckdb', table_name = 'plays') (views are not read)"
         )
     return '"{}"'.format(matches[0].replace('"', '""'))
-
-
-@contextmanager
-def copied_query(sql: str | None) -> Iterator[list[Path]]:
-    """Copy the rows of a query to a Parquet file, until the block ends.
-
-    DuckDB runs it; statements before the last one, such as ATTACH, open databases.
-
-    Yields:
-        The file; nothing without a query.
-
-    Raises:
-        AnalysisError: The query fails, or returns no rows.
-    """
-    if sql is None:
-        yield []
-        return
-    with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
-        target = Path(folder, "query.parquet")
-        with (
-            queries.connect(autoinstall_known_extensions="true") as connection,
-            queries.naming("--sql", queries.DatabaseError),
-        ):
-            rows = connection.sql(sql)
-            if rows is None:
-                raise AnalysisError("--sql: returns no rows; a SELECT is expected last")
-            rows.to_parquet(str(target))
-        yield [target]

@@ -1,0 +1,289 @@
+"""A query of plays: SQL, the files that it reads, and what decides its rows."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from analysis import queries
+from analysis.errors import AnalysisError
+from analysis.logs.files import LogFile
+from analysis.plays.files import FUNCTIONS, find_tables, function_of
+
+# A query with these nodes needs all files at once.
+_WHOLE_NODES = re.compile("JOIN|PIVOT|SET_OPERATION.*|RECURSIVE.*|WINDOW.*|SUBQUERY_.*")
+_WHOLE_CLASSES = {"WINDOW", "SUBQUERY"}
+_WHOLE_PARTS = ("modifiers", "group_expressions", "sample", "qualify", "having")
+_OF_DATABASES = ("read_duckdb", "sqlite_scan")
+_SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|--[^\n]*|\s+""")
+_PLACEHOLDER = "{path}"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The call of a function that reads files, by its bytes in the query."""
+
+    function: str
+    paths: tuple[str, ...]
+    start: int
+    end: int  # after the paths, or after all arguments of a database
+    options: Mapping[str, Mapping[str, Any]]  # syntax trees by name
+    table: str | None = None
+    is_call: bool = True  # else a name alone, such as FROM 'plays.csv'
+
+
+@dataclass(frozen=True)
+class PlaysQuery:
+    """A query of which each row is a play.
+
+    A query that scans, filters and projects the rows of one reader runs for each of its files;
+    others run as a whole.
+
+    >>> query = PlaysQuery("SELECT uid AS listener, song AS track FROM 'plays.csv'")
+    >>> query.text_for([Path("copy.csv")])
+    "SELECT uid AS listener, song AS track FROM read_csv('copy.csv', ignore_errors = true)"
+    """
+
+    sql: str
+    folder: Path = field(default_factory=Path)  # to which its paths are relative
+    name: str = "the query"  # in messages
+    has_text_ids: bool | None = (
+        None  # of text that is digits; None of text that is typed
+    )
+
+    @classmethod
+    def read(cls, file: Path) -> "PlaysQuery":
+        """Read a file of SQL.
+
+        Raises:
+            AnalysisError: It cannot be read, or is no query.
+        """
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise AnalysisError(f"{file}: cannot be read ({error})") from None
+        return cls(text, file.parent, str(file))
+
+    @cached_property
+    def _parsed(self) -> tuple[list[str], Reader | None, int]:
+        """The statements, the only reader, and the number of conditions."""
+        with explained(self.name):
+            texts, tree = queries.parse(self.sql)
+        parts = [*queries.nodes(tree)]
+        conditions = sum(node.get("where_clause") is not None for node in parts)
+        reader = _find_reader(parts) if len(texts) == 1 else None
+        return texts, reader, conditions
+
+    @property
+    def reader(self) -> Reader | None:
+        """The reader whose files are read one by one; None if the query runs as a whole."""
+        return self._parsed[1]
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether it reads CSV files alone, whose ids have no types."""
+        return self.reader is not None and self.reader.function.startswith("read_csv")
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that it reads, but for alternatives in coalesce()."""
+        return {*_references(queries.parse(self.sql)[1])}
+
+    @property
+    def has_header(self) -> bool:
+        """Whether CSV files begin with the names of their columns, as far as it says."""
+        reader = self.reader
+        header = reader.options.get("header") if reader else None
+        return header is None or header["literal"]["text"] != "false"
+
+    def files(self) -> list[LogFile]:
+        """Find its files.
+
+        Raises:
+            AnalysisError: There are none, or a file is empty or of no known kind.
+        """
+        paths = self.reader.paths if self.reader else ()
+        return find_tables([os.path.normpath(self.folder / path) for path in paths])
+
+    def text_for(self, paths: Sequence[Path], *, keeps_rejects: bool = False) -> str:
+        """Return its SQL for other files: copies of its own."""
+        return self._edited(paths, keeps_rejects=keeps_rejects)
+
+    def left_out(self, paths: Sequence[Path]) -> str | None:
+        """Return the SQL of the rows that its condition leaves out; None without one condition."""
+        if self._parsed[2] != 1:
+            return None
+        return queries.negate(self._edited(paths))
+
+    def content(self, file: str) -> str:
+        """Name what decides the plays that are read from the bytes of a file.
+
+        Comments and the paths of files do not; the name of a file and its folder do if the query
+        reads them.
+        """
+        text = self._edited([Path(_PLACEHOLDER)]) if self.reader else self.sql
+        text = _SPACE.sub(lambda match: match[1] or " ", text).strip(" ;")
+        path = Path(file)
+        reads_names = re.search(r"\bfilename\b", text) is not None
+        names = [path.parent.name, path.name.partition(".")[0]] if reads_names else []
+        return json.dumps([text, *names])
+
+    def run(self, folder: Path) -> "PlaysQuery":
+        """Run it as a whole, and write its rows to a file in a folder.
+
+        Returns:
+            The query that reads the file.
+
+        Raises:
+            AnalysisError: It fails.
+        """
+        *before, last = self._parsed[0]
+        target = (folder / "query.parquet").resolve()
+        with (
+            queries.connect(autoinstall_known_extensions="true") as connection,
+            chdir(self.folder),
+            explained(self.name),
+        ):
+            for statement in before:
+                connection.execute(statement)
+            bind(connection, last).to_parquet(str(target))
+        has_text_ids = "read_csv" not in self.sql
+        return PlaysQuery(f"FROM {quoted(target)}", folder, self.name, has_text_ids)
+
+    @property
+    def _bytes(self) -> bytes:
+        return self._parsed[0][-1].encode()
+
+    def _edited(self, paths: Sequence[Path], *, keeps_rejects: bool = False) -> str:
+        """Return the text with its paths replaced."""
+        reader = self.reader
+        if reader is None:
+            return self._bytes.decode()
+        function, extra = reader.function, ""
+        if reader.function in _OF_DATABASES:
+            function = "read_parquet"
+            if paths[0].suffix == ".jsonl":
+                function, extra = "read_json", ", sample_size = -1"
+        if self.is_csv and not {"ignore_errors", "store_rejects"} & {*reader.options}:
+            extra = ", ignore_errors = true"
+            if keeps_rejects and "union_by_name" not in reader.options:
+                extra += ", store_rejects = true, rejects_limit = 0"
+        names = ", ".join(map(quoted, paths))
+        names = f"[{names}]" if len(paths) > 1 else names
+        call = f"{function}({names}{extra}" + ")" * (not reader.is_call)
+        edits = [(reader.start, reader.end, call)]
+        if "encoding" in reader.options:
+            edits.append((*_span(reader.options["encoding"]), "'utf-8'"))
+        text = self._bytes
+        for start, end, new in sorted(edits, reverse=True):
+            text = text[:start] + new.encode() + text[end:]
+        return text.decode()
+
+
+def quoted(value: object) -> str:
+    """Quote a text for SQL."""
+    return "'{}'".format(str(value).replace("'", "''"))
+
+
+def bind(connection: queries.Connection, sql: str) -> queries.Rows:
+    """Return the rows of a query; its error names the line."""
+    try:
+        return connection.sql(sql)
+    except queries.DatabaseError:
+        connection.execute(sql)
+        raise
+
+
+@contextmanager
+def explained(name: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn an error of DuckDB into one line with the query's line.
+
+    Raises:
+        AnalysisError: The query failed.
+    """
+    try:
+        yield
+    except queries.DatabaseError as error:
+        if kinds and not isinstance(error, kinds):
+            raise
+        line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+        place = f"{name}, line {line[1]}" if line else name
+        raise AnalysisError(f"{place}: {queries.one_line(error)}") from None
+
+
+def _references(tree: object) -> Iterator[str]:
+    """Yield the names of columns in a syntax tree that are needed."""
+    kind = tree.get("type") if isinstance(tree, dict) else None
+    if kind == "COLUMN_REF":
+        yield ".".join(tree["column_names"])  # type: ignore[index]
+    elif kind not in ("TABLE_FUNCTION", "OPERATOR_COALESCE"):
+        for part in tree.values() if isinstance(tree, dict) else tree:  # type: ignore[attr-defined]
+            if isinstance(part, (dict, list)):
+                yield from _references(part)
+
+
+def _span(node: Mapping[str, Any]) -> tuple[int, int]:
+    start = node["query_location"]
+    return start, start + node["query_location_length"]
+
+
+def _find_reader(nodes: Sequence[Mapping[str, Any]]) -> Reader | None:
+    """Find the only reader of a query that scans, filters and projects its rows."""
+    aggregates = queries.aggregates()
+    named = {node.get("key") for node in nodes if "value" in node}
+    calls = []
+    for node in nodes:
+        kind = str(node.get("type"))
+        if (
+            _WHOLE_NODES.fullmatch(kind)
+            or node.get("class") in _WHOLE_CLASSES
+            or any(node.get(part) for part in _WHOLE_PARTS)
+            or node.get("function_name") in aggregates
+        ):
+            return None
+        is_named = kind == "BASE_TABLE" and node["table_name"] in named
+        if kind in ("BASE_TABLE", "TABLE_FUNCTION") and not is_named:
+            calls.append(node)
+    return _read_call(calls[0]) if len(calls) == 1 else None
+
+
+def _read_call(node: Mapping[str, Any]) -> Reader | None:
+    """Return the reader that a table of a query is, if its files are named in it."""
+    start, _ = _span(node)
+    if node["type"] == "BASE_TABLE":
+        path = node["table_name"]
+        end = start + len(quoted(path).encode())
+        function = function_of(path)
+        is_file = function and not node["schema_name"]
+        return (
+            Reader(function, (path,), start, end, {}, None, False) if is_file else None
+        )
+    function = node["function"]["function_name"]
+    positional, options = [], {}
+    for argument in node["function"]["arguments"]:
+        value = argument["expression"]
+        if value.get("type") == "COMPARE_EQUAL":
+            options[value["left"]["column_names"][0]] = value["right"]
+        elif argument["name"]:
+            options[argument["name"]] = value
+        else:
+            positional.append(value)
+    if function not in FUNCTIONS or not positional:
+        return None
+    first, *rest = positional
+    items = [item["expression"] for item in first.get("arguments", ())] or [first]
+    paths = tuple(item.get("literal", {}).get("text", "") for item in items)
+    if not all(paths) or any("://" in path for path in paths):
+        return None
+    _, end = _span(first)
+    table = None
+    if function in _OF_DATABASES:
+        tables = [*rest, *(options[n] for n in ("table_name",) if n in options)]
+        table = tables[-1]["literal"]["text"] if tables else None
+        end = max(_span(value)[1] for value in [first, *tables])
+    return Reader(function, paths, start, end, options, table)
