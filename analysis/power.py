@@ -2,7 +2,7 @@
 
 The plan is for the verdict that will decide, with its stopping rule, arms, primary metrics and
 guardrails. An arm ships if, at the end, its effect reaches the bound of the rule at the level that
-all comparisons leave (the first step of Holm's procedure), and every guardrail is surely within its
+all comparisons leave (Bonferroni's), and every guardrail is surely within its
 margin. The estimates of large arms are normal, so the chance of that is a normal distribution
 function: for one metric, the sample size is that of a single test with the rule's bound in place of
 1.96. Wins at earlier analyses that the last one would not repeat are not counted; with a fixed
@@ -182,7 +182,8 @@ def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
     sums = []
     with read_events(logs) as events:
         (logged,) = assign_arms(events, None).values()
-        days, listeners, _ = read_arrivals(events)
+        days, arms, _ = read_arrivals(events)
+        (listeners,) = arms.values()
         measure(events, config, {}, logged["first_ms"])
         for metric in metrics:
             values = (

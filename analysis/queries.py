@@ -50,20 +50,31 @@ StatementErrors = (
 # The machine causes these errors.
 OutOfMemory = duckdb.OutOfMemoryException
 DiskError = duckdb.IOException
+_READING = {
+    duckdb.StatementType.SELECT,
+    duckdb.StatementType.EXPLAIN,
+    duckdb.StatementType.MULTI,  # PIVOT
+}
 _BYTES_AT_ONCE = 4 * 2**20
 _LONGEST_PROBLEM = 300  # characters of an error's message
 
 
-def connect(**settings: int | str | Path) -> Connection:
-    """Open an in-memory database with DuckDB's own settings.
+def connect(
+    database: str | Path = ":memory:", **settings: int | str | Path
+) -> Connection:
+    """Open a database, by default in memory, with DuckDB's own settings.
 
     A query that needs more than `memory_limit`, such as "1GB", spills to `temp_directory`, which
     should be on the disk that the result is written to. Without `preserve_insertion_order`, which
     saves memory, rows need not come in the order of their source.
     """
     config = {name: str(value) for name, value in settings.items()}
-    defaults = {"autoinstall_known_extensions": "false"}
-    connection = duckdb.connect(config={**defaults, **config})
+    defaults = {
+        "autoinstall_known_extensions": "false",
+        # a name that no table has never stands for a variable of Python
+        "python_enable_replacements": "false",
+    }
+    connection = duckdb.connect(database, config={**defaults, **config})
     connection.execute("SET TimeZone = 'UTC'")  # Times without a time zone are UTC.
     # Jupyter without ipywidgets has no bar to switch off.
     with suppress(duckdb.InvalidInputException):
@@ -225,6 +236,20 @@ def batches(table: Rows, rows: int) -> Iterator[pa.RecordBatch]:
             if kind.__name__.lower() == f"{name}exception":
                 raise kind(str(error)) from None
         raise
+
+
+def ask(connection: Connection, query: str) -> Rows:
+    """Return the rows of a query of the owner's, which runs when they are read.
+
+    Raises:
+        AnalysisError: The query is wrong, returns no rows, or does more than read.
+    """
+    with naming("the query", DatabaseError):
+        kinds = {statement.type for statement in connection.extract_statements(query)}
+        rows = None if kinds - _READING else connection.sql(query)
+    if rows is None:
+        raise AnalysisError("the query: only SELECT and its like, which read, are run")
+    return rows
 
 
 def copy_to_parquet(

@@ -165,22 +165,20 @@ class Store:
             f"{len(manifest.sources):,} sources, {size_mb:,.1f} MB>"
         )
 
-    def counts(self) -> dict[str, int]:
-        """Count the rows of its files on this machine.
+    def sql(self, query: str) -> queries.Rows:
+        """Ask its views in SQL, such as `plays` and `tracks` (docs/sql.md).
+
+        The files of a remote store must be on this machine; `listening-loop sql` downloads them.
 
         Returns:
-            Numbers of `listeners`, of `tracks` and of `plays`, which are the rows.
+            DuckDB's relation, which runs when it is read: `.df()`, `.pl()`, `.to_arrow_table()`.
 
         Raises:
-            StoreError: A file is missing or damaged.
+            AnalysisError: The query is wrong or does more than read, or a file is damaged.
         """
-        if not self.manifest.parts:
-            return {"listeners": 0, "tracks": 0, "plays": 0}
-        with queries.connect() as connection:
-            files = check_files(self.path, self.manifest.parts)
-            queries.attach_parquet(connection, "stored", files)
-            (row,) = queries.fetch_table(connection, "store/counts").to_pylist()
-        return dict(row)
+        from analysis.views import open_views  # which reads stores
+
+        return queries.ask(open_views([self.path]), query)
 
 
 def open_store(folder: Path) -> Store:

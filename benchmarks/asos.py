@@ -25,7 +25,7 @@ from scipy.stats import binomtest
 from analysis.ab.config import AbConfig, expect
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.moments import RATIO, VALUES
-from analysis.ab.table import jumps
+from analysis.ab.quality import jumps
 from analysis.statistics.effects import compare_moments
 from analysis.statistics.moments import Moments
 from analysis.statistics.multiplicity import benjamini_hochberg

@@ -2,8 +2,8 @@
 
     python -m benchmarks.power
 
-A call counts as in a report: after `min_days`, by Holm over the arms, and a day later still. Beside
-each share is its standard error.
+A call counts as in a report: after `min_days`, by Bonferroni over the arms, and a day later still.
+Beside each share is its standard error.
 """
 
 from collections.abc import Sequence
@@ -65,30 +65,24 @@ def limits_of(config: AbConfig, listeners: float, days: int, arms: int) -> Float
         arms: Less the control.
 
     Returns:
-        Those of the largest effect, the second and so on; shape (days, 1, arms).
+        Those of every arm, shape (days, 1, 1).
     """
     size = config.expected_listeners or listeners
-    levels = (config.alpha / np.arange(arms, 0, -1)).tolist()
-    limits = np.empty((days, 1, arms))
+    limits = np.empty((days, 1, 1))
     for day, so_far in enumerate(listeners * np.arange(1, days + 1) / days):
         analysis = InterimAnalysis(config, so_far / size, arms + 1)
-        limits[day] = [
-            analysis.errors(level, 2 * so_far / (arms + 1)) for level in levels
-        ]
+        limits[day] = analysis.errors(config.alpha / arms, 2 * so_far / (arms + 1))
     return limits
 
 
 def significant(errors: FloatArray, limits: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """Mark where an arm is better, and where one is worse, by Holm.
+    """Mark where an arm is better, and where an arm is worse.
 
     Args:
         errors: Of `simulate`.
         limits: Of `limits_of`.
     """
-    order = np.argsort(-np.abs(errors), axis=-1)
-    ordered = np.take_along_axis(errors, order, -1)
-    passed = np.logical_and.accumulate(np.abs(ordered) >= limits, axis=-1)
-    better, worse = passed & (ordered > 0), passed & (ordered < 0)
+    better, worse = errors >= limits, errors <= -limits
     return np.asarray(better.any(axis=-1)), np.asarray(worse.any(axis=-1))
 
 

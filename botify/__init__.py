@@ -1,7 +1,7 @@
 """The service: answers `/next` with a recommendation and logs every event.
 
 In: exported recommendations and a catalogue. Out: the event log. Installs without Dask or DuckDB
-(`pip install '.[service]'`), and runs with `listening-loop serve --config configs/botify.yaml`,
+and runs with `listening-loop serve --config configs/botify.yaml`,
 or with `flask --app botify run` or any WSGI server.
 
 A request's way: `asgi` (reads its body) → `app` and `views` (a Flask application) → `schemas`

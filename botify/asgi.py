@@ -2,7 +2,9 @@
 
 A thread takes a request once its whole body has come. The next track of a listener has threads of
 its own, and so have health checks and the other requests, some of which take long: no kind waits
-for another. The application answers refused requests too: `REFUSAL` in their environment has the
+for another. An application whose `/next` and `/last` never wait answers them in the event loop,
+one a turn of the loop: a thread would cost them more, waiting for Python's lock, than the answer.
+The application answers refused requests too: `REFUSAL` in their environment has the
 status and the reason. ASGI reports a body that is cut short; granian's RSGI does not.
 """
 
@@ -24,7 +26,8 @@ Environ = dict[str, Any]
 """A request as WSGI passes it."""
 Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
-_SHORT = ("/next/", "/last/", "/rank", "/track/")
+_HEARD = ("/next/", "/last/")
+_SHORT = (*_HEARD, "/rank", "/track/")
 _HOST = r"[^\s,/?#@]+"  # no comma, so it is sent once
 
 
@@ -32,10 +35,22 @@ class BufferedApp:
     """An ASGI application that reads bodies, and asks a WSGI application."""
 
     def __init__(
-        self, app: Callable[..., Iterable[bytes]], close: Callable[[], None]
+        self,
+        app: Callable[..., Iterable[bytes]],
+        close: Callable[[], None],
+        *,
+        in_loop: bool = False,
     ) -> None:
-        """Put threads before an application; `close` is called when the server stops."""
+        """Put threads before an application.
+
+        Args:
+            app: The WSGI application.
+            close: Called when the server stops.
+            in_loop: Answer single `/next` and `/last` requests, which never wait, in the event
+                loop.
+        """
         self._app, self._close = app, close
+        self._in_loop = _HEARD if in_loop else ()
         self._short = asyncio.Semaphore(limits.THREADS)
         self._health, self._long = asyncio.Semaphore(1), asyncio.Semaphore(1)
         self._bodies = self._bodies_bytes = 0  # requests under way, and their bytes
@@ -58,7 +73,7 @@ class BufferedApp:
             await self._read(receive, body)
             environ["wsgi.input"] = io.BytesIO(body)
             environ["CONTENT_LENGTH"] = str(len(body))
-            answer = await self._ask_in_thread(environ)
+            answer = await self._ask_in_turn(environ)
         except exceptions.HTTPException as refusal:
             # not the error: by its traceback it would keep the connection open
             environ[REFUSAL] = refusal.code, refusal.description
@@ -116,8 +131,8 @@ class BufferedApp:
         finally:
             self._deadlines.discard(deadline)
 
-    async def _ask_in_thread(self, environ: Environ) -> list[AsgiMessage]:
-        """Have a thread of the right kind answer.
+    async def _ask_in_turn(self, environ: Environ) -> list[AsgiMessage]:
+        """Have a thread of the right kind answer, or the event loop.
 
         Raises:
             HTTPException: None was free in time.
@@ -134,6 +149,11 @@ class BufferedApp:
                 "too many requests at once; ask again in a second"
             ) from None
         try:
+            if path.startswith(self._in_loop):
+                await asyncio.sleep(
+                    0
+                )  # after each answer other requests have their turn
+                return self._ask(environ)
             return await asyncio.to_thread(self._ask, environ)
         finally:
             free.release()

@@ -230,7 +230,8 @@ class _Segment:
                 self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644
             )
             lock(self.handle, wait=True)
-            if os.fstat(self.handle).st_nlink:
+            self._status = os.fstat(self.handle)
+            if self._status.st_nlink:
                 break
             # between the two calls, another process adopted it as a dead process's, and removed it
             os.close(self.handle)
@@ -256,7 +257,7 @@ class _Segment:
             status = self._path.stat()
         except FileNotFoundError:
             return False
-        is_same = os.path.samestat(status, os.fstat(self.handle))
+        is_same = os.path.samestat(status, self._status)
         return is_same and status.st_size >= self.size
 
     def close(self, *, sync: bool) -> None:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
 from botify.recommenders.base import UNKNOWN, Query
 from botify.recommenders.registry import (
+    RECOMMENDERS,
     draw,
     load_recommenders,
     missing_artifacts,
@@ -33,6 +35,7 @@ from botify.settings import ServiceSettings
 from botify.versions import Versions, load_version
 from looplib.arrays import NO_TRACK
 from looplib.event_fields import SESSION_SILENCE_MS
+from looplib.experiments import members
 from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
 
@@ -86,6 +89,16 @@ class Service:
         }
         self.log = SegmentWriter(settings.log_dir, settings.fsync)
         self.versions.watch()
+
+    @property
+    def never_waits(self) -> bool:
+        """Whether an answer waits for nothing but a write into the log, which the system buffers.
+
+        Redis, the disk under `fsync: always` and recommenders of other packages may take long.
+        """
+        is_local = isinstance(self.sessions, LocalSessions)
+        names = {*chain(*map(members, self.settings.recommenders))}
+        return is_local and self.settings.fsync != "always" and names <= {*RECOMMENDERS}
 
     def answer(
         self, message: Message, requests: Sequence[Listening], *, in_batch: bool = False

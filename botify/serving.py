@@ -1,17 +1,14 @@
 """Serve under granian: it reads HTTP, and starts workers again that ended."""
 
 import asyncio
-import ctypes
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
 import threading
 import time
-from contextlib import suppress
 from functools import partial
 from multiprocessing import set_start_method
 from multiprocessing.connection import wait
@@ -32,6 +29,7 @@ from botify.model.model import ServedModel
 from botify.service import Service, make_sessions
 from botify.settings import ServiceSettings
 from looplib.errors import UserError
+from looplib.platform import raise_file_limit, return_memory
 
 _RESPAWN_PAUSE_S = 0.5
 _PORT_WAIT_S = 5.0  # workers of a killed service leave the port within this time
@@ -60,10 +58,8 @@ def serve(settings: ServiceSettings) -> None:
         make_sessions(settings, model.catalogue.sha256)
     port = _find_port(settings)
     announce(settings, model, port)
-    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
-    with suppress(AttributeError):  # a libc without it
-        ctypes.CDLL(None).malloc_trim(0)  # returns memory that only loading needed
+    raise_file_limit()
+    return_memory()  # that only loading needed
     set_start_method("fork", force=True)  # workers share the model's memory
     server = _Server(
         "botify",
@@ -101,7 +97,8 @@ def _load_worker(
         raise SystemExit(1) from None
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()  # the model stays, so collections need not look at it
-    app = BufferedApp(make_app(service), service.close)
+    in_loop = service.never_waits
+    app = BufferedApp(make_app(service), service.close, in_loop=in_loop)
     # runs once granian heeds SIGTERM
     asyncio.get_event_loop().call_soon(_heed_signals, app)
     return app

@@ -13,11 +13,14 @@ These functions are in `api`. `command` is the command `listening-loop`, with `i
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from looplib.errors import UserError as Error
+from looplib.errors import missing_library
+from looplib.platform import check_names
 
 if TYPE_CHECKING:
+    __version__: str
     from analysis.store import Store
     from listening_loop.als import AlternatingLeastSquares
     from listening_loop.api.experiments import ab
@@ -58,12 +61,19 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
-    if name == "__version__":
-        return import_module("importlib.metadata").version("listening-loop")
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+if not TYPE_CHECKING:  # which knows the names above, and refuses others
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            return import_module("importlib.metadata").version("listening-loop")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        check_names()
+        try:
+            module = import_module(_MODULES[name])
+        except ModuleNotFoundError as error:
+            raise Error(missing_library(error)) from None
+        return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,6 @@ A user of the library changes this one import. The class takes and returns what 
 docs/for-implicit-users.md says where it differs. It loads neither Dask nor DuckDB.
 """
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from implicit.utils import check_csr
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyFloatArray, Float32Array, Int32Array
+from looplib.platform import usable_cores
 
 _BATCH = 100  # rows from which packing the items for the ranking pays
 _LONGEST = 256  # lists that the ranking is made for
@@ -143,10 +143,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
     @property
     def _threads(self) -> int:
-        cores = os.cpu_count() or 1
-        if hasattr(os, "sched_getaffinity"):  # on Linux
-            cores = len(os.sched_getaffinity(0))
-        return self.num_threads or cores
+        return self.num_threads or usable_cores()
 
     def _solve(
         self,

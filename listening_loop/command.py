@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from looplib.cli import EXIT_USER_ERROR, importing, run
+from looplib.platform import check_names
 
 PROG = "listening-loop"
 # The module whose `app` runs a step, and its line in `--help`.
@@ -43,7 +44,15 @@ STEPS = {
         "analysis.ab.__main__",
         "Report on an experiment: which arm won, and whether to trust it.",
     ),
+    "sql": (
+        "listening_loop.sql",
+        "Ask stores, searches, lists and reports in SQL.",
+    ),
     "power": ("analysis.power", "Plan how many listeners an experiment needs."),
+    "doctor": (
+        "listening_loop.doctor",
+        "Print versions and the machine, in a form to paste.",
+    ),
     "erase": (
         "listening_loop.erase",
         "Remove a listener from event logs and a service.",
@@ -77,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first = words[0] if words else "--help"
     if first in STEPS:
         with importing():
+            check_names()
             module = import_module(STEPS[first][0])
         return run(module.app, module.PROG, words[1:])
     if first in ("--help", "-h"):

@@ -14,14 +14,21 @@ where the first sum is over all others, the other two over those heard:
   frequency-scaled regularization).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
 from pydantic import NonNegativeFloat
 
-from looplib.arrays import FloatArray
+from looplib.arrays import AnyFloatArray, FloatArray
 from looplib.config import Config, Count, Positive
+
+# The value r of an interaction from the sum of its listening time or weights, by `feedback.scale`.
+SCALES: Mapping[str, Callable[[AnyFloatArray], AnyFloatArray]] = {
+    "linear": np.positive,
+    "log": np.log1p,
+    "binary": np.sign,
+}
 
 
 class AlsConfig(Config):

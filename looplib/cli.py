@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-from looplib.errors import UserError
+from looplib.errors import UserError, missing_library
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -27,9 +27,7 @@ def importing() -> Iterator[None]:
         sys.stderr.write(f"{INTERRUPTED}\n")
         raise SystemExit(EXIT_INTERRUPTED) from None
     except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        advice = "pip install '.[all]' in the clone brings it"
-        sys.stderr.write(f"error: {library} is not installed; {advice}\n")
+        sys.stderr.write(f"error: {missing_library(error)}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
     except UserError as error:  # in a file that is read at once
         sys.stderr.write(f"error: {error}\n")

@@ -17,3 +17,17 @@ class UserError(Exception):
 
 class ConfigError(UserError):
     """A configuration that cannot be used."""
+
+
+EXTRAS = ("implicit", "s3fs")  # libraries that an extra installs
+
+
+def missing_library(error: ModuleNotFoundError) -> str:
+    """Name the missing library and the command that installs it.
+
+    >>> missing_library(ModuleNotFoundError(name="implicit.cpu"))
+    "implicit is not installed; pip install 'listening-loop[implicit]' brings it"
+    """
+    library = (error.name or "").partition(".")[0]
+    extra = f"[{library.removesuffix('fs')}]" if library in EXTRAS else ""
+    return f"{library} is not installed; pip install 'listening-loop{extra}' brings it"

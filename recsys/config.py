@@ -30,12 +30,13 @@ SCORE_EVERY = 5
 Models = Annotated[Mapping[str, Axes], BeforeValidator(read_models)]
 
 
+SplitKind = Literal["session_hash", "newest", "last_session", "time", "files"]
+
+
 class Split(Config):
     """The split of whole sessions into training and validation."""
 
-    kind: Literal["session_hash", "newest", "last_session", "time", "files"] = (
-        "session_hash"
-    )
+    kind: SplitKind = "session_hash"
     """sessions that are held out: a share by a hash of session and seed; each listener's newest
     sessions, or plays of a table without shares; each listener's last session of at least two; the
     newest of all; or the sessions of published files"""
@@ -66,8 +67,8 @@ class Feedback(Config):
 
     min_time: NonNegativeFloat = 0.0
     """leave out events or interactions of less than this"""
-    scale: Literal["linear", "log"] = "linear"
-    """log: the sum r becomes log(1 + r)"""
+    scale: Literal["linear", "log", "binary"] = "linear"
+    """log: the sum r becomes log(1 + r); binary: it becomes 1"""
 
 
 class Search(Config):

@@ -3,10 +3,12 @@
 A search writes the folder; the export, the report and the Python API read it.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import orjson
@@ -14,7 +16,7 @@ import orjson
 from analysis.statistics.effects import Interval
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
-from looplib.files import remove_leftovers, sha256_file
+from looplib.files import TEMPORARY_PREFIX, remove_leftovers, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.layout import PIECES
 from recsys.errors import SearchError
@@ -23,6 +25,7 @@ from recsys.models.trial import CHECKPOINTS, Checkpoint, Trial
 from recsys.storage import Workspace
 
 CONFIG = "config.yaml"
+PENDING = f"{CONFIG}.pending"  # of the search that runs
 LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
@@ -61,12 +64,13 @@ class Winner:
 def locked_run(run: Workspace) -> Iterator[Lock]:
     """Lock a run folder for a search, whether it is new or an earlier search has left it.
 
-    An earlier winner and leaderboard are removed: the folder has none until this search ends. A run
-    at an address keeps nothing but the ledger on this machine.
+    An earlier winner stays, with its files, until this search has its own. A run at an address
+    keeps nothing but the ledger on this machine.
     """
-    names = run.names()
-    is_run = any(name.startswith((LOCK, LEDGER, CONFIG)) for name in names)
-    if names and not is_run:
+    # a store has a lock, too
+    ignored = (LOCK, TEMPORARY_PREFIX)
+    names = [name for name in run.names() if not name.startswith(ignored)]
+    if names and not any(name.startswith((LEDGER, CONFIG)) for name in names):
         raise SearchError(f"{run}: not empty and not a run; choose another --run")
     with hold_lock(run, "search") as lock:
         run.evict(".")
@@ -75,7 +79,7 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
         listeners = (run.folder / LISTENERS).glob("*")
         for written in (run.folder, run.folder / CHECKPOINTS, *listeners):
             remove_leftovers(written)
-        run.delete(PIECES, WINNER, LEADERBOARD, REPORT)
+        run.delete(PIECES)
         yield lock
 
 
@@ -89,6 +93,9 @@ def read_run(
     run: Workspace, overrides: Iterable[str] = ()
 ) -> tuple[SearchConfig, Winner]:
     """Read the configuration, with overrides, and the winner of a finished search.
+
+    Returns:
+        The configuration, whose paths hold in the present folder, and the winner.
 
     Raises:
         SearchError: The folder holds no finished run, or a file is damaged.
@@ -109,7 +116,26 @@ def read_run(
     digest = winner.files.get(CONFIG)
     if digest and file.exists() and sha256_file(file) != digest:
         raise SearchError(f"{run}/{CONFIG}: {_DAMAGED}")
-    return load_config(SearchConfig, file, overrides), winner
+    config = load_config(SearchConfig, file, overrides)
+    paths: dict[str, Any] = {"store": _locate(config.store, config, run)}
+    if config.catalogue:
+        paths["catalogue"] = Path(_locate(str(config.catalogue), config, run))
+    return config.model_copy(update=paths), winner
+
+
+def _locate(path: str, config: SearchConfig, run: Workspace) -> str:
+    """Find a path of a run's configuration, which was relative to another folder or has moved.
+
+    A run and its store may move together: the way from the one to the other stays the same.
+    """
+    is_local = not run.is_remote and "://" not in path + config.run
+    if is_local and Path(path).is_absolute() == Path(config.run).is_absolute():
+        way = os.path.relpath(path, config.run)
+        moved = Path(os.path.normpath(run.folder.absolute() / way))
+        is_same = Path(path).exists() and moved.exists() and moved.samefile(path)
+        if moved.exists() and not is_same:
+            return str(moved)
+    return path
 
 
 def check_digest(run: Workspace, winner: Winner, name: str) -> Path:

@@ -25,6 +25,7 @@ with importing():
     from analysis.ab.table import TABLES, open_table
     from analysis.page import numbers
     from analysis.page.index import renew_index
+    from analysis.views import LISTENER_VALUES
     from looplib.experiments import load_experiment
 
 PROG = "listening-loop ab"
@@ -68,6 +69,18 @@ def main(
         str | None,
         typer.Option(help="Of a table with several rows a listener: their column."),
     ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Show effects by this column: of a table, or of --listeners."
+        ),
+    ] = "",
+    listeners: Annotated[
+        Path | None,
+        typer.Option(
+            help="For --by and logs: a table, or a query in a .sql file, with a column listener."
+        ),
+    ] = None,
     print_sql: Annotated[
         bool,
         typer.Option(
@@ -91,6 +104,10 @@ def main(
             "name logs or stores, or one table, or --sql alone; --print-sql needs it"
         )
         raise ConfigError(problem)
+    if (listeners is not None) != (bool(by) and not is_table):
+        raise ConfigError(
+            "--by of logs needs --listeners FILE, which is for --by of logs alone"
+        )
     plan = load_experiment(experiment)
     name = plan.name if plan else experiment
     document = plan_document(plan)
@@ -106,10 +123,18 @@ def main(
         typer.echo(moments_statement(metrics, arm, listener, paths[0], dialect))
         return
     if is_table:
-        with open_table(sql or Path(*paths), arm=arm, listener=listener) as opened:
+        source = sql or Path(*paths)
+        with open_table(source, arm=arm, listener=listener, by=by) as opened:
             report = report_on_table(opened, settings, name, plan)
     else:
-        report = build_report(paths, name, settings, plan)
+        report = build_report(
+            paths,
+            name,
+            settings,
+            plan,
+            groups=(listeners, by) if listeners else None,
+            values_file=out and out / LISTENER_VALUES,
+        )
     if out is not None:
         write_report(report, out)
         renew_index(out)
@@ -150,7 +175,22 @@ def print_report(report: Report) -> None:
     ]
     if deciding:
         console.print(table(_EFFECT_COLUMNS, deciding, needed=4, numbers_from=3))
+    segments = [
+        [
+            effect.segment,
+            effect.arm,
+            effect.metric,
+            numbers.p_is(effect.adjusted_p_value),
+            words.change_with_range(effect),
+        ]
+        for effect in evidence.segments
+        if effect.role == "primary"
+    ]
+    if segments:
+        columns = ("segment", *_EFFECT_COLUMNS)
+        console.print(table(columns, segments, needed=5, numbers_from=4))
     texts = [
+        *filter(None, [words.segments(report)]),
         *map(words.preference, evidence.preferences),
         f"{' to '.join(evidence.dates)}, intervals valid {words.validity(report)}".lstrip(
             ", "
@@ -169,12 +209,11 @@ def print_report(report: Report) -> None:
 
 
 def _result(effect: MetricEffect) -> str:
-    """Format the p-value of an effect, or the state of a guardrail and its margin."""
+    """Format the p-value of an effect, or the state of a guardrail."""
     state = effect.guardrail
     if state is None:
         return numbers.p_is(effect.adjusted_p_value)
-    loud = state if state == "kept" else state.upper()
-    return f"{loud}, {words.limit(effect)}"
+    return state if state == "kept" else state.upper()
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class AbConfig(Config):
     metrics: dict[str, str] = Field(default_factory=dict)
     # metrics of a table that are better when lower; a `.sql` file says it itself
     lower_is_better: tuple[str, ...] = ()
-    # Metrics that decide; adjusted by Holm over them and the arms
+    # Metrics that decide; adjusted by Bonferroni over them and the arms
     primary: tuple[str, ...] = ("mean_time_per_session",)
     # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails. Metrics of
     # how a recommender works, such as `skip_share`, are neither good nor bad by themselves

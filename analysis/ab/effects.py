@@ -17,32 +17,50 @@ from analysis.ab.moments import (
     PAST,
     RATIO,
     UNTIL,
+    WINSORISED,
     MetricMoments,
     by_metric,
 )
 from analysis.statistics import effects
 from analysis.statistics.effects import NO_INTERVAL, Effect, Interval
-from analysis.statistics.multiplicity import benjamini_hochberg, holm
+from analysis.statistics.moments import Moments, Quantity
+from analysis.statistics.multiplicity import benjamini_hochberg
 from analysis.statistics.quantiles import compare_quantiles
 from looplib.experiments import members
 
-GuardrailState = Literal["kept", "unclear", "broken"]
+# A guardrail is not yet known while all listeners have the same value.
+GuardrailState = Literal["kept", "unclear", "broken", "not yet known"]
 # `Moments`, or the `Histogram` of a quantile, by metric and arm
 Measurements = Mapping[str, Mapping[str, Any]]
 # An effect in % needs a control's value this number of standard errors from 0.
 _SURELY_NOT_ZERO = 3.0
 _MOST_PCT = 10_000.0  # a larger change says nothing about the control's value
+_DOMINATES = 0.25  # share of an arm's sum of squares that is named if a listener has it
+_LARGEST = Quantity("past_numerator")  # of `WINSORISED`
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """An arm's effect on a metric in two parts of the first days of the same listeners."""
+    """An arm's effect on a metric early and late, in % of the control's value."""
 
     arm: str
     metric: str
-    first: float  # effect in the first days, in % of the control's value
-    later: float  # effect in an equal number of later days
+    clock: str  # the days that are counted: a listener's, or the experiment's
+    first: float  # effect in the first quarter of the experiment's length
+    later: Interval  # effect in the second half, by the interval that decides
     p_value: float  # p-value of no change between them, valid as decisions are
+    fades: bool  # whether a gain is significantly smaller later
+
+
+@dataclass(frozen=True)
+class LargestListener:
+    """A listener of an arm who dominates a metric."""
+
+    arm: str
+    metric: str
+    share: float  # the listener's share of the sum over the arm
+    # effects of all arms, in %, if values end at the largest but for 1 % of the listeners
+    winsorised: Mapping[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -76,11 +94,11 @@ class MetricEffect:
     # the difference in % of the control's value, the control's own noise included
     relative: Interval
     p_value: float  # p-value of no difference
-    # `relative`, had a single analysis been planned
-    single: Interval = NO_INTERVAL
-    # adjusted by Holm over primary metrics and arms, by Benjamini and Hochberg over the rest
+    # adjusted by Bonferroni over primary metrics and arms, as their intervals are, by Benjamini and
+    # Hochberg over the rest
     adjusted_p_value: float = math.nan
-    significant: bool = False  # whether the adjusted p-value is below alpha
+    # whether the adjusted p-value is below alpha, and the relative effect's interval excludes 0
+    significant: bool = False
     # Share of the variance that listeners' past explains, which CUPED takes out; NaN without a past
     past_explains: float = math.nan
     unit: str = ""  # unit of the values
@@ -91,6 +109,7 @@ class MetricEffect:
     # whether the margin is kept; None unless it is a guardrail
     guardrail: GuardrailState | None = None
     day: str = ""  # its date, or a table's time
+    segment: str = ""  # a group of listeners, such as "country=DE"
 
     @property
     def title(self) -> str:
@@ -134,9 +153,15 @@ def metric_effects(
     rows = [row for row in described if not math.isnan(row.absolute.value)]
     p_values = [row.p_value for row in rows]
     primary = sum(row.role == "primary" for row in rows)
-    adjusted = holm(p_values[:primary]) + benjamini_hochberg(p_values[primary:])
+    adjusted = [min(1.0, p * analysis.comparisons) for p in p_values[:primary]]
+    adjusted += benjamini_hochberg(p_values[primary:])
     return tuple(
-        replace(row, adjusted_p_value=p, significant=p < config.alpha)
+        replace(
+            row,
+            adjusted_p_value=p,
+            significant=p < config.alpha
+            and not row.relative.lower <= 0 <= row.relative.upper,
+        )
         for row, p in zip(rows, adjusted, strict=True)
     )
 
@@ -182,7 +207,8 @@ def _describe(
     config = analysis.config
     role = config.roles[metric.name]
     single, past_explains = compare(metric, by_arm[config.control], by_arm[arm], config)
-    effect = single if role == "secondary" else analysis.widen(single)
+    comparisons = analysis.comparisons if role == "primary" else 1
+    effect = single if role == "secondary" else analysis.widen(single, comparisons)
     limit = config.limits.get(metric.name)
     described = MetricEffect(
         arm=arm,
@@ -195,22 +221,22 @@ def _describe(
         arm_value=effect.arm.value,
         absolute=effect.absolute,
         relative=relative_effect(effect),
-        single=relative_effect(single),
         p_value=effect.p_value,
         past_explains=past_explains,
         **(limit.model_dump(exclude={"metric"}) if limit else {}),
     )
     if limit is None:
         return described
-    # A metric that is the same for all listeners, as sessions on the first day, has not moved yet.
-    is_still = effect.standard_error == 0 and effect.control.value != 0
+    loss, allowed = described.loss, described.allowed_loss
     state: GuardrailState = "unclear"
-    if metric.quantile is not None or not is_still:
-        loss, allowed = described.loss, described.allowed_loss
-        if loss.lower > allowed:
-            state = "broken"
-        elif loss.upper <= allowed:
-            state = "kept"
+    # A metric that is the same for all listeners, as sessions on the first day, has not moved yet.
+    is_still = metric.quantile is None and effect.standard_error == 0
+    if is_still and (effect.control.value or limit.margin is None):
+        state = "not yet known"
+    elif loss.lower > allowed:
+        state = "broken"
+    elif loss.upper <= allowed:
+        state = "kept"
     return replace(described, guardrail=state)
 
 
@@ -233,28 +259,66 @@ def daily_effects(
 def find_novelty(
     rows: Iterable[MetricMoments], analysis: InterimAnalysis
 ) -> Iterator[Novelty]:
-    """Compare how a metric changes from listeners' first days to later days, in arm and control.
+    """Compare the effects of arms early and late, by a listener's days and by the experiment's.
 
     Args:
-        rows: Moments, in the segment `NOVELTY` of later days with first days as the past.
+        rows: Moments, in the segments `NOVELTY` of a later part with an earlier part as the past.
         analysis: The rule that decides.
     """
-    for metric, by_arm in by_metric(rows, NOVELTY).items():
-        before = by_arm.pop(analysis.config.control, None)
-        if before is None:
-            continue
-        for arm, after in by_arm.items():
-            change, square = before.log_ratio(PAST, RATIO)
-            arm_change, arm_square = after.log_ratio(PAST, RATIO)
-            error = math.sqrt(square + arm_square)
-            if error > 0:
-                errors = abs(arm_change - change) / error
+    config, rows = analysis.config, [*rows]
+    for segment, clock in NOVELTY.items():
+        for metric, by_arm in by_metric(rows, segment).items():
+            before = by_arm.pop(config.control, None)
+            if before is None:
+                continue
+            sign = 1 if config.all_metrics[metric].is_higher else -1
+            for arm, after in by_arm.items():
+                change, square = before.log_ratio(PAST, RATIO)
+                arm_change, arm_square = after.log_ratio(PAST, RATIO)
+                error = math.sqrt(square + arm_square)
+                if not error > 0:
+                    continue
                 first, later = (
-                    relative_effect(effects.compare_moments(before, after, quantity))
+                    decided(before, after, quantity, analysis)
                     for quantity in (PAST, RATIO)
                 )
+                errors = abs(arm_change - change) / error
                 p_value = analysis.p_value(errors, before.count + after.count)
-                yield Novelty(arm, metric, first.value, later.value, p_value)
+                is_less = sign * first.value > max(0.0, sign * later.value)
+                fades = is_less and p_value < config.alpha
+                yield Novelty(arm, metric, clock, first.value, later, p_value, fades)
+
+
+def decided(
+    control: Moments, arm: Moments, quantity: Quantity, analysis: InterimAnalysis
+) -> Interval:
+    """Compare a primary metric of two arms, in %, by the interval that decides."""
+    single = effects.compare_moments(control, arm, quantity, 1 - analysis.config.alpha)
+    return relative_effect(analysis.widen(single, analysis.comparisons))
+
+
+def find_largest(
+    rows: Sequence[MetricMoments], analysis: InterimAnalysis
+) -> Iterator[LargestListener]:
+    """Find listeners who have much of an arm's sum of squares, which a metric's variance follows.
+
+    Args:
+        rows: Moments, in the segment `WINSORISED` with the largest listeners as the past.
+        analysis: The rule that decides.
+    """
+    whole = by_metric(rows)
+    for metric, by_arm in by_metric(rows, WINSORISED).items():
+        control = by_arm[analysis.config.control]
+        winsorised = {
+            arm: decided(control, moments, RATIO, analysis)
+            for arm, moments in by_arm.items()
+            if moments is not control
+        }
+        for arm, moments in by_arm.items():
+            largest = moments.count * moments.mean(_LARGEST)
+            squares = whole[metric][arm].sum_of_squares(RATIO.numerator)
+            if largest**2 > _DOMINATES * squares:
+                yield LargestListener(arm, metric, moments.mean(PAST), winsorised)
 
 
 def find_preferences(

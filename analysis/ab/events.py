@@ -228,16 +228,26 @@ def assign_arms(
     return {row["arm"]: row for row in rows}
 
 
-def read_arrivals(events: Events) -> tuple[IntArray, IntArray, int]:
+def read_arrivals(events: Events) -> tuple[IntArray, dict[str, IntArray], int]:
     """Count new listeners by day, without days that a wrong clock made.
 
     Such days stand apart from the days that have more than a twentieth of the usual events.
 
     Returns:
-        Days since the epoch, the listeners on each, and all events.
+        Days since the epoch, the listeners on each by arm, and all events.
     """
-    columns = queries.fetch_table(events.connection, "ab/arrivals")
-    days, listeners, counts = (column.to_numpy() for column in columns)
-    usual = days[counts > _FEW * np.median(counts)]
+    rows = queries.fetch_table(events.connection, "ab/arrivals")
+    (days, place), counts = (
+        np.unique(rows["day"].to_numpy(), return_inverse=True),
+        rows["events"].to_numpy(),
+    )
+    by_day = np.bincount(place, counts)
+    usual = days[by_day > _FEW * np.median(by_day)]
     is_near = (days >= usual[0] - 1) & (days <= usual[-1] + 1)
-    return days[is_near], listeners[is_near], int(counts.sum())
+    arms = rows["arm"].to_numpy()
+    new = {
+        arm: np.bincount(place, rows["listeners"].to_numpy() * (arms == arm), len(days))
+        for arm in dict.fromkeys(arms.tolist())
+    }
+    arrivals = {arm: count[is_near].astype(int) for arm, count in new.items()}
+    return days[is_near], arrivals, int(counts.sum())

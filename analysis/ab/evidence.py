@@ -3,18 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from analysis.ab.config import AbConfig, expect
 from analysis.ab.effects import (
+    LargestListener,
     Measurements,
     MetricEffect,
     Novelty,
     Preference,
     compare,
     daily_effects,
+    find_largest,
     find_novelty,
     find_preferences,
     metric_effects,
@@ -22,35 +22,16 @@ from analysis.ab.effects import (
 )
 from analysis.ab.interim import InterimAnalysis
 from analysis.ab.moments import RATIO, MetricMoments, by_metric
+from analysis.ab.quality import Finding, find_past_differences, iso_date
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 
-Distrust = Literal[
-    "sample ratio",  # the arms do not have their shares of the listeners
-    "rejected lines",  # too many lines are not events
-    "absent arm",  # an arm has no listeners on days on which other arms have
-    "frozen row",  # an arm's row of aggregates stood still while another's moved
-    "jump",  # an effect is far from the row before
-    "changing listeners",  # too many were in several arms
-    "no variance",  # all listeners of an arm have the same value, or none
-]
 DAY_MS = 86_400_000
-SURELY_SOME = 20  # expected listeners of whom none comes with a chance of e^-20
 # least standard deviation of listeners' values over their mean; below it is rounding
 _LEAST_VARIATION = 1e-7
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong with the data of an arm, for which no effect can be trusted."""
-
-    reason: Distrust
-    arm: str
-    metric: str = ""  # the metric in which it shows
-    days: tuple[str, ...] = ()  # ISO dates of the first and the last day
 
 
 @dataclass(frozen=True)
@@ -83,6 +64,10 @@ class Evidence:
     effects: tuple[MetricEffect, ...] = ()
     # primary metrics by the end of each `day`
     by_day: tuple[MetricEffect, ...] = ()
+    # effects in groups of listeners, adjusted over all of them
+    segments: tuple[MetricEffect, ...] = ()
+    # groups, also those without enough listeners for effects
+    segment_count: int = 0
     # Relative effects on the first primary metric between the arms beside the control, by arm and
     # by the arm that it is compared with
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
@@ -93,12 +78,16 @@ class Evidence:
     left_out: int = 0
     # reasons to trust no effect, beside those that follow from the counts
     findings: tuple[Finding, ...] = ()
+    # what does not forbid to trust them
+    cautions: tuple[Finding, ...] = ()
     # listeners with which always-valid intervals are narrow; None for any number
     expected_listeners: int | None = None
     quality: Quality = field(default_factory=Quality)  # counts of faulty events
     rejected: tuple[Reject, ...] = ()  # the first lines that are not events
-    # A table has neither of these.
-    novelty: tuple[Novelty, ...] = ()  # whether effects change with a listener's days
+    # Whether effects change with a listener's days, or with the experiment's
+    novelty: tuple[Novelty, ...] = ()
+    # listeners who dominate a primary metric; unknown from aggregates
+    largest: tuple[LargestListener, ...] = ()
     preferences: tuple[Preference, ...] = ()  # arms that interleave two recommenders
 
     @property
@@ -127,6 +116,17 @@ class Evidence:
         """Select the effects of an arm on primary metrics."""
         return [row for row in self.effects if (row.arm, row.role) == (arm, "primary")]
 
+    def fading(self, arm: str, metric: str | None) -> Novelty | None:
+        """Find the smallest later gain of an arm on a metric, if a gain fades."""
+        rows = (row for row in self.novelty if (row.arm, row.metric) == (arm, metric))
+        return min(
+            (row for row in rows if row.fades),
+            key=lambda row: (
+                row.later.scaled(self.effect(row.arm, row.metric).sign).lower
+            ),
+            default=None,
+        )
+
     def effect(self, arm: str, metric: str) -> MetricEffect:
         """Find the effect of an arm on a metric.
 
@@ -134,15 +134,6 @@ class Evidence:
             KeyError: There is none.
         """
         return {(row.arm, row.metric): row for row in self.effects}[arm, metric]
-
-
-def iso_date(day: int) -> str:
-    """Format a day, counted since the epoch.
-
-    >>> iso_date(20454)
-    '2026-01-01'
-    """
-    return str(np.datetime64(day, "D"))
 
 
 def weigh(
@@ -181,7 +172,7 @@ def weigh(
 
     def between(arm: str, other: str) -> Interval:
         effect, _ = compare(deciding, by_arm[other], by_arm[arm], config)
-        return relative_effect(analysis.widen(effect))
+        return relative_effect(analysis.widen(effect, analysis.comparisons))
 
     return Evidence(
         listeners=listeners,
@@ -196,15 +187,21 @@ def weigh(
         },
         is_final=analysis.is_final,
         expected_listeners=config.expected_listeners,
-        findings=tuple(
-            Finding("no variance", arm, metric)
-            for metric in config.primary
-            for arm, moments in measurements[metric].items()
-            if not moments.count
-            or not moments.variance(RATIO)
-            > (_LEAST_VARIATION * moments.mean(RATIO)) ** 2
+        findings=(
+            *find_past_differences(
+                {metric: measurements[metric] for metric in config.primary}, analysis
+            ),
+            *(
+                Finding("no variance", arm, metric)
+                for metric in config.primary
+                for arm, moments in measurements[metric].items()
+                if not moments.count
+                or not moments.variance(RATIO)
+                > (_LEAST_VARIATION * moments.mean(RATIO)) ** 2
+            ),
         ),
         novelty=tuple(find_novelty(rows, analysis)),
+        largest=tuple(find_largest(rows, analysis)),
         preferences=tuple(find_preferences(rows, recommenders, analysis)),
     )
 

@@ -39,13 +39,25 @@ class InterimAnalysis:
         """Whether the fixed horizon is reached, so that this analysis is the last."""
         return self.config.fixed_horizon is not None and self.progress >= 1
 
-    def widen(self, effect: Effect) -> Effect:
-        """Replace an interval and p-value of a single analysis by values that always hold."""
+    @property
+    def comparisons(self) -> int:
+        """Number of effects on primary metrics, whose intervals hold together."""
+        return len(self.config.deciding) * (self.arms - 1)
+
+    def widen(self, effect: Effect, comparisons: int = 1) -> Effect:
+        """Replace an interval and p-value of a single analysis by values that always hold.
+
+        Args:
+            effect: The effect by a single analysis.
+            comparisons: Number of effects whose intervals are to hold together (Bonferroni). The
+                p-value is that of this effect alone.
+        """
         if not effect.standard_error > 0:
             return effect
         alpha = self.config.alpha
         single = -float(special.ndtri(alpha / 2))
-        factor = effect.caution * self.errors(alpha, effect.listeners) / single
+        errors = self.errors(alpha / comparisons, effect.listeners)
+        factor = effect.caution * errors / single
         # the normal quantile of the p-value of a single analysis
         errors = -float(special.ndtri(effect.p_value / 2)) / effect.caution
         return effect.widened(factor, self.p_value(errors, effect.listeners))

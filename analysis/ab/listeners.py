@@ -6,18 +6,20 @@ place here, mostly by a file of `analysis/sql/ab`:
 - for a slice: `session_events`, `slice_sessions`, `segment_listeners`;
 - read by metrics: `sessions` and their `events` (`closed_events`), both with the column
   `segment`, "" for the whole experiment, and for primary metrics with all segments;
-- for all slices: `listener_values` (also `credited` tracks of interleaved recommenders and
-  `first_days`), `histogram` of quantiles, `quality`.
+- for all slices: `listener_values` (also `credited` tracks of interleaved recommenders, `parts` of
+  the experiment, and `winsorised` values), `histogram` of quantiles, `quality`, `daily_sums`.
 """
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
@@ -30,18 +32,18 @@ from analysis.ab.events import (
 )
 from analysis.ab.evidence import (
     DAY_MS,
-    SURELY_SOME,
     Evidence,
-    Finding,
     Quality,
-    iso_date,
     weigh,
 )
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.moments import read_moments, thin
+from analysis.ab.quality import find_cautions, find_faults
+from analysis.errors import AnalysisError
 from analysis.logs.field_types import EVENT_SCHEMA
 from analysis.queries import Column, Constant
 from analysis.statistics.quantiles import Histogram
+from looplib.files import TEMPORARY_PREFIX
 
 # Events of a listener and arm by time; at the same millisecond "next" comes before "last", then the
 # smaller track, then the shorter listening.
@@ -49,7 +51,7 @@ _ORDER = ("user", "arm", "timestamp", "is_last", "track", "time", "recommendatio
 _IN_ORDER = [(column, "ascending") for column in _ORDER]
 _GROUPS = 100  # groups of listeners, whose values are alike
 _METRIC_ERRORS = (OSError, *queries.DataErrors, *queries.StatementErrors)
-_TABLES = ("listener_values", "histogram", "quality")
+_TABLES = ("listener_values", "histogram", "quality", "daily_sums")
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,13 @@ class LoggedExperiment:
     recommenders: Mapping[str, str]  # each arm's own
     start_ms: int  # the first event
     days: Sequence[int]  # since the epoch, until the end
+    arrivals: Mapping[str, Sequence[int]]  # new listeners of each day by arm
+    periods: Mapping[str, Sequence[Mapping[str, Any]]]  # recommenders of each arm
     first_listeners: int  # listeners of the first `min_days`
     event_count: int  # number of all events, also of events that are left out
+    by: str = ""  # name of the column of `groups`
+    groups: pa.Table | None = None  # return value of `segments.read_groups`
+    values_file: Path | None = None  # takes the values of each listener
 
     def evidence(self, config: AbConfig, end_ms: int | None = None) -> Evidence:
         """Weigh the events until a time; by default until the end, and also by day.
@@ -74,12 +81,23 @@ class LoggedExperiment:
         days = () if end_ms else self.days
         end_ms = end_ms or (self.days[-1] + 1) * DAY_MS
         measure(events, config, self.recommenders, self.start_ms, end_ms, days)
+        if self.values_file and days:
+            self.values_file.parent.mkdir(parents=True, exist_ok=True)
+            draft = self.values_file.with_name(TEMPORARY_PREFIX + self.values_file.name)
+            queries.copy_to_parquet(events.connection, "ab/kept_values", draft)
+            draft.replace(self.values_file)
         names = [
             *(metric.name for metric in config.reported),
             "",
         ]  # "" for credited tracks
+        deciding = {"primary", "guardrail"}
         moments = [
-            row for name in names for row in read_moments(open_values(events, name))
+            row
+            for name in names
+            for row in read_moments(
+                open_values(events, name),
+                within_days=config.roles.get(name) in deciding,
+            )
         ]
         listeners = {row.arm: row.listeners for row in moments if not row.segment}
         evidence = weigh(
@@ -110,6 +128,10 @@ class LoggedExperiment:
             for name in vars(Quality()).keys() - {"outside"}
         }
         outside = sum(row["events"] for row in rows if row["arm"] is None)
+        sums = events.connection.table("daily_sums").to_arrow_table().to_pylist()
+        faults = find_faults(sums, self.days, config.control)
+        arrivals, shares = self.arrivals, config.shares
+        cautions = find_cautions(arrivals, self.days, shares, self.periods)
         return replace(
             evidence,
             sessions={arm: sessions[arm] for arm in evidence.listeners},
@@ -120,9 +142,29 @@ class LoggedExperiment:
                 max(row["last_ms"] for row in in_arms),
             ),
             left_out=self.event_count - counts["events"],
-            findings=(*find_absent(in_arms), *evidence.findings),
+            findings=(*faults, *evidence.findings),
+            cautions=tuple(cautions),
             quality=Quality(outside=outside, **counts),
         )
+
+    def by_segment(self, config: AbConfig) -> dict[str, Evidence]:
+        """Weigh the events of each group that has listeners in all arms, as measured last."""
+        connection = self.events.connection
+        if self.groups is None:
+            return {}
+        connection.register("listener_groups", self.groups)
+        values = queries.open_rows(connection, "ab/grouped_values", by=self.by)
+        rows = read_moments(values.order("user"))
+        weighed = {}
+        for segment in dict.fromkeys(row.segment for row in rows):
+            moments = [
+                replace(row, segment="") for row in rows if row.segment == segment
+            ]
+            with suppress(AnalysisError):  # an arm has no listener
+                weighed[segment] = weigh(
+                    moments, config, segment, self.first_listeners, self.recommenders
+                )
+        return weighed
 
 
 def measure(
@@ -155,7 +197,8 @@ def measure(
     attach = partial(queries.attach_query, connection)
     open_rows = partial(queries.open_rows, connection)
     last = max(days, default=0)
-    part_days = (last - min(days, default=last) + 1) // 4  # a quarter of the experiment
+    first = min(days, default=last)
+    length = last + 1 - first
     queries.drop(connection, _TABLES)
     queries.use_threads(connection)
     for folder in events.slices:
@@ -173,12 +216,12 @@ def measure(
         make(
             "slice_sessions",
             "ab/slice_sessions",
-            part_ms=max(1, part_days) * DAY_MS,
-            old_ms=(last - 2 * part_days) * DAY_MS,
+            begin_ms=first * DAY_MS,
+            quarter_ms=length * DAY_MS // 4,
         )
         for is_primary in (True, False):  # only primary metrics have segments
             by_day = thin(days[::-1]) if is_primary else ()
-            in_parts = is_primary and part_days > 0
+            in_parts = is_primary and length >= 4
             make("segments", "ab/segments", days=by_day, in_parts=in_parts)
             make("segment_listeners", "ab/segment_listeners")
             attach("sessions", "ab/sessions", start_ms=start_ms)
@@ -187,9 +230,13 @@ def measure(
                 if (metric in primary) == is_primary:
                     _measure(connection, metric)
         queries.append("quality", open_rows("ab/quality"))
+        queries.append("daily_sums", open_rows("ab/daily_sums"))
         queries.append("listener_values", open_rows("ab/credited"))
     queries.use_threads(connection, 1)
-    queries.append("listener_values", open_rows("ab/first_days"))
+    queries.append("listener_values", open_rows("ab/parts"))
+    is_primary_metric = Column("metric").isin(*map(Constant, config.primary))
+    winsorised = open_rows("ab/winsorised").filter(is_primary_metric)
+    queries.append("listener_values", winsorised)
 
 
 def open_values(events: Events, metric: str) -> queries.Rows:
@@ -207,31 +254,6 @@ def read_histogram(events: Events, metric: Metric, arm: str, count: int) -> Hist
     return Histogram.of(
         columns["step"], columns["listener_group"], columns["values"], count
     )
-
-
-def find_absent(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Find arms without listeners on days on which some are expected.
-
-    Args:
-        rows: Rows of `sql/ab/quality.sql` in arms.
-    """
-    active = Counter[tuple[str, int]]()
-    for row in rows:
-        active[row["arm"], row["day"]] += row["listeners"]
-    arms, days = (sorted(set(names)) for names in zip(*active, strict=True))
-    for arm in arms:
-        size = sum(active[arm, day] for day in days)
-        expected = {
-            day: size * sum(active[other, day] for other in arms) for day in days
-        }
-        absent = [
-            iso_date(day)
-            for day in days
-            if not active[arm, day] and expected[day] >= SURELY_SOME * active.total()
-        ]
-        if absent:
-            ends = dict.fromkeys((absent[0], absent[-1]))
-            yield Finding("absent arm", arm, days=tuple(ends))
 
 
 def check_metrics(config: AbConfig) -> None:

@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 
 from analysis import queries
-from analysis.queries import Column, Function
-from analysis.statistics.moments import Moments, Quantity
+from analysis.queries import Column, Constant, Function
+from analysis.statistics.moments import Moments, Quantity, stratify
 
 RATIO = Quantity("numerator", "denominator")
 PAST = Quantity("past_numerator", "past_denominator")
 _MOST_DAYS = 30  # most points of a curve
-# segment of listeners' later days, with their first days as the past
-NOVELTY = "novelty"
+# Segments of a later part of the experiment, with an earlier part as the past: by each listener's
+# days, and by the calendar
+NOVELTY = {"novelty": "a listener's days", "calendar": "the experiment's days"}
+# Segment of values that end at the largest but for 1 % of listeners. Its past is the value of the
+# arm's largest listener, and all values
+WINSORISED = "winsorised"
 # segment of tracks of the second of two interleaved recommenders, with the first as the past
 INTERLEAVED = "interleaved"
 UNTIL = "until="  # begins the name of a segment that ends with a day
@@ -38,11 +42,19 @@ class MetricMoments:
     moments: Moments  # moments of `RATIO` and `PAST`
 
 
-def read_moments(values: queries.Rows) -> list[MetricMoments]:
-    """Compute the moments of a log's values by metric, arm and segment."""
+def read_moments(
+    values: queries.Rows, *, within_days: bool = False
+) -> list[MetricMoments]:
+    """Compute the moments of a log's values by metric, arm and segment.
+
+    Args:
+        values: Rows of `sql/ab/listener_values.sql`.
+        within_days: Weigh the days of arrival in every arm alike, so that arms are compared within
+            days.
+    """
     columns = [*map(Column, VALUES)]
     pairs = combinations_with_replacement(columns, 2)
-    keys = "metric, arm, segment"
+    keys = "metric, segment, arm" + ", day" * within_days
     moments = values.aggregate(
         [
             Column("metric"),
@@ -52,10 +64,24 @@ def read_moments(values: queries.Rows) -> list[MetricMoments]:
             Function("count", columns[0]).alias("count"),
             Function("list_value", *(Function("avg", value) for value in columns)),
             Function("list_value", *(Function("covar_samp", *pair) for pair in pairs)),
+            (Column("day") if within_days else Constant(0)).alias("day"),
         ],
         keys,
     )
-    return [from_row(*row) for row in moments.order(keys).fetchall()]
+    days: dict[tuple[str, str], dict[int, dict[str, MetricMoments]]] = {}
+    for *fields, day in moments.order(keys).fetchall():
+        part = from_row(*fields)
+        by_day = days.setdefault((part.metric, part.segment), {})
+        by_day.setdefault(day, {})[part.arm] = part
+    read = []
+    for (metric, segment), by_day in days.items():
+        strata = [by_day[day] for day in sorted(by_day)]
+        for arm, whole in stratify(
+            {arm: row.moments for arm, row in stratum.items()} for stratum in strata
+        ).items():
+            size = sum(stratum[arm].listeners for stratum in strata if arm in stratum)
+            read.append(MetricMoments(metric, arm, segment, size, whole))
+    return read
 
 
 def from_row(

@@ -83,7 +83,7 @@ def _draw_days(report: Report) -> Iterator[Forest]:
             f"By day: {last.title}",
             f"By the end of each day, with {level} intervals that hold {words.validity(report)}; "
             "intervals of the first days may be cut off. An arm whose band is without 0 is "
-            "significantly better or worse, before the adjustment for many comparisons.",
+            "significantly better or worse.",
             "effect, %",
             groups,
             from_zero=True,

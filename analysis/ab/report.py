@@ -22,6 +22,7 @@ from analysis.ab.events import (
 )
 from analysis.ab.evidence import DAY_MS, Evidence, order_arms
 from analysis.ab.listeners import LoggedExperiment, check_metrics
+from analysis.ab.segments import read_groups, segment_effects
 from analysis.ab.table import Table
 from analysis.ab.verdict import Verdict, decide, needs_confirmation
 from analysis.errors import AnalysisError
@@ -57,6 +58,9 @@ def build_report(
     experiment: str,
     config: AbConfig,
     plan: Experiment | None = None,
+    *,
+    groups: tuple[Path, str] | None = None,
+    values_file: Path | None = None,
 ) -> Report:
     """Report on an experiment from its logs.
 
@@ -65,17 +69,21 @@ def build_report(
         experiment: Its name in the log; "" if the log has a single experiment.
         config: Metrics, and the rule that decides.
         plan: The experiment's file.
+        groups: A file of listeners and its column of groups, as `segments.read_groups` takes them.
+        values_file: Parquet file for the values of each listener; not written by default.
 
     Raises:
         AnalysisError: A path cannot be read, a metric's file is wrong, or there is nothing to
             compare.
     """
     check_metrics(config)
+    groups_of = read_groups(*groups) if groups else None
     with read_events(paths) as events:
         name = find_experiment(events, experiment)
         logged = assign_arms(events, name, plan)
         order_arms(logged, config.control, f"experiment {name}")
-        days, listeners, total = read_arrivals(events)
+        days, arrivals, total = read_arrivals(events)
+        listeners = np.sum([*arrivals.values()], axis=0)
         # the day on which the planned listeners are reached, or the last
         arrived = np.cumsum(listeners)[:-1]
         end = days[np.searchsorted(arrived, config.horizon or math.inf)]
@@ -88,8 +96,13 @@ def build_report(
             recommenders=answering | config.recommenders,
             start_ms=max(start_ms, int(days[0]) * DAY_MS),
             days=days[days <= last].tolist(),
+            arrivals={arm: new[days <= last].tolist() for arm, new in arrivals.items()},
+            periods={arm: row["periods"] or () for arm, row in logged.items()},
             first_listeners=int(listeners[days < days[0] + config.min_days].sum()),
             event_count=total,
+            by=groups[1] if groups else "",
+            groups=groups_of,
+            values_file=values_file,
         )
         return _conclude(source, config, name, events.sources, plan)
 
@@ -122,6 +135,12 @@ def _conclude(
 ) -> Report:
     """Decide by the evidence of today, and if needed by the evidence of a day before."""
     evidence = source.evidence(config)
+    by_segment = source.by_segment(config)
+    evidence = replace(
+        evidence,
+        segments=segment_effects(by_segment, config),
+        segment_count=len(by_segment),
+    )
     verdict = decide(evidence, config)
     if needs_confirmation(verdict, evidence, config):
         expected = evidence.expected_listeners

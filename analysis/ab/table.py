@@ -7,31 +7,41 @@ the same moments as from a log.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import chain, permutations
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import NO_END
-from analysis.ab.evidence import SURELY_SOME, Evidence, Finding, weigh
-from analysis.ab.moments import RATIO, MetricMoments, from_row, thin
+from analysis.ab.evidence import Evidence, weigh
+from analysis.ab.metrics import Metric
+from analysis.ab.moments import (
+    RATIO,
+    UNTIL,
+    VALUES,
+    MetricMoments,
+    from_row,
+    read_moments,
+    thin,
+)
+from analysis.ab.quality import find_daily_ratios, find_table_faults
+from analysis.ab.segments import check_number
 from analysis.errors import AnalysisError
-from analysis.queries import Column, Star
-from analysis.statistics import effects
+from analysis.queries import Case, Column, Constant, Star
 from analysis.statistics.moments import Moments
+from looplib.arrays import FloatArray
 
 # endings of file names
 _PARQUET = (".parquet", ".pq")
 TABLES = (*_PARQUET, ".csv", ".tsv", ".csv.gz")
-# A jump beyond both is no chance: standard errors, and deviations that new values can cause.
-_LEAST_JUMP = 2.0
-_MOST_DEVIATIONS = 6.0
 _OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
+_FEWEST_TIMES = 4  # whose first quarter and later half are compared
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
 
@@ -44,6 +54,7 @@ class Table:
     arm: str  # the column of arms
     # the column of listeners who may have several rows; None if each row is another listener
     listener: str | None
+    by: str = ""  # the column of groups of listeners, if effects in groups are wanted
 
     def find_control(self) -> str:
         """Find the control by its name, control or C."""
@@ -83,8 +94,14 @@ class Table:
         whole = [replace(latest, segment="") for latest, *_ in by_time]
         shown = reversed([*chain.from_iterable(map(thin, by_time))])
         first = rows[0]["first_listeners"]
-        recommenders = config.recommenders
-        evidence = weigh([*whole, *shown], config, self.name, first, recommenders)
+        parts = (
+            compare_halves(times)
+            for times in by_time
+            if times[0].metric in config.primary
+        )
+        more = *chain.from_iterable(parts), *self._winsorised(config)
+        moments = [*whole, *shown, *more]
+        evidence = weigh(moments, config, self.name, first, config.recommenders)
         total, planned = evidence.listener_count, config.horizon or math.inf
         span_ms = (
             min(row["first_ms"] for row in rows),
@@ -97,27 +114,63 @@ class Table:
                 "leave out those who came after the day on which these were reached"
             )
             raise AnalysisError(f"{self.name}: {problem}; {advice}")
-        steps = [(times[0], times[1]) for times in by_time if len(times) > 1]
+        in_order = [times[::-1] for times in by_time]
+        dates = tuple(row.segment.removeprefix(UNTIL) for row in in_order[0])
+        arrivals = {
+            rows[0].arm: np.diff([row.listeners for row in rows], prepend=0).tolist()
+            for rows in in_order
+        }
+        faults = find_table_faults(in_order, dates, config.control)
+        ratios = find_daily_ratios(arrivals, dates, config.shares)
         return replace(
             evidence,
             span_ms=span_ms,
             left_out=left_out,
-            findings=(*check_steps(steps, config.control), *evidence.findings),
+            findings=(*faults, *evidence.findings),
+            cautions=tuple(ratios) if len(dates) > 1 else (),
         )
+
+    def by_segment(self, config: AbConfig) -> dict[str, Evidence]:
+        """Weigh the rows of each group that has listeners in all arms."""
+        if not self.by:
+            return {}
+        text = Column(self.by).cast("VARCHAR")
+        group = Case(text.isnotnull(), text).otherwise(Constant("unknown"))
+        labels = self.rows.select(group).distinct().fetchnumpy().popitem()[1].tolist()
+        check_number(labels, f"{self.name}: {self.by}")
+        weighed = {}
+        for label in sorted(labels):
+            rows = self.rows.filter(group == Constant(label))
+            with suppress(AnalysisError):  # an arm has no listener
+                evidence = replace(self, rows=rows).evidence(config)
+                weighed[f"{self.by}={label}"] = evidence
+        return weighed
+
+    @property
+    def _is_summed_up(self) -> bool:
+        """Whether the rows are aggregates."""
+        return set(_AGGREGATES) <= set(self.rows.columns)
 
     def _aggregates(self, config: AbConfig) -> pa.Table:
         """Fetch the aggregates, or sum up the rows to aggregates, a metric at a time."""
-        if set(_AGGREGATES) <= set(self.rows.columns):
+        if self._is_summed_up:
             columns = Column(self.arm).alias("arm"), Star(exclude=[self.arm])
             return self.rows.select(*columns).to_arrow_table()
+        metrics = config.reported
+        return pa.concat_tables(self._sum_up(row).to_arrow_table() for row in metrics)
+
+    def _winsorised(self, config: AbConfig) -> Iterator[MetricMoments]:
+        """Read the moments of winsorised values, which aggregates do not have."""
+        if not self._is_summed_up:
+            for metric in config.deciding:
+                yield from read_moments(self._sum_up(metric, "ab/winsorised"))
+
+    def _sum_up(self, metric: Metric, name: str = "ab/moments") -> queries.Rows:
+        """Run a SQL file on the values of listeners."""
         from analysis.ab.warehouse import SOURCE, moments_statement  # parses SQL
 
-        tables = []
-        for metric in config.reported:
-            statement = moments_statement([metric], self.arm, self.listener)
-            rows = cast("queries.Rows", self.rows.query(SOURCE, statement))
-            tables.append(rows.to_arrow_table())
-        return pa.concat_tables(tables)
+        statement = moments_statement([metric], self.arm, self.listener, name=name)
+        return cast("queries.Rows", self.rows.query(SOURCE, statement))
 
 
 @contextmanager
@@ -127,6 +180,7 @@ def open_table(
     *,
     arm: str,
     listener: str | None,
+    by: str = "",
 ) -> Iterator[Table]:
     """Open an Arrow table, a Parquet or CSV file, or a SQL query, by default in memory.
 
@@ -158,49 +212,28 @@ def open_table(
                 raise AnalysisError(f"{name}: {problem}")
         else:
             rows = memory.from_arrow(source)
-        yield Table(rows, name, arm, listener)
+        yield Table(rows, name, arm, listener, by)
 
 
-def check_steps(
-    steps: Sequence[tuple[MetricMoments, MetricMoments]], control: str
-) -> Iterator[Finding]:
-    """Find rows that stand still though newcomers are due, and effects that jump.
+def compare_halves(times: Sequence[MetricMoments]) -> Iterator[MetricMoments]:
+    """Compare the listeners of the later half of the times with the first quarter.
 
     Args:
-        steps: The last row of each metric and arm, and the row before.
-        control: Name of the control.
+        times: Moments of an arm until each time, the latest first.
+
+    Yields:
+        The moments in the segment `calendar`. Both parts have the larger of the variances by the
+            first quarter and now, as values of old listeners may go on. Nothing if few came late.
     """
-    for (row, before), (other, other_before) in permutations(steps, 2):
-        if row.metric != other.metric:
-            continue
-        newcomers = other.listeners - other_before.listeners
-        is_due = newcomers * row.listeners >= SURELY_SOME * other.listeners
-        is_still = (row.moments.means == before.moments.means).all()
-        if is_due and is_still and row.listeners == before.listeners:
-            yield Finding("frozen row", row.arm, row.metric)
-        arms = (other_before.moments, before.moments, other.moments, row.moments)
-        if other.arm == control and jumps(*arms):
-            yield Finding("jump", row.arm, row.metric)
-
-
-def jumps(
-    control_before: Moments, arm_before: Moments, control: Moments, arm: Moments
-) -> bool:
-    """Check for an effect too far from the analysis before to be explained by new values.
-
-    With s for the old values' share, z standard errors before are expected to become z √s without
-    an effect, and z / √s with an effect.
-    """
-    pairs = ((control_before, arm_before), (control, arm))
-    compared = [effects.compare_moments(*arms, RATIO) for arms in pairs]
-    if not all(effect.standard_error > 0 for effect in compared):
-        return False
-    before, now = (row.absolute.value / row.standard_error for row in compared)
-    old, new = (
-        sum(moments.sum_of_squares(RATIO.numerator) for moments in arms)
-        for arms in pairs
-    )
-    share = min(1.0, old / new)
-    low, high = sorted((before * math.sqrt(share), before / math.sqrt(share)))
-    distance = max(low - now, now - high)
-    return distance > max(_LEAST_JUMP, _MOST_DEVIATIONS * math.sqrt(1 - share))
+    quarter, half, last = times[-(len(times) // 4)], times[len(times) // 2], times[0]
+    early, middle, now = (row.moments for row in (quarter, half, last))
+    late = now.count - middle.count
+    if len(times) < _FEWEST_TIMES or late < now.count / 3 or not early.count:
+        return
+    means: FloatArray = (now.count * now.means - middle.count * middle.means) / late
+    spread = max(early, now, key=lambda row: row.variance(RATIO)).covariances
+    shares = np.diag([1, late / early.count])
+    both: FloatArray = np.hstack([means, early.means])
+    spreads = np.kron(shares, spread).astype(np.float64)
+    moments = Moments(VALUES, late, both, spreads)
+    yield replace(last, segment="calendar", listeners=late, moments=moments)

@@ -2,10 +2,11 @@
 
 The first rule that applies decides, in the order in which `decide` asks. By the intervals that
 decide, an arm *loses* if a guardrail is broken, a primary metric is significantly worse, or every
-gain is surely below the smallest one worth shipping; it *wins* if it does not lose, a primary
-metric is significantly better, and every guardrail is kept. It is to wait while an arm has fewer
-than `min_listeners`, the experiment has run for fewer than `min_days`, no arm wins and one neither
-wins nor loses, or the verdict of a day before was another. `words` says a verdict in sentences.
+gain is surely below the smallest gain worth shipping; it *wins* if it does not lose, a primary
+metric is significantly better (if the gain fades: also in the later half), and every guardrail is
+kept. It is to wait while an arm has fewer than `min_listeners`, the experiment has run for fewer
+than `min_days`, no arm wins and one neither wins nor loses, or the verdict of a day before was
+another. `words` says a verdict in sentences.
 """
 
 import math
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.ab.config import AbConfig
-from analysis.ab.evidence import Distrust, Evidence
+from analysis.ab.evidence import Evidence
+from analysis.ab.quality import Caution, Distrust
 
 Decision = Literal["ship", "do not ship", "wait", "do not trust"]
 Reason = (
     Distrust
+    | Caution
     | Literal[
         "few days",  # it has run for fewer than are asked for
         "few listeners",  # an arm has fewer than are asked for
@@ -40,11 +43,13 @@ class ArmVerdict:
     gain: str | None  # a primary metric that is better, if it does not lose
     # guardrails that are neither kept nor broken
     unclear: tuple[str, ...]
+    # whether the gain fades with time, and the later gain may be chance
+    is_over: bool = False
 
     @property
     def wins(self) -> bool:
         """Whether it may be shipped."""
-        return self.gain is not None and not self.unclear
+        return self.gain is not None and not (self.unclear or self.is_over)
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,18 @@ def _weigh_arm(evidence: Evidence, arm: str, config: AbConfig) -> ArmVerdict:
     smallest = config.smallest_effect_pct
     if smallest and all(row.gain.upper < smallest for row in primary):
         losses = losses or primary
+    gains = [] if losses else significant
+    fading = [
+        row for gain in gains[:1] if (row := evidence.fading(gain.arm, gain.metric))
+    ]
     return ArmVerdict(
         arm=arm,
         loss=losses[0].metric if losses else None,
-        gain=significant[0].metric if significant and not losses else None,
-        unclear=tuple(row.metric for row in effects if row.guardrail == "unclear"),
+        gain=gains[0].metric if gains else None,
+        unclear=tuple(
+            row.metric
+            for row in effects
+            if row.guardrail in {"unclear", "not yet known"}
+        ),
+        is_over=any(not row.later.scaled(gains[0].sign).lower > 0 for row in fading),
     )

@@ -24,6 +24,7 @@ def moments_statement(
     listener: str | None,
     query: str = "",
     dialect: Dialect = "duckdb",
+    name: str = "ab/moments",
 ) -> str:
     """Write the statement that computes the moments of metrics, which are columns of a table.
 
@@ -33,6 +34,7 @@ def moments_statement(
         listener: The column of listeners, if they have several rows.
         query: A query in the dialect whose rows are read, in place of the table `SOURCE`.
         dialect: Dialect of the database.
+        name: The SQL file that reads the values.
 
     Raises:
         AnalysisError: The query cannot be parsed.
@@ -60,7 +62,7 @@ def moments_statement(
         named = (value.as_(name) for name, value in columns.items())
         selects.append(exp.select(*named).from_(SOURCE))
     rows: exp.Query = exp.union(*selects, distinct=False) if selects[1:] else selects[0]
-    moments = _read("ab/moments")
+    moments = _read(name)
     if query:
         try:
             source = sqlglot.parse_one(query, dialect=dialect)
@@ -71,6 +73,10 @@ def moments_statement(
         moments = moments.with_("table_rows", as_=rows)
         rows = _read("ab/listener_sums")
     moments = moments.with_("table_values", as_=rows)
+    if name != "ab/moments":  # a log's values have these columns as well
+        constants = '0 AS "user"', "'' AS segment", "0 AS day"
+        values = exp.select("*", *constants).from_("table_values")
+        moments = moments.with_("listener_values", as_=values)
     return moments.sql(dialect=dialect, pretty=True, comments=False)
 
 

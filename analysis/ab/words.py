@@ -4,11 +4,13 @@ Arms are named with their recommender, changes in % with their interval, and a m
 which it is configured.
 """
 
+import math
 from collections.abc import Iterator
 from operator import attrgetter
 
-from analysis.ab.effects import MetricEffect, Preference
-from analysis.ab.evidence import Finding
+from analysis.ab.effects import MetricEffect, Novelty, Preference
+from analysis.ab.evidence import Evidence
+from analysis.ab.quality import Finding
 from analysis.ab.report import Report
 from analysis.ab.verdict import ArmVerdict
 from analysis.page.numbers import (
@@ -20,6 +22,7 @@ from analysis.page.numbers import (
     duration,
     interval,
     p_is,
+    percent,
     short,
 )
 from analysis.statistics.effects import Interval
@@ -27,18 +30,35 @@ from analysis.statistics.effects import Interval
 _REASONS = {
     "sample ratio": "The arms do not have their shares of the listeners ({p}): {sizes}.",
     "rejected lines": "{lines.rejected:,} of {lines.read:,} lines of the logs are not events.",
-    "absent arm": "{arm} has no listeners on days on which other arms have ({days}); if it was "
+    "absent arm": "{arm} has no listeners on days on which other arms have ({period}); if it was "
     "added, paused or renamed, report on days that all arms share.",
+    "broken chains": "{arm} has broken chains since {days[0]}: {value} of its tracks are not the "
+    "track recommended just before, {rest} in other arms; about that share of its events is lost.",
+    "missing last": "{value} of the sessions of {arm} have no `last` since {days[0]}, {rest} in "
+    "other arms.",
+    "doubled events": "{value} of the events of {arm} are there twice ({period}); leave the copies "
+    "out.",
+    "zeros": "{value} of the tracks of {arm} have a listening time of 0 since {days[0]}, {rest} in "
+    "other arms.",
+    "level shift": "{metric} of {arm} changed by {change} on {days[0]}, by {rest_change} in other "
+    "arms, which no treatment explains: look for events that were lost or logged wrong.",
+    "past difference": "{arm} differed from the control before the experiment: {metric} by "
+    "{change}.",
     "frozen row": "The row of {arm} for {metric} stands still while another arm's moves; wait for "
     "the next row.",
     "jump": "The effect of {arm} on {metric} is further from that of the row before than new "
-    "listeners explain; check both rows, or wait for the next.",
+    "listeners explain ({days[0]}); check both rows, or wait for the next.",
     "changing listeners": "{quality.changing_listeners:,} listeners were in more than one arm.",
     "no variance": "{metric} has the same value for all listeners of {arm}, or none: nothing can "
     "be compared.",
     "few days": "It is on day {day}, and {config.min_days} days are asked for.",
     "few listeners": "{arm} has {size:,} listeners, and {config.min_listeners:,} are asked for; "
     "{needed}.",
+}
+_CAUTIONS = {
+    "sample ratio by day": "On {days[0]} the arms do not have their shares of the new listeners: "
+    "{detail}",
+    "changed recommender": "{arm} changed its recommender: {detail}; its effect mixes both",
 }
 _WARNINGS = {
     "lines.rejected": "Lines that are not events",
@@ -49,6 +69,19 @@ _WARNINGS = {
     "left_out": "Events or rows after the fixed horizon, or on days far from others, which are "
     "left out",
 }
+
+
+def segments(report: Report) -> str:
+    """Explain the effects in groups of listeners; "" without groups."""
+    evidence, few = report.evidence, report.config.min_listeners
+    shown = len({effect.segment for effect in evidence.segments})
+    if not evidence.segment_count:
+        return ""
+    return (
+        f"Segments are for questions, not for decisions: {shown} of {evidence.segment_count} "
+        f"groups have {few:,} listeners in every arm, and p is adjusted by the false discovery "
+        "rate over all of them and their metrics."
+    )
 
 
 def summary(report: Report) -> str:
@@ -84,8 +117,15 @@ def reason(report: Report) -> str:
         **vars(evidence),
         config=report.config,
         arm=evidence.title(finding.arm),
-        metric=finding.metric and _label(report, finding.metric),
-        days=" to ".join(finding.days),
+        metric=_label(report, finding.metric)
+        if finding.metric
+        else capitalized(finding.detail),
+        days=finding.days,
+        period=" to ".join(finding.days),
+        value=percent(100 * finding.value, 1),
+        rest=percent(100 * finding.rest, 1),
+        change=change(100 * finding.value, 1),
+        rest_change=change(100 * finding.rest, 1),
         day=evidence.calendar_days,
         size=evidence.listeners[smallest],
         needed=_needed(report),
@@ -105,19 +145,15 @@ def _by_effects(report: Report) -> Iterator[str]:
             against = f"; against {evidence.title(subject.arm)}: {ends}"
         yield f"{_state(report, arm)}{against}."
     if subject:
-        yield from _fading(report, subject)
+        fading = evidence.fading(subject.arm, subject.gain)
+        if fading:
+            yield _fading(report, fading)
+        if verdict.decision == "ship" and (fading or not evidence.is_final):
+            yield _plan(report, subject, fading)
         if evidence.is_final:
             yield "The fixed horizon is reached."
-        elif verdict.decision == "ship":
-            yield (
-                "Tests that stop at a win overstate the gain: plan with the lower end of the "
-                "interval."
-            )
         elif not subject.wins:
             yield f"{capitalized(_needed(report))}."
-            single = _ends(evidence.primary(subject.arm)[0].single)
-            if single != NOTHING and not (report.config.horizon or subject.gain):
-                yield f"A single analysis, planned for this size, would have said {single}."
     if verdict.reason == "unconfirmed":
         yield "This is certain for the first day, and counts if it still is a day later."
 
@@ -137,13 +173,9 @@ def _state(report: Report, arm: ArmVerdict) -> str:
         said = f"is better than {control}"
         if effect.relative.excludes_zero:
             more = f", {_values(effect)}"
-        for row in evidence.effects:
-            if row.arm == arm.arm and row.guardrail:
-                changed = f"{_quoted(row.label)} {change_with_range(row)}"
-                if row.guardrail == "unclear":
-                    more += f", but {changed} is unclear: it {limit(row)}"
-                elif row.loss.lower > 0:
-                    more += f", though {changed} is surely worse, within its margin"
+        more += "".join(_guarded(evidence, arm))
+        if effect.gain.lower < smallest:
+            more += f"; less than the {smallest:g} % asked for is possible"
     elif effect.guardrail:
         said, more = "breaks a guardrail", f", which {limit(effect)}"
     elif not effect.significant or effect.gain.value >= 0:
@@ -151,18 +183,41 @@ def _state(report: Report, arm: ArmVerdict) -> str:
     return f"{name} {said}: {_quoted(effect.label)} {change_with_range(effect)}{more}"
 
 
-def _fading(report: Report, subject: ArmVerdict) -> Iterator[str]:
-    """Write the fall of a gain with a listener's days, if it is significant."""
-    for row in report.evidence.novelty:
-        if row.arm == subject.arm and row.p_value < report.config.alpha:
-            sign = report.evidence.effect(row.arm, row.metric).sign
-            if sign * row.first > max(0.0, sign * row.later):
-                yield (
-                    f"The effect on {_label(report, row.metric)} falls with a listener's "
-                    f"days: {change(row.first, 1)} in the first ones, "
-                    f"{change(row.later, 1)} in as many later ones of the same listeners "
-                    f"({p_is(row.p_value)})."
-                )
+def _guarded(evidence: Evidence, arm: ArmVerdict) -> Iterator[str]:
+    """Write the guardrails of a better arm that are not kept, or surely worse."""
+    for row in evidence.effects:
+        if row.arm == arm.arm and row.guardrail:
+            changed = f"{_quoted(row.label)} {change_with_range(row)}"
+            if row.guardrail == "not yet known":
+                changed = f"{_quoted(row.label)}, the same for all listeners so far,"
+            if row.metric in arm.unclear:
+                yield f", but {changed} is {row.guardrail}: it {limit(row)}"
+            elif row.loss.lower > 0:
+                yield f", though {changed} is surely worse, within its margin"
+
+
+def _fading(report: Report, row: Novelty) -> str:
+    """Write the fall of a gain with time."""
+    later = change(row.later.value, decimals(*row.later))
+    return (
+        f"The effect on {_label(report, row.metric)} falls with {row.clock}: "
+        f"{change(row.first, 1)} in the first quarter, {later} ({_ends(row.later)}) in the later "
+        f"half ({p_is(row.p_value)}), which decides."
+    )
+
+
+def _plan(report: Report, subject: ArmVerdict, fading: Novelty | None) -> str:
+    """Write the gain to plan with, which is the lower end of the interval that decides."""
+    effect = report.evidence.effect(subject.arm, subject.gain or "")
+    interval = fading.later if fading else effect.relative
+    end = interval.lower if effect.higher_is_better else interval.upper
+    places = decimals(*interval)
+    figure = change(end, places)
+    if figure == change(0.0, places):
+        figure = f"less than {change(math.copysign(10**-places, end), places)}"
+    lower = "the interval's end nearest to 0"
+    figure = lower if figure == NOTHING else f"{figure}, {lower}"
+    return f"Tests that stop at a win overstate the gain: plan with {figure}."
 
 
 def _needed(report: Report) -> str:
@@ -185,10 +240,17 @@ def limit(effect: MetricEffect) -> str:
 
 
 def change_with_range(effect: MetricEffect) -> str:
-    """Say a change and its interval, such as "+5.4 % (+1.0 to +9.8 %)", or both values."""
+    """Write a change and its interval, such as "+5.4 % (+1.0 to +9.8 %)", or both values.
+
+    The change of a guardrail is in the unit of its margin.
+    """
     relative = effect.relative
+    if effect.margin is not None:
+        value, lower, upper = (short(end, sign="+") for end in effect.absolute)
+        ends = f" ({lower} to {upper} {effect.unit}".rstrip() + ")"
+        return f"{value} {effect.unit}".rstrip() + ends * (lower != NOTHING)
     changed = change(relative.value, decimals(*relative))
-    if changed == NOTHING or effect.margin is not None:
+    if changed == NOTHING:
         return _values(effect)
     ends = _ends(relative)
     return changed if ends == NOTHING else f"{changed} ({ends})"
@@ -211,6 +273,19 @@ def warnings(report: Report) -> list[str]:
     for name, text in _WARNINGS.items():
         if number := attrgetter(name)(evidence):
             texts.append(f"{text}: {count(number)}.")
+    for caution in evidence.cautions:
+        said = _CAUTIONS[caution.reason].format(**vars(caution))
+        texts.append(f"{said}.")
+    for row in evidence.largest:
+        ends = (
+            f"{arm} {change(effect.value, 1)} ({_ends(effect)})"
+            for arm, effect in row.winsorised.items()
+        )
+        texts.append(
+            f"One listener has {percent(100 * row.share, 0)} of {_label(report, row.metric)} in "
+            f"{row.arm}. If values end at the largest but for 1 % of the listeners, the effect is "
+            f"{'; '.join(ends)}."
+        )
     compared = {(effect.arm, effect.metric) for effect in evidence.effects}
     _, *arms = evidence.listeners
     for name in config.limits:
@@ -231,7 +306,12 @@ def preference(row: Preference) -> str:
 
 
 def _values(effect: MetricEffect) -> str:
-    before, after = short(effect.control_value), short(effect.arm_value)
+    """Write both values, with as many digits as tell them apart."""
+    values = effect.arm_value, effect.control_value
+    pairs = ([short(value, digits) for value in values] for digits in range(3, 9))
+    after, before = next((pair for pair in pairs if len({*pair}) > 1), ("", ""))
+    if not after:
+        return f"{short(effect.arm_value)} {effect.unit}".rstrip() + " in both arms"
     return f"{after} instead of {before} {effect.unit}".rstrip()
 
 

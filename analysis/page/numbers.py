@@ -73,9 +73,14 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def short(value: float) -> str:
-    """Format a measured value with three digits, or more where they are before the point."""
-    return f"{value:,.3g}" if abs(value) < 1000 else count(value)
+def short(value: float, digits: int = 3, sign: str = "") -> str:
+    """Format a measured value with three digits, or more if they are before the point.
+
+    >>> short(1234.5), short(0.12345, digits=4), short(5.0, sign="+")
+    ('1,234', '0.1235', '+5')
+    """
+    whole = len(f"{abs(value):.0f}")
+    return _format(value, f"{sign},.{max(digits, whole)}g")
 
 
 def decimals(change: float, lower: float, upper: float) -> int:

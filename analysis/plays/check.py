@@ -120,11 +120,11 @@ def _check_files(
     malformed: dict[str, list[Malformed]] = defaultdict(list)
     with ExitStack() as stack, connected as connection:
         paths = open_copies(stack, files, query, target.parent)
-        first, *others = [
+        first, *further = [
             _attach(connection, query, source, path) for source, path in paths.items()
         ]
         names, rows = first
-        for _, more in others:
+        for _, more in further:
             rows = rows.union(more)
         rows = rows.limit(limit) if limit else rows
         rows.create_view("returned", replace=True)

@@ -39,14 +39,14 @@ class Draft:
         """Make a column of the result of columns of the file, which are joined."""
         self.sources[name] = columns
         self.used |= {column.name for column in columns}
-        first, *others = columns
+        first, *further = columns
         kind = COLUMNS[name].kind
         sql = first.sql
-        if others:
+        if further:
             join = " || ' ' || " if kind == "time" else " || ' - ' || "
             sql = join.join(column.sql for column in columns)
             if kind == "time" and first.forms:
-                clock = _CLOCK_FORMS[others[0].examples[0].count(":")]
+                clock = _CLOCK_FORMS[further[0].examples[0].count(":")]
                 sql = f"try_strptime({sql}, {quoted(first.forms[0] + clock)})"
         elif kind == "id":
             sql = first.id

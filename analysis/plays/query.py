@@ -46,7 +46,7 @@ class PlaysQuery:
 
     >>> query = PlaysQuery("SELECT uid AS listener, song AS track FROM 'plays.csv'")
     >>> query.text_for([Path("copy.csv")])
-    "SELECT uid AS listener, song AS track FROM read_csv('copy.csv')"
+    "SELECT uid AS listener, song AS track FROM read_csv('copy.csv', ignore_errors = true)"
     """
 
     sql: str

@@ -246,10 +246,10 @@ class FirstRows:
             for path, sql in inside.items()
         )
         whole = ", ".join(identifier(path) for path in inside if "." not in path)
-        others = f"* EXCLUDE ({whole})" if whole else "*"
+        selected = f"* EXCLUDE ({whole})" if whole else "*"
         if self.logs[1:] and not self._unnested:
-            others = f"filename, {others}"
-        self.source = f"(\n    SELECT {others}, {elements}\n    FROM {self.source}\n)"  # noqa: S608  # nosec B608
+            selected = f"filename, {selected}"
+        self.source = f"(\n    SELECT {selected}, {elements}\n    FROM {self.source}\n)"  # noqa: S608  # nosec B608
         self._unnested += inside
         self.load()
 

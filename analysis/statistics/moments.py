@@ -1,8 +1,9 @@
 """Counts, means and covariances of an arm's listeners: what its statistics are made of."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -131,3 +132,59 @@ class Moments:
     def _products(self) -> FloatArray:
         """Sums of products of deviations."""
         return self.covariances * max(0, self.count - 1)
+
+
+def stratify(
+    strata: Iterable[Mapping[str, Moments]], least: int = 50
+) -> dict[str, Moments]:
+    """Weigh strata, such as days of arrival, in every arm by their shares of all listeners.
+
+    Arms whose shares change from stratum to stratum are compared within strata, so the change
+    passes for no effect (Simpson's paradox). Post-stratification: Miratrix, Sekhon & Yu, Adjusting
+    Treatment Effect Estimates by Post-Stratification in Randomized Experiments, 2013.
+
+    Args:
+        strata: The moments of each arm by stratum, in order; no listener is in two.
+        least: Number of listeners in the smallest arm of a stratum, below which it is merged with
+            the next. With 50, unneeded strata widen an interval by 1 % at most.
+
+    Returns:
+        The moments of each arm: its listeners, the weighted means, and covariances that over the
+            count are the covariances of these means.
+
+    >>> days = [{"C": Moments.of({"plays": [1, 1, 2]}), "T1": Moments.of({"plays": [2]})}] * 2
+    >>> stratify(days)["T1"].count
+    2
+    """
+    merged: list[dict[str, Moments]] = []
+    small: dict[str, Moments] = {}
+    strata = [*strata]
+    arms = set(chain.from_iterable(strata))
+    for stratum in strata:
+        small = _join(small, stratum)
+        if arms == small.keys() and min(row.count for row in small.values()) >= least:
+            merged.append(small)
+            small = {}
+    if small:  # the last days
+        merged[-1:] = [_join(*merged[-1:], small)]
+    if len(merged) < 2:
+        return merged[0]
+    sizes = np.array([sum(row.count for row in stratum.values()) for stratum in merged])
+    weights = sizes / sizes.sum()
+
+    def combine(parts: Sequence[Moments]) -> Moments:
+        counts = np.array([part.count for part in parts])
+        means = weights @ np.array([part.means for part in parts])
+        shares = weights**2 * counts.sum() / counts
+        covariances = np.tensordot(shares, [part.covariances for part in parts], 1)
+        return Moments(parts[0].names, int(counts.sum()), means, covariances)
+
+    return {arm: combine([stratum[arm] for stratum in merged]) for arm in merged[0]}
+
+
+def _join(*strata: Mapping[str, Moments]) -> dict[str, Moments]:
+    """Merge strata by arm."""
+    joined: dict[str, Moments] = {}
+    for arm, moments in chain.from_iterable(map(Mapping.items, strata)):
+        joined[arm] = joined[arm] + moments if arm in joined else moments
+    return joined

@@ -8,24 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust for the family-wise error rate, the chance of any false positive.
-
-    It holds however the tests depend: Holm, A Simple Sequentially Rejective Multiple Test
-    Procedure, 1979. Of m ordered p-values, the k-th becomes max over j ≤ k of (m - j + 1) p_j.
-
-    >>> holm([0.01, 0.04, 0.02])
-    [0.03, 0.04, 0.04]
-    """
-    values = np.array(p_values, np.float64)
-    order = np.argsort(values, kind="stable")  # NaN is last
-    order = order[: np.count_nonzero(~np.isnan(values))]
-    hypotheses_left = np.arange(len(order), 0, -1)  # m - k + 1
-    adjusted = np.maximum.accumulate(values[order] * hypotheses_left)
-    values[order] = np.minimum(adjusted, 1.0)
-    return [float(value) for value in values]
-
-
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Adjust for the false discovery rate, the share of false positives among discoveries.
 

@@ -1,7 +1,7 @@
 """Sample ratio mismatch (SRM): whether the arms have their shares of the listeners."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -68,3 +68,29 @@ def check_sample_ratio(
     factor = float(special.logsumexp(factors) - np.log(len(factors)))
     p_value = float(np.exp(-max(0.0, factor)))
     return SampleRatio(expected, observed, p_value, mismatch=p_value < THRESHOLD)
+
+
+def check_by_day(
+    days: Iterable[Mapping[str, int]], shares: Mapping[str, float] | None = None
+) -> Iterator[SampleRatio]:
+    """Test the new listeners of each day, as `check_sample_ratio` does.
+
+    A day has its own Bayes factor, and the n-th day the share 1 / (n (n + 1)) of the level. These
+    add up to 1, so any day is called wrong with the level's probability at most: the weighted mean
+    of the factors is an e-process as well (Vovk & Wang, E-values: Calibration, Combination and
+    Applications, Annals of Statistics 49(3), 2021).
+
+    Args:
+        days: New listeners by arm, for each day in order.
+        shares: As of `check_sample_ratio`.
+
+    >>> days = [{"C": 150, "T1": 150}, {"C": 200, "T1": 100}]
+    >>> [day.mismatch for day in check_by_day(days)]
+    [False, True]
+    """
+    for number, listeners in enumerate(days, start=1):
+        ratio = check_sample_ratio(listeners, shares)
+        if ratio.p_value is not None:
+            p_value = min(1.0, ratio.p_value * number * (number + 1))
+            ratio = replace(ratio, p_value=p_value, mismatch=p_value < THRESHOLD)
+        yield ratio

@@ -1,9 +1,7 @@
 """The item factors of a published ALS model, and a listener's factor by them."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +9,7 @@ from botify.model.arrays import read_arrays, read_lists
 from botify.model.manifest import Version
 from botify.model.model import Artifact
 from botify.model.tracklists import TrackLists
-from looplib.als import AlsConfig, solve_row
+from looplib.als import SCALES, AlsConfig, solve_row
 from looplib.arrays import NO_TRACK, Float32Array, FloatArray
 
 _MOST_FACTORS = 4096  # the memory grows with their square
@@ -25,13 +23,14 @@ class ItemFactors:
     fitted_tracks: int  # tracks that any listener has heard
     params: AlsConfig
     min_time: float = 0.0  # less than this does not count as heard
-    is_log: bool = False  # the fit is to logarithms of what was heard
+    scale: str = "linear"  # of the values that were fitted, a key of `SCALES`
     # value of a track heard to its end in the fit: an interaction's mean weight
     unit: float = 1.0
     filter_seen: bool = False  # the export leaves out what a listener has heard
 
     def __post_init__(self) -> None:
         """Compute the Gram matrix, which all listeners share."""
+        self._scaled = SCALES[self.scale]
         self._gram = (self.items.T @ self.items).astype(np.float64)
         if not np.isfinite(self._gram).all():
             raise ValueError("item_factors: their products are too large")
@@ -57,14 +56,13 @@ class ItemFactors:
             value = self.unit * time
             if time > 0 and value >= self.min_time and track != NO_TRACK:
                 heard[track] = heard.get(track, 0.0) + value
-        if self.is_log:
-            heard = {track: math.log1p(time) for track, time in heard.items()}
         if not heard:
             return None
+        values = self._scaled(np.array(list(heard.values()))).astype(np.float64)
         return solve_row(
             self._gram,
             self.items[list(heard)].astype(np.float64),
-            np.array(list(heard.values())),
+            values,
             self.fitted_tracks,
             self.params,
         )
@@ -92,18 +90,17 @@ def _load_factors(version: Version) -> ItemFactors | None:
         fitted_tracks=int(data.get("fitted_tracks") or len(tracks)),
         params=params,
         min_time=float(feedback.get("min_time", 0.0)),
-        is_log=_is_log(feedback),
+        scale=feedback.get("scale", "linear"),
         unit=float(data.get("mean_weight") or 1.0),
         filter_seen=bool(manifest.lists.get("filter_seen")),
     )
 
 
-def _is_log(feedback: Mapping[str, Any]) -> bool:
-    return {"linear": False, "log": True}[feedback.get("scale", "linear")]
-
-
 def _load_history(version: Version) -> TrackLists:
-    """Load how much each listener has heard of tracks, before any logarithm."""
+    """Load how much each listener has heard of tracks, before any logarithm.
+
+    An export with the scale `binary` has 1 for each of them.
+    """
     shapes = {
         "users": "user listeners",
         "counts": "i listeners",
@@ -112,7 +109,7 @@ def _load_history(version: Version) -> TrackLists:
         "values": "f pairs",
     }
     arrays = read_arrays(version, HISTORY.file, shapes)
-    if _is_log(version.manifest.feedback):
+    if version.manifest.feedback.get("scale") == "log":
         arrays["values"] = np.expm1(arrays["values"])
     return read_lists(arrays, "users", "counts", "heard", "values")
 

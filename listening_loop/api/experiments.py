@@ -1,11 +1,12 @@
 """Report on an experiment."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -15,13 +16,21 @@ from analysis.ab.page import render
 from analysis.ab.report import Report, build_report, report_on_table
 from analysis.ab.table import TABLES, open_table
 from analysis.ab.verdict import Verdict
-from analysis.queries import Connection
+from analysis.queries import Connection, Rows, ask
+from analysis.views import LISTENER_VALUES, REPORT, open_views
 from listening_loop.api.frames import Frame, is_frame, to_table
 from listening_loop.api.runs import page_frame
+from listening_loop.sql import locate
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.experiments import load_experiment
+from looplib.files import atomic_write_json
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The folders of reports, which relations may read until Python ends.
+_scratch: list["tempfile.TemporaryDirectory[str]"] = []
 # of a frame of effects, by the attribute of `Effect` that it shows
 _COLUMNS = {
     "arm": "arm",
@@ -41,6 +50,19 @@ class AbReport:
     """An A/B report; a notebook shows its page."""
 
     report: Report
+    folder: Path  # what `sql` reads, until Python ends
+
+    def sql(self, query: str) -> Rows:
+        """Ask its views in SQL, such as `effects` and `listener_values` (docs/sql.md).
+
+        Returns:
+            DuckDB's relation, which runs when it is read: `.df()`, `.pl()`, `.to_arrow_table()`.
+
+        Raises:
+            Error: The query is wrong or does more than read.
+        """
+        atomic_write_json(self.folder / REPORT, self.report.to_json())
+        return ask(open_views([self.folder], locate=locate), query)
 
     @property
     def verdict(self) -> Verdict:
@@ -48,13 +70,14 @@ class AbReport:
         return self.report.verdict
 
     @property
-    def effects(self) -> Frame:
+    def effects(self) -> "pd.DataFrame":
         """Effect of each arm on each metric, with interval and adjusted p-value."""
         columns = {
             name: [*map(attrgetter(path), self.report.evidence.effects)]
             for name, path in _COLUMNS.items()
         }
-        return pa.table(columns).to_pandas()
+        frame: pd.DataFrame = pa.table(columns).to_pandas()
+        return frame
 
     def __str__(self) -> str:
         """Say the verdict and its reason."""
@@ -78,6 +101,8 @@ def ab(
     guardrails: Mapping[str, float] = MappingProxyType({}),
     arm: str = "arm",
     listener: str | None = None,
+    by: str = "",
+    listeners: str | Path | None = None,
     **settings: Any,  # noqa: ANN401  values of AbConfig
 ) -> AbReport:
     """Report on an experiment from event logs or a session store, or from a table.
@@ -102,6 +127,9 @@ def ab(
         arm: Of a table: the column of arms.
         listener: Of a table: the column of listeners, where they have several rows. Then a metric
             is the mean over rows, with the uncertainty between listeners (delta method).
+        by: The column of groups of listeners, whose effects `report.sql("FROM effects")` has: of a
+            table, or for logs of `listeners`.
+        listeners: A Parquet or CSV file, or a `.sql` file with a query, with a column `listener`.
         settings: Of the A/B configuration, such as `alpha=0.01`, or
             `fixed_horizon={"listeners": 5000}`.
 
@@ -127,6 +155,9 @@ def ab(
                  arm   metric  effect_pct
         0  treatment  minutes        10.0
     """
+    scratch = tempfile.TemporaryDirectory(prefix="listening-loop-")
+    _scratch.append(scratch)
+    folder = Path(scratch.name)
     plan = load_experiment(str(experiment))
     document = plan_document(plan)
     if control is not None:
@@ -144,9 +175,19 @@ def ab(
                 f"metrics, guardrails and listener are for tables: {', '.join(TABLES)}, a data "
                 "frame, or a query with connection=; for logs, see docs/experiments.md"
             )
+        if bool(by) != (listeners is not None):
+            raise UserError("by= of logs needs listeners=, a file that has the column")
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, document | settings, "the arguments")
-        return AbReport(build_report(paths, name, config, plan))
+        report = build_report(
+            paths,
+            name,
+            config,
+            plan,
+            groups=(Path(listeners), by) if listeners else None,
+            values_file=folder / LISTENER_VALUES,
+        )
+        return AbReport(report, folder)
     lower = {*(plan.lower_is_better if plan else ())}
     document["lower_is_better"] = sorted(_lower_columns(lower, metrics, guardrails))
     if metrics:
@@ -157,9 +198,9 @@ def ab(
             for column, change in guardrails.items()
         ]
     document = table_document(document)
-    with open_table(source, connection, arm=arm, listener=listener) as table:
+    with open_table(source, connection, arm=arm, listener=listener, by=by) as table:
         config = parse_config(AbConfig, document | settings, "the arguments")
-        return AbReport(report_on_table(table, config, name, plan))
+        return AbReport(report_on_table(table, config, name, plan), folder)
 
 
 def _lower_columns(

@@ -1,7 +1,7 @@
 """Fit a model in this process or in blocks on a cluster, and recommend from it."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from analysis.plays.columns import ALIASES
 from analysis.store import Store
-from listening_loop.api.frames import Frame, is_frame, sum_weights
+from listening_loop.api.frames import is_frame, sum_weights
 from listening_loop.api.stores import Source, ingest
 from listening_loop.errors import LoopError
 from looplib.als import AlsConfig, solve_row
@@ -32,7 +32,7 @@ from looplib.progress import progress
 from looplib.untrusted import open_untrusted
 from recsys.blockwise import fit_blocks
 from recsys.cluster.cluster import Cluster
-from recsys.cluster.processes import usable_cores
+from recsys.cluster.processes import is_small, usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.interactions import Interactions, load_interactions
@@ -48,6 +48,7 @@ from recsys.store.ids import originals
 from recsys.store.reader import open_store
 
 if TYPE_CHECKING:
+    import pandas as pd
     from distributed import Client
 
 
@@ -99,7 +100,7 @@ class FactorModel:
         model.item_factors = self.item_factors
         return model
 
-    def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
+    def recommend(self, users: Sequence[Any], n: int = 10) -> "pd.DataFrame":
         """Recommend the n tracks with the largest product of factors to each listener.
 
         Returns:
@@ -113,7 +114,7 @@ class FactorModel:
         lists = Factors(rows, self.item_factors).rank(n, usable_cores())
         return self._to_frame(*lists, user=users)
 
-    def similar(self, items: Sequence[Any], n: int = 10) -> Frame:
+    def similar(self, items: Sequence[Any], n: int = 10) -> "pd.DataFrame":
         """Find the n other tracks whose factors are most similar (cosine) to a track's.
 
         Returns:
@@ -128,7 +129,7 @@ class FactorModel:
         lists = factors.similar(positions, n, usable_cores())
         return self._to_frame(*lists, of=items)
 
-    def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
+    def fold_in(self, history: Mapping[Any, float], n: int = 10) -> "pd.DataFrame":
         """Recommend to a listener whom the model does not know, by the tracks heard.
 
         `history` is listening time, or another weight, by track; tracks that the model does not
@@ -152,12 +153,12 @@ class FactorModel:
             raise LoopError(
                 f"history: none of its {len(history)} tracks is known to the model"
             )
-        times = np.array([history[items[row]] for row in rows], np.float64)
+        try:
+            times = np.array([history[items[row]] for row in rows], np.float64)
+        except (TypeError, ValueError):
+            times = np.zeros(1)
         if not (np.isfinite(times) & (times > 0)).all():
-            raise UserError(
-                f"history: weights are {times.min():g} to {times.max():g}; "
-                "positive numbers are expected"
-            )
+            raise UserError("history: weights have to be positive numbers")
         factors = solve_row(
             gram=(self.item_factors.T @ self.item_factors).astype(np.float64),
             heard=self.item_factors[rows].astype(np.float64),
@@ -219,14 +220,15 @@ class FactorModel:
 
     def _to_frame(
         self, lists: AnyIntArray, scores: AnyFloatArray, **ids: Sequence[Any]
-    ) -> Frame:
+    ) -> "pd.DataFrame":
         """Make a frame of lists, which may be short."""
         row, rank = np.nonzero(lists != NO_TRACK)
         columns = {name: np.array(values)[row] for name, values in ids.items()}
         columns["rank"] = rank + 1
         columns["item"] = self.items[lists[row, rank]]
         columns["score"] = scores[row, rank]
-        return pa.table(columns).to_pandas()
+        frame: pd.DataFrame = pa.table(columns).to_pandas()
+        return frame
 
 
 def fit(
@@ -266,15 +268,17 @@ def fit(
         >>> model.recommend(["bob"], n=1)["item"].tolist()
         [7]
     """
-    config = parse_config(AlsConfig, dict(params), "params")
+    config = parse_config(AlsConfig, as_dict("params", params), "params")
+    document = {"store": ".", "run": ".", "seed": seed}
+    document |= {"search": {"iterations": iterations}}
+    search = parse_config(SearchConfig, document, "the arguments")
+    iterations, seed = search.search.iterations, search.seed
+    if columns and isinstance(data, Store):
+        raise UserError(f"{', '.join(columns)}: the columns of a store are known")
     renamed = {ALIASES.get(name, name): column for name, column in columns.items()}
     named: dict[str, Any] = {"listener": "user", "track": "item", **renamed}
-    is_plain = is_frame(data) and named.keys() <= {
-        "listener",
-        "track",
-        "weight",
-        "seconds",
-    }
+    plain = {"listener", "track", "weight", "seconds"}
+    is_plain = is_frame(data) and named.keys() <= plain
     summed = None
     if is_plain and not client and not isinstance(data, Store):
         weight = named.get("weight") or named.get("seconds")
@@ -286,13 +290,14 @@ def fit(
     with _scratch(folder) as scratch:
         if not isinstance(data, Store):
             data = ingest(data, f"{scratch}/store", **named)
-        document = {"store": data.address, "run": f"{scratch}/run", "seed": seed}
-        search = parse_config(SearchConfig, document, "the arguments")
-        store = open_store(search.store)
+        store = open_store(data.address)
         plan = plan_dataset(store, search)
         scratch.folder.mkdir(parents=True, exist_ok=True)
         modules = (fit_blocks.__module__,)
-        with Cluster(search.cluster, scratch.on_disk, client, modules) as workers:
+        is_here = is_small(search.cluster, store.manifest.events)
+        with Cluster(
+            search.cluster, scratch.on_disk, client, modules, is_here=is_here
+        ) as workers:
             with progress("Interactions", 100, "%") as report:
                 dataset = cached_dataset(store, plan, scratch, workers, report)
             if client:
@@ -354,12 +359,23 @@ def check_request(n: int, ids: Sequence[Any] = (), kind: str = "id") -> None:
     """Check the length of lists, and that ids are a list.
 
     Raises:
-        Error: The length is below 1, or the ids are a single id.
+        Error: The length is no whole number from 1 on, or the ids are a single id.
     """
-    if isinstance(n, float) or n < 1:
+    if not isinstance(n, (int, np.integer)) or n < 1:
         raise UserError(f"n is {n}; at least 1 is expected, a whole number")
-    if isinstance(ids, (str, int)):
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
         raise UserError(f"{ids!r}: a list of {kind}s is expected, such as [{ids!r}]")
+
+
+def as_dict(name: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Copy an argument that is a mapping, empty if there is none.
+
+    Raises:
+        Error: It is something else.
+    """
+    if not isinstance(values or {}, Mapping):
+        raise UserError(f"{name}: a mapping is expected, not {values!r}")
+    return dict(values or {})
 
 
 def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:

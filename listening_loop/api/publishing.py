@@ -31,7 +31,9 @@ def publish(
     tracks: Sequence[Any],
     user_items: csr_matrix,
     folder: str | Path,
-    **options: Any,  # noqa: ANN401  settings of `export`
+    *,
+    top: int = 30,
+    filter_seen: bool = False,
 ) -> str:
     """Publish a fitted model of another library, such as one of `implicit`; `serve` serves it.
 
@@ -41,7 +43,8 @@ def publish(
         tracks: Ids of its columns.
         user_items: The matrix that the model was fitted to, shape (users, tracks).
         folder: Path or address of the published versions.
-        options: `top`, the length of lists, and `filter_seen`.
+        top: The length of lists.
+        filter_seen: Leave out tracks that a listener has in the matrix.
 
     Returns:
         The address of the version.
@@ -57,8 +60,12 @@ def publish(
         >>> publish(fitted, ["ann", "bob"], [7, 8, 9], heard, "published")
         'published/current'
     """
+    options = {"top": top, "filter_seen": filter_seen}
     export = parse_config(ExportConfig, options, "the options")
-    train = Interactions(csr_matrix(user_items, dtype=np.float32))
+    try:
+        train = Interactions(csr_matrix(user_items, dtype=np.float32))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"user_items: a matrix is expected ({error})") from None
     rows, columns = train.matrix.shape
     user_ids = _as_ids("users", users, rows)
     track_ids = _as_ids("tracks", tracks, columns)

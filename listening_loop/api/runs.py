@@ -5,21 +5,24 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.queries import Rows, ask
 from analysis.store import Store
-from listening_loop.api.frames import Frame, is_frame
-from listening_loop.api.models import FactorModel, check_request
+from analysis.views import open_views
+from listening_loop.api.frames import is_frame
+from listening_loop.api.models import FactorModel, as_dict, check_request
 from listening_loop.errors import LoopError
+from listening_loop.sql import locate
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
 from looplib.files import json_digest
-from recsys.config import ExportConfig, SearchConfig
+from recsys.config import ExportConfig, SearchConfig, SplitKind
 from recsys.export.export import export_run
 from recsys.export.version import FACTORS, RECOMMENDATIONS, SCORES, SIMILAR
 from recsys.models.libraries import class_path
@@ -31,14 +34,25 @@ from recsys.run import (
     check_digest,
     read_run,
 )
-from recsys.search.leaderboard import describe
+from recsys.search.leaderboard import describe, describe_pool
 from recsys.search.search import search as run_search
 from recsys.storage import open_workspace
 from recsys.store.ids import Title, read_titles
 from recsys.store.reader import open_store
 
 if TYPE_CHECKING:
+    import pandas as pd
     from distributed import Client
+
+
+class ExportOptions(TypedDict, total=False):
+    """The keys of `recsys.config.ExportConfig`."""
+
+    top: int
+    filter_seen: bool
+    learn_from: Literal["all", "training"]
+    publish_anyway: bool
+    live: bool | Literal["anyway"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,7 +65,7 @@ class Run:
     >>> score = {"ndcg@30": Interval(0.31, 0.29, 0.33)}
     >>> winner = Winner(trial, 15, score, "ndcg@30", "d6e2", "c0de")
     >>> Run("out/run", SearchConfig(store="out/store", run="out/run"), winner)
-    <Run out/run: ndcg@30 0.3100 (0.2900 … 0.3300) by als>
+    <Run out/run: ndcg@30 0.3100 (0.2900 … 0.3300) over all tracks by als>
     """
 
     address: str  # its folder
@@ -61,19 +75,35 @@ class Run:
     client: "Client | None" = field(default=None, compare=False)
 
     @property
-    def leaderboard(self) -> Frame:
-        """All trials and baselines, best first; the ten main columns of `metrics`."""
+    def leaderboard(self) -> "pd.DataFrame":
+        """All trials and baselines, best first; the main columns of `metrics`."""
         select = self.winner.select
         columns = ["rank", "model", "settings", "state", "iteration", select]
-        columns += [f"{select} lower", f"{select} upper", "ties", "fit_s"]
+        columns += [f"{select} lower", f"{select} upper", "pool", "ties", "fit_s"]
         board = self.metrics[columns]
         return board.assign(settings=board["settings"].map(", ".join))
 
     @property
-    def metrics(self) -> Frame:
-        """All trials and baselines, with hyperparameters, metrics and intervals."""
+    def metrics(self) -> "pd.DataFrame":
+        """All trials and baselines, with hyperparameters, metrics and intervals.
+
+        The column `pool` says which tracks the lists have: all, or those new to the listener.
+        """
         run = open_workspace(self.address)
-        return pq.read_table(check_digest(run, self.winner, LEADERBOARD)).to_pandas()
+        table = pq.read_table(check_digest(run, self.winner, LEADERBOARD))
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
+
+    def sql(self, query: str) -> Rows:
+        """Ask the views of the run and its store in SQL, such as `trials` (docs/sql.md).
+
+        Returns:
+            DuckDB's relation, which runs when it is read: `.df()`, `.pl()`, `.to_arrow_table()`.
+
+        Raises:
+            Error: The query is wrong or does more than read, or a file is damaged.
+        """
+        return ask(open_views([self.address], locate=locate), query)
 
     @cached_property
     def model(self) -> FactorModel:
@@ -93,7 +123,7 @@ class Run:
 
     def recommend(
         self, users: Sequence[Any], n: int = 10, *, skip_unknown: bool = False
-    ) -> Frame:
+    ) -> "pd.DataFrame":
         """Read the first n of the lists that `export` publishes.
 
         Args:
@@ -126,7 +156,7 @@ class Run:
 
     def similar(
         self, items: Sequence[Any], n: int = 10, *, skip_unknown: bool = False
-    ) -> Frame:
+    ) -> "pd.DataFrame":
         """Read the first n of the similar tracks that `export` publishes.
 
         If the winner has neither factors nor similarities, the best ALS trial has them.
@@ -140,12 +170,12 @@ class Run:
         """
         return self._select(SIMILAR, "of", items, n, skip_unknown)
 
-    def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401
+    def export(self, folder: str | Path, **options: Unpack[ExportOptions]) -> str:
         """Publish the winner's recommendations; earlier versions stay for a rollback.
 
         Args:
             folder: Path or address of the published versions.
-            options: Settings of `export` in a search's configuration, such as `top=50` or
+            options: Settings of `export`, by default those of the search, such as `top=50` or
                 `filter_seen=True`.
 
         Returns:
@@ -184,7 +214,7 @@ class Run:
 
     def _select(
         self, file: str, key: str, asked: Sequence[Any], n: int, skip_unknown: bool
-    ) -> Frame:
+    ) -> "pd.DataFrame":
         """Read some lists of a file into a frame, with titles if there are some.
 
         Raises:
@@ -213,13 +243,15 @@ class Run:
             titles = [self._titles.get(str(item)) for item in columns["item"]]
             for field in ("title", "artist"):
                 columns[field] = [getattr(title, field, "") for title in titles]
-        return pa.table(columns).to_pandas()
+        frame: pd.DataFrame = pa.table(columns).to_pandas()
+        return frame
 
     def __repr__(self) -> str:
         """Return the winner and its score, on the test part if there is one."""
         select, kind = self.winner.select, self.winner.trial.kind
         score = f"{select} {(self.winner.metrics | self.winner.test)[select]:.4f}"
-        return f"<Run {self.address}: {score} by {kind}>"
+        pool = describe_pool(self.config.validation.pool)
+        return f"<Run {self.address}: {score} over {pool} by {kind}>"
 
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""
@@ -234,7 +266,7 @@ def search(
     metric: str = "ndcg@30",
     iterations: int = 15,
     strategy: Literal["grid", "halving"] = "grid",
-    split: str | Mapping[str, Any] | None = None,
+    split: SplitKind | Mapping[str, Any] | None = None,
     catalogue: str | Path | None = None,
     seed: int = 42,
     run: str | Path | None = None,
@@ -243,13 +275,9 @@ def search(
 ) -> Run:
     """Fit models, score them on held-out sessions, and rank them.
 
-    >>> search("out/store", {"als": {"factors": [64, 128]}, "item_nn": {}})
-    Traceback (most recent call last):
-    looplib.errors.ConfigError: the arguments: models.item_nn: unknown model; the nearest is \
-item_knn, allowed are als, activation, item_knn, blend
-
-    An interrupted search, called again, continues where it was; a finished search fits nothing
-    again.
+    Up to 200,000 plays are searched in this process, without workers, unless
+    `settings={"cluster.workers": …}` asks for them. An interrupted search, called again, continues
+    where it was; a finished search fits nothing again.
 
     Args:
         store: The store to learn from.
@@ -264,14 +292,26 @@ item_knn, allowed are als, activation, item_knn, blend
         catalogue: The file tracks.json of the catalogue, for titles and artists.
         seed: Seed of all randomness.
         run: Folder of the run; by default beside the store, named by the arguments.
-        client: A Dask client whose workers run the search; None to start processes on this
-            machine.
+        client: A Dask client whose workers run the search; by default this process, or processes
+            of this machine.
         settings: Other values of a search's configuration by dotted key:
             `{"validation.min_time": 1}`.
+
+    Returns:
+        The run, which `open_run` opens again.
 
     Raises:
         Error: The store, the split, the models or the cluster does not allow it, or every trial
             failed.
+
+    Example:
+        >>> import listening_loop as ll
+        >>> import pandas as pd
+        >>> plays = pd.DataFrame({"who": [*range(40)] * 5, "song": [*range(8)] * 25})
+        >>> store = ll.ingest(plays, user="who", item="song")
+        >>> run = ll.search(store, {"item_knn": {}})
+        >>> run.recommend([1], n=1)["item"].tolist()
+        [1]
     """
     named = getattr(store, "address", store)
     if is_frame(named):
@@ -286,10 +326,12 @@ item_knn, allowed are als, activation, item_knn, blend
     if models is not None:
         document["models"] = models
     if split:
-        document["split"] = {"kind": split} if isinstance(split, str) else dict(split)
+        document["split"] = (
+            {"kind": split} if isinstance(split, str) else as_dict("split", split)
+        )
     if catalogue:
         document["catalogue"] = catalogue
-    for key, value in (settings or {}).items():
+    for key, value in as_dict("settings", settings).items():
         set_value(document, key, value, "settings")
     plain = orjson.loads(orjson.dumps(document, default=class_path))
     beside = f"{address.rstrip('/')}-run-{json_digest(plain)[:12]}"
@@ -302,12 +344,19 @@ item_knn, allowed are als, activation, item_knn, blend
 
 
 def open_run(address: str | Path) -> Run:
-    """Open a finished search.
+    """Open a finished search from any folder, also if it was moved together with its store.
 
-    >>> open_run("nowhere")
-    Traceback (most recent call last):
-    recsys.errors.SearchError: nowhere: no finished run here (winner.json is missing); make one \
-with listening-loop search
+    Example:
+        >>> open_run("nowhere")
+        Traceback (most recent call last):
+        recsys.errors.SearchError: nowhere: no finished run here (winner.json is missing); make \
+one with listening-loop search
+
+    Args:
+        address: The folder of the run, or its address.
+
+    Returns:
+        The run.
 
     Raises:
         Error: There is no finished search.

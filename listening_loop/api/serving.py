@@ -65,6 +65,8 @@ def serve(
         advice = "run.export and ll.publish make one"
         raise LoopError(f"{published}: no such folder; {advice}")
     port = port or free_port()
+    if port not in range(1, 2**16):
+        raise LoopError(f"port is {port}; 1 to 65535 is expected")
     options = [
         f"--set={key}={orjson.dumps(value).decode()}"
         for key, value in (settings or {}).items()

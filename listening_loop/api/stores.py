@@ -54,8 +54,8 @@ def ingest(
         ...     {"who": ["ann", "ann", "bob"], "song": [7, 8, 7], "heard": [200, 15, 180]}
         ... )
         >>> store = ingest(plays, "store", listener="who", track="song", seconds="heard")
-        >>> store.counts()
-        {'listeners': 2, 'tracks': 2, 'plays': 3}
+        >>> store.sql("SELECT listener, plays FROM listeners ORDER BY plays").fetchall()
+        [('bob', 1), ('ann', 2)]
         >>> store == ingest(plays, "store", listener="who", track="song", seconds="heard")
         True
     """

@@ -269,14 +269,14 @@ def take_track(draft: Draft) -> None:
 def take_time(draft: Draft) -> None:
     """Find when tracks were played, or in which order, and in which sessions."""
     named = find_all(draft, "played_at", lambda c: is_filled(c) and not c.is_clock)
-    others = [
+    moments = [
         column
         for column in free_columns(draft)
         if column.time
         and (not column.is_number or column.is_moment)
         and column.kinds > _HALF * draft.rows.row_count * column.is_number
     ]
-    times = [column for column in named if column.time][:1] or others
+    times = [column for column in named if column.time][:1] or moments
     position = find(draft, "position", lambda c: c.is_number)
     if {"played_at", "position"} & draft.items.keys():
         pass

@@ -120,11 +120,10 @@ def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
 
 def compare(row: Mapping[str, Any]) -> str:
     """Write the outcome of a comparison in a sentence."""
-    first, second, ratio = row["first"], row["second"], row["ratio"]
+    first, second, difference = row["first"], row["second"], row["difference"]
     word = "better" if row["better"] == first else "worse"
     outcome = f"is {word} than" if row["better"] else "is tied with"
-    limits = f"{ratio.lower:.2f} … {ratio.upper:.2f}"
-    return f"{first} {outcome} {second}: {row['metric']} {ratio.value:.2f} times ({limits})."
+    return f"{first} {outcome} {second}: {row['metric']} {difference:+.4f}."
 
 
 def _draw(scores: Rows) -> Forest:

@@ -1,7 +1,8 @@
 """Score rankings by the listeners' next plays, and compare recommenders in pairs.
 
 All metrics are sums over predictions, divided by their number. Intervals are from a bootstrap over
-listeners with the same resamples for all recommenders, so differences are over the same plays:
+listeners with the same resamples for all recommenders, so differences are over the same plays;
+intervals of differences hold for all pairs together:
 
 * `precision@1`, `precision@20`: the share of next plays that are the first, or among 20 tracks;
 * `mrr`: 1 / the rank of the next track, 0 if it is not among 20;
@@ -81,8 +82,9 @@ def score(
         predictions: Columns `PREDICTION` of each recommender, shape (plays with a next play, 3).
 
     Returns:
-        The value of each recommender, group and metric; the differences of each pair, the better
-            recommender by `COMPARED` first.
+        The value of each recommender, group and metric; the difference of each pair, the better
+            recommender by `COMPARED` first, with intervals that hold for all pairs together.
+            `better` is None if they are tied.
     """
     groups = group_plays(plays)
     values = {name: measure(rows) for name, rows in predictions.items()}
@@ -106,19 +108,28 @@ def score(
         scores.append(row | vars(_interval(values_drawn)))
     differences = []
     best_first = sorted(values, key=lambda name: -estimates[name, "all", COMPARED][0])
-    for (first, second), metric in product(combinations(best_first, 2), metrics):
-        a, b = estimates[first, "all", metric], estimates[second, "all", metric]
-        difference = _interval(a - b)
-        row = {"first": first, "second": second, "metric": metric}
-        row["better"] = None  # they are tied
-        if difference.excludes_zero:
-            row["better"] = first if difference.value > 0 else second
-        ratio = _interval(bootstrap.divide(a, b))
-        differences.append(row | {"difference": difference, "ratio": ratio})
+    pairs = [*combinations(best_first, 2)]
+    for metric in metrics if pairs else ():
+        drawn = np.array(
+            [
+                estimates[first, "all", metric] - estimates[second, "all", metric]
+                for first, second in pairs
+            ]
+        )
+        intervals = bootstrap.simultaneous_intervals(drawn.T)
+        for (first, second), interval in zip(pairs, intervals, strict=True):
+            better = None
+            if interval.excludes_zero:
+                better = first if interval.value > 0 else second
+            row = {"first": first, "second": second, "metric": metric, "better": better}
+            differences.append(row | {"difference": _rounded(interval)})
     return scores, differences
 
 
 def _interval(estimates: FloatArray) -> Interval:
     """Make the interval of an estimate, which comes before the estimates of the resamples."""
-    (interval,) = bootstrap.percentile_intervals(estimates[:, np.newaxis])
+    return _rounded(*bootstrap.percentile_intervals(estimates[:, np.newaxis]))
+
+
+def _rounded(interval: Interval) -> Interval:
     return Interval(*np.round([*interval], _DIGITS).tolist())

@@ -19,12 +19,13 @@ from distributed import Future, as_completed, performance_report
 from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
+from threadpoolctl import threadpool_limits
 
 from looplib.progress import say
 from recsys.cluster.config import ClusterConfig
 from recsys.cluster.lifetime import describe_death
 from recsys.cluster.preflight import checking_workers
-from recsys.cluster.processes import end_repeated_script, start_processes
+from recsys.cluster.processes import check_script, end_repeated_script, start_processes
 from recsys.errors import SearchError, WorkerDiedError
 
 T = TypeVar("T")
@@ -61,9 +62,11 @@ class Cluster(ExitStack):
         client: Runs the calls; nothing is started or closed then.
         modules: What processes of this machine import before they start.
         report: The file of Dask's performance report, if one is wanted.
+        is_here: Run the calls in this process, unless a scheduler or a client is given.
 
     Raises:
-        SearchError: At the first call: the scheduler does not answer, or has other software.
+        SearchError: At once: workers cannot import the script that is running. At the first call:
+            the scheduler does not answer, or has other software.
     """
 
     config: ClusterConfig
@@ -71,12 +74,17 @@ class Cluster(ExitStack):
     client: Client | None = None
     modules: Sequence[str] = ()
     report: Path | None = None
+    is_here: bool = False
 
     def __post_init__(self) -> None:
         """Begin without a call."""
         super().__init__()
         self._address = self.config.scheduler
         end_repeated_script()
+        if self.client or self._address:
+            self.is_here = False
+        elif not self.is_here:
+            check_script()
 
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
@@ -103,6 +111,9 @@ class Cluster(ExitStack):
         Raises:
             SearchError: The scheduler is lost, or no worker has the resources.
         """
+        if self.is_here:
+            yield from _run_here(function, ready)
+            return
         group = f"{funcname(function)}-{uuid4().hex}"
         queued: dict[Future[Any], Any] = {}  # to the call's key
         done = None
@@ -175,6 +186,8 @@ class Cluster(ExitStack):
 
     def slots(self) -> int:
         """Count the calls that can run at once now; 1 even while there is no worker."""
+        if self.is_here:
+            return 1
         client = self._client
         with self._naming_loss():
             threads: int = sum(client.nthreads().values())
@@ -236,6 +249,21 @@ class Cluster(ExitStack):
             self.push(lambda *error: None if any(error) else report.__exit__(*error))
         say(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}")
         return client
+
+
+def _run_here(
+    function: Callable[..., T], ready: Callable[[], Calls]
+) -> Iterator[Outcome[T]]:
+    """Run calls in this process, the most urgent first."""
+    while calls := ready():
+        key = max(calls, key=lambda key: getattr(key, "priority", 0))
+        # like a worker, whose results are the same to the bit
+        with threadpool_limits(1, "blas"):
+            try:
+                outcome = Outcome(key, function(*calls[key]), None)
+            except Exception as error:  # noqa: BLE001  any, as on a worker
+                outcome = Outcome(key, None, error)
+        yield outcome
 
 
 class _Client(Client):

@@ -13,7 +13,7 @@ class ClusterConfig(Config):
     scheduler: str | None = Field(None, pattern=r"^(tcp|tls)://[^\s/]+:\d+/?$")
     """tcp://HOST:PORT or tls://…; none: processes here"""
     workers: Count | None = None
-    """processes on this machine; none: as many as cores. If fewer fits are left, they share the
-    cores"""
+    """processes on this machine; none: as many as cores, and for fewer than 200,000 plays this
+    process alone. If fewer fits are left, they share the cores"""
     fit: Literal["whole", "blocks"] = "whole"
     """a trial a worker, or one on all of them"""

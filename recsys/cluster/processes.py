@@ -19,6 +19,7 @@ from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 
 usable_cores = cpu_count
+_SMALL_PLAYS = 200_000  # below, worker processes take longer to start than they save
 # A process of ours holds little and maps the rest from disk. One that grows is killed, never paused
 # or spilled, which would leave its call waiting. A call has failed when three workers died running
 # it, and a process is started again however long that takes (Dask's default gives up after 15 s).
@@ -46,6 +47,7 @@ _SETTINGS = {
 MEMORY_LIMIT = "auto"
 # how the name of a process begins that Dask starts
 _WORKER_NAME = "Dask Worker process"
+_NO_START = "a worker process cannot start"
 
 
 def call_threads() -> int:
@@ -65,6 +67,12 @@ def call_threads() -> int:
         )
         cores //= max(1, min(calls, cores))
     return cores
+
+
+def is_small(config: ClusterConfig, plays: int) -> bool:
+    """Decide whether work on some plays runs in this process, as no workers are asked for."""
+    is_asked = config.scheduler or config.workers or config.fit == "blocks"
+    return not is_asked and plays < _SMALL_PLAYS
 
 
 def start_processes(
@@ -96,23 +104,30 @@ def start_processes(
             env=dict(os.environ),
         )
     except RuntimeError:
-        raise SearchError(f"a worker process cannot start: {_why_none()}") from None
+        check_script()
+        raise SearchError(f"{_NO_START}: memory is short") from None
     stack.callback(_close, cluster)
     client: Client = stack.enter_context(Client(cluster))
     return client
 
 
-def _why_none() -> str:
-    """Explain why no worker starts: each of them imports the script that is running."""
+def check_script() -> None:
+    """Check the script that is running, which each worker process imports.
+
+    Raises:
+        SearchError: It comes from standard input, or would search again in each worker.
+    """
     script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__)
+    problem = ""
     if not script.is_file():
-        return "the script comes from standard input, and workers import it; save it to a file"
-    if "__main__" not in script.read_text(encoding="utf-8", errors="replace"):
-        return (
-            "in a script, what starts workers belongs below "
+        problem = "the script comes from standard input, and workers import it; save it to a file"
+    elif "__main__" not in script.read_text(encoding="utf-8", errors="replace"):
+        problem = (
+            f"workers import the script {script.name}; put what it runs below "
             'if __name__ == "__main__": (docs/clusters.md)'
         )
-    return "memory is short"
+    if problem:
+        raise SearchError(f"{_NO_START}: {problem}")
 
 
 def _close(cluster: LocalCluster) -> None:

@@ -1,6 +1,5 @@
 """Name the files of a dataset, and map its arrays."""
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,6 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyArray, AnyIntArray, Float32Array, IntArray, offsets
+from looplib.platform import reserve_space
 
 SCHEMA = 3
 SUMMARY = "dataset.json"
@@ -43,7 +43,7 @@ def new_array(
     """
     mapped = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
     with file.open("r+b") as handle:
-        os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
+        reserve_space(handle.fileno(), file.stat().st_size)
     return mapped
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from looplib.als import SCALES
 from looplib.arrays import IntArray, column_values, offsets
 from recsys.config import Feedback
 from recsys.dataset.layout import (
@@ -105,8 +106,7 @@ def write_matrices(
             heard = np.flatnonzero(times > 0)
             position = _positions(rows[heard], indptr)
             indices[position] = columns[heard]
-            is_log = feedback.scale == "log"
-            values[position] = np.log1p(times[heard]) if is_log else times[heard]
+            values[position] = SCALES[feedback.scale](times[heard])
     write_by_track(folder, "training", training_tracks)
     write_by_track(folder, "all", len(tracks))
     return counts["training"]

@@ -112,12 +112,12 @@ def attach_plays(
     files: Sequence[Path],
     rule: SplitRule,
 ) -> None:
-    """Make the tables plays and named_plays of a partition's files."""
+    """Make the tables stored and named_plays of a partition's files."""
     where = None
     if until := rule.split.until:
         until_ms = queries.Constant(round(until.timestamp() * 1000))
         where = queries.Column("timestamp") < until_ms
-    queries.attach_parquet(connection, "plays", files, where, PLAY)
+    queries.attach_parquet(connection, "stored", files, where, PLAY)
     queries.materialize(
         connection, "named_plays", "sessions/named_plays", **rule.naming
     )

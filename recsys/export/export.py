@@ -66,13 +66,13 @@ def export_run(
             "and --set export.publish_anyway=true publishes it"
         )
     address = store_address or config.store
-    dataset = open_whole_dataset(open_workspace(address).sub(f"cache/{winner.dataset}"))
     store = open_store(address)
     if store.manifest.digest != winner.store:
         raise SearchError(
             f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"
         )
+    dataset = open_whole_dataset(open_workspace(address).sub(f"cache/{winner.dataset}"))
     # held-out sessions of other kinds lie among the sessions to learn from
     is_cut = config.split.kind in ("newest", "last_session", "time")
     if options.learn_from == "training" and not is_cut:
@@ -135,16 +135,19 @@ def point_to(out: Workspace, name: str) -> str:
 def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:
     """Fit a trial again, on all sessions or the training sessions; in blocks as in the search."""
     trial = fitted.trial
-    title = f"Refit on {export.split} sessions"
-    with progress(title, fitted.iteration, "iterations") as report:
+    title = f"Refit of {trial.kind} on {export.split} sessions"
+    work = (fitted.iteration, "iterations") if fitted.iteration else (1, "fits")
+    with progress(title, *work) as report:
         state = None
         if trial.model_type.in_blocks and export.config.cluster.fit == "blocks":
             state = _refit_in_blocks(export, fitted, client, report)
         dataset, threads = export.dataset, usable_cores()
         try:
-            return fit_trial(fitted, dataset, export.split, threads, state, report)
+            model = fit_trial(fitted, dataset, export.split, threads, state, report)
         except ImportError as error:  # the class is of another package
             raise SearchError(str(error)) from None
+        report(work[0])
+        return model
 
 
 def _refit_in_blocks(

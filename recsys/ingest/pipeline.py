@@ -107,9 +107,9 @@ def ingest(
             ]
         else:
             check_same_columns(before, LOGGED)
-        known = before.manifest.sources
+        sources = before.manifest.sources
         content = query.content if query else None
-        new = NewFiles(files, scratch, known, content, whole=whole)
+        new = NewFiles(files, scratch, sources, content, whole=whole)
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has more page faults
         with queries.connect(
             memory_limit=MEMORY,
@@ -129,7 +129,7 @@ def ingest(
         if parts and "timestamp" in manifest.columns:
             names = [*parts.values()]
             future = len(pq.read_table(names, columns=["timestamp"], filters=later))
-        added = manifest.sources[len(known) :]
+        added = manifest.sources[len(sources) :]
         if not (parts or new.repeated):
             raise IngestError(f"no play in {len(added)} files; {_why(added, scratch)}")
         after = commit(lock, manifest, scratch, parts, ids) if added else before

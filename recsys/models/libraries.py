@@ -6,6 +6,7 @@ similarities between tracks, or scores of all tracks, by which `external` ranks.
 
 import ast
 import inspect
+import marshal
 import os
 import pkgutil
 import sys
@@ -13,9 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 import cloudpickle
@@ -112,11 +115,55 @@ def _describe_files(made: Callable[..., Any]) -> str:
             distributions = _distributions().get(package, ())
             facts.update(f"{name} {version(name)}" for name in distributions)
         elif file := file and _find_file(name):
+            _check_loaded(name, file)
             facts.add(f"{name} {sha256_file(file)[:12]}")
             if file.suffix == ".py":
                 parent = name if file.stem == "__init__" else name.rpartition(".")[0]
                 left |= _list_imports(file, parent)
     return ", ".join(sorted(facts))
+
+
+def _check_loaded(name: str, file: Path) -> None:
+    """Check that a module, if it is loaded, runs the code that is in its file now.
+
+    Without bytecode of the import, its functions alone can be compared.
+
+    Raises:
+        SearchError: The file was edited after this process imported it.
+    """
+    module = sys.modules.get(name)
+    # other loaders, such as pytest's, change the code
+    if type(getattr(module, "__loader__", None)) is not SourceFileLoader:
+        return
+    # an edit that Python cannot read is a change, too
+    with suppress(SyntaxError):
+        written = compile(file.read_bytes(), file, "exec", dont_inherit=True)
+        loaded = set[CodeType]()
+        bytecode = getattr(module, "__cached__", None) or ""
+        # if the import wrote it, it has constants and defaults, too
+        if not sys.dont_write_bytecode and os.access(bytecode, os.W_OK):
+            loaded.add(marshal.loads(Path(bytecode).read_bytes()[16:]))  # noqa: S302  # nosec B302
+        values = [*vars(module).values()]
+        classes = [value for value in values if isinstance(value, type)]
+        values += [value for made in classes for value in vars(made).values()]
+        loaded |= {
+            value.__code__
+            for value in values
+            if isinstance(value, FunctionType)
+            and value.__module__ == name
+            and value.__code__.co_filename == str(file)
+        }
+        if loaded <= _list_codes(written):
+            return
+    raise SearchError(
+        f"{file}: edited after this process imported it, and the old code would run; start Python "
+        "anew, or use importlib.reload"
+    )
+
+
+def _list_codes(code: CodeType) -> set[CodeType]:
+    inner = (part for part in code.co_consts if isinstance(part, CodeType))
+    return {code}.union(*map(_list_codes, inner))
 
 
 _distributions = cache(packages_distributions)

@@ -28,7 +28,14 @@ from recsys.run import (
     check_digest,
     read_run,
 )
-from recsys.search.leaderboard import WARNING, Row, describe_row, is_better, label_rows
+from recsys.search.leaderboard import (
+    WARNING,
+    Row,
+    describe_pool,
+    describe_row,
+    is_better,
+    label_rows,
+)
 from recsys.search.ledger import Score, Scores, read_ledger, scores_of
 from recsys.search.scorer import EXAMPLES
 from recsys.storage import Workspace, open_workspace
@@ -122,6 +129,7 @@ def render_search(
         better=better,
         main_metrics=main,
         describe=describe_row,
+        pool=describe_pool(config.validation.pool),
         **values,
     )
 

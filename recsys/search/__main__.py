@@ -8,15 +8,19 @@ import typer
 
 from looplib.cli import Overrides, importing, make_app, program, run
 from looplib.config import load_config
+from looplib.tables import output
 
 with importing():
+    import pyarrow.parquet as pq
+
     from analysis.page.index import renew_index
     from recsys.config import SearchConfig
     from recsys.export.export import export_run
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
     from recsys.models.registry import searched_models
     from recsys.report.page import write_report
-    from recsys.run import LEADERBOARD, LEDGER, REPORT, read_run
+    from recsys.run import LEADERBOARD, LEDGER, REPORT, check_digest, read_run
+    from recsys.search.leaderboard import print_rows
     from recsys.search.search import search
     from recsys.storage import open_workspace
     from recsys.store.reader import open_store
@@ -72,7 +76,10 @@ def main(
     }
     settings = load_config(SearchConfig, config, set_ or [], flags)
     folder = open_workspace(settings.run)
-    search(open_store(settings.store), folder, settings, report=performance_report)
+    store_read = open_store(settings.store)
+    winner = search(store_read, folder, settings, report=performance_report)
+    board = pq.read_table(check_digest(folder, winner, LEADERBOARD))
+    output().print(print_rows(board.to_pylist(), winner.select))
     write_report(settings.run)
     if not folder.is_remote:
         renew_index(Path(settings.run))

@@ -12,6 +12,7 @@ from analysis.page import numbers
 from analysis.statistics.effects import Interval
 from looplib.tables import table
 from recsys.models.external import External, select_params
+from recsys.models.factors import Pool
 from recsys.models.trial import Checkpoint, Trial
 from recsys.search.ledger import Score, Scores, best_score, failure_of
 from recsys.search.scorer import SEGMENTS
@@ -91,8 +92,8 @@ class Leaderboard:
         ]
         return Leaderboard(self.select, tuple(entries))
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each entry, all with the same keys."""
+    def rows(self, pool: Pool = "all") -> list[dict[str, Any]]:
+        """Return a row for each entry, all with the same keys; `pool` is of the scored lists."""
         records = []
         for rank, entry in enumerate(self.entries, start=1):
             score = entry.score
@@ -107,6 +108,7 @@ class Leaderboard:
                 "fit_s": score.fit_s,
                 "ties": entry.ties if entry.behind else None,
                 "settings": _settings(entry.trial),
+                "pool": pool,
             }
             params = entry.trial.params
             if issubclass(entry.trial.model_type, External):
@@ -167,7 +169,8 @@ def print_rows(rows: Sequence[Row], select: str) -> Table:
         ]
         for row in rows[:_PRINTED]
     ]
-    caption = f"By {select}, with its 95 % interval over listeners."
+    pool = describe_pool(rows[0]["pool"])
+    caption = f"By {select} over {pool}, with its 95 % interval over listeners."
     if len(rows) > _PRINTED:
         caption += f" The report has all {len(rows)}."
     if same:
@@ -180,6 +183,11 @@ def _compare(row: Row) -> str:
     if row["ties"]:
         return "tied" if row["behind upper"] > row["behind lower"] else "best"
     return "better" if is_better(row) else ""
+
+
+def describe_pool(pool: Pool) -> str:
+    """Describe the tracks that lists were chosen from."""
+    return "new tracks alone (filter_seen)" if pool == "new" else f"{pool} tracks"
 
 
 def is_better(row: Row) -> bool:

@@ -14,6 +14,7 @@ the choice: in 95 % of searches, no model that is as good as the best is called 
 """
 
 import math
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -26,7 +27,9 @@ from scipy.sparse import csr_matrix
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE, Interval
+from analysis.store import Store
 from analysis.validation import Validator
+from analysis.views import LISTENER_SCORES
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
@@ -38,6 +41,7 @@ from recsys.models.factors import Pool
 from recsys.models.trial import Checkpoint
 from recsys.run import LISTENERS
 from recsys.storage import Workspace
+from recsys.store.ids import originals
 
 RESAMPLES = 1000  # the ends of an interval then vary by 3 % of its width
 _ROUNDING = 1e-6  # share of the largest standard error
@@ -112,6 +116,29 @@ def choose_examples(scorer: Scorer, lists: Int32Array) -> IntArray:
     listeners = validator_for(scorer).users
     rows = listeners[np.arange(1, 4) * len(listeners) // 4]
     return np.column_stack([rows, lists[rows]])
+
+
+def write_listener_scores(
+    scorer: Scorer, run: Workspace, steps: Iterable[Checkpoint], store: Store
+) -> None:
+    """Write the choosing metric of each scored listener and step, for people who ask in SQL."""
+    rows = open_dataset(scorer.dataset).users[validator_for(scorer).users]
+    listeners = pa.array(originals(store, "users", rows))
+    tables = []
+    for step in steps:
+        sums, counts = scorer.read_listeners(run, step)
+        has_value = counts > 0
+        values = np.divide(sums, counts, where=has_value, out=np.zeros_like(sums))
+        columns = {
+            "listener": listeners,
+            "trial": pa.repeat(step.trial.id, len(listeners)),
+            "iteration": pa.repeat(step.iteration, len(listeners)),
+            "metric": pa.repeat(scorer.validation.select, len(listeners)),
+            "value": pa.array(values, mask=~has_value),
+        }
+        tables.append(pa.table(columns))
+    with run.create(LISTENER_SCORES) as file:
+        pq.write_table(pa.concat_tables(tables), file, compression="zstd")
 
 
 @cache

@@ -12,14 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.statistics.effects import Interval
 from analysis.store import MANIFEST, Store
 from looplib.arrays import FloatArray
 from looplib.config import dump_config
 from looplib.files import sha256_file
 from looplib.progress import progress, say
-from looplib.tables import output
 from recsys.cluster.cluster import Calls, Client, Cluster, Outcome
 from recsys.cluster.lifetime import run_within
+from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.errors import SearchError
@@ -31,6 +32,8 @@ from recsys.run import (
     LEADERBOARD,
     LEDGER,
     NO_BETTER,
+    PENDING,
+    REPORT,
     Winner,
     locked_run,
     write_winner,
@@ -41,10 +44,16 @@ from recsys.search.leaderboard import (
     Leaderboard,
     describe,
     explain_winner,
-    print_rows,
 )
 from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads, resolve_split
+from recsys.search.scorer import (
+    Scorer,
+    compare_steps,
+    cross_fit,
+    leads,
+    resolve_split,
+    write_listener_scores,
+)
 from recsys.search.state import SearchState
 from recsys.search.step import fit_in_blocks, run_step
 from recsys.search.trials import SearchPlan, plan_search
@@ -52,7 +61,7 @@ from recsys.storage import Workspace, open_workspace
 
 # modules that every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
-_NAMED = 3  # trials that the progress names when no more are left
+_NAMED = 3  # trials that the progress names
 _FEWEST = 10  # listeners below whom a comparison says nothing
 _FOLDS = (
     2  # parts of the listeners who choose; with more, their scores depend on each other
@@ -85,9 +94,15 @@ def search(
     # every worker must see the manifest of the store and the configuration of the run
     stores = open_workspace(store.address).on_disk
     seen = [folder / MANIFEST for folder in stores]
-    seen += [folder / CONFIG for folder in run.on_disk]
+    seen += [folder / PENDING for folder in run.on_disk]
+    # another library may hang or crash, which a worker process survives
+    is_foreign = any(
+        issubclass(trial.model_type, External) for trial in plan.candidates
+    )
+    is_guarded = is_foreign or config.search.trial_minutes or report
+    is_here = not is_guarded and is_small(config.cluster, store.manifest.events)
     with (
-        Cluster(plan.config.cluster, seen, client, _IMPORTED, report) as cluster,
+        Cluster(config.cluster, seen, client, _IMPORTED, report, is_here) as cluster,
         locked_run(run) as lock,
     ):
         _write_config(run, config)  # workers look for it
@@ -104,13 +119,13 @@ def search(
         for damage in state.ledger.damaged:
             say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state)
-        winner = _choose_winner(cluster, state)
-        run.delete(CHECKPOINTS)
+        winner = _choose_winner(cluster, state, store)
+        run.delete(CHECKPOINTS, PENDING)
         return winner
 
 
 def _write_config(run: Workspace, config: SearchConfig) -> None:
-    with run.create(CONFIG) as file:
+    with run.create(PENDING) as file:
         file.write(dump_config(config).encode())
 
 
@@ -145,7 +160,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
     # halving stops some fits early
     unit = "scores at most" if state.search.strategy == "halving" else "scores"
     with progress("Trials", total, unit) as report:
-        report(done, "from the ledger" if done else "")
+        report(done, "from the ledger" if done else _name_left(state))
         if state.plan.config.cluster.fit == "blocks":
             outcomes = _run_in_blocks(cluster, state)
         else:
@@ -159,10 +174,16 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
                 best = candidates[0]
                 value = best.value(state.select)
                 note = f"best {state.select} {value:.4f} ({describe(best.trial)})"
-            trials = [describe(step.trial) for step in state.schedule.steps]
-            if 0 < len(trials) <= _NAMED:
-                note += f"; left: {', '.join(trials)}"
-            report(done, note, total)
+            left = _name_left(state)
+            report(done, "; ".join(filter(None, (note, left))), total)
+
+
+def _name_left(state: SearchState) -> str:
+    """Name the first trials that are left, of which a worker each runs."""
+    steps = sorted(state.schedule.steps, key=lambda step: -step.priority)
+    trials = [describe(step.trial) for step in steps]
+    more = f" and {len(trials) - _NAMED:,} more" if len(trials) > _NAMED else ""
+    return f"left: {'; '.join(trials[:_NAMED])}{more}" if trials else ""
 
 
 def _limited(state: SearchState) -> Callable[..., Score]:
@@ -187,7 +208,7 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         yield outcome
 
 
-def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
+def _choose_winner(cluster: Cluster, state: SearchState, store: Store) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner.
 
     Raises:
@@ -199,11 +220,8 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
     best = _finalists(state)[0]
     leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
     # the intervals hold for all pairs at once, because the same listeners chose the winner
-    baselines = _compare_baselines(state, leaderboard, best)
-    rows = leaderboard.rows()
-    with run.create(LEADERBOARD) as file:
-        pq.write_table(pa.Table.from_pylist(rows), file)
-    output().print(print_rows(rows, state.select))
+    baselines, lead = _compare_baselines(state, leaderboard, best)
+    rows = leaderboard.rows(scorer.validation.pool)
     score = best.score
     _, relevant = scorer.read_listeners(run, score.checkpoint)
     listeners = int(np.count_nonzero(relevant))
@@ -211,7 +229,7 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
         entry.behind and entry.behind.upper < 0 for entry in baselines
     )
     warnings = explain_winner(leaderboard, may_expand=state.search.expand)
-    warnings += _explain_search(state, baselines, listeners)
+    warnings += _explain_search(state, lead, listeners)
     hits = f"precision@{max(scorer.validation.ks)}"
     unplayed = score.metrics.get(f"unplayed_{hits}")
     if unplayed and unplayed.value:
@@ -225,6 +243,15 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
             f"{WARNING} {NO_BETTER}, so only export.publish_anyway: true publishes it"
         )
     say("\n".join(warnings))
+    # until now the folder had the conclusions of an earlier search
+    run.delete(REPORT)
+    with run.create(LEADERBOARD) as file:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    scored = (entry.score for entry in leaderboard.entries if entry.score.metrics)
+    steps = [score.checkpoint for score in scored]
+    write_listener_scores(scorer, run, steps, store)
+    with run.create(CONFIG) as file:
+        file.write((run.folder / PENDING).read_bytes())
     winner = Winner(
         score.trial,
         score.iteration,
@@ -244,10 +271,14 @@ def _choose_winner(cluster: Cluster, state: SearchState) -> Winner:
 
 def _compare_baselines(
     state: SearchState, leaderboard: Leaderboard, best: Entry
-) -> list[Entry]:
+) -> tuple[list[Entry], tuple[str, Interval] | None]:
     """Estimate the difference of the baselines from the cross-fitted choice of the listeners.
 
     The test part, which chose nothing, scores the winner.
+
+    Returns:
+        The baselines; the best baseline, and the lead over a cross-fitted choice of baselines, as
+            the best of several on the same listeners looks better than it is.
     """
     scorer = state.scorer
     scored = [entry for entry in leaderboard.baselines if entry.score.metrics]
@@ -256,20 +287,26 @@ def _compare_baselines(
         steps = (entry.score.checkpoint for entry in entries)
         return np.stack([scorer.read_listeners(state.run, step) for step in steps])
 
+    if not scored:
+        return leaderboard.baselines, None
     choices = read(leaderboard.candidates, scorer)
+    rules = read(scored, scorer)
     parts = np.stack(
-        [cross_fit(choices, _FOLDS, scorer.seed), *read(scored, scorer)]
-        if scored
-        else [choices[0]]
+        [
+            *(cross_fit(models, _FOLDS, scorer.seed) for models in (choices, rules)),
+            *rules,
+        ]
     )
     if scorer.validation.test_share:
-        on_test = read([best, *scored], replace(scorer, is_test=True))
+        on_test = read([best, scored[0], *scored], replace(scorer, is_test=True))
         parts = np.concatenate([parts, on_test], axis=2)
-    behind = iter(leads(parts))
-    return [
-        replace(entry, behind=next(behind) if entry in scored else None)
+    lead, *behind = leads(parts)
+    rest = iter(behind)
+    baselines = [
+        replace(entry, behind=next(rest) if entry in scored else None)
         for entry in leaderboard.baselines
     ]
+    return baselines, (scored[0].trial.id, lead.scaled(-1))
 
 
 def _finalists(state: SearchState) -> list[Entry]:
@@ -309,7 +346,7 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
 
 
 def _explain_search(
-    state: SearchState, baselines: list[Entry], listeners: int
+    state: SearchState, lead: tuple[str, Interval] | None, listeners: int
 ) -> list[str]:
     """Describe the expansion of the space and the lead over the baselines."""
     texts = []
@@ -318,13 +355,11 @@ def _explain_search(
         texts.append(
             f"Beyond the edges of the axes, search.expand tried {tried}: {state.schedule.ended}"
         )
-    behind = {entry.trial.id: entry.behind for entry in baselines if entry.behind}
-    if behind:
-        best = max(behind, key=lambda name: behind[name].value)
-        lead = behind[best].scaled(-1)
+    if lead:
+        rule, difference = lead
         texts.append(
-            f"The best simple rule is {best}; the winner's {state.select} less that of the rule: "
-            f"{lead:+.4f}, cross-fitted over listeners"
+            f"The best simple rule is {rule}; the winner's {state.select} less that of the rule: "
+            f"{difference:+.4f}, both chosen by other listeners than are scored"
         )
     else:
         texts.append(f"{WARNING} no baseline could be scored")

@@ -4,7 +4,6 @@ Neither step needs more memory for more plays: they are written as they come, an
 the disk.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from analysis import queries
 from analysis.logs.field_types import integers
 from analysis.store import Store
 from looplib.arrays import IntArray, column_values, offsets
+from looplib.platform import usable_cores
 from looplib.progress import progress
 from recsys.store.reader import download_files
 
@@ -77,7 +77,7 @@ def sort_plays(
     """
     partitions = sorted(batches)
     parts = {}
-    workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+    workers = min(_MOST_WORKERS, usable_cores())
     write = partial(_write_part, batches, folder, store, whole)
     with (
         progress("sort", len(partitions), "partitions") as report,

@@ -22,10 +22,11 @@ def open_store(address: str | Path) -> Store:
 
     >>> import tempfile
     >>> from recsys.ingest.pipeline import ingest
-    >>> from recsys.ingest.presets import PRESETS
+    >>> from recsys.ingest.presets import preset_query
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "train.txt").write_text("2 17 4")
-    ...     _ = ingest([f"{folder}/train.txt"], f"{folder}/store", PRESETS["lightgcn"])
+    ...     query = preset_query("lightgcn", [f"{folder}/train.txt"])
+    ...     _ = ingest(query, f"{folder}/store")
     ...     store = open_store(f"{folder}/store")
     >>> store.manifest.columns, store.manifest.events
     (('user', 'item'), 2)

@@ -190,3 +190,25 @@ def test_a_request_that_waits_too_long_is_refused_and_other_kinds_pass(
     statuses = [status for status, _ in asyncio.run(flood())]
     count = limits.THREADS if busy == b"/next/7" else 1
     assert statuses == [200] * count + [503] * (9 - count)
+
+
+def test_next_is_answered_in_the_event_loop_where_it_never_waits() -> None:
+    """Many that come at once leave other requests their turn."""
+    ended: list[tuple[str, bool]] = []
+
+    def answer(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
+        is_loop = threading.current_thread() is threading.main_thread()
+        ended.append((environ["PATH_INFO"], is_loop))
+        return refuse(environ, start)
+
+    app = BufferedApp(answer, lambda: None, in_loop=True)
+    paths = [b"/next/7"] * 999 + [b"/health/live", b"/last/7", b"/next", b"/rank"]
+
+    async def flood() -> list[Answer]:
+        whole = part(BODY, more=False)
+        return await asyncio.gather(*(ask(app, whole, raw_path=path) for path in paths))
+
+    assert asyncio.run(flood()) == [(200, {})] * len(paths)
+    in_loop = {path for path, is_loop in ended if is_loop}
+    assert in_loop == {"/next/7", "/last/7"}
+    assert ended.index(("/health/live", False)) < 500

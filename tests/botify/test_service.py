@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from botify.model.factors import FACTORS
 from botify.recommenders.base import Drawn, Recommender
-from botify.recommenders.registry import load_recommenders
+from botify.recommenders.registry import RECOMMENDERS, load_recommenders
 from botify.schemas import Listening
 from botify.service import Service
 from botify.sessions.local import Session
@@ -240,3 +240,22 @@ def test_what_a_listener_played_is_remembered_across_sessions_until_it_is_erased
     assert ranking["tracks"] == [9, 3, 7]
     service.sessions.erase(4)
     assert latest() == service.versions.model.popular[:2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "never_waits"),
+    [
+        ({"experiments": experiments_of("interleaved(indexed, live)")}, True),
+        ({"fsync": "always"}, False),
+        ({"redis_url": "redis://127.0.0.1:1"}, False),
+        ({"experiments": experiments_of("other", "indexed")}, False),
+    ],
+)
+def test_what_may_wait_is_known(
+    make_service: MakeService,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    never_waits: bool,
+) -> None:
+    monkeypatch.setitem(load_recommenders(), "other", RECOMMENDERS["random"])
+    assert make_service(**settings).never_waits == never_waits

@@ -13,7 +13,7 @@ from botify.model.factors import FACTORS, HISTORY, ItemFactors
 from botify.recommenders.base import Query
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
-from looplib.als import AlsConfig
+from looplib.als import SCALES, AlsConfig
 from recsys.config import ExportConfig
 from recsys.models.solver import solve
 from tests.botify.exports import make_settings
@@ -26,7 +26,7 @@ from tests.recsys.tables import ingest_tables
     ("changes", "feedback"),
     [
         ({}, {}),
-        ({"unobserved_weight": 0.3, "nu": 0.7}, {"is_log": True}),
+        ({"unobserved_weight": 0.3, "nu": 0.7}, {"scale": "log"}),
         ({}, {"min_time": 0.3}),
     ],
     ids=["plain", "nu and log", "min_time"],
@@ -44,7 +44,7 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
     for track, time in zip(tracks, times, strict=True):
         if time >= float(feedback.get("min_time", 0)):
             heard[0, track] += time
-    heard = np.log1p(heard) if feedback.get("is_log") else heard
+    heard = np.log1p(heard) if feedback.get("scale") else heard
     expected = np.zeros((1, params.factors), dtype=np.float32)
     times_by_track = csr_matrix(heard.astype(np.float32))
     solve(expected, [items], times_by_track, params, 1, cg_steps=30)
@@ -52,7 +52,7 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
     assert found == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize("scale", ["linear", "log"])
+@pytest.mark.parametrize("scale", ["linear", "log", "binary"])
 def test_a_known_listener_s_factor_is_that_of_history_and_session(
     scale: str, tmp_path: Path
 ) -> None:
@@ -74,13 +74,15 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         ids = factors["tracks"].tolist()
         vectors = factors["item_factors"].astype(np.float64)
     sums = plays.groupby(["u", "i"])["w"].sum()
-    unit = (np.log1p(sums) if scale == "log" else sums).mean()
+    if scale == "binary":  # a history of what was heard, without how long
+        sums[:] = 1.0
+    unit = SCALES[scale](sums.to_numpy()).mean()
     track = model.catalogue.number(4)
     for user in (3, 17):
         weights = sums[user].to_dict()
         weights[4] = weights.get(4, 0.0) + unit / 2  # half of it is heard now
         values = np.array(list(weights.values()))
-        values = np.log1p(values) if scale == "log" else values
+        values = SCALES[scale](values)
         rows = vectors[[ids.index(item) for item in weights]]
         left = vectors.T @ vectors + (rows.T * values) @ rows + 0.1 * np.eye(4)
         expected = np.linalg.solve(left, rows.T @ (1 + values))

@@ -16,6 +16,7 @@ from tests.programs import run_python
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+SERVICE = PROJECT["dependency-groups"]["service"]
 HEAVY = {"dask", "distributed", "duckdb", "pyarrow", "scipy"}
 
 
@@ -49,10 +50,12 @@ def modules_of_tests() -> set[str]:
     }
 
 
-def test_the_service_installs_without_what_training_needs() -> None:
-    names = would_install("service")
+def test_the_image_installs_the_service_without_what_training_needs() -> None:
+    pins = (ROOT / "botify/requirements.txt").read_text(encoding="utf-8").splitlines()
+    names = {line.partition("==")[0] for line in pins if "==" in line}
     assert "granian" in names
     assert not names & HEAVY
+    assert set(SERVICE) <= set(PROJECT["project"]["dependencies"])
 
 
 @pytest.fixture(scope="module")

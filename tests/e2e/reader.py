@@ -82,12 +82,10 @@ class Reader:
         self.folder = folder
         self.port = free_port()
         shrink(folder / "configs", smaller(scheduler, self.port))
-        shared = f'"cluster.scheduler": "{scheduler}"'
         self._replaced = {
             **REPLACED,
             "tcp://HOST:8786": scheduler,
-            "iterations=3, settings={": f"iterations=1, settings={{{shared}, ",
-            "iterations=3": f"iterations=1, settings={{{shared}}}",
+            "iterations=3": "iterations=1",
             "--config plays.yaml": f"--config plays.yaml --scheduler {scheduler}",
             "--config pair.yaml": f"--config pair.yaml --scheduler {scheduler} {FEW}",
             "localhost:5001": f"localhost:{self.port}",
@@ -256,6 +254,7 @@ def bring(folder: Path) -> None:
         "experiment.yaml": experiment.splitlines(),
         "plays.csv": ["uid,song,seconds,ts", *rows],
         "heard.csv": ["uid,song,heard,ts,name,by", *heard],
+        "listeners.csv": ["listener,country", *(f"{n},{n % 2}" for n in range(200))],
         "train.txt": [" ".join(map(str, [n, *own[:6]])) for n, own in enumerate(items)],
         "test.txt": [" ".join(map(str, [n, *own[6:]])) for n, own in enumerate(items)],
         "tracks.json": [line.decode() for line in catalogue],

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from analysis.ab.config import AbConfig
 from analysis.ab.listeners import check_metrics
 from analysis.logs.lines import parse_line
 from analysis.plays.query import PlaysQuery
+from listening_loop.command import main
 from tests.botify.redis_server import shared_server
+from tests.e2e.analyst import make_example
 from tests.e2e.pages import PAGES, ROOT, blocks_of
 from tests.e2e.reader import RUN_BY_ANOTHER_TEST, Reader, bring
 from tests.programs import need
@@ -53,6 +56,27 @@ def test_every_command_of_a_page_runs(page: Path, reader: Reader) -> None:
     reader.read(page)
 
 
+@pytest.mark.slow
+def test_questions_in_sql_have_the_answers_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_example(tmp_path)
+    blocks = blocks_of(ROOT / "docs" / "sql.md")
+    answers = 0
+    for question, answer in pairwise(blocks):
+        if question.language == "sql":
+            assert len(question.text.splitlines()) <= 5, question.position
+            capsys.readouterr()
+            assert (
+                main(["sql", "report", "run", "published", question.text, "--csv"]) == 0
+            )
+            rows = capsys.readouterr().out.splitlines()
+            assert rows == answer.text.splitlines(), question.position
+            answers += 1
+    assert answers == 12
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_is_of_a_checked_kind(page: Path, tmp_path: Path) -> None:  # noqa: C901  one case a kind
     for block in blocks_of(page):
@@ -66,13 +90,14 @@ def test_every_block_is_of_a_checked_kind(page: Path, tmp_path: Path) -> None:  
                 ast.parse(block.text)
             case "sql" if " AS listener" in block.text:
                 assert PlaysQuery(block.text).reader, block.position
-            case "sql":
+            case "sql" if block.page != "sql.md":
                 (tmp_path / "metric.sql").write_text(block.text)
                 metrics = {"shown": str(tmp_path / "metric.sql")}
                 config = {"metrics": metrics, "secondary": ["shown"]}
                 check_metrics(AbConfig.model_validate(config))
             case (
-                "js"
+                "sql"
+                | "js"
                 | "toml"
                 | "{toctree}"
                 | "{eval-rst}"

@@ -21,9 +21,7 @@ from recsys.config import SearchConfig
 from sim.config import SimulateConfig
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
 
-FOLDERS = (
-    "listening_loop|recsys|analysis|botify|sim|looplib|configs|tests|benchmarks|docs"
-)
+FOLDERS = "listening_loop|recsys|analysis|botify|sim|looplib|configs|deploy|tests|benchmarks|docs"
 PARTS = ("recsys", "analysis", "botify", "sim", "looplib", "listening_loop")
 A_FILE = re.compile(rf"(?:{FOLDERS})/[\w./*-]*")
 A_SETTING = re.compile(

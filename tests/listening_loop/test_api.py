@@ -1,11 +1,12 @@
 """The Python API: data frames in, the command's engine, the owner's ids out, errors of one base."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import dask.dataframe
 import numpy as np
@@ -18,10 +19,11 @@ from scipy.sparse import csr_matrix
 
 import listening_loop as ll
 import looplib.progress
-from listening_loop.api import models
+from listening_loop.api import models, runs
 from listening_loop.api.frames import to_table
 from looplib.als import AlsConfig, solve_row
 from looplib.progress import ProgressReport
+from recsys.config import ExportConfig
 from tests.botify.exports import read_lists
 from tests.conftest import Run
 from tests.programs import run_python
@@ -198,6 +200,45 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     similar = found.similar(["t3", "no track"], n=4, skip_unknown=True)
     assert [*similar["item"]] == [*found.model.similar(["t3"], 4)["item"]]
     assert ll.open_run(found.address).winner.trial.id == found.winner.trial.id
+
+
+def test_a_run_opens_from_any_folder_and_moved_with_its_store(
+    store: ll.Store, found: ll.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    shutil.copytree(store.path, "store")
+    options: dict[str, Any] = {"settings": SETTINGS, "client": found.client}
+    run = ll.search("store", {"item_knn": {}}, run="run", **options)
+    expected = run.recommend(["u1"])
+    monkeypatch.chdir(tmp_path / "second")
+    assert ll.open_run("../first/run").recommend(["u1"]).equals(expected)
+    shutil.rmtree(tmp_path / "first/run/export")
+    (tmp_path / "first").rename(tmp_path / "third")
+    opened = ll.open_run(tmp_path / "third/run")
+    assert opened.recommend(["u1"]).equals(expected)
+    (tmp_path / "third/store").rename(tmp_path / "third/away")
+    with pytest.raises(ll.Error, match="store: ") as missing:
+        ll.open_run(tmp_path / "third/run").export("published")
+    assert "\n" not in str(missing.value)
+
+
+def test_public_results_and_options_have_types() -> None:
+    names = {"pd": pd, "Client": Client}
+    methods = [
+        getattr(owner, name)
+        for owner in (ll.Run, ll.FactorModel)
+        for name in vars(owner)
+        if name[0] != "_"
+    ]
+    functions = [getattr(ll, name) for name in ll.__all__ if name.islower()]
+    for made in (*functions, *methods):
+        made = getattr(made, "fget", None) or getattr(made, "func", made)
+        if callable(made) and made.__name__ != "to_implicit":
+            hints = get_type_hints(made, localns=names)
+            assert hints["return"] is not Any
+    assert get_type_hints(runs.ExportOptions).keys() == {*ExportConfig.model_fields}
 
 
 def test_damaged_scores_are_one_line(found: ll.Run) -> None:

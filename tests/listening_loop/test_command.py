@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_the_help_of_a_step_has_an_example_of_this_command(
     shown = " ".join(printed(name, "--help").split())
     assert shown.startswith(f"Usage: listening-loop {name}")
     assert re.search(f"Examples?: listening-loop {name}", shown)
-    if name not in ("ab", "demo", "init", "serve", "simulate"):
+    if name not in ("ab", "demo", "doctor", "init", "serve", "simulate"):
         assert "[required]" in shown
 
 
@@ -54,8 +55,30 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
     environment = with_own(tmp_path, "dask", text)
     done = run_python("-m", "recsys.search", "--help", env=environment)
     assert done.returncode == 2
-    advice = "pip install '.[all]' in the clone brings it"
+    advice = "pip install 'listening-loop' brings it"
     assert done.stderr == f"error: dask is not installed; {advice}\n"
+
+
+def test_a_name_whose_library_is_missing_says_which_extra_installs_it(
+    tmp_path: Path,
+) -> None:
+    text = "raise ModuleNotFoundError('No module named implicit', name='implicit')"
+    code = (
+        "import listening_loop as ll\n"
+        "try: ll.AlternatingLeastSquares\n"
+        "except ll.Error as error: print(error)"
+    )
+    done = run_python("-c", code, env=with_own(tmp_path, "implicit", text))
+    advice = "pip install 'listening-loop[implicit]' brings it"
+    assert done.stdout == f"implicit is not installed; {advice}\n"
+
+
+def test_doctor_prints_versions_and_the_processor() -> None:
+    done = run_python("-m", "listening_loop.command", "doctor")
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert lines["numpy"] == version("numpy")
+    assert lines["cores"] == str(len(os.sched_getaffinity(0)))
+    assert str(Path.home()) not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ print_report(make_report(("C", "T1", {LONG!r})))
 rows = [
     {{
         "rank": rank, "trial": str(rank), "model": "als", "state": "pruned", "why": "worse",
-        "stopped_at": 3, "iteration": 3, "fit_s": 1.5, "ties": True,
+        "stopped_at": 3, "iteration": 3, "fit_s": 1.5, "ties": True, "pool": "new",
         "settings": [
             f"factors {{64 * rank}}", f"reg {{rank / 1000}}", f"unobserved {{rank / 100}}",
             "alpha 1.0",

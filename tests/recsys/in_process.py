@@ -48,7 +48,7 @@ def without_processes() -> Iterator[None]:
     What differs on real workers is tested of the cluster, and of one search on it.
     """
 
-    def opened(*_: object) -> AbstractContextManager[Cluster]:
+    def opened(*_: object, **__: object) -> AbstractContextManager[Cluster]:
         return nullcontext(in_process())
 
     with pytest.MonkeyPatch.context() as patch:

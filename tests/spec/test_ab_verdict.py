@@ -126,7 +126,7 @@ def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> No
         "tracks; against T3 (in_order): -9 to +2 %. T6 (mine) breaks a guardrail: 'Sessions per "
         "listener' -40 % (-52 to -28 %), which may fall by at most 10 %. T5 (latest) is worse "
         "than C (random): 'Listening time per session' -30 % (-48 to -12 %). Tests that stop "
-        "at a win overstate the gain: plan with the lower end of the interval."
+        "at a win overstate the gain: plan with +74 %, the interval's end nearest to 0."
     )
 
 
@@ -141,7 +141,7 @@ def test_a_limit_is_said_in_its_own_unit() -> None:
     )
     text = said(evidence(effect(), slow))
     assert (
-        "but 'Latency' 105 instead of 100 ms is unclear: it may rise by at most 50"
+        "but 'Latency' +5 ms (+3 to +7 ms) is unclear: it may rise by at most 50"
         in text
     )
 

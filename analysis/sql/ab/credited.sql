@@ -4,11 +4,12 @@
 --   metric           '', no metric of the report
 --   user, arm
 --   segment          'interleaved'
+--   day              BIGINT, 0
 --   numerator        DOUBLE, listening time of the second's tracks
 --   denominator      DOUBLE, recommended tracks credited to the second
 --   past_numerator, past_denominator  DOUBLE, the same of the first
 SELECT
-    '' AS metric, user, arm, 'interleaved' AS segment,
+    '' AS metric, user, arm, 'interleaved' AS segment, 0::BIGINT AS day,
     CAST(coalesce(sum(exact_time) FILTER (credit = 2), 0) AS DOUBLE) AS numerator,
     CAST(count(*) FILTER (credit = 2) AS DOUBLE) AS denominator,
     CAST(coalesce(sum(exact_time) FILTER (credit = 1), 0) AS DOUBLE) AS past_numerator,

@@ -9,6 +9,8 @@
 --   is_organic   BOOLEAN, opens its session
 --   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
 --                events from the one before that to the one after this are of the same millisecond, whose order is unknown
+--   is_silent    BOOLEAN, half an hour or more after the event before
+--   is_again     BOOLEAN, equals the event before, as a log that is read twice has it
 -- The rows are read in their order, without another sort.
 WITH followed AS (
     SELECT
@@ -18,7 +20,10 @@ WITH followed AS (
         follows AND timestamp = lag(timestamp) OVER () AS is_tied,
         NOT follows OR lag(is_last) OVER () AS is_organic,
         lag(recommendation) OVER () AS recommended,
-        lag(credit) OVER () AS credit_before
+        lag(credit) OVER () AS credit_before,
+        follows AND timestamp >= lag(timestamp) OVER () + 1800000 AS is_silent,
+        is_tied
+        AND (is_last, track, time, recommendation) IS NOT DISTINCT FROM lag((is_last, track, time, recommendation)) OVER () AS is_again
     FROM ordered
 )
 SELECT
@@ -27,5 +32,6 @@ SELECT
     count_if(is_organic) OVER (ROWS UNBOUNDED PRECEDING) AS number,
     is_organic,
     coalesce(NOT is_organic AND track <> recommended, false)
-    AND NOT (is_tied OR lag(is_tied, 1, false) OVER () OR lead(is_tied, 1, false) OVER ()) AS is_broken
+    AND NOT (is_tied OR lag(is_tied, 1, false) OVER () OR lead(is_tied, 1, false) OVER ()) AS is_broken,
+    is_silent, is_again
 FROM followed

@@ -1,7 +1,7 @@
 -- One row per session of a slice, closed or not, of listeners in an arm or before the experiment.
 -- Times and latencies are added as decimals, so that sums do not depend on the order of the events.
--- $part_ms  BIGINT, how long each part of a listener's first days is
--- $old_ms   BIGINT, listeners who came later have not been there for two of them
+-- $begin_ms    BIGINT, the experiment's first day
+-- $quarter_ms  BIGINT, how long a quarter of the experiment is
 -- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_broken BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number in the slice
@@ -20,7 +20,8 @@
 --   named               BIGINT, recommendations whose recommender is known
 --   fallbacks           BIGINT, of these, by another than the arm's own
 --   broken              BIGINT, events that are so
---   part                BIGINT, the part of the listener's days that it begins in, from 1; NULL of listeners who came later
+--   is_old              BOOLEAN, the listener came in the first half of the experiment
+--   parts               VARCHAR[], the parts of the listener's days and of the experiment's that it begins in, NULL for the second quarter
 WITH events AS (
     SELECT
         *,
@@ -56,6 +57,10 @@ sessions AS (
 )
 SELECT
     *,
-    CASE WHEN min(start_ms) OVER in_arm <= $old_ms THEN (start_ms - min(start_ms) OVER in_arm) // $part_ms + 1 END AS part
+    min(start_ms) OVER in_arm < $begin_ms + 2 * $quarter_ms AS is_old,
+    [
+        CASE (start_ms - min(start_ms) OVER in_arm) // $quarter_ms WHEN 0 THEN 'first days' WHEN 1 THEN NULL ELSE 'later days' END,
+        CASE (start_ms - $begin_ms) // $quarter_ms WHEN 0 THEN 'first quarter' WHEN 1 THEN NULL ELSE 'later half' END
+    ] AS parts
 FROM sessions
 WINDOW in_arm AS (PARTITION BY user, arm)

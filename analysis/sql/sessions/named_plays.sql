@@ -9,7 +9,7 @@
 -- $has_moments  BOOLEAN, timestamps are moments, neither missing nor positions
 -- $train        VARCHAR[], digests of the files to learn from; empty unless the split is by files
 -- $test         VARCHAR[], digests of the files to validate on; empty if a share of the others' sessions is held out
--- FROM plays(user BIGINT, timestamp BIGINT, track BIGINT, amount DOUBLE, share DOUBLE, session VARCHAR, organic BOOLEAN, source VARCHAR, message VARCHAR)
+-- FROM stored(user BIGINT, timestamp BIGINT, track BIGINT, amount DOUBLE, share DOUBLE, session VARCHAR, organic BOOLEAN, source VARCHAR, message VARCHAR)
 -- Columns:
 --   user, track  as stored
 --   timestamp    BIGINT, as stored, 0 if it is missing
@@ -30,7 +30,7 @@ WITH chosen AS (
             WHEN session IS NOT NULL THEN session
             WHEN NOT $has_moments THEN '#' || track
         END AS session
-    FROM plays
+    FROM stored
     WHERE len($train) = 0 OR list_contains($train || $test, source)
 ),
 marked AS (

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numba
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
+from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -21,8 +21,11 @@ from recsys.models.kernels.compiled import compiled
 
 LANES = 16  # numbers that are multiplied at once
 TOGETHER = 8  # vectors that are multiplied at once: as many sums as a processor has registers for
-_HAS_512_BITS = get_host_cpu_features().get("avx512f")
-_SUMS = TOGETHER if _HAS_512_BITS else TOGETHER // 2  # of rows of a product at once
+PROCESSOR = numba.config.CPU_NAME or get_host_cpu_name()
+# `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` compile for another processor.
+_FEATURES = numba.config.CPU_FEATURES or get_host_cpu_features().flatten()
+HAS_512_BITS = "+avx512f" in _FEATURES.split(",")
+_SUMS = TOGETHER if HAS_512_BITS else TOGETHER // 2  # of rows of a product at once
 _INDEX = numba.types.intp
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(32)

@@ -65,8 +65,9 @@ def test_a_decision_on_a_log_counts_when_that_of_a_day_before_was_the_same(
     config = CONFIG.model_copy(update={"confirm": True, "min_days": 7})
     steady = experiment(120, effect=0.2, days=8)
     sudden = [
-        one | {"time": float(one["experiments"]["ALS"] == "T1")}
+        one | {"time": 1.0}
         if one["timestamp"] >= START_MS + 7 * DAY_MS
+        and one["experiments"]["ALS"] == "T1"
         else one
         for one in experiment(120, days=8)
     ]
@@ -106,7 +107,9 @@ def test_an_event_of_a_wrong_clock_makes_no_experiment_longer(
     assert report.evidence.left_out == 1
 
 
-def test_an_effect_that_falls_with_a_listeners_days_is_said(tmp_path: Path) -> None:
+def test_a_gain_that_falls_with_time_is_decided_by_its_later_half(
+    tmp_path: Path,
+) -> None:
     begun, over = (experiment(200, effect=effect, days=8) for effect in (0.3, 0.05))
     third_day = START_MS + 2 * DAY_MS
     fading = [
@@ -114,11 +117,14 @@ def test_an_effect_that_falls_with_a_listeners_days_is_said(tmp_path: Path) -> N
         for first, later in zip(begun, over, strict=True)
     ]
     sentences = []
-    for name, events in (("fading", fading), ("steady", begun)):
+    decisions = {"fading": "wait", "steady": "ship"}
+    for (name, decision), events in zip(
+        decisions.items(), (fading, begun), strict=True
+    ):
         report = build_report([write(tmp_path / name, events)], "ALS", CONFIG)
-        assert report.verdict.decision == "ship"
+        assert report.verdict.decision == decision
         sentences.append(words.reason(report))
-    assert "falls with a listener's days: +" in sentences[0]
+    assert "falls with the experiment's days: +44.4" in sentences[0]
     assert "falls" not in sentences[1]
 
 

@@ -73,7 +73,7 @@ def flat(report: Report) -> dict[str, object]:
             found[name] = value
             return
         for key, child in value.items():
-            if key not in ("sources", "experiment", "span_ms", "by_day"):
+            if key not in ("sources", "experiment", "span_ms", "by_day", "novelty"):
                 walk(f"{name}.{key}", child)
 
     walk("", json.loads(orjson.dumps(report.to_json())))

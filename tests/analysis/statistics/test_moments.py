@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.statistics.moments import Moments, Quantity
+from analysis.statistics.moments import Moments, Quantity, stratify
 from looplib.randomness import make_generator
 
 COLUMNS = ("time", "sessions", "skips")
@@ -47,3 +47,43 @@ def test_fewer_than_two_listeners_or_equal_values_have_no_variance_at_all(
     count: int,
 ) -> None:
     assert (Moments.of({"time": np.full(count, 0.1)}).covariances == 0).all()
+
+
+def test_strata_weigh_alike_in_every_arm_and_lose_no_precision() -> None:
+    generator = make_generator(5, "strata")
+    plays, errors = Quantity("time"), []
+    for steady in (True, False):
+        days = []
+        for day in range(10):
+            size = 100 if steady else 60 + 80 * (day < 5)
+            sizes = {"C": size, "T1": 200 - size}
+            heard = {
+                arm: generator.normal(5 - 4 * (day < 5), 1, count)
+                for arm, count in sizes.items()
+            }
+            days.append(
+                {arm: Moments.of({"time": rows}) for arm, rows in heard.items()}
+            )
+        whole = {arm: reduce(add, (day[arm] for day in days)) for arm in ("C", "T1")}
+        arms = stratify(days)
+        gain = arms["T1"].mean(plays) - arms["C"].mean(plays)
+        assert abs(gain) < 0.2  # five standard errors
+        raw = whole["T1"].mean(plays) - whole["C"].mean(plays)
+        assert (abs(raw) < 0.4) == steady
+        for arm, moments in arms.items():
+            assert moments.count == whole[arm].count
+            errors.append(moments.variance(plays) / whole[arm].variance(plays))
+    assert max(errors) < 0.5  # the day explains most of the variance
+
+
+def test_small_strata_are_merged_and_a_single_one_is_as_it_was() -> None:
+    generator = make_generator(6, "strata")
+    days = [
+        {arm: Moments.of({"time": generator.random(count)}) for arm in ("C", "T1")}
+        for count in (30, 30, 3)
+    ]
+    arms = stratify(days)
+    for arm, moments in arms.items():
+        whole = reduce(add, (day[arm] for day in days))
+        np.testing.assert_array_equal(moments.covariances, whole.covariances)
+    assert stratify(days[:1])["C"] is days[0]["C"]

@@ -27,7 +27,7 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
         )
         (effect,) = report.effects.to_dict("records")
         assert report.verdict.decision in report._repr_html_().lower()
-        return dict(effect)
+        return {str(name): value for name, value in effect.items()}
 
     effect = effect_of(rows)
     welch = stats.ttest_ind(times[60:], times[:60], equal_var=False)

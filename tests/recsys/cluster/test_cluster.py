@@ -241,12 +241,11 @@ from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 
-with Cluster(ClusterConfig(workers=2)) as cluster:
-    try:
-        list(cluster.run(max, [(1, 2)]))
-    except SearchError as error:
-        print(error)
-        assert type(error).__name__ == "SearchError"
+try:
+    Cluster(ClusterConfig(workers=2))  # before any work
+except SearchError as error:
+    print(error)
+assert list(Cluster(ClusterConfig(), is_here=True).run(max, [(1, 2)])) == [2]
 """
 
 

@@ -370,6 +370,11 @@ def test_a_class_whose_code_has_changed_is_not_fitted_as_the_class_of_a_search(
         file.write_text(text)
         forget(*modules)
         fit_again()
+    own.write_text(source.replace("import helpers", "return 1"))
+    libraries._describe_files.cache_clear()
+    with pytest.raises(SearchError, match="edited after this process imported it"):
+        fit_again()
+    own.write_text(source)
     assert describe_code(BPR).startswith("implicit 0.7.3")
     monkeypatch.setattr("recsys.models.libraries.version", lambda _: "0.8")
     forget()

@@ -9,9 +9,7 @@ from recsys.run import locked_run, read_run
 from recsys.storage import open_workspace
 
 
-def test_what_an_earlier_search_found_is_kept_but_its_conclusions(
-    tmp_path: Path,
-) -> None:
+def test_what_an_earlier_search_left_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with locked_run(open_workspace(folder)):
         for name in (
@@ -27,9 +25,12 @@ def test_what_an_earlier_search_found_is_kept_but_its_conclusions(
         assert {file.name for file in folder.iterdir()} == {
             ".lock",
             "ledger.jsonl",
+            "winner.json",
+            "leaderboard.parquet",
             "checkpoints",
         }
         assert list((folder / "checkpoints").iterdir()) == []
+    (folder / "winner.json").unlink()
     with pytest.raises(SearchError, match="no finished run here"):
         read_run(open_workspace(folder))
 

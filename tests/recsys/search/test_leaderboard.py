@@ -184,6 +184,7 @@ def test_the_leaderboard_says_what_was_stopped_when_and_why() -> None:
     assert rows[16]["behind"] < rows[16]["behind upper"] < 0
     assert (rows[32]["ties"], rows[16]["ties"], rows[8]["ties"]) == (True, False, None)
     printed = print_rows(board, METRIC)
+    assert f"By {METRIC} over all tracks" in str(printed.caption)
     versus = [str(cell) for cell in printed.columns[4].cells]
     assert versus[:2] == ["best", ""]
     cells = [str(cell) for cell in printed.columns[-1].cells]

@@ -198,14 +198,25 @@ def test_a_changed_grid_fits_only_what_is_new(
     } == {*product([8], ALPHAS, [6]), *product([12], ALPHAS, (2, 4, 6))}
 
 
-def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
-    store: Path, interrupted: Path, refused: Run
+def test_when_every_trial_fails_the_winner_of_an_earlier_search_stays(
+    store: Path, finished: Path, interrupted: Path, refused: Run
 ) -> None:
     line = refused(store, interrupted, "models.als.alpha=[1.0e+39]")
     failed = "TrialError: the factors are not finite after iteration 1"
     assert f"every trial failed ({failed})" in line
-    assert not (interrupted / "winner.json").exists()
-    assert not (interrupted / "leaderboard.parquet").exists()
+    assert winner_of(interrupted) == winner_of(finished)
+    table = "leaderboard.parquet"
+    assert (interrupted / table).read_bytes() == (finished / table).read_bytes()
+
+
+def test_small_work_starts_no_process_and_finds_the_same(
+    store: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "start_processes", None)
+    assert main(search_argv(store, tmp_path / "run", export=True)) == 0
+    assert winner_of(tmp_path / "run") == winner_of(finished)
+    lists = "export/current/recommendations.jsonl"
+    assert (tmp_path / "run" / lists).read_bytes() == (finished / lists).read_bytes()
 
 
 def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(

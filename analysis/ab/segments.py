@@ -1,0 +1,92 @@
+"""Estimate effects in segments, which are groups of listeners such as the listeners of a country.
+
+In: the evidence in each group. Out: its effects, adjusted over all groups and metrics.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from analysis import queries
+from analysis.ab.config import AbConfig
+from analysis.ab.effects import MetricEffect
+from analysis.ab.evidence import Evidence
+from analysis.errors import AnalysisError
+from analysis.queries import Column
+from analysis.statistics.multiplicity import benjamini_hochberg
+
+MOST_SEGMENTS = 100
+
+
+def read_groups(file: Path, by: str) -> pa.Table:
+    """Read the group of each listener.
+
+    Args:
+        file: A Parquet or CSV file with a column `listener`, or a `.sql` file with a query of
+            DuckDB's that returns such rows.
+        by: The column of the groups.
+
+    Returns:
+        Columns `user`, a number that stands for the listener, and `label`.
+
+    Raises:
+        AnalysisError: The file cannot be read, lacks a column, or has a listener in two groups.
+    """
+    with (
+        queries.connect() as connection,
+        queries.naming(str(file), OSError, queries.DatabaseError),
+    ):
+        if file.suffix == ".sql":
+            rows = connection.sql(file.read_text(encoding="utf-8"))
+        elif file.suffix in (".parquet", ".pq"):
+            rows = connection.read_parquet(str(file))
+        else:
+            rows = connection.read_csv(str(file), all_varchar=True)
+        texts = {"listener": Column("listener"), "label": Column(by)}
+        queries.attach_columns("grouped", rows, texts)
+        groups = queries.fetch_table(connection, "ab/listener_groups")
+    labels = groups["label"].unique().drop_null().to_pylist()
+    for row in groups.filter(groups["second"].is_valid())[:1].to_pylist():
+        problem = f"a listener is in {row['label']} and in {row['second']}"
+        raise AnalysisError(f"{file}: {problem}; one {by} is expected")
+    check_number(labels, f"{file}: {by}")
+    return groups.select(["user", "label"])
+
+
+def check_number(labels: list[str], name: str) -> None:
+    """Refuse a column of more groups than anybody reads.
+
+    Raises:
+        AnalysisError: There are more.
+    """
+    if len(labels) > MOST_SEGMENTS:
+        raise AnalysisError(
+            f"{name}: {len(labels):,} groups, at most {MOST_SEGMENTS} are allowed; "
+            "name a column with fewer, such as ranges of a number"
+        )
+
+
+def segment_effects(
+    groups: Mapping[str, Evidence], config: AbConfig
+) -> tuple[MetricEffect, ...]:
+    """Collect the effects in groups, adjusted by Benjamini and Hochberg over groups and metrics.
+
+    Groups that have fewer than `min_listeners` in an arm are left out.
+
+    Args:
+        groups: The evidence by segment, such as "country=DE".
+        config: Metrics, and the rule that decides.
+    """
+    effects = [
+        replace(effect, segment=segment)
+        for segment, evidence in groups.items()
+        if min(evidence.listeners.values()) >= config.min_listeners
+        for effect in evidence.effects
+    ]
+    adjusted = benjamini_hochberg([effect.p_value for effect in effects])
+    return tuple(
+        replace(effect, adjusted_p_value=p_value, significant=p_value < config.alpha)
+        for effect, p_value in zip(effects, adjusted, strict=True)
+    )
