@@ -1,4 +1,4 @@
-"""Write the query that reads plays, by what the columns of a file hold and how values look."""
+"""Write the query that reads plays, by the roles of columns and the look of their values."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ NAMES = {
     "@file": "split_part(parse_filename(filename), '.', 1)",
     "@folder": "parse_path(filename)[-2]",
 }
-_CLOCK_FORMS = {1: " %H:%M", 2: " %H:%M:%S"}  # by the number of colons
+_CLOCK_FORMS = {1: " %H:%M", 2: " %H:%M:%S"}  # forms by the number of colons
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Draft:
         self.conditions.append((condition, comment))
 
     def ask(self, question: str, name: str = "") -> None:
-        """Ask what a column of the result is, or which rows are plays; unanswered, it fails."""
+        """Ask for a column of the result, or for the rows that are plays; unanswered, it fails."""
         self.questions.append(question)
         item = f"error({quoted(question)})", ""
         if name:
@@ -103,7 +103,7 @@ def draft_columns(
     Args:
         paths: Files, folders or patterns.
         columns: Names of columns by the columns of the result that they are.
-        name: What messages call the files; by default the first path.
+        name: The name of the files in messages; by default the first path.
 
     Raises:
         AnalysisError: A file cannot be found or read, or lacks a column, or the columns do not go

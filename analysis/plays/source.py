@@ -341,7 +341,7 @@ def _leaves(
     sql: str,
     kind: Any,  # noqa: ANN401  a type of DuckDB's
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the names, SQL and types of a column, or of what is in its objects and lists."""
+    """Yield the names, SQL and types of a column, or of the fields in its objects and lists."""
     if kind.id == "struct":
         for child, child_kind in kind.children:
             yield from _leaves(

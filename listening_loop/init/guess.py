@@ -1,4 +1,4 @@
-"""Guess by names and values what the columns of a file hold, and write the query that reads it.
+"""Guess the roles of columns by names and values, and write the query that reads a file.
 
 Rules about values come before names: a constant says nothing, a number that each row of a track
 shares is the track's, an id is no amount, and a column that could be two things is a question.
@@ -16,14 +16,14 @@ from analysis.plays.draft import Draft, take_named
 from analysis.plays.query import quoted
 from analysis.plays.source import Column, FirstRows
 
-# names of columns by what they hold, words of values, and weights of events that are no plays
+# names of columns by role, words of values, and weights of events that are no plays
 NAMES: Mapping[str, list[str]]
 WORDS: Mapping[str, list[str]]
 WEIGHTS: Mapping[str, float]
 NAMES, WORDS, WEIGHTS = yaml.safe_load_all(
     Path(__file__).with_name("names.yaml").read_text(encoding="utf-8")
 )
-_TEXTS = {"title", "artist", "event"}  # what a column may be beside something else
+_TEXTS = {"title", "artist", "event"}  # roles that a column may have beside another
 _MANY = 50  # rows, of which a column without any difference says nothing
 _MOST_KINDS = 100  # different values of a column of events
 _FEW_KINDS = 10  # the same of stars and thumbs
@@ -32,7 +32,7 @@ _HALF = 0.5  # the same of ids, whose rows are left out otherwise
 _HEARD = 30  # seconds from which a play counts
 _LONG = 5_000  # a median of seconds that no track lasts, so they are milliseconds
 _LONGEST_TRACK = 6 * 3600  # seconds; a longer time is one of the day
-_MOST_PERCENT = 150  # of a track, which is sometimes heard beyond its end
+_MOST_PERCENT = 150  # a track is sometimes heard beyond its end
 _DEEPEST = 3  # lists in lists
 Check = Callable[[Column], bool]
 
@@ -43,7 +43,7 @@ def draft_query(rows: FirstRows, named: Mapping[str, str], file: str) -> Draft:
     Args:
         rows: The first rows.
         named: Columns that the owner names, by the columns of the result.
-        file: What messages call the file.
+        file: The name of the file in messages.
 
     Returns:
         The query, which has questions where columns could be several things.
@@ -89,7 +89,7 @@ def words_of(text: str) -> list[str]:
 
 @cache
 def ranks(name: str) -> Mapping[str, tuple[int, int]]:
-    """Rank what a column may hold by the last words of its name; the longest match wins."""
+    """Rank the roles of a column by the last words of its name; the longest match wins."""
     words = words_of(name)
     ends = ["".join(words[start:]) for start in range(len(words))]
     matches = {
@@ -105,13 +105,13 @@ def ranks(name: str) -> Mapping[str, tuple[int, int]]:
 
 
 def find_all(draft: Draft, role: str, check: Check = lambda _: True) -> list[Column]:
-    """List the columns that may hold something and fit, the likeliest first."""
+    """List the columns that may have a role and fit, the likeliest first."""
     columns = [c for c in free_columns(draft) if role in ranks(c.name) and check(c)]
     return sorted(columns, key=lambda column: ranks(column.name)[role])
 
 
 def find(draft: Draft, role: str, check: Check = lambda _: True) -> Column | None:
-    """Find the column that most likely holds something, and fits."""
+    """Find the likeliest column that may have a role and fits."""
     return next(iter(find_all(draft, role, check)), None)
 
 
@@ -174,7 +174,7 @@ def take_by_order(draft: Draft) -> None:
 
 
 def take_plays(draft: Draft) -> None:
-    """Find the rows that are plays, if a column says what a row is."""
+    """Find the rows that are plays, if a column has the kinds of rows."""
     for name in [column.name for column in find_all(draft, "event")]:
         column = next((c for c in draft.rows.columns if c.name == name), None)
         if column is None or not 1 < column.kinds <= _MOST_KINDS:
@@ -371,7 +371,7 @@ def take_heard(draft: Draft, column: Column) -> None:
 
 
 def take_weight(draft: Draft, column: Column, *, is_stars: bool = False) -> None:
-    """Take a count, stars from four of five, and what was liked."""
+    """Take a count, stars from four of five, or likes."""
     draft.used.add(column.name)
     smallest, largest = column.smallest or 0, column.largest or 0
     is_few = column.kinds <= _FEW_KINDS
