@@ -45,7 +45,8 @@ def read_groups(file: Path, by: str) -> pa.Table:
         else:
             rows = connection.read_csv(str(file), all_varchar=True)
         texts = {"listener": Column("listener"), "label": Column(by)}
-        queries.attach_columns("grouped", rows, texts)
+        columns = (text.cast("VARCHAR").alias(name) for name, text in texts.items())
+        rows.select(*columns).create_view("grouped", replace=True)
         groups = queries.fetch_table(connection, "ab/listener_groups")
     labels = groups["label"].unique().drop_null().to_pylist()
     for row in groups.filter(groups["second"].is_valid())[:1].to_pylist():

@@ -14,7 +14,6 @@ from analysis.ab.listeners import check_metrics
 from analysis.logs.lines import parse_line
 from analysis.plays.query import PlaysQuery
 from analysis.views import open_views
-from listening_loop.command import main
 from listening_loop.sql import answer
 from tests.botify.redis_server import shared_server
 from tests.e2e.analyst import make_example

@@ -34,7 +34,8 @@ def test_without_a_shift_none_is_found_at_any_analysis(in_logarithms: bool) -> N
     generator = np.random.default_rng(1)
     smallest = []
     for _ in range(100):
-        shares = 0.2 + 0.05 * (np.arange(DAYS) % 7 > 4)  # weekends
+        is_weekend = np.arange(DAYS) % 7 > 4
+        shares = np.where(is_weekend, 0.25, 0.2)
         arm, rest = draw(generator, shares), draw(generator, 1.2 * shares)
         found = [
             find_shift(arm[:day], rest[:day], in_logarithms=in_logarithms)
