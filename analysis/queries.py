@@ -28,6 +28,7 @@ Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
 Expression = duckdb.Expression
 # an expression of rows: a column by its name, a value, SQL
+Case = duckdb.CaseExpression
 Column = duckdb.ColumnExpression
 Constant = duckdb.ConstantExpression
 Function = duckdb.FunctionExpression

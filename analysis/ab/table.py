@@ -33,7 +33,7 @@ from analysis.ab.moments import (
 from analysis.ab.quality import find_daily_ratios, find_table_faults
 from analysis.ab.segments import check_number
 from analysis.errors import AnalysisError
-from analysis.queries import Column, Constant, Function, Star
+from analysis.queries import Case, Column, Constant, Star
 from analysis.statistics.moments import Moments
 from looplib.arrays import FloatArray
 
@@ -136,7 +136,7 @@ class Table:
         if not self.by:
             return {}
         text = Column(self.by).cast("VARCHAR")
-        group = Function("coalesce", text, Constant("unknown"))
+        group = Case(text.isnotnull(), text).otherwise(Constant("unknown"))
         labels = self.rows.select(group).distinct().fetchnumpy().popitem()[1].tolist()
         check_number(labels, f"{self.name}: {self.by}")
         weighed = {}

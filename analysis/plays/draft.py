@@ -135,14 +135,15 @@ def take_named(draft: Draft, named: Mapping[str, str], file: str) -> None:
         rows.unnest(sorted(lists))
         parts = {role: [_element(part) for part in p] for role, p in parts.items()}
     columns = {column.name: column for column in rows.columns}
-    if missing := {part for p in parts.values() for part in p} - {*columns, *NAMES}:
-        names = ", ".join(columns)
+    names = {part for p in parts.values() for part in p}
+    if missing := names - {*columns, *rows.empty, *NAMES}:
+        shown = ", ".join(columns)[:200]
         raise AnalysisError(
-            f"{file}: no column {', '.join(sorted(missing))}; found are {names[:200]}"
+            f"{file}: no column {', '.join(sorted(missing))}; found are {shown}"
         )
     for role, p in parts.items():
-        if p[0] in NAMES:
-            draft.items[role] = NAMES[p[0]], ""
+        if lacking := [part for part in p if part not in columns]:
+            draft.items[role] = (NAMES | rows.empty)[lacking[0]], ""
         else:
             draft.take(role, *(columns[part] for part in p))
 

@@ -167,6 +167,7 @@ class FirstRows:
         self.logs = find_tables(paths)
         self.log = self.logs[0]
         self.columns: list[Column] = []
+        self.empty: dict[str, str] = {}  # SQL of columns without a value, by name
         self.row_count = 0
         self._unnested: list[str] = []
         function = function_of(self.log.path.name)
@@ -234,6 +235,7 @@ class FirstRows:
             for name, sql, kind in leaves
             if name in by_name
         ]
+        self.empty = {name: sql for name, sql, _ in leaves if name not in by_name}
 
     def unnest(self, paths: Iterable[str]) -> None:
         """Make a row of each element of lists, side by side; "tracks[].id" becomes "track.id"."""

@@ -107,8 +107,8 @@ def find_shift(
     is_since = order >= first
     # all days but some in a row, whichever these are
     age = order[:, np.newaxis] - order
-    others = (age > 0) | (age <= -wrong_days)
-    before, since = ~is_since & others, is_since & others
+    is_right = (age > 0) | (age <= -wrong_days)
+    before, since = ~is_since & is_right, is_since & is_right
     before[~before.any(axis=1)] = ~is_since  # there are no other days
     *_, shifts, degrees = split(before, since)
     p_values = 2 * special.stdtr(np.maximum(degrees, 1), -np.sqrt(shifts))

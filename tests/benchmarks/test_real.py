@@ -41,7 +41,7 @@ def data(folder: Path) -> Path:
         "UserId": listener,
         "SessionId": listener * 4 + position // 10,
         "ItemId": track,
-        "Time": 10**6 * (listener % 7) + 1000 * position,
+        "Time": 1_400_000_000 + 10**6 * (listener % 7) + 1000 * position,
         "ArtistId": track // 4,
         "slice": listener % 2,
     }

@@ -87,7 +87,7 @@ def test_every_block_is_of_a_checked_kind(page: Path, tmp_path: Path) -> None:  
                     parse_line(line.encode())
             case "python" | "py":  # the latter needs more than this project
                 ast.parse(block.text)
-            case "sql" if " AS listener" in block.text:
+            case "sql" if " AS listener," in block.text:
                 assert PlaysQuery(block.text).reader, block.position
             case "sql" if block.page != "sql.md":
                 (tmp_path / "metric.sql").write_text(block.text)

@@ -56,7 +56,7 @@ def beside(rows: Rows, **columns: Callable[[Generator, pd.DataFrame], Any]) -> R
     def more(generator: Generator) -> pd.DataFrame:
         frame = rows(generator)
         added = {n: f(generator, frame) for n, f in columns.items()}
-        result: pd.DataFrame = pd.concat([frame, pd.DataFrame(added)], axis=1)
+        result: pd.DataFrame = frame.assign(**added)
         return result
 
     return more
