@@ -114,14 +114,10 @@ def _check_files(
     limit: int | None,
 ) -> list[CheckedFile]:
     """Read files in one statement."""
-    settings: dict[str, int | str | Path] = {
-        "memory_limit": MEMORY,
-        "temp_directory": target.parent / "spilled",
-    }
     # each thread has buffers of twice that size
-    if "maximum_object_size" in query.sql:
-        settings["threads"] = 1
-    connected = queries.connect(**settings)
+    threads = {"threads": "1"} if "maximum_object_size" in query.sql else {}
+    spilled = target.parent / "spilled"
+    connected = queries.connect(memory_limit=MEMORY, temp_directory=spilled, **threads)
     malformed: dict[str, list[Malformed]] = defaultdict(list)
     with ExitStack() as stack, connected as connection:
         paths = open_copies(stack, files, query, target.parent)
