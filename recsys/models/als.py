@@ -84,6 +84,13 @@ class Als(IterativeModel):
             self.state = {**self.state, "iterations": done}
         return self
 
+    def narrow(self, listeners: IntArray) -> Self:
+        """Copy the model for some listeners."""
+        part = super().narrow(listeners)
+        factors = self.state["user_factors"][listeners]
+        part.state = {**self.state, "user_factors": factors}
+        return part
+
     def recommend(
         self, k: int, pool: Pool = "all", listeners: IntArray | None = None
     ) -> Int32Array:

@@ -6,6 +6,7 @@ Another kind is a file with its `looplib.config.Config` and its `Model`, and a l
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from itertools import pairwise
 from typing import Any, ClassVar, Self, get_args, get_type_hints
 
@@ -108,6 +109,18 @@ class Model(ABC):
         """
         factors = self.factors
         return factors.score(places) if factors else np.zeros(places.nnz)
+
+    def narrow(self, listeners: IntArray) -> Self:
+        """Copy the model for some rows of the listeners, in their order."""
+        part = copy(self)
+        part.train = self.train.select(listeners)
+        return part
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle a model without the interactions, which are mapped from the disk."""
+        state = vars(self).copy()
+        state.pop("train", None)
+        return state
 
     @property
     def factors(self) -> Factors | None:
