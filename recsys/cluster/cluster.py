@@ -2,10 +2,10 @@
 
 import logging
 from asyncio import wait_for
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,9 +28,13 @@ from recsys.cluster.processes import end_repeated_script, start_processes
 from recsys.errors import SearchError, WorkerDiedError
 
 T = TypeVar("T")
-Calls = Mapping[Any, tuple[Any, ...]]  # the arguments of each, by a key of its own
+Call = tuple[Any, ...]  # a function and its arguments
+Calls = Mapping[Any, Call]  # by a key of their own
+# Yields calls that can run at the same time, takes what they return, and returns a result.
+Plan = Generator[Sequence[Call], list[Any], T]
 CONNECT_TIMEOUT_S = 15
 REMIND_S = 30.0
+_MOST_WORKERS = 1000  # of an adaptive cluster without a maximum
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,67 @@ class Outcome(Generic[T]):
         return self.value  # type: ignore[return-value]  # a call that returned None has T = None
 
 
+class Running(Generic[T]):
+    """A plan that runs: its present calls by keys, and its result when it has none."""
+
+    def __init__(
+        self,
+        name: str,
+        plan: Plan[T],
+        priority: int = 0,
+        resources: Mapping[str, float] | None = None,
+    ) -> None:
+        """Begin; the calls have the name, the Dask priority and the resources."""
+        self.calls: dict[Part, Call] = {}
+        self.result: T | None = None
+        self._facts = (name, priority, resources or {})
+        self._plan = plan
+        self._advance(None)
+
+    def record(self, outcome: Outcome[Any]) -> None:
+        """Take the outcome of a call; the last one leads to the next calls.
+
+        Raises:
+            BaseException: The error of the call, or of the plan.
+        """
+        self._values[outcome.key.number] = outcome.result()
+        del self.calls[outcome.key]
+        if not self.calls:
+            self._advance(self._values)
+
+    def close(self) -> None:
+        """End the plan, wherever it is."""
+        self._plan.close()
+
+    def _advance(self, values: list[Any] | None) -> None:
+        try:
+            calls = self._plan.send(values)  # type: ignore[arg-type]  # None begins
+        except StopIteration as end:
+            self.result = end.value
+        else:
+            self._values: list[Any] = [None] * len(calls)
+            self.calls = {
+                Part(self, number, *self._facts): call
+                for number, call in enumerate(calls)
+            }
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The key of a call of a plan."""
+
+    plan: Running[Any]
+    number: int  # among the calls that run at the same time
+    name: str
+    priority: int
+    resources: Mapping[str, float]
+    serial: str = field(default_factory=lambda: uuid4().hex)
+
+    def __str__(self) -> str:
+        """Name the call in Dask's dashboard."""
+        return f"{self.name} {self.serial}"
+
+
 @dataclass(eq=False)
 class Cluster(ExitStack):
     """Workers that run plain functions: arguments and results are small, data travel by path.
@@ -61,6 +126,7 @@ class Cluster(ExitStack):
         client: Runs the calls; nothing is started or closed then.
         modules: What processes of this machine import before they start.
         report: The file of Dask's performance report, if one is wanted.
+        is_here: Run the calls in this process, unless a scheduler or a client is given.
 
     Raises:
         SearchError: At the first call: the scheduler does not answer, or has other software.
@@ -71,6 +137,7 @@ class Cluster(ExitStack):
     client: Client | None = None
     modules: Sequence[str] = ()
     report: Path | None = None
+    is_here: bool = False
 
     def __post_init__(self) -> None:
         """Begin without a call."""
@@ -85,14 +152,27 @@ class Cluster(ExitStack):
 
         The error of a call, such as that its worker died, ends it.
         """
-        left = dict(enumerate(calls))
-        for outcome in self.run_ready(function, lambda: left):
+        left = {key: (function, *call) for key, call in enumerate(calls)}
+        for outcome in self.run_ready(lambda: left):
             del left[outcome.key]
             yield outcome.result()
 
-    def run_ready(
-        self, function: Callable[..., T], ready: Callable[[], Calls]
-    ) -> Iterator[Outcome[T]]:
+    def run_plans(
+        self, *plans: Running[Any], report: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Run plans side by side to their ends; `report` is called with the name of each call."""
+
+        def ready() -> Calls:
+            return {part: call for plan in plans for part, call in plan.calls.items()}
+
+        with ExitStack() as ended:
+            for plan in plans:
+                ended.callback(plan.close)
+            for outcome in self.run_ready(ready):
+                report(outcome.key.name)
+                outcome.key.plan.record(outcome)
+
+    def run_ready(self, ready: Callable[[], Calls]) -> Iterator[Outcome[Any]]:
         """Run calls until none is ready; yield their outcomes as they end.
 
         `ready`, called again after outcomes, returns the calls that have no outcome yet and can
@@ -103,7 +183,12 @@ class Cluster(ExitStack):
         Raises:
             SearchError: The scheduler is lost, or no worker has the resources.
         """
-        group = f"{funcname(function)}-{uuid4().hex}"
+        if self.is_here and not (self.client or self.config.scheduler):
+            while calls := ready():
+                key, (function, *arguments) = next(iter(calls.items()))
+                yield _call(key, function, *arguments)
+            return
+        serial = uuid4().hex
         queued: dict[Future[Any], Any] = {}  # to the call's key
         done = None
         try:
@@ -118,10 +203,11 @@ class Cluster(ExitStack):
                         if key not in keys:
                             resources = getattr(key, "resources", {})
                             self._check_resources(resources)
+                            function, *arguments = calls[key]
                             future = client.submit(
                                 function,
-                                *calls[key],
-                                key=(group, str(key)),
+                                *arguments,
+                                key=(f"{funcname(function)}-{serial}", str(key)),
                                 priority=getattr(key, "priority", 0),
                                 resources=resources,
                             )
@@ -174,11 +260,18 @@ class Cluster(ExitStack):
                 )
 
     def slots(self) -> int:
-        """Count the calls that can run at once now; 1 even while there is no worker."""
+        """Count the calls that can run at once, now or when an adaptive cluster has grown.
+
+        It is 1 even while there is no worker.
+        """
         client = self._client
         with self._naming_loss():
-            threads: int = sum(client.nthreads().values())
-        return max(1, threads)
+            threads: dict[str, int] = client.nthreads()
+        # Dask has no other way to ask
+        adaptive = getattr(client.cluster, "_adaptive", None)
+        maximum = adaptive.maximum if adaptive else 0
+        each = max(threads.values(), default=1)
+        return max(1, sum(threads.values()), each * min(maximum, _MOST_WORKERS))
 
     @property
     def _start(self) -> str:
@@ -236,6 +329,14 @@ class Cluster(ExitStack):
             self.push(lambda *error: None if any(error) else report.__exit__(*error))
         say(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}")
         return client
+
+
+def _call(key: Any, function: Callable[..., Any], *arguments: Any) -> Outcome[Any]:  # noqa: ANN401  of any kind
+    """Call a function in this process."""
+    try:
+        return Outcome(key, function(*arguments), None)
+    except Exception as error:  # noqa: BLE001  any, as a worker does
+        return Outcome(key, None, error)
 
 
 class _Client(Client):
