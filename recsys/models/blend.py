@@ -99,9 +99,7 @@ class Blend(Model):
     def recommend_pools(self, k: int) -> dict[Pool, Int32Array]:
         """Recommend from each pool, with the candidates of a listener described once."""
         pools: tuple[Pool, ...] = get_args(Pool)
-        lists = [
-            [part._rank(k, pool) for pool in pools] for _, part in self._parts()
-        ]
+        lists = [[part._rank(k, pool) for pool in pools] for _, part in self._parts()]
         whole = map(np.concatenate, zip(*lists, strict=True))
         return dict(zip(pools, whole, strict=True))
 

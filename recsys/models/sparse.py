@@ -188,8 +188,8 @@ def _arrays(matrix: csr_matrix) -> Any:  # noqa: ANN401  compiled code's tuple o
 
     return Csr(
         matrix.indptr.astype(np.int64),
-        matrix.indices.astype(np.int32),
-        matrix.data.astype(np.float32),
+        matrix.indices.astype(np.int32, copy=False),
+        matrix.data.astype(np.float32, copy=False),
         matrix.shape[1],
     )
 
