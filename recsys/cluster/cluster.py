@@ -1,6 +1,7 @@
 """Run plain functions on a Dask cluster."""
 
 import logging
+import time
 from asyncio import wait_for
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -13,6 +14,8 @@ from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import dask
+import numpy as np
+import psutil
 from dask.utils import funcname
 from distributed import Client as Client
 from distributed import Future, as_completed, performance_report
@@ -220,6 +223,29 @@ class Cluster(ExitStack):
                 with suppress(Exception):  # the scheduler is lost
                     self._client.cancel([*queued])
 
+    def say_use(self) -> None:
+        """Say how busy the workers were, and the client's share of the CPU time, if any worked.
+
+        Workers that have left are not counted.
+        """
+        if "_client" not in vars(self):
+            return
+        client = self._client
+        wall = time.monotonic() - self._began
+        here = time.process_time() - self._cpu
+        measured = client.run(_measure).items()
+        cpu, moved = np.sum(
+            [np.subtract(now, self._before.get(worker, 0)) for worker, now in measured]
+            or [(0, 0)],
+            axis=0,
+        )
+        threads = sum(client.nthreads().values())
+        say(
+            f"{len(measured)} workers, {cpu / (wall * max(threads, 1)):.0%} busy; the client took "
+            f"{here / (here + cpu):.1%} of {here + cpu:,.0f} s of CPU; workers read and wrote "
+            f"{moved / 2**20:,.0f} MiB"
+        )
+
     def _take(
         self, done: as_completed, queued: dict[Future[Any], Any]
     ) -> list[Outcome[Any]]:
@@ -328,6 +354,8 @@ class Cluster(ExitStack):
             # a search that fails may have lost the scheduler
             self.push(lambda *error: None if any(error) else report.__exit__(*error))
         say(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}")
+        self._began, self._cpu = time.monotonic(), time.process_time()
+        self._before = client.run(_measure)
         return client
 
 
@@ -337,6 +365,16 @@ def _call(key: Any, function: Callable[..., Any], *arguments: Any) -> Outcome[An
         return Outcome(key, function(*arguments), None)
     except Exception as error:  # noqa: BLE001  any, as a worker does
         return Outcome(key, None, error)
+
+
+def _measure() -> tuple[float, float]:
+    """Measure the CPU seconds of this process, and the bytes that it has read and written."""
+    process = psutil.Process()
+    bytes_ = 0
+    with suppress(AttributeError):  # macOS does not count them
+        files = process.io_counters()
+        bytes_ = files.read_chars + files.write_chars
+    return time.process_time(), bytes_
 
 
 class _Client(Client):

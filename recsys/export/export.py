@@ -182,6 +182,7 @@ def _write(
             cluster.run_plans(*plans, report=count)
             live = plans[-1].result if export.options.live else None
             list(cluster.run(assemble, [(export, live)]))
+            cluster.say_use()
         export.version.download(*export.version.names())
         for file in export.version.folder.iterdir():
             shutil.move(file, folder / file.name)

@@ -109,6 +109,7 @@ def search(
         _run_steps(cluster, state)
         winner = _choose_winner(cluster, state)
         run.delete(CHECKPOINTS)
+        cluster.say_use()
         return winner
 
 
