@@ -29,9 +29,9 @@ from looplib.checksums import seal, unseal
 from looplib.files import fsync
 from recsys.cluster.cluster import Cluster, Plan, Running
 from recsys.cluster.processes import call_threads
-from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.dataset import Dataset, Summary, open_dataset
 from recsys.dataset.layout import SplitName
-from recsys.models.base import State
+from recsys.models.base import MAPPED, State
 from recsys.models.solver import check_finite, first_factors, solve
 from recsys.storage import Workspace, open_workspace
 
@@ -118,6 +118,13 @@ def cut_blocks(
         )
 
     return cut("listeners", counts, popularity), cut("tracks", popularity, counts)
+
+
+def block_bytes(summary: Summary, config: AlsConfig, slots: int) -> int:
+    """Estimate the memory of a worker that solves a block, beside an empty process."""
+    entries = min(summary.interactions // slots, LARGEST_BLOCK)
+    rows = max(summary.listeners, summary.tracks)
+    return MAPPED // 2 * entries + 8 * config.factors * rows
 
 
 def pays(dataset: Dataset, split: SplitName, config: AlsConfig) -> bool:
@@ -217,8 +224,9 @@ def write_first(fit: str, shape: tuple[int, int], factors: int, seed: int) -> Fi
     files: Files = {}
     drawn = first_factors(shape, factors, seed)
     for axis, values in zip(AXES, drawn, strict=True):
-        files[axis] = (FactorFile(axis, 0, 0, len(values)),)
-        _write(open_workspace(fit), *files[axis], values)
+        file = FactorFile(axis, 0, 0, len(values))
+        _write(open_workspace(fit), file, values)
+        files[axis] = (file,)
     return files
 
 

@@ -186,7 +186,7 @@ class Cluster(ExitStack):
         Raises:
             SearchError: The scheduler is lost, or no worker has the resources.
         """
-        if self.is_here and not (self.client or self.config.scheduler):
+        if self._starts_none:
             while calls := ready():
                 key, (function, *arguments) = next(iter(calls.items()))
                 yield _call(key, function, *arguments)
@@ -290,6 +290,8 @@ class Cluster(ExitStack):
 
         It is 1 even while there is no worker.
         """
+        if self._starts_none:
+            return 1
         client = self._client
         with self._naming_loss():
             threads: dict[str, int] = client.nthreads()
@@ -298,6 +300,18 @@ class Cluster(ExitStack):
         maximum = adaptive.maximum if adaptive else 0
         each = max(threads.values(), default=1)
         return max(1, sum(threads.values()), each * min(maximum, _MOST_WORKERS))
+
+    @property
+    def _starts_none(self) -> bool:
+        """Whether calls run in this process."""
+        return self.is_here and not (self.client or self.config.scheduler)
+
+    def memory_limit(self) -> int | None:
+        """Return the bytes of a call on the largest worker; None without a worker or a limit."""
+        with self._naming_loss():
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [worker["memory_limit"] // worker["nthreads"] for worker in workers]
+        return max(limits, default=0) if all(limits) else None
 
     @property
     def _start(self) -> str:

@@ -115,6 +115,7 @@ def plan_live(live: Live) -> Plan[Mapping[str, Any] | None]:
 def _plan_trees(live: Live, which: Which) -> Plan[Trees | str]:
     parts = range(_PARTS[which])
     yield [(write_examples, live, which, part) for part in parts]
+    trees: Trees | str
     (trees,) = yield [(learn_trees, live, which)]
     return trees
 

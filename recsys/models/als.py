@@ -1,12 +1,13 @@
 """Implicit ALS: listeners and tracks are vectors, whose inner products are scores."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.als import AlsConfig
 from looplib.arrays import Int32Array, IntArray
+from recsys.dataset.dataset import Summary
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions
 from recsys.models.base import IterativeModel, State
 from recsys.models.factors import Factors, Pool
@@ -37,6 +38,12 @@ class Als(IterativeModel):
     def load_kernels(cls) -> None:
         """Load the compiled solver."""
         load_kernels()
+
+    @classmethod
+    def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
+        """Estimate the memory: factors, and as much again while they are read or written."""
+        factors = 8 * config.factors * (summary.listeners + summary.tracks)
+        return super().estimate_bytes(config, summary) + factors
 
     @property
     def factors(self) -> Factors:

@@ -15,9 +15,11 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import NO_TRACK, AnyFloatArray, Int32Array, IntArray
 from looplib.config import Config
+from recsys.dataset.dataset import Summary
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors, Pool, fill_up
 
+MAPPED = 16  # bytes of an interaction that are mapped, by listener and by track
 State = Mapping[str, Any]  # arrays and numbers, as `np.savez` takes them
 
 
@@ -76,6 +78,11 @@ class Model(ABC):
     @classmethod  # noqa: B027  most kinds have none
     def load_kernels(cls) -> None:
         """Load compiled code, once in a process, so that no fit counts its time."""
+
+    @classmethod
+    def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401, ARG003  the kind's
+        """Estimate the memory of a fit and its lists, beside an empty process."""
+        return MAPPED * summary.interactions
 
     @abstractmethod
     def recommend(

@@ -26,6 +26,7 @@ from looplib.config import Config
 from looplib.next_play import FEATURES, OF_PLAYED, Facts, describe
 from looplib.randomness import make_generator
 from looplib.trees import Ensemble
+from recsys.dataset.dataset import Summary
 from recsys.dataset.interactions import Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
@@ -59,6 +60,8 @@ _PARAMETERS: Mapping[str, Any] = {
     "bagging_freq": 1,
     "lambdarank_truncation_level": 40,
 }
+# bytes of a play, of a track's lists, and of all examples
+_PLAY, _TRACK, _EXAMPLES = 20, 8000, 700 * 2**20
 _FEWEST = 100  # candidates that it learns from
 _LEAF = 200  # candidates in a leaf at least, where there are many
 
@@ -80,6 +83,12 @@ class Blend(Model):
     config: BlendConfig
     ranker: Ensemble
     facts: Facts
+
+    @classmethod
+    def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
+        """Estimate the memory: plays in two orders, the lists of each track, and examples."""
+        plays = _PLAY * summary.events + _TRACK * summary.tracks
+        return super().estimate_bytes(config, summary) + plays + _EXAMPLES
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
         """Learn the odds; see `Model.fit`."""

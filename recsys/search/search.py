@@ -47,6 +47,7 @@ from recsys.search.leaderboard import (
     print_rows,
 )
 from recsys.search.ledger import Score
+from recsys.search.memory import check_memory
 from recsys.search.scorer import Scorer, compare_steps, cross_fit, leads, resolve_split
 from recsys.search.state import SearchState
 from recsys.search.step import plan_fit, run_step
@@ -95,6 +96,8 @@ def search(
     ):
         _write_config(run, config)  # workers look for it
         scorer = _prepare_data(store, plan, run, cluster)
+        dataset = open_dataset(scorer.dataset)
+        check_memory(cluster, plan.candidates, dataset)
         decided = {"validation": scorer.validation}
         _write_config(run, config.model_copy(update=decided))
         if not plan.dataset.rule.is_ordered:

@@ -21,6 +21,9 @@ class InProcess(Cluster):
     def slots(self) -> int:
         return self._slots
 
+    def memory_limit(self) -> None:
+        """No limit."""
+
     def run_ready(self, ready: Callable[[], Calls]) -> Iterator[Outcome[Any]]:
         while calls := ready():
             key, (function, *arguments) = list(calls.items())[-1]
