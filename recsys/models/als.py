@@ -42,7 +42,7 @@ class Als(IterativeModel):
     @classmethod
     def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
         """Estimate the memory: factors, and as much again while they are read or written."""
-        factors = 8 * config.factors * (summary.listeners + summary.tracks)
+        factors: int = 8 * config.factors * (summary.listeners + summary.tracks)
         return super().estimate_bytes(config, summary) + factors
 
     @property

@@ -49,7 +49,7 @@ class ItemKnn(SimilarityModel):
     def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
         """Estimate the memory: weighted interactions, and the neighbours of each track."""
         weighted = _WEIGHTED * summary.interactions
-        neighbours = _NEIGHBOUR * config.neighbours * summary.tracks
+        neighbours: int = _NEIGHBOUR * config.neighbours * summary.tracks
         return super().estimate_bytes(config, summary) + weighted + neighbours
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:

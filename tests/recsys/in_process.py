@@ -21,8 +21,8 @@ class InProcess(Cluster):
     def slots(self) -> int:
         return self._slots
 
-    def memory_limit(self) -> None:
-        """No limit."""
+    def memory_limit(self) -> int | None:
+        return None
 
     def run_ready(self, ready: Callable[[], Calls]) -> Iterator[Outcome[Any]]:
         while calls := ready():

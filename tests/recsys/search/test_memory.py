@@ -1,11 +1,11 @@
 """A trial that fits no worker is refused before the search, with what would fit."""
 
-from typing import cast
+from typing import Literal, cast
 
 import pytest
 
 from recsys.cluster.cluster import Cluster
-from recsys.config import ClusterConfig
+from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError
 from recsys.models.registry import read_models
@@ -34,7 +34,7 @@ class Sizes:
 class Limited(InProcess):
     """A cluster whose workers have some GiB."""
 
-    def __init__(self, gib: float, fit: str = "whole") -> None:
+    def __init__(self, gib: float, fit: Literal["whole", "blocks"] = "whole") -> None:
         super().__init__(slots=4)
         self.config = ClusterConfig(fit=fit)
         self.gib = gib
