@@ -120,7 +120,8 @@ def top_neighbours(
     weight = np.maximum(plays, 1).astype(np.float64) ** -power
     # Counting takes less memory than sorting.
     ones = np.ones(len(tracks), np.bool_)
-    each = np.arange(len(tracks) + 1)
+    number = np.int32 if len(tracks) < np.iinfo(np.int32).max else np.int64
+    each = np.arange(len(tracks) + 1, dtype=number)
     by_track = csc_matrix((ones, tracks, each), (columns, len(tracks))).tocsr().indices
     starts = offsets(plays)
     listeners = np.arange(len(indptr) - 1, dtype=np.int32)
