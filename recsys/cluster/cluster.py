@@ -224,7 +224,7 @@ class Cluster(ExitStack):
                     self._client.cancel([*queued])
 
     def say_use(self) -> None:
-        """Say how busy the workers were, and the client's share of the CPU time, if any worked.
+        """Print how busy the workers were, and the client's share of the CPU time, if any worked.
 
         Workers that have left are not counted.
         """
@@ -298,8 +298,8 @@ class Cluster(ExitStack):
         # Dask has no other way to ask
         adaptive = getattr(client.cluster, "_adaptive", None)
         maximum = adaptive.maximum if adaptive else 0
-        each = max(threads.values(), default=1)
-        return max(1, sum(threads.values()), each * min(maximum, _MOST_WORKERS))
+        most = max(threads.values(), default=1)
+        return max(1, sum(threads.values()), most * min(maximum, _MOST_WORKERS))
 
     @property
     def _starts_none(self) -> bool:

@@ -121,8 +121,10 @@ def top_neighbours(
     # Counting takes less memory than sorting.
     ones = np.ones(len(tracks), np.bool_)
     number = np.int32 if len(tracks) < np.iinfo(np.int32).max else np.int64
-    each = np.arange(len(tracks) + 1, dtype=number)
-    by_track = csc_matrix((ones, tracks, each), (columns, len(tracks))).tocsr().indices
+    positions = np.arange(len(tracks) + 1, dtype=number)
+    by_track = (
+        csc_matrix((ones, tracks, positions), (columns, len(tracks))).tocsr().indices
+    )
     starts = offsets(plays)
     listeners = np.arange(len(indptr) - 1, dtype=np.int32)
     listener = np.repeat(listeners, np.diff(indptr))

@@ -37,15 +37,9 @@ def check_memory(cluster: Cluster, trials: Iterable[Trial], dataset: Dataset) ->
         if needed <= limit:
             continue
         if model_type.has_factors:
-            each = (
-                needed
-                - _PROCESS
-                - model_type.estimate_bytes(
-                    config.model_copy(update={"factors": 0}), summary
-                )
-            )
-            left = limit - needed + each
-            fewer = left * config.factors // each
+            none = config.model_copy(update={"factors": 0})
+            rest = _PROCESS + model_type.estimate_bytes(none, summary)
+            fewer = (limit - rest) * config.factors // (needed - rest)
             if fewer > 0:
                 hints.insert(0, f"at most {fewer:.0f} factors")
         raise SearchError(
