@@ -122,9 +122,9 @@ def top_neighbours(
     ones = np.ones(len(tracks), np.bool_)
     number = np.int32 if len(tracks) < np.iinfo(np.int32).max else np.int64
     positions = np.arange(len(tracks) + 1, dtype=number)
-    by_track = (
-        csc_matrix((ones, tracks, positions), (columns, len(tracks))).tocsr().indices
-    )
+    shape = (columns, len(tracks))
+    played = csc_matrix((ones, tracks, positions), shape)  # type: ignore[arg-type]  # the stubs want float or int
+    by_track = played.tocsr().indices
     starts = offsets(plays)
     listeners = np.arange(len(indptr) - 1, dtype=np.int32)
     listener = np.repeat(listeners, np.diff(indptr))
