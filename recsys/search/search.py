@@ -174,8 +174,8 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
                 best = candidates[0]
                 value = best.value(state.select)
                 note = f"best {state.select} {value:.4f} ({describe(best.trial)})"
-            left = _name_left(state)
-            report(done, "; ".join(filter(None, (note, left))), total)
+            rest = _name_left(state)
+            report(done, "; ".join(filter(None, (note, rest))), total)
 
 
 def _name_left(state: SearchState) -> str:
