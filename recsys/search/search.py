@@ -300,13 +300,13 @@ def _compare_baselines(
     if scorer.validation.test_share:
         on_test = read([best, scored[0], *scored], replace(scorer, is_test=True))
         parts = np.concatenate([parts, on_test], axis=2)
-    of_choice, *behind = leads(parts)
+    chooser, *behind = leads(parts)
     rest = iter(behind)
     baselines = [
         replace(entry, behind=next(rest) if entry in scored else None)
         for entry in leaderboard.baselines
     ]
-    return baselines, (scored[0].trial.id, of_choice.scaled(-1))
+    return baselines, (scored[0].trial.id, chooser.scaled(-1))
 
 
 def _finalists(state: SearchState) -> list[Entry]:
