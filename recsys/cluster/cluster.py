@@ -193,7 +193,9 @@ class Cluster(ExitStack):
             SearchError: The scheduler is lost, or no worker has the resources.
         """
         if self.is_here:
-            yield from _run_here(ready)
+            while calls := ready():
+                key = max(calls, key=lambda key: getattr(key, "priority", 0))
+                yield _call(key, *calls[key])
             return
         serial = uuid4().hex
         queued: dict[Future[Any], Any] = {}  # to the call's key
@@ -307,6 +309,8 @@ class Cluster(ExitStack):
 
     def memory_limit(self) -> int | None:
         """Return the bytes of a call on the largest worker; None without a worker or a limit."""
+        if self.is_here:
+            return None
         with self._naming_loss():
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [worker["memory_limit"] // worker["nthreads"] for worker in workers]
@@ -372,18 +376,13 @@ class Cluster(ExitStack):
         return client
 
 
-def _run_here(ready: Callable[[], Calls]) -> Iterator[Outcome[Any]]:
-    """Run calls in this process, the most urgent first."""
-    while calls := ready():
-        key = max(calls, key=lambda key: getattr(key, "priority", 0))
-        function, *arguments = calls[key]
-        # like a worker, whose results are the same to the bit
+def _call(key: Any, function: Callable[..., Any], *arguments: Any) -> Outcome[Any]:  # noqa: ANN401  of any kind
+    """Call a function in this process, with the threads and so the results of a worker."""
+    try:
         with threadpool_limits(1, "blas"):
-            try:
-                outcome = Outcome(key, function(*arguments), None)
-            except Exception as error:  # noqa: BLE001  any, as on a worker
-                outcome = Outcome(key, None, error)
-        yield outcome
+            return Outcome(key, function(*arguments), None)
+    except Exception as error:  # noqa: BLE001  any, as a worker does
+        return Outcome(key, None, error)
 
 
 def _measure() -> tuple[float, float]:

@@ -165,7 +165,7 @@ def _write(
         seen,
         client,
         (refit.__module__, "recsys.models.kernels.ranking"),
-        is_here=is_here,
+        is_here=is_small(export.config.cluster, export.dataset.summary.events),
     )
     try:
         write_ids(export)

@@ -177,8 +177,8 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
                 best = candidates[0]
                 value = best.value(state.select)
                 note = f"best {state.select} {value:.4f} ({describe(best.trial)})"
-            left = _name_left(state)
-            report(done, "; ".join(filter(None, (note, left))), total)
+            rest = _name_left(state)
+            report(done, "; ".join(filter(None, (note, rest))), total)
 
 
 def _name_left(state: SearchState) -> str:
@@ -329,13 +329,13 @@ def _compare_baselines(
     if scorer.validation.test_share:
         on_test = read([best, scored[0], *scored], replace(scorer, is_test=True))
         parts = np.concatenate([parts, on_test], axis=2)
-    lead, *behind = leads(parts)
+    chooser, *behind = leads(parts)
     rest = iter(behind)
     baselines = [
         replace(entry, behind=next(rest) if entry in scored else None)
         for entry in leaderboard.baselines
     ]
-    return baselines, (scored[0].trial.id, lead.scaled(-1))
+    return baselines, (scored[0].trial.id, chooser.scaled(-1))
 
 
 def _finalists(state: SearchState) -> list[Entry]:

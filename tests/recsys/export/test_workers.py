@@ -9,7 +9,6 @@ import pytest
 
 from recsys import blockwise
 from recsys.cluster.cluster import Cluster
-from recsys.export import export as exports
 from recsys.export import version
 from recsys.export.export import export_run
 from recsys.run import read_run
@@ -22,9 +21,11 @@ from tests.waiting import wait_until
 Files = dict[str, dict[str, Any]]  # digest, size and rows of each file
 
 
-def publish(run: Path, out: Path, workers: int = 1) -> Files:
+def publish(run: Path, out: Path, workers: int = 0) -> Files:
+    """Publish with workers, or in this process."""
+    setting = f"cluster.workers={workers}" if workers else "cluster.fit=whole"
     workspace = open_workspace(run)
-    config, winner = read_run(workspace, [f"cluster.workers={workers}"])
+    config, winner = read_run(workspace, [setting])
     export_run(workspace, config, winner, out)
     files: Files = read_manifest(out / "current")["files"]
     return files
@@ -50,12 +51,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.dask
 @pytest.mark.slow
 def test_published_bytes_are_the_same_here_and_on_one_or_three_workers_one_of_which_dies(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path
 ) -> None:
     here = publish(run, tmp_path / "here")
     assert {"factors.npz", "live.npz", "scores.npy", "similar.jsonl"} <= here.keys()
-    monkeypatch.setattr(exports, "is_small", lambda *_: False)
-    assert publish(run, tmp_path / "1") == here
+    assert publish(run, tmp_path / "1", workers=1) == here
 
     def kill() -> None:
         """Kill a worker when the first range is ranked."""
