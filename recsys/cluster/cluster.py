@@ -373,7 +373,11 @@ class Cluster(ExitStack):
         return client
 
 
-def _call(key: Any, function: Callable[..., Any], *arguments: Any) -> Outcome[Any]:  # noqa: ANN401  of any kind
+def _call(
+    key: Any,  # noqa: ANN401  of any kind
+    function: Callable[..., Any],
+    *arguments: Any,  # noqa: ANN401  of any kind
+) -> Outcome[Any]:
     """Call a function in this process."""
     try:
         return Outcome(key, function(*arguments), None)
