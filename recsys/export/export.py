@@ -85,11 +85,10 @@ def export_run(
     name = f"{PIECES}/{uuid4().hex}"
     stored = open_workspace(address).address
     export = Export(stored, run.sub(name).address, config, winner)
-    is_here = is_small(config.cluster, store.manifest.events)
     return publish_version(
         out_address,
         export.model_id,
-        lambda folder: _write(folder, export, run, name, client, is_here=is_here),
+        lambda folder: _write(folder, export, run, name, client),
     )
 
 
@@ -136,13 +135,7 @@ def point_to(out: Workspace, name: str) -> str:
 
 
 def _write(
-    folder: Path,
-    export: Export,
-    run: Workspace,
-    name: str,
-    client: Client | None,
-    *,
-    is_here: bool,
+    folder: Path, export: Export, run: Workspace, name: str, client: Client | None
 ) -> None:
     """Write the files of a version, which workers make in a folder of the run.
 
@@ -152,7 +145,6 @@ def _write(
         run: The run.
         name: Name of the scratch folder in the run.
         client: Dask client whose workers are used.
-        is_here: Make them in this process.
     """
     scratch = export.workspace
     scratch.folder.mkdir(parents=True)

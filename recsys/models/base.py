@@ -80,7 +80,11 @@ class Model(ABC):
         """Load compiled code, once in a process, so that no fit counts its time."""
 
     @classmethod
-    def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401, ARG003  the kind's
+    def estimate_bytes(
+        cls,
+        config: Any,  # noqa: ANN401, ARG003  of its class
+        summary: Summary,
+    ) -> int:
         """Estimate the memory of a fit and its lists, beside an empty process."""
         return MAPPED * summary.interactions
 
