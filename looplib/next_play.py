@@ -6,7 +6,7 @@ Activation is that of `recsys.models.activation`.
 
 import threading
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -146,6 +146,12 @@ class Facts:
         self._offered = offered[np.argsort(artists[offered], kind="stable")]
         self._offered_artists = artists[self._offered]
         self._local = threading.local()  # memory that each thread uses again
+
+    def __reduce__(self) -> tuple[type["Facts"], tuple[Any, ...]]:
+        """Pickle what the object is made of."""
+        unplayed = np.flatnonzero(self.is_unplayed)
+        made_of = (self.near, self.follows, self.artists, self.plays, unplayed)
+        return Facts, made_of
 
     def offer(self, artists: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
         """List candidates by some artists, and which of the artists each is by."""

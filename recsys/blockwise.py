@@ -27,17 +27,21 @@ from looplib.als import AlsConfig
 from looplib.arrays import Float32Array, IntArray
 from looplib.checksums import seal, unseal
 from looplib.files import fsync
-from recsys.cluster.cluster import Cluster
+from recsys.cluster.cluster import Cluster, Plan, Running
 from recsys.cluster.processes import call_threads
-from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.dataset import Dataset, Summary, open_dataset
 from recsys.dataset.layout import SplitName
-from recsys.models.base import State
+from recsys.models.base import MAPPED, State
 from recsys.models.solver import check_finite, first_factors, solve
 from recsys.storage import Workspace, open_workspace
 
 # So many interactions are half a gigabyte, mapped from the disk. A block costs what does not depend
 # on its size: rotating the factors of the other axis.
 LARGEST_BLOCK = 64_000_000
+# The seconds of an iteration by factor and interaction, and by factor, factor and row; the smallest
+# fit that is cut.
+_ENTRY_S, _ROW_S = 1.2e-9, 0.2e-9
+SMALLEST_S = 1.0
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
 _NEWEST = "newest.json"  # names the files of the last whole iteration
 Axis = Literal["listeners", "tracks"]
@@ -116,6 +120,21 @@ def cut_blocks(
     return cut("listeners", counts, popularity), cut("tracks", popularity, counts)
 
 
+def block_bytes(summary: Summary, config: AlsConfig, slots: int) -> int:
+    """Estimate the memory of a worker that solves a block, beside an empty process."""
+    entries = min(summary.interactions // slots, LARGEST_BLOCK)
+    rows = max(summary.listeners, summary.tracks)
+    return MAPPED // 2 * entries + 8 * config.factors * rows
+
+
+def pays(dataset: Dataset, split: SplitName, config: AlsConfig) -> bool:
+    """Decide whether a fit is worth blocks: calls and files cost more than a small iteration."""
+    factors = config.factors
+    entries = int(dataset.array(split, "indptr")[-1])
+    rows = len(dataset.users) + len(dataset.tracks_of(split))
+    return _ENTRY_S * factors * entries + _ROW_S * factors**2 * rows >= SMALLEST_S
+
+
 def fit_blocks(
     cluster: Cluster,
     dataset: Dataset,
@@ -127,12 +146,39 @@ def fit_blocks(
     report: Callable[[float], None] | None = None,
     blocks: int | None = None,
 ) -> State:
-    """Fit a model, continuing from the last iteration that the fit's own workspace has.
+    """Fit a model with the arguments of `plan_blocks`; return the state of the fit."""
+    arguments = (dataset, split, config, seed, iterations, workspace, report, blocks)
+    plan = Running("blocks", plan_blocks(cluster, *arguments))
+    cluster.run_plans(plan)
+    return read_state(workspace, plan.result or {})
+
+
+def read_state(workspace: Workspace, files: Files) -> State:
+    """Read the state of a fit of `recsys.models.als.Als` from its files."""
+    return {
+        "iterations": files["tracks"][0].iteration,
+        "user_factors": np.concatenate(_load(workspace, files["listeners"])),
+        "item_factors": np.concatenate(_load(workspace, files["tracks"])),
+    }
+
+
+def plan_blocks(
+    cluster: Cluster,
+    dataset: Dataset,
+    split: SplitName,
+    config: AlsConfig,
+    seed: int,
+    iterations: int,
+    workspace: Workspace,
+    report: Callable[[float], None] | None = None,
+    blocks: int | None = None,
+) -> Plan[Files]:
+    """Plan a fit, continuing from the last iteration that the fit's own workspace has.
 
     A block whose worker dies is solved again elsewhere.
 
     Args:
-        cluster: Its workers solve the blocks.
+        cluster: Its workers solve the blocks, which are cut when the fit starts.
         dataset: What is fitted.
         split: Whose interactions.
         config: The hyperparameters.
@@ -143,7 +189,7 @@ def fit_blocks(
         blocks: How many each axis is cut into; by default see `cut_blocks`.
 
     Returns:
-        The state of a fit of `recsys.models.als.Als`.
+        The files of the last iteration; see `read_state`.
 
     Raises:
         TrialError: A factor is not finite.
@@ -154,30 +200,34 @@ def fit_blocks(
     files = _find_newest(workspace, iterations)
     if not files:
         shape = (len(dataset.users), len(dataset.tracks_of(split)))
-        first = first_factors(shape, config.factors, seed)
-        for axis, factors in zip(AXES, first, strict=True):
-            file = FactorFile(axis, 0, 0, len(factors))
-            files[axis] = (file,)
-            _write(workspace, file, factors)
+        begin = (workspace.address, shape, config.factors, seed)
+        (files,) = yield [(write_first, *begin)]
     with ThreadPoolExecutor(1) as saver:
         saved = saver.submit(lambda: None)
         for iteration in range(files["tracks"][0].iteration + 1, iterations + 1):
             before = dict(files)
             for axis, across, cut in zip(AXES, reversed(AXES), cuts, strict=True):
                 fit = (config, workspace.address, iteration)
-                calls = [(block, *fit, before[axis], files[across]) for block in cut]
-                list(cluster.run(solve_block, calls))
+                rest = (*fit, before[axis], files[across])
+                yield [(solve_block, block, *rest) for block in cut]
                 files[axis] = tuple(block.file(iteration) for block in cut)
             saved.result()
             saved = saver.submit(_save, workspace, dict(files), before)
             if report:
                 report(iteration)
         saved.result()
-    return {
-        "iterations": iterations,
-        "user_factors": np.concatenate(_load(workspace, files["listeners"])),
-        "item_factors": np.concatenate(_load(workspace, files["tracks"])),
-    }
+    return files
+
+
+def write_first(fit: str, shape: tuple[int, int], factors: int, seed: int) -> Files:
+    """Draw the factors with which a fit begins; leave them in files at its address."""
+    files: Files = {}
+    drawn = first_factors(shape, factors, seed)
+    for axis, values in zip(AXES, drawn, strict=True):
+        file = FactorFile(axis, 0, 0, len(values))
+        _write(open_workspace(fit), file, values)
+        files[axis] = (file,)
+    return files
 
 
 def solve_block(

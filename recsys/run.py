@@ -25,7 +25,7 @@ from recsys.models.trial import CHECKPOINTS, Checkpoint, Trial
 from recsys.storage import Workspace
 
 CONFIG = "config.yaml"
-PENDING = f"{CONFIG}.pending"  # of the search that runs
+PENDING = f"{CONFIG}.pending"  # configuration of the search that runs
 LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"

@@ -17,11 +17,14 @@ from recsys.dataset.interactions import Interactions
 from recsys.export.export import publish_version
 from recsys.export.version import (
     SCHEMA,
+    write_factors,
+    write_lists,
     write_manifest,
-    write_model,
+    write_similar,
     write_tracks,
 )
 from recsys.models.external import CLASS, adopt_model
+from recsys.storage import open_workspace
 from recsys.store.ids import Ids
 
 
@@ -75,7 +78,11 @@ def publish(
     name = f"{type(model).__name__}-{digest[:12]}"
 
     def write(version: Path) -> None:
-        write_model(version, adopted, adopted.factors, user_ids, track_ids, export)
+        folder = open_workspace(version)
+        write_lists(folder, adopted, user_ids, track_ids, export)
+        if factors := adopted.factors:
+            write_factors(folder, adopted, factors, user_ids, track_ids)
+        write_similar(folder, adopted, track_ids, export.top)
         write_tracks(version, track_ids, {})
         facts = {
             "schema": SCHEMA,

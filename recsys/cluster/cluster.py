@@ -1,11 +1,12 @@
 """Run plain functions on a Dask cluster."""
 
 import logging
+import time
 from asyncio import wait_for
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import dask
+import numpy as np
+import psutil
 from dask.utils import funcname
 from distributed import Client as Client
 from distributed import Future, as_completed, performance_report
@@ -29,9 +32,13 @@ from recsys.cluster.processes import check_script, end_repeated_script, start_pr
 from recsys.errors import SearchError, WorkerDiedError
 
 T = TypeVar("T")
-Calls = Mapping[Any, tuple[Any, ...]]  # the arguments of each, by a key of its own
+Call = tuple[Any, ...]  # a function and its arguments
+Calls = Mapping[Any, Call]  # by a key of their own
+# Yields calls that can run at the same time, takes what they return, and returns a result.
+Plan = Generator[Sequence[Call], list[Any], T]
 CONNECT_TIMEOUT_S = 15
 REMIND_S = 30.0
+_MOST_WORKERS = 1000  # of an adaptive cluster without a maximum
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,67 @@ class Outcome(Generic[T]):
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # a call that returned None has T = None
+
+
+class Running(Generic[T]):
+    """A plan that runs: its present calls by keys, and its result when it has none."""
+
+    def __init__(
+        self,
+        name: str,
+        plan: Plan[T],
+        priority: int = 0,
+        resources: Mapping[str, float] | None = None,
+    ) -> None:
+        """Begin; the calls have the name, the Dask priority and the resources."""
+        self.calls: dict[Part, Call] = {}
+        self.result: T | None = None
+        self._facts = (name, priority, resources or {})
+        self._plan = plan
+        self._advance(None)
+
+    def record(self, outcome: Outcome[Any]) -> None:
+        """Take the outcome of a call; the last one leads to the next calls.
+
+        Raises:
+            BaseException: The error of the call, or of the plan.
+        """
+        self._values[outcome.key.number] = outcome.result()
+        del self.calls[outcome.key]
+        if not self.calls:
+            self._advance(self._values)
+
+    def close(self) -> None:
+        """End the plan, wherever it is."""
+        self._plan.close()
+
+    def _advance(self, values: list[Any] | None) -> None:
+        try:
+            calls = self._plan.send(values)  # type: ignore[arg-type]  # None begins
+        except StopIteration as end:
+            self.result = end.value
+        else:
+            self._values: list[Any] = [None] * len(calls)
+            self.calls = {
+                Part(self, number, *self._facts): call
+                for number, call in enumerate(calls)
+            }
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The key of a call of a plan."""
+
+    plan: Running[Any]
+    number: int  # among the calls that run at the same time
+    name: str
+    priority: int
+    resources: Mapping[str, float]
+    serial: str = field(default_factory=lambda: uuid4().hex)
+
+    def __str__(self) -> str:
+        """Name the call in Dask's dashboard."""
+        return f"{self.name} {self.serial}"
 
 
 @dataclass(eq=False)
@@ -93,14 +161,27 @@ class Cluster(ExitStack):
 
         The error of a call, such as that its worker died, ends it.
         """
-        left = dict(enumerate(calls))
-        for outcome in self.run_ready(function, lambda: left):
+        left = {key: (function, *call) for key, call in enumerate(calls)}
+        for outcome in self.run_ready(lambda: left):
             del left[outcome.key]
             yield outcome.result()
 
-    def run_ready(
-        self, function: Callable[..., T], ready: Callable[[], Calls]
-    ) -> Iterator[Outcome[T]]:
+    def run_plans(
+        self, *plans: Running[Any], report: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Run plans side by side to their ends; `report` is called with the name of each call."""
+
+        def ready() -> Calls:
+            return {part: call for plan in plans for part, call in plan.calls.items()}
+
+        with ExitStack() as ended:
+            for plan in plans:
+                ended.callback(plan.close)
+            for outcome in self.run_ready(ready):
+                report(outcome.key.name)
+                outcome.key.plan.record(outcome)
+
+    def run_ready(self, ready: Callable[[], Calls]) -> Iterator[Outcome[Any]]:
         """Run calls until none is ready; yield their outcomes as they end.
 
         `ready`, called again after outcomes, returns the calls that have no outcome yet and can
@@ -112,9 +193,11 @@ class Cluster(ExitStack):
             SearchError: The scheduler is lost, or no worker has the resources.
         """
         if self.is_here:
-            yield from _run_here(function, ready)
+            while calls := ready():
+                key = max(calls, key=lambda key: getattr(key, "priority", 0))
+                yield _call(key, *calls[key])
             return
-        group = f"{funcname(function)}-{uuid4().hex}"
+        serial = uuid4().hex
         queued: dict[Future[Any], Any] = {}  # to the call's key
         done = None
         try:
@@ -129,10 +212,11 @@ class Cluster(ExitStack):
                         if key not in keys:
                             resources = getattr(key, "resources", {})
                             self._check_resources(resources)
+                            function, *arguments = calls[key]
                             future = client.submit(
                                 function,
-                                *calls[key],
-                                key=(group, str(key)),
+                                *arguments,
+                                key=(f"{funcname(function)}-{serial}", str(key)),
                                 priority=getattr(key, "priority", 0),
                                 resources=resources,
                             )
@@ -144,6 +228,29 @@ class Cluster(ExitStack):
             if queued:
                 with suppress(Exception):  # the scheduler is lost
                     self._client.cancel([*queued])
+
+    def say_use(self) -> None:
+        """Print how busy the workers were, and the client's share of the CPU time, if any worked.
+
+        Workers that have left are not counted.
+        """
+        if "_client" not in vars(self):
+            return
+        client = self._client
+        wall = time.monotonic() - self._began
+        here = time.process_time() - self._cpu
+        measured = client.run(_measure).items()
+        cpu, moved = np.sum(
+            [np.subtract(now, self._before.get(worker, 0)) for worker, now in measured]
+            or [(0, 0)],
+            axis=0,
+        )
+        threads = sum(client.nthreads().values())
+        say(
+            f"{len(measured)} workers, {cpu / (wall * max(threads, 1)):.0%} busy; the client took "
+            f"{here / (here + cpu):.1%} of {here + cpu:,.0f} s of CPU; workers read and wrote "
+            f"{moved / 2**20:,.0f} MiB"
+        )
 
     def _take(
         self, done: as_completed, queued: dict[Future[Any], Any]
@@ -185,13 +292,29 @@ class Cluster(ExitStack):
                 )
 
     def slots(self) -> int:
-        """Count the calls that can run at once now; 1 even while there is no worker."""
+        """Count the calls that can run at once, now or when an adaptive cluster has grown.
+
+        It is 1 even while there is no worker.
+        """
         if self.is_here:
             return 1
         client = self._client
         with self._naming_loss():
-            threads: int = sum(client.nthreads().values())
-        return max(1, threads)
+            threads: dict[str, int] = client.nthreads()
+        # Dask has no other way to ask
+        adaptive = getattr(client.cluster, "_adaptive", None)
+        maximum = adaptive.maximum if adaptive else 0
+        most = max(threads.values(), default=1)
+        return max(1, sum(threads.values()), most * min(maximum, _MOST_WORKERS))
+
+    def memory_limit(self) -> int | None:
+        """Return the bytes of a call on the largest worker; None without a worker or a limit."""
+        if self.is_here:
+            return None
+        with self._naming_loss():
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [worker["memory_limit"] // worker["nthreads"] for worker in workers]
+        return max(limits, default=0) if all(limits) else None
 
     @property
     def _start(self) -> str:
@@ -248,22 +371,28 @@ class Cluster(ExitStack):
             # a search that fails may have lost the scheduler
             self.push(lambda *error: None if any(error) else report.__exit__(*error))
         say(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}")
+        self._began, self._cpu = time.monotonic(), time.process_time()
+        self._before = client.run(_measure)
         return client
 
 
-def _run_here(
-    function: Callable[..., T], ready: Callable[[], Calls]
-) -> Iterator[Outcome[T]]:
-    """Run calls in this process, the most urgent first."""
-    while calls := ready():
-        key = max(calls, key=lambda key: getattr(key, "priority", 0))
-        # like a worker, whose results are the same to the bit
+def _call(key: Any, function: Callable[..., Any], *arguments: Any) -> Outcome[Any]:  # noqa: ANN401  of any kind
+    """Call a function in this process, with the threads and so the results of a worker."""
+    try:
         with threadpool_limits(1, "blas"):
-            try:
-                outcome = Outcome(key, function(*calls[key]), None)
-            except Exception as error:  # noqa: BLE001  any, as on a worker
-                outcome = Outcome(key, None, error)
-        yield outcome
+            return Outcome(key, function(*arguments), None)
+    except Exception as error:  # noqa: BLE001  any, as a worker does
+        return Outcome(key, None, error)
+
+
+def _measure() -> tuple[float, float]:
+    """Measure the CPU seconds of this process, and the bytes that it has read and written."""
+    process = psutil.Process()
+    bytes_ = 0
+    with suppress(AttributeError):  # macOS does not count them
+        files = process.io_counters()
+        bytes_ = files.read_chars + files.write_chars
+    return time.process_time(), bytes_
 
 
 class _Client(Client):

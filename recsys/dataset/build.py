@@ -83,13 +83,16 @@ def build_dataset(
             counts.update(counted)
             report(95 * done / len(calls), f"{done} of {len(calls)} partitions")
         _check_splits(counts, rule)
-        pieces.download(*pieces.names())
-        for file in pieces.folder.iterdir():
-            shutil.move(file, folder / file.name)
+        ((trained, heard),) = cluster.run(find_tracks, [(pieces.address,)])
+        # only this machine may have the catalogue
+        numbered = _number_tracks(store, plan.catalogue, trained, heard)
+        joining = (pieces.address, plan, *numbered)
+        ((sizes, files),) = cluster.run(join_pieces, [joining])
+        pieces.download(*files)
+        for name in files:
+            shutil.move(pieces.folder / name, folder / name)
     finally:
         run.delete(PIECES)
-    sizes = _join_pieces(folder, store, plan)
-    files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
     summary = Summary(digest=plan.digest, **sizes, **counts, files=files)
     atomic_write_json(folder / SUMMARY, seal(summary))
 
@@ -110,12 +113,35 @@ def _check_splits(counts: Counter[str], rule: SplitRule) -> None:
     )
 
 
-def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
-    """Join the workers' tables into arrays and tables of a dataset, one in memory at a time.
+def find_tracks(pieces: str) -> tuple[IntArray, IntArray]:
+    """List the ids of the tracks played in training sessions, and in all; both ascending."""
+    workspace = open_workspace(pieces)
+    workspace.download(*workspace.names())
+    return read_tracks(workspace.folder)
+
+
+def join_pieces(
+    pieces: str,
+    plan: DatasetPlan,
+    tracks: IntArray,
+    training_tracks: int,
+    artists: Int32Array,
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Join the workers' tables into the files of a dataset, one in memory at a time.
+
+    Args:
+        pieces: Address of the tables, and of the files.
+        plan: What the dataset is made of.
+        tracks: Ids by column.
+        training_tracks: Number of the first columns that the training split has.
+        artists: Number of the artist of each track.
 
     Returns:
-        The sizes that a `Summary` has.
+        The sizes that a `Summary` has, and the SHA-256 of each file.
     """
+    workspace = open_workspace(pieces)
+    workspace.download(*workspace.names())
+    folder = workspace.folder
     table = pa.concat_tables(read_pieces(folder, "users")).sort_by("user")
     users = column_values(table["user"])
     for split in SPLITS:
@@ -124,9 +150,6 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
         raise SearchError(
             "all rows are of one listener; recommendations are learned from what many heard"
         )
-    tracks, training_tracks, artists = _number_tracks(
-        store, plan.catalogue, *read_tracks(folder)
-    )
     counts = write_matrices(folder, users, tracks, training_tracks, plan.feedback)
     _write_heldout(folder, users, tracks)
     if plan.rule.is_ordered:
@@ -134,15 +157,17 @@ def _join_pieces(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int
     save_array(folder / ARTISTS, artists)
     save_array(folder / USERS, users)
     save_array(folder / TRACKS, tracks)
-    for file in folder.glob("*.arrow"):
-        file.unlink()
-    return {
+    made = sorted(file for file in folder.iterdir() if file.suffix != ".arrow")
+    files = {file.name: sha256_file(file) for file in made}
+    workspace.upload(*files)
+    sizes = {
         "listeners": len(users),
         "tracks": len(tracks),
         "training_tracks": training_tracks,
         "interactions": int(counts.sum()),
         "training_listeners": int(np.count_nonzero(counts)),
     }
+    return sizes, files
 
 
 def _number_tracks(

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import BoolArray, Int32Array, IntArray, offsets
+from looplib.arrays import BoolArray, Int32Array, IntArray, count_up, offsets
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.layout import (
     ARTISTS,
@@ -20,6 +20,7 @@ from recsys.errors import TrialError
 
 UNKNOWN_ARTIST = -1
 _SUMMED = 2**24  # interactions that are added up at once
+_CUT = 2**16  # listeners whose plays are cut at once
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,31 @@ class Plays:
         """Select plays by a flag for each, shape (plays,)."""
         before = offsets(is_kept)
         return Plays(before[self.indptr], self.tracks[is_kept])
+
+    def cut(
+        self,
+        newest: IntArray,
+        oldest: IntArray | None = None,
+        listeners: IntArray | slice = slice(None),
+    ) -> "Plays":
+        """Select each listener's plays that are more than some plays ago, in little memory.
+
+        Args:
+            newest: How many of the newest plays are left out, shape (listeners,).
+            oldest: How many plays ago the selected plays begin; by default with the first play.
+            listeners: Rows of the listeners, in their order; by default all.
+        """
+        ends = (self.indptr[1:] - newest)[listeners]
+        begin = self.indptr[:-1] if oldest is None else self.indptr[1:] - oldest
+        starts = begin[listeners]
+        indptr = offsets(ends - starts)
+        tracks = np.empty(indptr[-1], np.int32)
+        for first in range(0, len(ends), _CUT):
+            rows = slice(first, first + _CUT)
+            counts = (ends - starts)[rows]
+            play = np.repeat(starts[rows], counts) + count_up(counts)
+            tracks[indptr[first] : indptr[first] + len(play)] = self.tracks[play]
+        return Plays(indptr, tracks)
 
 
 class Interactions:
@@ -114,7 +140,17 @@ class Interactions:
         """Select the listening of some rows, or of all; tracks are as popular as before."""
         if listeners is None:
             return self
-        part = Interactions(self.matrix[listeners], by_track=self.by_track)
+        plays = self.plays
+        if plays is not None:
+            none = np.zeros(len(plays.counts), np.int64)
+            plays = plays.cut(none, listeners=listeners)
+        part = Interactions(
+            self.matrix[listeners],
+            by_track=self.by_track,
+            plays=plays,
+            artists=self.artists,
+            unplayed=self.unplayed,
+        )
         part.by_popularity = self.by_popularity
         return part
 

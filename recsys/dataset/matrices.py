@@ -135,24 +135,16 @@ def write_by_track(folder: Path, split: SplitName, tracks: int) -> None:
 
 def write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
     """Write plays by user, the oldest first; a table has all plays of its users, in order."""
-    plays = [
-        (
-            user_rows(table, users),
-            track_columns(column_values(table["track"]), tracks),
-            table["heldout"],
-        )
-        for table in read_pieces(folder, "plays")
-    ]
     counts = np.zeros(len(users), np.int64)
-    for rows, _, _ in plays:
-        counts += np.bincount(rows, minlength=len(users))
+    for table in read_pieces(folder, "plays"):
+        counts += np.bincount(user_rows(table, users), minlength=len(users))
     indptr = offsets(counts)
     played = new_array(folder / PLAYS_TRACKS, np.int32, (int(indptr[-1]),))
     is_heldout = new_array(folder / PLAYS_HELDOUT, np.bool_, (int(indptr[-1]),))
-    for rows, columns, heldout in plays:
-        position = _positions(rows, indptr)
-        played[position] = columns
-        is_heldout[position] = column_values(heldout) > 0
+    for table in read_pieces(folder, "plays"):
+        position = _positions(user_rows(table, users), indptr)
+        played[position] = track_columns(column_values(table["track"]), tracks)
+        is_heldout[position] = column_values(table["heldout"]) > 0
     save_array(folder / PLAYS_INDPTR, indptr)
 
 

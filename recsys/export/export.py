@@ -4,22 +4,26 @@ A published version is a folder `versions/<model id>` that is renamed into place
 then points to it, in one step. Earlier versions stay for rollback.
 """
 
+import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from looplib.files import atomic_directory, atomic_symlink, exclusive, remove_leftovers
 from looplib.progress import progress
-from recsys.blockwise import fit_blocks
-from recsys.cluster.cluster import Client, Cluster
-from recsys.cluster.processes import usable_cores
+from recsys.cluster.cluster import Client, Cluster, Running
+from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_whole_dataset
 from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.errors import SearchError
-from recsys.export.version import Export, write_version
-from recsys.models.base import Model, State
-from recsys.models.trial import Checkpoint, fit_trial
+from recsys.export.version import Export, assemble, plan_model, refit, write_ids
+from recsys.live.export import Live, plan_live
+from recsys.models.external import CLASS, CODE, External
+from recsys.models.libraries import check_code, pickle_class
+from recsys.models.trial import Checkpoint
 from recsys.run import NO_BETTER, Winner
 from recsys.storage import Workspace, open_workspace
 from recsys.store.reader import open_store
@@ -45,7 +49,7 @@ def export_run(
         winner: Its winner.
         out_address: Address of the published versions.
         store_address: Address of the store; by default the address that the search read.
-        client: Dask client on whose workers a fit in blocks runs.
+        client: Dask client whose workers fit and rank.
 
     Returns:
         The address of the version by way of `current`, or its own address at s3:// and other
@@ -72,22 +76,20 @@ def export_run(
             f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"
         )
-    dataset = open_whole_dataset(open_workspace(address).sub(f"cache/{winner.dataset}"))
+    open_whole_dataset(open_workspace(address).sub(f"cache/{winner.dataset}"))
     # held-out sessions of other kinds lie among the sessions to learn from
     is_cut = config.split.kind in ("newest", "last_session", "time")
     if options.learn_from == "training" and not is_cut:
         options = options.model_copy(update={"live": False})
         config = config.model_copy(update={"export": options})
-    export = Export(run, store, dataset, config, winner)
-
-    def write(folder: Path) -> None:
-        model = _refit(export, winner.fitted, client)
-        factors = model.factors
-        if factors is None and winner.factors:
-            factors = _refit(export, winner.factors, client).factors
-        write_version(folder, export, model, factors)
-
-    return publish_version(out_address, export.model_id, write)
+    name = f"{PIECES}/{uuid4().hex}"
+    stored = open_workspace(address).address
+    export = Export(stored, run.sub(name).address, config, winner)
+    return publish_version(
+        out_address,
+        export.model_id,
+        lambda folder: _write(folder, export, run, name, client),
+    )
 
 
 def publish_version(
@@ -132,48 +134,86 @@ def point_to(out: Workspace, name: str) -> str:
     return f"{out}/{target}"
 
 
-def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:
-    """Fit a trial again, on all sessions or the training sessions; in blocks as in the search."""
-    trial = fitted.trial
-    title = f"Refit of {trial.kind} on {export.split} sessions"
-    work = (fitted.iteration, "iterations") if fitted.iteration else (1, "fits")
-    with progress(title, *work) as report:
-        state = None
-        if trial.model_type.in_blocks and export.config.cluster.fit == "blocks":
-            state = _refit_in_blocks(export, fitted, client, report)
-        dataset, threads = export.dataset, usable_cores()
-        try:
-            model = fit_trial(fitted, dataset, export.split, threads, state, report)
-        except ImportError as error:  # the class is of another package
-            raise SearchError(str(error)) from None
-        report(work[0])
-        return model
+def _write(
+    folder: Path, export: Export, run: Workspace, name: str, client: Client | None
+) -> None:
+    """Write the files of a version, which workers make in a folder of the run.
 
-
-def _refit_in_blocks(
-    export: Export,
-    fitted: Checkpoint,
-    client: Client | None,
-    report: Callable[[float], None],
-) -> State:
-    """Fit a trial again across all workers, with files in the run; return the state."""
-    name = f"{PIECES}/{uuid4().hex}"
-    scratch = export.run.sub(name)
+    Args:
+        folder: Folder of the version.
+        export: The run that is published.
+        run: The run.
+        name: Name of the scratch folder in the run.
+        client: Dask client whose workers are used.
+    """
+    scratch = export.workspace
     scratch.folder.mkdir(parents=True)
-    seen = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
+    winner = export.winner
+    fits = dict.fromkeys(filter(None, (winner.fitted, winner.factors)))
+    seen = [path / SUMMARY for path in export.dataset.workspace.on_disk]
     seen += scratch.on_disk
-    modules = (fit_blocks.__module__,)
+    cluster = Cluster(
+        export.config.cluster,
+        seen,
+        client,
+        (refit.__module__, "recsys.models.kernels.ranking"),
+        is_here=is_small(export.config.cluster, export.dataset.summary.events),
+    )
     try:
-        with Cluster(export.config.cluster, seen, client, modules) as cluster:
-            return fit_blocks(
-                cluster,
-                export.dataset,
-                export.split,
-                fitted.trial.config,
-                fitted.trial.seed,
-                fitted.iteration,
-                scratch,
-                report,
-            )
+        write_ids(export)
+        with cluster, progress("Publish", 0, "calls") as report:
+            plans: list[Running[Any]] = [
+                Running(
+                    f"{fitted.trial.kind} {fitted.trial.id}",
+                    plan_model(export, cluster, fitted, _ship(fitted)),
+                    resources=fitted.resources,
+                )
+                for fitted in fits
+            ]
+            if export.options.live:
+                plans.append(Running("live", plan_live(_live(export))))
+            done = itertools.count(1)
+
+            def count(name: str) -> None:
+                finished = next(done)
+                left = sum(len(plan.calls) for plan in plans)
+                report(finished, name, finished + left)
+
+            cluster.run_plans(*plans, report=count)
+            live = plans[-1].result if export.options.live else None
+            list(cluster.run(assemble, [(export, live)]))
+            cluster.say_use()
+        export.version.download(*export.version.names())
+        for file in export.version.folder.iterdir():
+            shutil.move(file, folder / file.name)
     finally:
-        export.run.delete(name)
+        run.delete(name)
+
+
+def _live(export: Export) -> Live:
+    return Live(
+        export.store,
+        export.dataset.address,
+        export.scratch,
+        export.version.address,
+        export.config,
+        export.split,
+    )
+
+
+def _ship(fitted: Checkpoint) -> bytes | None:
+    """Pickle the class of a model that workers cannot import, if its code is still the same.
+
+    Raises:
+        SearchError: The class cannot be imported here, or its code has changed.
+    """
+    params = fitted.trial.params
+    if not issubclass(fitted.trial.model_type, External):
+        return None
+    try:
+        shipped = pickle_class(params[CLASS])
+        if shipped and (code := params.get(CODE)):
+            check_code(params[CLASS], code)
+    except ImportError as error:
+        raise SearchError(str(error)) from None
+    return shipped

@@ -5,40 +5,45 @@ factors, `factors.npz` has the factors of the best trial that has some. It is mi
 none, or if the winner is a class of another package without factors.
 """
 
+import pickle
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import msgspec
 import numpy as np
 import orjson
 from scipy.sparse import csr_matrix
 
-from analysis.store import LOGGED, Store
+from analysis.store import LOGGED
 from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
 from looplib.memory import FILE_NAME as PLAYS
 from looplib.memory import MOST_PLAYS
-from recsys.cluster.processes import usable_cores
+from recsys.blockwise import Files, pays, plan_blocks, read_state
+from recsys.cluster.cluster import Call, Cluster, Plan
+from recsys.cluster.processes import call_threads
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.dataset import Dataset
-from recsys.dataset.interactions import Plays, read_plays
+from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.interactions import Plays, load_interactions, read_plays
 from recsys.dataset.layout import SplitName
-from recsys.live.export import write_live
-from recsys.live.sessions import load_sessions
+from recsys.errors import SearchError
 from recsys.models.base import Model
 from recsys.models.external import External
 from recsys.models.factors import Factors
 from recsys.models.similarity import SimilarityModel
-from recsys.models.trial import Checkpoint
+from recsys.models.trial import Checkpoint, fit_trial
 from recsys.run import Winner
-from recsys.storage import Workspace
+from recsys.storage import Workspace, open_workspace
 from recsys.store.ids import Ids, Title, originals, read_titles
+from recsys.store.reader import open_store
 
 RECOMMENDATIONS = "recommendations.jsonl"
 REPEAT = "repeat.jsonl"
@@ -55,17 +60,49 @@ HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 SCHEMA = 1  # version of the manifest
+# in the scratch folder
+_USERS, _TRACKS = "users.npy", "tracks.npy"
+_MODEL = "{}.pickle"
+_FIT = "fit"  # the factors of a fit in blocks
+_SUFFIX = 13  # characters of `_suffix`
+_LISTENERS = 1024  # of a range
+_COMPARED = 4096  # tracks of a range
 
 
 @dataclass(frozen=True)
 class Export:
-    """A finished run that is published."""
+    """A finished run that is published, by addresses that workers open."""
 
-    run: Workspace
-    store: Store
-    dataset: Dataset
+    store: str
+    scratch: str  # the folder in which calls leave files for each other
     config: SearchConfig
     winner: Winner
+
+    @property
+    def workspace(self) -> Workspace:
+        """The scratch folder."""
+        return open_workspace(self.scratch)
+
+    @property
+    def version(self) -> Workspace:
+        """The folder in which the files of the version are made."""
+        return self.workspace.sub("version")
+
+    @property
+    def parts(self) -> Workspace:
+        """The folder of the files of ranges."""
+        return self.workspace.sub("parts")
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset of the run."""
+        cache = open_workspace(self.store).sub(f"cache/{self.winner.dataset}")
+        return open_dataset(cache.address)
+
+    @property
+    def with_factors(self) -> Checkpoint:
+        """The model whose factors and similar tracks are published."""
+        return self.winner.factors or self.winner.fitted
 
     @property
     def options(self) -> ExportConfig:
@@ -90,112 +127,269 @@ class Export:
         return f"{fitted.trial.kind}-{json_digest(facts)[:12]}"
 
 
-def write_version(
-    folder: Path, export: Export, model: Model, factors: Factors | None
-) -> None:
-    """Write the files of a version into an empty folder, the manifest last.
-
-    Args:
-        folder: Folder of the version.
-        export: The run and the options.
-        model: The refitted winner.
-        factors: Factors that are published with it, if there are any.
-    """
-    store = export.store
-    dataset = export.dataset
+def write_ids(export: Export) -> None:
+    """Write the ids of listeners and tracks, and the catalogue, which may be here alone."""
+    store = open_store(export.store)
     config = export.config
-    users = originals(store, "users", dataset.users)
     titles: Mapping[str, Title] = {}
     if store.manifest.catalogue_size is None:
         titles = read_titles(config.catalogue, store)
-    tracks = originals(store, "items", dataset.tracks_of(export.split), titles)
-    write_model(folder, model, factors, users, tracks, export.options)
+    numbers = export.dataset.tracks_of(export.split)
+    tracks = originals(store, "items", numbers, titles)
+    users = originals(store, "users", export.dataset.users)
+    for name, ids in ((_USERS, users), (_TRACKS, tracks)):
+        with export.workspace.create(name) as file:
+            np.save(file, ids)
     # titles of the ingested tables, or the catalogue of the logs
-    file = config.catalogue
+    catalogue = config.catalogue
     digest = store.manifest.catalogue and store.manifest.catalogue.sha256
+    folder = export.version.folder
+    folder.mkdir()
     if store.manifest.columns != LOGGED:
         write_tracks(folder, tracks, titles)
-    elif file and file.is_file() and digest in (None, sha256_file(file)):
-        shutil.copyfile(file, folder / TRACKS)
-    _write_plays(folder / PLAYS, dataset, export.split, users, tracks)
-    live = None
-    if export.options.live:
-        sessions = load_sessions(store, config, dataset, export.split)
-        anyway = export.options.live == "anyway"
-        live = write_live(folder, sessions, tracks, config.seed, anyway=anyway)
-    write_manifest(folder, {**_facts(export), "live": live})
+    elif catalogue and catalogue.is_file() and digest in (None, sha256_file(catalogue)):
+        shutil.copyfile(catalogue, folder / TRACKS)
+    export.version.upload(*(file.name for file in folder.iterdir()))
 
 
-def write_model(
-    folder: Path,
+def plan_model(
+    export: Export, cluster: Cluster, fitted: Checkpoint, shipped: bytes | None
+) -> Plan[None]:
+    """Plan to fit a model again and to write what it gives to the version.
+
+    The lists of ranges of listeners, and similar tracks of ranges of tracks, are files of their
+    own, which `assemble` joins. The ranges depend on the data alone.
+
+    Args:
+        export: The run that is published.
+        cluster: Its workers fit blocks.
+        fitted: The winner, or the model of the factors.
+        shipped: The pickled class, if workers cannot import it.
+    """
+    dataset = export.dataset
+    trial = fitted.trial
+    model_type = trial.model_type
+    files: Files = {}
+    if (
+        export.config.cluster.fit == "blocks"
+        and model_type.in_blocks
+        and pays(dataset, export.split, trial.config)
+    ):
+        fit = (trial.config, trial.seed, fitted.iteration, export.workspace.sub(_FIT))
+        files = yield from plan_blocks(cluster, dataset, export.split, *fit)
+    is_foreign = issubclass(model_type, External)
+    calls: list[Call] = []
+    if fitted == export.winner.fitted:
+        rows = len(dataset.users)
+        parts = _cut(rows, rows if is_foreign else _LISTENERS)
+        calls += [(write_part, export, part) for part in parts]
+    if fitted == export.with_factors:
+        rows = len(dataset.tracks_of(export.split))
+        calls += [(write_near, export, part) for part in _cut(rows, _COMPARED)]
+    # an object of a library may not be pickled, so its lists are made where it is fitted
+    yield [(refit, export, fitted, files, calls if is_foreign else [], shipped)]
+    if not is_foreign:
+        yield calls
+
+
+def _cut(rows: int, size: int) -> list[range]:
+    return [range(first, min(first + size, rows)) for first in range(0, rows, size)]
+
+
+def refit(
+    export: Export,
+    fitted: Checkpoint,
+    files: Files,
+    calls: Sequence[Call],
+    shipped: bytes | None,
+) -> None:
+    """Fit a trial again, on all sessions or the training sessions, and keep the model.
+
+    Args:
+        export: The run that is published.
+        fitted: The trial, and after how many iterations.
+        files: The files of a fit in blocks, if it is one.
+        calls: What is made of the model here, because it cannot be kept.
+        shipped: The pickled class, if it cannot be imported here.
+
+    Raises:
+        SearchError: The class cannot be imported, or its code has changed.
+    """
+    fitted.trial.model_type.load_kernels()
+    state = read_state(export.workspace.sub(_FIT), files) if files else None
+    threads = call_threads()
+    try:
+        model = fit_trial(
+            fitted, export.dataset, export.split, threads, state, shipped=shipped
+        )
+    except ImportError as error:  # the class is of another package
+        raise SearchError(str(error)) from None
+    if fitted == export.with_factors and model.factors:
+        users, tracks = read_ids(export)
+        write_factors(export.version, model, model.factors, users, tracks)
+    for function, *arguments in calls:
+        function(*arguments, model)
+    if not calls:
+        with export.workspace.create(_MODEL.format(fitted.trial.id)) as file:
+            pickle.dump(model, file, pickle.HIGHEST_PROTOCOL)
+
+
+@lru_cache(maxsize=2)  # the winner, and the model of the factors
+def _load_model(scratch: Workspace, trial: str) -> Model:
+    with scratch.cached(_MODEL.format(trial)).open("rb") as file:
+        model: Model = pickle.load(file)  # noqa: S301  # nosec B301  `refit` has written it
+        return model
+
+
+def load_model(export: Export, fitted: Checkpoint) -> Model:
+    """Read a model that `refit` has kept."""
+    model = _load_model(export.workspace, fitted.trial.id)
+    is_ordered = model.needs_order
+    model.train = load_interactions(export.dataset, export.split, is_ordered=is_ordered)
+    model.threads = call_threads()
+    return model
+
+
+def read_ids(export: Export) -> tuple[Ids, Ids]:
+    """Map the ids of listeners, by row, and of tracks, by column."""
+    files = map(export.workspace.cached, (_USERS, _TRACKS))
+    users, tracks = (np.load(file, mmap_mode="r") for file in files)
+    return users, tracks
+
+
+def write_part(export: Export, part: range, model: Model | None = None) -> None:
+    """Write the lists of a range of listeners."""
+    users, tracks = read_ids(export)
+    if model is None:
+        whole = load_model(export, export.winner.fitted)
+        model = whole.narrow(np.arange(part.start, part.stop))
+    ids = users[part.start : part.stop]
+    write_lists(export.parts, model, ids, tracks, export.options, _suffix(part))
+
+
+def write_near(export: Export, part: range, model: Model | None = None) -> None:
+    """Write the similar tracks of a range of tracks."""
+    model = model or load_model(export, export.with_factors)
+    _, tracks = read_ids(export)
+    write_similar(export.parts, model, tracks, export.options.top, part)
+
+
+def _suffix(part: range) -> str:
+    return f"-{part.start:012d}"
+
+
+def write_lists(
+    version: Workspace,
     model: Model,
-    factors: Factors | None,
     users: Ids,
     tracks: Ids,
     options: ExportConfig,
+    suffix: str = "",
 ) -> None:
-    """Write lists and scores of a model, factors with their interactions, and similar tracks.
+    """Write the lists and the scores of all listeners of a model.
 
     Args:
-        folder: Folder of the version.
+        version: Folder of the version.
         model: The model that ranks.
-        factors: Factors that are published with it, if there are any.
-        users: Ids of the listeners, by row.
+        users: Ids of its listeners, by row.
         tracks: Ids of the tracks, by column.
         options: The length of lists, and whether they leave out tracks that were heard.
+        suffix: What the names of files end with.
     """
-    top = options.top
-    new = model.recommend(top, "new")
-    lists = {
-        RECOMMENDATIONS: new if options.filter_seen else model.recommend(top),
-        REPEAT: model.recommend(top, "repeat"),
-        NEW: new,
-    }
-    for name, best in lists.items():
-        _write_lists(folder / name, users, tracks, best)
-    best = lists[RECOMMENDATIONS]
+    pools = model.recommend_pools(options.top)
+    best = pools["new" if options.filter_seen else "all"]
+    lists = {RECOMMENDATIONS: best, REPEAT: pools["repeat"], NEW: pools["new"]}
+    for name, columns in lists.items():
+        with version.create(name + suffix) as file:
+            _write_lines(file, users, tracks, columns)
     is_there = best != NO_TRACK
     indptr = offsets(is_there.sum(axis=1))
     values = (is_there[is_there], best[is_there], indptr)
     places = csr_matrix(values, model.train.matrix.shape)
     scores = np.full(best.shape, np.nan, np.float32)
     scores[is_there] = model.score(places)
-    np.save(folder / SCORES, np.where(scores, scores, np.nan))
-    if factors is not None:
-        ids = {"users": users, "tracks": tracks}
-        np.savez(folder / FACTORS, allow_pickle=False, **ids, **vars(factors))
-        fitted = model.train.matrix
-        arrays = {
-            "counts": np.diff(fitted.indptr),
-            "heard": fitted.indices,
-            "values": fitted.data,
-        }
-        np.savez(folder / HISTORY, allow_pickle=False, **ids, **arrays)
-    _write_similar(folder, model, factors, tracks, top)
+    with version.create(SCORES + suffix) as file:
+        np.save(file, np.where(scores, scores, np.nan))
 
 
-def _write_similar(
-    folder: Path,
-    model: Model,
-    factors: Factors | None,
-    tracks: Ids,
-    top: int,
+def write_factors(
+    version: Workspace, model: Model, factors: Factors, users: Ids, tracks: Ids
 ) -> None:
-    """Write similar tracks by the factors, or else by the similarities of the model."""
+    """Write factors, and the interactions that the model has learned from."""
+    ids = {"users": users, "tracks": tracks}
+    with version.create(FACTORS) as file:
+        np.savez(file, allow_pickle=False, **ids, **vars(factors))
+    fitted = model.train.matrix
+    arrays = {
+        "counts": np.diff(fitted.indptr),
+        "heard": fitted.indices,
+        "values": fitted.data,
+    }
+    with version.create(HISTORY) as file:
+        np.savez(file, allow_pickle=False, **ids, **arrays)
+
+
+def write_similar(
+    version: Workspace, model: Model, tracks: Ids, top: int, part: range | None = None
+) -> None:
+    """Write similar tracks by the factors, or else by the similarities of a model.
+
+    Args:
+        version: Folder of the version.
+        model: The model.
+        tracks: Ids of all tracks, by column.
+        top: The length of lists.
+        part: Which of the tracks that are compared get a list; by default all.
+    """
+    factors = model.factors
     if factors is not None:
         compared = np.flatnonzero(factors.item_factors.any(axis=1))
-    else:
+    elif isinstance(model, SimilarityModel) and hasattr(model, "similarity"):
         compared = np.flatnonzero(model.train.popularity)
-    if not 0 < len(compared) <= _MOST_SIMILAR:
+    else:
+        return
+    rows = np.arange(len(compared))
+    suffix = ""
+    if part is not None:
+        rows = rows[part.start : part.stop]
+        suffix = _suffix(part)
+    if not len(rows) or len(compared) > _MOST_SIMILAR:
         return
     ids = tracks[compared]
     if factors is not None:
         fitted = Factors(factors.user_factors, factors.item_factors[compared])
-        similar, _ = fitted.similar(np.arange(len(ids)), top, usable_cores())
-        _write_lists(folder / SIMILAR, ids, ids, similar, of="track")
-    elif isinstance(model, SimilarityModel) and hasattr(model, "similarity"):
-        similar = model.similar(compared, top)
-        _write_lists(folder / SIMILAR, ids, tracks, similar, of="track")
+        similar, _ = fitted.similar(rows, top, model.threads)
+        listed = ids
+    else:
+        similar = cast(SimilarityModel, model).similar(compared[rows], top)
+        listed = tracks
+    with version.create(SIMILAR + suffix) as file:
+        _write_lines(file, ids[rows], listed, similar, of="track")
+
+
+def assemble(export: Export, live: Mapping[str, Any] | None) -> None:
+    """Join the parts of a version's files, and write its plays and its manifest."""
+    version = export.version
+    for workspace in (version, export.parts):
+        workspace.download(*workspace.names())
+    join_parts(export.parts.folder, version.folder)
+    users, tracks = read_ids(export)
+    _write_plays(version.folder / PLAYS, export.dataset, export.split, users, tracks)
+    write_manifest(version.folder, {**_facts(export), "live": live})
+    version.upload(*(file.name for file in version.folder.iterdir()))
+
+
+def join_parts(parts: Path, folder: Path) -> None:
+    """Join the files of ranges, the first range first."""
+    names = groupby(sorted(parts.iterdir()), key=lambda file: file.name[:-_SUFFIX])
+    for name, files in names:
+        if name == SCORES:
+            np.save(folder / name, np.concatenate([*map(np.load, files)]))
+            continue
+        with (folder / name).open("wb") as target:
+            for file in files:
+                with file.open("rb") as part:
+                    shutil.copyfileobj(part, target)
 
 
 def _write_plays(
@@ -206,7 +400,8 @@ def _write_plays(
         plays = read_plays(dataset, split)
     except FileNotFoundError:
         plays = Plays(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32))
-    newest = plays.select(plays.age <= MOST_PLAYS)
+    oldest = np.minimum(plays.counts, MOST_PLAYS)
+    newest = plays.cut(np.zeros_like(oldest), oldest)
     np.savez(
         file,
         allow_pickle=False,
@@ -238,18 +433,13 @@ def write_tracks(folder: Path, tracks: Ids, titles: Mapping[str, Title]) -> None
     (folder / TRACKS).write_bytes(msgspec.json.Encoder().encode_lines(records))
 
 
-def _write_lists(
-    file: Path,
-    ids: Ids,
-    tracks: Ids,
-    lists: Int32Array,
-    of: str = "user",
+def _write_lines(
+    lines: IO[bytes], ids: Ids, tracks: Ids, lists: Int32Array, of: str = "user"
 ) -> None:
     """Write a line for each listener or track of the ids; `NO_TRACK` is left out."""
-    with file.open("wb") as lines:
-        for owner, columns in zip(ids.tolist(), lists, strict=True):
-            best = tracks[columns[columns != NO_TRACK]].tolist()
-            lines.write(orjson.dumps({of: owner, "tracks": best}) + b"\n")
+    for owner, columns in zip(ids.tolist(), lists, strict=True):
+        best = tracks[columns[columns != NO_TRACK]].tolist()
+        lines.write(orjson.dumps({of: owner, "tracks": best}) + b"\n")
 
 
 def _parameters(fitted: Checkpoint) -> dict[str, Any]:
@@ -267,7 +457,7 @@ def _facts(export: Export) -> dict[str, Any]:
     winner = export.winner
     config = export.config
     options = export.options
-    manifest = export.store.manifest
+    manifest = open_store(export.store).manifest
     summary = export.dataset.summary
     mean_weight = None
     if "share" not in manifest.columns:

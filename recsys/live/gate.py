@@ -9,29 +9,33 @@ track that the session has heard; popular tracks fill short lists.
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from analysis.statistics import bootstrap
 from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray, count_up
 from looplib.next_play import NONE, Facts, Ranker, add_up
 from looplib.randomness import make_generator
-from looplib.trees import Ensemble
+from looplib.trees import Ensemble, Trees
 from recsys.errors import SearchError
 from recsys.live.ranker import HELD_OUT, gather_facts, learn, same_artist
 from recsys.live.sessions import Sessions
-from recsys.models.sparse import divide_rows, rank_rows, top_products
+from recsys.models.sparse import rank_rows, top_products
 
 NAMES = ("live", "popular", "item_knn", "sticky_artist")
 K = 20
 METRICS = (f"precision@{K}", f"mrr@{K}")
-_MOST = 10_000  # plays that are learned from here, and next tracks that are predicted
+MOST = 10_000  # plays that are learned from here, and next tracks that are predicted
 _LONGEST = 100  # tracks of a session after which nothing is predicted
 _LISTED = K + _LONGEST  # length of a rule's list, of which K are left at least
 _RESAMPLES = 1000
 
 
 def compare(
-    sessions: Sessions, facts: Facts, seed: int, threads: int
+    sessions: Sessions,
+    facts: Facts,
+    seed: int,
+    threads: int,
+    trees: Trees | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """Learn a ranker from the older sessions, and compare it on the newest.
 
@@ -40,6 +44,7 @@ def compare(
         facts: Facts of the tracks by the older sessions.
         seed: Decides which plays are learned from and predicted.
         threads: Number of tracks that are computed at once.
+        trees: The ranker's, if they have been learned.
 
     Returns:
         The figures, as the manifest has them, and whether the precision of the ranker is
@@ -49,15 +54,16 @@ def compare(
         SearchError: There are too few sessions to learn from or to predict.
     """
     older, newest = sessions.split(HELD_OUT)
-    oldest, _ = older.split(HELD_OUT)
-    trees = learn(older, gather_facts(oldest, threads), seed, _MOST)
+    if trees is None:
+        oldest, _ = older.split(HELD_OUT)
+        trees = learn(older, gather_facts(oldest, threads), seed, MOST)
     ranker = Ranker(facts, Ensemble(trees))
 
     place = count_up(newest.counts)
     predicted = np.flatnonzero((place > 0) & (place < _LONGEST))
     if not len(predicted):
         raise SearchError("none of the newest sessions has two tracks")
-    count = min(len(predicted), _MOST)
+    count = min(len(predicted), MOST)
     generator = make_generator(seed, "live gate")
     plays = np.sort(generator.choice(predicted, count, replace=False))
     positions = np.flatnonzero(sessions.mark_newest(HELD_OUT))[plays]
@@ -80,7 +86,7 @@ def compare(
             if target in best:
                 rank[at] = 1 + best.index(target)
 
-    session = np.repeat(np.arange(len(newest)), newest.counts)[plays]
+    session = np.searchsorted(newest.indptr, plays, side="right") - 1
     figures, is_better = _summarise(ranks, newest.listeners[session], seed)
     counts = {"sessions": len(np.unique(session)), "predictions": count}
     return counts | figures, is_better
@@ -91,11 +97,15 @@ def _item_knn(train: Sessions, tracks: Int32Array, threads: int) -> Int32Array:
 
     Shape (tracks given, _LISTED).
     """
-    session = np.repeat(np.arange(len(train)), train.counts)
-    shape = (len(train.artists), len(train))
-    in_session = csr_matrix((np.ones(len(session)), (train.tracks, session)), shape)
-    in_session.data[:] = 1
-    cosines = divide_rows(in_session, np.sqrt(np.diff(in_session.indptr)))
+    # a column a session, in which a track counts once
+    played = (np.ones(len(train.tracks), np.bool_), train.tracks, train.indptr)
+    by_session = csc_matrix(played, (len(train.artists), len(train)), copy=True)
+    by_session.sum_duplicates()
+    is_in = by_session.tocsr()
+    counts = np.diff(is_in.indptr)
+    lengths = np.sqrt(np.maximum(counts, 1))
+    values = np.repeat((1 / lengths).astype(np.float32), counts)
+    cosines = csr_matrix((values, is_in.indices, is_in.indptr), is_in.shape)
     return top_products(cosines[tracks], csr_matrix(cosines.T), _LISTED, threads)[0]
 
 

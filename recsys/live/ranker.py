@@ -6,26 +6,25 @@ if they share an artist. Ludewig and Jannach, "Evaluation of Session-based Recom
 Algorithms", 2018, weigh neighbours by their distance in a session.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix, identity
 
-from looplib.arrays import Float32Array, Int32Array
+from looplib.arrays import BoolArray, Float32Array, Int32Array, IntArray
 from looplib.memory import MOST_PLAYS
-from looplib.next_play import Facts, describe
+from looplib.next_play import FEATURES, Facts, describe
 from looplib.randomness import make_generator
 from looplib.trees import Trees
 from recsys.dataset.interactions import number_artists
 from recsys.errors import SearchError
 from recsys.live.sessions import Sessions
 from recsys.models import candidates
-from recsys.models.activation import sum_plays
 from recsys.models.sparse import divide_rows, nearest, top_neighbours
 
 HELD_OUT = 0.2  # share of the sessions, the newest, whose plays are predicted
-_PREDICTED = 60_000  # plays at most, so that learning takes a minute
+PREDICTED = 60_000  # plays at most, so that learning takes a minute
 _FEWEST = 100  # plays
 _NEW = 0.25  # share of plays that are predicted for a new listener, too
 _NEW_PLAYS = 20  # most plays of a new listener
@@ -34,6 +33,7 @@ _WINDOW = 20  # largest distance in a session, in plays
 _BACKWARD = 0.5  # weight of a play before a track, against a play after it
 _NEIGHBOURS = 100  # tracks in each part of the closeness
 _NEAR = 150  # tracks in the sum
+_COUNTED = 2**22  # plays that are counted at once
 _FANS = 0.25  # power of a track's listeners, among the tracks of its artist
 _TREES = {"lambdarank": 80}
 _PARAMETERS: Mapping[str, Any] = {
@@ -42,6 +42,14 @@ _PARAMETERS: Mapping[str, Any] = {
     "min_data_in_leaf": 50,
     "lambdarank_truncation_level": 30,
 }
+
+
+class Examples(NamedTuple):
+    """Candidates for plays of the newest sessions, with the tracks that were played."""
+
+    features: Float32Array  # shape (candidates, features)
+    is_target: BoolArray  # shape (candidates,)
+    counts: IntArray  # candidates for each play
 
 
 def gather_facts(sessions: Sessions, threads: int) -> Facts:
@@ -91,8 +99,14 @@ def same_artist(sessions: Sessions, threads: int) -> csr_matrix:
     artists = number_artists(sessions.artists)
     tracks = len(artists)
     plays = sessions.plays
-    plays = plays.select(plays.age <= MOST_PLAYS)
-    fans = sum_plays(plays, np.ones(len(plays.tracks)), tracks).getnnz(axis=0)
+    latest = np.minimum(plays.counts, MOST_PLAYS)
+    fans = np.zeros(tracks, np.int64)
+    for rows in np.array_split(
+        np.arange(len(latest)), 1 + len(sessions.tracks) // _COUNTED
+    ):
+        part = plays.cut(np.zeros_like(latest), latest, rows)
+        heard = np.unique(part.listeners * tracks + part.tracks)
+        fans += np.bincount(heard % tracks, minlength=tracks)
     positions = (np.arange(tracks), artists)
     is_by = csr_matrix((np.ones(tracks), positions))
     scores = csr_matrix(csr_matrix((fans**_FANS, positions)).T)
@@ -100,34 +114,60 @@ def same_artist(sessions: Sessions, threads: int) -> csr_matrix:
     return _add_to_one(nearest(is_by, scores, _NEIGHBOURS, threads, itself))
 
 
-def learn(sessions: Sessions, facts: Facts, seed: int, most: int = _PREDICTED) -> Trees:
-    """Learn to rank the plays of the newest sessions.
+def learn(sessions: Sessions, facts: Facts, seed: int, most: int = PREDICTED) -> Trees:
+    """Learn to rank the plays of the newest sessions; see `describe_examples`.
+
+    Raises:
+        SearchError: There are too few plays.
+    """
+    return fit_examples([describe_examples(sessions, facts, seed, most)], seed)
+
+
+def describe_examples(
+    sessions: Sessions,
+    facts: Facts,
+    seed: int,
+    most: int = PREDICTED,
+    part: int = 0,
+    parts: int = 1,
+) -> Examples:
+    """Describe plays of the newest sessions, and what else could have been played.
 
     Args:
         sessions: Older sessions, and the newest, which are predicted.
         facts: Facts of the tracks by the older sessions.
         seed: Decides which plays are predicted.
         most: Number of plays that are predicted, at most.
-
-    Raises:
-        SearchError: There are too few plays.
+        part: Which part of these is described, from 0.
+        parts: The number of parts.
     """
     generator = make_generator(seed, "live")
-    features: list[Float32Array] = []
-    targets = []
-    for history, target in _sample(sessions, generator, most):
+    plays = [*_sample(sessions, generator, most)]
+    first, last = (len(plays) * end // parts for end in (part, part + 1))
+    features = [np.empty((0, len(FEATURES)), np.float32)]
+    targets = [np.empty(0, np.bool_)]
+    for history, target in plays[first:last]:
         tracks, described = describe(history, facts, history[-1:].tolist())
         is_target = tracks == target
         if is_target.any():
             features.append(described)
             targets.append(is_target)
-    if len(features) < _FEWEST:
+    counts = np.array([len(described) for described in features[1:]], np.int64)
+    return Examples(np.concatenate(features), np.concatenate(targets), counts)
+
+
+def fit_examples(examples: Sequence[Examples], seed: int) -> Trees:
+    """Fit trees to examples.
+
+    Raises:
+        SearchError: There are too few.
+    """
+    features, targets, counts = map(np.concatenate, zip(*examples, strict=True))
+    if len(counts) < _FEWEST:
         raise SearchError(
             f"fewer than {_FEWEST} plays of the newest sessions can be predicted"
         )
-    counts = np.array([len(described) for described in features])
-    examples = (np.concatenate(features), np.concatenate(targets), counts)
-    return candidates.fit_trees(*examples, _TREES, _PARAMETERS, seed)
+    return candidates.fit_trees(features, targets, counts, _TREES, _PARAMETERS, seed)
 
 
 def _sample(

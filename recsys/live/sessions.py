@@ -1,7 +1,9 @@
 """Read the sessions of a store: the tracks of each, in order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -46,7 +48,8 @@ class Sessions:
 
     def select(self, is_kept: BoolArray) -> "Sessions":
         """Keep some of the plays; a flag for each, shape (plays,)."""
-        counts = np.diff(offsets(is_kept)[self.indptr])
+        # a session has a play
+        counts = np.add.reduceat(is_kept, self.indptr[:-1], dtype=np.int64)
         is_left = counts > 0
         return replace(
             self,
@@ -62,8 +65,10 @@ class Sessions:
         If no times are known, mark that share of each listener's plays.
         """
         if not self.has_times:
-            ages, counts = self.plays.age, self.plays.counts
-            return ages <= np.repeat(share * counts, counts)
+            counts = self.plays.counts
+            newest = np.floor(share * counts).astype(np.int64)
+            both = np.stack([counts - newest, newest], axis=1).ravel()
+            return np.repeat(np.tile([False, True], len(counts)), both)
         oldest_first = np.argsort(self.start_ms, kind="stable")
         is_newest = np.zeros(len(self), np.bool_)
         is_newest[oldest_first[len(self) - int(share * len(self)) :]] = True
@@ -83,15 +88,40 @@ class Sessions:
     def histories(self, plays: IntArray) -> Iterator[Int32Array]:
         """Yield the listener's latest tracks before each of some plays, the newest last."""
         listeners = self.plays
-        starts = listeners.indptr[listeners.listeners[plays]]
+        row = np.searchsorted(listeners.indptr, plays, side="right") - 1
+        starts = listeners.indptr[row]
         for start, play in zip(starts.tolist(), plays.tolist(), strict=True):
             yield self.tracks[max(start, play - MOST_PLAYS) : play]
+
+
+class SessionTable(NamedTuple):
+    """Sessions of some listeners; see `Sessions`."""
+
+    counts: IntArray  # plays of each
+    tracks: Int32Array
+    listeners: IntArray
+    start_ms: IntArray
 
 
 def load_sessions(
     store: Store, config: SearchConfig, dataset: Dataset, split: SplitName = "all"
 ) -> Sessions:
-    """Read the sessions of a store up to each listener's latest play of a split.
+    """Read the sessions of a store up to each listener's latest play of a split."""
+    tables = [
+        read_sessions(files, store, config, dataset, split)
+        for files in partition_files(store)
+    ]
+    return as_sessions(join_sessions(tables), store, dataset, split)
+
+
+def read_sessions(
+    files: Sequence[Path],
+    store: Store,
+    config: SearchConfig,
+    dataset: Dataset,
+    split: SplitName,
+) -> SessionTable:
+    """Read the sessions of a partition up to each listener's latest play of a split.
 
     Plays that weigh less than `feedback.min_time` are left out.
     """
@@ -105,33 +135,46 @@ def load_sessions(
         train=both,
         test=(),
     )
-    tables = []
-    for files in partition_files(store):
-        with queries.connect(threads=1) as connection:
-            attach_plays(connection, files, whole)
-            table = queries.fetch_table(
-                connection,
-                "sessions/session_plays",
-                min_time=config.feedback.min_time,
-            )
-        tables.append(table)
-    # number listeners and tracks as the dataset does, and put sessions in their order
-    table = pa.concat_tables(tables)
+    with queries.connect(threads=1) as connection:
+        attach_plays(connection, files, whole)
+        table = queries.fetch_table(
+            connection, "sessions/session_plays", min_time=config.feedback.min_time
+        )
+    # number listeners and tracks as the dataset does
     listener = np.searchsorted(dataset.users, column_values(table["user"]))
     latest = dataset.latest(split)[listener]
     track = track_columns(column_values(table["track"]), dataset.tracks)
     is_learned = column_values(table["timestamp"]) <= latest
     is_learned &= track < len(dataset.tracks_of(split))
     table, listener = table.filter(pa.array(is_learned)), listener[is_learned]
-    order = np.argsort(listener, kind="stable")
-    opens = column_values(table["opens"])[order] > 0
-    starts = np.flatnonzero(opens)
+    starts = np.flatnonzero(column_values(table["opens"]) > 0)
+    return SessionTable(
+        np.diff(starts, append=len(listener)),
+        track[is_learned].astype(np.int32),
+        listener[starts],
+        column_values(table["start_ms"])[starts],
+    )
+
+
+def join_sessions(tables: Iterable[SessionTable]) -> SessionTable:
+    """Join the sessions of all partitions by the row of their listener."""
+    counts, tracks, listeners, start_ms = map(np.concatenate, zip(*tables, strict=True))
+    order = np.argsort(listeners, kind="stable")
+    sessions = Plays(offsets(counts), tracks)
+    tracks = sessions.cut(np.zeros_like(counts), listeners=order).tracks
+    return SessionTable(counts[order], tracks, listeners[order], start_ms[order])
+
+
+def as_sessions(
+    table: SessionTable, store: Store, dataset: Dataset, split: SplitName
+) -> Sessions:
+    """Make the sessions of a dataset of the joined table."""
     return Sessions(
-        np.append(starts, len(opens)),
-        track[is_learned][order].astype(np.int32),
-        listener[order][starts],
-        column_values(table["start_ms"])[order][starts],
+        offsets(table.counts),
+        table.tracks,
+        table.listeners,
+        table.start_ms,
         read_artists(dataset, split),
         len(dataset.users),
-        rule.has_moments,
+        "timestamp" in store.manifest.columns,
     )

@@ -1,14 +1,17 @@
 """Base-level activation: what was played often and lately is played again."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
 from looplib.arrays import AnyFloatArray
 from looplib.config import Config, Positive
+from recsys.dataset.dataset import Summary
 from recsys.dataset.interactions import Plays
 from recsys.models.baselines import Repetition
+
+_PLAY = 60  # bytes of a play that is summed
 
 
 class ActivationConfig(Config):
@@ -40,6 +43,11 @@ class Activation(Repetition):
     main_params: ClassVar = ("decay",)
     needs_order = True
     config: ActivationConfig
+
+    @classmethod
+    def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
+        """Estimate the memory: what each play adds, with its place."""
+        return super().estimate_bytes(config, summary) + _PLAY * summary.events
 
     def scores(self) -> csr_matrix:
         """Compute the activation, before its logarithm."""

@@ -1,12 +1,13 @@
 """Implicit ALS: listeners and tracks are vectors, whose inner products are scores."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.als import AlsConfig
 from looplib.arrays import Int32Array, IntArray
+from recsys.dataset.dataset import Summary
 from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions
 from recsys.models.base import IterativeModel, State
 from recsys.models.factors import Factors, Pool
@@ -37,6 +38,12 @@ class Als(IterativeModel):
     def load_kernels(cls) -> None:
         """Load the compiled solver."""
         load_kernels()
+
+    @classmethod
+    def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
+        """Estimate the memory: factors, and as much again while they are read or written."""
+        factors: int = 8 * config.factors * (summary.listeners + summary.tracks)
+        return super().estimate_bytes(config, summary) + factors
 
     @property
     def factors(self) -> Factors:
@@ -83,6 +90,13 @@ class Als(IterativeModel):
             check_finite(done, users, items)
             self.state = {**self.state, "iterations": done}
         return self
+
+    def narrow(self, listeners: IntArray) -> Self:
+        """Copy the model for some listeners."""
+        part = super().narrow(listeners)
+        factors = self.state["user_factors"][listeners]
+        part.state = {**self.state, "user_factors": factors}
+        return part
 
     def recommend(
         self, k: int, pool: Pool = "all", listeners: IntArray | None = None

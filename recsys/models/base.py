@@ -6,6 +6,7 @@ Another kind is a file with its `looplib.config.Config` and its `Model`, and a l
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from itertools import pairwise
 from typing import Any, ClassVar, Self, get_args, get_type_hints
 
@@ -14,9 +15,11 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import NO_TRACK, AnyFloatArray, Int32Array, IntArray
 from looplib.config import Config
+from recsys.dataset.dataset import Summary
 from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors, Pool, fill_up
 
+MAPPED = 16  # bytes of an interaction that are mapped, by listener and by track
 State = Mapping[str, Any]  # arrays and numbers, as `np.savez` takes them
 
 
@@ -76,6 +79,15 @@ class Model(ABC):
     def load_kernels(cls) -> None:
         """Load compiled code, once in a process, so that no fit counts its time."""
 
+    @classmethod
+    def estimate_bytes(
+        cls,
+        config: Any,  # noqa: ANN401, ARG003  of its class
+        summary: Summary,
+    ) -> int:
+        """Estimate the memory of a fit and its lists, beside an empty process."""
+        return MAPPED * summary.interactions
+
     @abstractmethod
     def recommend(
         self, k: int, pool: Pool = "all", listeners: IntArray | None = None
@@ -108,6 +120,18 @@ class Model(ABC):
         """
         factors = self.factors
         return factors.score(places) if factors else np.zeros(places.nnz)
+
+    def narrow(self, listeners: IntArray) -> Self:
+        """Copy the model for some rows of the listeners, in their order."""
+        part = copy(self)
+        part.train = self.train.select(listeners)
+        return part
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle a model without the interactions, which are mapped from the disk."""
+        state = vars(self).copy()
+        state.pop("train", None)
+        return state
 
     @property
     def factors(self) -> Factors | None:

@@ -6,12 +6,13 @@ which candidates are among the newest training plays from the plays before, so i
 is held out. `looplib.next_play` has the candidates and their features.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.random import Generator
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix
 
 from looplib.arrays import (
     AnyFloatArray,
@@ -25,6 +26,7 @@ from looplib.config import Config
 from looplib.next_play import FEATURES, OF_PLAYED, Facts, describe
 from looplib.randomness import make_generator
 from looplib.trees import Ensemble
+from recsys.dataset.dataset import Summary
 from recsys.dataset.interactions import Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.base import Model
@@ -58,6 +60,8 @@ _PARAMETERS: Mapping[str, Any] = {
     "bagging_freq": 1,
     "lambdarank_truncation_level": 40,
 }
+# bytes of a play, of a track's lists, and of all examples
+_PLAY, _TRACK, _EXAMPLES = 20, 8000, 700 * 2**20
 _FEWEST = 100  # candidates that it learns from
 _LEAF = 200  # candidates in a leaf at least, where there are many
 
@@ -77,46 +81,81 @@ class Blend(Model):
     name = "blend"
     needs_order = True
     config: BlendConfig
-    scores: csr_matrix  # log odds of the candidates of each listener
-    heard: csr_matrix  # 1 where such a candidate was heard, else 0
+    ranker: Ensemble
+    facts: Facts
+
+    @classmethod
+    def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
+        """Estimate the memory: plays in two orders, the lists of each track, and examples."""
+        plays = _PLAY * summary.events + _TRACK * summary.tracks
+        return super().estimate_bytes(config, summary) + plays + _EXAMPLES
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
-        """Learn the odds, and score the candidates of all listeners; see `Model.fit`."""
+        """Learn the odds; see `Model.fit`."""
         super().fit(train, seed=seed, threads=threads)
         plays = train.ordered_plays
-        ranker = self._learn(plays, seed)
-        facts = self._gather(plays, train.unplayed)
-        scores = []
-        heard = []
-        listeners = np.arange(len(plays.counts))
-        for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
-            is_heard, features = self._describe(plays, facts, rows)
-            odds = ranker.predict(features).astype(np.float32)
-            heard.append(is_heard)
-            arrays = (odds, is_heard.indices, is_heard.indptr)
-            scores.append(csr_matrix(arrays, is_heard.shape))
-        self.scores = vstack(scores, "csr")
-        self.heard = vstack(heard, "csr")
+        self.ranker = self._learn(plays, seed)
+        self.facts = self._gather(plays, train.unplayed)
         return self
 
     def recommend(
         self, k: int, pool: Pool = "all", listeners: IntArray | None = None
     ) -> Int32Array:
         """Recommend the likeliest candidates, then popular tracks where too few are new."""
-        scores, heard = self.scores, self.heard
-        if listeners is not None:
-            scores, heard = scores[listeners], heard[listeners]
+        model = self if listeners is None else self.narrow(listeners)
+        return np.concatenate([part._rank(k, pool) for _, part in model._parts()])
+
+    def recommend_pools(self, k: int) -> dict[Pool, Int32Array]:
+        """Recommend from each pool, with the candidates of a listener described once."""
+        pools: tuple[Pool, ...] = get_args(Pool)
+        lists = [[part._rank(k, pool) for pool in pools] for _, part in self._parts()]
+        whole = map(np.concatenate, zip(*lists, strict=True))
+        return dict(zip(pools, whole, strict=True))
+
+    def score(self, places: csr_matrix) -> AnyFloatArray:
+        """Look up the log odds of candidates; see `Model.score`."""
+        scores = [
+            np.ravel(part.scored[0][places[rows].nonzero()])
+            for rows, part in self._parts()
+        ]
+        return np.concatenate(scores)
+
+    @cached_property
+    def scored(self) -> tuple[csr_matrix, csr_matrix]:
+        """The log odds of each listener's candidates, and 1 for the tracks heard, else 0."""
+        plays = self.train.ordered_plays
+        rows = np.arange(len(plays.counts))
+        is_heard, features = self._describe(plays, self.facts, rows)
+        odds = self.ranker.predict(features).astype(np.float32)
+        arrays = (odds, is_heard.indices, is_heard.indptr)
+        return csr_matrix(arrays, is_heard.shape), is_heard
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the candidates, which belong to the interactions."""
+        state = super().__getstate__()
+        state.pop("scored", None)
+        return state
+
+    def _parts(self) -> Iterator[tuple[slice, Self]]:
+        """Narrow the model to so few listeners that their candidates fit in memory."""
+        count = len(self.train.counts)
+        if count <= _LISTENERS:
+            yield slice(count), self
+            return
+        for first in range(0, count, _LISTENERS):
+            rows = slice(first, min(first + _LISTENERS, count))
+            yield rows, self.narrow(np.arange(rows.start, rows.stop))
+
+    def _rank(self, k: int, pool: Pool) -> Int32Array:
+        """Rank the candidates of all listeners; see `recommend`."""
+        scores, heard = self.scored
         if pool != "all":
             is_in_pool = (heard.data > 0) == (pool == "repeat")
             indptr = offsets(is_in_pool)[scores.indptr]
             arrays = (scores.data[is_in_pool], scores.indices[is_in_pool], indptr)
             scores = csr_matrix(arrays, scores.shape)
         best = rank_rows(scores, k)
-        return best if pool == "repeat" else self.fill_up(best, listeners)
-
-    def score(self, places: csr_matrix) -> AnyFloatArray:
-        """Look up the log odds of candidates; see `Model.score`."""
-        return np.ravel(self.scores[places.nonzero()])
+        return best if pool == "repeat" else self.fill_up(best)
 
     def _learn(self, plays: Plays, seed: int) -> Ensemble:
         """Fit the probability that a candidate is among a listener's newest plays."""
@@ -150,11 +189,9 @@ class Blend(Model):
         newest = np.floor(share * plays.counts).astype(np.int64)
         after = np.floor((share - _NEWEST) * plays.counts).astype(np.int64)
         predicted = newest - after
-        before = plays.select(plays.age > np.repeat(newest, plays.counts))
+        before = plays.cut(newest)
         if self.config.moment == "tomorrow":
             newest -= np.minimum(_GAP, predicted // 2)
-        ends = np.repeat([newest, after], plays.counts, axis=1)
-        targets = plays.select((plays.age <= ends[0]) & (plays.age > ends[1]))
         listeners = np.flatnonzero(predicted)
         count = min(len(listeners), _LEARNED_FROM)
         rows = np.sort(generator.choice(listeners, count, replace=False))
@@ -165,12 +202,13 @@ class Blend(Model):
         candidates, features = self._describe(before, facts, rows)
         is_masked = is_hidden[candidates.indices] & (candidates.data == 0)
         features[np.ix_(is_masked, OF_PLAYED)] = 0
-        candidate = np.repeat(rows, np.diff(candidates.indptr)) * tracks
+        targets = plays.cut(after, newest, rows)
+        candidate = candidates.tocoo(copy=False).row.astype(np.int64) * tracks
         is_played = np.isin(
             candidate + candidates.indices, targets.listeners * tracks + targets.tracks
         )
         is_used = is_played | (generator.random(len(is_played)) < _NEGATIVES)
-        used = np.bincount(candidates.tocoo().row[is_used], minlength=count)
+        used = np.bincount(candidates.tocoo(copy=False).row[is_used], minlength=count)
         return features[is_used], is_played[is_used], used
 
     def _describe(

@@ -45,13 +45,13 @@ from recsys.models.similarity import SimilarityModel
 
 CLASS = "class"  # the key of the path
 # The key of versions and digests. No hyperparameter begins like this, as `class` is a keyword.
-_CODE = "class.code"
+CODE = "class.code"
 _ROWS = 256  # listeners whose scores of all tracks are in memory at once
 
 
 def select_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Select the hyperparameters of a class among the parameters of its trial."""
-    facts = {CLASS, _CODE}
+    facts = {CLASS, CODE}
     return {name: value for name, value in params.items() if name not in facts}
 
 
@@ -71,7 +71,7 @@ def describe_class(
     params = select_params({axis: values[0] for axis, values in axes.items()})
     if not uses_gpu(path, params):
         check_class(name, path, params)
-    return {**axes, _CODE: (describe_code(path),)}
+    return {**axes, CODE: (describe_code(path),)}
 
 
 class ExternalConfig(Config, extra="allow"):
@@ -96,7 +96,7 @@ class External(SimilarityModel):
         super().__init__(config, **params)
         params = self.config.model_dump()
         self.path: str = params[CLASS]
-        self._code: str | None = params.get(_CODE)
+        self._code: str | None = params.get(CODE)
         self._params = select_params(params)
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:

@@ -1,14 +1,17 @@
 """Nearest neighbours of tracks: listeners are recommended what is near to what they heard."""
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.config import Config, Count, Positive, Share
+from recsys.dataset.dataset import Summary
 from recsys.dataset.interactions import Interactions
 from recsys.models.similarity import SimilarityModel
 from recsys.models.sparse import divide_rows, nearest
+
+_WEIGHTED, _NEIGHBOUR = 60, 24  # bytes of an interaction and of a neighbour
 
 
 class ItemKnnConfig(Config):
@@ -41,6 +44,13 @@ class ItemKnn(SimilarityModel):
     name = "item_knn"
     main_params: ClassVar = ("neighbours", "weighting")
     config: ItemKnnConfig
+
+    @classmethod
+    def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
+        """Estimate the memory: weighted interactions, and the neighbours of each track."""
+        weighted = _WEIGHTED * summary.interactions
+        neighbours: int = _NEIGHBOUR * config.neighbours * summary.tracks
+        return super().estimate_bytes(config, summary) + weighted + neighbours
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
         """Compare all tracks; see `Model.fit`."""

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csc_matrix, csr_matrix, diags
 
 from looplib.arrays import (
     NO_TRACK,
@@ -118,16 +118,22 @@ def top_neighbours(
     """
     plays = np.bincount(tracks, minlength=columns)
     weight = np.maximum(plays, 1).astype(np.float64) ** -power
-    by_track = np.argsort(tracks, kind="stable")
+    # Counting takes less memory than sorting.
+    ones = np.ones(len(tracks), np.bool_)
+    number = np.int32 if len(tracks) < np.iinfo(np.int32).max else np.int64
+    positions = np.arange(len(tracks) + 1, dtype=number)
+    shape = (columns, len(tracks))
+    played = csc_matrix((ones, tracks, positions), shape)  # type: ignore[arg-type]  # the stubs want float or int
+    by_track = played.tocsr().indices
     starts = offsets(plays)
-    listener = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    ends = np.stack([indptr[:-1], indptr[1:]], axis=1)[listener]
+    listeners = np.arange(len(indptr) - 1, dtype=np.int32)
+    listener = np.repeat(listeners, np.diff(indptr))
     best = np.full((columns, k), NO_TRACK, np.int32)
     values = np.zeros((columns, k), np.float32)
 
     from recsys.models.kernels import products as kernels
 
-    plays_by_track = (tracks, by_track, starts, ends)
+    plays_by_track = (tracks, by_track, starts, listener, indptr)
     closeness = (window, backward, weight, best, values)
     _share_out(kernels.near_rows, columns, threads, *plays_by_track, *closeness)
     return _to_matrix(best, values, columns)
@@ -185,8 +191,8 @@ def _arrays(matrix: csr_matrix) -> Any:  # noqa: ANN401  compiled code's tuple o
 
     return Csr(
         matrix.indptr.astype(np.int64),
-        matrix.indices.astype(np.int32),
-        matrix.data.astype(np.float32),
+        matrix.indices.astype(np.int32, copy=False),
+        matrix.data.astype(np.float32, copy=False),
         matrix.shape[1],
     )
 

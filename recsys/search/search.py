@@ -3,10 +3,11 @@
 The finalists are scored by every metric, ranked, compared and explained.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,15 +19,17 @@ from looplib.arrays import FloatArray
 from looplib.config import dump_config
 from looplib.files import sha256_file
 from looplib.progress import progress, say
-from recsys.cluster.cluster import Calls, Client, Cluster, Outcome
+from recsys.blockwise import SMALLEST_S, pays
+from recsys.cluster.cluster import Call, Calls, Client, Cluster, Outcome, Running
 from recsys.cluster.lifetime import run_within
 from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
+from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError
 from recsys.models.external import External
 from recsys.models.registry import MODELS
-from recsys.models.trial import CHECKPOINTS, Checkpoint
+from recsys.models.trial import CHECKPOINTS, Checkpoint, Trial
 from recsys.run import (
     CONFIG,
     LEADERBOARD,
@@ -46,6 +49,7 @@ from recsys.search.leaderboard import (
     explain_winner,
 )
 from recsys.search.ledger import Score
+from recsys.search.memory import check_memory
 from recsys.search.scorer import (
     Scorer,
     compare_steps,
@@ -55,7 +59,7 @@ from recsys.search.scorer import (
     write_listener_scores,
 )
 from recsys.search.state import SearchState
-from recsys.search.step import fit_in_blocks, run_step
+from recsys.search.step import plan_fit, run_step
 from recsys.search.trials import SearchPlan, plan_search
 from recsys.storage import Workspace, open_workspace
 
@@ -107,6 +111,8 @@ def search(
     ):
         _write_config(run, config)  # workers look for it
         scorer = _prepare_data(store, plan, run, cluster)
+        dataset = open_dataset(scorer.dataset)
+        check_memory(cluster, plan.candidates, dataset)
         decided = {"validation": scorer.validation}
         _write_config(run, config.model_copy(update=decided))
         if not plan.dataset.rule.is_ordered:
@@ -121,6 +127,7 @@ def search(
         _run_steps(cluster, state)
         winner = _choose_winner(cluster, state, store)
         run.delete(CHECKPOINTS, PENDING)
+        cluster.say_use()
         return winner
 
 
@@ -161,11 +168,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
     unit = "scores at most" if state.search.strategy == "halving" else "scores"
     with progress("Trials", total, unit) as report:
         report(done, "from the ledger" if done else _name_left(state))
-        if state.plan.config.cluster.fit == "blocks":
-            outcomes = _run_in_blocks(cluster, state)
-        else:
-            outcomes = cluster.run_ready(_limited(state), state.ready)
-        for outcome in outcomes:
+        for outcome in _run_ready(cluster, state):
             state.record(outcome)
             # an expansion adds trials
             done, total = state.count_steps()
@@ -174,8 +177,8 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
                 best = candidates[0]
                 value = best.value(state.select)
                 note = f"best {state.select} {value:.4f} ({describe(best.trial)})"
-            left = _name_left(state)
-            report(done, "; ".join(filter(None, (note, left))), total)
+            rest = _name_left(state)
+            report(done, "; ".join(filter(None, (note, rest))), total)
 
 
 def _name_left(state: SearchState) -> str:
@@ -186,26 +189,52 @@ def _name_left(state: SearchState) -> str:
     return f"left: {'; '.join(trials[:_NAMED])}{more}" if trials else ""
 
 
-def _limited(state: SearchState) -> Callable[..., Score]:
-    """Return `run_step` with the time limit of a step."""
-    return partial(run_within, state.search.trial_minutes, run_step)
+def _run_ready(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
+    """Run steps; the blocks of fits share the workers with other steps by priority."""
+    fits: dict[Checkpoint, Running[None]] = {}
+    minutes = state.search.trial_minutes
+    in_blocks = [trial for trial in state.plan.candidates if _is_cut(state, trial)]
+    if state.plan.config.cluster.fit == "blocks":
+        say(
+            f"{len(in_blocks)} of {len(state.plan.candidates)} trials are fitted in blocks; "
+            f"others take less than {SMALLEST_S:g} s of CPU an iteration, or cannot be cut"
+        )
 
+    def ready() -> Calls:
+        calls: dict[Any, Call] = {}
+        for step, (function, *arguments) in state.ready().items():
+            fit = fits.get(step)
+            if not fit and _is_cut(state, step.trial):
+                plan = plan_fit(cluster, *arguments[:4], minutes=minutes)
+                fit = fits[step] = Running(str(step), plan, step.priority)
+            whole = {step: (run_within, minutes, function, *arguments)}
+            calls |= (fit and fit.calls) or whole
+        return calls
 
-def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
-    """Run one step after the other; fits that can run in blocks run across all workers."""
-    while calls := state.ready():
-        step, arguments = next(iter(calls.items()))
+    for outcome in cluster.run_ready(ready):
+        if isinstance(outcome.key, Checkpoint):
+            yield outcome
+            continue
+        step = next(
+            (step for step, fit in fits.items() if fit is outcome.key.plan), None
+        )
+        if step is None:
+            continue  # of a fit that has failed
         try:
-            if step.trial.model_type.in_blocks:
-                fit_in_blocks(
-                    cluster, *arguments[:4], minutes=state.search.trial_minutes
-                )
-            (score,) = cluster.run(_limited(state), [arguments])
-            outcome = Outcome(step, score, None)
+            fits[step].record(outcome)
         # any error, as of a call on a worker; `record` raises the errors that no trial has caused
         except Exception as error:  # noqa: BLE001
-            outcome = Outcome(step, None, error)
-        yield outcome
+            del fits[step]
+            yield Outcome(step, None, error)
+
+
+def _is_cut(state: SearchState, trial: Trial) -> bool:
+    """Check whether a trial is fitted in blocks."""
+    return (
+        state.plan.config.cluster.fit == "blocks"
+        and trial.model_type.in_blocks
+        and pays(open_dataset(state.scorer.dataset), "training", trial.config)
+    )
 
 
 def _choose_winner(cluster: Cluster, state: SearchState, store: Store) -> Winner:
@@ -300,13 +329,13 @@ def _compare_baselines(
     if scorer.validation.test_share:
         on_test = read([best, scored[0], *scored], replace(scorer, is_test=True))
         parts = np.concatenate([parts, on_test], axis=2)
-    lead, *behind = leads(parts)
+    chooser, *behind = leads(parts)
     rest = iter(behind)
     baselines = [
         replace(entry, behind=next(rest) if entry in scored else None)
         for entry in leaderboard.baselines
     ]
-    return baselines, (scored[0].trial.id, lead.scaled(-1))
+    return baselines, (scored[0].trial.id, chooser.scaled(-1))
 
 
 def _finalists(state: SearchState) -> list[Entry]:
@@ -332,15 +361,17 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
     def ready() -> Calls:
         scores = [entry.score for entry in _finalists(state)]
         steps = [score.checkpoint for score in scores if not score.is_whole]
-        return {step: state.arguments(step, is_whole=True) for step in steps}
+        minutes = state.search.trial_minutes
+        return {
+            step: (run_within, minutes, *state.call(step, is_whole=True))
+            for step in steps
+        }
 
     calls = ready()
     if not calls:
         return
     with progress("Finalists", len(calls), "fits") as report:
-        for done, outcome in enumerate(
-            cluster.run_ready(_limited(state), ready), start=1
-        ):
+        for done, outcome in enumerate(cluster.run_ready(ready), start=1):
             state.record(outcome)
             report(done, "every metric")
 

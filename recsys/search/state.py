@@ -4,10 +4,9 @@ import itertools
 import time
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from looplib.errors import UserError
-from recsys.cluster.cluster import Calls, Outcome
+from recsys.cluster.cluster import Call, Calls, Outcome
 from recsys.errors import TrialError, TrialTimeoutError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.external import CLASS
@@ -23,6 +22,7 @@ from recsys.search.ledger import (
 )
 from recsys.search.schedule import Schedule, expand
 from recsys.search.scorer import Scorer, compare_steps
+from recsys.search.step import run_step
 from recsys.search.trials import SearchPlan
 
 
@@ -75,17 +75,17 @@ class SearchState:
             if not self.ledger.scores[trial.id]
         ]
         return {
-            step: self.arguments(step, is_whole=step.iteration in (0, last))
+            step: self.call(step, is_whole=step.iteration in (0, last))
             for step in steps
         }
 
-    def arguments(self, step: Checkpoint, *, is_whole: bool) -> tuple[Any, ...]:
-        """List the arguments of `run_step`."""
+    def call(self, step: Checkpoint, *, is_whole: bool) -> Call:
+        """Return the call of `run_step`."""
         earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
         start = max((done for done in earlier if done <= step.iteration), default=0)
         path = step.trial.params.get(CLASS)
         shipped = path and pickle_class(path)
-        return (step, self.scorer, self.run.address, start, is_whole, shipped)
+        return (run_step, step, self.scorer, self.run.address, start, is_whole, shipped)
 
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and schedule anew.

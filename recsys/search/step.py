@@ -21,8 +21,8 @@ import numpy as np
 from analysis.errors import AnalysisError
 from analysis.statistics.effects import Interval
 from looplib.arrays import NO_TRACK, Int32Array
-from recsys.blockwise import fit_blocks
-from recsys.cluster.cluster import Cluster
+from recsys.blockwise import Files, plan_blocks, read_state
+from recsys.cluster.cluster import Cluster, Plan
 from recsys.cluster.processes import call_threads
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import TrialTimeoutError
@@ -119,7 +119,7 @@ def _fit(
     return model, fit_s
 
 
-def fit_in_blocks(
+def plan_fit(
     cluster: Cluster,
     checkpoint: Checkpoint,
     scorer: Scorer,
@@ -127,8 +127,8 @@ def fit_in_blocks(
     start: int = 0,
     *,
     minutes: float | None = None,
-) -> None:
-    """Take a fit to a checkpoint across all workers, so that its step has nothing to fit.
+) -> Plan[None]:
+    """Plan to take a fit to a checkpoint across workers, so that its step has nothing to fit.
 
     Raises:
         TrialTimeoutError: It takes longer than the limit.
@@ -143,23 +143,31 @@ def fit_in_blocks(
     began = time.perf_counter()
     run = open_workspace(address)
     trial = checkpoint.trial
-    iteration = checkpoint.iteration
-    state = _read_latest(run, checkpoint, start)
-    if state and state["iterations"] == iteration:
-        return
-    fit_s = float(state["fit_s"]) if state else 0.0
-    fitted = fit_blocks(
+    files = yield from plan_blocks(
         cluster,
         open_dataset(scorer.dataset),
         "training",
         trial.config,
         trial.seed,
-        iteration,
+        checkpoint.iteration,
         run.sub(trial.blocks),
         check_time,
     )
-    fit_s += time.perf_counter() - began
-    _write({**fitted, "fit_s": fit_s}, run, checkpoint.file)
+    fit_s = time.perf_counter() - began
+    yield [(collect, checkpoint, address, start, files, fit_s)]
+
+
+def collect(
+    checkpoint: Checkpoint, address: str, start: int, files: Files, fit_s: float
+) -> None:
+    """Make a checkpoint of the files of a fit in blocks."""
+    run = open_workspace(address)
+    earlier = _read_latest(run, checkpoint, start)
+    if earlier and earlier["iterations"] == checkpoint.iteration:
+        return
+    fit_s += float(earlier["fit_s"]) if earlier else 0.0
+    state = read_state(run.sub(checkpoint.trial.blocks), files)
+    _write({**state, "fit_s": fit_s}, run, checkpoint.file)
 
 
 def _read_latest(run: Workspace, checkpoint: Checkpoint, start: int) -> State | None:

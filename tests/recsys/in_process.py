@@ -1,35 +1,32 @@
 """A cluster that is this process: calls run one after the other, the last first, and no process is
 started for them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from recsys.cluster.cluster import Calls, Cluster, Outcome
+from recsys.cluster.config import ClusterConfig
 
 
-class InProcess:
+class InProcess(Cluster):
     """Stands in for `Cluster`."""
 
     def __init__(self, slots: int) -> None:
+        super().__init__(ClusterConfig())
         self._slots = slots
 
     def slots(self) -> int:
         return self._slots
 
-    def run(
-        self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
-    ) -> Iterator[Any]:
-        for arguments in reversed(calls):
-            yield function(*arguments)
+    def memory_limit(self) -> int | None:
+        return None
 
-    def run_ready(
-        self, function: Callable[..., Any], ready: Callable[[], Calls]
-    ) -> Iterator[Outcome[Any]]:
+    def run_ready(self, ready: Callable[[], Calls]) -> Iterator[Outcome[Any]]:
         while calls := ready():
-            key, arguments = list(calls.items())[-1]
+            key, (function, *arguments) = list(calls.items())[-1]
             try:
                 outcome = Outcome(key, function(*arguments), None)
             except Exception as error:  # noqa: BLE001  any, as a worker does
@@ -38,7 +35,7 @@ class InProcess:
 
 
 def in_process(slots: int = 1) -> Cluster:
-    return cast(Cluster, InProcess(slots))
+    return InProcess(slots)
 
 
 @contextmanager
@@ -48,8 +45,8 @@ def without_processes() -> Iterator[None]:
     What differs on real workers is tested of the cluster, and of one search on it.
     """
 
-    def opened(*_: object, **__: object) -> AbstractContextManager[Cluster]:
-        return nullcontext(in_process())
+    def opened(*_: object, **__: object) -> Cluster:
+        return in_process()
 
     with pytest.MonkeyPatch.context() as patch:
         for module in ("recsys.search.search", "recsys.export.export"):

@@ -132,9 +132,10 @@ def near_rows(
     first: int,
     last: int,
     plays: Int32Array,
-    by_track: IntArray,
+    by_track: Int32Array,
     starts: IntArray,
-    ends: IntArray,
+    listeners: Int32Array,
+    indptr: IntArray,
     window: int,
     backward: float,
     weight: FloatArray,
@@ -149,7 +150,8 @@ def near_rows(
         plays: Tracks, one listener's plays after the other's, shape (plays,).
         by_track: Positions of these plays, track by track.
         starts: Where those of a track begin in `by_track`, shape (tracks + 1,).
-        ends: First play of a play's listener, and past the last; shape (plays, 2).
+        listeners: Row of the listener of each play, shape (plays,).
+        indptr: First play of each listener, and the end; shape (listeners + 1,).
         window: How far apart two plays may be.
         backward: What a play before that of the track counts against one after it.
         weight: Of each track, shape (tracks,).
@@ -161,8 +163,9 @@ def near_rows(
     for track in range(first, last):
         count = 0
         for play in by_track[starts[track] : starts[track + 1]]:
-            begin = max(ends[play, 0], play - window)
-            end = min(ends[play, 1], play + window + 1)
+            listener = listeners[play]
+            begin = max(indptr[listener], play - window)
+            end = min(indptr[listener + 1], play + window + 1)
             for other in range(begin, end):
                 column = plays[other]
                 if column == track:

@@ -147,10 +147,10 @@ def test_the_most_urgent_calls_run_first_under_names_of_their_own(
     QUEUED.clear()
     assert workers.scheduler
     vars(begin)["tasks"] = workers.scheduler.tasks
-    left = {Urgent(key): (key,) for key in range(6)}
+    left = {Urgent(key): (begin, key) for key in range(6)}
     with Client(workers) as client, Cluster(ClusterConfig(), client=client) as cluster:
         client.wait_for_workers(1)
-        for outcome in cluster.run_ready(begin, lambda: left):
+        for outcome in cluster.run_ready(lambda: left):
             del left[outcome.key]
     assert set("012345") == QUEUED
     assert BEGAN[2:] == sorted(BEGAN[2:], reverse=True)

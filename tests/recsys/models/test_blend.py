@@ -50,7 +50,7 @@ def test_what_is_learned_of_a_moment_is_the_same_for_any_number_of_threads() -> 
     for moment in ("now", "tomorrow"):
         first = Blend(moment=moment).fit(train, seed=1, threads=1)
         second = Blend(moment=moment).fit(train, seed=1, threads=3)
-        assert np.array_equal(first.scores.data, second.scores.data)
+        assert np.array_equal(first.scored[0].data, second.scored[0].data)
         lists[moment] = first.recommend(10)
     assert not np.array_equal(lists["now"], lists["tomorrow"])
 

@@ -452,4 +452,4 @@ def test_a_fit_on_a_gpu_needs_a_worker_that_has_one() -> None:
         scheduler_info=lambda n_workers: {"workers": workers},  # noqa: ARG005  Dask's
     )
     with pytest.raises(SearchError, match="no worker has a GPU; start one where there"):
-        list(cluster.run_ready(print, lambda: {step: ()}))
+        list(cluster.run_ready(lambda: {step: (print,)}))

@@ -11,6 +11,7 @@ import pytest
 
 import listening_loop as ll
 from listening_loop.command import main
+from recsys import blockwise
 from recsys.config import ExportConfig
 from recsys.errors import SearchError
 from recsys.models.baselines import Popular
@@ -27,9 +28,10 @@ pytestmark = pytest.mark.usefixtures("no_reports")
 
 @pytest.mark.parametrize("fit", ["whole", "blocks"])
 def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
-    store: Path, tmp_path: Path, fit: str
+    store: Path, tmp_path: Path, fit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No memory has 2^40 factors, and no array 2^62."""
+    monkeypatch.setattr(blockwise, "SMALLEST_S", 0)
     factors = f"models.als.factors=[4, {2**40}, {2**62}]"
     alpha = "models.als.alpha=[10.0, 1.0e+39]"
     search_ok(store, tmp_path / "run", factors, alpha, f"cluster.fit={fit}")

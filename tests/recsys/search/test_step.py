@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import ndcg_score  # type: ignore[import-untyped]
 
 from looplib.als import AlsConfig
+from recsys.cluster.cluster import Running
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialTimeoutError
@@ -15,7 +16,7 @@ from recsys.models.als import Als
 from recsys.models.trial import Checkpoint, Trial
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, resolve_split, score_lists, validator_for
-from recsys.search.step import fit_in_blocks, run_step
+from recsys.search.step import plan_fit, run_step
 from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
 from tests.recsys.in_process import in_process
@@ -79,8 +80,10 @@ def test_a_fit_in_blocks_ends_after_the_iteration_in_which_its_time_is_over(
     scorer: Scorer, tmp_path: Path
 ) -> None:
     step = Checkpoint(TRIAL, 9)
+    cluster = in_process()
+    plan = Running("", plan_fit(cluster, step, scorer, str(tmp_path), minutes=1e-9))
     with pytest.raises(TrialTimeoutError, match="took longer"):
-        fit_in_blocks(in_process(), step, scorer, str(tmp_path), minutes=1e-9)
+        cluster.run_plans(plan)
     assert not (tmp_path / step.file).exists()
 
 

@@ -1,0 +1,83 @@
+"""What an export publishes is the same to the byte wherever its calls run."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from recsys import blockwise
+from recsys.cluster.cluster import Cluster
+from recsys.export import version
+from recsys.export.export import export_run
+from recsys.run import read_run
+from recsys.storage import open_workspace
+from tests.botify.exports import read_manifest
+from tests.recsys.finished import choose_another, finish_run
+from tests.recsys.plays import make_plays_store, random_plays
+from tests.waiting import wait_until
+
+Files = dict[str, dict[str, Any]]  # digest, size and rows of each file
+
+
+def publish(run: Path, out: Path, workers: int = 0) -> Files:
+    """Publish with workers, or in this process."""
+    setting = f"cluster.workers={workers}" if workers else "cluster.fit=whole"
+    workspace = open_workspace(run)
+    config, winner = read_run(workspace, [setting])
+    export_run(workspace, config, winner, out)
+    files: Files = read_manifest(out / "current")["files"]
+    return files
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a run whose winner is `blend`, beside factors of `als` that are fitted in blocks."""
+    monkeypatch.setattr(blockwise, "SMALLEST_S", 0)
+    monkeypatch.setattr(version, "_LISTENERS", 16)
+    monkeypatch.setattr(version, "_COMPARED", 30)
+    make_plays_store(tmp_path, random_plays(3))
+    finished = finish_run(
+        tmp_path,
+        split={"kind": "newest"},
+        cluster={"fit": "blocks"},
+        export={"live": "anyway", "publish_anyway": True, "top": 7},
+    )
+    choose_another(finished, "blend")
+    return finished
+
+
+@pytest.mark.dask
+@pytest.mark.slow
+def test_published_bytes_are_the_same_here_and_on_one_or_three_workers_one_of_which_dies(
+    run: Path, tmp_path: Path
+) -> None:
+    here = publish(run, tmp_path / "here")
+    assert {"factors.npz", "live.npz", "scores.npy", "similar.jsonl"} <= here.keys()
+    assert publish(run, tmp_path / "1", workers=1) == here
+
+    def kill() -> None:
+        """Kill a worker when the first range is ranked."""
+        wait_until(lambda: any(run.glob("pieces/*/parts/*")), "a range")
+        processes = psutil.Process().children(recursive=True)
+        workers = [
+            process
+            for process in processes
+            if not process.children() and "tracker" not in str(process.cmdline())
+        ]
+        assert len(workers) == 3
+        workers[0].kill()
+
+    with ThreadPoolExecutor(1) as killer:
+        killed = killer.submit(kill)
+        assert publish(run, tmp_path / "3", workers=3) == here
+        killed.result()
+    assert not [*run.glob("pieces/*")]
+
+
+def test_an_export_of_few_plays_starts_no_worker(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cluster, "_client", None)
+    assert publish(run, tmp_path)["recommendations.jsonl"]["rows"]
