@@ -1,7 +1,6 @@
 """Shared by all tests: their order, commands, and that none draws from a global generator."""
 
 import os
-import random
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,7 +75,7 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(autouse=True)
 def _no_global_randomness(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails the test whose code draws from a global generator.
+    """Fail a test whose code draws from NumPy's global generator.
 
     Results must follow from (seed, purpose, id) alone.
     """
@@ -85,20 +84,18 @@ def _no_global_randomness(request: pytest.FixtureRequest) -> Iterator[None]:
     ):
         yield  # Hypothesis itself seeds and restores the global generators around every example
         return
-    dask = request.node.get_closest_marker("dask") is not None
-    before = _states(dask=dask)
+    before = _numpy_state()
     yield
-    if _states(dask=dask) != before:
+    if _numpy_state() != before:
         pytest.fail(
             "a global random generator was used; take a numpy.random.Generator made from the seed"
         )
 
 
-def _states(*, dask: bool) -> tuple[object, object]:
-    """The states of the global generators.
+def _numpy_state() -> tuple[bytes, int]:
+    """Return the state of NumPy's global generator.
 
-    Dask draws from Python's own, which is then no concern of ours.
+    The linter bans Python's own generator, which Dask's threads draw from.
     """
     legacy = np.random.get_state(legacy=False)  # noqa: NPY002  looked at, not used
-    drawn = legacy["state"]["key"].tobytes(), legacy["state"]["pos"]
-    return None if dask else random.getstate(), drawn
+    return legacy["state"]["key"].tobytes(), legacy["state"]["pos"]

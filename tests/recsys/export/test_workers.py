@@ -64,7 +64,7 @@ def test_published_bytes_are_the_same_here_and_on_one_or_three_workers_one_of_wh
         workers = [
             process
             for process in processes
-            if not process.children() and "tracker" not in str(process.cmdline())
+            if not process.children() and "forkserver" in str(process.cmdline())
         ]
         assert len(workers) == 3
         workers[0].kill()
