@@ -47,7 +47,7 @@ NATURES = {
     "demo": Nature(tiredness=0.02, idiosyncrasy=0.5, repeats=0.6),
     # the full-size world
     "seed": Nature(common=0.35, tiredness=0.02, idiosyncrasy=0.5, repeats=0.6),
-    # close to the logs of the original course service (`docs/realism.md`)
+    # close to the logs of the original course service (`docs/homework.md`)
     "course": Nature(11.5, 0.45, 0.35, 0.25, 0.4, opens_by_product=True),
 }
 
