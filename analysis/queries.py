@@ -84,7 +84,7 @@ def connect(
 
 
 def open_database(file: Path, folder: Path) -> Connection:
-    """Attach the database in a file of DuckDB as `brought`; its SQL reaches one folder alone."""
+    """Attach a DuckDB file as `brought`; SQL of the connection reaches only `folder`."""
     connection = connect(
         autoload_known_extensions="false",
         temp_directory=folder / "spilled",
@@ -116,8 +116,8 @@ def one_line(problem: Exception) -> str:
 
 
 def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None:
-    """Let a database read files and use one folder from now on, whatever SQL it runs."""
-    # a reader's pattern of a file stands for its name
+    """Restrict a connection to some files and a folder from now on, whatever SQL it runs."""
+    # readers ask for the escaped name
     names = [name for file in files for name in (str(file), glob.escape(str(file)))]
     connection.execute("SET allowed_paths = $names", {"names": names})
     connection.execute("SET allowed_directories = $folders", {"folders": [str(folder)]})
@@ -146,7 +146,7 @@ def parse(sql: str) -> tuple[list[str], dict[str, Any]]:
 
 
 def nodes(tree: object) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a syntax tree, the outer ones first."""
+    """Yield the objects of a syntax tree, outer objects first."""
     if isinstance(tree, dict):
         yield tree
     for part in tree.values() if isinstance(tree, dict) else tree:  # type: ignore[attr-defined]
@@ -155,7 +155,7 @@ def nodes(tree: object) -> Iterator[dict[str, Any]]:
 
 
 def negate(sql: str) -> str:
-    """Return a SELECT with one condition for the rows that the condition leaves out."""
+    """Return the SELECT of the rows that its WHERE clause leaves out."""
     _, tree = parse(sql)
     node = next(node for node in nodes(tree) if node.get("where_clause"))
     true = {"class": "CONSTANT", "type": "VALUE_CONSTANT"}
@@ -186,7 +186,7 @@ def aggregates() -> set[str]:
 
 
 def identifier(name: str) -> str:
-    """Quote the name of a column for SQL where it needs quotes.
+    """Quote the name of a column if SQL needs quotes.
 
     >>> identifier("song"), identifier("order"), identifier("User ID")
     ('song', '"order"', '"User ID"')
@@ -284,7 +284,7 @@ def materialize(
     name: str,
     **values: object,
 ) -> None:
-    """Run a SQL file and keep its rows as a table, instead of one of that name."""
+    """Run a SQL file and keep its rows as a table, which replaces a table of that name."""
     made = f"CREATE OR REPLACE TABLE {table} AS {statement(name)}"
     connection.execute(made, values)
 
@@ -295,7 +295,7 @@ def use_threads(connection: Connection, count: int | None = None) -> None:
 
 
 def drop(connection: Connection, tables: Iterable[str]) -> None:
-    """Delete tables, of those that there are."""
+    """Delete tables, if they exist."""
     for table in tables:
         connection.execute(f"DROP TABLE IF EXISTS {table}")
 
@@ -317,8 +317,8 @@ def attach_parquet(
 ) -> None:
     """Make Parquet files readable under a table's name; a query reads the columns that it needs.
 
-    A column that is wider in one file than in another comes as wide as the widest. `columns`, by
-    their types, are NULL if the files lack them.
+    A column has the widest type of all files. `columns` maps names to types; the columns that the
+    files lack are NULL.
     """
     # DuckDB takes every name for a pattern
     names = [glob.escape(str(file)) for file in files]
@@ -369,6 +369,6 @@ def open_log(
 
 
 def json_pointers(key: str) -> list[str]:
-    """List the JSON pointers of a key (RFC 6901), which may be one of nested objects, by dots."""
+    """List the JSON pointers of a key (RFC 6901); dots may lead into nested objects."""
     pointer = "/" + key.replace("[]", "").replace("~", "~0").replace("/", "~1")
     return [pointer, pointer.replace(".", "/")] if "." in pointer else [pointer]

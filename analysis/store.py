@@ -40,13 +40,13 @@ PLAY = {
     "user": "BIGINT",
     "timestamp": "BIGINT",  # ms since the epoch, UTC, or the position
     "track": "BIGINT",
-    "amount": "DOUBLE",  # seconds, another weight, or 1; where it is unknown, the share counts
-    "share": "DOUBLE",  # of the track that was heard, 0..1
+    "amount": "DOUBLE",  # seconds, another weight, or 1; if it is unknown, the share counts
+    "share": "DOUBLE",  # heard share of the track, 0..1
     "session": "VARCHAR",
     "organic": "BOOLEAN",  # the listener chose the track
     "propensity": "DOUBLE",  # probability with which the track was recommended
     "source": "VARCHAR",  # digest of the table that has the play
-    "message": "VARCHAR",  # of an event
+    "message": "VARCHAR",  # kind of an event
 }
 # Fields of events by the columns that have them, if the names differ. The propensity of an event is
 # the probability of its recommendation, so of the next play.
@@ -110,17 +110,17 @@ class StoreFile:
 class Manifest:
     """The content of `manifest.json`.
 
-    Ids that are whole numbers stand in the parts as they are.
+    Ids that are whole numbers are stored unchanged.
     """
 
     schema: int
-    partitions: int  # how many; fixed when the store is created
-    digest: str  # of the content: the same for the same set of sources, in any order
+    partitions: int  # number; fixed when the store is created
+    digest: str  # the same for the same set of sources, in any order
     # known columns of the plays: `LOGGED`, or as `analysis.plays.columns.stored_columns` says
     columns: tuple[str, ...] = LOGGED
     text_users: bool = False
     text_items: bool = False
-    catalogue: CatalogueSummary | None = None  # None while no source named one
+    catalogue: CatalogueSummary | None = None  # None if no source named a catalogue
     events: int = 0  # rows in all parts
     queries: tuple[str, ...] = ()  # the SQL by which plays were read, in order
     sources: tuple[Source, ...] = ()  # the files read, sorted by digest
@@ -176,7 +176,7 @@ class Store:
         Raises:
             AnalysisError: The query is wrong or does more than read, or a file is damaged.
         """
-        from analysis.views import open_views  # which reads stores
+        from analysis.views import open_views  # `analysis.views` imports this module
 
         return queries.ask(open_views([self.path]), query)
 

@@ -6,8 +6,8 @@
     run.export("published/")
     ll.ab("logs/", experiment="RANKING").verdict
 
-In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the folders that the
-commands leave: the same engine runs both. Errors that a user can fix are `ll.Error`, in one line.
+In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the same folders
+that the commands write. Errors that a user can fix are `ll.Error`, in one line.
 These functions are in `api`. `command` is the command `listening-loop`, with `init` and `demo`;
 `loop` is the demo, day after day. `als` has `AlternatingLeastSquares`, for users of `implicit`.
 """
@@ -61,7 +61,7 @@ _MODULES = {
 }
 
 
-if not TYPE_CHECKING:  # which knows the names above, and refuses others
+if not TYPE_CHECKING:  # type checkers know the names above, and refuse others
 
     def __getattr__(name: str) -> object:
         if name == "__version__":

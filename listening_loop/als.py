@@ -2,8 +2,8 @@
 
     from listening_loop import AlternatingLeastSquares
 
-A user of the library changes this one import. The class takes and returns what the library's does;
-docs/for-implicit-users.md says where it differs. It loads neither Dask nor DuckDB.
+A user of the library changes the import. Arguments and results are the library's;
+docs/for-implicit-users.md lists the differences. It loads neither Dask nor DuckDB.
 """
 
 from collections.abc import Callable
@@ -51,9 +51,9 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         """Take the library's arguments.
 
         Args:
-            args: Of the library's class, in its order.
+            args: Positional arguments of the library's class.
             use_gpu: For code that calls `implicit.als`; only False is allowed.
-            options: Of the library's class, by name.
+            options: Keyword arguments of the library's class.
 
         Raises:
             ValueError: `use_gpu` is True.
@@ -100,7 +100,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
     @property
     def solver(self) -> Callable[..., None]:
-        """The function that solves one side in place; `fit` calls it."""
+        """The function that solves a factor matrix in place; `fit` calls it."""
         if self.use_cg and self.use_native and self.dtype == np.float32:
             return self._solve
         solver: Callable[..., None] = super().solver
@@ -118,7 +118,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
     ) -> tuple[Int32Array, AnyFloatArray]:
         """Find the N items with the largest scores of a user, or of each of many; see the library.
 
-        Of equal scores, in a large batch the item with the smaller number comes first.
+        In a large batch, items with equal scores are in order of their numbers.
         """
         shape = (np.size(userid), len(self.item_factors))
         is_read = filter_already_liked_items or recalculate_user

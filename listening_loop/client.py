@@ -20,7 +20,7 @@ class ServiceClient:
     """A running service."""
 
     url: str
-    token: str | None = None  # of its administrator
+    token: str | None = None  # the administrator's
 
     def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401
         """Log the share of a track that a listener heard, 0..1, and return the track to play next.

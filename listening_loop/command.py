@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a step of the loop.
 
     Returns:
-        The exit code, 2 where the user can fix what went wrong.
+        The exit code, 2 for an error that the user can fix.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     first = words[0] if words else "--help"

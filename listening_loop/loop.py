@@ -39,7 +39,7 @@ from looplib.config import Config, Count, dump_config, load_config
 from looplib.files import atomic_write_text, fsync
 
 PROG = "listening-loop demo"
-SEED = 1337  # of the listeners; each day adds its number
+SEED = 1337  # each day adds its number
 BATCH = 500  # sessions in a request
 # the listeners of a day come within minutes, so the report neither waits nor confirms
 SETTINGS = ("--set=is_simulated=true", "--set=min_days=1", "--set=confirm=false")
@@ -116,7 +116,7 @@ def run_loop(config: LoopConfig, days: int) -> None:
 
 
 def keep_config(config: LoopConfig) -> None:
-    """Write the configuration of a new loop; refuse to go on with another one."""
+    """Write the configuration of a new loop; refuse to go on with another."""
     file = config.folder / "loop.yaml"
     if file.exists():
         before = load_config(LoopConfig, file)

@@ -66,7 +66,7 @@ def run_step(title: str, words: list[str], done: Path | None = None) -> None:
         done: The file that the command writes last.
 
     Raises:
-        LoopError: It failed; its own message is on stderr before this one.
+        LoopError: The command failed; its own message stands before this error on stderr.
     """
     _announce(title, words)
     if done is not None and done.exists():

@@ -49,14 +49,14 @@ class Winner:
     beats_baselines: bool = True  # each significantly, by the metric
     # metrics on the listeners who chose nothing
     test: dict[str, Interval] = field(default_factory=dict)
-    # the best trial with factors, where it was best, if the winner has none
+    # the best checkpoint with factors, if the winner has no factors
     factors: Checkpoint | None = None
     # SHA-256 of other files of the run by name
     files: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def fitted(self) -> Checkpoint:
-        """The trial, where it was best."""
+        """The winner's checkpoint at its best iteration."""
         return Checkpoint(self.trial, self.iterations)
 
 
@@ -126,7 +126,7 @@ def read_run(
 def _locate(path: str, config: SearchConfig, run: Workspace) -> str:
     """Find a path of a run's configuration, which was relative to another folder or has moved.
 
-    A run and its store may move together: the way from the one to the other stays the same.
+    A run and its store may move together, because the relative path between them stays the same.
     """
     is_local = not run.is_remote and "://" not in path + config.run
     if is_local and Path(path).is_absolute() == Path(config.run).is_absolute():

@@ -1,4 +1,4 @@
-"""Map the types of `looplib.event_fields` to those of Python, DuckDB and Arrow."""
+"""Map the types of `looplib.event_fields` to types of Python, DuckDB and Arrow."""
 
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
@@ -112,6 +112,6 @@ def integers(values: IntArray) -> pa.Array:
 
 
 def with_all_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return rows with the columns of a schema alone; those that they lack are null."""
+    """Return rows with exactly the columns of a schema; missing columns are null."""
     both = [pa.Table.from_batches([], schema), rows]
     return pa.concat_tables(both, promote_options="permissive").select(schema.names)

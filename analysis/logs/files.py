@@ -17,11 +17,11 @@ from looplib.checksums import check_name, unnamed
 from looplib.untrusted import open_untrusted
 
 SUFFIXES = (".jsonl", ".json", ".log")
-DESCRIPTION = "collection.json"  # describes a log, and is none
-# begins the names of segments that a service still writes to; closed, they lose the dot
+DESCRIPTION = "collection.json"  # describes a log, and is no log
+# Segments that a service still writes to begin with a dot; a closed segment loses it.
 OPEN = ".events-"
 _NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also numbered or with .gz"
-# as logrotate adds them: .1, .2.gz, -20260131
+# logrotate adds .1, .2.gz, -20260131
 _ROTATED = re.compile(r"([.-]\d+)?(\.gz)?$")
 
 
@@ -29,11 +29,11 @@ _ROTATED = re.compile(r"([.-]\d+)?(\.gz)?$")
 class LogFile:
     """An event log.
 
-    `name` is how it was found, for messages; of a segment that still grows, the name of the closed
-    one.
+    `name` is the path as it was found, for messages. A segment that still grows has the name that
+    it will have when it is closed.
 
-    Opening one raises an AnalysisError where it cannot be read, or is not the gzip file that its
-    name says.
+    Opening a log raises an AnalysisError if the file cannot be read, or is no gzip file in spite
+    of its name.
     """
 
     path: Path
@@ -90,7 +90,7 @@ class LogFile:
                 ) from None
 
     def check(self) -> "LogFile":
-        """Return the log, once its content has the checksum in its name, if it has one.
+        """Check the content by the checksum in the name, if there is any, and return the log.
 
         Raises:
             AnalysisError: It has another.
@@ -112,9 +112,9 @@ def discover(
 ) -> list[LogFile]:
     """Find the logs that files, folders and glob patterns stand for.
 
-    Of a folder, every file with one of the suffixes, also numbered or with `.gz`, at any depth;
-    names that start with a dot are skipped, but for segments that a service still writes to, and
-    so is `collection.json`.
+    A folder stands for all its files with a suffix of `suffixes`, at any depth, also numbered or
+    with `.gz`. `collection.json` and names that start with a dot are skipped, except segments
+    that a service still writes to.
 
     Returns:
         Each log once, by its first path, sorted by name.

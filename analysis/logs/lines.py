@@ -1,4 +1,4 @@
-"""Parse single lines of an event log exactly, and say what is wrong with one."""
+"""Parse single lines of an event log exactly, and explain why a line is rejected."""
 
 import json
 from contextlib import suppress
@@ -23,7 +23,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class LineCounts:
-    """Lines of a log, but for blank ones; read = good + rejected."""
+    """Counts of the lines of a log that are not blank; read = good + rejected."""
 
     read: int = 0
     good: int = 0
@@ -44,7 +44,7 @@ class Reject:
 
     file: str  # the log's name
     line: int  # number of the line, from 1
-    reason: str  # what is wrong with it
+    reason: str  # why it is rejected
     bytes: int  # its length without the line end
     # its first `KEPT_OF_A_REJECT`, bytes that are not UTF-8 such as \\xff; None of old stores
     text: str | None
@@ -58,7 +58,7 @@ def parse_line(
     largest_track: int = LARGEST_ID,
     kinds: IdKinds = NUMBERS,
 ) -> Any:  # noqa: ANN401  it has the attributes that `looplib.event_fields` says
-    """Parse one line, without its line end.
+    """Parse a line, without its line end.
 
     Args:
         line: The line.
@@ -103,7 +103,7 @@ def repeated_key(line: bytes) -> str | None:
     texts = line.split(b'"')[1::2]
     if len(set(texts)) == len(texts) and b"\\" not in line:
         return None
-    # that of no event is not looked at
+    # a line that is no JSON object has another error
     with suppress(ValueError, TypeError, RecursionError):
         members = json.loads(line, object_pairs_hook=tuple)
         names = [key for key, _ in members if key in EVENT_SCHEMA.names]

@@ -118,7 +118,7 @@ def read(
 
 
 def ahead(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield tables, while a thread computes the next one."""
+    """Yield tables, while a thread computes the next."""
     iterator = iter(tables)
     with ThreadPoolExecutor(1) as pool:
         upcoming = pool.submit(next, iterator, None)
@@ -132,7 +132,7 @@ def gather(
 ) -> Iterator[pa.Table]:
     """Join consecutive tables until they have at least `rows` rows, or no table is left.
 
-    At least one table is yielded; it may be empty.
+    If there are no rows, the only table is empty.
     """
     gathered = [pa.Table.from_batches([], schema)]
     for table in tables:
@@ -203,7 +203,7 @@ def _read_rows(
     fields: Sequence[str],
     done: int | None = None,
 ) -> Iterator[ReadLines]:
-    """Read lines that are all sound; where some are not, those behind so many that are done."""
+    """Read lines in bulk if all are sound, else after the first `done` lines."""
     types = database_types(kinds)
     condition = event_condition(kinds, largest_track)
     is_sound = done is None

@@ -107,7 +107,7 @@ class NewFiles:
         files: dict[Path, LogFile] = {}
         for log in logs:
             copy = self.scratch / f"content-{len(self.sources)}{log.suffix}"
-            if self._reading:  # which may read the names of a file and its folder
+            if self._reading:  # a query may read the names of a file and its folder
                 name = log.path.name.removesuffix(".gz")
                 copy = copy.with_suffix("") / log.path.parent.name / name
                 copy.parent.mkdir(parents=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # The folders of reports, which relations may read until Python ends.
 _scratch: list["tempfile.TemporaryDirectory[str]"] = []
-# of a frame of effects, by the attribute of `Effect` that it shows
+# Columns of a frame of effects by the attributes of `Effect`.
 _COLUMNS = {
     "arm": "arm",
     "metric": "metric",
@@ -50,7 +50,7 @@ class AbReport:
     """An A/B report; a notebook shows its page."""
 
     report: Report
-    folder: Path  # what `sql` reads, until Python ends
+    folder: Path  # read by `sql`; deleted when Python ends
 
     def sql(self, query: str) -> Rows:
         """Ask its views in SQL, such as `effects` and `listener_values` (docs/sql.md).
@@ -109,28 +109,28 @@ def ab(
 
     A table is a data frame, a Parquet or CSV file, or a SQL query of DuckDB's. It has a row for
     each listener or each session; or aggregates, a row for each arm, metric and time: columns
-    `metric`, `count` of listeners so far, `mean`, `variance` and, where there are several, `time`;
-    of a ratio also `denominator_mean`, `denominator_variance` and `covariance`.
+    `metric`, `count` of listeners so far, `mean`, `variance` and, if there are several, `time`;
+    a ratio also has `denominator_mean`, `denominator_variance` and `covariance`.
 
     Args:
         data: Files, folders, patterns, or a store; or a table.
-        experiment: Its file, such as "experiment.yaml"; or its name in the log, where that has
+        experiment: The experiment's file, such as "experiment.yaml"; or its name, if the log has
             several.
-        connection: Where `data` is a query: DuckDB's connection that runs it.
+        connection: The DuckDB connection that runs `data`, if it is a query.
         control: The arm that the others are compared with, such as 0; by default the file's first,
             or "C", or in a table "control".
-        metrics: Of a table: the column or columns of numbers, or the metrics of aggregates, that
-            decide; a mapping says which are better when lower. "minutes / sessions" is a ratio of
+        metrics: Primary metrics of a table: columns of numbers, or metrics of aggregates. A mapping
+            says which are better when lower. "minutes / sessions" is a ratio of
             columns.
-        guardrails: Of a table: what must surely not get worse → the change that is accepted, in %:
-            5 where it may rise by 5 %, -10 where it may fall by 10 %.
-        arm: Of a table: the column of arms.
-        listener: Of a table: the column of listeners, where they have several rows. Then a metric
+        guardrails: Guardrails of a table with the accepted change in %: 5 if the metric may rise
+            by 5 %, -10 if it may fall by 10 %.
+        arm: The column of arms, in a table.
+        listener: The column of listeners, in a table with several rows for each. Then a metric
             is the mean over rows, with the uncertainty between listeners (delta method).
-        by: The column of groups of listeners, whose effects `report.sql("FROM effects")` has: of a
-            table, or for logs of `listeners`.
+        by: The column of groups of listeners, in the table or, for logs, in `listeners`;
+            `report.sql("FROM effects")` has the effects in each group.
         listeners: A Parquet or CSV file, or a `.sql` file with a query, with a column `listener`.
-        settings: Of the A/B configuration, such as `alpha=0.01`, or
+        settings: Values of the A/B configuration, such as `alpha=0.01`, or
             `fixed_horizon={"listeners": 5000}`.
 
     Raises:
@@ -161,7 +161,7 @@ def ab(
     plan = load_experiment(str(experiment))
     document = plan_document(plan)
     if control is not None:
-        text = str(control)  # in tables booleans have small letters
+        text = str(control)  # booleans of tables are true and false
         document["control"] = text.lower() if isinstance(control, bool) else text
     name = plan.name if plan else str(experiment)
     source: pa.Table | Path | str = str(data)
@@ -208,10 +208,10 @@ def _lower_columns(
     metrics: str | Sequence[str] | Mapping[str, str],
     guardrails: Mapping[str, float],
 ) -> set[str]:
-    """Add to the columns that are better when lower; what `metrics` says wins.
+    """Add to the columns that are better when lower; `metrics` takes precedence.
 
     Raises:
-        UserError: A direction or a change is none.
+        UserError: A direction or a change is invalid.
     """
     try:
         lower = lower | {column for column, change in guardrails.items() if change > 0}

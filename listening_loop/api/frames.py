@@ -24,7 +24,7 @@ def is_frame(data: object) -> bool:
 
 
 def write_parquet(data: Frame, file: Path) -> None:
-    """Write a data frame to a Parquet file, a Dask frame one partition at a time.
+    """Write a data frame to a Parquet file, a Dask frame partition by partition.
 
     Raises:
         LoopError: It is no data frame or empty, or has two columns with the same name or a column

@@ -254,8 +254,8 @@ def fit(
             None to fit in this process.
         iterations: How often listeners and tracks are solved.
         seed: Decides the first factors.
-        folder: A path or address for what workers share, removed at the end; by default a folder
-            for temporary files of this machine.
+        folder: A path or address that all workers reach, for temporary files; by default a
+            temporary folder of this machine.
         columns: The columns of `data` by their content, as `ingest` takes them; by default the
             listener is `user`, and the track `item`.
 

@@ -38,7 +38,7 @@ def publish(
     top: int = 30,
     filter_seen: bool = False,
 ) -> str:
-    """Publish a fitted model of another library, such as one of `implicit`; `serve` serves it.
+    """Publish a fitted model of another library, such as `implicit`, for `serve`.
 
     Args:
         model: Has factors, a matrix of similarities between tracks, or `recommend`.

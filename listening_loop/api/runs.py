@@ -87,7 +87,7 @@ class Run:
     def metrics(self) -> "pd.DataFrame":
         """All trials and baselines, with hyperparameters, metrics and intervals.
 
-        The column `pool` says which tracks the lists have: all, or those new to the listener.
+        The column `pool` says which tracks the lists have: all, or only tracks new to the listener.
         """
         run = open_workspace(self.address)
         table = pq.read_table(check_digest(run, self.winner, LEADERBOARD))
@@ -175,7 +175,7 @@ class Run:
 
         Args:
             folder: Path or address of the published versions.
-            options: Settings of `export`, by default those of the search, such as `top=50` or
+            options: Settings of `export` that replace the search's, such as `top=50` or
                 `filter_seen=True`.
 
         Returns:
@@ -276,8 +276,8 @@ def search(
     """Fit models, score them on held-out sessions, and rank them.
 
     Up to 200,000 plays are searched in this process, without workers, unless
-    `settings={"cluster.workers": …}` asks for them. An interrupted search, called again, continues
-    where it was; a finished search fits nothing again.
+    `settings={"cluster.workers": …}` asks for them. An interrupted search, called again,
+    continues; a finished search fits nothing again.
 
     Args:
         store: The store to learn from.

@@ -48,9 +48,8 @@ def serve(
     listening_loop.errors.LoopError: nowhere: no such folder; run.export and ll.publish make one
 
     Args:
-        published: The folder; its catalogue is that of the export, and the event log is its folder
-            `log`.
-        port: Where to listen on this machine; by default a free one.
+        published: The published folder. The event log goes into its subfolder `log`.
+        port: Port on this machine (default: a free port).
         settings: Other values of the service's configuration by dotted key, such as `experiments`.
 
     Raises:

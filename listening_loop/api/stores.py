@@ -28,7 +28,7 @@ def ingest(
 ) -> Store:
     """Add plays to a session store, which is made if there is none; the same data add nothing.
 
-    What was counted, and which rows were rejected and why, is printed to stderr.
+    Counts, and rejected rows with reasons, are printed to stderr.
 
     Args:
         data: A data frame of pandas, polars, Arrow or Dask; a file `plays.sql`, the query that
@@ -37,7 +37,7 @@ def ingest(
         store: The store's path or address; by default a folder in `out/` that is named by the data.
         sql: A query of plays in place of data; statements such as ATTACH may go first.
         preset: A published data set, as `listening-loop ingest --help` names them.
-        columns: The columns of a data frame or of files by what they hold: `listener` and `track`
+        columns: The columns of a data frame or of files by their content: `listener` and `track`
             (or `user` and `item`), and any of `played_at`, `seconds`, `share`, `weight`, `title`
             and the others that `listening-loop ingest --help` names.
 
