@@ -24,7 +24,12 @@ from scipy.sparse import csr_matrix
 from analysis.store import LOGGED
 from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.checksums import seal
-from looplib.files import atomic_write_json, json_digest, sha256_file
+from looplib.files import (
+    atomic_write_json,
+    json_digest,
+    remove_leftovers,
+    sha256_file,
+)
 from looplib.memory import FILE_NAME as PLAYS
 from looplib.memory import MOST_PLAYS
 from recsys.blockwise import Files, pays, plan_blocks, read_state
@@ -372,6 +377,7 @@ def assemble(export: Export, live: Mapping[str, Any] | None) -> None:
     version = export.version
     for workspace in (version, export.parts):
         workspace.download(*workspace.names())
+        remove_leftovers(workspace.folder)
     join_parts(export.parts.folder, version.folder)
     users, tracks = read_ids(export)
     _write_plays(version.folder / PLAYS, export.dataset, export.split, users, tracks)
