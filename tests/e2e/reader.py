@@ -46,6 +46,7 @@ PathFinder.find_spec = lambda name, *how: None if name in missing else find(name
 """
 RUN_BY_ANOTHER_TEST = {
     "demo": "test_demo.py",
+    "README.md": "test_demo.py",
     "clusters.md": "test_clusters.py; of what needs more machines, test_names_in_docs.py",
 }
 

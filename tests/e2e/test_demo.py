@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -37,6 +38,22 @@ def test_the_quick_start_shows_how_the_demo_ends(demo: Path) -> None:
     blocks = blocks_of(ROOT / "docs" / "quickstart.md")
     (shown,) = (block.text for block in blocks if block.text.startswith("Ship "))
     assert shape((demo / "ending.txt").read_text()) == shape(shown)
+
+
+def test_the_python_of_the_readme_prints_its_output(demo: Path) -> None:
+    blocks = blocks_of(ROOT / "README.md")
+    (script,) = (block.text for block in blocks if block.language == "python")
+    (shown,) = (block.text for block in blocks if block.language == "text")
+    (demo / "readme.py").write_text(script)
+    done = run_python("readme.py", cwd=demo)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == shown
+
+
+def test_the_picture_of_the_readme_shows_the_table() -> None:
+    picture = runpy.run_path(str(ROOT / "docs/picture.py"))
+    table = (ROOT / "docs/replay.md").read_text()
+    assert picture["PICTURE"].read_text() == picture["draw"](table)
 
 
 def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) -> None:
