@@ -27,7 +27,7 @@ def create_app(settings: ServiceSettings | None = None) -> flask.Flask:
     and an open segment of the event log.
 
     Args:
-        settings: By default those of the file BOTIFY_CONFIG and the `BOTIFY_…` variables.
+        settings: Settings (default: the file BOTIFY_CONFIG and the `BOTIFY_…` variables).
 
     Raises:
         UserError: The service cannot start with these settings.
@@ -41,7 +41,7 @@ def create_app(settings: ServiceSettings | None = None) -> flask.Flask:
 
 
 def prepare(settings: ServiceSettings) -> ServedModel:
-    """Load what is served, and describe the event log in its folder.
+    """Load the served model, and describe the event log in its folder.
 
     Raises:
         UserError: The catalogue or the recommendations cannot be used, or the folder has the log

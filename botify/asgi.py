@@ -3,7 +3,7 @@
 A thread takes a request once its whole body has come. The next track of a listener has threads of
 its own, and so have health checks and the other requests, some of which take long: no kind waits
 for another. An application whose `/next` and `/last` never wait answers them in the event loop,
-one a turn of the loop: a thread would cost them more, waiting for Python's lock, than the answer.
+one request a turn: a thread would cost them more, waiting for Python's lock, than the answer.
 The application answers refused requests too: `REFUSAL` in their environment has the
 status and the reason. ASGI reports a body that is cut short; granian's RSGI does not.
 """

@@ -252,7 +252,7 @@ class _Segment:
         os.ftruncate(self.handle, self.size)
 
     def is_in_place(self) -> bool:
-        """Check that readers find it where it began, with its whole content."""
+        """Check that the file is still at its path, with its whole content."""
         try:
             status = self._path.stat()
         except FileNotFoundError:

@@ -46,7 +46,7 @@ class Metrics:
             registry=self.registry,
         )
         self.events = self._counter("botify_events", "Events logged.", "message")
-        for message in ("next", "last"):  # at zero until the first one
+        for message in ("next", "last"):  # shown at zero before the first event
             self.latency.labels(message)
             self.events.labels(message)
         self.recommendations = self._counter(

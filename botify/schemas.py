@@ -1,4 +1,4 @@
-"""Bodies of requests: what they must be, and reading them.
+"""Read and check the bodies of requests.
 
 `openapi.yaml` describes them, and the answers.
 """
@@ -17,11 +17,11 @@ from looplib.arrays import NO_TRACK
 from looplib.event_fields import EVENT_FIELDS, LARGEST_ID
 
 LONGEST_ID = 512  # characters
-MOST_TRACKS = 1000  # of a list that is asked for, and that a request may name
-MOST_NEXT = 100  # of a list that is asked for beside the next track
+MOST_TRACKS = 1000  # tracks of a list, and tracks that a request may name
+MOST_NEXT = 100  # tracks of a list beside the next track
 
 _TextId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
-# of the types of fields that clients may send, beside those of ids
+# Types of the fields that clients may send, beside ids.
 _VALUES: Mapping[str, Any] = {
     "share": Annotated[float, Meta(ge=0, le=1)],
     "number": WholeNumber,
@@ -38,7 +38,7 @@ class Listening(NamedTuple):
     time: float  # share that was heard, 0..1
     exclude: frozenset[int] = frozenset()  # tracks that are not to be answered
     list_length: int | None = (
-        None  # tracks that are asked for; None: the next one alone
+        None  # tracks that are asked for; None: the next track alone
     )
     logged: Mapping[str, Any] = {}  # fields of the event log, as the client sent them
 
@@ -48,17 +48,17 @@ class Ranking(NamedTuple):
 
     length: int  # tracks that are asked for
     exclude: frozenset[int] = frozenset()  # tracks that are not to be answered
-    recommender: str | None = None  # by default the listener's list
+    recommender: str | None = None  # None: the listener's list
     candidates: Sequence[int] | None = None  # numbers of tracks; None: any
     session: Sequence[int] = ()  # heard just before, in order
     titles: int = 0  # whether the tracks' records are asked for
 
 
 class Bodies:
-    """Reads what requests to a service hold; raises `BodyError` for anything else."""
+    """Reader of request bodies, which raises `BodyError` for invalid bodies."""
 
     def __init__(self, catalogue: Catalogue, *, text_users: bool) -> None:
-        """Prepare for a catalogue, and for listeners of one kind."""
+        """Prepare for a catalogue, and for listeners with text ids or numbers."""
         self.catalogue = catalogue
         self.text_users = text_users
         user: Any = _TextId if text_users else WholeNumber
@@ -122,7 +122,7 @@ class Bodies:
         return self._listening(user, _read(self._one, body))
 
     def many(self, body: bytes) -> list[Listening]:
-        """Read `{"requests": [{"user", "track", "time"}…]}`, perhaps with more as in `one`."""
+        """Read `{"requests": [{"user", "track", "time"}…]}`, with further fields as in `one`."""
         requests = _read(self._many, body).requests
         return [self._listening(request.user, request) for request in requests]
 
@@ -152,7 +152,8 @@ class Bodies:
         """Read `{"user", "candidates"}`, perhaps with `recommender` and `session`.
 
         Returns:
-            The listener, and what to rank: candidates that the catalogue lacks are left out.
+            The listener, and the ranking that is asked for; candidates that the catalogue lacks are
+            left out.
         """
         asked = _read(self._ranking, body)
         candidates = self.catalogue.find(dict.fromkeys(asked.candidates))

@@ -53,7 +53,7 @@ def load_configured(settings: ServiceSettings) -> ServedModel:
 
     Raises:
         BotifyError: The catalogue cannot be read.
-        ModelError: The version is not what its manifest says, or does not fit.
+        ModelError: The version does not fit its manifest or the catalogue.
     """
     catalogue = load_catalogue(settings.catalogue)
     text_users = settings.text_users
@@ -105,7 +105,7 @@ class Service:
     ) -> list[list[Id]]:
         """Recommend the next track to each listener, or end their sessions.
 
-        Requests of a batch are logged without a latency, as none has one of its own.
+        Requests of a batch are logged without a latency, which only the batch has.
 
         Returns:
             The ids of as many tracks as each asks for, best first; none on `last`.
@@ -197,7 +197,7 @@ class Service:
         unknown candidates come last, in the order of the request.
 
         Raises:
-            BodyError: There is no such recommender, or it lacks what it reads.
+            BodyError: There is no such recommender, or the version lacks its files.
         """
         model = self.versions.model
         candidates, name = request.candidates, request.recommender
@@ -227,7 +227,7 @@ class Service:
         return self._allowed([*ranked, *(candidates or ())], request)
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
-        """List the tracks most similar to one; None where the version has no such lists."""
+        """List the tracks most similar to a track; None if the version has no such lists."""
         lists = self.versions.model.get(SIMILAR)
         if lists is None:
             return None
@@ -300,7 +300,7 @@ def make_sessions(
 
 
 def _check_recommender(model: ServedModel, name: str) -> None:
-    """Refuse a recommender that a request names, and that is none or lacks what it reads."""
+    """Refuse a recommender that does not exist, or whose files the version lacks."""
     if name not in load_recommenders():
         allowed = ", ".join(load_recommenders())
         raise BodyError(f"recommender: {name} found; allowed: {allowed}")

@@ -59,7 +59,7 @@ def serve(settings: ServiceSettings) -> None:
     port = _find_port(settings)
     announce(settings, model, port)
     raise_file_limit()
-    return_memory()  # that only loading needed
+    return_memory()  # loading needed more
     set_start_method("fork", force=True)  # workers share the model's memory
     server = _Server(
         "botify",

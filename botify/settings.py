@@ -30,8 +30,7 @@ from looplib.experiments import Arm, Experiment, arm_name, read_experiment
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 FILE_VARIABLE = "BOTIFY_CONFIG"  # names a file for `botify.create_app()`
-# The text of these variables is taken as it is, so that a token of digits stays a text; that of the
-# others is YAML.
+# These variables are text, so that a token of digits stays a text; all others are YAML.
 _TEXT_KEYS = {
     "catalogue",
     "recommendations",
@@ -69,7 +68,7 @@ class ServiceSettings(Config):
     log_dir: Path  # folder of the event log
     # sessions in Redis; by default they are in the process
     redis_url: SecretStr | None = None
-    # prefix of the keys in Redis: two services that share it need different ones
+    # prefix of the keys in Redis; services that share a Redis need different prefixes
     redis_prefix: str = "botify"
     # allows to erase listeners; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
@@ -84,7 +83,7 @@ class ServiceSettings(Config):
         ...,
     ] = Field(default=(_ONE_ARM,), min_length=1)
     fallback: FallbackSettings = FallbackSettings()
-    # tracks of a session, after which one of it may be recommended again; by default never
+    # tracks of a session until a track may be recommended again; by default never
     repeat_after: NonNegativeInt | None = None
     # seed of draws, which then follow from the listener and the session's length
     seed: NonNegativeInt | None = None

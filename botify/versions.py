@@ -36,8 +36,8 @@ def load_version(
         text_users: Whether ids of listeners are text; None: as in the lists.
 
     Raises:
-        ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
-            or the kind of ids; a recommender fails.
+        ModelError: A file is missing or does not fit the manifest, the catalogue or the kind of
+            ids, or a recommender fails.
     """
     file = MANIFEST  # the file in an error's message
     try:
@@ -76,7 +76,7 @@ def load_version(
 
 
 class Versions:
-    """Serves the current version; a reload swaps it in one step between requests.
+    """The current version, which a reload swaps in one step between requests.
 
     The link `current -> versions/<model id>` names the current version: the export moves the link,
     a rollback moves it back, and every process of every replica follows it.
@@ -93,7 +93,7 @@ class Versions:
             metrics: Counter of refused versions and time of the latest check.
         """
         self.model, self._settings, self._metrics = model, settings, metrics
-        self.refused: str | None = None  # why the current version is not the one served
+        self.refused: str | None = None  # why the current version is not served
         self._tried = _state(model.folder)
         self._stop = threading.Event()
         self._watcher = threading.Thread(
@@ -104,7 +104,7 @@ class Versions:
         """Serve the current version, unless it was tried already.
 
         Raises:
-            ModelError: It is refused; the one served before goes on.
+            ModelError: The version is refused; the earlier version goes on.
         """
         lists, served = self._settings.recommendations, self.model
         if lists is None:  # the catalogue alone
@@ -155,7 +155,7 @@ class Versions:
 
 
 def _state(folder: Path | None) -> tuple[Path | None, int]:
-    """Read the folder and its manifest's time, which change with what there is to load."""
+    """Read the folder and its manifest's time, which change with each publication."""
     try:
         return folder, (folder / MANIFEST).stat().st_mtime_ns if folder else 0
     except OSError:

@@ -286,7 +286,7 @@ def _next_track(listening: Listening, tracks: Sequence[Id]) -> dict[str, Any]:
 
 
 def _titles(ranking: Ranking, tracks: Sequence[Id]) -> dict[str, Any]:
-    """Read the records of tracks, where they are asked for."""
+    """Read the records of tracks, if they are asked for."""
     if not ranking.titles:
         return {}
     catalogue = _service().bodies.catalogue

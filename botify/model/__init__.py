@@ -3,6 +3,6 @@
 In: an export's folder and `tracks.json`. Out: arrays that recommenders read.
 
 Read `catalogue` (tracks by number) and `manifest` (a version's files) first, then `tracklists` and
-`arrays` (how files of lists and of arrays are read), `factors` and `ranker` (what recommenders
-read of them), and `model` (a version in memory). Nothing here knows the recommenders.
+`arrays` (how files of lists and of arrays are read), `factors` and `ranker` (their values for
+recommenders), and `model` (a version in memory). Nothing here knows the recommenders.
 """

@@ -14,7 +14,7 @@ from botify.model.manifest import Version
 from botify.model.tracklists import TrackLists, group_tracks
 from looplib.arrays import NO_TRACK, AnyArray
 
-# characters; ours have 118, and parsing a deeper one takes all the stack
+# characters; our headers have 118, and a deeply nested header overflows the stack
 _LONGEST_HEADER = 200
 
 Arrays = dict[str, AnyArray]
@@ -24,15 +24,16 @@ def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Array
     """Read the arrays of an `.npz` that `numpy.savez` wrote; ids are replaced by their numbers.
 
     Args:
-        version: Whose file it is; tracks that its catalogue may lack get the number `NO_TRACK`.
-        name: Of the file.
-        shapes: Of each array, the kind of its numbers, `i`, `f` (finite), or `track` or `user` for
-            ids, and the names of its axes: `"f tracks factors"`. Axes of one name have one length.
+        version: The version; tracks that its catalogue lacks get the number `NO_TRACK`.
+        name: The file's name.
+        shapes: For each array the kind of its numbers, `i`, `f` (finite), or `track` or `user` for
+            ids, and the names of its axes: `"f tracks factors"`. Axes with the same name have the
+            same length.
 
     Raises:
-        ModelError: The file is not what the manifest says, or lacks an array.
-        Exception: It is damaged, or an array is something else, or of an unknown track: NumPy and
-            `zipfile` raise any kind.
+        ModelError: The file does not fit the manifest, or lacks an array.
+        Exception: The file is damaged, or an array has another type or an unknown track: NumPy and
+            `zipfile` raise many kinds.
     """
     with version.open(name) as file, zipfile.ZipFile(file) as archive:
         lacking = {f"{name}.npy" for name in shapes} - set(archive.namelist())
@@ -80,7 +81,7 @@ def read_lists(
         values: The name of the array of a value for each of these.
 
     Raises:
-        ValueError: The arrays do not fit one another.
+        ValueError: The lengths of the arrays do not fit.
     """
     lengths, positions = arrays[counts], arrays[listed]
     numbers = arrays["tracks"].astype(np.int32)

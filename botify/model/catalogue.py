@@ -36,12 +36,12 @@ _decode = msgspec.json.Decoder(_CatalogueLine).decode
 class Catalogue:
     """Tracks by number: the position by ascending id; ids 0..n-1 are their own numbers."""
 
-    text: bytes  # of its file, with a line end
-    starts: IntArray  # (tracks,), of their lines in it
-    artist: Int32Array  # (tracks,), one number an artist
+    text: bytes  # the file's content, with a line end
+    starts: IntArray  # (tracks,), positions of their lines in `text`
+    artist: Int32Array  # (tracks,), number of the artist
     sha256: str
-    ids: Sequence[Any]  # by number
-    numbers: Mapping[Any, int]  # by id; empty where ids are numbers themselves
+    ids: Sequence[Any]  # ids, by number
+    numbers: Mapping[Any, int]  # numbers, by id; empty if ids are numbers themselves
 
     def __len__(self) -> int:
         """Return the number of tracks."""
@@ -49,17 +49,17 @@ class Catalogue:
 
     @cached_property
     def has_artists(self) -> bool:
-        """Whether an artist has several tracks; one that is not known has a single one."""
+        """Whether any artist has several tracks; an unknown artist has a single track."""
         return len(np.unique(self.artist)) < len(self)
 
     @property
     def is_text(self) -> bool:
-        """True where ids are text, False where they are whole numbers."""
+        """True if ids are text, False if they are whole numbers."""
         return isinstance(self.ids[0], str)
 
     @property
     def id_type(self) -> Any:  # noqa: ANN401  a type made here
-        """The type of an id in JSON; of a known one where ids are 0..n-1."""
+        """The type of an id in JSON; if ids are 0..n-1, only known ids are valid."""
         if not self.numbers:
             return Annotated[int, Meta(ge=0, lt=len(self))]
         return Text if self.is_text else WholeNumber
@@ -78,7 +78,7 @@ class Catalogue:
         return NO_TRACK
 
     def find(self, tracks: Iterable[Any]) -> list[int]:
-        """Look up the numbers of ids of the right kind; those that it lacks are left out."""
+        """Look up the numbers of ids of the right kind; unknown ids are left out."""
         if self.numbers:
             return [self.numbers[track] for track in tracks if track in self.numbers]
         size = len(self)
@@ -111,7 +111,7 @@ def user_number(user: Id) -> int:
 
 
 def load_catalogue(path: Path) -> Catalogue:
-    """Read `tracks.json`, one `{"track", "artist", …}` a line; ids are whole numbers, or text.
+    """Read `tracks.json`, lines `{"track", "artist", …}`; ids are whole numbers or text.
 
     Raises:
         BotifyError: The file cannot be read, holds no tracks, or a line is torn or of a track
@@ -157,7 +157,7 @@ def _order(path: Path, ids: Sequence[Any]) -> list[int]:
     """Sort the lines of a catalogue by their ids.
 
     Raises:
-        BotifyError: Ids are of two kinds, or one is there twice.
+        BotifyError: Ids are of two kinds, or an id stands twice.
     """
     first: dict[object, int] = {}
     for line, track in enumerate(ids, start=1):

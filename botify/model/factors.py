@@ -19,14 +19,14 @@ _MOST_FACTORS = 4096  # the memory grows with their square
 class ItemFactors:
     """Solves listeners' factors by a model's tracks."""
 
-    items: Float32Array  # factors of the tracks, by number, 0 where there are none
+    items: Float32Array  # factors of the tracks, by number; 0 if a track has none
     fitted_tracks: int  # tracks that any listener has heard
     params: AlsConfig
     min_time: float = 0.0  # less than this does not count as heard
-    scale: str = "linear"  # of the values that were fitted, a key of `SCALES`
+    scale: str = "linear"  # scale of the fitted values, a key of `SCALES`
     # value of a track heard to its end in the fit: an interaction's mean weight
     unit: float = 1.0
-    filter_seen: bool = False  # the export leaves out what a listener has heard
+    filter_seen: bool = False  # the export leaves out tracks that a listener has heard
 
     def __post_init__(self) -> None:
         """Compute the Gram matrix, which all listeners share."""
@@ -49,7 +49,7 @@ class ItemFactors:
             history: The listener's values in the history, by track.
 
         Returns:
-            The solution of `looplib.als` for this row; None where nothing counts as heard.
+            The solution of `looplib.als` for this row; None if nothing counts as heard.
         """
         heard = dict(history or {})
         for track, time in zip(tracks, times, strict=True):

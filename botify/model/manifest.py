@@ -1,4 +1,4 @@
-"""A published version: its manifest, and its files once they are what the manifest says."""
+"""A published version: its manifest, and its files, checked by the manifest."""
 
 import os
 from datetime import datetime
@@ -31,7 +31,7 @@ class ModelManifest(msgspec.Struct):
     files: dict[str, _ListedFile]
     data: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
-    # of the model whose factors these are, if it is not that of the lists
+    # parameters of the model with the factors, if another model made the lists
     factors: dict[str, Any] | None = None
     feedback: dict[str, Any] = {}  # how listening became the values of the fit
     lists: dict[str, Any] = {}
@@ -41,7 +41,7 @@ def read_manifest(folder: Path) -> ModelManifest:
     """Read the manifest of a version.
 
     Raises:
-        ModelError: There is none, or it is not one.
+        ModelError: The file is missing, or no manifest.
     """
     path = folder / MANIFEST
     content = read_untrusted(path, _LONGEST_MANIFEST, within=folder, error=ModelError)
@@ -57,7 +57,7 @@ def version_folder(recommendations: Path) -> Path:
 
 
 class Version:
-    """A version on the disk; it opens each file once it is what the manifest says."""
+    """A version on the disk, which checks each file by the manifest before it opens it."""
 
     def __init__(self, recommendations: Path, catalogue: Catalogue) -> None:
         """Read the manifest beside the file of lists.
@@ -83,7 +83,7 @@ class Version:
         """Open a file for reading.
 
         Raises:
-            ModelError: It is not what the manifest says.
+            ModelError: The file does not fit the manifest.
         """
         path, facts = self.folder / name, self.manifest.files.get(name)
         if facts is None:

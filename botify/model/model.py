@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Artifact(Generic[T]):
-    """A file of an export that recommenders read; it is loaded where one of them may be asked."""
+    """A file of an export that recommenders read; loaded if a recommender needs it."""
 
-    name: str  # as messages call it
+    name: str  # for messages
     file: str  # a version without this file lacks the artifact
     load: Callable[[Version], T | None]  # raises any error where the file is damaged
 
@@ -27,7 +27,7 @@ def lists_in(name: str, of: str = "user") -> Artifact[TrackLists]:
     return Artifact(name, name, lambda version: read_track_lists(version, name, of))
 
 
-LISTS = lists_in("lists")  # whose file the settings name
+LISTS = lists_in("lists")  # the settings name the file
 SIMILAR = lists_in("similar.jsonl", of="track")
 
 
@@ -39,11 +39,13 @@ class ServedModel:
     created_at: datetime
     catalogue: Catalogue
     text_users: bool  # ids of listeners are text
-    folder: Path | None = None  # None where nothing is published
-    recommendations: TrackLists = NO_LISTS  # by listener
+    folder: Path | None = None  # None if nothing is published
+    recommendations: TrackLists = NO_LISTS  # lists, by listener
     # the tracks that most lists hold, most popular first
     popular: Sequence[int] = ()
-    artifacts: Mapping[str, Any] = field(default_factory=dict)  # by name, for `get`
+    artifacts: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # loaded files by name, for `get`
 
     def get(self, artifact: Artifact[T]) -> T | None:
         """Look up an artifact; None where the version lacks it."""

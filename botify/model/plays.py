@@ -26,7 +26,7 @@ class LearnedPlays:
         return in_catalogue
 
     def extend(self, user: int, records: bytes) -> Int32Array:
-        """Extend the plays of a listener by the newer ones of some records, the newest last."""
+        """Extend the plays of a listener by newer plays among the records, the newest last."""
         newer = unpack_plays(records)
         row = self.lists.row(user)
         if row is None:

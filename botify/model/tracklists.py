@@ -20,23 +20,23 @@ class TrackLists:
     ids: IntArray  # (rows,): numbers of the listeners or tracks, ascending
     starts: IntArray  # (rows,): a row's list is tracks[start:end]
     ends: IntArray  # (rows,)
-    tracks: Int32Array  # of all lists
+    tracks: Int32Array  # tracks of all lists
     values: Float32Array | None = None  # like `tracks`
     is_text: bool = False  # ids in the file are text
 
     def row(self, number: int) -> int | None:
-        """Find the row of a listener or track; None of an unknown one."""
+        """Find the row of a listener or track; None if it is unknown."""
         row = int(self.ids.searchsorted(number))
         is_there = row < len(self.ids) and self.ids[row] == number
         return row if is_there else None
 
     def span(self, number: int) -> slice:
-        """Find the list of a listener or track in `tracks`; that of an unknown one is empty."""
+        """Find the list of a listener or track in `tracks`; it is empty if the id is unknown."""
         row = self.row(number)
         return slice(0) if row is None else slice(self.starts[row], self.ends[row])
 
     def list_of(self, number: int) -> list[int]:
-        """Look up the list of a listener or track; that of an unknown one is empty."""
+        """Look up the list of a listener or track; it is empty if the id is unknown."""
         tracks: list[int] = self.tracks[self.span(number)].tolist()
         return tracks
 
@@ -51,7 +51,7 @@ class TrackLists:
     def most_listed(self, count: int) -> list[int]:
         """Rank tracks by the number of lists that hold them, most listed first."""
         counts = np.zeros(self.tracks.max(initial=-1) + 1, np.int64)
-        np.add.at(counts, self.tracks, 1)  # without a copy
+        np.add.at(counts, self.tracks, 1)  # bincount would copy
         ranked = np.argsort(-counts, kind="stable")[:count].tolist()
         return [track for track in ranked if counts[track]]
 
@@ -68,9 +68,9 @@ def group_tracks(
 
     Args:
         ids: Numbers of the listeners or tracks, shape (rows,), in any order.
-        lengths: Of their lists, shape (rows,).
-        tracks: Of all lists.
-        values: Of these tracks.
+        lengths: Lengths of their lists, shape (rows,).
+        tracks: Tracks of all lists.
+        values: Values of these tracks.
         is_text: Whether the ids are text.
     """
     order = np.argsort(ids, kind="stable")
@@ -87,13 +87,13 @@ def read_track_lists(version: Version, name: str, of: str = "user") -> TrackList
     """Read lines such as `{"user": 7, "tracks": [3, 1]}`; ids are replaced by their numbers.
 
     Args:
-        version: Whose file it is; tracks that its catalogue may lack are left out.
-        name: Of the file.
+        version: The version; tracks that its catalogue lacks are left out.
+        name: The file's name.
         of: The key of the id that a list belongs to.
 
     Raises:
-        ModelError: It is not what the manifest says, or a line is something else; the message
-            names the line.
+        ModelError: The file does not fit the manifest, or a line is no list; the message names the
+            line.
     """
     path, catalogue = version.folder / name, version.catalogue
     numbers, may_lack = catalogue.numbers, version.may_lack

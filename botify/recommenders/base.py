@@ -17,17 +17,15 @@ class Query:
     """A listener who needs the next track, with the session so far."""
 
     user: int  # the listener's number, see `user_number`
-    # heard in the open session, in order: not to be recommended; the last one was just heard;
-    # `NO_TRACK` of one that the catalogue lacks
+    # Tracks heard in the open session, in order, which are not recommended; the last was just
+    # heard. `NO_TRACK` stands for a track that the catalogue lacks.
     tracks: Sequence[int]
     times: Sequence[float]  # share heard of each
     excluded: frozenset[int] = frozenset()  # not to be recommended either
     count: int = 1  # tracks that are asked for
-    repeat_after: int | None = (
-        None  # tracks, after which one may come again; None: never
-    )
-    candidates: IntArray | None = None  # what may be recommended; None: any track
-    plays: bytes | None = None  # the listener's latest, see `Session`
+    repeat_after: int | None = None  # tracks until a track may come again; None: never
+    candidates: IntArray | None = None  # tracks that may be recommended; None: any
+    plays: bytes | None = None  # the listener's latest plays, see `Session`
 
     @property
     def pool(self) -> IntArray | slice:
@@ -39,7 +37,7 @@ class Query:
         return frozenset(() if self.candidates is None else self.candidates.tolist())
 
     def allowed(self, tracks: Iterable[int]) -> Iterator[int]:
-        """Yield those of some tracks that may be recommended."""
+        """Yield the tracks that may be recommended."""
         taken = self.taken
         free = (track for track in tracks if track not in taken)
         if self.candidates is None:
@@ -58,9 +56,9 @@ class Query:
 
 
 class Drawn(NamedTuple):
-    """A track, the probability with which it was drawn, and what comes next in the ranking."""
+    """A track, the probability with which it was drawn, and the following tracks of the ranking."""
 
-    track: int  # `NO_TRACK` where there is none to recommend
+    track: int  # `NO_TRACK` if there is none to recommend
     propensity: float | None = None
     is_exhausted: bool = False  # all that could be recommended is taken in this session
     following: tuple[int, ...] = ()  # where a query asks for several tracks, best first
@@ -91,13 +89,13 @@ def take_best(
 ) -> Drawn:
     """Take the tracks with the highest scores that are not taken.
 
-    Of equal scores the earlier track comes first. Scores are changed in place.
+    Ties go to the earlier track. Scores are changed in place.
 
     >>> take_best(np.array([0.1, 0.3, 0.2]), taken={1}, count=2).following
     (0,)
 
     Args:
-        scores: Of all tracks, or of those that are named.
+        scores: Scores of all tracks, or of the named tracks.
         taken: Tracks.
         count: How many are taken.
         among: The tracks that the scores are of, shape (scores,), as a query's candidates.
@@ -126,6 +124,9 @@ class Recommender:
     """A recommender of the next track; `registry.RECOMMENDERS` gives it a name."""
 
     draw: Draw
-    reads: Sequence[Artifact[Any]] = ()  # without these it has no track
-    # Read too where an arm asks for it and the version has them: a fallback does without.
+    reads: Sequence[
+        Artifact[Any]
+    ] = ()  # the recommender has no track if one is missing
+    # Also read if an arm asks for the recommender and the version has them; a fallback does
+    # without.
     reads_for_arms: Sequence[Artifact[Any]] = ()

@@ -1,4 +1,4 @@
-"""Draw one of the tracks not yet taken: of all, of an artist, of a list."""
+"""Draw a track that is not yet taken: from all tracks, an artist's tracks or a list."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from looplib.arrays import NO_TRACK
 
 
 def draw_any(model: ServedModel, query: Query, rng: Generator) -> Drawn:
-    """Draw any track of the catalogue, each equally likely, until one is not taken."""
+    """Draw tracks of the catalogue, each equally likely, until a track is not taken."""
     if query.candidates is not None:
         return draw_one(query.candidates.tolist(), query, rng)
     total = len(model.catalogue)
@@ -43,17 +43,17 @@ def draw_same_artist(model: ServedModel, query: Query, rng: Generator) -> Drawn:
 
 
 def draw_popular(model: ServedModel, query: Query, rng: Generator) -> Drawn:
-    """Draw one of the most popular tracks."""
+    """Draw a track from the most popular tracks."""
     return draw_one(model.popular, query, rng)
 
 
 def draw_listed(model: ServedModel, query: Query, rng: Generator) -> Drawn:
-    """Draw one track of the listener's list."""
+    """Draw a track from the listener's list."""
     return draw_one(model.recommendations.list_of(query.user), query, rng)
 
 
 def draw_one(tracks: Sequence[int], query: Query, rng: Generator) -> Drawn:
-    """Draw one of some tracks that are not taken, each equally likely.
+    """Draw a track that is not taken, each equally likely.
 
     >>> from numpy.random import default_rng
     >>> draw_one([3, 1, 2], Query(7, [3, 2], [1.0, 0.4]), default_rng(1))

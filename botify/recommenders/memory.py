@@ -82,7 +82,7 @@ def fold_in_history(model: ServedModel, query: Query, _: Generator) -> Drawn:
 live = Recommender(rank_next, reads=(LIVE,), reads_for_arms=(PLAYS,))
 fold_in = Recommender(fold_in_history, reads=(FACTORS,), reads_for_arms=(HISTORY,))
 most_played = by_plays(np.ones_like)
-# each play weighs as much as all before it
+# each play outweighs all plays before it
 latest = by_plays(lambda age: np.exp2(-age))
 # This is `recsys.models.activation` at its default decay.
 activation = by_plays(lambda age: age**-0.5)

@@ -1,8 +1,8 @@
 """All recommenders by name, and the answer to a query: a recommender's track, or a fallback's.
 
 A new recommender is a function like those of `lists`, a line in `RECOMMENDERS`, and a row in
-docs/service.md. If it ranks as another exported list does, as `new` does, the line is enough; what
-is read of another exported file becomes an `Artifact`. Other packages name theirs by entry points.
+docs/service.md. A recommender of another exported list, such as `new`, needs only the line; values
+of another exported file become an `Artifact`. Other packages register theirs by entry points.
 """
 
 import itertools
@@ -44,12 +44,12 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "fold_in": fold_in,
     "live": live,
 }
-GROUP = "listening_loop.recommenders"  # of entry points
+GROUP = "listening_loop.recommenders"  # the group of entry points
 _PROBES = (
     8  # listeners and tracks, of which each recommender is asked when it is loaded
 )
 ARTISTS = "artists with several tracks"
-ANY_REPEAT = "any_repeat"  # in the log, where all tracks were heard in the session
+ANY_REPEAT = "any_repeat"  # in the log, if all tracks were heard in the session
 
 
 @cache
@@ -63,7 +63,7 @@ def load_recommenders() -> Mapping[str, Recommender]:
     for point in entry_points(group=GROUP):
         try:
             recommender = point.load()
-        except Exception as error:  # of any kind, by the code of its module
+        except Exception as error:  # its module may raise any kind
             raise BotifyError(f"{point.value}: cannot be loaded ({error})") from error
         if point.name in loaded or not isinstance(recommender, Recommender):
             raise BotifyError(
@@ -75,7 +75,7 @@ def load_recommenders() -> Mapping[str, Recommender]:
 
 
 def find_recommenders(name: str) -> list[Recommender]:
-    """Look up the recommender of a name, or both of an interleaved one."""
+    """Look up the recommender of a name, or both recommenders of an interleaved pair."""
     return [load_recommenders()[member] for member in members(name)]
 
 
@@ -122,10 +122,10 @@ RecommenderName = Annotated[str, AfterValidator(check_name)]
 
 
 def check_draws(model: ServedModel, names: Collection[str]) -> None:
-    """Ask recommenders for some listeners and tracks, known and unknown ones.
+    """Ask recommenders for known and unknown listeners and tracks.
 
     Raises:
-        ModelError: One of them fails, or computes what is not finite.
+        ModelError: A recommender fails, or computes a value that is not finite.
     """
 
     def refuse(name: str, error: Exception) -> None:
@@ -194,7 +194,7 @@ def recommend(
 def draw(
     name: str, model: ServedModel, query: Query, rng: Generator, failed: Failed
 ) -> tuple[str, Drawn]:
-    """Draw a track by a recommender, or by one of an interleaved pair; none if it fails."""
+    """Draw a track by a recommender or an interleaved pair; none if the recommender fails."""
     try:
         drawn = [member.draw(model, query, rng) for member in find_recommenders(name)]
     except Exception as error:  # noqa: BLE001  whatever a version makes it raise
@@ -206,26 +206,29 @@ def draw(
 
 
 def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Drawn]:
-    """Take one of the tracks that two interleaved recommenders have drawn, by a fair coin.
+    """Choose by a fair coin between the tracks that two interleaved recommenders have drawn.
 
     This is team draft interleaving with one track a draft (Radlinski, Kurup & Joachims, How Does
     Clickthrough Data Reflect Retrieval Quality?, CIKM 2008).
 
     Args:
-        name: Of the recommender, `interleaved(a, b)`.
+        name: Name of the recommender, `interleaved(a, b)`.
         drawn: The tracks of a and b.
         coin: Uniform from 0 to 1.
 
     Returns:
         The name for the event log, `a of interleaved(a, b)`, and the track, whose probability is
-        not known. Where both have the same track, or only one has any, neither is credited: the
+        not known. If both have the same track, or only one has a track, neither is credited: the
         name is `interleaved(a, b)`.
 
     >>> interleave("interleaved(indexed, top_pop)", [Drawn(3), Drawn(8)], coin=0.2)[0]
     'top_pop of interleaved(indexed, top_pop)'
     """
     first, second = drawn
-    if NO_TRACK in (first.track, second.track):  # one with a track, else an unknown one
+    if NO_TRACK in (
+        first.track,
+        second.track,
+    ):  # prefer a draw with a track, then an unknown track
         return name, max(drawn, key=lambda draw: (draw.track, not draw.is_exhausted))
     index = int(coin < 0.5)
     is_same = first.track == second.track

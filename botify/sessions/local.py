@@ -1,6 +1,6 @@
-"""The open session of each listener, what was heard in it and for how long, and latest plays.
+"""Keep the open session of each listener, its tracks and times, and latest plays.
 
-`LocalSessions` serves one process; `botify.sessions.redis` several.
+`LocalSessions` serves one process; `botify.sessions.redis` serves several.
 """
 
 import secrets
@@ -23,7 +23,7 @@ class Session(NamedTuple):
     """A listener's session after a request."""
 
     id: str
-    # heard, in order, the last one by the request; `NO_TRACK` of one that the catalogue lacks
+    # Tracks heard, in order, the last by the request; `NO_TRACK` if the catalogue lacks a track.
     tracks: tuple[int, ...]
     times: tuple[float, ...]  # share that was heard of each, 0..1
     # the listener's latest in all sessions, see `looplib.memory`; None: not remembered
@@ -39,8 +39,8 @@ class LocalSessions:
         """Make an empty store.
 
         Args:
-            silence_s: After which a session is over.
-            most: Sessions; over these, those silent for longest are deleted.
+            silence_s: Silence after which a session ends.
+            most: Most sessions; beyond it, sessions with the longest silence are deleted.
             remembered: Listeners whose latest plays are remembered, those heard last.
         """
         self._silence_s = silence_s
@@ -48,7 +48,7 @@ class LocalSessions:
         self._remembered = remembered
         self._plays: OrderedDict[Id, bytes] = OrderedDict()
         self._ids = count(secrets.randbits(63))
-        # with the time of its last request; the one silent for longest comes first
+        # Sessions with the times of their last requests, the longest silence first.
         self._sessions: OrderedDict[Id, tuple[Session, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -57,7 +57,7 @@ class LocalSessions:
     ) -> list[Session | None]:
         """Add the tracks just heard to the sessions, which end if they are the last.
 
-        A session begins with a listener's first track, or the first one after a silence.
+        A session begins with a listener's first track, or with the first track after a silence.
 
         Returns:
             The session of each request after it; None where the store is down.
@@ -68,7 +68,7 @@ class LocalSessions:
             return [self._add(request, now_s, is_last=is_last) for request in requests]
 
     def plays_of(self, user: Id) -> bytes | None:
-        """Look up the latest plays of a listener; None where they are not remembered."""
+        """Look up the latest plays of a listener; None if they are not remembered."""
         return self._plays.get(user)
 
     def erase(self, user: Id) -> None:
