@@ -1,4 +1,4 @@
-"""What every part needs: configuration, commands, errors, files, locks, progress, randomness.
+"""Shared code of all parts: configuration, commands, errors, files, locks, progress, randomness.
 
 Imports none of the other folders and none of their heavy libraries, so the service can be installed
 alone.

@@ -5,7 +5,7 @@ that any listener has heard, or of the N listeners who have heard any track,
 
     (w Σ_i y_i y_iᵀ + Σ_i (c_ui - w) y_i y_iᵀ + λ_u I) x_u = Σ_i c_ui y_i
 
-where the first sum is over all others, the other two over those heard:
+where the first sum is over tracks not heard, the other two over tracks heard:
 
 - c_ui = w + alpha r_ui (Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback
   Datasets", ICDM 2008, equation 4, where the unobserved weight w is 1);

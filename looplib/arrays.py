@@ -1,4 +1,4 @@
-"""Types of NumPy arrays, one for each kind of element; docstrings say the shapes."""
+"""Types of NumPy arrays by the kind of their elements; docstrings say the shapes."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def offsets(counts: npt.ArrayLike) -> IntArray:
     """Compute the bounds of consecutive groups from their sizes.
 
     Returns:
-        The position at which each group begins, and the end of the last one, shape (groups + 1,).
+        The position at which each group begins, and the end of the last, shape (groups + 1,).
 
     Example:
         >>> offsets([2, 0, 3])

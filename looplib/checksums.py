@@ -62,7 +62,7 @@ def named(path: Path, crc: int) -> Path:
 
 
 def unnamed(path: Path) -> Path:
-    """Remove the checksum from the name of a log, if there is one.
+    """Remove the checksum, if any, from the name of a log.
 
     Example:
         >>> unnamed(Path("events-7-crc000000ff.jsonl")).name
@@ -72,7 +72,7 @@ def unnamed(path: Path) -> Path:
 
 
 def check_name(path: Path) -> None:
-    """Compare a file with the checksum in its name, if it has one.
+    """Compare a file with the checksum in its name, if any.
 
     Raises:
         ValueError: The content has changed.

@@ -1,4 +1,4 @@
-"""Start and end every command: one line and exit code 2 for what the user can fix."""
+"""Start and end every command: an error that the user can fix is one line and exit code 2."""
 
 import shutil
 import sys
@@ -29,7 +29,7 @@ def importing() -> Iterator[None]:
     except ModuleNotFoundError as error:
         sys.stderr.write(f"error: {missing_library(error)}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
-    except UserError as error:  # in a file that is read at once
+    except UserError as error:  # the option's file is read at once
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
 
@@ -37,8 +37,7 @@ def importing() -> Iterator[None]:
 with importing():
     import typer
 
-# The base of the errors of a wrong option, a missing one and a value of the wrong type; typer
-# exports its children only.
+# The base class of errors of the command line; typer exports only its subclasses.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 Overrides = Annotated[
     list[str] | None,
@@ -69,11 +68,11 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 2 after a `UserError`, an error of the operating system, such as a full disk,
-        or a wrong command line, each of which gives one line on stderr; 130 after Ctrl-C. Any other
+        or a wrong command line, with a line on stderr; 130 after Ctrl-C. Any other
         error is a bug and keeps its traceback.
     """
     command = typer.main.get_command(app)
-    # typer shows the docstring of an application's one function
+    # typer shows the docstring of an application's only function
     command.help = app.info.help
     words = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -4,9 +4,9 @@
 class UserError(Exception):
     """An error that the user can fix: bad input, a missing file, a full disk.
 
-    The one argument is the message, so that an error survives pickling across process borders. The
-    message says what was found, what is allowed, and where. Entry points print it in one line and
-    exit with 2, without a traceback.
+    The only argument is the message, so that an error survives pickling across process borders.
+    The message has the value found, the allowed values, and the place. Entry points print it in
+    one line and exit with 2, without a traceback.
 
     Example:
         >>> raise UserError("plays.csv: no column song; it has listener and track")

@@ -3,24 +3,24 @@
 Writers and readers take names, order and types from `EVENT_FIELDS`; docs/formats.md shows it.
 
 To add a field, add it here and describe it in docs/formats.md: it is then read, checked and
-stored. One that clients send (`from_client`) is accepted in requests and logged as it came, once
-`botify/openapi.yaml` describes it; any other has its value from `botify.service.Service`, and is
-null until then. What a type is to the service says `botify.schemas`, to readers `analysis.logs`.
-A metric of an A/B report sees what `sql/ab/session_events.sql` passes on, and a search what
-`sql/sessions/named_plays.sql` does.
+stored. A field that clients send (`from_client`) is accepted in requests and logged unchanged,
+once `botify/openapi.yaml` describes it; any other field is null until `botify.service.Service` sets
+it. `botify.schemas` maps types for the service, `analysis.logs` for readers. Metrics of an A/B
+report see the columns of `sql/ab/session_events.sql`, and a search the columns of
+`sql/sessions/named_plays.sql`.
 """
 
 from typing import Literal, NamedTuple
 
-LARGEST_ID = 2**63 - 1  # of a listener or a track, where ids are numbers
+LARGEST_ID = 2**63 - 1  # largest number of a listener or a track
 # a session ends after half an hour without an event
 SESSION_SILENCE_MS = 30 * 60 * 1000
 
 FieldType = Literal[
     "message",  # "next": a recommendation was asked for; "last": the session ended
     "milliseconds",  # since the epoch, UTC
-    "listener",  # an id: a whole number from 0 or a text, of one kind in a log
-    "track",  # an id of a track, of one kind in a log
+    "listener",  # an id: a whole number from 0, or text in all events of a log
+    "track",  # an id of a track, like `listener`
     "share",  # 0 to 1
     "seconds",
     "arms",  # an object: experiment -> arm
@@ -38,7 +38,7 @@ class EventField(NamedTuple):
     type: FieldType
     meaning: str
     optional: bool = True  # may be absent or null
-    from_client: bool = False  # sent with what was heard; absent where it was not sent
+    from_client: bool = False  # sent with the request; absent if it was not sent
 
 
 EVENT_FIELDS = (

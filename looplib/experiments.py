@@ -3,9 +3,8 @@
 The service, `power` and `ab` read the same file. The arm follows from the listener and the file
 alone. It begins with the original course service's rule, so its logged arms are reproduced: murmur3
 (32 bits, unsigned) of the listener's id, a number in decimal digits, seeded with murmur3 of the
-experiment's name, modulo the number of arms. Weights that are not equal move listeners from there,
-and no more of them than the weights ask for.
-Experiments with different seeds are independent of one another.
+experiment's name, modulo the number of arms. Unequal weights move listeners from there,
+and no more than the weights ask for. Experiments with different seeds are independent.
 """
 
 import re
@@ -49,11 +48,11 @@ class Arm(Config):
     name: str = Field(min_length=1)  # as in the log
     # its share of the listeners, relative to the other arms' weights
     weight: NonNegativeFloat = 1.0
-    recommender: str  # that its listeners get, if the experiment decides
+    recommender: str  # its listeners' recommender, if the experiment decides
 
 
 class Guardrail(Config):
-    """A metric that must not get worse by more than a margin, of which one is given."""
+    """A metric that must not get worse by more than its margin, absolute or in %."""
 
     metric: str  # its name
     # how much worse is still accepted, in the metric's unit
@@ -71,7 +70,7 @@ class Guardrail(Config):
 
 
 class Experiment(Config):
-    """A split of the listeners into arms, and what it is for.
+    """A split of the listeners into arms, with hypothesis and metrics.
 
     Listeners are split by a hash with the name, so another name splits them anew.
 
@@ -85,16 +84,16 @@ class Experiment(Config):
     """
 
     name: str = Field(min_length=1)  # as in the log
-    hypothesis: str = ""  # what is expected, and why
+    hypothesis: str = ""  # the expected effect and its reason
     # control first; names left out are C, T1, T2 and so on
     arms: tuple[Arm, ...] = Field(min_length=1)
     # arm by listener, for testers, whom reports leave out; 7 and "7" are the same listener
     overrides: dict[TesterId, str] = Field(default_factory=dict)
-    # metrics that decide; by default those of the A/B configuration
+    # primary metrics; by default the A/B configuration's
     metrics: tuple[str, ...] = ()
     # columns of a table that are better when lower; a log's metrics say it themselves
     lower_is_better: tuple[str, ...] = ()
-    # what must not get worse; by default those of the A/B configuration
+    # guardrails; by default the A/B configuration's
     guardrails: tuple[Guardrail, ...] | None = None
     # a gain that is surely less, in % of the control's value, is not worth shipping
     smallest_effect_pct: NonNegativeFloat = 0.0
@@ -143,7 +142,7 @@ class Experiment(Config):
         return {arm.name: arm.weight / total for arm in self.arms}
 
     def assign(self, users: Sequence[int | str]) -> list[str]:
-        """Assign listeners to arms, each always to the same one.
+        """Assign listeners to arms, each always to the same arm.
 
         Returns:
             The name of each listener's arm.
@@ -170,10 +169,10 @@ def _move(
     salt: str,
     shares: Sequence[float],
 ) -> list[int]:
-    """Move listeners from equal arms whose share falls to those whose share rises.
+    """Move listeners from equal arms whose share falls to arms whose share rises.
 
-    Of an arm that falls to a part of its share so large a part stays; the rest go to the rising
-    arms in proportion to their rises. No fewer listeners can move.
+    An arm whose share falls keeps that fraction of its listeners; the rest go to the rising arms
+    in proportion to their rises. No fewer listeners can move.
     """
     equal = 1 / len(shares)
     rises = [max(0.0, share - equal) for share in shares]
@@ -190,7 +189,7 @@ def _move(
 
 
 def load_experiment(name: str) -> Experiment | None:
-    """Read an experiment's file, if a name is that of one.
+    """Read an experiment's file, if the name is a file's.
 
     Raises:
         ConfigError: It cannot be read, or is none.

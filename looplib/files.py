@@ -179,7 +179,7 @@ def lock(handle: int, *, wait: bool = False) -> bool:
 def exclusive(path: Path, refusal: Exception | None = None) -> Iterator[None]:
     """Hold the lock of a folder, or of a file that is made if it is missing.
 
-    While another process holds it, raise the refusal, or without one wait.
+    While another process holds it, raise the refusal, or wait if there is none.
     """
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     handle = os.open(path, flags, 0o644)

@@ -1,7 +1,7 @@
-"""The latest plays of each listener: what the export writes, and the service goes on with.
+"""Keep the latest plays of each listener: the export writes them, the service adds to them.
 
-An export's file has the plays that it has learned from. The service remembers those that reach it
-as records, and counts the ones that are newer than the export's.
+An export's file has the plays that its model learned from. The service remembers later plays as
+records, and counts only plays that are newer than the export's.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ import numpy as np
 from looplib.arrays import NO_TRACK, AnyArray
 
 FILE_NAME = "latest.npz"
-MOST_PLAYS = 300  # of a listener
+MOST_PLAYS = 300  # plays of a listener
 # The kind of each array's numbers, f or i, or of its ids, and its axes.
 ARRAYS: Mapping[str, str] = {
     "users": "user users",
@@ -36,7 +36,7 @@ def pack_plays(tracks: Iterable[int], at_s: int) -> bytes:
 
 
 def add_plays(records: bytes, newer: bytes) -> bytes:
-    """Append records of newer plays to those of a listener, and cut off the oldest."""
+    """Append records of newer plays to a listener's records, and cut off the oldest."""
     return (records + newer)[-MOST_PLAYS * _RECORD.itemsize :]
 
 

@@ -64,7 +64,7 @@ def check_names(folder: Path = Path(__file__).parents[1]) -> None:
         folder: The folder into which this project was installed.
 
     Raises:
-        UserError: A distribution with the name of one of the project's folders is there, too.
+        UserError: Another distribution has a folder with the name of a folder of this project.
     """
     for info in folder.glob("*-*.dist-info"):
         name, _, _ = info.name.partition("-")

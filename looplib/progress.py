@@ -16,7 +16,7 @@ from rich.progress import (
 
 PLAIN_INTERVAL_S = 5.0
 
-# Progress goes to stderr, so that what a command prints on stdout can be piped.
+# Progress goes to stderr, so that a command's output on stdout can be piped.
 console = Console(stderr=True)
 
 
@@ -32,10 +32,10 @@ another total."""
 
 @contextmanager
 def progress(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
-    """Show the progress of a job; the block calls the report with what is done so far, in units.
+    """Show the progress of a job; the block calls the report with the units done so far.
 
-    On a terminal it is a bar with the time left; elsewhere (CI) a line every few seconds, also
-    where nothing is reported, and at the end.
+    On a terminal it is a bar with the time left; elsewhere (CI) a line every few seconds, even
+    if nothing is reported, and at the end.
     """
     columns = (
         *Progress.get_default_columns(),

@@ -6,14 +6,14 @@ import numpy as np
 
 
 def make_generator(seed: int, purpose: str, *ids: int) -> np.random.Generator:
-    """Make the generator for one purpose and one thing, such as a segment of a log.
+    """Make the generator for a purpose and a thing, such as a segment of a log.
 
     Generators of different purposes are independent.
 
     Args:
         seed: The configured seed, from 0.
         purpose: A name, such as "collect".
-        ids: What it is for, from 0.
+        ids: Numbers of the thing, from 0.
 
     Example:
         >>> make_generator(7, "collect", 3).integers(100, size=3)

@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-WIDTH = 150  # of tables in a pipe, a CI log or a file, where the width is not known
+WIDTH = 150  # columns of tables in a pipe, a CI log or a file
 _GAP = 2
 
 
 def output() -> Console:
-    """Make a console for tables on stdout, wide where it is no terminal."""
+    """Make a console for tables on stdout, wide if it is no terminal."""
     terminal = Console()
     return terminal if terminal.is_terminal else Console(width=WIDTH)
 
@@ -28,11 +28,11 @@ def table(
     """Lay out texts in columns.
 
     Args:
-        names: Of the columns.
-        rows: Their texts.
-        needed: How many columns are shown in any case; the rest as far as there is room.
-        numbers_from: Columns from this position on are aligned to the right and never broken; those
-            before it are folded where the terminal is narrow.
+        names: Names of the columns.
+        rows: Texts of the cells.
+        needed: Number of columns that are always shown; the others if there is room.
+        numbers_from: Columns from this position on are aligned to the right and never broken;
+            earlier columns are folded if the terminal is narrow.
         caption: A line below the table.
     """
     columns = zip(names, *rows, strict=True)

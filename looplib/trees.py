@@ -14,17 +14,17 @@ import numpy as np
 
 from looplib.arrays import Float32Array, FloatArray, IntArray, UInt32Array
 
-LEAVES = 32  # of a tree, at most: the bits of a number
-_ROWS = 512  # at once, so that their bits stay in the cache
+LEAVES = 32  # most leaves of a tree: the bits of a number
+_ROWS = 512  # rows at once, so that their bits stay in the cache
 
 
 class Trees(NamedTuple):
     """The arrays of an ensemble; an inner node's condition is feature ≤ threshold."""
 
-    features: IntArray  # of each condition
+    features: IntArray  # feature of each condition
     thresholds: FloatArray
-    trees: IntArray  # in which the condition is
-    reachable: UInt32Array  # bits of the tree's leaves that it leaves where it fails
+    trees: IntArray  # tree of each condition
+    reachable: UInt32Array  # bits of the leaves that are left if the condition fails
     leaves: FloatArray  # values from left to right, shape (trees, LEAVES)
 
 
@@ -90,7 +90,7 @@ class Ensemble:
         count = len(trees.leaves)
         self._leaves = trees.leaves.ravel()
         self._first_leaf = np.arange(count) * LEAVES
-        # of each feature its thresholds, and the bits that are left by how many of them fail
+        # for each feature its thresholds, and the bits that are left by the number of failed ones
         self._features: list[tuple[int, FloatArray, UInt32Array]] = []
         for feature in np.unique(trees.features).tolist():
             at = np.flatnonzero(trees.features == feature)
@@ -101,7 +101,7 @@ class Ensemble:
             self._features.append((feature, thresholds, bits))
 
     def predict(self, features: Float32Array) -> FloatArray:
-        """Add up what the trees predict.
+        """Add up the predictions of the trees.
 
         Args:
             features: Shape (rows, features).

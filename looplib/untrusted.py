@@ -1,4 +1,4 @@
-"""Open files that others wrote: regular ones, bounded, with the digest they should have."""
+"""Open files that others wrote: only regular, bounded files with the expected digest."""
 
 import hashlib
 import os

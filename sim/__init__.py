@@ -1,4 +1,4 @@
-"""Simulated listeners: worlds, the listening model, and what listeners do in it.
+"""Simulated listeners: worlds, the listening model, and its sessions.
 
 In: a world's configuration or files. Out: world files, an event log, or traffic for a running
 service. Knows no other part but `looplib`.

@@ -1,7 +1,7 @@
 """Collect an event log of simulated listening under random recommendations.
 
 In: a world and a `SimulateConfig`. Out: a folder of `events-….jsonl` in the fields of the service's
-log, and beside them what they were collected from. A segment is a block of sessions simulated at
+log, and beside them the source of the collection. A segment is a block of sessions simulated at
 once, which follows from (seed, segment) alone.
 """
 
@@ -32,7 +32,7 @@ from sim.worlds.files import TRACKS_FILE, World, load_world, world_digest
 COLLECTION_FILE = "collection.json"
 CONFIG_FILE = "collect.yaml"
 SCHEMA = 1
-START = date(2026, 1, 1)  # of the simulated clock
+START = date(2026, 1, 1)  # start of the simulated clock
 RECOMMENDER = "random"
 # sessions in a file of the log, simulated side by side in less than 1 GB
 SEGMENT_SESSIONS = 20_000
@@ -122,7 +122,7 @@ def _simulate_segment(
     window = (midnight_ms + segment * length_ms, length_ms)
     timestamp = event_times(listeners, batch.length, hundredths, window, rng)
     order = np.argsort(timestamp[0], kind="stable")
-    # of each event: its session in this order, its position in it
+    # session of each event in this order, and its position there
     session, position = np.nonzero(played[:, order].T != NO_TRACK)
     row = order[session]
     return format_events(

@@ -1,4 +1,4 @@
-"""What users of `sim` can fix."""
+"""Errors that users of `sim` can fix."""
 
 from looplib.errors import UserError
 

@@ -16,8 +16,8 @@ from sim.errors import SimError
 DAY_MS = 24 * 60 * 60 * 1000
 # a log without session ids is split at 30 minutes of silence
 SESSION_GAP_MS = 31 * 60 * 1000
-SKIP_MS = 1000  # what a track takes of which nothing is heard
-TRACK_MS = 180 * 1000  # and how much more one takes that is heard whole
+SKIP_MS = 1000  # length of a track that is skipped at once
+TRACK_MS = 180 * 1000  # further length of a track that is heard whole
 _TIMES = np.array([str(hundredths / 100) for hundredths in range(101)], dtype=object)
 
 
@@ -46,9 +46,9 @@ def format_events(
         timestamp: In ms since the epoch, UTC, shape (events,).
         track: Shape (events,).
         hundredths: Share heard of the track, in hundredths, shape (events,).
-        propensity: Of every recommendation.
-        recommender: Its name.
-        session_prefix: Stands before a session's number in its id.
+        propensity: Propensity of every recommendation.
+        recommender: Name of the recommender.
+        session_prefix: Text before a session's number in its id.
     """
     line = (
         '{"message":%s,"timestamp":%s,"user":%s,"track":%s,"time":%s,"latency":0.0,'
@@ -85,25 +85,25 @@ def event_times(
 ) -> IntArray:
     """Draw when each track ends and its event is logged, in ms since the epoch.
 
-    A session longer than its slot, which takes a listener with far more sessions than others, has
-    its events evenly spaced in what the slot has room for.
+    A session longer than its slot, as a listener with far more sessions than others has, gets
+    evenly spaced events within the slot.
 
     Args:
-        listeners: (sessions,) whose session it is.
-        lengths: (sessions,) tracks of each, one at least.
+        listeners: (sessions,) listener of each session.
+        lengths: (sessions,) tracks of each session, 1 or more.
         hundredths: (longest, sessions) share heard of each track; unused behind a session's end.
         window: Start and length of the segment's window, in ms.
         rng: Where in its slot a session lies.
 
     Returns:
-        Times (longest, sessions); those behind a session's end are unused.
+        Times (longest, sessions), unused behind a session's end.
 
     Raises:
         SimError: A listener has more sessions than the window can hold.
     """
     start_ms, window_length_ms = window
     _, which, counts = np.unique(listeners, return_inverse=True, return_counts=True)
-    session_counts = counts[which]  # of the same listener
+    session_counts = counts[which]  # sessions of the same listener
     earlier = np.empty(len(listeners), dtype=np.int64)
     by_listener = np.argsort(which, kind="stable")
     earlier[by_listener] = count_up(counts)

@@ -17,7 +17,7 @@ def normals(seed: int, first: IntArray, second: IntArray) -> FloatArray:
     """Draw a standard normal number for each pair of ids, by Box and Muller's transform.
 
     Args:
-        seed: What all draws follow from.
+        seed: The seed of all draws.
         first: Ids, broadcast with the second.
         second: Ids.
 

@@ -1,4 +1,4 @@
-"""The listening model of the original course service: how much is heard, when a session ends.
+"""The listening model of the original course service: shares heard, and the end of a session.
 
 A session has one of its listener's interests, which are tracks. Its first track is organic: one of
 the ten tracks nearest to the interest, heard whole. Every recommended track is then heard to the
@@ -13,8 +13,8 @@ budget drops by one with probability 1 - share, and the session ends when it is 
 means least Euclidean distance between embeddings, the interest's own track included, or largest
 inner product (`sim.worlds.neighbours`).
 
-These are pure rules, on arrays with one entry a session; `sim.listening.sessions` has the state
-between them, and `sim.worlds.config` their numbers.
+These are pure rules, on arrays with an entry for each session; `sim.listening.sessions` has the
+state between them, and `sim.worlds.config` their numbers.
 """
 
 import numpy as np

@@ -14,14 +14,14 @@ _CAPACITY = 16  # tracks of a session, at first
 
 
 class SessionBatch:
-    """Sessions side by side, from their organic tracks on; one session is a batch of one."""
+    """Sessions side by side, from their organic tracks on."""
 
     def __init__(self, world: World, size: int) -> None:
         """Make room for some sessions, none of which has begun: all are over."""
         self.world = world
         self.listener = np.zeros(size, dtype=np.int64)
         self.interest = np.zeros(size, dtype=np.int64)  # a track
-        self.budget = np.zeros(size, dtype=np.int64)  # what is left; 0: over
+        self.budget = np.zeros(size, dtype=np.int64)  # budget left; 0: over
         self.length = np.zeros(size, dtype=np.int64)  # tracks played
         # (capacity, sessions) in playing order, and the shares heard of them; a session's entries
         # behind its last track are NO_TRACK and 0
@@ -142,8 +142,8 @@ def find_starts(
     Args:
         world: The listeners' world.
         listeners: (sessions,).
-        position: Of the session's interest in those of the world.
-        near: Which of the tracks near to it opens the session, from 0.
+        position: Position of the session's interest among the world's interests.
+        near: Number of the near track that opens the session, from 0.
         is_repeat: Whether the first interest's nearest track opens the session instead.
 
     Returns:

@@ -1,5 +1,5 @@
 """Listeners that drive a running service over HTTP; the service writes the event log.
 
-In: a world and a `SimulateConfig`. Out: what was heard, in a line. Read `run`
+In: a world and a `SimulateConfig`. Out: a line with the shares heard. Read `run`
 (sessions side by side), then `client` (requests).
 """

@@ -4,8 +4,8 @@
 `{"responses": […]}` in the same order.
 
 A request without a good answer, whether it was lost, refused with 429 or a 5xx or never left, is
-sent again under its number, with growing pauses, or after the one that `Retry-After` names. The
-service may log it twice, and answer with another track: who reads the log counts a listener's
+sent again under its number, with growing pauses, or after the pause that `Retry-After` names. The
+service may log it twice, and answer with another track; readers of the log count a listener's
 number once.
 """
 
@@ -24,8 +24,8 @@ from sim.errors import SimError
 
 # more requests at a time than a service has threads keep all of them busy
 CONCURRENCY = 64
-TIMEOUT_S = 10.0  # after which an answer counts as lost
-PATIENCE_S = 10.0  # for which a request without an answer is sent again
+TIMEOUT_S = 10.0  # a later answer counts as lost
+PATIENCE_S = 10.0  # time in which a request without an answer is sent again
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 
@@ -34,7 +34,7 @@ class RecommendationClient:
     """A client for several callers."""
 
     def __init__(self, config: SimulateConfig, tracks: int) -> None:
-        """Prepare requests to a service whose catalogue has so many tracks; `aclose` it."""
+        """Prepare requests to a service whose catalogue has `tracks` tracks; `aclose` it."""
         self.retries = 0  # requests sent again
         self._address = str(config.url).rstrip("/")
         self._tracks = tracks
@@ -53,7 +53,7 @@ class RecommendationClient:
     async def next(
         self, users: IntArray, tracks: IntArray, hundredths: IntArray
     ) -> IntArray:
-        """Report what each listener heard last (users,), its share in hundredths.
+        """Report the last track of each listener (users,), and its share in hundredths.
 
         Returns:
             The tracks recommended (users,).
@@ -84,7 +84,7 @@ class RecommendationClient:
     async def report(
         self, message: str, users: IntArray, tracks: IntArray, hundredths: IntArray
     ) -> bytes:
-        """Report what each listener heard last, as `next` does, or with `last` as the message.
+        """Report the last track of each listener, with the message `next` or `last`.
 
         The request is sent until it is answered.
 

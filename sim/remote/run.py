@@ -1,7 +1,6 @@
-"""A run against a service: its sessions.
+"""Play the sessions of a run against a service.
 
-What a listener does follows from the seed and the number of the session alone, whatever is played
-beside it.
+A session follows from the seed and its number alone, whatever is played beside it.
 """
 
 import asyncio
@@ -20,9 +19,9 @@ from sim.listening.sessions import LONGEST_SESSION, SessionBatch, find_starts
 from sim.remote.client import CONCURRENCY, RecommendationClient
 from sim.worlds.files import World, load_world
 
-# what a session's draws are for
+# purposes of a session's draws
 _LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(4)
-_REPEAT = _FIRST_TRACK + LONGEST_SESSION  # behind those of its tracks
+_REPEAT = _FIRST_TRACK + LONGEST_SESSION  # behind the draws of its tracks
 
 Totals = Counter[str]
 """`sessions` played, `tracks` with the organic ones, `hundredths` heard of them, and `retries`, the
@@ -77,7 +76,7 @@ async def play_sessions(
     async def play_pool(client: RecommendationClient) -> None:
         """Play sessions of the queue that share a request, until there are none to open.
 
-        Each round reports what all of them heard. The pool that ends a listener's session opens
+        Each round reports the tracks of all sessions. The pool that ends a listener's session opens
         the next one.
         """
         batch = SessionBatch(world, config.batch)
@@ -133,18 +132,18 @@ def draw_boredom(seed: int, sessions: IntArray, lengths: IntArray) -> FloatArray
 
 
 class SessionQueue:
-    """Sessions in the order of their numbers, except that a listener has one at a time."""
+    """Sessions in the order of their numbers, except that a listener has only one open."""
 
     def __init__(self, listeners: IntArray) -> None:
         """Queue the sessions 0..n-1 of these listeners (n,)."""
-        self._waiting: dict[int, deque[int]] = {}  # by listener, ascending
+        self._waiting: dict[int, deque[int]] = {}  # sessions by listener, ascending
         for number, listener in enumerate(listeners.tolist()):
             self._waiting.setdefault(listener, deque()).append(number)
-        self._ready: deque[int] = deque()  # whose listeners have none open
+        self._ready: deque[int] = deque()  # sessions whose listeners have none open
         self.free(self._waiting)
 
     def take(self, most: int) -> IntArray:
-        """Take the numbers of up to so many sessions, to be opened now."""
+        """Take the numbers of up to `most` sessions, to be opened now."""
         count = min(most, len(self._ready))
         return np.array([self._ready.popleft() for _ in range(count)], dtype=np.int64)
 

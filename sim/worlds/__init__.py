@@ -1,4 +1,4 @@
-"""Worlds: what they are made from, how they are drawn, and their files.
+"""Worlds: their configurations, their generation, and their files.
 
 In: a `WorldConfig`, or a folder. Out: a folder, or a `World`. Read `config`, `generate`, `files`,
 `neighbours`.

@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt, model_validator
 
 from looplib.config import Config, Count
 
-FEWEST_INTERESTS, MOST_INTERESTS = 2, 4  # of a listener
+FEWEST_INTERESTS, MOST_INTERESTS = 2, 4  # interests of a listener
 
 
 @dataclass(frozen=True)
@@ -16,23 +16,23 @@ class Nature:
     """How tracks lie among each other, and how listeners respond to them.
 
     A track's embedding is genre centre + the artist's deviation + the track's deviation. The shares
-    say how much of its expected squared length comes from each; the track has what is left of 1.
-    `sim.listening.response` has the formula of the response. The defaults of its last four numbers
-    are those of the original course service.
+    say how much of its expected squared length comes from each; the track has the rest.
+    `sim.listening.response` has the formula of the response. Its last four numbers are by
+    default the original course service's.
     """
 
     # expected squared length of a track's embedding, on the scale of listeners' biases, 0 to 10
     squared_length: float = 13.0
-    genre_share: float = 0.6  # of the squared length
-    artist_share: float = 0.3  # of the squared length
+    genre_share: float = 0.6  # share of the squared length
+    artist_share: float = 0.3  # share of the squared length
     # sigma of the log of an artist's lengths: some interests please more than others
     length_spread: float = 0.15
-    # length of what all tracks have in common, on axis 1: a random product is not 0 on average
+    # length of the part that all tracks share, on axis 1: a random product is not 0 on average
     common: float = 0.45
     tiredness: float = (
         0.0  # share of the listening lost with each recommended track before
     )
-    # sigma, on the logit, of what only this listener hears in this track
+    # sigma, on the logit, of a listener's own taste for a track
     idiosyncrasy: float = 0.0
     # whether the ten tracks that can open a session have the largest inner product with the
     # interest, in place of the least Euclidean distance
@@ -42,7 +42,7 @@ class Nature:
     )
 
 
-ORIGINAL = Nature()  # for the listeners in the original course service's files
+ORIGINAL = Nature()  # listeners of the original course service's files
 NATURES = {
     "demo": Nature(tiredness=0.02, idiosyncrasy=0.5, repeats=0.6),
     # the full-size world

@@ -27,7 +27,7 @@ class World:
     """A world as arrays: by track id, by listener id, and all interests in one row."""
 
     embeddings: Float32Array  # (tracks, dimensions)
-    artist: IntArray  # (tracks,), one number an artist
+    artist: IntArray  # (tracks,), number of the artist
     interests: IntArray  # track ids, listener after listener
     # (listeners + 1,): listener u has interests[offsets[u]:offsets[u + 1]]
     interest_offsets: IntArray
@@ -38,7 +38,7 @@ class World:
     session_budget: IntArray  # (listeners,)
     gamma: FloatArray  # (listeners,), factor for each earlier track of an artist
     nature: Nature = ORIGINAL
-    seed: int = 0  # of what only one listener hears in one track
+    seed: int = 0  # seed of listeners' own tastes for tracks
 
     @property
     def tracks(self) -> int:
@@ -59,7 +59,7 @@ class _TrackLine(BaseModel, strict=True):
 
 
 class _UserLine(BaseModel, strict=True):
-    """A line of `users.json`; what is missing takes the original service's defaults."""
+    """A line of `users.json`; missing fields take the original service's defaults."""
 
     user: int
     interests: list[NonNegativeInt] = Field(min_length=1)

@@ -14,7 +14,7 @@ POPULARITY_SPREAD = 0.7  # sigma of the rest of the log of a track's popularity
 CONSUME_BIAS = (0.0, 10.0)  # uniform
 CONSUME_SHARPNESS = (0.5, 2.0)  # log-uniform: the median is 1
 SESSION_BUDGET = 5
-_DECIMALS = 3  # of bias and sharpness in users.json
+_DECIMALS = 3  # decimals of bias and sharpness in users.json
 
 
 def generate_catalogue(

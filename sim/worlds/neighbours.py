@@ -35,7 +35,7 @@ def nearest_tracks(
         chunk = distinct[start : start + _CHUNK_ROWS]
         closeness = embeddings[chunk] @ embeddings.T
         if not by_inner_product:
-            # of equal order as the distances: dot - |track|^2 / 2
+            # dot - |track|^2 / 2 orders tracks as the distances do
             closeness -= half_squares
             closeness[np.arange(len(chunk)), chunk] = np.inf
         largest = np.argpartition(closeness, -count, axis=1)[:, -count:]
