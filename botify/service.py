@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.model import SIMILAR, ServedModel
 from botify.recommenders.base import UNKNOWN, Query
 from botify.recommenders.registry import (
-    RECOMMENDERS,
     draw,
+    is_from_here,
     load_recommenders,
     missing_artifacts,
     recommend,
@@ -35,7 +34,6 @@ from botify.settings import ServiceSettings
 from botify.versions import Versions, load_version
 from looplib.arrays import NO_TRACK
 from looplib.event_fields import SESSION_SILENCE_MS
-from looplib.experiments import members
 from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
 
@@ -97,8 +95,8 @@ class Service:
         Redis, the disk under `fsync: always` and recommenders of other packages may take long.
         """
         is_local = isinstance(self.sessions, LocalSessions)
-        names = {*chain(*map(members, self.settings.recommenders))}
-        return is_local and self.settings.fsync != "always" and names <= {*RECOMMENDERS}
+        are_ours = all(map(is_from_here, self.settings.recommenders))
+        return is_local and self.settings.fsync != "always" and are_ours
 
     def answer(
         self, message: Message, requests: Sequence[Listening], *, in_batch: bool = False

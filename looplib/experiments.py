@@ -29,7 +29,8 @@ from looplib.errors import ConfigError
 
 TesterId = Annotated[str, Field(coerce_numbers_to_str=True)]
 _HASHES = 2**32
-_INTERLEAVED = re.compile(r"interleaved\((\w+), ?(\w+)\)")
+_MEMBER = r"(\w+(?:\([^()]*\))?)"  # a recommender, perhaps with arguments
+_INTERLEAVED = re.compile(rf"interleaved\({_MEMBER}, ?{_MEMBER}\)")
 
 
 def arm_name(index: int) -> str:

@@ -130,3 +130,4 @@ class Recommender:
     # Also read if an arm asks for the recommender and the version has them; a fallback does
     # without.
     reads_for_arms: Sequence[Artifact[Any]] = ()
+    ranks: bool = False  # the same query always gets the best tracks of a ranking

@@ -82,4 +82,4 @@ def in_order(artifact: Artifact[TrackLists]) -> Recommender:
             return UNKNOWN
         return take_first(query.allowed(tracks), query.count)
 
-    return Recommender(draw, reads=(artifact,))
+    return Recommender(draw, reads=(artifact,), ranks=True)

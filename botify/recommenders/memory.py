@@ -51,7 +51,7 @@ def by_plays(weigh: Callable[[FloatArray], FloatArray]) -> Recommender:
         ranked = query.allowed(heard[order].tolist())
         return take_first(ranked, query.count)
 
-    return Recommender(draw, reads_for_arms=(PLAYS,))
+    return Recommender(draw, reads_for_arms=(PLAYS,), ranks=True)
 
 
 def rank_next(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -79,8 +79,10 @@ def fold_in_history(model: ServedModel, query: Query, _: Generator) -> Drawn:
     return take_best(scores, taken, query.count, query.candidates)
 
 
-live = Recommender(rank_next, reads=(LIVE,), reads_for_arms=(PLAYS,))
-fold_in = Recommender(fold_in_history, reads=(FACTORS,), reads_for_arms=(HISTORY,))
+live = Recommender(rank_next, reads=(LIVE,), reads_for_arms=(PLAYS,), ranks=True)
+fold_in = Recommender(
+    fold_in_history, reads=(FACTORS,), reads_for_arms=(HISTORY,), ranks=True
+)
 most_played = by_plays(np.ones_like)
 # each play outweighs all plays before it
 latest = by_plays(lambda age: np.exp2(-age))

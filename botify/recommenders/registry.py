@@ -18,6 +18,7 @@ from pydantic import AfterValidator
 from botify.errors import BotifyError, ModelError
 from botify.model.model import LISTS, ServedModel, lists_in
 from botify.recommenders.base import UNKNOWN, Drawn, Query, Recommender
+from botify.recommenders.explore import explore, parse
 from botify.recommenders.lists import (
     draw_any,
     draw_listed,
@@ -76,7 +77,23 @@ def load_recommenders() -> Mapping[str, Recommender]:
 
 def find_recommenders(name: str) -> list[Recommender]:
     """Look up the recommender of a name, or both recommenders of an interleaved pair."""
-    return [load_recommenders()[member] for member in members(name)]
+    return [_find_recommender(member) for member in members(name)]
+
+
+def _find_recommender(name: str) -> Recommender:
+    if exploration := parse(name):
+        ranking = load_recommenders()[exploration.recommender]
+        return explore(ranking, exploration.share, exploration.top)
+    return load_recommenders()[name]
+
+
+def is_from_here(name: str) -> bool:
+    """Check whether a recommender, and each part of it, is of this package."""
+    parts = {
+        exploration.recommender if (exploration := parse(member)) else member
+        for member in members(name)
+    }
+    return parts <= RECOMMENDERS.keys()
 
 
 def missing_artifacts(name: str, model: ServedModel) -> list[str]:
@@ -101,16 +118,23 @@ def check_name(name: str) -> str:
     """Check the name of a recommender, or of two that are interleaved.
 
     Raises:
-        ValueError: There is none of this name.
+        ValueError: There is none of this name, or it explores a recommender without a ranking.
     """
     names = members(name)
-    distinct = set(names)
     recommenders = load_recommenders()
-    if not recommenders.keys() >= distinct or len(distinct) < len(names):
+    plain: list[str] = []
+    for member in names:
+        exploration = parse(member)
+        plain.append(exploration.recommender if exploration else member)
+        found = recommenders.get(plain[-1])
+        if exploration and found and not found.ranks:
+            ranking = ", ".join(name for name, row in recommenders.items() if row.ranks)
+            raise ValueError(f"{member}: has no ranking; allowed: {ranking}")
+    if not recommenders.keys() >= set(plain) or len({*names}) < len(names):
         allowed = ", ".join(recommenders)
         raise ValueError(
             f"{name}: no such recommender; allowed: {allowed}, "
-            "and interleaved(a, b) of two of these"
+            "explore(a, share) of a ranking, and interleaved(a, b) of two of these"
         )
     return name
 

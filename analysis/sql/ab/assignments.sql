@@ -16,7 +16,10 @@ FROM (
     SELECT
         experiments, recommender,
         regexp_extract(
-            recommender, '^(?:(\w+) of )?(interleaved\((\w+), ?(\w+)\))$', ['drawn_by', 'both', 'first', 'second']
+            recommender,
+            -- `\w+(\([^()]*\))?` is a recommender, perhaps with arguments as in explore(live, 0.05)
+            '^(?:(\w+(?:\([^()]*\))?) of )?(interleaved\((\w+(?:\([^()]*\))?), ?(\w+(?:\([^()]*\))?)\))$',
+            ['drawn_by', 'both', 'first', 'second']
         ) AS pair
     FROM (SELECT DISTINCT experiments, recommender FROM logged)
 )

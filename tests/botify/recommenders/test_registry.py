@@ -15,6 +15,7 @@ from botify.recommenders.registry import (
     RECOMMENDERS,
     FallbackSettings,
     check_draws,
+    find_recommenders,
     interleave,
     missing_artifacts,
     recommend,
@@ -156,9 +157,63 @@ def test_what_both_have_or_one_alone_is_credited_to_neither(
 def test_an_interleaved_recommender_of_others_than_two_known_ones_is_refused(
     tmp_path: Path, pair: str
 ) -> None:
-    message = r"no such recommender; allowed: .*, and interleaved\(a, b\) of two of"
+    message = r"no such recommender; allowed: .*, explore\(a, share\) of a ranking, and"
     with pytest.raises(ConfigError, match=message):
         make_settings(tmp_path, tmp_path / "tracks.json", f"interleaved({pair})")
+
+
+def test_exploring_draws_from_a_ranking_with_the_logged_propensity(
+    model: ServedModel,
+) -> None:
+    draws, name = 20_000, "explore(in_order, 0.5, top=2)"
+    ranking = read_ranking(model, heard(0, 3))
+    assert len(ranking) > 2
+    answers = answer(model, name, *[replace(heard(0, 3), count=3)] * draws)
+    assert {who for who, _ in answers} == {name}
+    propensities = {drawn.track: drawn.propensity for _, drawn in answers}
+    assert propensities.keys() == set(ranking[:2])
+    assert sum(filter(None, propensities.values())) == pytest.approx(1)
+    worse = 0.5 * np.exp(-2.5) / (1 + np.exp(-2.5))
+    assert propensities[ranking[1]] == pytest.approx(worse)
+    times = Counter(drawn.track for _, drawn in answers)[ranking[1]]
+    assert times / draws == pytest.approx(worse, abs=4 * (worse / draws) ** 0.5)
+    for _, drawn in answers:
+        rest = [track for track in ranking if track != drawn.track]
+        assert drawn.following == tuple(rest[:2])
+    ((who, _),) = answer(model, name, heard(9, 5))
+    assert who == "top_pop"  # the fallback for listeners without a list
+
+
+def read_ranking(model: ServedModel, query: Query) -> list[int]:
+    (drawn,) = draw(model, "in_order", replace(query, count=12))
+    return [drawn.track, *drawn.following]
+
+
+def test_an_exploring_recommender_is_interleaved(model: ServedModel) -> None:
+    name = "interleaved(explore(in_order, 0.1), new)"
+    assert find_recommenders(name)[1] is RECOMMENDERS["new"]
+    both = "interleaved(explore(in_order, 0.1), indexed)"
+    credited = {who for who, _ in answer(model, both, *[heard(0, 3)] * 50)}
+    assert f"explore(in_order, 0.1) of {both}" in credited
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("explore(in_order, 1.5)", "a share above 0 and up to 1"),
+        ("explore(in_order, 0)", "a share above 0 and up to 1"),
+        ("explore(in_order, 0.1, top=1)", "top of 2 tracks or more"),
+        ("explore(random, 0.1)", "has no ranking; allowed: in_order, repeat, new"),
+        ("explore(nobody, 0.1)", "no such recommender"),
+        ("explore(explore(in_order, 0.1), 0.1)", "no such recommender"),
+        ("explore(in_order)", "no such recommender"),
+    ],
+)
+def test_what_cannot_be_explored_is_refused(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        make_settings(tmp_path, tmp_path / "tracks.json", name)
 
 
 def test_a_version_whose_recommender_overflows_is_refused(als: ServedModel) -> None:
