@@ -5,7 +5,7 @@ Activation is that of `recsys.models.activation`.
 """
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,9 @@ LISTS = ("near", "follows")  # of each track
 # The kind of each array's numbers, f, i or u, or of its ids, and its axes.
 ARRAYS: Mapping[str, str] = {
     "tracks": "track tracks",
-    "artists": "i tracks",  # one number an artist
+    "groups": "i columns tracks",  # number of the artist and of other categories
+    "points": "f dimensions tracks",  # numbers and vectors, one below the other
+    "dimensions": "i points",  # of each number, 1, and of each vector
     "plays": "f tracks",  # by all listeners
     "near_counts": "i tracks",  # tracks in the list of each track
     "near_tracks": "i near",  # these, as positions in `tracks`
@@ -41,8 +43,8 @@ ARRAYS: Mapping[str, str] = {
     "leaves": "f trees leaves",
 }
 CANDIDATES = 120  # that are ranked for a request; more find no more
-LATEST = 10  # plays whose near tracks and artists' tracks are candidates then
-_OF_ARTIST = 20  # most played tracks of an artist that are candidates
+LATEST = 10  # plays whose near tracks and categories' tracks are candidates then
+_OF_GROUP = 20  # most played tracks of an artist or category that are candidates
 _UNPLAYED = 3  # at most a third of the candidates are tracks that nobody has played
 _FOLLOWED = 3  # latest plays whose followers are
 _CUES = 20  # earlier plays of the track just heard
@@ -77,6 +79,9 @@ FEATURES = (
     "tracks per play",
     "recent tracks per play",
 )
+# Further columns of the catalogue have these features, after `FEATURES`.
+_OF_CATEGORY = 6  # as the artist has
+_OF_POINT = 2  # distance to the fading mean of the plays, and to the last play
 # These columns are 0 for tracks that nobody has played.
 OF_PLAYED = [
     column
@@ -116,52 +121,65 @@ class Facts:
         self,
         near: Lists,
         follows: Lists,
-        artists: AnyIntArray,
+        groups: AnyIntArray,
         plays: FloatArray,
         unplayed: AnyIntArray = NONE,
+        points: Sequence[Float32Array] = (),
     ) -> None:
         """Keep the arrays.
 
         Args:
-            near: Tracks near to each.
-            follows: Tracks that are played after each.
-            artists: One number an artist, shape (tracks,).
-            plays: By all listeners, shape (tracks,).
+            near: Tracks near to each track.
+            follows: Tracks that are played after each track.
+            groups: Number of each track's artist and of its other categories, shape
+                (columns, tracks).
+            plays: Plays by all listeners, shape (tracks,).
             unplayed: Tracks that nobody has played and a catalogue names: candidates for
-                listeners of their artists, beside each artist's most played tracks. Other tracks
-                without plays do not exist yet.
+                listeners of their categories, beside each category's most played tracks. Other
+                tracks without plays do not exist yet.
+            points: Numbers and vectors of the tracks, each of shape (dimensions, tracks).
         """
         self.near = near
         self.follows = follows
-        self.artists = artists
+        self.groups = groups
         self.plays = plays
-        self.is_unplayed = np.zeros(len(artists), np.bool_)
+        self.points = points
+        self.is_unplayed = np.zeros(len(plays), np.bool_)
         self.is_unplayed[unplayed] = True
-        _, number = np.unique(artists, return_inverse=True)
-        self.artist_plays = np.bincount(number, plays)[number]
-        order = np.lexsort((-plays, number))
-        place = count_up(np.bincount(number))
-        is_offered = (place < _OF_ARTIST) & (plays[order] > 0)
-        offered = np.union1d(order[is_offered], unplayed)
-        self._offered = offered[np.argsort(artists[offered], kind="stable")]
-        self._offered_artists = artists[self._offered]
+        self.group_plays = []
+        self._offered = []
+        for group in groups:
+            _, number = np.unique(group, return_inverse=True)
+            self.group_plays.append(np.bincount(number, plays)[number])
+            order = np.lexsort((-plays, number))
+            place = count_up(np.bincount(number))
+            is_offered = (place < _OF_GROUP) & (plays[order] > 0)
+            offered = np.union1d(order[is_offered], unplayed)
+            offered = offered[np.argsort(group[offered], kind="stable")]
+            self._offered.append((offered, group[offered]))
         self._local = threading.local()  # memory that each thread uses again
 
     def __reduce__(self) -> tuple[type["Facts"], tuple[Any, ...]]:
-        """Pickle what the object is made of."""
+        """Pickle the arguments."""
         unplayed = np.flatnonzero(self.is_unplayed)
-        made_of = (self.near, self.follows, self.artists, self.plays, unplayed)
-        return Facts, made_of
+        lists = self.near, self.follows
+        return Facts, (*lists, self.groups, self.plays, unplayed, self.points)
 
-    def offer(self, artists: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
-        """List candidates by some artists, and which of the artists each is by."""
+    @property
+    def feature_count(self) -> int:
+        """The number of features of a candidate."""
+        categories = _OF_CATEGORY * (len(self.groups) - 1)
+        return len(FEATURES) + categories + _OF_POINT * len(self.points)
+
+    def offer(self, column: int, groups: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
+        """List candidates of some categories of a column, and the category of each by position."""
+        tracks, offered = self._offered[column]
         starts, ends = (
-            np.searchsorted(self._offered_artists, artists, side)
-            for side in ("left", "right")
+            np.searchsorted(offered, groups, side) for side in ("left", "right")
         )
-        artist = np.repeat(np.arange(len(artists)), ends - starts)
-        first = ends - (ends - starts).cumsum()  # less the tracks of those before
-        return self._offered[np.arange(len(artist)) + first[artist]], artist
+        group = np.repeat(np.arange(len(groups)), ends - starts)
+        first = ends - (ends - starts).cumsum()  # less the tracks of earlier categories
+        return tracks[np.arange(len(group)) + first[group]], group
 
     def number(self, tracks: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
         """Number the distinct ones of some tracks, faster than by sorting.
@@ -170,7 +188,7 @@ class Facts:
             The distinct tracks, and the number of each of the tracks among them.
         """
         if not hasattr(self._local, "places"):
-            self._local.places = np.empty(len(self.artists), np.int64)
+            self._local.places = np.empty(len(self.plays), np.int64)
         places = self._local.places
         positions = np.arange(len(tracks))
         places[tracks] = positions
@@ -213,7 +231,7 @@ def describe(
         plays: The listener's tracks, the newest last; without one there are no candidates.
         facts: Facts of all tracks.
         taken: Tracks that are no candidates.
-        latest: Plays whose near tracks and artists' tracks are candidates.
+        latest: Plays whose near tracks and categories' tracks are candidates.
         most: How many candidates there are at most beside tracks that nobody has played; by
             default `CANDIDATES`.
 
@@ -221,17 +239,20 @@ def describe(
         The candidates, and their features, shape (candidates, features).
     """
     if not len(plays):
-        return NONE, np.empty((0, len(FEATURES)), np.float32)
+        return NONE, np.empty((0, facts.feature_count), np.float32)
     newest = plays[::-1]
     ago = np.arange(1.0, len(plays) + 1)
     listed, closeness, cue = facts.near.gather(newest[:latest])
     followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
-    artists, first = np.unique(facts.artists[newest[:latest]], return_index=True)
-    offered, artist = facts.offer(artists)
-    groups = (newest, listed, followers, offered)
-    tracks, number = facts.number(np.concatenate(groups))
-    ends = np.cumsum([*map(len, groups)])
-    heard, near, after, by_artist = np.split(number, ends[:-1])
+    offers = []
+    for column, group in enumerate(facts.groups):
+        distinct, first = np.unique(group[newest[:latest]], return_index=True)
+        offered, of = facts.offer(column, distinct)
+        offers.append((offered, 1 / ago[first][of]))
+    sources = (newest, listed, followers, *(offered for offered, _ in offers))
+    tracks, number = facts.number(np.concatenate(sources))
+    ends = np.cumsum([*map(len, sources)])
+    heard, near, after, *by_group = np.split(number, ends[:-1])
     size = len(tracks)
 
     activation = add_up(heard, ago**-0.5, size)
@@ -241,8 +262,9 @@ def describe(
     before, directly, passage = _follow_own(heard, size)
 
     parts = (near_plays, near_three, follows, activation, before)
-    score = add_up(by_artist, 1 / ago[first][artist], size)
-    score += sum(part / max(part.max(), 1e-9) for part in parts)
+    score = sum(part / max(part.max(), 1e-9) for part in parts)
+    for places, (_, weights) in zip(by_group, offers, strict=True):
+        score = add_up(places, weights, size) + score
     score[np.isin(tracks, [*taken])] = -1
     most = CANDIDATES if most is None else most
     never = facts.is_unplayed[tracks]  # would lose against near ones
@@ -271,17 +293,26 @@ def describe(
         since,
     ]
     candidates = tracks[rows]
-    changes = np.flatnonzero(facts.artists[newest] != facts.artists[newest[0]])
+    (by_artist, artist_plays), *by_category = [
+        (
+            _describe_group(newest, tracks[counts > 0], candidates, group),
+            group_plays[candidates],
+        )
+        for group, group_plays in zip(facts.groups, facts.group_plays, strict=True)
+    ]
     described = [
         *(column[rows] for column in columns),
-        *_describe_artists(newest, tracks[counts > 0], candidates, facts.artists),
-        changes[0] if len(changes) else len(heard),
+        *by_artist,
         facts.plays[candidates],
-        facts.artist_plays[candidates],
+        artist_plays,
         len(heard),
         np.count_nonzero(counts) / len(heard),
         np.count_nonzero(np.bincount(recent)) / len(recent),
     ]
+    for by_group_features, group_plays in by_category:
+        described += [*by_group_features, group_plays]
+    for points in facts.points:
+        described += _describe_points(newest, candidates, points)
     features = np.empty((len(candidates), len(described)), np.float32)
     for place, values in enumerate(described):
         features[:, place] = values
@@ -330,27 +361,42 @@ def _follow_own(heard: IntArray, size: int) -> tuple[AnyArray, AnyArray, AnyArra
     return before, np.bincount(followers, minlength=size), passage
 
 
-def _describe_artists(
+def _describe_group(
     newest: Int32Array,
     heard: AnyIntArray,
     candidates: AnyIntArray,
-    artists: AnyIntArray,
-) -> FloatArray:
-    """Describe what the listener has played of the candidates' artists; a row a feature.
+    group: AnyIntArray,
+) -> list[FloatArray | int]:
+    """Describe the listener's plays of the candidates' artists, or of another category.
 
     Args:
         newest: The listener's plays, the newest first.
-        heard: The distinct tracks of these.
-        candidates: What is described.
-        artists: One number an artist, of all tracks.
+        heard: The distinct tracks of the plays.
+        candidates: The tracks to describe.
+        group: Number of the category of all tracks.
     """
     ago = np.arange(1.0, len(newest) + 1)
-    distinct, artist = np.unique(artists[newest], return_inverse=True)
+    played = group[newest]
+    distinct, number = np.unique(played, return_inverse=True)
     since = np.empty(len(distinct))
-    since[artist[::-1]] = ago[::-1]
-    tracks = np.bincount(np.searchsorted(distinct, artists[heard]))
-    described = artists[candidates]
+    since[number[::-1]] = ago[::-1]
+    tracks = np.bincount(np.searchsorted(distinct, group[heard]))
+    described = group[candidates]
     place = np.searchsorted(distinct, described).clip(max=len(distinct) - 1)
-    values = [np.bincount(artist, ago**-0.8), since, np.bincount(artist), tracks]
-    features: FloatArray = np.array(values)[:, place] * (distinct[place] == described)
-    return features
+    values = [np.bincount(number, ago**-0.8), since, np.bincount(number), tracks]
+    features = np.array(values)[:, place] * (distinct[place] == described)
+    changes = np.flatnonzero(played != played[0])
+    return [*features, int(changes[0]) if len(changes) else len(newest)]
+
+
+def _describe_points(
+    newest: Int32Array, candidates: AnyIntArray, points: Float32Array
+) -> list[FloatArray]:
+    """Measure the candidates' distances to the fading mean of the plays, and to the last play."""
+    weights = np.arange(1.0, len(newest) + 1) ** -0.8
+    means = points[:, newest] @ (weights / weights.sum())
+    described = points[:, candidates].T
+    return [
+        np.sqrt(((described - center) ** 2).sum(axis=1))
+        for center in (means, points[:, newest[0]])
+    ]

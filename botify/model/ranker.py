@@ -7,7 +7,7 @@ from botify.model.manifest import Version
 from botify.model.model import Artifact
 from looplib import next_play
 from looplib.arrays import NO_TRACK, offsets
-from looplib.next_play import FEATURES, Facts, Lists, Ranker
+from looplib.next_play import Facts, Lists, Ranker
 from looplib.trees import Ensemble, Trees
 
 
@@ -19,19 +19,24 @@ def _load_ranker(version: Version) -> Ranker:
         ValueError: The trees read other features.
     """
     arrays = read_arrays(version, next_play.FILE_NAME, next_play.ARRAYS)
-    if not np.isin(arrays["features"], range(len(FEATURES))).all():
-        raise ValueError(f"features: 0..{len(FEATURES) - 1} are expected")
     size = len(version.catalogue)
     numbers = arrays["tracks"]
     is_there = numbers != NO_TRACK
     # a track that was not learned from is alone
-    artists = np.arange(size) + arrays["artists"].max(initial=-1) + 1
-    artists[numbers[is_there]] = arrays["artists"][is_there]
+    learned = arrays["groups"]
+    groups = np.tile(np.arange(size) + learned.max(initial=-1) + 1, (len(learned), 1))
+    groups[:, numbers[is_there]] = learned[:, is_there]
+    points = np.zeros((len(arrays["points"]), size), np.float32)
+    points[:, numbers[is_there]] = arrays["points"][:, is_there]
+    ends = np.cumsum(arrays["dimensions"])[:-1]
     plays = np.zeros(size)
     plays[numbers[is_there]] = arrays["plays"][is_there]
     near, follows = (_read_lists(arrays, name, size) for name in next_play.LISTS)
     trees = Trees(*(arrays[name] for name in Trees._fields))
-    return Ranker(Facts(near, follows, artists, plays), Ensemble(trees))
+    facts = Facts(near, follows, groups, plays, points=np.split(points, ends))
+    if not np.isin(arrays["features"], range(facts.feature_count)).all():
+        raise ValueError(f"features: 0..{facts.feature_count - 1} are expected")
+    return Ranker(facts, Ensemble(trees))
 
 
 def _read_lists(arrays: Arrays, name: str, size: int) -> Lists:

@@ -38,6 +38,7 @@ from recsys.dataset.matrices import (
     write_plays,
 )
 from recsys.dataset.partitions import count_starts, find_cutoff, prepare_partition
+from recsys.dataset.features import Features, make_features, read_columns
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError, StoreError
@@ -85,7 +86,7 @@ def build_dataset(
         _check_splits(counts, rule)
         ((trained, heard),) = cluster.run(find_tracks, [(pieces.address,)])
         # only this machine may have the catalogue
-        numbered = _number_tracks(store, plan.catalogue, trained, heard)
+        numbered = _number_tracks(store, plan, trained, heard)
         joining = (pieces.address, plan, *numbered)
         ((sizes, files),) = cluster.run(join_pieces, [joining])
         pieces.download(*files)
@@ -125,7 +126,7 @@ def join_pieces(
     plan: DatasetPlan,
     tracks: IntArray,
     training_tracks: int,
-    artists: Int32Array,
+    features: Features,
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Join the workers' tables into the files of a dataset, one in memory at a time.
 
@@ -134,7 +135,7 @@ def join_pieces(
         plan: What the dataset is made of.
         tracks: Ids by column.
         training_tracks: Number of the first columns that the training split has.
-        artists: Number of the artist of each track.
+        features: Features of the tracks.
 
     Returns:
         The sizes that a `Summary` has, and the SHA-256 of each file.
@@ -154,7 +155,8 @@ def join_pieces(
     _write_heldout(folder, users, tracks)
     if plan.rule.is_ordered:
         write_plays(folder, users, tracks)
-    save_array(folder / ARTISTS, artists)
+    for name, array in zip((GROUPS, POINTS, DIMENSIONS), features, strict=True):
+        save_array(folder / name, array)
     save_array(folder / USERS, users)
     save_array(folder / TRACKS, tracks)
     made = sorted(file for file in folder.iterdir() if file.suffix != ".arrow")
@@ -172,63 +174,68 @@ def join_pieces(
 
 def _number_tracks(
     store: Store,
-    catalogue: Path | None,
+    plan: DatasetPlan,
     trained: IntArray,
     heard: IntArray,
-) -> tuple[IntArray, int, Int32Array]:
-    """List the tracks of a dataset with the numbers of their artists.
+) -> tuple[IntArray, int, Features]:
+    """List the tracks of a dataset with their features.
 
     They are all tracks of the store's catalogue, if its ids are 0..n-1; or else the tracks heard,
-    and other tracks of their artists in a catalogue. Tracks and artists that exist in training
-    come first, so that no number depends on the held-out sessions.
+    and other tracks of their artists or categories in a catalogue. Tracks and categories that
+    exist in training come first, so that no number depends on the held-out sessions.
 
     Args:
         store: Its titles name the artists if there is no catalogue.
-        catalogue: A file of titles.
+        plan: The catalogue and its columns.
         trained: Ids heard in training sessions, ascending; not needed with a catalogue in the
             store.
         heard: Ids heard in all sessions, ascending.
 
     Returns:
-        The ids of tracks, how many of them exist in training, and the artist of each or
-            `UNKNOWN_ARTIST`.
+        The ids of tracks, how many of them exist in training, and their features.
 
     Raises:
         StoreError: The catalogue is of other tracks, or cannot be read.
     """
+    catalogue = plan.catalogue
     titles = read_titles(catalogue, store)
+    columns = read_columns(catalogue, plan.features) if catalogue else {}
     size = store.manifest.catalogue_size
     splits = [trained, heard] if size is None else [np.arange(size)] * 2
     if catalogue and size is None:
         is_text = store.manifest.text_items
-        artist_of = {
-            number_of(track) if is_text else int(track): title.artist
-            for track, title in titles.items()
-            if title.artist and (is_text or track.isdecimal())
+        id_of = {
+            track: number_of(track) if is_text else int(track)
+            for track in titles
+            if is_text or track.isdecimal()
         }
-        for split, ids in enumerate(splits):
-            played = {artist_of.get(track) for track in ids.tolist()}
-            by_played = [
-                track
-                for track, artist in artist_of.items()
-                if artist in played and track <= LARGEST_ID
-            ]
-            splits[split] = np.union1d(ids, np.array(by_played, np.int64))
+        named = {track: title.artist for track, title in titles.items() if title.artist}
+        categories = [
+            column for name, column in columns.items() if plan.features[name] == "category"
+        ]
+        for column in (named, *categories):
+            group_of = {
+                id_of[track]: str(group)
+                for track, group in column.items()
+                if track in id_of and id_of[track] <= LARGEST_ID
+            }
+            for split, ids in enumerate((trained, heard)):
+                played = {group_of[id_] for id_ in ids.tolist() if id_ in group_of}
+                near = [id_ for id_, group in group_of.items() if group in played]
+                splits[split] = np.union1d(splits[split], np.array(near, np.int64))
     first, everything = splits
     tracks = np.append(first, np.setdiff1d(everything, first))
     ids = originals(store, "items", tracks, titles).tolist()
-    named = sum(str(track) in titles for track in ids)
-    if catalogue and 2 * named < len(ids) and size is None:
+    listed = sum(str(track) in titles for track in ids)
+    if catalogue and 2 * listed < len(ids) and size is None:
         raise StoreError(
-            f"{catalogue}: names {named:,} of the {len(ids):,} tracks of {store}, so it "
+            f"{catalogue}: names {listed:,} of the {len(ids):,} tracks of {store}, so it "
             "belongs to another store; leave it out: --set catalogue=null"
         )
-    names = [title.artist if (title := titles.get(str(track))) else "" for track in ids]
-    in_training = {*names[: len(first)]}
-    ordered = sorted({*names} - {""}, key=lambda name: (name not in in_training, name))
-    numbers = {name: number for number, name in enumerate(ordered)}
-    artists = [numbers.get(name, UNKNOWN_ARTIST) for name in names]
-    return tracks, len(first), np.array(artists, np.int32)
+    names = [str(track) for track in ids]
+    artists = [title.artist if (title := titles.get(name)) else "" for name in names]
+    features = make_features(artists, columns, plan.features, names, len(first))
+    return tracks, len(first), features
 
 
 def _write_heldout(folder: Path, users: IntArray, tracks: IntArray) -> None:

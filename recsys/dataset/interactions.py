@@ -95,7 +95,7 @@ class Interactions:
         *,
         by_track: csr_matrix | None = None,
         plays: Plays | None = None,
-        artists: Int32Array | None = None,
+        features: Features | None = None,
         unplayed: Sequence[int] | IntArray = (),
     ) -> None:
         """Keep the arrays, which nothing changes.
@@ -104,15 +104,15 @@ class Interactions:
             matrix: Listening time, float32, shape (listeners, tracks).
             by_track: Its transpose; by default it is computed.
             plays: All plays in their order, where it is known and needed.
-            artists: The number of the artist of each track, shape (tracks,); by default unknown.
-            unplayed: Tracks of known artists without plays, which a catalogue has.
+            features: Artists and other features of the tracks; by default unknown.
+            unplayed: Tracks of known categories without plays, which a catalogue has.
         """
         self.matrix = matrix
         self.by_track = csr_matrix(matrix.T) if by_track is None else by_track
         self.plays = plays
-        if artists is None:
-            artists = np.full(matrix.shape[1], UNKNOWN_ARTIST, np.int32)
-        self.artists = artists
+        if features is None:
+            features = make_features([""] * matrix.shape[1], {}, {}, [], 0)
+        self.features = features
         self.unplayed = np.asarray(unplayed, np.int64)
 
     @property
@@ -148,7 +148,7 @@ class Interactions:
             self.matrix[listeners],
             by_track=self.by_track,
             plays=plays,
-            artists=self.artists,
+            features=self.features,
             unplayed=self.unplayed,
         )
         part.by_popularity = self.by_popularity
@@ -167,14 +167,14 @@ class Interactions:
         return np.argsort(-times, kind="stable").astype(np.int32)
 
 
-def number_artists(artists: Int32Array) -> Int32Array:
-    """Give each track of no known artist an artist of its own.
+def number_alone(groups: Int32Array) -> Int32Array:
+    """Give each track of no known category a category of its own.
 
-    >>> number_artists(np.array([1, -1, 0, -1], np.int32)).tolist()
+    >>> number_alone(np.array([1, -1, 0, -1], np.int32)).tolist()
     [1, 3, 0, 5]
     """
-    alone = artists.max(initial=-1) + 1 + np.arange(len(artists), dtype=np.int32)
-    return np.where(artists == UNKNOWN_ARTIST, alone, artists)
+    alone = groups.max(initial=-1) + 1 + np.arange(len(groups), dtype=np.int32)
+    return np.where(groups == UNKNOWN, alone, groups)
 
 
 @lru_cache(maxsize=2)  # two, with and without plays, serve all fits of a process
@@ -191,13 +191,14 @@ def load_interactions(
     Raises:
         FileNotFoundError: The order is not known.
     """
-    artists = read_artists(dataset, split)
-    is_unplayed = (artists != UNKNOWN_ARTIST) & (dataset.popularity(split) == 0)
+    features = read_features(dataset, split)
+    is_known = (features.groups != UNKNOWN).any(axis=0)
+    is_unplayed = is_known & (dataset.popularity(split) == 0)
     return Interactions(
         dataset.matrix(split),
         by_track=dataset.matrix(split, by_track=True),
         plays=read_plays(dataset, split) if is_ordered else None,
-        artists=artists,
+        features=features,
         unplayed=np.flatnonzero(is_unplayed),
     )
 
@@ -216,7 +217,7 @@ def read_plays(dataset: Dataset, split: SplitName) -> Plays:
     return plays.select(~np.load(folder / PLAYS_HELDOUT))
 
 
-def read_artists(dataset: Dataset, split: SplitName) -> Int32Array:
-    """Read the number of the artist of each track of a split; `UNKNOWN_ARTIST` of some."""
-    artists: Int32Array = np.load(dataset.path / ARTISTS)
-    return artists[: len(dataset.tracks_of(split))]
+def read_features(dataset: Dataset, split: SplitName) -> Features:
+    """Read the features of the tracks of a split."""
+    arrays = (np.load(dataset.path / name) for name in (GROUPS, POINTS, DIMENSIONS))
+    return Features(*arrays).cut(len(dataset.tracks_of(split)))

@@ -9,11 +9,13 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import AnyArray, AnyIntArray, Float32Array, IntArray, offsets
 from looplib.platform import reserve_space
 
-SCHEMA = 3
+SCHEMA = 4
 SUMMARY = "dataset.json"
 USERS = "users.npy"
 TRACKS = "tracks.npy"
-ARTISTS = "artists.npy"
+GROUPS, POINTS, DIMENSIONS = (
+    f"{name}.npy" for name in ("groups", "points", "dimensions")
+)  # `Features`
 LATEST = "latest-{}.npy"  # each listener's latest moment in a split
 PLAYS_INDPTR = "plays-indptr.npy"
 PLAYS_TRACKS = "plays-tracks.npy"

@@ -1,11 +1,13 @@
 """Plan a dataset: the settings and the content that decide it, and their digest."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.store import Store
 from looplib.files import json_digest, sha256_file
 from recsys.config import Feedback, SearchConfig
+from recsys.dataset.features import FeatureKind, read_columns
 from recsys.dataset.layout import SCHEMA
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.store.ids import read_titles
@@ -18,6 +20,7 @@ class DatasetPlan:
     rule: SplitRule
     feedback: Feedback
     catalogue: Path | None  # has the artists of tracks; by default the store has them
+    features: Mapping[str, FeatureKind]  # further columns of the catalogue
     digest: str  # of this and the store's content
 
 
@@ -33,7 +36,8 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
     id_files = store.manifest.id_files
     artists = sorted(file.path for file in id_files if file.of == "titles")
     if config.catalogue:
-        read_titles(config.catalogue, store)  # refuses what cannot be read
+        read_titles(config.catalogue, store)  # refuses unreadable files and columns
+        read_columns(config.catalogue, config.features)
         artists = [sha256_file(config.catalogue)]
     facts = {
         "schema": SCHEMA,
@@ -44,6 +48,9 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
         "feedback": config.feedback.model_dump(mode="json"),
         "files": (rule.train, rule.test),
         "artists": artists,
+        "features": config.features,
     }
     digest = json_digest(facts)[:16]
-    return DatasetPlan(rule, config.feedback, config.catalogue, digest)
+    return DatasetPlan(
+        rule, config.feedback, config.catalogue, config.features, digest
+    )

@@ -1,0 +1,176 @@
+"""Read the features of tracks: columns of the catalogue beside title and artist."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.progress import say
+from looplib.untrusted import read_untrusted
+from recsys.errors import StoreError
+
+UNKNOWN = -1  # the number of no category
+FeatureKind = Literal["category", "number", "vector"]
+Columns = Mapping[str, Mapping[str, Any]]  # values of a column, by track id as text
+_MOST_BYTES = 2**32
+_MOST_DIMENSIONS = 1024
+_FEWEST = 0.1  # share of the tracks that have a value
+_EXPECTED: Mapping[FeatureKind, str] = {
+    "category": "text or a number",
+    "number": "a finite number",
+    "vector": f"a list of up to {_MOST_DIMENSIONS:,} finite numbers, always as many",
+}
+
+
+class Features(NamedTuple):
+    """The features of all tracks of a dataset."""
+
+    groups: Int32Array  # category by column, the artist first, shape (columns, tracks)
+    points: Float32Array  # numbers and vectors, shape (dimensions of all, tracks)
+    dimensions: IntArray  # rows of each number or vector in `points`, shape (columns,)
+
+    def cut(self, tracks: int) -> "Features":
+        """Keep the first tracks."""
+        return self._replace(
+            groups=self.groups[:, :tracks], points=self.points[:, :tracks]
+        )
+
+    @property
+    def split_points(self) -> list[Float32Array]:
+        """The numbers and vectors, one by one."""
+        ends = np.cumsum(self.dimensions).tolist()
+        sizes = self.dimensions.tolist()
+        return [
+            self.points[end - size : end]
+            for size, end in zip(sizes, ends, strict=True)
+        ]
+
+
+def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
+    """Read columns of a catalogue, which `read_titles` can read.
+
+    A column that is constant, or that less than a tenth of the tracks have, is left out with a
+    word of progress.
+
+    Raises:
+        StoreError: No track has a column, or a value is of another kind.
+    """
+    if not kinds:
+        return {}
+    lines = read_untrusted(file, _MOST_BYTES, error=StoreError).splitlines()
+    records = [msgspec.json.decode(line) for line in lines if line.strip()]
+    columns = {}
+    for name, kind in kinds.items():
+        values = {
+            str(record["track"]): record[name]
+            for record in records
+            if record.get(name) not in (None, "", [])
+        }
+        if not values:
+            there = ", ".join(sorted({key for row in records for key in row} - {"track"}))
+            raise StoreError(
+                f"{file}: features: no track has {name}; tracks have {there or 'no columns'}"
+            )
+        size = None
+        for track, value in values.items():
+            size = _check(value, kind, size, f"{file}: features.{name}: track {track}")
+        distinct = len({*map(str, values.values())})
+        if distinct == 1 or len(values) < _FEWEST * len(records):
+            say(
+                f"features.{name} is left out: {len(values):,} of {len(records):,} tracks "
+                f"have it, with {distinct:,} different values"
+            )
+            continue
+        columns[name] = values
+    return columns
+
+
+def _check(value: object, kind: FeatureKind, size: int | None, where: str) -> int | None:
+    """Check a value; return the length of a vector.
+
+    Raises:
+        StoreError: The value is of another kind.
+    """
+    values = value if isinstance(value, list) else [value]
+    is_number = all(
+        isinstance(number, int | float)
+        and not isinstance(number, bool)
+        and math.isfinite(number)
+        for number in values
+    )
+    if kind == "vector":
+        is_right = isinstance(value, list) and is_number and len(value) in (
+            range(1, _MOST_DIMENSIONS + 1) if size is None else (size,)
+        )
+    elif kind == "number":
+        is_right = is_number and not isinstance(value, list)
+    else:
+        is_right = not isinstance(value, list | dict)
+    if not is_right:
+        shown = f"{value!r}"[:80]
+        raise StoreError(f"{where} has {shown}; a {kind} is {_EXPECTED[kind]}")
+    return len(values) if kind == "vector" else None
+
+
+def make_features(
+    artists: Sequence[str],
+    columns: Columns,
+    kinds: Mapping[str, FeatureKind],
+    tracks: Sequence[str],
+    trained: int,
+) -> Features:
+    """Number categories and scale numbers and vectors.
+
+    No number depends on tracks that training lacks: their categories come last, and the scale is
+    that of the other tracks. A missing number is the mean, and a missing vector the mean vector.
+
+    Args:
+        artists: Artist of each track, empty if unknown.
+        columns: The columns of the catalogue.
+        kinds: Their kinds.
+        tracks: Ids of all tracks as text.
+        trained: Number of the first tracks that exist in training.
+    """
+    groups = [number_categories(artists, trained)]
+    points = [np.empty((0, len(tracks)), np.float32)]
+    for name, column in columns.items():
+        if kinds[name] == "category":
+            values = [str(column.get(track, "")) for track in tracks]
+            groups.append(number_categories(values, trained))
+            continue
+        size = len(np.atleast_1d(next(iter(column.values()))))
+        missing = np.full(size, np.nan)
+        rows = [np.atleast_1d(column.get(track, missing)) for track in tracks]
+        points.append(_scale(np.array(rows, np.float64).T, trained))
+    dimensions = np.array([len(rows) for rows in points[1:]], np.int64)
+    return Features(np.array(groups), np.concatenate(points), dimensions)
+
+
+def number_categories(names: Sequence[str], trained: int) -> Int32Array:
+    """Number the categories of tracks, categories of the first `trained` tracks first.
+
+    >>> number_categories(["b", "", "a", "b", "0"], trained=4).tolist()
+    [1, -1, 0, 1, 2]
+    """
+    in_training = {*names[:trained]}
+    ordered = sorted({*names} - {""}, key=lambda name: (name not in in_training, name))
+    numbers = {name: number for number, name in enumerate(ordered)}
+    return np.array([numbers.get(name, UNKNOWN) for name in names], np.int32)
+
+
+def _scale(points: np.ndarray, trained: int) -> Float32Array:
+    """Scale vectors, shape (dimensions, tracks), to length 1, and numbers to variance 1."""
+    if len(points) > 1:
+        length = np.sqrt((points**2).sum(axis=0))
+        points = points / np.where(length > 0, length, 1)
+    known = points[:, :trained]
+    is_known = np.isfinite(known[0])
+    mean = known[:, is_known].mean(axis=1) if is_known.any() else np.zeros(len(points))
+    filled = np.where(np.isfinite(points), points, mean[:, None])
+    if len(points) == 1:
+        filled = (filled - mean[:, None]) / (known[0, is_known].std() or 1.0)
+    return filled.astype(np.float32)
