@@ -170,7 +170,9 @@ def publish_live(root: Path, tracks: int) -> None:
     ids: Arrays = {"users": np.arange(LISTENERS), "tracks": np.arange(tracks)}
     arrays: Arrays = {
         "tracks": ids["tracks"],
-        "artists": ids["tracks"] // 10,
+        "groups": ids["tracks"][np.newaxis] // 10,
+        "points": np.zeros((0, len(ids["tracks"])), np.float32),
+        "dimensions": np.zeros(0, np.int64),
         "plays": generator.random(tracks),
         **trees._asdict(),
     }

@@ -17,6 +17,7 @@ from pydantic import (
 from analysis.validation import METRICS
 from looplib.config import Config, Count, Positive, as_tuple
 from recsys.cluster.config import ClusterConfig
+from recsys.dataset.features import FeatureKind
 from recsys.models.registry import Axes, read_models
 
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
@@ -175,6 +176,9 @@ class SearchConfig(Config):
     catalogue: Path | None = None
     """tracks.json of the catalogue: titles of published lists, and artists of tracks, also of
     tracks that nobody has played yet"""
+    features: dict[str, FeatureKind] = {}  # noqa: RUF012  checked, then shared by nobody
+    """further columns of the catalogue that `blend` and `live` use, such as `{album: category,
+    year: number, embedding: vector}`"""
     is_simulated: bool = False
     """the listeners are no people, which the report says"""
     split: Split = Split()
@@ -185,3 +189,9 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _features_have_a_catalogue(self) -> "SearchConfig":
+        if self.features and not self.catalogue:
+            raise ValueError("features are columns of a catalogue: set catalogue, too")
+        return self

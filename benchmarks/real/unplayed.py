@@ -20,7 +20,7 @@ from benchmarks.real.product import THREADS, plan_search
 from benchmarks.real.tables import SEED, Table, differences, mean_interval, ndcg, text
 from looplib.arrays import NO_TRACK, BoolArray, Int32Array
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.interactions import load_interactions, read_artists
+from recsys.dataset.interactions import load_interactions, read_features
 from recsys.dataset.matrices import track_columns
 from recsys.models.als import Als
 from recsys.models.blend import Blend
@@ -103,7 +103,7 @@ def rank_by_factors(factors: Factors, dataset: Dataset) -> Int32Array:
 
 def rank_by_artist(dataset: Dataset) -> Int32Array:
     """Return the hidden tracks whose artists a listener has played most, shape (listeners, K)."""
-    artists = read_artists(dataset, "all")
+    artists = read_features(dataset, "all").groups[0]
     signed = np.flatnonzero(artists >= 0)
     shape = (len(artists), int(artists.max()) + 1)
     artist_of = csr_matrix((np.ones(len(signed)), (signed, artists[signed])), shape)

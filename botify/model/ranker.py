@@ -28,12 +28,16 @@ def _load_ranker(version: Version) -> Ranker:
     groups[:, numbers[is_there]] = learned[:, is_there]
     points = np.zeros((len(arrays["points"]), size), np.float32)
     points[:, numbers[is_there]] = arrays["points"][:, is_there]
-    ends = np.cumsum(arrays["dimensions"])[:-1]
+    sizes = arrays["dimensions"].tolist()
+    split = [
+        points[end - size : end]
+        for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)
+    ]
     plays = np.zeros(size)
     plays[numbers[is_there]] = arrays["plays"][is_there]
     near, follows = (_read_lists(arrays, name, size) for name in next_play.LISTS)
     trees = Trees(*(arrays[name] for name in Trees._fields))
-    facts = Facts(near, follows, groups, plays, points=np.split(points, ends))
+    facts = Facts(near, follows, groups, plays, points=split)
     if not np.isin(arrays["features"], range(facts.feature_count)).all():
         raise ValueError(f"features: 0..{facts.feature_count - 1} are expected")
     return Ranker(facts, Ensemble(trees))

@@ -13,16 +13,18 @@ import pyarrow.parquet as pq
 
 from analysis.logs.field_types import LARGEST_ID, integers
 from analysis.store import Store, number_of
-from looplib.arrays import Int32Array, IntArray, column_values
+from looplib.arrays import IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, sha256_file
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Summary
-from recsys.dataset.interactions import UNKNOWN_ARTIST
+from recsys.dataset.features import Features, make_features, read_columns
 from recsys.dataset.layout import (
-    ARTISTS,
+    DIMENSIONS,
+    GROUPS,
     LATEST,
     PIECES,
+    POINTS,
     SPLITS,
     SUMMARY,
     TRACKS,
@@ -38,7 +40,6 @@ from recsys.dataset.matrices import (
     write_plays,
 )
 from recsys.dataset.partitions import count_starts, find_cutoff, prepare_partition
-from recsys.dataset.features import Features, make_features, read_columns
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError, StoreError
@@ -155,8 +156,9 @@ def join_pieces(
     _write_heldout(folder, users, tracks)
     if plan.rule.is_ordered:
         write_plays(folder, users, tracks)
-    for name, array in zip((GROUPS, POINTS, DIMENSIONS), features, strict=True):
-        save_array(folder / name, array)
+    save_array(folder / GROUPS, features.groups)
+    save_array(folder / POINTS, features.points)
+    save_array(folder / DIMENSIONS, features.dimensions)
     save_array(folder / USERS, users)
     save_array(folder / TRACKS, tracks)
     made = sorted(file for file in folder.iterdir() if file.suffix != ".arrow")
@@ -211,7 +213,9 @@ def _number_tracks(
         }
         named = {track: title.artist for track, title in titles.items() if title.artist}
         categories = [
-            column for name, column in columns.items() if plan.features[name] == "category"
+            column
+            for name, column in columns.items()
+            if plan.features[name] == "category"
         ]
         for column in (named, *categories):
             group_of = {

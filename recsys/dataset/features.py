@@ -45,8 +45,7 @@ class Features(NamedTuple):
         ends = np.cumsum(self.dimensions).tolist()
         sizes = self.dimensions.tolist()
         return [
-            self.points[end - size : end]
-            for size, end in zip(sizes, ends, strict=True)
+            self.points[end - size : end] for size, end in zip(sizes, ends, strict=True)
         ]
 
 
@@ -71,7 +70,9 @@ def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
             if record.get(name) not in (None, "", [])
         }
         if not values:
-            there = ", ".join(sorted({key for row in records for key in row} - {"track"}))
+            there = ", ".join(
+                sorted({key for row in records for key in row} - {"track"})
+            )
             raise StoreError(
                 f"{file}: features: no track has {name}; tracks have {there or 'no columns'}"
             )
@@ -89,7 +90,9 @@ def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
     return columns
 
 
-def _check(value: object, kind: FeatureKind, size: int | None, where: str) -> int | None:
+def _check(
+    value: object, kind: FeatureKind, size: int | None, where: str
+) -> int | None:
     """Check a value; return the length of a vector.
 
     Raises:
@@ -103,8 +106,11 @@ def _check(value: object, kind: FeatureKind, size: int | None, where: str) -> in
         for number in values
     )
     if kind == "vector":
-        is_right = isinstance(value, list) and is_number and len(value) in (
-            range(1, _MOST_DIMENSIONS + 1) if size is None else (size,)
+        is_right = (
+            isinstance(value, list)
+            and is_number
+            and len(value)
+            in (range(1, _MOST_DIMENSIONS + 1) if size is None else (size,))
         )
     elif kind == "number":
         is_right = is_number and not isinstance(value, list)

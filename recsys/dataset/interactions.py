@@ -1,4 +1,4 @@
-"""What a model is fitted to: listening time, plays in their order, and artists."""
+"""Hold the training data of a model: listening time, plays in their order, and features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,18 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import BoolArray, Int32Array, IntArray, count_up, offsets
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.features import UNKNOWN, Features, make_features
 from recsys.dataset.layout import (
-    ARTISTS,
+    DIMENSIONS,
+    GROUPS,
     PLAYS_HELDOUT,
     PLAYS_INDPTR,
     PLAYS_TRACKS,
+    POINTS,
     SplitName,
 )
 from recsys.errors import TrialError
 
-UNKNOWN_ARTIST = -1
 _SUMMED = 2**24  # interactions that are added up at once
 _CUT = 2**16  # listeners whose plays are cut at once
 

@@ -51,6 +51,4 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
         "features": config.features,
     }
     digest = json_digest(facts)[:16]
-    return DatasetPlan(
-        rule, config.feedback, config.catalogue, config.features, digest
-    )
+    return DatasetPlan(rule, config.feedback, config.catalogue, config.features, digest)

@@ -193,7 +193,14 @@ def write_ranker(live: Live, trees: Trees) -> None:
     """Write trees with the facts of all sessions into the version."""
     facts = load_facts(live, "all")
     tracks = np.load(live.workspace.cached("tracks.npy"))
-    arrays = {"tracks": tracks, "artists": facts.artists, "plays": facts.plays}
+    points = [np.empty((0, len(facts.plays)), np.float32), *facts.points]
+    arrays = {
+        "tracks": tracks,
+        "groups": facts.groups,
+        "points": np.concatenate(points),
+        "dimensions": np.array([len(rows) for rows in facts.points], np.int64),
+        "plays": facts.plays,
+    }
     for name in LISTS:
         lists: Lists = getattr(facts, name)
         arrays[f"{name}_counts"] = lists.ends - lists.starts

@@ -99,7 +99,9 @@ def _item_knn(train: Sessions, tracks: Int32Array, threads: int) -> Int32Array:
     """
     # a column a session, in which a track counts once
     played = (np.ones(len(train.tracks), np.bool_), train.tracks, train.indptr)
-    by_session = csc_matrix(played, (len(train.artists), len(train)), copy=True)
+    by_session = csc_matrix(
+        played, (train.features.groups.shape[1], len(train)), copy=True
+    )
     by_session.sum_duplicates()
     is_in = by_session.tocsr()
     counts = np.diff(is_in.indptr)

@@ -14,10 +14,10 @@ from scipy.sparse import csr_matrix, identity
 
 from looplib.arrays import BoolArray, Float32Array, Int32Array, IntArray
 from looplib.memory import MOST_PLAYS
-from looplib.next_play import FEATURES, Facts, describe
+from looplib.next_play import Facts, describe
 from looplib.randomness import make_generator
 from looplib.trees import Trees
-from recsys.dataset.interactions import number_artists
+from recsys.dataset.interactions import number_alone
 from recsys.errors import SearchError
 from recsys.live.sessions import Sessions
 from recsys.models import candidates
@@ -59,7 +59,7 @@ def gather_facts(sessions: Sessions, threads: int) -> Facts:
     counts twice within an artist; the artist's other tracks; and the second order, which is the
     closeness of neighbours to their neighbours.
     """
-    artists = number_artists(sessions.artists)
+    artists = number_alone(sessions.features.groups[0])
     itself = identity(len(artists), format="csr")
 
     def neighbours(window: int, backward: float) -> csr_matrix:
@@ -90,13 +90,13 @@ def gather_facts(sessions: Sessions, threads: int) -> Facts:
         nearest(closeness, itself, _NEAR, threads),
         follows,
         sessions.tracks,
-        sessions.artists,
+        sessions.features,
     )
 
 
 def same_artist(sessions: Sessions, threads: int) -> csr_matrix:
     """Score the other tracks of each track's artist by their listeners, shape (tracks, tracks)."""
-    artists = number_artists(sessions.artists)
+    artists = number_alone(sessions.features.groups[0])
     tracks = len(artists)
     plays = sessions.plays
     latest = np.minimum(plays.counts, MOST_PLAYS)
@@ -144,7 +144,7 @@ def describe_examples(
     generator = make_generator(seed, "live")
     plays = [*_sample(sessions, generator, most)]
     first, last = (len(plays) * end // parts for end in (part, part + 1))
-    features = [np.empty((0, len(FEATURES)), np.float32)]
+    features = [np.empty((0, facts.feature_count), np.float32)]
     targets = [np.empty(0, np.bool_)]
     for history, target in plays[first:last]:
         tracks, described = describe(history, facts, history[-1:].tolist())

@@ -14,7 +14,8 @@ from looplib.arrays import BoolArray, Int32Array, IntArray, column_values, offse
 from looplib.memory import MOST_PLAYS
 from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.interactions import Plays, read_artists
+from recsys.dataset.features import Features
+from recsys.dataset.interactions import Plays, read_features
 from recsys.dataset.layout import SplitName
 from recsys.dataset.matrices import track_columns
 from recsys.dataset.partitions import attach_plays
@@ -33,7 +34,7 @@ class Sessions:
     tracks: Int32Array  # columns of the dataset, shape (plays,)
     listeners: IntArray  # row of each session's listener, ascending, shape (sessions,)
     start_ms: IntArray  # shape (sessions,)
-    artists: Int32Array  # artist of each track, shape (tracks,)
+    features: Features  # artists and other features of the tracks
     listener_count: int  # listeners of the dataset
     has_times: bool = True  # else all plays of a listener are a single session
 
@@ -174,7 +175,7 @@ def as_sessions(
         table.tracks,
         table.listeners,
         table.start_ms,
-        read_artists(dataset, split),
+        read_features(dataset, split),
         len(dataset.users),
         "timestamp" in store.manifest.columns,
     )

@@ -8,7 +8,8 @@ from scipy.sparse import csr_matrix
 from looplib.als import AlsConfig
 from looplib.arrays import Int32Array, IntArray
 from recsys.dataset.dataset import Summary
-from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions
+from recsys.dataset.features import UNKNOWN
+from recsys.dataset.interactions import Interactions
 from recsys.models.base import IterativeModel, State
 from recsys.models.factors import Factors, Pool
 from recsys.models.solver import check_finite, first_factors, load_kernels, solve
@@ -47,21 +48,25 @@ class Als(IterativeModel):
 
     @property
     def factors(self) -> Factors:
-        """The vectors; of tracks that nobody has played, the mean of their artists' tracks."""
+        """The vectors; tracks that nobody has played have the mean of their artists' tracks."""
         user_factors = self.state["user_factors"]
         item_factors = self.state["item_factors"]
         train = self.train
         if not len(train.unplayed):
             return Factors(user_factors, item_factors)
-        artists = train.artists
-        played = np.flatnonzero((artists != UNKNOWN_ARTIST) & (train.popularity > 0))
-        shape = (int(artists.max()) + 1, len(artists))
-        ones = np.ones(len(played), np.float32)
-        is_by = csr_matrix((ones, (artists[played], played)), shape)
-        tracks = np.maximum(is_by.getnnz(axis=1), 1)
-        means = is_by @ item_factors / tracks[:, np.newaxis]
         item_factors = item_factors.copy()
-        item_factors[train.unplayed] = means[artists[train.unplayed]]
+        unplayed = train.unplayed
+        for group in train.features.groups[::-1]:  # artists last: they take precedence
+            played = np.flatnonzero((group != UNKNOWN) & (train.popularity > 0))
+            shape = (int(group.max(initial=0)) + 1, len(group))
+            ones = np.ones(len(played), np.float32)
+            is_of = csr_matrix((ones, (group[played], played)), shape)
+            tracks = is_of.getnnz(axis=1)
+            means = is_of @ self.state["item_factors"]
+            means /= np.maximum(tracks, 1)[:, np.newaxis]
+            known = unplayed[group[unplayed] != UNKNOWN]
+            known = known[tracks[group[known]] > 0]
+            item_factors[known] = means[group[known]]
         return Factors(user_factors, item_factors)
 
     def first_state(self, train: Interactions, seed: int) -> State:

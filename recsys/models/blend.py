@@ -195,8 +195,8 @@ class Blend(Model):
         listeners = np.flatnonzero(predicted)
         count = min(len(listeners), _LEARNED_FROM)
         rows = np.sort(generator.choice(listeners, count, replace=False))
-        tracks = len(self.train.artists)
-        is_hidden = generator.random(tracks) < _HIDDEN
+        tracks = self.train.features.groups.shape[1]
+        is_hidden: BoolArray = generator.random((tracks,)) < _HIDDEN
         is_hidden &= np.bincount(before.tracks, minlength=tracks) > 0
         facts = self._gather(before, np.flatnonzero(is_hidden))
         candidates, features = self._describe(before, facts, rows)
@@ -236,17 +236,18 @@ class Blend(Model):
         together = np.concatenate(features)
         is_heard = (together[:, _PLAYS] > 0).astype(np.float32)
         arrays = (is_heard, np.concatenate(columns).astype(np.int32), indptr)
-        return csr_matrix(arrays, (len(rows), len(facts.artists))), together
+        return csr_matrix(arrays, (len(rows), len(facts.plays))), together
 
     def _gather(self, plays: Plays, unplayed: IntArray) -> Facts:
         """Gather the facts of tracks from plays of all listeners."""
-        artists = self.train.artists
+        features = self.train.features
+        track_count = features.groups.shape[1]
 
         def near(backward: float) -> csr_matrix:
             return top_neighbours(
                 plays.indptr,
                 plays.tracks,
-                len(artists),
+                track_count,
                 _WINDOW,
                 _POWER,
                 _NEIGHBOURS,
@@ -254,4 +255,4 @@ class Blend(Model):
                 backward=backward,
             )
 
-        return gather_facts(near(1.0), near(0.0), plays.tracks, artists, unplayed)
+        return gather_facts(near(1.0), near(0.0), plays.tracks, features, unplayed)

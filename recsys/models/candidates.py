@@ -14,7 +14,8 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import AnyIntArray, BoolArray, Float32Array, Int32Array, IntArray
 from looplib.next_play import NONE, Facts
 from looplib.trees import Trees, read_model
-from recsys.dataset.interactions import number_artists
+from recsys.dataset.features import Features
+from recsys.dataset.interactions import number_alone
 from recsys.models.sparse import to_lists
 
 # One thread is faster than two that wait for one another on a busy machine, and the trees are the
@@ -31,7 +32,7 @@ def gather_facts(
     near: csr_matrix,
     follows: csr_matrix,
     tracks: Int32Array,
-    artists: Int32Array,
+    features: Features,
     unplayed: AnyIntArray = NONE,
 ) -> Facts:
     """Gather the facts of all tracks.
@@ -40,12 +41,13 @@ def gather_facts(
         near: Closeness of tracks, shape (tracks, tracks).
         follows: Closeness of tracks that are played after each, shape (tracks, tracks).
         tracks: Plays by all listeners, shape (plays,).
-        artists: Artist of each track, `UNKNOWN_ARTIST` if it is not known, shape (tracks,).
+        features: Artists and other features of the tracks.
         unplayed: Tracks without plays that are candidates.
     """
-    plays = np.bincount(tracks, minlength=len(artists)).astype(np.float64)
-    numbers = number_artists(artists)
-    return Facts(to_lists(near), to_lists(follows), numbers, plays, unplayed)
+    groups = np.array([number_alone(group) for group in features.groups])
+    plays = np.bincount(tracks, minlength=groups.shape[1]).astype(np.float64)
+    lists = to_lists(near), to_lists(follows)
+    return Facts(*lists, groups, plays, unplayed, features.split_points)
 
 
 def fit_trees(

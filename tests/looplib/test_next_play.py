@@ -23,7 +23,7 @@ def draw_lists(seed: int) -> tuple[Lists, np.ndarray]:
 
 (NEAR, CLOSENESS), (FOLLOWS, FOLLOWING) = draw_lists(1), draw_lists(2)
 PLAYS = np.linspace(0, 110, TRACKS)  # a track without plays is not offered
-FACTS = Facts(NEAR, FOLLOWS, ARTISTS, PLAYS)
+FACTS = Facts(NEAR, FOLLOWS, ARTISTS[np.newaxis], PLAYS)
 
 
 def by_definition(plays: list[int], track: int) -> dict[str, float]:

@@ -94,7 +94,9 @@ def live_arrays() -> dict[str, Any]:
         "values": np.ones(2 * TRACKS, np.float32),
     }
     return {
-        "artists": np.arange(TRACKS) // 3,
+        "groups": np.arange(TRACKS)[np.newaxis] // 3,
+        "points": np.zeros((0, TRACKS), np.float32),
+        "dimensions": np.zeros(0, np.int64),
         "plays": np.ones(TRACKS),
         "features": np.array([0]),
         "thresholds": np.array([0.5]),

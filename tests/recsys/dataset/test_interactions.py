@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys.dataset.interactions import UNKNOWN_ARTIST, load_interactions
+from recsys.dataset.features import UNKNOWN
+from recsys.dataset.interactions import load_interactions
 from tests.recsys.plays import dataset_of_plays, random_plays, training_plays
 
 
@@ -20,7 +21,7 @@ def test_the_oldest_plays_train_and_the_newest_are_held_out(tmp_path: Path) -> N
     everything = load_interactions(dataset, "all", is_ordered=True).ordered_plays
     assert everything.counts.tolist() == [11] * 40
     assert everything.age[:11].tolist() == list(range(11, 0, -1))
-    artists = train.artists
+    (artists,) = train.features.groups
     assert [artists[i] == artists[0] for i in range(16)] == [True] * 8 + [False] * 8
 
 
@@ -33,7 +34,7 @@ def test_what_it_counts_is_that_of_the_matrix_by_track_too(tmp_path: Path) -> No
     assert train.counts.tolist() == (times > 0).sum(axis=1).tolist()
     order = np.argsort(-times.sum(axis=0), kind="stable")
     assert train.by_popularity[:5].tolist() == order[:5].tolist()
-    assert set(train.artists.tolist()) == {UNKNOWN_ARTIST}
+    assert set(train.features.groups.ravel().tolist()) == {UNKNOWN}
     assert train.plays is None
     some = train.select(np.array([1, 4]))
     assert np.array_equal(some.matrix.toarray(), times[[1, 4]])
