@@ -1,4 +1,4 @@
-"""What an installation brings along; sdist and wheel work outside the clone."""
+"""Dependencies of an installation and of the images; sdist and wheel work outside the clone."""
 
 import os
 import re
