@@ -126,8 +126,8 @@ def check_name(name: str) -> str:
     for member in names:
         exploration = parse(member)
         plain.append(exploration.recommender if exploration else member)
-        found = recommenders.get(plain[-1])
-        if exploration and found and not found.ranks:
+        inner = recommenders.get(plain[-1])
+        if exploration and inner and not inner.ranks:
             ranking = ", ".join(name for name, row in recommenders.items() if row.ranks)
             raise ValueError(f"{member}: has no ranking; allowed: {ranking}")
     if not recommenders.keys() >= set(plain) or len({*names}) < len(names):

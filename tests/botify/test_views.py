@@ -1,16 +1,13 @@
 import errno
-from pathlib import Path
 from typing import NoReturn
 
 import orjson
 import pytest
 from flask.testing import FlaskClient
 
-from botify.errors import ModelError
 from botify.service import Service
 from tests.botify.client import client_of, events, post
 from tests.botify.conftest import MakeService
-from tests.botify.exports import publish
 
 TOKEN = {"Authorization": "Bearer secret"}
 HEARD = {"track": 1, "time": 1}
@@ -164,9 +161,13 @@ def test_metrics_count_events_and_latencies(client: FlaskClient) -> None:
         assert line in text
 
 
-def test_experiments_are_described(client: FlaskClient) -> None:
+def test_experiments_and_a_refused_version_are_described(
+    client: FlaskClient, service: Service
+) -> None:
+    service.versions.refused = "versions/two: sha256"
     described = client.get("/experiments").get_json()
     assert described["version"] == "one"
+    assert described["refused"] == "versions/two: sha256"
     one, other = described["experiments"]
     assert one == {
         "name": "ONE",
@@ -178,19 +179,6 @@ def test_experiments_are_described(client: FlaskClient) -> None:
         ],
     }
     assert (other["decides"], other["overrides"]) == (False, 0)
-
-
-def test_a_refused_version_is_reported(
-    client: FlaskClient, service: Service, tmp_path: Path
-) -> None:
-    catalogue = tmp_path / "tracks.json"
-    folder = publish(tmp_path, "two", {0: [1]}, catalogue=catalogue, day=1)
-    (folder / "recommendations.jsonl").write_bytes(b"{}\n")
-    with pytest.raises(ModelError):
-        service.versions.reload()
-    described = client.get("/experiments").get_json()
-    assert described["version"] == "one"
-    assert "recommendations.jsonl" in described["refused"]
 
 
 def test_only_the_token_erases_a_listener(client: FlaskClient) -> None:

@@ -1,7 +1,6 @@
 """The image and the manifests of a cluster fit each other; `tests.manifests` checks schemas."""
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,16 +65,3 @@ def test_the_search_asks_the_scheduler_that_only_the_cluster_reaches(
     (allowed,) = manifests["NetworkPolicy"]["ingress"]
     labels = [one.get("podSelector", {}).get("matchLabels") for one in allowed["from"]]
     assert job["metadata"]["labels"] in labels
-
-
-def test_the_image_installs_pinned_releases_of_all_and_s3() -> None:
-    lines = Path("deploy/requirements.txt").read_text().splitlines()
-    releases = [line for line in lines if re.match(r"\w", line)]
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+ \\", line) for line in releases)
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    needed = [*project["dependencies"], *extras["implicit"], *extras["s3"]]
-    names = {re.split(r"[>\[]", requirement)[0] for requirement in needed}
-    assert names <= {line.partition("==")[0] for line in releases}
-    installs = re.findall(r"pip install.*", DOCKERFILE)
-    assert all("--require-hashes" in line or "--no-index" in line for line in installs)

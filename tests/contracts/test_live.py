@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,13 +65,11 @@ def publish(
     folder: Path,
     plays: pd.DataFrame,
     out: Path | None = None,
-    live: Literal["anyway"] | bool = True,
 ) -> Any:  # noqa: ANN401  JSON
     """Export a run on plays; return the manifest's section."""
     plays.to_csv(folder / "plays.csv", index=False)
     ingest_tables(folder, folder / "plays.csv", columns=COLUMNS)
-    config = ExportConfig(live=live)
-    publish_run(finish_run(folder), out or folder, config)
+    publish_run(finish_run(folder), out or folder, ExportConfig(live=True))
     return read_manifest((out or folder) / "current")["live"]
 
 
@@ -220,8 +218,9 @@ def test_activation_answers_for_a_ranker_that_is_no_better_than_a_rule(
     assert name == "activation"
     assert model.catalogue.ids[drawn.track] in {*heard}
 
-    assert publish(tmp_path, plays, live="anyway")["published"]
-    assert (tmp_path / "current/live.npz").exists()
+    anyway = publish_run(tmp_path / "run", tmp_path, ExportConfig(live="anyway"))
+    assert read_manifest(anyway)["live"]["published"]
+    assert (anyway / "live.npz").exists()
 
 
 def test_a_store_without_order_is_refused_before_any_fit(

@@ -1,6 +1,7 @@
-"""What an installation brings along; sdist and wheel work outside the clone."""
+"""Dependencies of an installation and of the images; sdist and wheel work outside the clone."""
 
 import os
+import re
 import shutil
 import tomllib
 from importlib.metadata import packages_distributions, requires
@@ -16,6 +17,8 @@ from tests.programs import run_python
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+DEPENDENCIES = PROJECT["project"]["dependencies"]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 SERVICE = PROJECT["dependency-groups"]["service"]
 HEAVY = {"dask", "distributed", "duckdb", "pyarrow", "scipy"}
 
@@ -50,12 +53,29 @@ def modules_of_tests() -> set[str]:
     }
 
 
-def test_the_image_installs_the_service_without_what_training_needs() -> None:
-    pins = (ROOT / "botify/requirements.txt").read_text(encoding="utf-8").splitlines()
-    names = {line.partition("==")[0] for line in pins if "==" in line}
-    assert "granian" in names
-    assert not names & HEAVY
-    assert set(SERVICE) <= set(PROJECT["project"]["dependencies"])
+@pytest.mark.parametrize(
+    ("image", "needed"),
+    [
+        ("botify", SERVICE),
+        ("deploy", [*DEPENDENCIES, *EXTRAS["implicit"], *EXTRAS["s3"]]),
+    ],
+)
+def test_an_image_installs_pinned_releases_of_all_that_it_needs(
+    image: str, needed: list[str]
+) -> None:
+    pins = (ROOT / image / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    releases = [line for line in pins if re.match(r"\w", line)]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+ \\", line) for line in releases)
+    names = {line.partition("==")[0] for line in releases}
+    assert {*SERVICE} <= {*DEPENDENCIES}
+    assert {re.split(r"[>\[]", requirement)[0] for requirement in needed} <= names
+    assert bool(names & HEAVY) == (image == "deploy"), "the service needs no training"
+    dockerfile = (ROOT / image / "Dockerfile").read_text(encoding="utf-8")
+    installs = re.findall(r"pip\b.* install .*", dockerfile)
+    assert len(installs) == 3
+    assert all(re.search("--require-hashes|--no-index", line) for line in installs)
+    (built,) = re.findall(r"pip wheel.*", dockerfile)
+    assert "--no-build-isolation" in built, "what builds it has a digest too"
 
 
 @pytest.fixture(scope="module")
