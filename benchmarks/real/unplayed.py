@@ -32,6 +32,7 @@ HIDDEN = 10  # a tenth of the tracks
 LISTED = 600  # no fewer than the candidates of the blend
 COLUMNS = {name: name for name in ("listener", "track", "position")}
 RULE, OURS = "the listener's plays of the artist", "blend (ours)"
+WITH_ALBUMS = "blend (ours), with albums"
 _ITERATIONS = 8
 
 
@@ -45,7 +46,11 @@ def measure(file: Path, work: Work, title: str) -> Table:
     write_table(training, plays[is_first & ~is_hidden])
     first = plays[is_first]
     artists = dict(zip(first["track"].tolist(), first["artist"], strict=True))
-    records = [{"track": id_, "artist": str(by)} for id_, by in artists.items()]
+    albums = read_albums(file)
+    records = [
+        {"track": id_, "artist": str(by), "album": albums.get(id_)}
+        for id_, by in artists.items()
+    ]
     catalogue.write_text("".join(json.dumps(record) + "\n" for record in records))
     settings = {
         "catalogue": catalogue,
@@ -69,13 +74,39 @@ def measure(file: Path, work: Work, title: str) -> Table:
         "als (ours)": rank_by_factors(als.factors, dataset),
         OURS: hidden_first(blend.recommend(LISTED, "new"), dataset),
     }
+    if albums:
+        settings["features"] = {"album": "category"}
+        config = plan_search([training], work.folder / "store", COLUMNS, settings)
+        with_albums = dataset_of(config)
+        train = load_interactions(with_albums, "all", is_ordered=True)
+        blend = Blend(moment="now").fit(train, seed=SEED, threads=THREADS)
+        ranked = hidden_first(blend.recommend(LISTED, "new"), with_albums)
+        lists[WITH_ALBUMS] = same_columns(ranked, with_albums, dataset)
     results = {name: ndcg(best, targets) for name, best in lists.items()}
     return Table(
         f"{title}: NDCG@{K} among hidden tracks",
         ("", "hidden"),
         [[name, text(mean_interval(values))] for name, values in results.items()],
-        differences(results, OURS, [RULE], "hidden"),
+        differences(
+            results, [*results][-1], [RULE, OURS][: len(results) - 2], "hidden"
+        ),
     )
+
+
+def read_albums(plays: Path) -> dict[int, str]:
+    """Read the albums of tracks, if their file lies beside the plays."""
+    file = plays.with_name(plays.name.replace("plays_", "albums_"))
+    if not file.exists():
+        return {}
+    table = read_table(file)
+    albums = table["album"].astype(str)
+    return dict(zip(table["track"].tolist(), albums, strict=True))
+
+
+def same_columns(lists: Int32Array, of: Dataset, to: Dataset) -> Int32Array:
+    """Renumber the tracks of lists as another dataset does."""
+    columns = track_columns(of.tracks, to.tracks)
+    return np.where(lists == NO_TRACK, NO_TRACK, columns[lists]).astype(np.int32)
 
 
 def hide(tracks: np.ndarray) -> BoolArray:

@@ -90,6 +90,26 @@ def test_features_are_those_of_their_definitions(plays: list[int]) -> None:
         assert {name: named[name] for name in defined} == pytest.approx(defined, 1e-5)
 
 
+def test_a_second_category_has_the_features_of_the_artist_and_points_have_distances() -> (
+    None
+):
+    plays = np.array([1, 4, 7, 2, 4, 9], np.int32)
+    point = np.arange(2.0 * TRACKS, dtype=np.float32).reshape(2, TRACKS)
+    twice = Facts(NEAR, FOLLOWS, np.array([ARTISTS] * 2), PLAYS, points=[point])
+    candidates, features = describe(plays, twice)
+    (once,) = (describe(plays, FACTS)[1],)
+    assert features.shape[1] == twice.feature_count == len(FEATURES) + 8
+    assert (features[:, : len(FEATURES)] == once).all()
+    first = FEATURES.index("activation of the artist")
+    by_artist = [*range(first, first + 5), FEATURES.index("plays of the artist by all")]
+    assert (features[:, len(FEATURES) : -2] == once[:, by_artist]).all()
+    weights = np.arange(1.0, 7) ** -0.8
+    mean = point[:, plays[::-1]] @ (weights / weights.sum())
+    for center, values in ((mean, features[:, -2]), (point[:, 9], features[:, -1])):
+        distances = np.linalg.norm(point[:, candidates] - center[:, None], axis=0)
+        assert values == pytest.approx(distances, rel=1e-5)
+
+
 def test_the_candidates_that_look_best_are_ranked() -> None:
     plays = np.array([1, 4, 7, 1, 4, 1], np.int32)
     candidates, features = describe(plays, FACTS)

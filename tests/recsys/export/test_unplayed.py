@@ -1,5 +1,6 @@
 """Tracks of the catalogue that nobody has played are exported by the tracks of their artist."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,21 @@ def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
     assert items[position[name(220)]] == pytest.approx(
         items[own].mean(axis=0), rel=1e-5
     )
+
+
+@pytest.mark.slow
+def test_an_unplayed_track_is_listed_by_another_category(tmp_path: Path) -> None:
+    catalogue = write_plays(tmp_path, lambda track: track)
+    text = re.sub(r'"artist"(?=:)', '"album"', catalogue.read_text())
+    catalogue.write_text(text)
+    settings = {"catalogue": catalogue, "features": {"album": "category"}}
+    run = finish_run(tmp_path, split={"kind": "newest"}, **settings)
+    choose_another(run, "blend")
+    version = publish_run(run, tmp_path / "out", ExportConfig(top=130))
+    new = [*range(TRACKS, 100 * ARTISTS, 100)]
+    for listener, tracks in read_lists(version, "new.jsonl").items():
+        listed = [track for track in tracks if track in new]
+        assert listed[0] == new[listener % ARTISTS]
 
 
 @pytest.mark.slow
