@@ -173,10 +173,10 @@ def _scale(points: np.ndarray, trained: int) -> Float32Array:
     if len(points) > 1:
         length = np.sqrt((points**2).sum(axis=0))
         points = points / np.where(length > 0, length, 1)
-    known = points[:, :trained]
-    is_known = np.isfinite(known[0])
-    mean = known[:, is_known].mean(axis=1) if is_known.any() else np.zeros(len(points))
+    learned = points[:, :trained]
+    is_there = np.isfinite(learned[0])
+    mean = learned[:, is_there].mean(axis=1) if is_there.any() else np.zeros(len(points))
     filled = np.where(np.isfinite(points), points, mean[:, None])
     if len(points) == 1:
-        filled = (filled - mean[:, None]) / (known[0, is_known].std() or 1.0)
+        filled = (filled - mean[:, None]) / (learned[0, is_there].std() or 1.0)
     return filled.astype(np.float32)

@@ -64,9 +64,9 @@ class Als(IterativeModel):
             tracks = is_of.getnnz(axis=1)
             means = is_of @ self.state["item_factors"]
             means /= np.maximum(tracks, 1)[:, np.newaxis]
-            known = unplayed[group[unplayed] != UNKNOWN]
-            known = known[tracks[group[known]] > 0]
-            item_factors[known] = means[group[known]]
+            named = unplayed[group[unplayed] != UNKNOWN]
+            named = named[tracks[group[named]] > 0]
+            item_factors[named] = means[group[named]]
         return Factors(user_factors, item_factors)
 
     def first_state(self, train: Interactions, seed: int) -> State:
