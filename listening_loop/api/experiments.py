@@ -1,7 +1,7 @@
 """Report on an experiment."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -178,6 +178,10 @@ def ab(
         if bool(by) != (listeners is not None):
             raise UserError("by= of logs needs listeners=, a file that has the column")
         paths = [data] if isinstance(data, (str, Path)) else list(data)
+        if not paths:
+            raise UserError(
+                "data=[]: name event logs, folders of logs, or session stores"
+            )
         config = parse_config(AbConfig, document | settings, "the arguments")
         report = build_report(
             paths,
@@ -211,8 +215,16 @@ def _lower_columns(
     """Add to the columns that are better when lower; `metrics` takes precedence.
 
     Raises:
+<<<<<<< HEAD
         UserError: A direction or a change is invalid.
+=======
+        UserError: A name, a direction or a change is none.
+>>>>>>> abslim
     """
+    columns = metrics if isinstance(metrics, Iterable) else [metrics]
+    if not all(isinstance(column, str) for column in columns):
+        problem = "names of columns are expected, such as ['minutes']"
+        raise UserError(f"metrics={metrics!r}: {problem}")
     try:
         lower = lower | {column for column, change in guardrails.items() if change > 0}
     except (AttributeError, TypeError):

@@ -63,3 +63,10 @@ def test_booleans_name_the_control_and_only_lower_or_higher_is_better() -> None:
         ll.ab(rows, metrics={"a": "less"})  # type: ignore[dict-item]  # refused
     with pytest.raises(ll.Error, match=r"guardrails=\['a'\]: the change in % by colu"):
         ll.ab(rows, metrics="a", guardrails=["a"])  # type: ignore[arg-type]  # refused
+    for metrics in (3, [3]):
+        with pytest.raises(
+            ll.Error, match=r"metrics=\[?3\]?: names of columns are exp"
+        ):
+            ll.ab(rows, metrics=metrics)  # type: ignore[arg-type]  # refused
+    with pytest.raises(ll.Error, match=r"^data=\[\]: name event logs"):
+        ll.ab([])
