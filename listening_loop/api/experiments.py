@@ -215,11 +215,7 @@ def _lower_columns(
     """Add to the columns that are better when lower; `metrics` takes precedence.
 
     Raises:
-<<<<<<< HEAD
-        UserError: A direction or a change is invalid.
-=======
-        UserError: A name, a direction or a change is none.
->>>>>>> abslim
+        UserError: A name, a direction or a change is invalid.
     """
     columns = metrics if isinstance(metrics, Iterable) else [metrics]
     if not all(isinstance(column, str) for column in columns):
