@@ -175,7 +175,9 @@ def _scale(points: np.ndarray, trained: int) -> Float32Array:
         points = points / np.where(length > 0, length, 1)
     learned = points[:, :trained]
     is_there = np.isfinite(learned[0])
-    mean = learned[:, is_there].mean(axis=1) if is_there.any() else np.zeros(len(points))
+    if not is_there.any():
+        return np.zeros(points.shape, np.float32)
+    mean = learned[:, is_there].mean(axis=1)
     filled = np.where(np.isfinite(points), points, mean[:, None])
     if len(points) == 1:
         filled = (filled - mean[:, None]) / (learned[0, is_there].std() or 1.0)
