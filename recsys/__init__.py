@@ -5,7 +5,7 @@ manifest. Calls `analysis`.
 
 The way of a search: `config` (every setting) → `dataset` (splits sessions, builds the matrices,
 from the store that `ingest` and `store` write) → `search` (plans, runs, decides) → `cluster` (runs
-functions on Dask) → `models`, `live` (what is fitted; `blockwise` fits on all workers) →
+functions on Dask) → `models`, `live` (the models; `blockwise` fits on all workers) →
 `run` (the folder that a search leaves) → `report` and `export`. `storage` and `lock` reach
 addresses such as `s3://bucket/folder`.
 """

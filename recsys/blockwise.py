@@ -1,14 +1,14 @@
-"""Fit one ALS model on many workers: an iteration solves blocks of listeners, then of tracks.
+"""Fit an ALS model on many workers: an iteration solves blocks of listeners, then of tracks.
 
 The result equals that of a fit in one process (`recsys.models.als`) to the bit, for any number of
 workers and blocks. Beside the factors of the other axis, a worker holds no more than its block of
 the interactions. A block that is solved again, after its worker died, writes the same bytes. The
-factors of an iteration are brought to the disk while the next one is solved, a file for each
+factors of an iteration are written to the disk while the next iteration is solved, a file for each
 block::
 
     listeners-<iteration>-<first>-<last>.npy    float32, shape (last - first, factors)
     tracks-<iteration>-<first>-<last>.npy
-    newest.json                                 names those of the last whole iteration
+    newest.json                                 names the files of the last whole iteration
 """
 
 import json
@@ -35,18 +35,18 @@ from recsys.models.base import MAPPED, State
 from recsys.models.solver import check_finite, first_factors, solve
 from recsys.storage import Workspace, open_workspace
 
-# So many interactions are half a gigabyte, mapped from the disk. A block costs what does not depend
-# on its size: rotating the factors of the other axis.
+# These interactions are half a gigabyte, mapped from the disk. Each block also rotates the factors
+# of the other axis, whatever its size.
 LARGEST_BLOCK = 64_000_000
 # The seconds of an iteration by factor and interaction, and by factor, factor and row; the smallest
 # fit that is cut.
 _ENTRY_S, _ROW_S = 1.2e-9, 0.2e-9
 SMALLEST_S = 1.0
-_ROW_WORK = 32  # what a row costs beside its interactions, in interactions
+_ROW_WORK = 32  # cost of a row beside its interactions, in interactions
 _NEWEST = "newest.json"  # names the files of the last whole iteration
 Axis = Literal["listeners", "tracks"]
 AXES: tuple[Axis, Axis] = ("listeners", "tracks")
-# of the two axes; every row is in one block
+# blocks of the two axes; every row is in one block
 Blocks = tuple[tuple["Block", ...], tuple["Block", ...]]
 
 
@@ -64,7 +64,7 @@ class FactorFile(NamedTuple):
         return f"{self.axis}-{self.iteration}-{self.first}-{self.last}.npy"
 
 
-Files = dict[Axis, tuple[FactorFile, ...]]  # of both axes
+Files = dict[Axis, tuple[FactorFile, ...]]  # files of both axes
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Block:
     first: int
     last: int
     dataset: str  # its address
-    split: SplitName  # whose interactions are fitted
+    split: SplitName  # the interactions to fit
     count: int  # rows of the other axis that have interactions
 
     def file(self, iteration: int) -> FactorFile:
@@ -179,8 +179,8 @@ def plan_blocks(
 
     Args:
         cluster: Its workers solve the blocks, which are cut when the fit starts.
-        dataset: What is fitted.
-        split: Whose interactions.
+        dataset: The dataset to fit.
+        split: The interactions to fit.
         config: The hyperparameters.
         seed: Decides the first factors.
         iterations: How many the fit has at its end.
@@ -241,13 +241,13 @@ def solve_block(
     """Solve the rows of a block in an iteration, and leave them in a file of their own.
 
     Args:
-        block: What is solved.
+        block: The rows to solve.
         config: The hyperparameters.
         fit: Address of the fit.
         iteration: Its number, from 1.
         before: The axis's factors after the iteration before, where conjugate gradients begin.
-        across: The newest factors of the other axis: of tracks after the iteration before, or of
-            listeners after this one.
+        across: The newest factors of the other axis: tracks after the iteration before, or
+            listeners after this iteration.
 
     Raises:
         TrialError: A factor is not finite.
@@ -278,7 +278,7 @@ def _write(workspace: Workspace, file: FactorFile, factors: Float32Array) -> Non
 
 
 def _save(workspace: Workspace, files: Files, before: Files) -> None:
-    """Make an iteration the newest, and delete the one before."""
+    """Make an iteration the newest, and delete the iteration before."""
     for file in _named(files):
         if not workspace.is_remote:
             fsync(workspace.folder / file.name)
@@ -298,7 +298,7 @@ def _load(
     first: int = 0,
     last: int | None = None,
 ) -> list[Float32Array]:
-    """Map the factors of all rows, or from a first to a last one, from their files."""
+    """Map the factors of all rows, or of the rows from `first` to `last`, from their files."""
     last = files[-1].last if last is None else last
     parts = []
     for file in files:
@@ -311,8 +311,7 @@ def _load(
 def _find_newest(workspace: Workspace, largest: int) -> Files:
     """Find the files of the last whole iteration; none if that is beyond the largest allowed.
 
-    All others are removed: those of an interrupted iteration may be of blocks that were cut
-    otherwise.
+    All others are removed, because an interrupted iteration may have been cut into other blocks.
     """
     newest: Files = {}
     with suppress(ValueError):

@@ -25,7 +25,7 @@ class TrialTimeoutError(RecsysError):
 
 
 class SearchError(RecsysError):
-    """A search that cannot begin or has no winner, or one that cannot be published."""
+    """A search that cannot begin, has no winner, or cannot be published."""
 
 
 class WorkerDiedError(RecsysError):

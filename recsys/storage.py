@@ -1,4 +1,4 @@
-"""Storage back ends, S3 and others of fsspec: cache what an address holds as a local folder.
+"""Storage back ends, S3 and others of fsspec: cache the content of an address as a local folder.
 
 Another one begins at `_file_system`.
 
@@ -37,10 +37,10 @@ from looplib.files import (
 from recsys.errors import StorageError
 
 SCRATCH = "LISTENING_LOOP_SCRATCH"
-# of a folder that was uploaded whole: name to sha256; uploaded last
+# digests of a folder that was uploaded whole, by name; uploaded last
 OBJECTS = "objects.json"
-# An upload may take this long, plus what its bytes take at this speed: the file system's own
-# time-outs are those of downloads.
+# An upload may take this long, plus the time of its bytes at this speed: the file system's own
+# time-outs are meant for downloads.
 _SEND_S = 60.0
 _SLOWEST_BYTES_S = 100_000
 _AT_ONCE = 8
@@ -53,12 +53,12 @@ _S3_TIMEOUTS = {
 _ATTEMPTS = 3
 # errors of this machine's disk explain themselves
 _OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-_NO_BUCKET = "bucket does not exist"  # in the words of S3
+_NO_BUCKET = "bucket does not exist"  # S3's message
 _PACKAGE = (
     "an address is a path, or one such as s3://bucket/folder after pip install s3fs, "
     "gs:// after pip install gcsfs"
 )
-# what else says whose server an address is on
+# further settings that name the server of an address
 _SERVERS = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",
@@ -124,7 +124,7 @@ class Workspace:
         self.upload(name)
 
     def download(self, *names: str) -> None:
-        """Download files as they are at the address now; remove those that it does not have."""
+        """Download files as they are at the address now; remove files that it does not have."""
         if self.is_remote:
             _run_at_once(self._download, names)
 
@@ -135,7 +135,7 @@ class Workspace:
         return self.folder / name
 
     def upload(self, *names: str) -> None:
-        """Upload files, several at a time; upload what makes others visible by a later call."""
+        """Upload files, several at a time; a file that makes others visible needs a later call."""
         if self.is_remote:
             _run_at_once(self._upload, names)
 
@@ -225,7 +225,7 @@ def open_workspace(address: str | Path) -> Workspace:
     """Open the workspace of a path, or of an address such as s3://bucket/folder.
 
     Raises:
-        StorageError: The address is not one of a folder, or the path is a file's.
+        StorageError: The address is no folder's, or the path is a file's.
     """
     scheme, slashes, rest = str(address).removeprefix("file://").partition("://")
     if not slashes:

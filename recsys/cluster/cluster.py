@@ -33,17 +33,17 @@ from recsys.errors import SearchError, WorkerDiedError
 
 T = TypeVar("T")
 Call = tuple[Any, ...]  # a function and its arguments
-Calls = Mapping[Any, Call]  # by a key of their own
-# Yields calls that can run at the same time, takes what they return, and returns a result.
+Calls = Mapping[Any, Call]  # calls by their keys
+# Yields calls that can run at the same time, takes their results, and returns a result.
 Plan = Generator[Sequence[Call], list[Any], T]
 CONNECT_TIMEOUT_S = 15
 REMIND_S = 30.0
-_MOST_WORKERS = 1000  # of an adaptive cluster without a maximum
+_MOST_WORKERS = 1000  # workers of an adaptive cluster without a maximum
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How one call ended: what it returned, or what it raised, such as that its worker died."""
+    """The end of a call: its result or its error, such as the death of its worker."""
 
     key: Any  # the call's
     value: T | None
@@ -74,7 +74,7 @@ class Running(Generic[T]):
         self._advance(None)
 
     def record(self, outcome: Outcome[Any]) -> None:
-        """Take the outcome of a call; the last one leads to the next calls.
+        """Take the outcome of a call; the last outcome leads to the next calls.
 
         Raises:
             BaseException: The error of the call, or of the plan.
@@ -126,10 +126,10 @@ class Cluster(ExitStack):
 
     Args:
         config: Where the workers are.
-        seen: One new file of each folder that calls read or write, which every worker must see.
+        seen: A new file of each folder that calls read or write, which every worker must see.
         client: Runs the calls; nothing is started or closed then.
-        modules: What processes of this machine import before they start.
-        report: The file of Dask's performance report, if one is wanted.
+        modules: Modules that processes of this machine import before they start.
+        report: The file of Dask's performance report, if wanted.
         is_here: Run the calls in this process, unless a scheduler or a client is given.
 
     Raises:
@@ -157,9 +157,9 @@ class Cluster(ExitStack):
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
     ) -> Iterator[T]:
-        """Run a function once for each tuple of arguments; yield what the calls return as they end.
+        """Run a function once for each tuple of arguments; yield results as calls end.
 
-        The error of a call, such as that its worker died, ends it.
+        The error of a call, such as the death of its worker, ends the iteration.
         """
         left = {key: (function, *call) for key, call in enumerate(calls)}
         for outcome in self.run_ready(lambda: left):
@@ -198,7 +198,7 @@ class Cluster(ExitStack):
                 yield _call(key, *calls[key])
             return
         serial = uuid4().hex
-        queued: dict[Future[Any], Any] = {}  # to the call's key
+        queued: dict[Future[Any], Any] = {}  # key of each future's call
         done = None
         try:
             while calls := ready():
@@ -282,7 +282,7 @@ class Cluster(ExitStack):
         return outcomes
 
     def _check_resources(self, needed: Mapping[str, float]) -> None:
-        """Raise a `SearchError` if no worker has what a call needs."""
+        """Raise a `SearchError` if no worker has the resources of a call."""
         for name in needed:
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
             if workers and not any(name in worker["resources"] for worker in workers):
@@ -327,7 +327,7 @@ class Cluster(ExitStack):
         """Name the scheduler if it is lost for the block."""
         try:
             yield
-        # which one depends on how much the client has noticed
+        # the kind depends on the state of the client
         except (OSError, ValueError, RuntimeError, CancelledError, ClosedClientError):
             raise SearchError(
                 f"{self._address}: the connection to the scheduler is lost; start it again and run "

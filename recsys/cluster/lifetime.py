@@ -55,7 +55,7 @@ def run_within(
 
 
 def describe_death(client: Client, worker: WorkerState) -> str:
-    """Describe how a worker died, by what its nanny knows."""
+    """Describe how a worker died, from its nanny's events."""
     events = client.get_events("worker-restart-memory")
     if any(event["pid"] == worker.pid for _, event in events):
         return (

@@ -30,7 +30,7 @@ _SETTINGS = {
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
-    # What Dask measures of itself ten to a hundred times a second in each process took a tenth of a
+    # Dask measures itself ten to a hundred times a second in each process, which took a tenth of a
     # search's time.
     "distributed.worker.memory.monitor-interval": "500ms",
     "distributed.admin.tick.interval": "500ms",
@@ -88,7 +88,7 @@ def start_processes(
         SearchError: One cannot start.
     """
     stack.enter_context(dask.config.set(_SETTINGS))
-    # without effect where such a process runs already: then each worker imports them
+    # no effect if such a process runs already: then each worker imports the modules
     get_mp_context().set_forkserver_preload(list(modules))
     try:
         cluster = LocalCluster(
@@ -96,10 +96,10 @@ def start_processes(
             threads_per_worker=1,
             processes=True,
             memory_limit=MEMORY_LIMIT,
-            # with keys of its own: other users of this machine reach the port, too
+            # Other users of this machine reach the port, too, so it has keys.
             security=True,
             dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
+            silence_logs=logging.CRITICAL,  # errors of calls are in their outcomes
             preload=[__name__],
             env=dict(os.environ),
         )
@@ -134,7 +134,7 @@ def check_script() -> None:
 
 
 def _close(cluster: LocalCluster) -> None:
-    """End the workers; those that hang, as when their machine was asleep, end with this process."""
+    """End the workers; workers that hang, as after their machine slept, end with this process."""
     with suppress(TimeoutError):
         cluster.close()
 
@@ -142,7 +142,7 @@ def _close(cluster: LocalCluster) -> None:
 def end_repeated_script() -> None:
     """End a worker that runs the user's script again, which every worker imports at its start.
 
-    The process that started it says what to change.
+    The process that started it prints the remedy.
     """
     if multiprocessing.current_process().name.startswith(_WORKER_NAME):
         sys.exit(1)

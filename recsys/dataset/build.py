@@ -129,11 +129,11 @@ def join_pieces(
     training_tracks: int,
     features: Features,
 ) -> tuple[dict[str, int], dict[str, str]]:
-    """Join the workers' tables into the files of a dataset, one in memory at a time.
+    """Join the workers' tables into the files of a dataset, one table in memory at a time.
 
     Args:
         pieces: Address of the tables, and of the files.
-        plan: What the dataset is made of.
+        plan: The settings of the dataset.
         tracks: Ids by column.
         training_tracks: Number of the first columns that the training split has.
         features: Features of the tracks.

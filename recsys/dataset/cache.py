@@ -47,7 +47,7 @@ def cached_dataset(
 
 
 def _open_cached(cache: Workspace, digest: str) -> Dataset | None:
-    """Open a dataset that was built before, or delete a damaged one."""
+    """Open a dataset that was built before, or delete it if it is damaged."""
     cached = cache.sub(digest)
     if not cached.download_all():
         return None

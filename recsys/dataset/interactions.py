@@ -29,7 +29,7 @@ _CUT = 2**16  # listeners whose plays are cut at once
 class Plays:
     """Plays of some listeners, the oldest first.
 
-    Those of the listener in row u are `tracks[indptr[u] : indptr[u + 1]]`.
+    The plays of the listener in row u are `tracks[indptr[u] : indptr[u + 1]]`.
     """
 
     indptr: IntArray  # shape (listeners + 1,)
@@ -82,7 +82,7 @@ class Plays:
 
 
 class Interactions:
-    """Who has listened to what, for how long; rows are listeners, columns are tracks.
+    """Listening time of listeners (rows) for tracks (columns).
 
     >>> train = Interactions(csr_matrix([[3.0, 1, 0, 0], [2, 0, 5, 0], [0, 1, 0, 0]]))
     >>> train.popularity.tolist()
@@ -105,7 +105,7 @@ class Interactions:
         Args:
             matrix: Listening time, float32, shape (listeners, tracks).
             by_track: Its transpose; by default it is computed.
-            plays: All plays in their order, where it is known and needed.
+            plays: All plays in their order, if it is known and needed.
             features: Artists and other features of the tracks; by default unknown.
             unplayed: Tracks of known categories without plays, which a catalogue has.
         """
@@ -158,7 +158,7 @@ class Interactions:
 
     @cached_property
     def by_popularity(self) -> Int32Array:
-        """All columns, those with the most listening time first, shape (tracks,)."""
+        """All columns, the most listening time first, shape (tracks,)."""
         matrix = self.by_track
         times = np.zeros(matrix.shape[0])
         for first in range(0, matrix.nnz, _SUMMED):
@@ -186,7 +186,7 @@ def load_interactions(
     """Map the interactions of a split of a dataset from the disk.
 
     Args:
-        dataset: What the search learns from.
+        dataset: The dataset of the search.
         split: The training sessions, or all.
         is_ordered: Load the plays in their order, too.
 

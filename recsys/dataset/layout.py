@@ -63,7 +63,7 @@ def new_matrix(
     name: str,
     counts: IntArray,
 ) -> tuple[IntArray, AnyIntArray, Float32Array]:
-    """Create the files of a CSR matrix with so many values a row, shape (rows,).
+    """Create the files of a CSR matrix with `counts` values in each row, shape (rows,).
 
     Returns:
         Its indptr, and its indices and values, to be filled.

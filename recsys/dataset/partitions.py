@@ -1,7 +1,7 @@
 """Turn a partition of the session store into interactions and held-out listening, on a worker.
 
 Plain functions, paths in and a small result out. Every play of a listener is in one partition,
-which is split, checked and summed without looking at any other.
+which is split, checked and summed without the other partitions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ def find_cutoff(starts: Sequence[pa.Table], holdout: float) -> int:
 
     Returns:
         Milliseconds since the epoch, UTC: the first minute from which on at most the share begins,
-        or the one after the last.
+        or the minute after the last.
     """
     table = pa.concat_tables(starts)
     minutes, row = np.unique(column_values(table["minute"]), return_inverse=True)

@@ -15,13 +15,13 @@ from recsys.store.ids import read_titles
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What decides a dataset; `plan_dataset` makes it."""
+    """The settings that decide a dataset; `plan_dataset` makes it."""
 
     rule: SplitRule
     feedback: Feedback
     catalogue: Path | None  # has the artists of tracks; by default the store has them
     features: Mapping[str, FeatureKind]  # further columns of the catalogue
-    digest: str  # of this and the store's content
+    digest: str  # digest of the settings and the store's content
 
 
 def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:

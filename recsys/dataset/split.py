@@ -1,4 +1,4 @@
-"""Resolve a split: which sessions are held out of training, and what it needs of a store.
+"""Resolve a split into the sessions that are held out of training, and check the store for it.
 
 A new kind is a name in `recsys.config.Split` and a case of
 `analysis/sql/sessions/sessions.sql`, which marks the held-out sessions of a partition.

@@ -95,7 +95,7 @@ def export_run(
 def publish_version(
     out_address: str | Path, name: str, write: Callable[[Path], None]
 ) -> str:
-    """Publish a version, unless it is there, and make it the current one.
+    """Publish a version, unless it is there, and make it current.
 
     Args:
         out_address: Address of the published versions.
@@ -120,7 +120,7 @@ def publish_version(
 
 
 def point_to(out: Workspace, name: str) -> str:
-    """Make a version the current one.
+    """Make a version current.
 
     Returns:
         Its address, as `export_run` has it.

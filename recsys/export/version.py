@@ -65,12 +65,12 @@ HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 SCHEMA = 1  # version of the manifest
-# in the scratch folder
+# files of the scratch folder
 _USERS, _TRACKS = "users.npy", "tracks.npy"
 _MODEL = "{}.pickle"
 _FIT = "fit"  # the factors of a fit in blocks
 _SUFFIX = 13  # characters of `_suffix`
-_LISTENERS = 1024  # of a range
+_LISTENERS = 1024  # listeners of a range
 _COMPARED = 4096  # tracks of a range
 
 
@@ -160,7 +160,7 @@ def write_ids(export: Export) -> None:
 def plan_model(
     export: Export, cluster: Cluster, fitted: Checkpoint, shipped: bytes | None
 ) -> Plan[None]:
-    """Plan to fit a model again and to write what it gives to the version.
+    """Plan to fit a model again and to write its lists and factors to the version.
 
     The lists of ranges of listeners, and similar tracks of ranges of tracks, are files of their
     own, which `assemble` joins. The ranges depend on the data alone.
@@ -212,9 +212,9 @@ def refit(
 
     Args:
         export: The run that is published.
-        fitted: The trial, and after how many iterations.
-        files: The files of a fit in blocks, if it is one.
-        calls: What is made of the model here, because it cannot be kept.
+        fitted: The trial and its iterations.
+        files: The files of a fit in blocks, if there is one.
+        calls: Calls with the model, if it cannot be kept.
         shipped: The pickled class, if it cannot be imported here.
 
     Raises:
@@ -299,7 +299,7 @@ def write_lists(
         users: Ids of its listeners, by row.
         tracks: Ids of the tracks, by column.
         options: The length of lists, and whether they leave out tracks that were heard.
-        suffix: What the names of files end with.
+        suffix: The end of the names of files.
     """
     pools = model.recommend_pools(options.top)
     best = pools["new" if options.filter_seen else "all"]

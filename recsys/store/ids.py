@@ -24,7 +24,7 @@ from recsys.errors import IngestError, StoreError
 from recsys.store.reader import download_files
 
 Ids = npt.NDArray[np.generic]  # numbers or texts, as they came in
-_LONGEST = 2**32  # bytes of a catalogue
+_LONGEST = 2**32  # most bytes of a catalogue
 _KINDS: tuple[IdsOf, IdsOf] = ("users", "items")  # as in `IdKinds`
 
 
@@ -43,7 +43,7 @@ class Title(msgspec.Struct, frozen=True):
 def decide_kinds(connection: queries.Connection, query: str) -> IdKinds:
     """Decide which ids are text by the rows of a store's first ingest, the table `checked`.
 
-    The types of a query decide; without types (CSV), ids are whole numbers if each is one.
+    The types of a query decide; without types (CSV), ids are whole numbers if all look so.
 
     Args:
         connection: The database with the table.

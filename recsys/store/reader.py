@@ -54,7 +54,7 @@ def download_files(
         StorageError: Its server does not answer or refuses, or a file has another digest.
     """
     workspace = open_workspace(address)
-    if workspace.is_remote:  # checked as they come
+    if workspace.is_remote:  # files are checked when they are downloaded
         return [workspace.cached(file.path, file.sha256) for file in files]
     return check_files(workspace.folder, files)
 
