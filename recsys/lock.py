@@ -1,11 +1,11 @@
 """Hold the lock of a workspace: only one process writes to a store or run at a time.
 
 At a path it is the kernel's lock of a file, which ends with its process; the file is touched as a
-sign of life. At an address it is the object `.lock`, made only where there is none, that names the
+sign of life. At an address it is the object `.lock`, made only if there is none, that names the
 holder in its first line and is written again as a sign of life. It is taken over from a process
 that has been silent for `EXPIRY_S`, by the clocks of the server and of this machine; should that
-process live after all, its next `check` fails, and it writes no more. So does that of the first
-where a file system other than S3's lets a second process make the object again.
+process live after all, its next `check` fails, and it writes no more. The check of the first
+process fails, too, if a file system other than S3's lets a second process make the object again.
 """
 
 import math
@@ -29,10 +29,10 @@ EXPIRY_S = 90.0
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock that is held; `hold_lock` makes one."""
+    """A lock that is held; `hold_lock` makes it."""
 
     workspace: Workspace
-    # what the lock says of this process; None at a path, where nobody can take over
+    # this process in the lock's text; None at a path, where nobody can take over
     holder: bytes | None
 
     def check(self) -> None:
@@ -48,7 +48,7 @@ class Lock:
 
 @contextmanager
 def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
-    """Make the block, such as a "search", the only one that writes to a workspace.
+    """Make the block, such as a "search", the only writer of a workspace.
 
     Raises:
         StorageError: Another process holds the lock, or the server does not answer.
@@ -83,7 +83,7 @@ def _acquire(workspace: Workspace, holder: bytes, busy: str) -> None:
         _put(workspace, holder, mode="create")
         return
     other = workspace.read(LOCK)
-    silent_s = math.inf  # of a lock that was released just now
+    silent_s = math.inf  # the lock was released just now
     with suppress(FileNotFoundError), open_files(workspace.address, LOCK) as files:
         silent_s = time.time() - files.modified(LOCK).timestamp()
     if other is not None and silent_s < EXPIRY_S:
@@ -98,7 +98,7 @@ def _acquire(workspace: Workspace, holder: bytes, busy: str) -> None:
 
 @contextmanager
 def _signs_of_life(give: Callable[[], None]) -> Iterator[None]:
-    """Give a sign of life now and then while the block runs, where that is possible."""
+    """Give a sign of life now and then while the block runs, if that is possible."""
     over = threading.Event()
 
     def go_on() -> None:

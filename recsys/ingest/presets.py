@@ -1,7 +1,7 @@
 """Make the query of plays by the names of columns, a preset, a file of SQL, or SQL.
 
-A preset is the query of a published data set, with `{path}` for its files. A new one is a file in
-`presets/`, and a row in docs/own-data.md.
+A preset is the query of a published data set, with `{path}` for its files. A new preset is a file
+in `presets/`, and a row in docs/own-data.md.
 """
 
 import re
@@ -35,7 +35,7 @@ def make_query(
         columns: Names of columns by the columns of the result that they are.
         preset: The published data set of the files.
         sql: A query in place of files.
-        name: What messages call the files; by default the first path.
+        name: Name of the files for messages; by default the first path.
 
     Returns:
         The query; None for event logs.

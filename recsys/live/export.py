@@ -44,7 +44,7 @@ from recsys.store.reader import download_files, open_store
 
 # Each set has the sessions of the next but for a share, the newest.
 Which = Literal["oldest", "older", "all"]
-_PARTS: Mapping[Which, int] = {"older": 2, "all": 8}  # of examples
+_PARTS: Mapping[Which, int] = {"older": 2, "all": 8}  # parts of the examples
 _MOST: Mapping[Which, int] = {"older": MOST, "all": PREDICTED}
 _BEFORE: Mapping[Which, Which] = {"older": "oldest", "all": "older"}
 

@@ -131,7 +131,7 @@ def describe_examples(
     part: int = 0,
     parts: int = 1,
 ) -> Examples:
-    """Describe plays of the newest sessions, and what else could have been played.
+    """Describe plays of the newest sessions, and the other candidates.
 
     Args:
         sessions: Older sessions, and the newest, which are predicted.

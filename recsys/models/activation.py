@@ -1,4 +1,4 @@
-"""Base-level activation: what was played often and lately is played again."""
+"""Base-level activation: tracks played often and lately are played again."""
 
 from typing import Any, ClassVar
 
@@ -46,7 +46,7 @@ class Activation(Repetition):
 
     @classmethod
     def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
-        """Estimate the memory: what each play adds, with its place."""
+        """Estimate the memory: the activation of each play, with its place."""
         return super().estimate_bytes(config, summary) + _PLAY * summary.events
 
     def scores(self) -> csr_matrix:
@@ -57,7 +57,7 @@ class Activation(Repetition):
 
 
 def activation(plays: Plays, decay: float) -> AnyFloatArray:
-    """Compute what each play adds to the activation of its track, shape (plays,)."""
+    """Compute the activation that each play adds to its track, shape (plays,)."""
     added: AnyFloatArray = plays.age.astype(np.float64) ** -decay
     return added
 

@@ -110,7 +110,7 @@ class Als(IterativeModel):
         return self.factors.recommend(self.train, k, self.threads, pool, listeners)
 
     def similar(self, tracks: IntArray, k: int) -> Int32Array:
-        """Rank the other tracks by the cosine of their factors with those of some tracks.
+        """Rank the other tracks by the cosine of their factors with the factors of some tracks.
 
         Returns:
             Columns, best first, shape (tracks given, ≤ k).

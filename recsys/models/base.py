@@ -29,7 +29,7 @@ class Model(ABC):
     A kind annotates `config` with its own class.
     """
 
-    name: ClassVar[str]  # in configurations, ledger, leaderboard and manifest
+    name: ClassVar[str]  # the kind in configurations, ledger, leaderboard and manifest
     # hyperparameters that are always shown; others are shown if they are no default
     main_params: ClassVar[tuple[str, ...]] = ()
     is_baseline: ClassVar[bool] = False  # scored once beside the trials, never wins

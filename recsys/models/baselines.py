@@ -34,7 +34,7 @@ class Repetition(Model):
     def recommend(
         self, k: int, pool: Pool = "all", listeners: IntArray | None = None
     ) -> Int32Array:
-        """Recommend the tracks heard with the largest scores, or popular ones that are new."""
+        """Recommend the tracks heard with the largest scores, or popular new tracks."""
         if pool == "new":
             return self.popular(k, pool, listeners)
         scores = self.scores()

@@ -50,8 +50,8 @@ _NEGATIVES = 0.3  # share of the candidates not played that it learns from
 # The first fit the odds, the others the order of a listener's candidates.
 _TREES = {"binary": 150, "lambdarank": 20}
 _PLAYS = FEATURES.index("plays")
-# Few leaves and half of the rows: what is played later is hardly predictable, and larger trees
-# learn noise.
+# Few leaves and half of the rows: later plays are hardly predictable, and larger trees learn
+# noise.
 _PARAMETERS: Mapping[str, Any] = {
     "num_leaves": 8,
     "learning_rate": 0.05,
@@ -63,7 +63,7 @@ _PARAMETERS: Mapping[str, Any] = {
 # bytes of a play, of a track's lists, and of all examples
 _PLAY, _TRACK, _EXAMPLES = 20, 8000, 700 * 2**20
 _FEWEST = 100  # candidates that it learns from
-_LEAF = 200  # candidates in a leaf at least, where there are many
+_LEAF = 200  # fewest candidates in a leaf, if there are many
 
 
 class BlendConfig(Config):

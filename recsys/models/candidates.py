@@ -18,8 +18,8 @@ from recsys.dataset.features import Features
 from recsys.dataset.interactions import number_alone
 from recsys.models.sparse import to_lists
 
-# One thread is faster than two that wait for one another on a busy machine, and the trees are the
-# same on any machine.
+# A single thread is faster than two that wait for each other on a busy machine, and makes the same
+# trees on any machine.
 _FIXED: Mapping[str, Any] = {
     "num_threads": 1,
     "deterministic": True,

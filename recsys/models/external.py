@@ -83,7 +83,7 @@ class External(SimilarityModel):
 
     name = "external"
     config: ExternalConfig
-    similarity: Any  # of shape (tracks, tracks), sparse or dense
+    similarity: Any  # shape (tracks, tracks), sparse or dense
     fitted: Any  # the object of the class
     shipped: Callable[..., Any] | None = (
         None  # the class, if it cannot be imported here

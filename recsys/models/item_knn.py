@@ -1,4 +1,4 @@
-"""Nearest neighbours of tracks: listeners are recommended what is near to what they heard."""
+"""Nearest neighbours of tracks: recommend tracks near to the tracks heard."""
 
 from typing import Any, ClassVar, Literal, Self
 

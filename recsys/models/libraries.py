@@ -75,7 +75,7 @@ def uses_gpu(path: str, params: Mapping[str, Any]) -> bool:
 
 
 def pickle_class(path: str) -> bytes | None:
-    """Pickle a class that workers cannot import, with what it names; None for other classes.
+    """Pickle a class that workers cannot import, with its dependencies; None for other classes.
 
     It is of the script that runs, or was typed in.
     """
@@ -207,8 +207,8 @@ def check_class(name: str, path: str, params: Mapping[str, Any]) -> None:
     """Check a class by making an object without data, before a search begins.
 
     Raises:
-        SearchError: The class cannot be imported, lacks what a fit needs or does not take a
-            hyperparameter.
+        SearchError: The class cannot be imported, lacks a method that a fit needs, or does not take
+            a hyperparameter.
     """
     try:
         made = load_class(path)

@@ -56,16 +56,16 @@ def find_kind(name: str, params: Mapping[str, Any]) -> type[Model]:
 def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
     """Read the axes of kinds of model.
 
-    A value stands for an axis of one; a kind of null is left out. With the key `class`, the path of
-    a class or the class itself, the name is free and the axes are those of the class; so is a pair
-    of a class and its axes.
+    A value stands for an axis of one value; a kind of null is left out. With the key `class`, the
+    path of a class or the class itself, the name is free and the axes belong to the class; so is a
+    pair of a class and its axes.
 
     >>> axes = read_models({"item_knn": {"neighbours": [50, 200]}})["item_knn"]
     >>> axes["neighbours"], axes["weighting"]
     ((50, 200), ('bm25',))
 
     Returns:
-        By the kind, the values of every hyperparameter, its default where none is given.
+        The values of every hyperparameter by kind; a hyperparameter without values has its default.
 
     Raises:
         ValueError: A kind or a hyperparameter is unknown, or a value is not allowed.
@@ -109,7 +109,7 @@ def _read_class(name: str, values: Mapping[str, Any]) -> Axes:
     axes = {axis: _as_axis((name, axis), values[axis]) for axis in values}
     axes[CLASS] = (path,)
     try:
-        plain = orjson.loads(orjson.dumps(axes))  # as the ledger has them
+        plain = orjson.loads(orjson.dumps(axes))  # the form of the ledger
     except TypeError as error:
         text = f"{error}; numbers, texts and lists are allowed"
         raise _refusal((name,), "value", text, values) from None

@@ -15,7 +15,7 @@ class SimilarityModel(Model):
     """Base of item-to-item models: score a track by its similarity to the tracks heard.
 
     Each track heard counts by its listening time. Lists have the tracks with a positive score;
-    popular ones end short lists. Repeats are ranked by any score.
+    popular tracks end short lists. Repeats are ranked by any score.
     """
 
     similarity: csr_matrix  # shape (tracks, tracks), may have negative values

@@ -41,9 +41,9 @@ def solve(
             (some, factors).
         interactions: Listening time, float32, shape (rows, columns).
         config: The hyperparameters.
-        threads: How many the solver uses.
-        count: How many columns the regularization counts: those that have interactions. By default
-            all.
+        threads: Number of threads.
+        count: Number of columns with interactions, which the regularization counts. By default
+            all columns.
         cg_steps: Steps of conjugate gradients.
         has_confidences: The interactions are confidences as `implicit` has them, below 0 where the
             preference is 0; without `nu`.
@@ -55,7 +55,7 @@ def solve(
     if count is None:
         count = interactions.shape[1]
     regularization = row_regularization(heard.astype(np.float64), count, config)
-    # what overflows is seen when the factors are checked
+    # an overflow is seen when the factors are checked
     with np.errstate(all="ignore"):
         numbers = (config.alpha, config.unobserved_weight, 0)
         if has_confidences:
@@ -80,7 +80,7 @@ def first_factors(
     """Draw the factors that a fit begins with.
 
     Returns:
-        Those of listeners and of tracks, shapes (listeners, factors) and (tracks, factors).
+        Factors of listeners and of tracks, shapes (listeners, factors) and (tracks, factors).
     """
     generator = np.random.default_rng(seed)
     users, items = (

@@ -1,7 +1,7 @@
 """Multiply sparse matrices row by row, and keep the largest of each row.
 
 In: CSR matrices. Out: the best columns of each row of a product, or the product at some places. A
-row of the product is summed in one dense array, so the memory is that of one row a thread, however
+row of the product is summed in one dense array, so the memory is a row for each thread, however
 many values the product has.
 """
 
@@ -23,7 +23,7 @@ from looplib.arrays import (
 )
 from looplib.next_play import Lists
 
-_ROWS = 256  # that a thread takes at once
+_ROWS = 256  # rows that a thread takes at once
 
 
 def top_products(
@@ -35,14 +35,14 @@ def top_products(
 ) -> tuple[Int32Array, Float32Array]:
     """Find the k largest positive values in each row of a product of two sparse matrices.
 
-    Of equal values the smaller column comes first.
+    Ties go to the smaller column.
 
     Args:
         left: Shape (rows, inner).
         right: Shape (inner, columns).
-        k: How many values of a row are kept.
-        threads: How many rows are computed at once; they change no result.
-        left_out: Places that are not kept, where it has a value; shape (rows, columns).
+        k: Number of values of a row that are kept.
+        threads: Number of rows computed at once, which changes no result.
+        left_out: Places with a value are not kept; shape (rows, columns).
 
     Returns:
         Columns, `NO_TRACK` where fewer are positive, and their values; both (rows, k).
@@ -100,18 +100,18 @@ def top_neighbours(
     """Find the tracks that are played most often near each track.
 
     Two plays of a listener or session at a distance of d plays, at most `window`, add 1 / d to both
-    tracks' closeness, which is divided by (plays of the one x plays of the other) to a power: at
-    1/2 it is a cosine.
+    tracks' closeness, which is divided by (plays of the first x plays of the second) to a power:
+    at 1/2 it is a cosine.
 
     Args:
         indptr: Where the plays of each listener or session begin and end, shape (n + 1,).
         tracks: The plays, in order, shape (plays,).
-        columns: How many tracks there are.
-        window: How far apart two plays may be.
-        power: Of the normalisation.
+        columns: Number of tracks.
+        window: Largest distance of two plays.
+        power: Power of the normalisation.
         k: Neighbours of a track that are kept.
-        threads: How many tracks are computed at once.
-        backward: What a play before that of the row's track counts against one after it.
+        threads: Number of tracks computed at once.
+        backward: Weight of a play before the row's track, against a play after it.
 
     Returns:
         Closeness, shape (tracks, tracks), at most k values a row.
@@ -166,7 +166,7 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
 
 
 def divide_rows(matrix: csr_matrix, sizes: AnyArray) -> csr_matrix:
-    """Divide each row by its size, shape (rows,); an empty one stays."""
+    """Divide each row by its size, shape (rows,); an empty row stays."""
     return csr_matrix(diags(1 / np.where(sizes > 0, sizes, 1)) @ matrix)
 
 

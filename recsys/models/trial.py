@@ -100,7 +100,7 @@ def fit_trial(
     report: Callable[[float], None] | None = None,
     shipped: bytes | None = None,
 ) -> Model:
-    """Fit a trial up to a checkpoint, from a state of the fit if there is one.
+    """Fit a trial up to a checkpoint, from a state of the fit if given.
 
     Args:
         checkpoint: The trial and the iteration.

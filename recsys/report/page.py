@@ -1,4 +1,4 @@
-"""Write the report of a search: `report.html` in its run folder, one page."""
+"""Write the report of a search, the page `report.html` in its run folder."""
 
 import shlex
 from collections.abc import Sequence

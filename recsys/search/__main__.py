@@ -90,7 +90,7 @@ def main(
         version = export_run(folder, *read_run(folder), published)
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}")
         typer.echo(f"manifest         {version}/{MANIFEST}")
-        service = config.with_name(f"{config.stem}-service.yaml")  # of `init`
+        service = config.with_name(f"{config.stem}-service.yaml")  # written by `init`
         is_its_own = service.exists() and not (out or run_folder)
         served = (
             ("--config", str(service)) if is_its_own else ("--published", published)

@@ -112,7 +112,7 @@ class Leaderboard:
             }
             params = entry.trial.params
             if issubclass(entry.trial.model_type, External):
-                # a class's own names may be those of columns, and its values of any kind
+                # names of a class may clash with columns, and its values are of any kind
                 params = {"params": orjson.dumps(select_params(params)).decode()}
             record |= params
             behind = entry.behind or (None, None, None)

@@ -1,4 +1,4 @@
-"""Decide what a search does next: which fits go on to which scored iteration, and which stop.
+"""Decide the next steps of a search: fits that go on, up to which iteration, and fits that stop.
 
 A schedule is a pure function of the scores. A search that runs again after a crash goes on where
 it was, and the order in which results come changes nothing.
@@ -44,12 +44,12 @@ Compare = Callable[[tuple[Checkpoint, ...]], Sequence[Interval]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a search does next; trials go by their id."""
+    """The next steps of a search; trials go by their id."""
 
     steps: tuple[Checkpoint, ...]  # all that can be reached now, the most urgent first
     stopped: Mapping[str, int]  # after which iteration trials were stopped early
     done: frozenset[str]  # trials that take no further step
-    added: tuple[Trial, ...] = ()  # beyond the edges of what was planned
+    added: tuple[Trial, ...] = ()  # trials beyond the edges of the plan
     ended: str = ""  # why no more are added
 
 
@@ -173,7 +173,7 @@ def _race(
     """Stop fits, rung by rung, as far as all of them have come.
 
     Args:
-        candidates: The trials that are compared; the last one goes on alone.
+        candidates: The trials that are compared; the last left goes on alone.
         scored: The iterations after which each trial is scored.
         curves: The values of each trial so far.
         longest: The number of scores of a whole fit.

@@ -88,7 +88,7 @@ def search(
         config: The configuration; its addresses are the store's and the run's.
         client: A Dask client whose workers run the search, whatever the configuration says; it
             stays open.
-        report: The file of Dask's performance report, if one is wanted.
+        report: The file of Dask's performance report, if wanted.
 
     Raises:
         UserError: The store, the split, the models or the cluster does not allow it, or every
@@ -219,7 +219,7 @@ def _run_ready(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]
             (step for step, fit in fits.items() if fit is outcome.key.plan), None
         )
         if step is None:
-            continue  # of a fit that has failed
+            continue  # the fit has failed
         try:
             fits[step].record(outcome)
         # any error, as of a call on a worker; `record` raises the errors that no trial has caused

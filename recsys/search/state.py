@@ -50,7 +50,7 @@ class SearchState:
 
     @property
     def trials(self) -> list[Trial]:
-        """The planned candidates, the added ones, and the baselines."""
+        """The planned and the added candidates, and the baselines."""
         return [*self.plan.candidates, *self.schedule.added, *self.plan.baselines]
 
     def count_steps(self) -> tuple[int, int]:

@@ -1,11 +1,11 @@
-"""Solve one side of an ALS fit in compiled loops; importing this takes half a second.
+"""Solve a factor matrix of an ALS fit in compiled loops; importing this takes half a second.
 
 In: interactions and the other side's factors. Out: the side's factors, written in place. Read
 `solve` first, then `solve_rows`. Conjugate gradients do not see a rotation: on the axes of the Gram
-matrix its product with a vector is one number for each factor. The vectors that a row's
-interactions need are in the caches after its first product; the memory is asked for those of the
-next row before its turn. A row's operations have one order, whatever rows stand beside it, so that
-no number of threads or blocks changes a bit.
+matrix its product with a vector is a number for each factor. The vectors that a row's interactions
+need are in the caches after its first product; the memory is asked for the next row's vectors
+before its turn. A row's operations have one order, whatever rows stand beside it, so that no number
+of threads or blocks changes a bit.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ from recsys.models.kernels.vectors import (
 
 _SOLVED = np.float32(1e-20)  # squared residual at which conjugate gradients end
 BLAS = ThreadpoolController()
-# Of a unit of listening time, of a pair without interaction, and what an interaction adds to the
-# latter beside its value's weight.
+# Weight of a unit of listening time, weight of a pair without interaction, and the weight that an
+# interaction adds to the latter beside its value's.
 Weights = tuple[np.float32, np.float32, np.float32]
 
 
@@ -44,16 +44,16 @@ def solve(
     cg_steps: int,
     threads: int,
 ) -> None:
-    """Move the factors of rows towards their solutions, by those of the other axis.
+    """Move the factors of rows towards their solutions, by the factors of the other axis.
 
     Args:
         rows: Where the steps begin, shape (rows, factors).
         across: Factors of the other axis.
         indptr: Where the interactions of a row begin and end, shape (rows + 1,).
-        columns: What a row heard, shape (interactions,).
+        columns: Tracks that a row heard, shape (interactions,).
         values: Listening time; below 0, minus the weight of a dislike.
         regularization: λ_u, shape (rows,).
-        weights: Those of listening time and of pairs without interaction.
+        weights: Weights of listening time and of pairs without interaction.
         cg_steps: Steps of conjugate gradients.
         threads: They change no result.
     """
@@ -63,7 +63,7 @@ def solve(
     np.concatenate(across, out=rotated[:, :factors])
     axes = aligned(2 * width, width)
     to_axes, from_axes = axes[:width], axes[width:]
-    # With threads of its own, BLAS would add in another order.
+    # BLAS with several threads would add in another order.
     with BLAS.limit(limits=1, user_api="blas"):
         gram = weights[1] * (rotated.T @ rotated)
         if not np.isfinite(gram).all():
@@ -127,8 +127,8 @@ def rotate(rows: Float32Array, axes: Float32Array, out: Float32Array) -> None:
 def _weigh(values: Float32Array, weights: Weights, pairs: Float32Array) -> None:
     """Write the weights of a row's interactions, and the zeros that fill the last step.
 
-    What an interaction adds to the left side of the row's equations is left_j y_j y_jᵀ, where left
-    is c_ui - w; to the right side right_j y_j, where right is c_ui if it was heard, else 0.
+    An interaction adds left_j y_j y_jᵀ to the left side of the row's equations, with left_j =
+    c_ui - w, and right_j y_j to the right side, with right_j = c_ui if it was heard, else 0.
     """
     alpha, unobserved, added = weights
     left = pairs[0]
@@ -161,7 +161,7 @@ def _multiply(
     `add`, `out` lacks the sums. The vectors `ahead` come from memory meanwhile.
 
     Returns:
-        The product of the direction with that of the left side.
+        The product of the direction with its product with the left side.
     """
     left = pairs[0]
     right = pairs[1]

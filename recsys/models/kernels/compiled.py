@@ -17,10 +17,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def cache_folder() -> Path:
-    """Make a folder for compiled code that this user alone can write to.
+    """Make a folder for compiled code that only this user can write to.
 
-    The installation may be read-only. Other sources have another folder: Numba cannot read what it
-    cached of a class that is gone.
+    The installation may be read-only. Other sources have another folder: Numba cannot read its
+    cache of a class that is gone.
     """
     home = user_cache() / "compiled"
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or home)
@@ -48,8 +48,8 @@ def compiled(function: Function) -> Function:
 
     The function does not hold Python's global lock.
     """
-    # Sums may be reordered, for vector instructions; what is not finite stays so, and a division by
-    # 0 is not finite.
+    # Sums may be reordered, for vector instructions; infinite values and NaN stay, and a division
+    # by 0 is not finite.
     compile_function = numba.njit(
         nogil=True, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy"
     )
@@ -60,7 +60,7 @@ def compiled(function: Function) -> Function:
 def compiling(function: Callable[..., Any]) -> Iterator[None]:
     """Compile in the block, one process at a time; say so if nothing is compiled yet.
 
-    What this process has called before waits for no other.
+    A function that this process has called before waits for no other process.
     """
     if function.signatures:  # type: ignore[attr-defined]  # of numba's dispatcher
         yield

@@ -149,12 +149,12 @@ def near_rows(
         last: The track after the last.
         plays: Tracks, one listener's plays after the other's, shape (plays,).
         by_track: Positions of these plays, track by track.
-        starts: Where those of a track begin in `by_track`, shape (tracks + 1,).
+        starts: Where the plays of a track begin in `by_track`, shape (tracks + 1,).
         listeners: Row of the listener of each play, shape (plays,).
         indptr: First play of each listener, and the end; shape (listeners + 1,).
-        window: How far apart two plays may be.
-        backward: What a play before that of the track counts against one after it.
-        weight: Of each track, shape (tracks,).
+        window: Largest distance of two plays.
+        backward: Weight of a play before the track's, against a play after it.
+        weight: Weight of each track, shape (tracks,).
         best: Columns, best first, which are written.
         values: Their closeness, which is written.
     """

@@ -1,9 +1,9 @@
 """Find the largest inner products of factors; importing this takes half a second.
 
 In: factors of listeners and tracks. Out: the best tracks of each listener, exactly. Read
-`rank_tracks` first. Products of 32 bits find what may be among a listener's best; products of 64
-bits, which do not depend on the rows beside, order those. Tracks with the longest vectors come
-first: most listeners need not look at those with the shortest.
+`rank_tracks` first. Products of 32 bits find tracks that may be among a listener's best; products
+of 64 bits, which do not depend on the rows beside, order them. Tracks with the longest vectors come
+first: most listeners need not look at the shortest.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +24,13 @@ from recsys.models.kernels.vectors import (
 
 _AT_ONCE = 512  # listeners that are ranked together
 _TILE = 1040  # tracks at once: an odd number of cache lines, so that caches hold all factors
-_ERROR = np.finfo(np.float32).eps  # of a product, for each factor and unit of length
+_ERROR = np.finfo(
+    np.float32
+).eps  # error of a product, for each factor and unit of length
 
 
 class Listeners(NamedTuple):
-    """Some listeners, and what may not be in their lists."""
+    """Some listeners, and tracks that may not be in their lists."""
 
     factors: Float32Array  # shape (listeners, factors)
     # where a listener's columns begin in `seen`, shape (listeners + 1,)
@@ -47,8 +49,8 @@ class Tracks(NamedTuple):
 class Best(NamedTuple):
     """The best tracks of some listeners so far, best first; shapes (listeners, k)."""
 
-    columns: Int32Array  # -1 where there are none yet
-    products: FloatArray  # -inf there
+    columns: Int32Array  # -1 if there is none yet
+    products: FloatArray  # -inf if there is none
 
 
 def rank_tracks(
@@ -62,9 +64,9 @@ def rank_tracks(
 ) -> tuple[Int32Array, FloatArray]:
     """Find the k tracks with the largest inner product with each listener's factors.
 
-    Of equal products the smaller column is better. Of `seen`, shape (listeners, tracks), what a
-    listener has a value for is left out, or alone ranked. Where all products are equal, as of a
-    vector of zeros, each is computed exactly: that is slow.
+    Ties go to the smaller column. Tracks with a value in `seen`, shape (listeners, tracks), are
+    left out, or only these are ranked. If all products are equal, as for a vector of zeros, each is
+    computed exactly: that is slow.
 
     Returns:
         Columns, best first, -1 where `seen` leaves fewer, and products; both (listeners, k).
@@ -130,7 +132,7 @@ def _insert(
     column: int,
     product: float,
 ) -> None:
-    """Put a track in its place of a list, if it has one."""
+    """Put a track in its place of a list, if it is good enough."""
     k = best.columns.shape[1]
     at = k
     while at:
@@ -157,7 +159,7 @@ def _multiply_exactly(left: Float32Array, right: Float32Array) -> float:
 
 @compiled
 def keep_seen(listeners: Listeners, items: Float32Array, best: Best) -> None:
-    """Add what listeners have seen to lists; `items` has the factors of all tracks."""
+    """Add the tracks that listeners have seen to lists; `items` has the factors of all tracks."""
     for row in range(len(listeners.factors)):
         factors = listeners.factors[row]
         for at in range(listeners.seen_from[row], listeners.seen_from[row + 1]):
@@ -177,9 +179,9 @@ def keep_best(
 
     Args:
         rows: The listeners whose lists they may enter.
-        errors: By how much a product of 32 bits may differ from that of 64, shape (listeners,).
-        listeners: All of them.
-        tracks: What may be added.
+        errors: Largest difference of products of 32 and 64 bits, shape (listeners,).
+        listeners: All listeners.
+        tracks: Tracks that may be added.
         best: The lists, which are changed.
     """
     width = tracks.transposed.shape[1]
@@ -207,7 +209,7 @@ def _keep_best_of(
     least = np.float32(best.products[row, -1] - error)
     count = len(tracks.columns)
     for first in range(0, count, LANES):
-        if not reaches(rounded, first, least):  # as nearly always
+        if not reaches(rounded, first, least):  # nearly always
             continue
         for track in range(first, min(first + LANES, count)):
             column = tracks.columns[track]

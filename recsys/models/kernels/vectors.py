@@ -1,8 +1,8 @@
 """Multiply vectors of factors with a processor's vector instructions, written in LLVM's words.
 
-In: arrays whose rows are padded to a multiple of `LANES`. Out: what the compiled loops call. Numba
-has no words for these instructions. In a loop of numba's, each inner product ends with a sum over
-lanes, which takes longer than a short product: here eight such sums are one.
+In: arrays whose rows are padded to a multiple of `LANES`. Out: functions for the compiled loops.
+Numba has no words for these instructions. In a loop of numba's, each inner product ends with a sum
+over lanes, which takes longer than a short product: here eight such sums are computed together.
 """
 
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ PROCESSOR = numba.config.CPU_NAME or get_host_cpu_name()
 # `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` compile for another processor.
 _FEATURES = numba.config.CPU_FEATURES or get_host_cpu_features().flatten()
 HAS_512_BITS = "+avx512f" in _FEATURES.split(",")
-_SUMS = TOGETHER if HAS_512_BITS else TOGETHER // 2  # of rows of a product at once
+_SUMS = TOGETHER if HAS_512_BITS else TOGETHER // 2  # rows of a product at once
 _INDEX = numba.types.intp
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(32)
@@ -48,7 +48,7 @@ def aligned(rows: int, columns: int) -> Float32Array:
 
 
 def _instructions(build, returned=numba.types.void):
-    """Make a function for compiled code of one that builds its instructions.
+    """Make a function for compiled code from a builder of its instructions.
 
     `build` takes LLVM's builder and the arguments: whole numbers as indices, of an array its
     `shape` and a function `at` for the address of an element, as that of a kind of value.
@@ -138,7 +138,7 @@ def _steps(builder, end, step=LANES):
 
 
 def _eight(builder, first):
-    """Return eight positions from the first one."""
+    """Return eight positions from the first."""
     return [builder.add(first, first.type(n)) for n in range(TOGETHER)]
 
 
@@ -168,7 +168,7 @@ def _add_lanes(builder, vectors):
 @_instructions
 def prefetch(builder, vectors, row):
     """Ask the memory for a row that is multiplied soon."""
-    # To read (0), keep in all caches (3), data (1).
+    # Flags: read (0), keep in all caches (3), data (1).
     how = (_WORD(0), _WORD(3), _WORD(1))
     with _steps(builder, vectors.shape[1]) as k:
         address = vectors.at(_BYTE, row, k)
@@ -257,7 +257,7 @@ def multiply_rows(
 
 @partial(_instructions, returned=numba.types.boolean)
 def reaches(builder, numbers, first, least):
-    """Check whether one of `LANES` numbers is at least so large."""
+    """Check whether any of `LANES` numbers is at least `least`."""
     vector = builder.load(numbers.at(_FLOATS, first), align=4)
     flags = builder.fcmp_ordered(">=", vector, _spread(builder, least))
     bits = builder.bitcast(flags, ir.IntType(LANES))
