@@ -1,4 +1,4 @@
-"""What users of `analysis` can fix."""
+"""Errors that users of `analysis` can fix."""
 
 from looplib.errors import UserError
 

@@ -1,4 +1,4 @@
-"""What commands share: how they name logs and results."""
+"""Names of logs and results, for all commands."""
 
 from pathlib import Path
 from typing import Annotated

@@ -104,7 +104,7 @@ def parse_effect(text: str) -> float:
     """Return the relative effect that a text such as "5%" or "0.05" stands for; below 0 for a fall.
 
     Raises:
-        AnalysisError: It stands for none, for one of -100 % or less, or may be meant in %.
+        AnalysisError: The effect is 0, is -100 % or less, or may be meant in %.
     """
     is_percent = text.endswith("%")
     try:
@@ -170,7 +170,7 @@ class PastLog:
 
 
 def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
-    """Read what a plan by a configuration is made from.
+    """Read the inputs of a plan from a configuration.
 
     Raises:
         AnalysisError: The logs cannot be read.
@@ -202,7 +202,7 @@ def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an experiment takes."""
+    """Size and duration of an experiment."""
 
     metric: str  # the first primary metric, which has the effect
     mean: float  # its mean in the log
@@ -232,7 +232,7 @@ def plan(
 
     Args:
         log: A past log.
-        config: Of the report that will decide.
+        config: Configuration of the report that will decide.
         effect: The relative effect to find; 0 for the smallest that the listeners find.
         listeners: Listeners of all arms, if there is no effect.
         arms: Arms with the control, if the configuration has no shares.
@@ -302,14 +302,14 @@ def ship_probability(
 ) -> float:
     """Compute the chance that an arm with an effect ships when the planned size is reached.
 
-    If a verdict must be confirmed, the analysis that counts is that of the day before, with fewer
+    If a verdict must be confirmed, the analysis of the day before counts, with fewer
     listeners and a higher bound.
 
     Args:
-        log: A past log, whose listeners are those of every arm but for the effect.
-        config: Of the report that will decide.
+        log: A past log, whose listeners stand for every arm but for the effect.
+        config: Configuration of the report that will decide.
         weights: The share of the listeners in each arm, the control first.
-        effect: Of the second arm on the first metric, as a share of its mean.
+        effect: Effect of the second arm on the first metric, as a share of its mean.
         listeners: The planned size, all arms.
 
     >>> from analysis.ab.metrics import METRICS

@@ -65,7 +65,7 @@ def align(
 
 @dataclass(frozen=True)
 class Validation:
-    """What recommendations are worth on held-out listening."""
+    """The metrics of recommendations on held-out listening."""
 
     metrics: Mapping[str, Interval]  # by a key such as "ndcg@30"
     # What each metric but coverage sums and divides by, to compare in pairs; shape (2, listeners),
@@ -74,7 +74,7 @@ class Validation:
 
 
 class Validator:
-    """Scores recommendations against one held-out table, always on the same bootstrap resamples.
+    """Scorer of recommendations by a held-out table, always on the same bootstrap resamples.
 
     Calls from several threads wait for one another. Results over listeners are in the order of
     `users`, ascending.
@@ -99,13 +99,13 @@ class Validator:
             heldout: Columns user, track, time (the pair's listening time in the held-out sessions),
                 one row a pair.
             popularity: Columns track and listeners, the training listeners who heard it, if any.
-            catalogue_size: Tracks of the catalogue; ids are 0 to one less.
+            catalogue_size: Tracks of the catalogue, whose ids are 0 to n - 1.
             training_listeners: Listeners of the training sessions.
             ks: Cut-offs: how many of the best recommendations count.
             min_time: Share of a held-out track from which it is relevant.
             resamples: Bootstrap resamples, by this seed.
-            seed: Of the run.
-            threads: Of a query.
+            seed: Seed of the run.
+            threads: Threads of a query.
 
         Raises:
             AnalysisError: No pair is relevant.

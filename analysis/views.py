@@ -97,7 +97,7 @@ def open_views(
 def _find(
     folders: Iterable[str], locate: Callable[[str], Path]
 ) -> tuple[dict[str, Path], list[Path], list[Path], list[str]]:
-    """Find what folders hold, and what the runs and reports among them were made from.
+    """Find the content of folders, and the sources of runs and reports among them.
 
     Returns:
         The report, the run and the store by `_KINDS`; lists; catalogues; the report's sources.

@@ -67,7 +67,7 @@ class Service:
     """The service of one process. Make it in that process, not before a fork."""
 
     def __init__(self, settings: ServiceSettings, model: ServedModel) -> None:
-        """Put the parts of one process together, and start to watch for new versions.
+        """Put the parts of the process together, and start to watch for new versions.
 
         Raises:
             ConfigError: `redis_url` is no URL of a Redis.
@@ -147,7 +147,7 @@ class Service:
         """Bring sessions up to date, and recommend.
 
         Yields:
-            The fields of the event log that are of one request, and its list.
+            The fields of the event log that belong to a request, and its list.
         """
         arms = self.arms_of([request.user for request in requests])
         sessions = self.sessions.hear(requests, is_last=message == "last")

@@ -76,7 +76,7 @@ def load_version(
 
 
 class Versions:
-    """The current version, which a reload swaps in one step between requests.
+    """The current version, which a reload swaps atomically between requests.
 
     The link `current -> versions/<model id>` names the current version: the export moves the link,
     a rollback moves it back, and every process of every replica follows it.

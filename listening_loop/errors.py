@@ -1,4 +1,4 @@
-"""The errors of this package that users can fix; each is one line."""
+"""The errors of this package that users can fix, each a line."""
 
 from looplib.errors import UserError
 

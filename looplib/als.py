@@ -88,7 +88,7 @@ def solve_row(
     count: int,
     config: AlsConfig,
 ) -> FloatArray:
-    """Solve the equation of one row exactly.
+    """Solve the equation of a row exactly.
 
     >>> items = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> solve_row(items.T @ items, items[:1], np.array([2.0]), 3, AlsConfig()).round(2)

@@ -24,7 +24,7 @@ _RECORD = np.dtype([("track", "<i4"), ("at_s", "<u4")])
 
 
 def pack_plays(tracks: Iterable[int], at_s: int) -> bytes:
-    """Pack plays of one moment, in seconds since the epoch, into records.
+    """Pack plays of a moment, in seconds since the epoch, into records.
 
     Tracks that the catalogue lacks are left out.
 

@@ -49,7 +49,7 @@ _UNPLAYED = 3  # at most a third of the candidates are tracks that nobody has pl
 _FOLLOWED = 3  # latest plays whose followers are
 _CUES = 20  # earlier plays of the track just heard
 _DISTANCE = 5  # plays after these that count
-_PASSAGE = 4  # plays up to now that are compared with those up to an earlier one
+_PASSAGE = 4  # plays up to now that are compared with plays up to an earlier play
 _RECENT = 20  # plays
 _DECAYS = (1.0, 1.5)  # of activations, beside 0.5
 
@@ -182,7 +182,7 @@ class Facts:
         return tracks[np.arange(len(group)) + first[group]], group
 
     def number(self, tracks: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
-        """Number the distinct ones of some tracks, faster than by sorting.
+        """Number the distinct tracks among some tracks, faster than by sorting.
 
         Returns:
             The distinct tracks, and the number of each of the tracks among them.
@@ -228,7 +228,7 @@ def describe(
     """Describe the candidates for the play after a listener's plays.
 
     Args:
-        plays: The listener's tracks, the newest last; without one there are no candidates.
+        plays: The listener's tracks, the newest last; without plays there are no candidates.
         facts: Facts of all tracks.
         taken: Tracks that are no candidates.
         latest: Plays whose near tracks and categories' tracks are candidates.
@@ -267,7 +267,7 @@ def describe(
         score = add_up(places, weights, size) + score
     score[np.isin(tracks, [*taken])] = -1
     most = CANDIDATES if most is None else most
-    never = facts.is_unplayed[tracks]  # would lose against near ones
+    never = facts.is_unplayed[tracks]  # would lose against near tracks
     rows = _select(np.where(never, -1, score), most)
     if never.any():
         offered_rows = _select(np.where(never, score, -1), most // _UNPLAYED)
@@ -341,7 +341,7 @@ def _follow_own(heard: IntArray, size: int) -> tuple[AnyArray, AnyArray, AnyArra
 
     Returns:
         Of each track 1 / distance of its plays after these, how many came directly, and the most
-            plays before one of them that are those before now.
+            equal plays before any of them and before now.
     """
     earlier = np.flatnonzero(heard[1:] == heard[0])[:_CUES] + 1
     before = np.zeros(size)

@@ -21,7 +21,7 @@ console = Console(stderr=True)
 
 
 def say(text: str) -> None:
-    """Print a text as it is, in one line however wide the terminal is."""
+    """Print a text as it is, in a line, however wide the terminal is."""
     console.print(text, soft_wrap=True, markup=False)
 
 

@@ -90,7 +90,7 @@ class Ensemble:
         count = len(trees.leaves)
         self._leaves = trees.leaves.ravel()
         self._first_leaf = np.arange(count) * LEAVES
-        # for each feature its thresholds, and the bits that are left by the number of failed ones
+        # Thresholds of each feature, and the bits that are left by the number of failed thresholds.
         self._features: list[tuple[int, FloatArray, UInt32Array]] = []
         for feature in np.unique(trees.features).tolist():
             at = np.flatnonzero(trees.features == feature)

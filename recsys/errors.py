@@ -1,4 +1,4 @@
-"""The errors that users of `recsys` can fix; each is one line."""
+"""The errors that users of `recsys` can fix, each a line."""
 
 from analysis.errors import StoreError as StoreError
 from looplib.errors import UserError

@@ -1,10 +1,10 @@
 """Storage back ends, S3 and others of fsspec: cache the content of an address as a local folder.
 
-Another one begins at `_file_system`.
+A further back end begins at `_file_system`.
 
-An address is a path, or one such as `s3://bucket/folder`. All code reads and writes
+An address is a path, or a URL such as `s3://bucket/folder`. All code reads and writes
 `Workspace.folder`. A path is its own folder, and there downloads and uploads do nothing. The folder
-of any other address is a cache, one on each machine, in LISTENING_LOOP_SCRATCH or the user's cache
+of any other address is a cache of the machine, in LISTENING_LOOP_SCRATCH or the user's cache
 folder; removed while nothing runs, it is downloaded again. The file system finds credentials,
 endpoint and region itself: for S3 in the environment, in ~/.aws, or by the machine's role.
 """
@@ -95,7 +95,7 @@ class Workspace:
         return () if self.is_remote else (self.folder,)
 
     def sub(self, name: str) -> "Workspace":
-        """Open the workspace of a folder in this one."""
+        """Open the workspace of a subfolder."""
         return Workspace(f"{self.name}/{name}", self.folder / name, self.is_remote)
 
     def files(self) -> set[str]:
@@ -272,7 +272,7 @@ def open_files(address: str, name: str = "") -> Iterator[Any]:
 
 
 def _run_at_once(function: Callable[..., None], *arguments: Iterable[str]) -> None:
-    """Call a function with each argument, or with one of each list, several at a time."""
+    """Call a function with each argument, or with an element of each list, several at a time."""
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         list(threads.map(function, *arguments))
 

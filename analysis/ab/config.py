@@ -44,7 +44,7 @@ class AbConfig(Config):
     # the chance that an effect is shipped, for plans of `listening-loop power`
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     # Metrics beside `analysis/sql/metrics` by name: a `.sql` file; for a table a column, or a ratio
-    # of two columns such as "minutes / sessions"
+    # ratio of two columns such as "minutes / sessions"
     metrics: dict[str, str] = Field(default_factory=dict)
     # metrics of a table that are better when lower; a `.sql` file says it itself
     lower_is_better: tuple[str, ...] = ()

@@ -69,7 +69,7 @@ class Evidence:
     # groups, also those without enough listeners for effects
     segment_count: int = 0
     # Relative effects on the first primary metric between the arms beside the control, by arm and
-    # by the arm that it is compared with
+    # keyed by the arm that it is compared with
     between: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     is_final: bool = False  # whether the fixed horizon is reached
     # first and last event; both 0 if times are unknown, as in a data frame

@@ -1,7 +1,7 @@
 """Decide at an interim analysis: always valid, or on the way to a fixed horizon.
 
 Without a fixed horizon a quarter of the error rate goes to a group-sequential test that ends at the
-expected size, and the rest to an always-valid one that is narrow there and goes on. Two tests that
+expected size, and the rest to an always-valid test that is narrow there and goes on. Two tests that
 share a level hold together (Bonferroni).
 """
 
@@ -30,7 +30,7 @@ class InterimAnalysis:
 
     @classmethod
     def at(cls, config: AbConfig, sizes: Collection[int]) -> Self:
-        """Analyse an experiment whose arms have so many listeners."""
+        """Analyse an experiment with the listeners of each arm."""
         planned = config.horizon or config.expected_listeners or math.inf
         return cls(config, sum(sizes) / planned, len(sizes))
 
@@ -50,7 +50,7 @@ class InterimAnalysis:
         Args:
             effect: The effect by a single analysis.
             comparisons: Number of effects whose intervals are to hold together (Bonferroni). The
-                p-value is that of this effect alone.
+                p-value belongs to this effect alone.
         """
         if not effect.standard_error > 0:
             return effect
@@ -79,7 +79,7 @@ class InterimAnalysis:
         return errors
 
     def p_value(self, errors: float, listeners: float) -> float:
-        """Compute the level at which so many standard errors would just be significant."""
+        """Compute the level at which a number of standard errors would just be significant."""
         (share, analyses), p_value = self._ending, 1.0
         if share < 1:
             alpha = self.config.alpha

@@ -43,7 +43,7 @@ def render(report: Report) -> str:
 
 
 def _draw_effects(report: Report) -> Forest:
-    """Draw primary and secondary metrics on one scale."""
+    """Draw primary and secondary metrics on a common scale."""
     groups: dict[str, list[IntervalRow]] = {}
     for effect in report.evidence.effects:
         if effect.role == "guardrail":

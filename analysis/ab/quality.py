@@ -173,7 +173,7 @@ def find_cautions(
     shares: Mapping[str, float],
     periods: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> Iterator[Finding]:
-    """Find what a reader has to know: days with another sample ratio, changed recommenders.
+    """Find cautions for readers: days with another sample ratio, changed recommenders.
 
     Args:
         arrivals: New listeners of each day by arm.

@@ -1,4 +1,4 @@
-"""Decide what to do with an experiment; `docs/experiments.md` has the rules and their errors.
+"""Decide about an experiment; `docs/experiments.md` has the rules and their errors.
 
 The first rule that applies decides, in the order in which `decide` asks. By the intervals that
 decide, an arm *loses* if a guardrail is broken, a primary metric is significantly worse, or every

@@ -136,7 +136,7 @@ def reason(report: Report) -> str:
 
 
 def _by_effects(report: Report) -> Iterator[str]:
-    """Write what is known of every arm, the arm that is shipped or waited for first."""
+    """Describe every arm, the arm that is shipped or waited for first."""
     verdict, evidence = report.verdict, report.evidence
     subject = verdict.subject
     for arm in sorted(verdict.arms, key=lambda arm: arm is not subject):
@@ -160,7 +160,7 @@ def _by_effects(report: Report) -> Iterator[str]:
 
 
 def _state(report: Report, arm: ArmVerdict) -> str:
-    """Write what is known of an arm against the control."""
+    """Describe an arm against the control."""
     evidence, smallest = report.evidence, report.config.smallest_effect_pct
     name, control = map(evidence.title, (arm.arm, report.config.control))
     metric = arm.loss or arm.gain

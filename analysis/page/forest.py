@@ -1,4 +1,4 @@
-"""Forest plots as HTML: a label, a value in words and its interval on one line, at any width."""
+"""Forest plots as HTML: a label, a value in words and its interval on a line, at any width."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from typing import Literal, TypeGuard
 
 from analysis.page import numbers
 
-_TICKS = 4  # about so many on the axis
+_TICKS = 4  # ticks on the axis, about
 _STEPS = (1, 2, 5, 10)  # between ticks, times a power of ten
-_PADDING = 0.02  # of the axis, on each side
+_PADDING = 0.02  # margin of the axis, on each side
 
 
 def arm_colour(position: int) -> str:
@@ -19,7 +19,7 @@ def arm_colour(position: int) -> str:
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """A value with its interval; None, NaN and infinity stand for what there is not."""
+    """A value with its interval; None, NaN and infinity stand for missing values."""
 
     label: str  # what has this value
     text: str  # the value in words
@@ -32,9 +32,9 @@ class IntervalRow:
 
 @dataclass(frozen=True)
 class Forest:
-    """Rows by heading, on one axis; a heading without rows is one of several.
+    """Rows by heading, on a common axis; a heading without rows stands above several headings.
 
-    Drawn as curves, a heading is one, and its rows are points from left to right.
+    Drawn as curves, each heading is a curve, and its rows are points from left to right.
     """
 
     title: str  # what is shown
@@ -96,7 +96,7 @@ class Forest:
         ]
 
     def place(self, value: float | None) -> float | None:
-        """Place a value on the axis, in % of its width; None without one."""
+        """Place a value on the axis, in % of its width; None without a value."""
         low, high = self.ends
         return 100 * (value - low) / (high - low) if _is_known(value) else None
 

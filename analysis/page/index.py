@@ -1,4 +1,4 @@
-"""List all reports of a workspace on one page, its `index.html`.
+"""List all reports of a workspace on its page `index.html`.
 
 The page of a report summarizes it in `<meta>` elements: `kind`, `data`, `outcome` and `tone`.
 """

@@ -1,4 +1,4 @@
-"""Numbers and texts as people read them: signs, thousands, and a dash for what does not exist."""
+"""Numbers and texts as people read them: signs, thousands, and a dash for missing values."""
 
 import math
 from bisect import bisect_right
@@ -7,7 +7,7 @@ NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 # a number is not parted from its unit or from its thousands
 _SPACE = "\N{NARROW NO-BREAK SPACE}"
-_FEWER_DECIMALS = (1, 10, 100, 1000)  # a value from here on has one less
+_FEWER_DECIMALS = (1, 10, 100, 1000)  # larger values have a decimal less
 PERCENT = f"{_SPACE}%"
 
 
@@ -30,7 +30,7 @@ def limits(lower: float | None, upper: float | None) -> str:
 
 
 def percent(value: float | None, decimals: int = 2) -> str:
-    """Format a share that is given in %: 12.30 %, or < 0.01 % where it is too small to show."""
+    """Format a share that is given in %: 12.30 %, or < 0.01 % if it is too small to show."""
     least = 10.0**-decimals
     if value and 0 < value < least / 2:
         return f"< {least:g}{PERCENT}"
@@ -69,7 +69,7 @@ def p_is(value: float | None) -> str:
 
 
 def capitalized(text: str) -> str:
-    """Put the first letter of a text in capitals, and leave the others as they are."""
+    """Put the first letter of a text in capitals, and leave the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 

@@ -14,7 +14,7 @@ def render(folders: Sequence[Path], template: str, **values: object) -> str:
     """Fill a template in; every text of the values is escaped.
 
     Args:
-        folders: Where the templates are, beside those of this package.
+        folders: Folders of templates, beside the templates of this package.
         template: Name of its file; it extends `base.html.jinja`.
         values: What the template uses beside `n`, the functions of `analysis.page.numbers`; a
             missing one is an error.

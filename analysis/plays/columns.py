@@ -74,7 +74,7 @@ ALIASES = {"user": "listener", "item": "track", "timestamp": "played_at"}
 
 
 def check_columns(types: Mapping[str, str], query: str) -> None:
-    """Refuse a result that lacks columns, or has unknown ones, or ones that go not together.
+    """Refuse a result with missing, unknown or contradictory columns.
 
     Args:
         types: The types of the query's columns.

@@ -1,4 +1,4 @@
-"""Find the files of a query of plays, and copy what DuckDB does not read as it is."""
+"""Find the files of a query of plays, and copy the files that DuckDB cannot read directly."""
 
 import codecs
 import glob

@@ -1,4 +1,4 @@
-"""A query of plays: SQL, the files that it reads, and what decides its rows."""
+"""A query of plays: SQL, the files that it reads, and the identity of its rows."""
 
 import json
 import os
@@ -115,13 +115,13 @@ class PlaysQuery:
         return self._edited(paths, keeps_rejects=keeps_rejects)
 
     def left_out(self, paths: Sequence[Path]) -> str | None:
-        """Return the SQL of the rows that its condition leaves out; None without one condition."""
+        """Return the SQL of the rows that its condition leaves out; None without a condition."""
         if self._parsed[2] != 1:
             return None
         return queries.negate(self._edited(paths))
 
     def content(self, file: str) -> str:
-        """Name what decides the plays that are read from the bytes of a file.
+        """Name the settings that decide the plays of a file.
 
         Comments and the paths of files do not; the name of a file and its folder do if the query
         reads them.

@@ -154,7 +154,7 @@ class FirstRows:
         """Open the first file, until a stack ends.
 
         Args:
-            stack: Closes what is opened.
+            stack: Closes opened files.
             paths: Files, folders or patterns.
             names: The paths as the query will name them.
             table: The table of a database.
@@ -263,7 +263,7 @@ class FirstRows:
 
     @property
     def place(self) -> str | None:
-        """Where a listener has files: "@file" or "@folder"; None of one file, or several tables."""
+        """Where the listener's id is, "@file" or "@folder"; None for a file or several tables."""
         if len(self.logs) == 1:
             return None
         if self.log.suffix in CSV and "encoding" not in self.source:
@@ -278,7 +278,7 @@ class FirstRows:
         return PlaysQuery(f"SELECT * FROM {self.source}")  # noqa: S608  # nosec B608
 
     def _bind(self, path: Path) -> queries.Rows:
-        """Return the rows of another file, or of a copy, as the first one is read."""
+        """Return the rows of another file, or of a copy, read like the first."""
         return bind(self.connection, self._query.text_for([path]))
 
     def values(self, *columns: Column) -> list[tuple[str | None, ...]]:
@@ -287,7 +287,7 @@ class FirstRows:
         return self.connection.table("first_rows").select(*names).fetchall()
 
     def is_property(self, column: Column, of: Column) -> bool:
-        """Whether a column has one value for each value of another, of which many repeat."""
+        """Whether a column follows from another, whose values often repeat."""
         pairs = self.values(of, column)
         distinct = len({pair[0] for pair in pairs})
         is_repeated = distinct < _MOST_DISTINCT * len(pairs)

@@ -33,7 +33,7 @@ def widening(
 
     Args:
         listeners: So far, of the control and the arm together.
-        planned: Those with which the interval is to be narrow, one or several. They must not depend
+        planned: Numbers of listeners at which the interval is narrow. They must not depend
             on an effect; the intervals hold whatever they are.
         level: Chance that any interval, however many there are, misses the true effect.
         tuned: The level at which the intervals are to be narrow.

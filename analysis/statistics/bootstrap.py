@@ -2,7 +2,7 @@
 
 A resample draws as many units (listeners) as there are, with replacement (Efron & Tibshirani, An
 Introduction to the Bootstrap, 1993, ch. 6 and 13). It holds how often each unit was drawn, so that
-the estimates of all metrics in all resamples are one matrix product.
+a matrix product has the estimates of all metrics in all resamples.
 """
 
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def estimate(
     """Estimate ratios of sums over the units in every resample, shape (resamples, metrics).
 
     Args:
-        resamples: Of the units.
+        resamples: Resamples of the units.
         numerators: Shape (units, metrics).
         denominators: The same; 1 or 0 for a mean.
 
@@ -84,7 +84,7 @@ def ratio_intervals(
 ) -> list[Interval]:
     """Estimate ratios of sums over the units with percentile intervals.
 
-    The arguments are those of `estimate`.
+    The arguments are the arguments of `estimate`.
 
     >>> resamples = Resamples(units=100, count=200, seed=1)
     >>> values = np.arange(100.0)[:, np.newaxis]
@@ -110,7 +110,7 @@ def percentile_intervals(estimates: FloatArray) -> list[Interval]:
 
 
 def simultaneous_intervals(estimates: FloatArray) -> list[Interval]:
-    """Make intervals that hold together with the confidence of one.
+    """Make intervals that hold together with the confidence of a single interval.
 
     Their half-width is the same number of standard errors: the quantile of the largest deviation in
     a resample (max-T; Romano & Wolf, Exact and Approximate Stepdown Methods for Multiple Hypothesis
@@ -135,7 +135,7 @@ def simultaneous_intervals(estimates: FloatArray) -> list[Interval]:
 
 
 def divide(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
-    """Divide; 0 where there is nothing to divide by.
+    """Divide; 0 if the divisor is 0.
 
     >>> divide(np.array([1.0, 2.0]), np.array([2.0, 0.0])).tolist()
     [0.5, 0.0]

@@ -35,7 +35,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval is on one side of 0."""
+        """Whether the interval excludes 0."""
         return self.lower > 0 or self.upper < 0
 
     def widened(self, factor: float) -> "Interval":
@@ -56,7 +56,7 @@ NO_INTERVAL = Interval(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric in one arm."""
+    """A metric in an arm."""
 
     value: float  # the mean, ratio of means, or quantile
     # of one listener's share in it; over the count, that of the value. NaN for a quantile.
@@ -80,7 +80,7 @@ class Effect:
     relative: Interval
     # of the absolute effect; of the logarithm of the ratio for a quantile
     standard_error: float
-    p_value: float  # two-sided, of no difference; NaN where there is no interval
+    p_value: float  # two-sided, of no difference; NaN without an interval
 
     @property
     def listeners(self) -> int:
@@ -110,7 +110,7 @@ class Effect:
 
 
 def estimate(moments: Moments, quantity: Quantity) -> Estimate:
-    """Estimate a metric in one arm, NaN without listeners.
+    """Estimate a metric in an arm, NaN without listeners.
 
     >>> plays = Moments.of({"plays": [2, 4, 6]})
     >>> estimate(plays, Quantity("plays"))
@@ -132,7 +132,7 @@ def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) ->
     Args:
         control: Its metric.
         arm: The other's.
-        confidence: Of the intervals.
+        confidence: Confidence of the intervals.
 
     Returns:
         The effect for a single analysis.
@@ -239,7 +239,7 @@ def adjust(
     quantity: Quantity,
     covariate: Quantity,
 ) -> tuple[Estimate, Estimate, float]:
-    """Remove what a covariate predicts from a metric (CUPED), by the regression over both arms.
+    """Remove the prediction of a covariate from a metric (CUPED), by regression over both arms.
 
     Deng, Xu, Kohavi & Walker, Improving the Sensitivity of Online Controlled Experiments by
     Utilizing Pre-Experiment Data, WSDM 2013, section 3; its appendix B for ratios. The covariate,

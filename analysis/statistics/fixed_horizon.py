@@ -1,10 +1,10 @@
-"""Group-sequential inference: interim analyses until a fixed horizon share one error rate.
+"""Group-sequential inference: interim analyses until a fixed horizon share an error rate.
 
 Lan & DeMets, Discrete Sequential Boundaries for Clinical Trials, Biometrika 70(3), 1983, with the
 spending function of O'Brien and Fleming's shape: next to nothing is spent on early analyses, and
 the last costs little more than a single test. Up to the share t of the horizon a two-sided
 test at level alpha may have erred with the probability 4 (1 - Phi(z / sqrt(t))), where z is the
-normal quantile of 1 - alpha / 4. The bounds follow one by one by numerical integration:
+normal quantile of 1 - alpha / 4. The bounds follow in turn by numerical integration:
 Jennison & Turnbull, Group Sequential Methods, 2000, chapter 19.
 """
 

@@ -5,7 +5,7 @@ The arm is compared with the others within each day, so neither weekdays nor cha
 listeners make a shift. Every day so far may be the first of the new level, and every day may be
 the last of the data: with n days, each of n candidates is tested at level / (n² (n + 1)). All of
 them, over all n, share the level (Bonferroni, as 1 / (n (n + 1)) adds up to 1), so it holds however
-often the data are analysed. A level stays: no single day, such as that of a large order, makes a
+often the data are analysed. A level stays: no single day, such as the day of a large order, makes a
 shift.
 """
 

@@ -1,4 +1,4 @@
-"""Counts, means and covariances of an arm's listeners: what its statistics are made of."""
+"""Counts, means and covariances of an arm's listeners, the source of its statistics."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ class Quantity:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, means and sample covariances of columns that have one value a listener.
+    """Count, means and sample covariances of columns with a value for each listener.
 
     >>> moments = Moments.of({"minutes": [6, 2, 4], "plays": [2, 1, 3]})
     >>> moments.mean(Quantity("minutes", "plays"))
@@ -84,7 +84,7 @@ class Moments:
     def variance(self, quantity: Quantity) -> float:
         """Return the variance of one listener's share in the quantity.
 
-        Over the count, it is that of the quantity.
+        Divided by the count, it is the variance of the quantity.
         """
         return max(0.0, self.covariance(quantity, quantity))
 
@@ -125,7 +125,7 @@ class Moments:
         return gradient
 
     def _column_mean(self, name: str | None) -> float:
-        """Return the mean of a column, 1 where none is named."""
+        """Return the mean of a column, 1 if none is named."""
         return 1.0 if name is None else float(self.means[self.names.index(name)])
 
     @property

@@ -47,7 +47,7 @@ class Histogram:
         return cls(known_steps, values, listeners)
 
     def quantile(self, share: float) -> float:
-        """Return the value that this share of all stays below; NaN where there is none."""
+        """Return the value that this share of all stays below; NaN without values."""
         if not len(self.steps):
             return math.nan
         counts = self.values.sum(axis=0)

@@ -15,11 +15,11 @@ _CONCENTRATIONS = np.array([1e1, 1e3, 1e5])
 
 @dataclass(frozen=True)
 class SampleRatio:
-    """Listeners of the arms against those expected."""
+    """Listeners of the arms against the expected numbers."""
 
     expected: dict[str, float]  # listeners by arm, from the configured shares
     observed: dict[str, int]  # listeners by arm
-    # of shares as configured, valid at any time; None where there is nothing to test
+    # p-value of the configured shares, valid at any time; None if there is nothing to test
     p_value: float | None = None
     threshold: float = THRESHOLD  # below it the ratio counts as wrong
     # whether it is wrong, so that the experiment must not be trusted

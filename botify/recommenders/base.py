@@ -126,7 +126,7 @@ class Recommender:
     draw: Draw
     reads: Sequence[
         Artifact[Any]
-    ] = ()  # the recommender has no track if one is missing
+    ] = ()  # the recommender has no track if any is missing
     # Also read if an arm asks for the recommender and the version has them; a fallback does
     # without.
     reads_for_arms: Sequence[Artifact[Any]] = ()

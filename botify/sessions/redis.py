@@ -128,7 +128,7 @@ class RedisSessions:
     def hear(
         self, requests: Sequence[Listening], *, is_last: bool = False
     ) -> list[Session | None]:
-        """Add the tracks just heard to the sessions, as `LocalSessions` does, in one round trip."""
+        """Add the tracks just heard to the sessions, as `LocalSessions` does, in a round trip."""
         keys = [f"{self._prefix}{request.user}" for request in requests]
         if self._remembered_ms:
             keys += [f"{self._plays_prefix}{request.user}" for request in requests]

@@ -3,6 +3,6 @@
 In: a file or folder of plays. Out: `plays.sql`, the query that reads them, the configurations of a
 search, of a service, of an experiment with three arms and of its report, and the commands that
 follow. Read `command` first, then `look`, which drafts the query from the first rows and reads
-them by it, and `guess`, which says what columns hold by `names.yaml`; `templates/` has what is
+them by it, and `guess`, which guesses columns by `names.yaml`; `templates/` has what is
 written.
 """

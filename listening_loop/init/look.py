@@ -61,7 +61,7 @@ class Guess:
 
     @property
     def can_replay(self) -> bool:
-        """Whether the newest plays can be told from older ones."""
+        """Whether the newest plays can be told from older plays."""
         has_order = "position" in self.columns and not self.has_share
         return "played_at" in self.columns or has_order
 
@@ -164,7 +164,7 @@ def _read(guess: Guess, scratch: Path) -> Guess:
 def _guess(
     rows: FirstRows, path: Path, folder: Path, named: Mapping[str, str], scratch: Path
 ) -> Guess:
-    """Guess the query of files by the first one, and read their first rows so."""
+    """Guess the query of files from the first file, and read their first rows with it."""
     names = [column.name for column in rows.columns]
     tops = {name.partition("[]")[0] for name in names}
     preset = None if named else recognize({*names, *tops}, rows.first_line)

@@ -1,4 +1,4 @@
-"""Replay: plays of real listeners, sent through the real service, one recommender after the other.
+"""Replay: plays of real listeners, sent through the real service, recommender by recommender.
 
 In: a file of plays, and an export that has not learned from the newest plays. Out: how well each
 recommender's ranking, at the moment of each play, predicts the listener's next play: a prediction

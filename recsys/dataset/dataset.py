@@ -1,7 +1,7 @@
 """Open the training data of a search: sparse arrays in a folder beside the store.
 
 It is written whole or not at all, under a digest of its origin (store, split, feedback).
-Workers map the arrays into memory, so that the processes of a machine share one copy.
+Workers map the arrays into memory, so that the processes of a machine share a copy.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -90,7 +90,7 @@ class Dataset:
         return load_matrix(self.path, name, len(columns), first, last)
 
     def array(self, matrix: str, name: str) -> AnyArray:
-        """Map one of the three arrays of a matrix of a split, or of its transpose."""
+        """Map an array of a split's matrix, or of its transpose."""
         array: AnyArray = np.load(self.path / f"{matrix}-{name}.npy", mmap_mode="r")
         return array
 

@@ -41,7 +41,7 @@ class Features(NamedTuple):
 
     @property
     def split_points(self) -> list[Float32Array]:
-        """The numbers and vectors, one by one."""
+        """The numbers and vectors, column by column."""
         ends = np.cumsum(self.dimensions).tolist()
         sizes = self.dimensions.tolist()
         return [

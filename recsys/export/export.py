@@ -1,7 +1,7 @@
 """Refit a run's winner on all sessions and publish a version, which the service loads.
 
 A published version is a folder `versions/<model id>` that is renamed into place whole; `current`
-then points to it, in one step. Earlier versions stay for rollback.
+then points to it, atomically. Earlier versions stay for rollback.
 """
 
 import itertools
@@ -109,7 +109,7 @@ def publish_version(
     versions = out.sub(VERSIONS)
     version = versions.sub(name)
     versions.folder.mkdir(parents=True, exist_ok=True)
-    # only one process of a machine publishes at a time
+    # processes of a machine publish in turn
     with exclusive(out.folder / VERSIONS_LOCK):
         if not version.download_all():
             remove_leftovers(versions.folder)

@@ -213,7 +213,7 @@ def refit(
     Args:
         export: The run that is published.
         fitted: The trial and its iterations.
-        files: The files of a fit in blocks, if there is one.
+        files: The files of a fit in blocks, if any.
         calls: Calls with the model, if it cannot be kept.
         shipped: The pickled class, if it cannot be imported here.
 

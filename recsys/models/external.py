@@ -192,7 +192,7 @@ class External(SimilarityModel):
     @contextmanager
     def _library(self) -> Iterator[None]:
         """Limit the threads of a library's code, hide its progress, name its class in errors."""
-        # implicit asks for one thread of BLAS
+        # implicit asks for a single thread of BLAS
         limits = {"blas": 1, "openmp": self.threads}
         try:
             with threadpool_limits(limits), redirect_stdout(StringIO()):

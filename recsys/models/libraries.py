@@ -59,7 +59,7 @@ def load_class(path: str) -> Callable[..., Any]:
 
 
 def describe_error(error: BaseException) -> str:
-    """Describe an error of a library on one line."""
+    """Describe an error of a library on a line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 

@@ -1,7 +1,7 @@
 """Multiply sparse matrices row by row, and keep the largest of each row.
 
 In: CSR matrices. Out: the best columns of each row of a product, or the product at some places. A
-row of the product is summed in one dense array, so the memory is a row for each thread, however
+row of the product is summed in a dense array, so the memory is a row for each thread, however
 many values the product has.
 """
 
@@ -157,7 +157,7 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
     Shape (rows, k), `NO_TRACK` where a row has fewer.
     """
     best = np.full((scores.shape[0], k), NO_TRACK, np.int32)
-    # one row at a time is in the caches: eight times as fast as all at once
+    # a single row is in the caches: eight times as fast as all at once
     for row, (start, end) in enumerate(pairwise(scores.indptr)):
         columns = scores.indices[start:end]
         order = np.lexsort((columns, -scores.data[start:end]))[:k]

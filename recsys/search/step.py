@@ -52,7 +52,7 @@ def run_step(
     """Fit a trial up to a checkpoint and score it, by every metric or by the choosing metric.
 
     A score by every metric covers the listeners who choose nothing, too.
-    The fit goes on from the checkpoint after the iteration `start`, if there is one. `shipped` is
+    The fit goes on from the checkpoint after the iteration `start`, if any. `shipped` is
     the pickled class of the model, if workers cannot import it.
     """
     run = open_workspace(address)

@@ -1,4 +1,4 @@
-"""Write to a session store, one writer at a time.
+"""Write to a session store, which has a single writer at a time.
 
 All files of an ingest appear together or not at all: they get their final names before the manifest
 names them. The next writer removes files that the manifest does not name.

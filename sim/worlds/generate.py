@@ -32,7 +32,7 @@ def generate_catalogue(
         config.genres, size=config.artists, p=genre_weights / genre_weights.sum()
     )
     weights = rng.exponential(size=config.artists)
-    # every artist has one track at least
+    # every artist has a track at least
     more = rng.choice(
         config.artists,
         size=config.tracks - config.artists,

@@ -145,7 +145,7 @@ def _eight(builder, first):
 def _add_lanes(builder, vectors):
     """Return the sum of the lanes of each of eight vectors, as a vector.
 
-    Pairs of vectors become one, three times.
+    Pairs of vectors become a vector, three times.
     """
     step = TOGETHER // 2
     while step:
