@@ -126,10 +126,7 @@ class LoggedExperiment:
             groups=groups,
         )
         rows = events.connection.table("quality").to_arrow_table().to_pylist()
-        first_day = self.start_ms // DAY_MS
-        in_arms = [
-            row for row in rows if row["arm"] is not None and row["day"] >= first_day
-        ]
+        in_arms = [row for row in rows if row["arm"] is not None]
         sessions = Counter[str]()
         for row in in_arms:
             sessions[row["arm"]] += row["sessions"]
@@ -220,7 +217,8 @@ def measure(
             for metric in measured:
                 if (metric in primary) == is_primary:
                     _measure(connection, metric)
-        queries.append("quality", open_rows("ab/quality"))
+        begin_ms = start_ms - start_ms % DAY_MS
+        queries.append("quality", open_rows("ab/quality", begin_ms=begin_ms))
         queries.append("daily_sums", open_rows("ab/daily_sums"))
         queries.append("listener_values", open_rows("ab/credited"))
     queries.use_threads(connection, 1)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # The folders of reports, which relations may read until Python ends.
 _scratch: list["tempfile.TemporaryDirectory[str]"] = []
-# of a frame of effects, by the attribute of `Effect` that it shows
+# The columns of a frame of effects, by the attribute that each shows
 _COLUMNS = {
     "arm": "arm",
     "metric": "metric",
@@ -109,28 +109,27 @@ def ab(
 
     A table is a data frame, a Parquet or CSV file, or a SQL query of DuckDB's. It has a row for
     each listener or each session; or aggregates, a row for each arm, metric and time: columns
-    `metric`, `count` of listeners so far, `mean`, `variance` and, where there are several, `time`;
-    of a ratio also `denominator_mean`, `denominator_variance` and `covariance`.
+    `metric`, `count` of listeners so far, `mean`, `variance` and, if there are several, `time`; a
+    ratio has also `denominator_mean`, `denominator_variance` and `covariance`.
 
     Args:
         data: Files, folders, patterns, or a store; or a table.
-        experiment: Its file, such as "experiment.yaml"; or its name in the log, where that has
+        experiment: Its file, such as "experiment.yaml"; or its name in the log, if that has
             several.
-        connection: Where `data` is a query: DuckDB's connection that runs it.
+        connection: DuckDB's connection that runs `data`, if that is a query.
         control: The arm that the others are compared with, such as 0; by default the file's first,
             or "C", or in a table "control".
-        metrics: Of a table: the column or columns of numbers, or the metrics of aggregates, that
-            decide; a mapping says which are better when lower. "minutes / sessions" is a ratio of
-            columns.
-        guardrails: Of a table: what must surely not get worse → the change that is accepted, in %:
-            5 where it may rise by 5 %, -10 where it may fall by 10 %.
-        arm: Of a table: the column of arms.
-        listener: Of a table: the column of listeners, where they have several rows. Then a metric
-            is the mean over rows, with the uncertainty between listeners (delta method).
+        metrics: The columns of numbers of a table, or the metrics of aggregates, that decide; a
+            mapping says which are better when lower. "minutes / sessions" is a ratio of columns.
+        guardrails: Columns of a table that must surely not get worse → the accepted change in %:
+            5 if it may rise by 5 %, -10 if it may fall by 10 %.
+        arm: The column of arms in a table.
+        listener: The column of listeners in a table, if they have several rows. Then a metric is
+            the mean over rows, with the uncertainty between listeners (delta method).
         by: The column of groups of listeners, whose effects `report.sql("FROM effects")` has: of a
             table, or for logs of `listeners`.
         listeners: A Parquet or CSV file, or a `.sql` file with a query, with a column `listener`.
-        settings: Of the A/B configuration, such as `alpha=0.01`, or
+        settings: Values of the A/B configuration, such as `alpha=0.01`, or
             `fixed_horizon={"listeners": 5000}`.
 
     Raises:
@@ -212,7 +211,7 @@ def _lower_columns(
     metrics: str | Sequence[str] | Mapping[str, str],
     guardrails: Mapping[str, float],
 ) -> set[str]:
-    """Add to the columns that are better when lower; what `metrics` says wins.
+    """Add to the columns that are better when lower; `metrics` wins over guardrails.
 
     Raises:
         UserError: A name, a direction or a change is none.
