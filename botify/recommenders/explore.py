@@ -57,7 +57,7 @@ def rank_chances(count: int, share: float, top: int = _TOP) -> FloatArray:
         share: The probability of a draw by a softmax of -5 rank / `top`; else the best is taken.
         top: Only this many tracks are drawn.
     """
-    chances = np.exp(-_FADES / top * np.arange(min(top, count)))
+    chances: FloatArray = np.exp(-_FADES / top * np.arange(min(top, count)))
     chances *= share / chances.sum()
     chances[0] += 1 - share
     return chances
