@@ -1,6 +1,8 @@
 """What an export publishes is the same to the byte wherever its calls run."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,12 @@ import psutil
 import pytest
 
 from recsys import blockwise
-from recsys.cluster.cluster import Cluster
+from recsys.cluster.cluster import Client, Cluster
+from recsys.cluster.config import ClusterConfig
+from recsys.cluster.processes import start_processes
 from recsys.export import version
 from recsys.export.export import export_run
+from recsys.export.version import refit
 from recsys.run import read_run
 from recsys.storage import open_workspace
 from tests.botify.exports import read_manifest
@@ -21,12 +26,11 @@ from tests.waiting import wait_until
 Files = dict[str, dict[str, Any]]  # digest, size and rows of each file
 
 
-def publish(run: Path, out: Path, workers: int = 0) -> Files:
-    """Publish with workers, or in this process."""
-    setting = f"cluster.workers={workers}" if workers else "cluster.fit=whole"
+def publish(run: Path, out: Path, client: Client | None = None) -> Files:
+    """Publish with the workers of a client, or in this process."""
     workspace = open_workspace(run)
-    config, winner = read_run(workspace, [setting])
-    export_run(workspace, config, winner, out)
+    config, winner = read_run(workspace, ["cluster.fit=whole"] if not client else [])
+    export_run(workspace, config, winner, out, client=client)
     files: Files = read_manifest(out / "current")["files"]
     return files
 
@@ -55,23 +59,22 @@ def test_published_bytes_are_the_same_here_and_on_one_or_three_workers_one_of_wh
 ) -> None:
     here = publish(run, tmp_path / "here")
     assert {"factors.npz", "live.npz", "scores.npy", "similar.jsonl"} <= here.keys()
-    assert publish(run, tmp_path / "1", workers=1) == here
 
-    def kill() -> None:
+    def kill(worker: int) -> None:
         """Kill a worker when the first range is ranked."""
         wait_until(lambda: any(run.glob("pieces/*/parts/*")), "a range")
-        processes = psutil.Process().children(recursive=True)
-        workers = [
-            process
-            for process in processes
-            if not process.children() and "forkserver" in str(process.cmdline())
-        ]
-        assert len(workers) == 3
-        workers[0].kill()
+        psutil.Process(worker).kill()
 
-    with ThreadPoolExecutor(1) as killer:
-        killed = killer.submit(kill)
-        assert publish(run, tmp_path / "3", workers=3) == here
+    with ExitStack() as stack:
+        modules = (refit.__module__, "recsys.models.kernels.ranking")
+        client = start_processes(ClusterConfig(workers=1), modules, stack)
+        assert publish(run, tmp_path / "1", client) == here
+        assert client.cluster
+        client.cluster.scale(3)
+        client.wait_for_workers(3)
+        first, *_ = client.run(os.getpid).values()
+        killed = stack.enter_context(ThreadPoolExecutor(1)).submit(kill, first)
+        assert publish(run, tmp_path / "3", client) == here
         killed.result()
     assert not [*run.glob("pieces/*")]
 
