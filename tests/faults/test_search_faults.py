@@ -33,6 +33,10 @@ AXES = {"factors": [8, 16], "alpha": [1.0, 10.0]}
 ITERATIONS = 120  # so many that a fit is found at work
 # instead of Dask's 30 s; its least
 SILENCE = ("env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s")
+# reconnects to a lost scheduler for 4 s in place of 15
+IMPATIENT = """import recsys.cluster.cluster as cluster, recsys.search.__main__ as search
+cluster.CONNECT_TIMEOUT_S = 4
+raise SystemExit(search.run(search.app, search.PROG))"""
 BOUND_S = 240  # less than the five minutes after which Dask misses a worker by its heartbeats alone
 pytestmark = [pytest.mark.slow, pytest.mark.dask]
 
@@ -75,7 +79,7 @@ def searching(
     """Run a search as a process of its own for the block, below another program if one is given."""
     file = Path(f"{config.run}.yaml")
     file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
-    program = [sys.executable, "-m", "recsys.search", "--config", str(file)]
+    program = [sys.executable, "-c", IMPATIENT, "--config", str(file)]
     run = Path(config.run)
 
     def has_fit() -> bool:  # scored by workers; rules may be scored already
