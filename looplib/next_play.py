@@ -27,7 +27,7 @@ LISTS = ("near", "follows")  # of each track
 ARRAYS: Mapping[str, str] = {
     "tracks": "track tracks",
     "groups": "i columns tracks",  # number of the artist and of other categories
-    "points": "f dimensions tracks",  # numbers and vectors, one below the other
+    "points": "f tracks dimensions",  # numbers and vectors, side by side
     "dimensions": "i points",  # of each number, 1, and of each vector
     "plays": "f tracks",  # by all listeners
     "near_counts": "i tracks",  # tracks in the list of each track
@@ -137,7 +137,7 @@ class Facts:
             unplayed: Tracks that nobody has played and a catalogue names: candidates for
                 listeners of their categories, beside each category's most played tracks. Other
                 tracks without plays do not exist yet.
-            points: Numbers and vectors of the tracks, each of shape (dimensions, tracks).
+            points: Numbers and vectors of the tracks, each of shape (tracks, dimensions).
         """
         self.near = near
         self.follows = follows
@@ -319,6 +319,11 @@ def describe(
     return candidates, features
 
 
+def split_points(points: Float32Array, dimensions: IntArray) -> list[Float32Array]:
+    """Split numbers and vectors that stand side by side, shape (tracks, sum of `dimensions`)."""
+    return np.split(points, np.cumsum(dimensions[:-1]), axis=1)[: len(dimensions)]
+
+
 def add_up(places: AnyIntArray, values: AnyArray, size: int) -> FloatArray:
     """Add up values by their places, 0..size-1; shape (size,)."""
     return np.bincount(places, values, size).astype(np.float64, copy=False)
@@ -394,9 +399,9 @@ def _describe_points(
 ) -> list[FloatArray]:
     """Measure the candidates' distances to the fading mean of the plays, and to the last play."""
     weights = np.arange(1.0, len(newest) + 1) ** -0.8
-    means = points[:, newest] @ (weights / weights.sum())
-    described = points[:, candidates].T
+    mean = (weights / weights.sum()) @ points[newest]
+    described = points[candidates]
     return [
         np.sqrt(((described - center) ** 2).sum(axis=1))
-        for center in (means, points[:, newest[0]])
+        for center in (mean, points[newest[0]])
     ]

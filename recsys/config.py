@@ -192,6 +192,8 @@ class SearchConfig(Config):
 
     @model_validator(mode="after")
     def _features_have_a_catalogue(self) -> "SearchConfig":
+        for name in {"track", "artist"} & {*self.features}:
+            raise ValueError(f"features: {name} is always used; leave it out")
         if self.features and not self.catalogue:
             raise ValueError("features are columns of a catalogue: set catalogue, too")
         return self

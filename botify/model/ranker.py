@@ -7,7 +7,7 @@ from botify.model.manifest import Version
 from botify.model.model import Artifact
 from looplib import next_play
 from looplib.arrays import NO_TRACK, offsets
-from looplib.next_play import Facts, Lists, Ranker
+from looplib.next_play import Facts, Lists, Ranker, split_points
 from looplib.trees import Ensemble, Trees
 
 
@@ -26,18 +26,15 @@ def _load_ranker(version: Version) -> Ranker:
     learned = arrays["groups"]
     groups = np.tile(np.arange(size) + learned.max(initial=-1) + 1, (len(learned), 1))
     groups[:, numbers[is_there]] = learned[:, is_there]
-    points = np.zeros((len(arrays["points"]), size), np.float32)
-    points[:, numbers[is_there]] = arrays["points"][:, is_there]
-    sizes = arrays["dimensions"].tolist()
-    split = [
-        points[end - size : end]
-        for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)
-    ]
+    points = np.zeros((size, arrays["points"].shape[1]), np.float32)
+    points[numbers[is_there]] = arrays["points"][is_there]
     plays = np.zeros(size)
     plays[numbers[is_there]] = arrays["plays"][is_there]
     near, follows = (_read_lists(arrays, name, size) for name in next_play.LISTS)
     trees = Trees(*(arrays[name] for name in Trees._fields))
-    facts = Facts(near, follows, groups, plays, points=split)
+    facts = Facts(
+        near, follows, groups, plays, points=split_points(points, arrays["dimensions"])
+    )
     if not np.isin(arrays["features"], range(facts.feature_count)).all():
         raise ValueError(f"features: 0..{facts.feature_count - 1} are expected")
     return Ranker(facts, Ensemble(trees))

@@ -1,6 +1,5 @@
 """Read the features of tracks: columns of the catalogue beside title and artist."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -9,6 +8,7 @@ import msgspec
 import numpy as np
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.next_play import split_points
 from looplib.progress import say
 from looplib.untrusted import read_untrusted
 from recsys.errors import StoreError
@@ -18,11 +18,12 @@ FeatureKind = Literal["category", "number", "vector"]
 Columns = Mapping[str, Mapping[str, Any]]  # values of a column, by track id as text
 _MOST_BYTES = 2**32
 _MOST_DIMENSIONS = 1024
+_LARGEST = 3e38  # of float32
 _FEWEST = 0.1  # share of the tracks that have a value
 _EXPECTED: Mapping[FeatureKind, str] = {
     "category": "text or a number",
-    "number": "a finite number",
-    "vector": f"a list of up to {_MOST_DIMENSIONS:,} finite numbers, always as many",
+    "number": f"a number up to {_LARGEST:g}",
+    "vector": f"a list of up to {_MOST_DIMENSIONS:,} numbers up to {_LARGEST:g}, always as many",
 }
 
 
@@ -30,23 +31,19 @@ class Features(NamedTuple):
     """The features of all tracks of a dataset."""
 
     groups: Int32Array  # category by column, the artist first, shape (columns, tracks)
-    points: Float32Array  # numbers and vectors, shape (dimensions of all, tracks)
-    dimensions: IntArray  # rows of each number or vector in `points`, shape (columns,)
+    points: Float32Array  # numbers and vectors, shape (tracks, dimensions of all)
+    dimensions: IntArray  # dimensions of each number or vector, shape (columns,)
 
     def cut(self, tracks: int) -> "Features":
         """Keep the first tracks."""
         return self._replace(
-            groups=self.groups[:, :tracks], points=self.points[:, :tracks]
+            groups=self.groups[:, :tracks], points=self.points[:tracks]
         )
 
     @property
     def split_points(self) -> list[Float32Array]:
         """The numbers and vectors, column by column."""
-        ends = np.cumsum(self.dimensions).tolist()
-        sizes = self.dimensions.tolist()
-        return [
-            self.points[end - size : end] for size, end in zip(sizes, ends, strict=True)
-        ]
+        return split_points(self.points, self.dimensions)
 
 
 def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
@@ -56,12 +53,16 @@ def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
     word of progress.
 
     Raises:
-        StoreError: No track has a column, or a value is of another kind.
+        StoreError: No track has a column, a value is of another kind, or a number in the file is
+            too large.
     """
     if not kinds:
         return {}
     lines = read_untrusted(file, _MOST_BYTES, error=StoreError).splitlines()
-    records = [msgspec.json.decode(line) for line in lines if line.strip()]
+    try:
+        records = [msgspec.json.decode(line) for line in lines if line.strip()]
+    except msgspec.DecodeError as error:  # numbers above 1e308, which titles may have
+        raise StoreError(f"{file}: {error}") from None
     columns = {}
     for name, kind in kinds.items():
         values = {
@@ -79,11 +80,12 @@ def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
         size = None
         for track, value in values.items():
             size = _check(value, kind, size, f"{file}: features.{name}: track {track}")
-        distinct = len({*map(str, values.values())})
-        if distinct == 1 or len(values) < _FEWEST * len(records):
+        first = str(next(iter(values.values())))
+        is_constant = all(str(value) == first for value in values.values())
+        if is_constant or len(values) < _FEWEST * len(records):
             say(
                 f"features.{name} is left out: {len(values):,} of {len(records):,} tracks "
-                f"have it, with {distinct:,} different values"
+                f"have it{', all with the same value' if is_constant else ''}"
             )
             continue
         columns[name] = values
@@ -102,7 +104,7 @@ def _check(
     is_number = all(
         isinstance(number, int | float)
         and not isinstance(number, bool)
-        and math.isfinite(number)
+        and abs(number) <= _LARGEST
         for number in values
     )
     if kind == "vector":
@@ -142,7 +144,7 @@ def make_features(
         trained: Number of the first tracks that exist in training.
     """
     groups = [number_categories(artists, trained)]
-    points = [np.empty((0, len(tracks)), np.float32)]
+    points = [np.empty((len(tracks), 0), np.float32)]
     for name, column in columns.items():
         if kinds[name] == "category":
             values = [str(column.get(track, "")) for track in tracks]
@@ -151,9 +153,9 @@ def make_features(
         size = len(np.atleast_1d(next(iter(column.values()))))
         missing = np.full(size, np.nan)
         rows = [np.atleast_1d(column.get(track, missing)) for track in tracks]
-        points.append(_scale(np.array(rows, np.float64).T, trained))
-    dimensions = np.array([len(rows) for rows in points[1:]], np.int64)
-    return Features(np.array(groups), np.concatenate(points), dimensions)
+        points.append(_scale(np.array(rows, np.float64), trained))
+    dimensions = np.array([rows.shape[1] for rows in points[1:]], np.int64)
+    return Features(np.array(groups), np.hstack(points), dimensions)
 
 
 def number_categories(names: Sequence[str], trained: int) -> Int32Array:
@@ -169,16 +171,17 @@ def number_categories(names: Sequence[str], trained: int) -> Int32Array:
 
 
 def _scale(points: np.ndarray, trained: int) -> Float32Array:
-    """Scale vectors, shape (dimensions, tracks), to length 1, and numbers to variance 1."""
-    if len(points) > 1:
-        length = np.sqrt((points**2).sum(axis=0))
+    """Scale vectors, shape (tracks, dimensions), to length 1, and numbers to variance 1."""
+    is_vector = points.shape[1] > 1
+    if is_vector:
+        length = np.sqrt((points**2).sum(axis=1, keepdims=True))
         points = points / np.where(length > 0, length, 1)
-    learned = points[:, :trained]
-    is_there = np.isfinite(learned[0])
-    if not is_there.any():
+    learned = points[:trained]
+    learned = learned[np.isfinite(learned[:, 0])]
+    if not len(learned):
         return np.zeros(points.shape, np.float32)
-    mean = learned[:, is_there].mean(axis=1)
-    filled = np.where(np.isfinite(points), points, mean[:, None])
-    if len(points) == 1:
-        filled = (filled - mean[:, None]) / (learned[0, is_there].std() or 1.0)
+    mean = learned.mean(axis=0)
+    filled = np.where(np.isfinite(points), points, mean)
+    if not is_vector:
+        filled = (filled - mean) / (learned.std() or 1.0)
     return filled.astype(np.float32)

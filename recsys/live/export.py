@@ -193,12 +193,12 @@ def write_ranker(live: Live, trees: Trees) -> None:
     """Write trees with the facts of all sessions into the version."""
     facts = load_facts(live, "all")
     tracks = np.load(live.workspace.cached("tracks.npy"))
-    points = [np.empty((0, len(facts.plays)), np.float32), *facts.points]
+    points = [np.empty((len(facts.plays), 0), np.float32), *facts.points]
     arrays = {
         "tracks": tracks,
         "groups": facts.groups,
-        "points": np.concatenate(points),
-        "dimensions": np.array([len(rows) for rows in facts.points], np.int64),
+        "points": np.hstack(points),
+        "dimensions": np.array([rows.shape[1] for rows in facts.points], np.int64),
         "plays": facts.plays,
     }
     for name in LISTS:

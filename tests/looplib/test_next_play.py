@@ -94,7 +94,7 @@ def test_a_second_category_has_the_features_of_the_artist_and_points_have_distan
     None
 ):
     plays = np.array([1, 4, 7, 2, 4, 9], np.int32)
-    point = np.arange(2.0 * TRACKS, dtype=np.float32).reshape(2, TRACKS)
+    point = np.arange(2.0 * TRACKS, dtype=np.float32).reshape(TRACKS, 2)
     twice = Facts(NEAR, FOLLOWS, np.array([ARTISTS] * 2), PLAYS, points=[point])
     candidates, features = describe(plays, twice)
     (once,) = (describe(plays, FACTS)[1],)
@@ -104,9 +104,9 @@ def test_a_second_category_has_the_features_of_the_artist_and_points_have_distan
     by_artist = [*range(first, first + 5), FEATURES.index("plays of the artist by all")]
     assert (features[:, len(FEATURES) : -2] == once[:, by_artist]).all()
     weights = np.arange(1.0, 7) ** -0.8
-    mean = point[:, plays[::-1]] @ (weights / weights.sum())
-    for center, values in ((mean, features[:, -2]), (point[:, 9], features[:, -1])):
-        distances = np.linalg.norm(point[:, candidates] - center[:, None], axis=0)
+    mean = (weights / weights.sum()) @ point[plays[::-1]]
+    for center, values in ((mean, features[:, -2]), (point[9], features[:, -1])):
+        distances = np.linalg.norm(point[candidates] - center, axis=1)
         assert values == pytest.approx(distances, rel=1e-5)
 
 

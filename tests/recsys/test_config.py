@@ -22,6 +22,8 @@ def load(*settings: str) -> SearchConfig:
         ),
         ("validation.select=coverage@30", "one of ndcg, .*, novelty and"),
         ("validation.select=ndcg@20", "k one of 10, 30"),
+        ("features={year: number}", "features are columns of a catalogue"),
+        ("features={artist: category}", "features: artist is always used"),
         ("search.minutes=0", "search.minutes: Input should be greater"),
     ],
 )

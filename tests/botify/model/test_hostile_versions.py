@@ -95,7 +95,7 @@ def live_arrays() -> dict[str, Any]:
     }
     return {
         "groups": np.arange(TRACKS)[np.newaxis] // 3,
-        "points": np.zeros((0, TRACKS), np.float32),
+        "points": np.zeros((TRACKS, 0), np.float32),
         "dimensions": np.zeros(0, np.int64),
         "plays": np.ones(TRACKS),
         "features": np.array([0]),

@@ -39,8 +39,8 @@ def test_numbers_of_features_do_not_depend_on_tracks_of_the_future() -> None:
     assert made.groups.tolist() == [[0] * 7, [1, 0, 2, 1, 3, 0, 4]]
     known = np.array([1990, 1991, 1993])
     (years,) = made.split_points
-    assert years[0, [0, 1, 3]] == pytest.approx((known - known.mean()) / known.std())
-    assert years[0, 2] == 0
+    assert years[[0, 1, 3], 0] == pytest.approx((known - known.mean()) / known.std())
+    assert years[2, 0] == 0
     older = make_features(["x"] * 4, columns, kinds, TRACKS[:4], 4)
     assert np.array_equal(older.groups, made.cut(4).groups)
     assert np.array_equal(older.points, made.cut(4).points)
@@ -51,8 +51,8 @@ def test_vectors_have_length_one_and_missing_categories_are_unknown() -> None:
     kinds: dict[str, FeatureKind] = {"v": "vector", "album": "category"}
     made = make_features([""] * 3, columns, kinds, TRACKS[:3], 3)
     (vectors,) = made.split_points
-    assert pytest.approx(np.array([[0.6, 0.8], [0, 1]])) == vectors[:, [0, 2]].T
-    assert vectors[:, 1] == pytest.approx([0.3, 0.9])
+    assert pytest.approx(np.array([[0.6, 0.8], [0, 1]])) == vectors[[0, 2]]
+    assert vectors[1] == pytest.approx([0.3, 0.9])
     assert made.groups.tolist() == [[UNKNOWN] * 3, [UNKNOWN, 0, UNKNOWN]]
 
 
@@ -60,8 +60,10 @@ def test_vectors_have_length_one_and_missing_categories_are_unknown() -> None:
     ("kind", "values", "problem"),
     [
         ("category", [["a"], "b"], r"track t0 has \['a'\]; a category is text or"),
-        ("number", [1, "1999"], "track t1 has '1999'; a number is a finite number"),
+        ("number", [1, "1999"], "track t1 has '1999'; a number is a number up to 3e"),
         ("number", [1, True], "track t1 has True; a number"),
+        ("number", [1, 10**400], "track t1 has 10000.*; a number"),
+        ("vector", [[1.0, 2e38], [1.0, -4e38]], "track t1 has .*; a vector"),
         (
             "vector",
             [[1.0, 2], [1.0]],
@@ -88,6 +90,13 @@ def test_a_column_without_information_is_left_out_with_the_reason(
     file = write(tmp_path, "genre", values)
     assert read_columns(file, {"genre": "category"}) == {}
     assert "features.genre is left out: " in capsys.readouterr().err
+
+
+def test_a_number_that_no_float_holds_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tracks.json"
+    file.write_text('{"track": "t0", "year": 1}\n{"track": "t1", "year": 1e400}\n')
+    with pytest.raises(StoreError, match=r"tracks\.json: Number out of range"):
+        read_columns(file, {"year": "number"})
 
 
 def test_an_unknown_column_names_those_that_are_there(tmp_path: Path) -> None:
