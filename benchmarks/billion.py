@@ -22,7 +22,7 @@ from benchmarks.harness import console, memory_mib, sampled, seconds, show, show
 from looplib.als import AlsConfig
 from looplib.arrays import IntArray
 from looplib.checksums import seal
-from recsys.blockwise import fit_blocks
+from recsys.blockwise import fit_blocks, plan_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset, Summary, open_dataset
@@ -56,10 +56,13 @@ def main(
         pids = set(cluster.run(import_fit, [()] * 4 * workers))
         idle = max(map(memory_mib, pids))
         dataset = open_dataset(str(out / "data"))
-        fit = (params, SEED, iterations, open_workspace(out / "fit"))
+        fit = open_workspace(out / "fit")
+        rest = (params, SEED, iterations, fit)
         with sampled(pids, interval_s=0.2) as fitting:
             began = time.perf_counter()
-            state = fit_blocks(cluster, dataset, "training", *fit)
+            state = fit_blocks(
+                cluster, fit, plan_blocks(cluster, dataset, "training", *rest)
+            )
             fit_s = time.perf_counter() - began
         for axis in ("user_factors", "item_factors"):
             np.save(out / f"{axis}.npy", state[axis])

@@ -32,7 +32,7 @@ from benchmarks.harness import (
     take_turns,
 )
 from looplib.als import AlsConfig
-from recsys.blockwise import cut_blocks, fit_blocks
+from recsys.blockwise import cut_blocks, fit_blocks, plan_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset
@@ -93,7 +93,8 @@ def _measure(
     def fit_on_workers() -> None:
         folder_of_fit = open_workspace(folder).sub(str(next(numbers)))
         fit = (params, SEED, iterations, folder_of_fit)
-        fit_blocks(cluster, dataset, "training", *fit)
+        plan = plan_blocks(cluster, dataset, "training", *fit)
+        fit_blocks(cluster, folder_of_fit, plan)
 
     with (
         Cluster(ClusterConfig(workers=workers)) as cluster,

@@ -135,22 +135,11 @@ def pays(dataset: Dataset, split: SplitName, config: AlsConfig) -> bool:
     return _ENTRY_S * factors * entries + _ROW_S * factors**2 * rows >= SMALLEST_S
 
 
-def fit_blocks(
-    cluster: Cluster,
-    dataset: Dataset,
-    split: SplitName,
-    config: AlsConfig,
-    seed: int,
-    iterations: int,
-    workspace: Workspace,
-    report: Callable[[float], None] | None = None,
-    blocks: int | None = None,
-) -> State:
-    """Fit a model with the arguments of `plan_blocks`; return the state of the fit."""
-    arguments = (dataset, split, config, seed, iterations, workspace, report, blocks)
-    plan = Running("blocks", plan_blocks(cluster, *arguments))
-    cluster.run_plans(plan)
-    return read_state(workspace, plan.result or {})
+def fit_blocks(cluster: Cluster, workspace: Workspace, plan: Plan[Files]) -> State:
+    """Run the plan of a fit in its workspace, and return the state of the fit."""
+    running = Running("blocks", plan)
+    cluster.run_plans(running)
+    return read_state(workspace, running.result or {})
 
 
 def read_state(workspace: Workspace, files: Files) -> State:

@@ -13,9 +13,8 @@ from looplib.experiments import Experiment, Guardrail
 
 Role = Literal["primary", "guardrail", "secondary"]
 Dialect = Literal["snowflake", "bigquery", "postgres", "duckdb"]
-_LENGTH = (
-    4  # the default length of an experiment: four times its `min_days`, four weeks
-)
+# The default length of an experiment is four times its `min_days`, four weeks.
+_LENGTH = 4
 
 
 class FixedHorizon(Config):

@@ -41,9 +41,7 @@ from looplib.arrays import FloatArray
 _PARQUET = (".parquet", ".pq")
 TABLES = (*_PARQUET, ".csv", ".tsv", ".csv.gz")
 _OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
-_FEWEST_TIMES = (
-    4  # least number of times whose first quarter and later half are compared
-)
+_FEWEST_TIMES = 4  # times at least, if the first quarter and later half are compared
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
 

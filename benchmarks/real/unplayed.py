@@ -56,7 +56,8 @@ def measure(file: Path, work: Work, title: str) -> Table:
         "catalogue": catalogue,
         "split": {"kind": "newest", "holdout": HELD_OUT},
     }
-    config = plan_search([training], work.folder / "store", COLUMNS, settings)
+    store = work.folder / "store"
+    config = plan_search([training], store, COLUMNS, settings)
     dataset = dataset_of(config)
 
     is_target = is_hidden & ~is_first & np.isin(listener, dataset.users)
@@ -68,28 +69,24 @@ def measure(file: Path, work: Work, title: str) -> Table:
     train = load_interactions(dataset, "all", is_ordered=True)
     als = Als(factors=64)
     als.fit(train, seed=SEED, threads=THREADS, iterations=_ITERATIONS)
-    blend = Blend(moment="now").fit(train, seed=SEED, threads=THREADS)
     lists = {
         RULE: rank_by_artist(dataset),
         "als (ours)": rank_by_factors(als.factors, dataset),
-        OURS: hidden_first(blend.recommend(LISTED, "new"), dataset),
+        OURS: rank_by_blend(dataset, dataset),
     }
     if albums:
-        settings["features"] = {"album": "category"}
-        config = plan_search([training], work.folder / "store", COLUMNS, settings)
-        with_albums = dataset_of(config)
-        train = load_interactions(with_albums, "all", is_ordered=True)
-        blend = Blend(moment="now").fit(train, seed=SEED, threads=THREADS)
-        ranked = hidden_first(blend.recommend(LISTED, "new"), with_albums)
-        lists[WITH_ALBUMS] = same_columns(ranked, with_albums, dataset)
+        features = {"features": {"album": "category"}}
+        config = plan_search([training], store, COLUMNS, settings | features)
+        lists[WITH_ALBUMS] = rank_by_blend(dataset_of(config), dataset)
     results = {name: ndcg(best, targets) for name, best in lists.items()}
+    compared = differences(results, OURS, [RULE], "hidden")
+    if albums:
+        compared += differences(results, WITH_ALBUMS, [OURS], "hidden")
     return Table(
         f"{title}: NDCG@{K} among hidden tracks",
         ("", "hidden"),
         [[name, text(mean_interval(values))] for name, values in results.items()],
-        differences(
-            results, [*results][-1], [RULE, OURS][: len(results) - 2], "hidden"
-        ),
+        compared,
     )
 
 
@@ -101,12 +98,6 @@ def read_albums(plays: Path) -> dict[int, str]:
     table = read_table(file)
     albums = table["album"].astype(str)
     return dict(zip(table["track"].tolist(), albums, strict=True))
-
-
-def same_columns(lists: Int32Array, of: Dataset, to: Dataset) -> Int32Array:
-    """Renumber the tracks of lists as another dataset does."""
-    columns = track_columns(of.tracks, to.tracks)
-    return np.where(lists == NO_TRACK, NO_TRACK, columns[lists]).astype(np.int32)
 
 
 def hide(tracks: np.ndarray) -> BoolArray:
@@ -121,6 +112,15 @@ def hidden_first(lists: Int32Array, dataset: Dataset) -> Int32Array:
     """Return the first hidden tracks of lists, shape (listeners, K)."""
     is_kept = (lists != NO_TRACK) & hide(dataset.tracks)[lists]
     return keep_tracks(lists, is_kept)[:, :K]
+
+
+def rank_by_blend(dataset: Dataset, numbered: Dataset) -> Int32Array:
+    """Return the hidden tracks that a blend ranks first, as `numbered` numbers the tracks."""
+    train = load_interactions(dataset, "all", is_ordered=True)
+    blend = Blend(moment="now").fit(train, seed=SEED, threads=THREADS)
+    best = hidden_first(blend.recommend(LISTED, "new"), dataset)
+    columns = track_columns(dataset.tracks, numbered.tracks)
+    return np.where(best == NO_TRACK, NO_TRACK, columns[best]).astype(np.int32)
 
 
 def rank_by_factors(factors: Factors, dataset: Dataset) -> Int32Array:

@@ -124,9 +124,8 @@ class Recommender:
     """A recommender of the next track; `registry.RECOMMENDERS` gives it a name."""
 
     draw: Draw
-    reads: Sequence[
-        Artifact[Any]
-    ] = ()  # the recommender has no track if any is missing
+    # The recommender has no track if any of these is missing.
+    reads: Sequence[Artifact[Any]] = ()
     # Also read if an arm asks for the recommender and the version has them; a fallback does
     # without.
     reads_for_arms: Sequence[Artifact[Any]] = ()

@@ -12,7 +12,7 @@ from botify.model.model import ServedModel
 from botify.recommenders.base import Drawn, Query, Recommender
 from looplib.arrays import NO_TRACK, FloatArray
 
-_NAME = re.compile(r"explore\((\w+), ?([\d.]+)(?:, ?top=(\d+))?\)")
+_NAME = re.compile(r"explore\((\w+), ?(\d*\.?\d+)(?:, ?top=(\d+))?\)")
 _TOP = 100  # tracks of a ranking that are explored
 _FADES = 5  # the chances of a ranking fall by exp(-5) from its first track to its last
 

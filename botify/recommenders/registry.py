@@ -47,7 +47,7 @@ RECOMMENDERS: Mapping[str, Recommender] = {
 }
 GROUP = "listening_loop.recommenders"  # the group of entry points
 _PROBES = (
-    8  # listeners and tracks, of which each recommender is asked when it is loaded
+    8  # listeners and tracks that each recommender is asked about when it is loaded
 )
 ARTISTS = "artists with several tracks"
 ANY_REPEAT = "any_repeat"  # in the log, if all tracks were heard in the session
@@ -249,10 +249,8 @@ def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Dra
     'top_pop of interleaved(indexed, top_pop)'
     """
     first, second = drawn
-    if NO_TRACK in (
-        first.track,
-        second.track,
-    ):  # prefer a draw with a track, then an unknown track
+    # prefer a draw with a track, then an unknown track
+    if NO_TRACK in (first.track, second.track):
         return name, max(drawn, key=lambda draw: (draw.track, not draw.is_exhausted))
     index = int(coin < 0.5)
     is_same = first.track == second.track

@@ -30,7 +30,7 @@ from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
 from looplib.progress import progress
 from looplib.untrusted import open_untrusted
-from recsys.blockwise import fit_blocks
+from recsys.blockwise import fit_blocks, plan_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.processes import is_small, usable_cores
 from recsys.config import SearchConfig
@@ -301,17 +301,11 @@ def fit(
             with progress("Interactions", 100, "%") as report:
                 dataset = cached_dataset(store, plan, scratch, workers, report)
             if client:
+                fit = scratch.sub("fit")
+                rest = (config, seed, iterations, fit)
                 with progress("Fit", iterations, "iterations") as report:
-                    state = fit_blocks(
-                        workers,
-                        dataset,
-                        "all",
-                        config,
-                        seed,
-                        iterations,
-                        scratch.sub("fit"),
-                        report,
-                    )
+                    blocks = plan_blocks(workers, dataset, "all", *rest, report)
+                    state = fit_blocks(workers, fit, blocks)
             else:
                 train = load_interactions(dataset, "all")
                 state = _fit_here(train, config, seed, iterations)

@@ -16,6 +16,7 @@ from analysis.store import Store, number_of
 from looplib.arrays import IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, sha256_file
+from looplib.progress import say
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Summary
 from recsys.dataset.features import Features, make_features, read_columns
@@ -202,6 +203,11 @@ def _number_tracks(
     catalogue = plan.catalogue
     titles = read_titles(catalogue, store)
     columns = read_columns(catalogue, plan.features) if catalogue else {}
+    for name in plan.features.keys() - columns.keys():
+        say(
+            f"features.{name} is left out: it is constant, or less than a tenth of the "
+            f"tracks of {catalogue} have it"
+        )
     size = store.manifest.catalogue_size
     splits = [trained, heard] if size is None else [np.arange(size)] * 2
     if catalogue and size is None:

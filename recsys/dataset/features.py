@@ -9,7 +9,6 @@ import numpy as np
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.next_play import split_points
-from looplib.progress import say
 from looplib.untrusted import read_untrusted
 from recsys.errors import StoreError
 
@@ -49,8 +48,7 @@ class Features(NamedTuple):
 def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
     """Read columns of a catalogue, which `read_titles` can read.
 
-    A column that is constant, or that less than a tenth of the tracks have, is left out with a
-    word of progress.
+    A column that is constant, or that less than a tenth of the tracks have, is left out.
 
     Raises:
         StoreError: No track has a column, a value is of another kind, or a number in the file is
@@ -82,13 +80,8 @@ def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
             size = _check(value, kind, size, f"{file}: features.{name}: track {track}")
         first = str(next(iter(values.values())))
         is_constant = all(str(value) == first for value in values.values())
-        if is_constant or len(values) < _FEWEST * len(records):
-            say(
-                f"features.{name} is left out: {len(values):,} of {len(records):,} tracks "
-                f"have it{', all with the same value' if is_constant else ''}"
-            )
-            continue
-        columns[name] = values
+        if not is_constant and len(values) >= _FEWEST * len(records):
+            columns[name] = values
     return columns
 
 

@@ -53,13 +53,11 @@ from recsys.store.reader import open_store
 RECOMMENDATIONS = "recommendations.jsonl"
 REPEAT = "repeat.jsonl"
 NEW = "new.jsonl"
-SCORES = (
-    "scores.npy"  # scores of `RECOMMENDATIONS`, by line and rank; NaN if there is none
-)
+# Scores of `RECOMMENDATIONS`, by line and rank; NaN if there is none.
+SCORES = "scores.npy"
 SIMILAR = "similar.jsonl"
-_MOST_SIMILAR = (
-    200_000  # tracks of the largest catalogue in which all pairs are compared
-)
+# Tracks of the largest catalogue in which all pairs are compared.
+_MOST_SIMILAR = 200_000
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
 TRACKS = "tracks.json"

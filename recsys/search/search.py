@@ -67,9 +67,8 @@ from recsys.storage import Workspace, open_workspace
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
 _NAMED = 3  # trials that the progress names
 _FEWEST = 10  # listeners below whom a comparison says nothing
-_FOLDS = (
-    2  # parts of the listeners who choose; with more, their scores depend on each other
-)
+# Parts of the listeners who choose; with more, their scores depend on each other.
+_FOLDS = 2
 
 
 def search(

@@ -9,7 +9,13 @@ import pytest
 
 from looplib.als import AlsConfig
 from recsys import blockwise
-from recsys.blockwise import Block, cut_blocks, fit_blocks, solve_block
+from recsys.blockwise import (
+    Block,
+    cut_blocks,
+    fit_blocks,
+    plan_blocks,
+    solve_block,
+)
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.base import State
@@ -49,8 +55,10 @@ def fit(
     folder: Path,
     report: Callable[[float], None] | None = None,
 ) -> State:
-    rest = (config, 4, iterations, open_workspace(folder / "fit"), report, number)
-    return fit_blocks(in_process(), dataset, "training", *rest)
+    workspace, cluster = open_workspace(folder / "fit"), in_process()
+    rest = (config, 4, iterations, workspace, report, number)
+    plan = plan_blocks(cluster, dataset, "training", *rest)
+    return fit_blocks(cluster, workspace, plan)
 
 
 @pytest.mark.parametrize("config", KNOBS.values(), ids=KNOBS)

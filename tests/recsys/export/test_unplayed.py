@@ -81,12 +81,19 @@ def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
 
 
 @pytest.mark.slow
-def test_an_unplayed_track_is_listed_by_another_category(tmp_path: Path) -> None:
+def test_an_unplayed_track_is_listed_by_another_category(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     catalogue = write_plays(tmp_path, lambda track: track)
     text = re.sub(r'"artist"(?=:)', '"album"', catalogue.read_text())
     catalogue.write_text(text)
-    settings = {"catalogue": catalogue, "features": {"album": "category"}}
+    lines = catalogue.read_text().replace("}", ', "genre": "rock"}')
+    catalogue.write_text(lines)
+    features = {"album": "category", "genre": "category"}
+    settings = {"catalogue": catalogue, "features": features}
     run = finish_run(tmp_path, split={"kind": "newest"}, **settings)
+    said = capsys.readouterr().err
+    assert said.count("features.genre is left out: it is constant") == 1
     choose_another(run, "blend")
     version = publish_run(run, tmp_path / "out", ExportConfig(top=130))
     new = [*range(TRACKS, 100 * ARTISTS, 100)]
