@@ -45,7 +45,10 @@ from recsys.store.reader import open_store
 _LENGTH = 6  # tracks of an example list
 _SHOWN = 12  # trials in the figure; the table has all
 _CURVES = 6  # trials by iteration, limited by the number of colours
-_MAIN = ("recall", "precision", "map", "mrr", "hit_rate", "novelty", "coverage")
+_MAIN = (
+    *("recall", "precision", "map", "mrr", "hit_rate"),
+    *("novelty", "popularity", "artists", "calibration", "coverage", "gini"),
+)
 
 
 def write_report(address: str) -> None:
