@@ -16,6 +16,7 @@ from pydantic import (
 
 from analysis.validation import ACCURACY
 from looplib.config import Config, Count, Positive, as_tuple
+from looplib.rerank import Rerank
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.features import FeatureKind
 from recsys.models.registry import Axes, read_models
@@ -151,6 +152,8 @@ class ExportConfig(Config):
     """recommendations for each listener"""
     filter_seen: bool = False
     """leave out tracks that the listener has already heard"""
+    rerank: Rerank = Rerank()
+    """make lists less alike, for a price that the search's report tells"""
     learn_from: Literal["all", "training"] = "all"
     """training: leave out the held-out sessions, to replay them; `live` then needs a split by
     order"""

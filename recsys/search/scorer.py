@@ -16,7 +16,7 @@ the choice: in 95 % of searches, no model that is as good as the best is called 
 import math
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
 import numpy as np
@@ -33,6 +33,7 @@ from analysis.views import LISTENER_SCORES
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
+from looplib.rerank import Rerank
 from recsys.cluster.processes import call_threads
 from recsys.config import ValidationConfig
 from recsys.dataset.dataset import open_dataset
@@ -63,6 +64,7 @@ class Scorer:
     dataset: str  # its address
     validation: ValidationConfig
     seed: int  # decides the resamples
+    rerank: Rerank = field(default_factory=Rerank)  # of the lists that are published
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
 
     @property
@@ -78,6 +80,8 @@ class Scorer:
             "validation": self.validation.model_dump(mode="json"),
             "seed": self.seed,
         }
+        if self.rerank.is_on:
+            facts["rerank"] = self.rerank.model_dump()
         return json_digest(facts)[:12]
 
     def listeners_file(self, checkpoint: Checkpoint) -> str:
