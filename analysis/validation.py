@@ -1,12 +1,12 @@
 """Score top-k recommendations on held-out listening, with 95 % bootstrap intervals over listeners.
 
 The validated listeners are those with a pair in the held-out table; recommendations for others are
-ignored. All metrics but coverage are a ratio of sums over listeners, defined in
+ignored. Most metrics are a ratio of sums over listeners, defined in
 `analysis/sql/validation/listener_metrics.sql`: means over the listeners with a value, and
 `hit_time`, in which a listener with more recommended tracks heard weighs more. A ratio without
-anything to divide by is 0. Coverage, the distinct tracks recommended to anyone as a share of the
-catalogue, is a fact of the lists and not of a sample: it has no interval, its ends are its value.
-A new metric is a name in `_RATIOS` and a column of that file.
+anything to divide by is 0. The metrics of `catalogue_metrics.sql` are facts of all lists and not
+of a sample: they have no interval, their ends are their value. A new metric is a name here and a
+column of one of the two files.
 """
 
 import threading
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from scipy.sparse import csr_matrix
 
 from analysis import queries
 from analysis.errors import AnalysisError
@@ -26,7 +27,7 @@ NO_TRACK = -1  # fills up a short list
 
 _HIT_TIME = "hit_time"  # divided by `heard`
 # columns of listener_metrics.sql; all but one are means over the listeners with a value
-_RATIOS = (
+ACCURACY = (
     "ndcg",
     "precision",
     "recall",
@@ -35,9 +36,12 @@ _RATIOS = (
     "hit_rate",
     "graded_ndcg",
     _HIT_TIME,
-    "novelty",
 )
-METRICS = (*_RATIOS, "coverage")
+# metrics of the lists themselves, more of which is not always better
+_LIST_METRICS = ("novelty", "popularity", "artists", "distance", "calibration")
+_CATALOGUE_METRICS = ("coverage", "gini")  # columns of catalogue_metrics.sql
+_RATIOS = (*ACCURACY, *_LIST_METRICS)
+METRICS = (*_RATIOS, *_CATALOGUE_METRICS)
 
 
 def align(
@@ -68,8 +72,8 @@ class Validation:
     """The metrics of recommendations on held-out listening."""
 
     metrics: Mapping[str, Interval]  # by a key such as "ndcg@30"
-    # What each metric but coverage sums and divides by, to compare in pairs; shape (2, listeners),
-    # as `Validator.users`
+    # What each metric of listeners sums and divides by, to compare in pairs; shape
+    # (2, listeners), as `Validator.users`
     ratios: Mapping[str, FloatArray] = field(compare=False, repr=False)
 
 
@@ -83,10 +87,11 @@ class Validator:
     def __init__(
         self,
         heldout: pa.Table,
-        popularity: pa.Table,
+        tracks: pa.Table,
         *,
         catalogue_size: int,
         training_listeners: int,
+        heard: csr_matrix | None = None,
         ks: Sequence[int] = (10, 30),
         min_time: float = 0.5,
         resamples: int = 1000,
@@ -98,9 +103,12 @@ class Validator:
         Args:
             heldout: Columns user, track, time (the pair's listening time in the held-out sessions),
                 one row a pair.
-            popularity: Columns track and listeners, the training listeners who heard it, if any.
+            tracks: Columns track; listeners, the training listeners who heard it, if any; artist,
+                its number, null if unknown.
             catalogue_size: Tracks of the catalogue, whose ids are 0 to n - 1.
             training_listeners: Listeners of the training sessions.
+            heard: Above 0 if a user heard a track in training, shape (users, tracks); without it
+                no calibration is computed.
             ks: Cut-offs: how many of the best recommendations count.
             min_time: Share of a held-out track from which it is relevant.
             resamples: Bootstrap resamples, by this seed.
@@ -114,6 +122,7 @@ class Validator:
         self._min_time = min_time
         self._catalogue_size = catalogue_size
         self._training_listeners = training_listeners
+        self._heard = heard
         self._lock = threading.Lock()
         if not (heldout["time"].to_numpy() >= min_time).any():
             raise AnalysisError(
@@ -123,9 +132,10 @@ class Validator:
         users = heldout["user"].to_numpy()
         self.users, listener = np.unique(users, return_inverse=True)
         truth = heldout.select(["track", "time"]).append_column("listener", [listener])
+        is_new = self._is_new(listener, heldout["track"].to_numpy())
         connection = self._connection = queries.connect(threads=threads)
-        connection.register("truth", truth)
-        connection.register("popularity", popularity)
+        connection.register("truth", truth.append_column("is_new", is_new))
+        connection.register("tracks", tracks)
         queries.materialize(
             connection,
             "ideals",
@@ -155,45 +165,53 @@ class Validator:
             ks = [int(cut_off)]
         lists = align(users, tracks, listeners=self.users, depth=ks[-1])
         ratio_names = [name for name in names if name in _RATIOS]
-        ratios = self._ratios(lists, ratio_names, ks)
+        fact_names = [name for name in names if name in _CATALOGUE_METRICS]
+        with self._lock:
+            self._connection.register("recommendations", self._recommendations(lists))
+            ratios = self._ratios(ratio_names, ks)
+            facts = queries.open_rows(
+                self._connection,
+                "validation/catalogue_metrics",
+                ks=ks,
+                catalogue_size=self._catalogue_size,
+            )
+            rows = facts.select("k", *fact_names).fetchall() if fact_names else []
         intervals = bootstrap.ratio_intervals(self.resamples, *ratios)
         keys = [f"{name}@{k}" for name in ratio_names for k in ks]
         metrics = dict(zip(keys, intervals, strict=True))
-        if "coverage" in names:
-            for k in ks:
-                listed = np.unique(lists[:, :k])
-                share = int(np.count_nonzero(listed != NO_TRACK)) / self._catalogue_size
-                metrics[f"coverage@{k}"] = Interval(share, share, share)
+        for position, name in enumerate(fact_names, start=1):
+            for row in rows:
+                metrics[f"{name}@{row[0]}"] = Interval(*[row[position]] * 3)
         sums = ratios.transpose(2, 0, 1)
         return Validation(metrics, dict(zip(keys, sums, strict=True)))
 
-    def _ratios(
-        self,
-        lists: IntArray,
-        names: Sequence[str],
-        ks: Sequence[int],
-    ) -> FloatArray:
+    def _recommendations(self, lists: IntArray) -> pa.Table:
+        listener, position = np.nonzero(lists != NO_TRACK)
+        track = lists[listener, position]
+        columns = {"listener": listener, "rank": position + 1, "track": track}
+        return pa.table({**columns, "is_new": self._is_new(listener, track)})
+
+    def _is_new(self, listener: IntArray, track: IntArray) -> pa.Array:
+        """Check which tracks are new to listeners; null if it is not known what they heard."""
+        if self._heard is None or not len(track):
+            return pa.nulls(len(track), pa.bool_())
+        return pa.array(np.ravel(self._heard[self.users[listener], track]) == 0)
+
+    def _ratios(self, names: Sequence[str], ks: Sequence[int]) -> FloatArray:
         """Compute numerators and denominators of metrics that listener_metrics.sql defines.
 
         Returns:
             Shape (2, listeners, metrics x cut-offs), by metric, then cut-off.
         """
-        listener, position = np.nonzero(lists != NO_TRACK)
-        track = lists[listener, position]
-        recommendations = pa.table(
-            {"listener": listener, "rank": position + 1, "track": track}
+        by_listener = queries.open_rows(
+            self._connection,
+            "validation/listener_metrics",
+            ks=list(ks),
+            min_time=self._min_time,
+            training_listeners=self._training_listeners,
+            with_lists=not {*names}.isdisjoint(_LIST_METRICS),
         )
-        with self._lock:
-            self._connection.register("recommendations", recommendations)
-            by_listener = queries.open_rows(
-                self._connection,
-                "validation/listener_metrics",
-                ks=list(ks),
-                min_time=self._min_time,
-                training_listeners=self._training_listeners,
-                with_novelty="novelty" in names,
-            )
-            rows = by_listener.select("k", "heard", *names).to_arrow_table()
+        rows = by_listener.select("k", "heard", *names).to_arrow_table()
         values = np.array([rows[name].to_numpy() for name in names], np.float64)
         weights = (~np.isnan(values)).astype(np.float64)
         if _HIT_TIME in names:

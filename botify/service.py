@@ -18,6 +18,7 @@ from botify.errors import BodyError, UnavailableError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
+from botify.model.factors import FACTORS
 from botify.model.model import SIMILAR, ServedModel
 from botify.recommenders.base import UNKNOWN, Query
 from botify.recommenders.registry import (
@@ -36,6 +37,7 @@ from looplib.arrays import NO_TRACK
 from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
+from looplib.rerank import rerank
 
 # requests of a batch, between which the others have their turn in this process and at Redis
 _AT_ONCE = 400
@@ -154,6 +156,7 @@ class Service:
         ids = model.catalogue.ids
         for request, assigned, session in zip(requests, arms, sessions, strict=True):
             name, drawn = None, UNKNOWN
+            length = request.list_length or 1
             if message == "next":
                 query = Query(
                     user_number(request.user),
@@ -161,7 +164,7 @@ class Service:
                     session.tracks if session else (request.track,),
                     session.times if session else (request.time,),
                     self._excluded | request.exclude,
-                    request.list_length or 1,
+                    self.settings.rerank.depth(length) if length > 1 else 1,
                     self.settings.repeat_after,
                     plays=session and session.plays,
                 )
@@ -185,7 +188,9 @@ class Service:
                 "recommender": name,
                 "propensity": drawn.propensity,
             }
-            tracks = (drawn.track, *drawn.following) if name else ()
+            tracks = [drawn.track, *drawn.following] if name else []
+            if length > 1:
+                tracks = self._diversify(tracks, length, model)
             yield {**request.logged, **event}, [ids[track] for track in tracks]
 
     def list_for(self, user: Id, request: Ranking) -> list[Id]:
@@ -203,12 +208,13 @@ class Service:
             _check_recommender(model, name)
         if not request.length:  # the catalogue has none of the candidates
             return []
+        depth = self.settings.rerank.depth(request.length)
         query = Query(
             user_number(user),
             request.session or (NO_TRACK,),
             [1.0] * max(1, len(request.session)),
             self._excluded | request.exclude,
-            request.length,
+            depth if candidates is None else request.length,
             repeat_after=0,
             candidates=None if candidates is None else np.array(candidates),
         )
@@ -221,7 +227,9 @@ class Service:
             rng = self._find_rng(query)
             _, drawn = draw(name, model, query, rng, self._note_failure)
             tracks = [t for t in (drawn.track, *drawn.following) if t != NO_TRACK]
-        ranked = query.allowed([*tracks, *model.popular])
+        ranked = [*dict.fromkeys(query.allowed([*tracks, *model.popular]))]
+        if candidates is None:
+            ranked = self._diversify(ranked[:depth], request.length, model)
         return self._allowed([*ranked, *(candidates or ())], request)
 
     def similar_to(self, track: Id, request: Ranking) -> list[Id] | None:
@@ -236,6 +244,19 @@ class Service:
         allowed = [track for track in dict.fromkeys(tracks) if track not in barred]
         ids = self.versions.model.catalogue.ids
         return [ids[track] for track in allowed[: request.length]]
+
+    def _diversify(
+        self, tracks: list[int], length: int, model: ServedModel
+    ) -> list[int]:
+        """Re-rank tracks as the settings say, by factors if the version has them."""
+        options, factors = self.settings.rerank, model.get(FACTORS)
+        if not options.is_on:
+            return tracks
+        items = factors.items if factors else None
+        (best,) = rerank(
+            np.array([tracks], np.int64), length, options, model.catalogue.artist, items
+        )
+        return [track for track in best.tolist() if track != NO_TRACK]
 
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:
         """Assign each listener to arms, as the event log has them; nothing is logged."""

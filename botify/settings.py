@@ -16,6 +16,7 @@ from pydantic import (
 
 from botify.event_log import Fsync
 from botify.model.catalogue import Id
+from botify.model.factors import FACTORS
 from botify.model.model import SIMILAR, Artifact, ServedModel
 from botify.model.plays import PLAYS
 from botify.recommenders.registry import (
@@ -27,6 +28,7 @@ from botify.recommenders.registry import (
 from looplib.arrays import NO_TRACK
 from looplib.config import Config, load_config, parse_yaml
 from looplib.experiments import Arm, Experiment, arm_name, read_experiment
+from looplib.rerank import Rerank
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 FILE_VARIABLE = "BOTIFY_CONFIG"  # names a file for `botify.create_app()`
@@ -88,6 +90,7 @@ class ServiceSettings(Config):
     # seed of draws, which then follow from the listener and the session's length
     seed: NonNegativeInt | None = None
     exclude: tuple[Id, ...] = ()  # tracks that no answer has
+    rerank: Rerank = Rerank()  # makes lists of several tracks less alike
     fsync: Fsync = "everysec"  # when an event of the log is on the disk
     host: str = "127.0.0.1"  # address to listen on
     # names, beside local names, under which the service may be asked; by default any name, if
@@ -119,6 +122,8 @@ class ServiceSettings(Config):
         """Artifacts of a version that its recommenders read."""
         arms = {arm.recommender for arm in self.deciding.arms}
         artifacts: set[Artifact[Any]] = {SIMILAR}
+        if self.rerank.diversity:
+            artifacts.add(FACTORS)
         for name in self.recommenders:
             for recommender in find_recommenders(name):
                 artifacts.update(recommender.reads)
@@ -140,6 +145,11 @@ class ServiceSettings(Config):
             for track in self.exclude
             if model.catalogue.number(track) == NO_TRACK
         ]
+        if self.rerank.most_per_artist and not model.catalogue.has_artists:
+            warnings.append(
+                "rerank.most_per_artist changes nothing: no artist of the catalogue has several "
+                "tracks"
+            )
         for arm in self.deciding.arms:
             missing = missing_artifacts(arm.recommender, model)
             if missing:

@@ -14,8 +14,9 @@ from pydantic import (
     model_validator,
 )
 
-from analysis.validation import METRICS
+from analysis.validation import ACCURACY
 from looplib.config import Config, Count, Positive, as_tuple
+from looplib.rerank import Rerank
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.features import FeatureKind
 from recsys.models.registry import Axes, read_models
@@ -122,7 +123,7 @@ class ValidationConfig(Config):
     filter_seen: bool = False
     """leave tracks that the listener has in training out of lists"""
     select: str = "ndcg@30"
-    """the metric that chooses, as name@k, any but coverage"""
+    """the metric of accuracy that chooses, as name@k"""
     test_share: Annotated[float, Ge(0), Lt(1)] | None = None
     """share of the listeners whose held-out sessions choose nothing and estimate the winner; none:
     a fifth if it has at least 200 listeners, or more, so that at most 5,000 choose"""
@@ -135,14 +136,11 @@ class ValidationConfig(Config):
     @model_validator(mode="after")
     def _select_is_scored(self) -> "ValidationConfig":
         name, _, k = self.select.partition("@")
-        # listeners do not add up to coverage, so fits cannot be compared in pairs by it
-        metrics = [*METRICS]
-        metrics.remove("coverage")
         ks = [*map(str, self.ks)]
-        if name not in metrics or k not in ks:
+        if name not in ACCURACY or k not in ks:
             raise ValueError(
                 f"select is {self.select}; expected metric@k, the metric one of "
-                f"{', '.join(metrics)} and k one of {', '.join(ks)}"
+                f"{', '.join(ACCURACY)} and k one of {', '.join(ks)}"
             )
         return self
 
@@ -154,6 +152,8 @@ class ExportConfig(Config):
     """recommendations for each listener"""
     filter_seen: bool = False
     """leave out tracks that the listener has already heard"""
+    rerank: Rerank = Rerank()
+    """make lists less alike, for a price that the search's report tells"""
     learn_from: Literal["all", "training"] = "all"
     """training: leave out the held-out sessions, to replay them; `live` then needs a split by
     order"""

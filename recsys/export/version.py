@@ -299,7 +299,11 @@ def write_lists(
         options: The length of lists, and whether they leave out tracks that were heard.
         suffix: The end of the names of files.
     """
-    pools = model.recommend_pools(options.top)
+    deep = model.recommend_pools(options.rerank.depth(options.top))
+    pools = {
+        pool: model.diversify(lists, options.top, options.rerank)
+        for pool, lists in deep.items()
+    }
     best = pools["new" if options.filter_seen else "all"]
     lists = {RECOMMENDATIONS: best, REPEAT: pools["repeat"], NEW: pools["new"]}
     for name, columns in lists.items():
@@ -495,5 +499,9 @@ def _facts(export: Export) -> dict[str, Any]:
             "catalogue": asdict(manifest.catalogue) if manifest.catalogue else None,
             "mean_weight": mean_weight,
         },
-        "lists": {"length": options.top, "filter_seen": options.filter_seen},
+        "lists": {
+            "length": options.top,
+            "filter_seen": options.filter_seen,
+            "rerank": options.rerank.model_dump(),
+        },
     }

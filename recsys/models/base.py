@@ -15,8 +15,9 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import NO_TRACK, AnyFloatArray, Int32Array, IntArray
 from looplib.config import Config
+from looplib.rerank import Rerank, rerank
 from recsys.dataset.dataset import Summary
-from recsys.dataset.interactions import Interactions
+from recsys.dataset.interactions import Interactions, number_alone
 from recsys.models.factors import Factors, Pool, fill_up
 
 MAPPED = 16  # bytes of an interaction that are mapped, by listener and by track
@@ -108,6 +109,14 @@ class Model(ABC):
         if factors := self.factors:
             return factors.recommend_pools(self.train, k, self.threads)
         return {pool: self.recommend(k, pool) for pool in get_args(Pool)}
+
+    def diversify(self, lists: Int32Array, k: int, options: Rerank) -> Int32Array:
+        """Re-rank lists of `options.depth(k)` tracks, by the factors or else by artists."""
+        if not options.is_on:
+            return lists
+        artists = number_alone(self.train.features.groups[0])
+        vectors = self.factors.item_factors if self.factors else None
+        return rerank(lists, k, options, artists, vectors)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score tracks for listeners, by factors or as the kind does.

@@ -45,7 +45,11 @@ from recsys.store.reader import open_store
 _LENGTH = 6  # tracks of an example list
 _SHOWN = 12  # trials in the figure; the table has all
 _CURVES = 6  # trials by iteration, limited by the number of colours
-_MAIN = ("recall", "precision", "map", "mrr", "hit_rate", "novelty", "coverage")
+_RERANKED = ("reranked_artists", "reranked_distance")
+_MAIN = (
+    *("recall", "precision", "map", "mrr", "hit_rate"),
+    *("novelty", "popularity", "artists", "calibration", "coverage", "gini"),
+)
 
 
 def write_report(address: str) -> None:
@@ -110,7 +114,9 @@ def render_search(
     elif any(text.startswith(WARNING) for text in winner.warnings):
         tone = "wait"
     main = [select, f"repeat_{select}", f"new_{select}"]
-    main += [f"{name}@{select.partition('@')[2]}" for name in _MAIN]
+    main += [f"reranked_{select}", f"price_{select}"]
+    cut_off = select.partition("@")[2]
+    main += [f"{name}@{cut_off}" for name in (*_MAIN, *_RERANKED)]
     return render(
         [Path(__file__).parent],
         "page.html.jinja",

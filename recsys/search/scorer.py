@@ -16,7 +16,7 @@ the choice: in 95 % of searches, no model that is as good as the best is called 
 import math
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
 import numpy as np
@@ -28,14 +28,17 @@ from scipy.sparse import csr_matrix
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE, Interval
 from analysis.store import Store
-from analysis.validation import Validator
+from analysis.validation import ACCURACY, METRICS, Validator
 from analysis.views import LISTENER_SCORES
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
+from looplib.rerank import Rerank
 from recsys.cluster.processes import call_threads
 from recsys.config import ValidationConfig
 from recsys.dataset.dataset import open_dataset
+from recsys.dataset.features import UNKNOWN
+from recsys.dataset.interactions import read_features
 from recsys.errors import SearchError, StorageError
 from recsys.models.factors import Pool
 from recsys.models.trial import Checkpoint
@@ -50,7 +53,7 @@ _FEWEST_IN_TEST = 200
 _MOST_CHOOSE = 5000  # the other listeners: more would cost more and choose no better
 # pools of lists that are scored apart, on the held-out tracks in the same pool
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
-_OF_ALL = ("novelty", "coverage")  # metrics without segments
+_OF_ALL = {*METRICS} - {*ACCURACY}  # metrics without segments
 EXAMPLES = "examples"  # the lists of a few listeners, in a file of that folder
 
 
@@ -61,6 +64,7 @@ class Scorer:
     dataset: str  # its address
     validation: ValidationConfig
     seed: int  # decides the resamples
+    rerank: Rerank = field(default_factory=Rerank)  # of the lists that are published
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
 
     @property
@@ -76,6 +80,8 @@ class Scorer:
             "validation": self.validation.model_dump(mode="json"),
             "seed": self.seed,
         }
+        if self.rerank.is_on:
+            facts["rerank"] = self.rerank.model_dump()
         return json_digest(facts)[:12]
 
     def listeners_file(self, checkpoint: Checkpoint) -> str:
@@ -230,19 +236,26 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
     is_in_test = generator.random(len(dataset.users)) < share
     is_kept = is_in_test == scorer.is_test
     heldout = heldout.filter(pa.array(is_kept[heldout["user"].to_numpy()]))
+    heard = dataset.matrix("training")
+    arrays = (heard.data, heard.indices, heard.indptr)
+    heard = csr_matrix(arrays, (len(dataset.users), len(dataset.tracks)))
     if pool != "all":
         rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
-        heard = dataset.matrix("training")
-        arrays = (heard.data, heard.indices, heard.indptr)
-        heard = csr_matrix(arrays, (len(dataset.users), len(dataset.tracks)))
         is_repeat = np.ravel(heard[rows, columns]) > 0
         heldout = heldout.filter(pa.array(is_repeat == (pool == "repeat")))
     popularity = dataset.popularity("training")
+    artists = read_features(dataset, "training").groups[0]
+    tracks = {
+        "track": np.arange(len(popularity)),
+        "listeners": popularity,
+        "artist": pa.array(artists, mask=artists == UNKNOWN),
+    }
     return Validator(
         heldout,
-        pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),
+        pa.table(tracks),
         catalogue_size=len(popularity),
         training_listeners=dataset.summary.training_listeners,
+        heard=heard,
         ks=scorer.validation.ks,
         min_time=scorer.validation.min_time,
         resamples=RESAMPLES,

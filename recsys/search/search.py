@@ -26,6 +26,8 @@ from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import open_dataset
+from recsys.dataset.features import UNKNOWN
+from recsys.dataset.interactions import read_features
 from recsys.errors import SearchError
 from recsys.models.external import External
 from recsys.models.registry import MODELS
@@ -156,7 +158,14 @@ def _prepare_data(
             f"export.filter_seen {str(shown).lower()}: "
             "the lists that are published are not those that are scored"
         )
-    scorer = Scorer(dataset.address, config.validation, config.seed)
+    rerank = config.export.rerank
+    features = read_features(dataset, "training")
+    if rerank.most_per_artist and (features.groups[0] == UNKNOWN).all():
+        say(
+            f"{WARNING} export.rerank.most_per_artist changes nothing, as no artist is known; "
+            "set catalogue, or ingest a column artist"
+        )
+    scorer = Scorer(dataset.address, config.validation, config.seed, rerank)
     return resolve_split(scorer)
 
 
@@ -265,6 +274,15 @@ def _choose_winner(cluster: Cluster, state: SearchState, store: Store) -> Winner
         warnings.append(
             f"{share:.1%} of the winner's hits are of tracks that nobody had played in "
             "training; the catalogue has them"
+        )
+    if price := score.metrics.get(f"price_{state.select}"):
+        plain, changed = (
+            score.metrics[f"{name}@{max(scorer.validation.ks)}"].value
+            for name in ("artists", "reranked_artists")
+        )
+        warnings.append(
+            f"Re-ranking costs {price.value:.4f} of {state.select} ({price.lower:.4f} to "
+            f"{price.upper:.4f}); the artists of a list go from {plain:.1f} to {changed:.1f}"
         )
     if not beats_baselines:
         warnings.append(

@@ -35,6 +35,7 @@ from recsys.search.scorer import (
     SEGMENTS,
     Scorer,
     choose_examples,
+    leads,
     score_lists,
     validator_for,
 )
@@ -81,6 +82,13 @@ def run_step(
         with suppress(AnalysisError):  # no held-out track is in the segment
             pool_lists = by_pool[segment]
             metrics |= score_lists(scorer, pool_lists, is_whole=True, pool=segment)[0]
+    if is_whole and scorer.rerank.is_on:
+        deep = model.recommend(scorer.rerank.depth(k), pool)
+        reranked = model.diversify(deep, k, scorer.rerank)
+        changed, parts = score_lists(scorer, reranked, is_whole=True)
+        metrics |= {f"reranked_{key}": value for key, value in changed.items()}
+        (lead,) = leads(np.stack([added, parts]))
+        metrics[f"price_{select}"] = lead.scaled(-1)
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
         test, added = score_lists(on_test, lists, is_whole=True)

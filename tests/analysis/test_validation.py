@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.sparse import csr_matrix
 
 from analysis.validation import METRICS, Validation, Validator
 from looplib.arrays import IntArray
@@ -24,8 +25,13 @@ def random_lists(seed: int) -> IntArray:
 RNG = np.random.default_rng(0)
 ROWS, HEARD = np.nonzero(RNG.random((LISTENERS, TRACKS)) < 0.2)
 HELDOUT = pa.table({"user": USERS[ROWS], "track": HEARD, "time": RNG.random(len(ROWS))})
+LEARNED = csr_matrix(RNG.random((USERS[-1] + 1, TRACKS)) < 0.3)
 POPULARITY = pa.table(
-    {"track": np.arange(0, TRACKS, 2), "listeners": np.arange(0, TRACKS, 2)}
+    {
+        "track": np.arange(0, TRACKS, 2),
+        "listeners": np.arange(0, TRACKS, 2),
+        "artist": np.arange(0, TRACKS, 2) // 8,
+    }
 )
 
 
@@ -36,6 +42,7 @@ def build(heldout: pa.Table = HELDOUT, **settings: Any) -> Validator:  # noqa: A
         POPULARITY,
         catalogue_size=TRACKS,
         training_listeners=LISTENERS,
+        heard=LEARNED,
         **chosen,
     )
 
@@ -78,10 +85,8 @@ def test_one_metric_alone_is_as_among_all(
 def test_a_metric_listener_by_listener_makes_up_its_value(
     validation: Validation,
 ) -> None:
-    assert validation.ratios.keys() == validation.metrics.keys() - {
-        "coverage@5",
-        "coverage@10",
-    }
+    of_all = {f"{name}@{k}" for name in ("coverage", "gini") for k in (5, 10)}
+    assert validation.ratios.keys() == validation.metrics.keys() - of_all
     for key, (numerators, denominators) in validation.ratios.items():
         assert numerators.sum() / denominators.sum() == pytest.approx(
             validation.metrics[key].value, abs=1e-12

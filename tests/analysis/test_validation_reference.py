@@ -1,6 +1,8 @@
 """The metrics in SQL against ten lines of plain Python, and against scikit-learn."""
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import combinations
 from math import log2
 from statistics import fmean
 
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score  # type: ignore[import-untyped]
 
 from analysis.validation import Validation, Validator
@@ -17,6 +20,9 @@ TRACKS = 12
 TRAINING_LISTENERS = 9
 MIN_TIME = 0.5
 KS = (1, 3, 5)
+
+# a pair in three was heard in training
+HEARD = csr_matrix(np.add.outer(np.arange(60), np.arange(60)) % 3 == 0)
 
 Heldout = dict[int, dict[int, float]]  # user → track → listening time
 Lists = dict[int, list[int]]  # user → tracks, best first
@@ -40,10 +46,12 @@ def validator_of(
             {
                 "track": pa.array(popularity, pa.int64()),
                 "listeners": pa.array(popularity.values(), pa.int64()),
+                "artist": pa.array([track // 3 for track in popularity], pa.int64()),
             }
         ),
         catalogue_size=catalogue_size,
         training_listeners=TRAINING_LISTENERS,
+        heard=HEARD,
         ks=ks,
         min_time=MIN_TIME,
         resamples=2,
@@ -73,10 +81,35 @@ def reference(
                 -log2((count + 1) / (TRAINING_LISTENERS + 1)) for count in listeners
             )
             gathered.setdefault("novelty", []).append(surprise)
+            share = fmean(listeners) / TRAINING_LISTENERS
+            gathered.setdefault("popularity", []).append(share)
+            of_list = of_tracks(user, lists[user][:k], times, popularity)
+            for name, value in of_list.items():
+                gathered.setdefault(name, []).append(value)
         gathered.setdefault("hit_time", []).extend(time for time in shown if time > 0)
-    distinct = {track for user in heldout for track in lists.get(user, [])[:k]}
     means = {name: fmean(values or [0]) for name, values in gathered.items()}
-    return means | {"coverage": len(distinct) / TRACKS}
+    listed = Counter(track for user in heldout for track in lists.get(user, [])[:k])
+    counts = [listed[track] for track in range(TRACKS)]
+    differences = fmean(abs(a - b) for a in counts for b in counts)
+    gini = differences / (2 * fmean(counts)) if listed else 0
+    return means | {"coverage": len(listed) / TRACKS, "gini": gini}
+
+
+def of_tracks(
+    user: int, tracks: list[int], times: dict[int, float], popularity: dict[int, int]
+) -> dict[str, float]:
+    """The metrics of a list by the artists of its tracks, and by tracks heard in training."""
+    artists = [t // 3 if t in popularity else f"of {t}" for t in tracks]
+    metrics: dict[str, float] = {"artists": len({*artists})}
+    if len(tracks) > 1:
+        metrics["distance"] = fmean(a != b for a, b in combinations(artists, 2))
+    later = [track for track, time in times.items() if time > 0]
+    if later:
+        listed, own = (
+            fmean(not HEARD[user, t] for t in part) for part in (tracks, later)
+        )
+        metrics["calibration"] = abs(listed - own)
+    return metrics
 
 
 def of_listener(shown: list[float], best: list[float], k: int) -> dict[str, float]:

@@ -20,7 +20,7 @@ def load(*settings: str) -> SearchConfig:
             "split.kind=files",
             "kind: files needs train, and takes test too; other kinds take neither",
         ),
-        ("validation.select=coverage@30", "one of ndcg, .*, novelty and"),
+        ("validation.select=coverage@30", "one of ndcg, .*, hit_time and"),
         ("validation.select=ndcg@20", "k one of 10, 30"),
         ("features={year: number}", "features are columns of a catalogue"),
         ("features={artist: category}", "features: artist is always used"),

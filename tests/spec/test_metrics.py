@@ -9,19 +9,21 @@ from math import log2
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.sparse import csr_matrix
 
 from analysis.errors import AnalysisError
-from analysis.validation import METRICS, Validator
+from analysis.validation import ACCURACY, METRICS, Validator
 from looplib.arrays import FloatArray
 
 CATALOGUE_SIZE = 100
 TRAINING_LISTENERS = 7
 POPULARITY = """
-track listeners
-10    7
-20    3
-30    1
+track listeners artist
+10    7         1
+20    3         2
+30    1         1
 """
+HEARD = csr_matrix(([1.0], ([1], [10])), (10, CATALOGUE_SIZE))  # listener 1, track 10
 
 
 def columns_of(table: str, count: int) -> FloatArray:
@@ -32,14 +34,15 @@ def columns_of(table: str, count: int) -> FloatArray:
 
 def validator_of(heldout: str) -> Validator:
     users, tracks, times = columns_of(heldout, 3)
-    popular, listeners = columns_of(POPULARITY, 2).astype(int)
+    heard, listeners, artists = columns_of(POPULARITY, 3).astype(int)
     return Validator(
         pa.table(
             {"user": users.astype(int), "track": tracks.astype(int), "time": times}
         ),
-        pa.table({"track": popular, "listeners": listeners}),
+        pa.table({"track": heard, "listeners": listeners, "artist": artists}),
         catalogue_size=CATALOGUE_SIZE,
         training_listeners=TRAINING_LISTENERS,
+        heard=HEARD,
         ks=[3],
         resamples=20,
     )
@@ -113,6 +116,16 @@ CASES: dict[str, tuple[str, str, dict[str, float]]] = {
             "hit_time": 0.9 / 1,
         },
     ),
+    "two tracks of an artist; two of three are new, and one of two held out": (
+        ONE_RELEVANT,
+        HIT_AT_2,
+        {
+            "popularity": (1 / 7 + 7 / 7 + 0) / 3,
+            "artists": 2,
+            "distance": 1 - 1 / 3,
+            "calibration": 2 / 3 - 1 / 2,
+        },
+    ),
     "two hits of three relevant: exactly min_time is relevant too": (
         THREE_RELEVANT,
         HITS_AT_1_AND_3,
@@ -130,7 +143,7 @@ CASES: dict[str, tuple[str, str, dict[str, float]]] = {
     "no hit: everything is 0, also the ratio without a denominator": (
         ONE_RELEVANT,
         NO_HIT,
-        dict.fromkeys(set(METRICS) - {"novelty", "coverage"}, 0),
+        dict.fromkeys(ACCURACY, 0),
     ),
     "a short list: precision still divides by k, the rest by what there is": (
         ONE_RELEVANT,
@@ -171,7 +184,10 @@ CASES: dict[str, tuple[str, str, dict[str, float]]] = {
                 + (-log2(4 / 8) - log2(1 / 8) - log2(2 / 8)) / 3
             )
             / 2,
+            "artists": (2 + 3) / 2,
             "coverage": 4 / 100,
+            # Of 100 tracks, 96 are on no list, 3 on one and the last on two.
+            "gini": (2 * (97 + 98 + 99) - 3 * 101 + 2 * (2 * 100 - 101)) / (100 * 5),
         },
     ),
     "recommendations for someone without held-out listening are ignored": (

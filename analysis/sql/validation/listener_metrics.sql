@@ -7,11 +7,11 @@
 -- $ks                  INTEGER[], cut-offs: how many of the best recommendations count
 -- $min_time            DOUBLE, listening time from which a held-out track is relevant, share of the track
 -- $training_listeners  BIGINT, listeners of the training sessions
--- $with_novelty        BOOLEAN, compute the novelty, which is NULL otherwise and costs a third of all
--- FROM recommendations(listener BIGINT, rank BIGINT, track BIGINT)
+-- $with_lists          BOOLEAN, compute novelty and all after it, which are NULL otherwise and cost half of all
+-- FROM recommendations(listener BIGINT, rank BIGINT, track BIGINT, is_new BOOLEAN)
 -- FROM truth(listener BIGINT, track BIGINT, time DOUBLE)
--- FROM ideals(k INTEGER, listener BIGINT, relevant BIGINT, ideal_dcg DOUBLE, ideal_graded_dcg DOUBLE)
--- FROM popularity(track BIGINT, listeners BIGINT)
+-- FROM ideals(k INTEGER, listener BIGINT, relevant BIGINT, ideal_dcg DOUBLE, ideal_graded_dcg DOUBLE, new_share DOUBLE)
+-- FROM tracks(track BIGINT, listeners BIGINT, artist BIGINT)
 -- Columns:
 --   k                  the cut-off
 --   listener           the listener's index
@@ -27,7 +27,14 @@
 --   hit_time           their listening time in all; the metric is Σ hit_time / Σ heard over listeners
 --   novelty            mean over the first k of −log2((training listeners who heard the track + 1) /
 --                      ($training_listeners + 1)), in bits: 0 for a track that all heard, finite for one that nobody
---                      heard; NULL for a listener without recommendations
+--                      heard; NULL for a listener without recommendations, like all that follows
+--   popularity         mean over the first k of the share of training listeners who heard the track
+--   artists            artists of the first k; each track of no known artist counts as an artist
+--   distance           intra-list distance: share of the pairs of the first k that are not of the same artist; NULL of
+--                      a single track (Ziegler, McNee, Konstan & Lausen, Improving Recommendation Lists Through Topic
+--                      Diversification, 2005, section 3.3, with the artist as the only topic)
+--   calibration        distance of the share of new tracks in the first k from that in the held-out tracks: 0 is best
+--                      (Steck, Calibrated Recommendations, 2018, with two classes and the absolute difference)
 WITH cutoffs AS (
     SELECT unnest($ks)::INTEGER AS k
 ),
@@ -54,13 +61,26 @@ accuracy AS (
     JOIN cutoffs ON rank <= k
     GROUP BY ALL
 ),
-surprise AS (
+described AS (
+    SELECT
+        listener, rank, is_new,
+        coalesce(tracks.listeners, 0) AS track_listeners,
+        -- earlier tracks by the same artist
+        row_number() OVER (PARTITION BY listener, coalesce(artist, -1 - track) ORDER BY rank) - 1 AS earlier
+    FROM recommendations
+    LEFT JOIN tracks USING (track)
+    WHERE $with_lists
+),
+described_lists AS (
     SELECT
         k, listener,
-        favg(-log2((coalesce(popularity.listeners, 0) + 1) / ($training_listeners + 1))) AS novelty
-    FROM recommendations
-    LEFT JOIN popularity USING (track)
-    JOIN cutoffs ON rank <= k AND $with_novelty
+        favg(-log2((track_listeners + 1) / ($training_listeners + 1))) AS novelty,
+        favg(track_listeners / $training_listeners) AS popularity,
+        count(*) FILTER (earlier = 0) AS artists,
+        1 - sum(earlier) / nullif(count(*) * (count(*) - 1) / 2, 0) AS distance,
+        avg(is_new::INTEGER) AS listed_new_share
+    FROM described
+    JOIN cutoffs ON rank <= k
     GROUP BY ALL
 )
 SELECT
@@ -74,9 +94,10 @@ SELECT
     coalesce(graded_dcg, 0) / ideal_graded_dcg AS graded_ndcg,
     coalesce(heard, 0) AS heard,
     coalesce(heard_time, 0) AS hit_time,
-    novelty
+    novelty, popularity, artists, distance,
+    abs(listed_new_share - new_share) AS calibration
 FROM ideals
 SEMI JOIN cutoffs USING (k)
 LEFT JOIN accuracy USING (k, listener)
-LEFT JOIN surprise USING (k, listener)
+LEFT JOIN described_lists USING (k, listener)
 ORDER BY k, listener

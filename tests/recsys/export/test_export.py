@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from looplib.files import sha256_file
+from looplib.rerank import Rerank, rerank
 from recsys.config import ExportConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.interactions import read_plays
@@ -19,7 +20,7 @@ from recsys.ingest.pipeline import ingest
 from recsys.run import read_run, write_winner
 from recsys.storage import open_workspace
 from tests.botify.client import read_lines
-from tests.botify.exports import read_manifest
+from tests.botify.exports import read_lists, read_manifest
 from tests.conftest import Run
 from tests.recsys.finished import choose_another
 from tests.recsys.logs import random_sessions, random_store, write_log
@@ -63,6 +64,21 @@ def test_lists_are_those_of_the_exported_factors(
         )
 
 
+def test_lists_are_re_ranked_by_the_exported_factors(
+    finished: Path, tmp_path: Path
+) -> None:
+    deep = read_lists(publish(finished, tmp_path / "deep", top=50))
+    options = {"diversity": 0.5}
+    version = publish(finished, tmp_path / "out", top=10, rerank=options)
+    with np.load(version / "factors.npz") as arrays:
+        items = arrays["item_factors"]
+    alone = np.arange(TRACKS)
+    lists = np.array([*deep.values()])
+    expected = rerank(lists, 10, Rerank(diversity=0.5), alone, items)
+    assert [*read_lists(version).values()] == expected.tolist()
+    assert read_manifest(version)["lists"]["rerank"]["diversity"] == 0.5
+
+
 def test_the_manifest_says_what_it_is_and_how_to_check_it(
     finished: Path, tmp_path: Path
 ) -> None:
@@ -80,7 +96,9 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(
     }
     assert manifest["data"]["sessions"] == 600
     assert manifest["data"]["catalogue"]["tracks"] == TRACKS
-    assert manifest["lists"] == {"length": 30, "filter_seen": False}
+    off = {"most_per_artist": None, "diversity": 0.0}
+    expected = {"length": 30, "filter_seen": False, "rerank": off}
+    assert manifest["lists"] == expected
     assert manifest["files"]["recommendations.jsonl"]["rows"] == 40
     for name, facts in manifest["files"].items():
         assert sha256_file(version / name) == facts["sha256"]

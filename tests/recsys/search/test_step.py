@@ -1,5 +1,6 @@
 """A step of a fit, run as a worker runs it: from its checkpoint to the next score."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from sklearn.metrics import ndcg_score  # type: ignore[import-untyped]
 
 from looplib.als import AlsConfig
+from looplib.rerank import Rerank
 from recsys.cluster.cluster import Running
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
@@ -107,6 +109,22 @@ def test_all_repeats_and_new_tracks_are_scored_each(
         ]
         value = metrics[f"{segment}ndcg@30"].value
         assert value == pytest.approx(np.mean(gains), rel=1e-6)
+
+
+def test_re_ranked_lists_are_scored_beside_the_others_for_their_price(
+    scorer: Scorer, dataset: Dataset, tmp_path: Path
+) -> None:
+    options = Rerank(diversity=0.5)
+    reranking = replace(scorer, rerank=options)
+    assert reranking.digest != scorer.digest
+    metrics = step(reranking, tmp_path, 2, is_whole=True).metrics
+    model = fit(dataset, 2)
+    lists = model.diversify(model.recommend(options.depth(30)), 30, options)
+    expected, _ = score_lists(scorer, lists, is_whole=True)
+    assert metrics["reranked_gini@30"] == expected["gini@30"]
+    price = metrics["ndcg@30"].value - expected["ndcg@30"].value
+    assert metrics["price_ndcg@30"].value == pytest.approx(price)
+    assert price > 0
 
 
 def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(
