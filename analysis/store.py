@@ -26,7 +26,7 @@ import msgspec
 from analysis import queries
 from analysis.errors import StoreError
 from analysis.logs.lines import LineCounts
-from looplib.checksums import unseal
+from looplib.checksums import check_format, unseal
 from looplib.files import json_digest
 from looplib.untrusted import open_untrusted
 
@@ -207,12 +207,7 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
     file = f"{store}/{MANIFEST}"
     try:
         document = unseal(content)
-        schema = document.get("schema")
-        if isinstance(schema, int) and schema != SCHEMA:
-            raise StoreError(
-                f"{file}: schema {schema} found, this version reads {SCHEMA}; "
-                "ingest the logs into a new store"
-            )
+        check_format(document, SCHEMA, file, "ingest into a new store", StoreError)
         return msgspec.convert(document, Manifest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise StoreError(

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from looplib.errors import UserError
+
 CHECKSUM = "crc32"  # the key of a sealed document that holds the checksum of the others
 _IN_NAME = re.compile(r"-crc([0-9a-f]{8})\.jsonl$")
 _CHUNK = 2**20
@@ -49,6 +51,42 @@ def unseal(content: bytes) -> dict[str, Any]:
     if written is not None:
         _compare(computed, written)
     return document
+
+
+def check_format(
+    document: dict[str, Any],
+    newest: int,
+    file: object,
+    remedy: str,
+    error: type[UserError],
+) -> None:
+    """Refuse a document of a format that this version does not read (docs/formats.md).
+
+    Args:
+        document: It has the number of its format as `schema`.
+        newest: The number that this version writes.
+        file: Where the document is.
+        remedy: How to make an old document anew.
+        error: The class of the error.
+
+    Raises:
+        UserError: The document has another number; of the class `error`.
+
+    Example:
+        >>> check_format({"schema": 3}, 4, "store", "ingest again", UserError)
+        Traceback (most recent call last):
+        looplib.errors.UserError: store: format 3 is of 0.4 or earlier, not read; ingest again
+    """
+    number = document.get("schema")
+    if not isinstance(number, int) or number == newest:
+        return  # the reader of the document says which type a field must have
+    text = f"format {number} is of 0.4 or earlier, not read; {remedy}"
+    if number > newest:
+        text = (
+            f"format {number} is of a newer version, this version reads {newest}; "
+            "pip install --upgrade listening-loop"
+        )
+    raise error(f"{file}: {text}")
 
 
 def named(path: Path, crc: int) -> Path:

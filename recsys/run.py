@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from analysis.statistics.effects import Interval
-from looplib.checksums import seal, unseal
+from looplib.checksums import check_format, seal, unseal
 from looplib.config import load_config
 from looplib.files import TEMPORARY_PREFIX, remove_leftovers, sha256_file
 from recsys.config import SearchConfig
@@ -29,6 +29,7 @@ PENDING = f"{CONFIG}.pending"  # configuration of the search that runs
 LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
+SCHEMA = 1  # format of a run
 REPORT = "report.html"
 LISTENERS = "listeners"  # the folder of the listeners' parts of the metrics
 _DAMAGED = "damaged; search again, which reads the ledger"
@@ -53,6 +54,7 @@ class Winner:
     factors: Checkpoint | None = None
     # SHA-256 of other files of the run by name
     files: dict[str, str] = field(default_factory=dict, compare=False)
+    schema: int = SCHEMA
 
     @property
     def fitted(self) -> Checkpoint:
@@ -110,7 +112,9 @@ def read_run(
             "make one with listening-loop search"
         ) from None
     try:
-        winner = msgspec.convert(unseal(content), Winner)
+        document = {"schema": 0, **unseal(content)}  # 0.4 wrote no number
+        check_format(document, SCHEMA, f"{run}/{WINNER}", "search again", SearchError)
+        winner = msgspec.convert(document, Winner)
     except ValueError as error:
         raise SearchError(f"{run}/{WINNER}: {_DAMAGED} ({error})") from None
     digest = winner.files.get(CONFIG)

@@ -4,16 +4,17 @@ import os
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue
-from looplib.checksums import unseal
+from looplib.checksums import check_format, unseal
 from looplib.untrusted import open_untrusted, read_untrusted
 
 MANIFEST = "manifest.json"
+SCHEMA = 1  # format of the manifest and of the files that it lists
 _LONGEST_MANIFEST = 2**20
 
 
@@ -25,7 +26,7 @@ class _ListedFile(msgspec.Struct):
 class ModelManifest(msgspec.Struct):
     """A version's manifest, as far as the service reads it."""
 
-    schema: Literal[1]
+    schema: int
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _ListedFile]
@@ -46,7 +47,9 @@ def read_manifest(folder: Path) -> ModelManifest:
     path = folder / MANIFEST
     content = read_untrusted(path, _LONGEST_MANIFEST, within=folder, error=ModelError)
     try:
-        return msgspec.convert(unseal(content), ModelManifest)
+        document = unseal(content)
+        check_format(document, SCHEMA, path, "export again", ModelError)
+        return msgspec.convert(document, ModelManifest)
     except (msgspec.MsgspecError, ValueError) as error:
         raise ModelError(f"{path}: {error}") from None
 

@@ -62,7 +62,7 @@ FACTORS = "factors.npz"
 HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
-SCHEMA = 1  # version of the manifest
+SCHEMA = 1  # format of the manifest and of the files that it lists
 # files of the scratch folder
 _USERS, _TRACKS = "users.npy", "tracks.npy"
 _MODEL = "{}.pickle"

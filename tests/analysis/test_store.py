@@ -78,13 +78,14 @@ OTHERS = (SCHEMA - 1, SCHEMA + 1)
         *OTHERS,
     ],
 )
-def test_a_store_that_is_damaged_or_of_another_schema_is_said_to_be(
+def test_a_store_that_is_damaged_or_of_another_format_is_said_to_be(
     tmp_path: Path, content: str | int
 ) -> None:
     write_store(tmp_path)
     message = r"manifest\.json: damaged"
     if isinstance(content, int):
-        message = f"schema {content} found, this version reads"
+        age = "a newer version" if content > SCHEMA else "0.4 or earlier"
+        message = rf"manifest\.json: format {content} is of {age}, "
         content = f'{{"schema": {content}, "shards": []}}'
     (tmp_path / MANIFEST).write_text(content)
     with pytest.raises(StoreError, match=message):

@@ -29,7 +29,9 @@ def claim_no_bytes(version: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (manifest(schema=2), "manifest.json: Invalid enum value 2 - at `$.schema`"),
+        (manifest(schema=2), "manifest.json: format 2 is of a newer version"),
+        (manifest(schema=0), "format 0 is of 0.4 or earlier, not read"),
+        (manifest(schema="1"), "manifest.json: Expected `int`, got `str`"),
         (manifest(files={}), "not in the manifest"),
         (manifest(created_at="yesterday"), "created_at"),
         (
