@@ -41,7 +41,7 @@ def rerank(
 
     Maximal marginal relevance (Carbonell & Goldstein, The Use of MMR, Diversity-Based Reranking,
     1998): a track has (1 - diversity) x relevance - diversity x similarity, where the relevance
-    falls from 1 to 0 with the rank, and the similarity is the similarity to the closest track above.
+    falls from 1 to 0 with the rank, and similarity is the cosine to the closest track above.
 
     >>> rerank(np.array([[4, 5, 6, 7]]), 3, Rerank(most_per_artist=1), np.array([0] * 6 + [1, 2]))
     array([[4, 6, 7]], dtype=int32)
