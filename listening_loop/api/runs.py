@@ -53,6 +53,7 @@ class ExportOptions(TypedDict, total=False):
     learn_from: Literal["all", "training"]
     publish_anyway: bool
     live: bool | Literal["anyway"]
+    rerank: Mapping[str, int | float]
 
 
 @dataclass(frozen=True, repr=False)

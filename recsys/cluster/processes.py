@@ -106,8 +106,8 @@ def start_processes(
     except RuntimeError:
         check_script()
         raise SearchError(
-            f"{_NO_START}: memory is short, or the script, which each worker imports, fails "
-            'there (see above); put its calls below if __name__ == "__main__":'
+            f"{_NO_START}: out of memory, or your script failed when the worker imported it "
+            '(see above); put its calls below if __name__ == "__main__":'
         ) from None
     stack.callback(_close, cluster)
     client: Client = stack.enter_context(Client(cluster))
