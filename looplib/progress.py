@@ -18,6 +18,7 @@ PLAIN_INTERVAL_S = 5.0
 
 # Progress goes to stderr, so that a command's output on stdout can be piped.
 console = Console(stderr=True)
+WARNING = "Warning:"  # begins the texts that warn
 
 
 def say(text: str) -> None:

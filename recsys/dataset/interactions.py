@@ -8,6 +8,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import BoolArray, Int32Array, IntArray, count_up, offsets
+from looplib.progress import WARNING, say
+from looplib.rerank import Rerank
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.features import UNKNOWN, Features, make_features
 from recsys.dataset.layout import (
@@ -217,6 +219,16 @@ def read_plays(dataset: Dataset, split: SplitName) -> Plays:
     if split == "all":
         return plays
     return plays.select(~np.load(folder / PLAYS_HELDOUT))
+
+
+def warn_without_artists(rerank: Rerank, dataset: Dataset) -> None:
+    """Print a warning if lists are to have few tracks of an artist, and no artist is known."""
+    artists = read_features(dataset, "training").groups[0]
+    if rerank.most_per_artist and (artists == UNKNOWN).all():
+        say(
+            f"{WARNING} export.rerank.most_per_artist changes nothing, as no artist is known; "
+            "set catalogue, or ingest a column artist"
+        )
 
 
 def read_features(dataset: Dataset, split: SplitName) -> Features:

@@ -17,6 +17,7 @@ from recsys.cluster.cluster import Client, Cluster, Running
 from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_whole_dataset
+from recsys.dataset.interactions import warn_without_artists
 from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.errors import SearchError
 from recsys.export.version import Export, assemble, plan_model, refit, write_ids
@@ -76,12 +77,14 @@ def export_run(
             f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"
         )
-    open_whole_dataset(open_workspace(address).sub(f"cache/{winner.dataset}"))
+    cache = open_workspace(address).sub(f"cache/{winner.dataset}")
+    dataset = open_whole_dataset(cache)
     # held-out sessions of other kinds lie among the sessions to learn from
     is_cut = config.split.kind in ("newest", "last_session", "time")
     if options.learn_from == "training" and not is_cut:
         options = options.model_copy(update={"live": False})
         config = config.model_copy(update={"export": options})
+    warn_without_artists(options.rerank, dataset)
     name = f"{PIECES}/{uuid4().hex}"
     stored = open_workspace(address).address
     export = Export(stored, run.sub(name).address, config, winner)

@@ -16,6 +16,7 @@ from analysis.page.render import render
 from analysis.store import Store
 from looplib.arrays import NO_TRACK
 from looplib.cli import program
+from looplib.progress import WARNING
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.models.registry import MODELS
@@ -29,7 +30,6 @@ from recsys.run import (
     read_run,
 )
 from recsys.search.leaderboard import (
-    WARNING,
     Row,
     describe_pool,
     describe_row,

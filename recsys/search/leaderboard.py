@@ -19,7 +19,6 @@ from recsys.search.scorer import SEGMENTS
 from recsys.search.trials import plan_beyond
 
 Row = Mapping[str, Any]  # a row of the leaderboard's file
-WARNING = "Warning:"
 BEHIND = "behind the best by more than its interval and what it may still gain"
 _SHORT = {"regularization": "reg", "unobserved_weight": "unobserved"}
 _PRINTED = 20  # ranks

@@ -18,7 +18,7 @@ from analysis.store import MANIFEST, Store
 from looplib.arrays import FloatArray
 from looplib.config import dump_config
 from looplib.files import sha256_file
-from looplib.progress import progress, say
+from looplib.progress import WARNING, progress, say
 from recsys.blockwise import SMALLEST_S, pays
 from recsys.cluster.cluster import Call, Calls, Client, Cluster, Outcome, Running
 from recsys.cluster.lifetime import run_within
@@ -26,8 +26,7 @@ from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import open_dataset
-from recsys.dataset.features import UNKNOWN
-from recsys.dataset.interactions import read_features
+from recsys.dataset.interactions import warn_without_artists
 from recsys.errors import SearchError
 from recsys.models.external import External
 from recsys.models.registry import MODELS
@@ -44,7 +43,6 @@ from recsys.run import (
     write_winner,
 )
 from recsys.search.leaderboard import (
-    WARNING,
     Entry,
     Leaderboard,
     describe,
@@ -159,12 +157,7 @@ def _prepare_data(
             "the lists that are published are not those that are scored"
         )
     rerank = config.export.rerank
-    features = read_features(dataset, "training")
-    if rerank.most_per_artist and (features.groups[0] == UNKNOWN).all():
-        say(
-            f"{WARNING} export.rerank.most_per_artist changes nothing, as no artist is known; "
-            "set catalogue, or ingest a column artist"
-        )
+    warn_without_artists(rerank, dataset)
     scorer = Scorer(dataset.address, config.validation, config.seed, rerank)
     return resolve_split(scorer)
 

@@ -79,6 +79,13 @@ def test_lists_are_re_ranked_by_the_exported_factors(
     assert read_manifest(version)["lists"]["rerank"]["diversity"] == 0.5
 
 
+def test_an_export_without_artists_says_that_a_limit_of_them_changes_nothing(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(finished, tmp_path / "out", rerank={"most_per_artist": 1})
+    assert "most_per_artist changes nothing, as no artist" in capsys.readouterr().err
+
+
 def test_the_manifest_says_what_it_is_and_how_to_check_it(
     finished: Path, tmp_path: Path
 ) -> None:
