@@ -20,6 +20,13 @@ _WHOLE_NODES = re.compile("JOIN|PIVOT|SET_OPERATION.*|RECURSIVE.*|WINDOW.*|SUBQU
 _WHOLE_CLASSES = {"WINDOW", "SUBQUERY"}
 _WHOLE_PARTS = ("modifiers", "group_expressions", "sample", "qualify", "having")
 _OF_DATABASES = ("read_duckdb", "sqlite_scan")
+# views and macros of databases that a query has attached, by their names within a statement
+_PROGRAMS = """
+SELECT view_name FROM system.main.duckdb_views()
+WHERE NOT internal AND database_name NOT IN ('memory', 'temp')
+UNION ALL SELECT function_name FROM system.main.duckdb_functions()
+WHERE NOT internal AND database_name NOT IN ('memory', 'temp')
+"""
 _SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|--[^\n]*|\s+""")
 _PLACEHOLDER = "{path}"
 
@@ -140,18 +147,26 @@ class PlaysQuery:
             The query that reads the file.
 
         Raises:
-            AnalysisError: It fails.
+            AnalysisError: It fails, or names a view or macro of a database that it attaches, whose
+                SQL comes with the database and could read other files or never end.
         """
-        *before, last = self._parsed[0]
         target = (folder / "query.parquet").resolve()
         with (
             queries.connect(autoinstall_known_extensions="true") as connection,
             chdir(self.folder),
             explained(self.name),
         ):
-            for statement in before:
-                connection.execute(statement)
-            bind(connection, last).to_parquet(str(target))
+            for statement in self._parsed[0]:
+                programs = connection.execute(_PROGRAMS).fetchall()
+                for (name,) in programs:
+                    word = re.escape(name.replace('"', '""'))
+                    if re.search(rf"(?<!\w){word}(?!\w)", statement, re.IGNORECASE):
+                        raise AnalysisError(
+                            f"{self.name}: {name} is a view or macro of an attached database, "
+                            "and only tables are read; write its SELECT into the query"
+                        )
+                rows = bind(connection, statement)
+            rows.to_parquet(str(target))
         has_text_ids = "read_csv" not in self.sql
         return PlaysQuery(f"FROM {quoted(target)}", folder, self.name, has_text_ids)
 

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -98,6 +98,8 @@ def ingest(
                 say(f"{query.name}: runs as a whole, as it combines rows or files")
                 query, whole = query.run(scratch), True
             files = query.files()
+            if whole:  # the file of a data frame or of a result is temporary
+                files = [replace(file, name=query.name) for file in files]
             databases = [file for file in files if file.suffix in DATABASES]
             whole |= bool(databases)
             table = query.reader.table if query.reader else None

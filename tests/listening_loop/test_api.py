@@ -197,6 +197,11 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     first = recommended[:5][ranked.columns]
     pd.testing.assert_frame_equal(ranked, first, check_dtype=False)
     assert found.recommend(["nobody"], skip_unknown=True).empty
+    lists = found.sql(
+        "SELECT track, score FROM lists WHERE pool = 'recommendations' "
+        "AND listener IN ('u17', 'u3') AND rank <= 5 ORDER BY listener, rank"
+    ).fetchall()
+    assert lists == [*zip(recommended["item"], recommended["score"], strict=True)]
     similar = found.similar(["t3", "no track"], n=4, skip_unknown=True)
     assert [*similar["item"]] == [*found.model.similar(["t3"], 4)["item"]]
     assert ll.open_run(found.address).winner.trial.id == found.winner.trial.id
