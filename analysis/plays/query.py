@@ -97,11 +97,6 @@ class PlaysQuery:
         return self.reader is not None and self.reader.function.startswith("read_csv")
 
     @property
-    def columns(self) -> set[str]:
-        """The columns that it reads, but for alternatives in coalesce()."""
-        return {*_references(queries.parse(self.sql)[1])}
-
-    @property
     def has_header(self) -> bool:
         """Whether CSV files begin with the names of their columns, as far as it says."""
         reader = self.reader
@@ -229,17 +224,6 @@ def explained(name: str, *kinds: type[Exception]) -> Iterator[None]:
         line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
         place = f"{name}, line {line[1]}" if line else name
         raise AnalysisError(f"{place}: {queries.one_line(error)}") from None
-
-
-def _references(tree: object) -> Iterator[str]:
-    """Yield the names of columns in a syntax tree that are needed."""
-    kind = tree.get("type") if isinstance(tree, dict) else None
-    if kind == "COLUMN_REF":
-        yield ".".join(tree["column_names"])  # type: ignore[index]
-    elif kind not in ("TABLE_FUNCTION", "OPERATOR_COALESCE"):
-        for part in tree.values() if isinstance(tree, dict) else tree:  # type: ignore[attr-defined]
-            if isinstance(part, (dict, list)):
-                yield from _references(part)
 
 
 def _span(node: Mapping[str, Any]) -> tuple[int, int]:

@@ -102,15 +102,16 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
 
 
 def test_a_preset_names_columns(tmp_path: Path) -> None:
-    ratings = pd.DataFrame(
+    events = pd.DataFrame(
         {
-            "userId": [1, 1, 2],
-            "movieId": [5, 6, 5],
-            "rating": [5.0, 3.0, 4.0],
-            "timestamp": 3 * [9**9],
+            "uid": [1, 1, 2],
+            "item_id": [5, 6, 5],
+            "played_ratio_pct": [80, None, 100],
+            "is_organic": [1, 1, 0],
+            "timestamp": [5, 10, 15],
         }
     )
-    assert ll.ingest(ratings, tmp_path / "b", preset="movielens").manifest.events == 2
+    assert ll.ingest(events, tmp_path / "b", preset="yambda").manifest.events == 2
 
 
 @pytest.mark.parametrize(
