@@ -16,7 +16,6 @@ from analysis.ab.moments import (
     NOVELTY,
     PAST,
     RATIO,
-    UNTIL,
     WINSORISED,
     MetricMoments,
     by_metric,
@@ -240,20 +239,19 @@ def _describe(
     return replace(described, guardrail=state)
 
 
-def daily_effects(
-    rows: Sequence[MetricMoments], arms: Sequence[str], config: AbConfig
+def segment_effects(
+    rows: Sequence[MetricMoments], arms: Sequence[str], config: AbConfig, least: int
 ) -> Iterator[MetricEffect]:
-    """Estimate the effects on primary metrics by the end of each day, as decided then.
+    """Estimate the effects in each segment, as decided if there were no other listeners.
 
-    Days on which an arm has no listener are left out.
+    Segments in which an arm has fewer than the least number of listeners are left out.
     """
-    primary = [row for row in rows if row.metric in config.primary]
-    for segment in dict.fromkeys(row.segment for row in primary):
-        sizes = {row.arm: row.listeners for row in primary if row.segment == segment}
-        if segment.startswith(UNTIL) and all(map(sizes.get, arms)):
+    for segment in dict.fromkeys(row.segment for row in rows):
+        sizes = {row.arm: row.listeners for row in rows if row.segment == segment}
+        if min(sizes.get(arm, 0) for arm in arms) >= least:
             analysis = InterimAnalysis.at(config, sizes.values())
-            for effect in metric_effects(by_metric(primary, segment), analysis):
-                yield replace(effect, day=segment.removeprefix(UNTIL))
+            for effect in metric_effects(by_metric(rows, segment), analysis):
+                yield replace(effect, segment=segment)
 
 
 def find_novelty(
@@ -307,22 +305,18 @@ def find_largest(
         analysis: The rule that decides.
     """
     winsorised = by_metric(rows, WINSORISED)
-    control = analysis.config.control
-    for row in rows:
-        if (
-            row.segment
-            or not row.is_dominated
-            or row.metric not in analysis.config.primary
-        ):
-            continue
-        by_arm = winsorised.get(row.metric, {})
-        total = row.moments.count * abs(row.moments.mean(_NUMERATOR))
-        effects_by_arm = {
-            arm: decided(by_arm[control], moments, RATIO, analysis)
-            for arm, moments in by_arm.items()
-            if arm != control
-        }
-        yield LargestListener(row.arm, row.metric, row.largest / total, effects_by_arm)
+    whole = [row for row in rows if not row.segment]
+    for row in whole:
+        if row.is_dominated and row.metric in analysis.config.primary:
+            by_arm = winsorised.get(row.metric, {})
+            total = row.moments.count * abs(row.moments.mean(_NUMERATOR))
+            effects_by_arm = {
+                arm: decided(by_arm[analysis.config.control], moments, RATIO, analysis)
+                for arm, moments in by_arm.items()
+                if arm != analysis.config.control
+            }
+            share = row.largest / total
+            yield LargestListener(row.arm, row.metric, share, effects_by_arm)
 
 
 def find_preferences(

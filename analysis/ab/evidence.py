@@ -1,7 +1,7 @@
 """Weigh the moments of arms: effects, and findings that forbid to trust an experiment."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,19 +13,20 @@ from analysis.ab.effects import (
     Novelty,
     Preference,
     compare,
-    daily_effects,
     find_largest,
     find_novelty,
     find_preferences,
     metric_effects,
     relative_effect,
+    segment_effects,
 )
 from analysis.ab.interim import InterimAnalysis
-from analysis.ab.moments import RATIO, MetricMoments, by_metric
+from analysis.ab.moments import RATIO, UNTIL, MetricMoments, by_metric
 from analysis.ab.quality import Finding, find_past_differences, iso_date
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.effects import Interval
+from analysis.statistics.multiplicity import benjamini_hochberg
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 
 DAY_MS = 86_400_000
@@ -64,7 +65,8 @@ class Evidence:
     effects: tuple[MetricEffect, ...] = ()
     # primary metrics by the end of each `day`
     by_day: tuple[MetricEffect, ...] = ()
-    # effects in groups of listeners, adjusted over all of them
+    # effects in groups of `min_listeners` in every arm, adjusted by Benjamini and Hochberg over
+    # groups and metrics
     segments: tuple[MetricEffect, ...] = ()
     # groups, also those without enough listeners for effects
     segment_count: int = 0
@@ -143,6 +145,7 @@ def weigh(
     first_listeners: int,
     recommenders: Mapping[str, str],
     quantiles: Measurements = _NOTHING,
+    groups: Sequence[MetricMoments] = (),
 ) -> Evidence:
     """Estimate the effects of arms, and check their listeners.
 
@@ -153,6 +156,7 @@ def weigh(
         first_listeners: Listeners of the first `min_days`; 0 if days are unknown.
         recommenders: Each arm's own recommender.
         quantiles: Histograms by metric and arm.
+        groups: Moments of groups of listeners, each a segment such as "country=DE".
 
     Raises:
         AnalysisError: A metric lacks the control, or has no other arm.
@@ -174,13 +178,25 @@ def weigh(
         effect, _ = compare(deciding, by_arm[other], by_arm[arm], config)
         return relative_effect(analysis.widen(effect, analysis.comparisons))
 
+    primary = [row for row in rows if row.metric in config.primary]
+    until = [row for row in primary if row.segment.startswith(UNTIL)]
+    segments = [*segment_effects(groups, arms, config, config.min_listeners)]
+    adjusted = benjamini_hochberg([row.p_value for row in segments])
     return Evidence(
         listeners=listeners,
         sessions=listeners,
         recommenders=recommenders,
         srm=check_sample_ratio(listeners, config.shares),
         effects=metric_effects({**measurements, **quantiles}, analysis),
-        by_day=tuple(daily_effects(rows, arms, config)),
+        by_day=tuple(
+            replace(row, segment="", day=row.segment.removeprefix(UNTIL))
+            for row in segment_effects(until, arms, config, least=1)
+        ),
+        segments=tuple(
+            replace(row, adjusted_p_value=p_value, significant=p_value < config.alpha)
+            for row, p_value in zip(segments, adjusted, strict=True)
+        ),
+        segment_count=len({row.segment for row in groups}),
         between={
             arm: {other: between(arm, other) for other in treated if other != arm}
             for arm in treated

@@ -13,7 +13,6 @@ place here, mostly by a file of `analysis/sql/ab`:
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +38,6 @@ from analysis.ab.evidence import (
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.moments import read_moments, thin
 from analysis.ab.quality import find_cautions, find_faults
-from analysis.errors import AnalysisError
 from analysis.logs.field_types import EVENT_SCHEMA
 from analysis.queries import Column, Constant
 from analysis.statistics.quantiles import Histogram
@@ -99,6 +97,13 @@ class LoggedExperiment:
                 within_days=config.roles.get(name) in deciding,
             )
         ]
+        groups = []
+        if self.groups is not None and days:
+            events.connection.register("listener_groups", self.groups)
+            grouped = queries.open_rows(
+                events.connection, "ab/grouped_values", by=self.by
+            )
+            groups = read_moments(grouped.order("user"))
         whole = (row for row in moments if not row.segment and row.is_dominated)
         for name in {row.metric for row in whole} & {*config.primary}:
             values = queries.open_rows(events.connection, "ab/winsorised")
@@ -118,12 +123,10 @@ class LoggedExperiment:
                 for metric in config.reported
                 if metric.quantile is not None
             },
+            groups=groups,
         )
         rows = events.connection.table("quality").to_arrow_table().to_pylist()
-        first_day = self.start_ms // DAY_MS
-        in_arms = [
-            row for row in rows if row["arm"] is not None and row["day"] >= first_day
-        ]
+        in_arms = [row for row in rows if row["arm"] is not None]
         sessions = Counter[str]()
         for row in in_arms:
             sessions[row["arm"]] += row["sessions"]
@@ -150,25 +153,6 @@ class LoggedExperiment:
             cautions=tuple(cautions),
             quality=Quality(outside=outside, **counts),
         )
-
-    def by_segment(self, config: AbConfig) -> dict[str, Evidence]:
-        """Weigh the events of each group that has listeners in all arms, as measured last."""
-        connection = self.events.connection
-        if self.groups is None:
-            return {}
-        connection.register("listener_groups", self.groups)
-        values = queries.open_rows(connection, "ab/grouped_values", by=self.by)
-        rows = read_moments(values.order("user"))
-        weighed = {}
-        for segment in dict.fromkeys(row.segment for row in rows):
-            moments = [
-                replace(row, segment="") for row in rows if row.segment == segment
-            ]
-            with suppress(AnalysisError):  # an arm has no listener
-                weighed[segment] = weigh(
-                    moments, config, segment, self.first_listeners, self.recommenders
-                )
-        return weighed
 
 
 def measure(
@@ -233,7 +217,8 @@ def measure(
             for metric in measured:
                 if (metric in primary) == is_primary:
                     _measure(connection, metric)
-        queries.append("quality", open_rows("ab/quality"))
+        begin_ms = start_ms - start_ms % DAY_MS
+        queries.append("quality", open_rows("ab/quality", begin_ms=begin_ms))
         queries.append("daily_sums", open_rows("ab/daily_sums"))
         queries.append("listener_values", open_rows("ab/credited"))
     queries.use_threads(connection, 1)

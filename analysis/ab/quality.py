@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
+from itertools import pairwise, product
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -108,10 +108,6 @@ def find_faults(
         for signal in (*_CHAINS, "zeros", *_RATIOS, "doubled events")
     }
     yield from _find_absent(by_signal["events"], dates)
-    for signal in (*_CHAINS, "zeros", *_RATIOS):
-        by_arm = by_signal[signal]
-        factors = (cluster_factor(sums[signal, arm, None], by_arm[arm]) for arm in arms)
-        yield from _find_shifts(by_arm, signal, control, dates, max(factors))
     for arm, values in by_signal["doubled events"].items():
         events, doubled = values[:, 2], values[:, 1]
         faulty = (doubled > _MOST_DOUBLED * events).nonzero()[0]
@@ -119,6 +115,10 @@ def find_faults(
             period = dates[faulty[0]], dates[faulty[-1]]
             share = float(doubled[faulty].sum() / events[faulty].sum())
             yield Finding("doubled events", arm, days=period, value=share)
+    for signal in (*_CHAINS, "zeros", *_RATIOS):
+        by_arm = by_signal[signal]
+        factors = (cluster_factor(sums[signal, arm, None], by_arm[arm]) for arm in arms)
+        yield from _find_shifts(by_arm, signal, control, dates, max(factors))
 
 
 def find_table_faults(
@@ -135,8 +135,8 @@ def find_table_faults(
     for rows in by_time:
         metrics[rows[0].metric][rows[0].arm] = rows
     for metric, by_arm in metrics.items():
-        yield from _find_steps(metric, by_arm, dates, control)
-        yield from _find_wrong_rows(metric, by_arm, dates, control)
+        yield from _find_jumps(metric, by_arm, dates, control)
+        yield from _find_frozen(metric, by_arm, dates[-1:])
         newcomers = {
             arm: np.diff([_sums(row.moments) for row in rows], axis=0, prepend=0.0)
             for arm, rows in by_arm.items()
@@ -294,33 +294,33 @@ def _find_shifts(
             yield Finding(reason, arm, "", period, shift.level, shift.rest)
 
 
-def _find_steps(
+def _find_jumps(
     metric: str,
     by_arm: Mapping[str, Sequence[MetricMoments]],
     dates: tuple[str, ...],
     control: str,
 ) -> Iterator[Finding]:
-    """Find steps of the control, from a row to the next, that make an effect jump and stay."""
-    base = [row.moments for row in by_arm.get(control, ())]
-    for arm in [name for name in by_arm if name != control]:
-        rows = [row.moments for row in by_arm[arm]]
-        effect = _logarithms(rows) - _logarithms(base)
+    """Find effects that jump in the last row, or with a step of the control that stays."""
+    moments = {arm: [row.moments for row in rows] for arm, rows in by_arm.items()}
+    base = moments.pop(control, [])
+    for arm, rows in moments.items():
+        levels = np.array([_logarithms(base), _logarithms(rows)])
+        effect = levels[1] - levels[0]
         for row in range(1, len(rows)):
-            moved, rest = (
-                float(np.diff(_logarithms(moments[row - 1 : row + 1])).item())
-                for moments in (base, rows)
-            )
-            step = effect[row] - effect[row - 1]
-            # one of its sides may be a wrong row that was corrected
-            usual = np.median(effect[:row])
+            if not jumps(base[row - 1], rows[row - 1], base[row], rows[row]):
+                continue
+            steps = levels[:, row] - levels[:, row - 1]
+            moved, rest = np.expm1(steps).tolist()
+            # the row before may be a wrong row that was corrected
+            stays = effect[-1] - np.median(effect[:row])
             if (
-                abs(moved) >= max(_LEAST_SHIFT, 2 * abs(rest))
-                and (effect[-1] - usual) / step >= _STAYING
-                and jumps(base[row - 1], rows[row - 1], base[row], rows[row])
+                abs(steps[0]) >= max(_LEAST_SHIFT, 2 * abs(steps[1]))
+                and stays / (effect[row] - effect[row - 1]) >= _STAYING
             ):
-                change, rest_change = map(math.expm1, (moved, rest))
                 days = dates[row], dates[-1]
-                yield Finding("level shift", control, metric, days, change, rest_change)
+                yield Finding("level shift", control, metric, days, moved, rest)
+            if row == len(rows) - 1:
+                yield Finding("jump", arm, metric, dates[-1:], rest, moved)
 
 
 def _logarithms(rows: Iterable[Moments]) -> FloatArray:
@@ -329,29 +329,19 @@ def _logarithms(rows: Iterable[Moments]) -> FloatArray:
     return np.log(np.where(values > 0, values, np.nan))
 
 
-def _find_wrong_rows(
-    metric: str,
-    by_arm: Mapping[str, Sequence[MetricMoments]],
-    dates: tuple[str, ...],
-    control: str,
+def _find_frozen(
+    metric: str, by_arm: Mapping[str, Sequence[MetricMoments]], date: tuple[str, ...]
 ) -> Iterator[Finding]:
-    """Find last rows that stand still though newcomers are due, and effects that jump there."""
+    """Find last rows that stand still though newcomers are due."""
     last = {arm: rows[-2:] for arm, rows in by_arm.items() if len(rows) > 1}
-    for (arm, (before, row)), (name, (other_before, other)) in permutations(
-        last.items(), 2
+    for (arm, (before, row)), (other_before, other) in product(
+        last.items(), last.values()
     ):
         newcomers = other.listeners - other_before.listeners
         is_due = newcomers * row.listeners >= SURELY_SOME * other.listeners
         is_still = (row.moments.means == before.moments.means).all()
         if is_due and is_still and row.listeners == before.listeners:
-            yield Finding("frozen row", arm, metric, dates[-1:])
-        rows = (other_before, before, other, row)
-        if name == control and jumps(*(row.moments for row in rows)):
-            moved, rest = (
-                now.moments.mean(RATIO) / then.moments.mean(RATIO) - 1
-                for then, now in ((before, row), (other_before, other))
-            )
-            yield Finding("jump", arm, metric, dates[-1:], moved, rest)
+            yield Finding("frozen row", arm, metric, date)
 
 
 def _sums(moments: Moments) -> FloatArray:

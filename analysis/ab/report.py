@@ -22,7 +22,7 @@ from analysis.ab.events import (
 )
 from analysis.ab.evidence import DAY_MS, Evidence, order_arms
 from analysis.ab.listeners import LoggedExperiment, check_metrics
-from analysis.ab.segments import read_groups, segment_effects
+from analysis.ab.segments import read_groups
 from analysis.ab.table import Table
 from analysis.ab.verdict import Verdict, decide, needs_confirmation
 from analysis.errors import AnalysisError
@@ -135,12 +135,6 @@ def _conclude(
 ) -> Report:
     """Decide by the evidence of today, and if needed by the evidence of a day before."""
     evidence = source.evidence(config)
-    by_segment = source.by_segment(config)
-    evidence = replace(
-        evidence,
-        segments=segment_effects(by_segment, config),
-        segment_count=len(by_segment),
-    )
     verdict = decide(evidence, config)
     if needs_confirmation(verdict, evidence, config):
         expected = evidence.expected_listeners

@@ -1,21 +1,12 @@
-"""Estimate effects in segments, which are groups of listeners such as the listeners of a country.
+"""Read the groups of listeners, such as the listeners of a country, that are segments."""
 
-In: the evidence in each group. Out: its effects, adjusted over all groups and metrics.
-"""
-
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from analysis import queries
-from analysis.ab.config import AbConfig
-from analysis.ab.effects import MetricEffect
-from analysis.ab.evidence import Evidence
 from analysis.errors import AnalysisError
 from analysis.queries import Column
-from analysis.statistics.multiplicity import benjamini_hochberg
 
 MOST_SEGMENTS = 100
 
@@ -67,27 +58,3 @@ def check_number(labels: list[str], name: str) -> None:
             f"{name}: {len(labels):,} groups, at most {MOST_SEGMENTS} are allowed; "
             "name a column with fewer, such as ranges of a number"
         )
-
-
-def segment_effects(
-    groups: Mapping[str, Evidence], config: AbConfig
-) -> tuple[MetricEffect, ...]:
-    """Collect the effects in groups, adjusted by Benjamini and Hochberg over groups and metrics.
-
-    Groups that have fewer than `min_listeners` in an arm are left out.
-
-    Args:
-        groups: The evidence by segment, such as "country=DE".
-        config: Metrics, and the rule that decides.
-    """
-    effects = [
-        replace(effect, segment=segment)
-        for segment, evidence in groups.items()
-        if min(evidence.listeners.values()) >= config.min_listeners
-        for effect in evidence.effects
-    ]
-    adjusted = benjamini_hochberg([effect.p_value for effect in effects])
-    return tuple(
-        replace(effect, adjusted_p_value=p_value, significant=p_value < config.alpha)
-        for effect, p_value in zip(effects, adjusted, strict=True)
-    )

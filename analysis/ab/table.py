@@ -41,7 +41,9 @@ from looplib.arrays import FloatArray
 _PARQUET = (".parquet", ".pq")
 TABLES = (*_PARQUET, ".csv", ".tsv", ".csv.gz")
 _OVERSHOOT = 1.1  # times the planned listeners that a last day may bring
-_FEWEST_TIMES = 4  # whose first quarter and later half are compared
+_FEWEST_TIMES = (
+    4  # least number of times whose first quarter and later half are compared
+)
 _AGGREGATES = ("metric", "count", "mean", "variance")
 
 
@@ -72,27 +74,11 @@ class Table:
                 arms; aggregates cannot be, as when a variance is negative or a count falls; or
                 there are far more listeners than planned, and no times.
         """
-        names = [metric.name for metric in config.reported]
-        with queries.connect(threads=1) as connection:
-            connection.register("aggregates", self._aggregates(config))
-            queries.materialize(
-                connection, "timed", "ab/timed_aggregates", metrics=names
-            )
-            errors = queries.fetch_table(
-                connection, "ab/aggregate_errors", metrics=names
-            )
-            for error in errors["error"].to_pylist():
-                raise AnalysisError(f"{self.name}: {error}")
-            rows = queries.fetch_table(
-                connection,
-                "ab/last_aggregates",
-                planned=config.horizon,
-                min_days=config.min_days,
-                end_ms=end_ms,
-            ).to_pylist()
+        rows = self._last_aggregates(config, end_ms)
         by_time = [[from_row(**at) for at in row["latest"]] for row in rows]
         whole = [replace(latest, segment="") for latest, *_ in by_time]
         shown = reversed([*chain.from_iterable(map(thin, by_time))])
+        by_day = [row for row in shown if row.segment]
         first = rows[0]["first_listeners"]
         parts = (
             compare_halves(times)
@@ -101,8 +87,14 @@ class Table:
         )
         dominated = {row.metric for row in whole if row.is_dominated}
         more = *chain.from_iterable(parts), *self._winsorised(config, dominated)
-        moments = [*whole, *shown, *more]
-        evidence = weigh(moments, config, self.name, first, config.recommenders)
+        evidence = weigh(
+            [*whole, *by_day, *more],
+            config,
+            self.name,
+            first,
+            config.recommenders,
+            groups=[*self._groups(config)] if end_ms == NO_END else (),
+        )
         total, planned = evidence.listener_count, config.horizon or math.inf
         span_ms = (
             min(row["first_ms"] for row in rows),
@@ -131,21 +123,42 @@ class Table:
             cautions=tuple(ratios) if len(dates) > 1 else (),
         )
 
-    def by_segment(self, config: AbConfig) -> dict[str, Evidence]:
-        """Weigh the rows of each group that has listeners in all arms."""
+    def _groups(self, config: AbConfig) -> Iterator[MetricMoments]:
+        """Read the moments of each group of listeners that aggregates can be made of."""
         if not self.by:
-            return {}
+            return
         text = Column(self.by).cast("VARCHAR")
         group = Case(text.isnotnull(), text).otherwise(Constant("unknown"))
         labels = self.rows.select(group).distinct().fetchnumpy().popitem()[1].tolist()
         check_number(labels, f"{self.name}: {self.by}")
-        weighed = {}
         for label in sorted(labels):
-            rows = self.rows.filter(group == Constant(label))
-            with suppress(AnalysisError):  # an arm has no listener
-                evidence = replace(self, rows=rows).evidence(config)
-                weighed[f"{self.by}={label}"] = evidence
-        return weighed
+            table = replace(self, rows=self.rows.filter(group == Constant(label)))
+            with suppress(AnalysisError):  # an arm has no listener at some time
+                for row in table._last_aggregates(config, NO_END):
+                    latest = from_row(**row["latest"][0])
+                    yield replace(latest, segment=f"{self.by}={label}")
+
+    def _last_aggregates(self, config: AbConfig, end_ms: int) -> list[dict[str, Any]]:
+        """Read the rows of `sql/ab/last_aggregates.sql`."""
+        names = [metric.name for metric in config.reported]
+        with queries.connect(threads=1) as connection:
+            connection.register("aggregates", self._aggregates(config))
+            queries.materialize(
+                connection, "timed", "ab/timed_aggregates", metrics=names
+            )
+            errors = queries.fetch_table(
+                connection, "ab/aggregate_errors", metrics=names
+            )
+            for error in errors["error"].to_pylist():
+                raise AnalysisError(f"{self.name}: {error}")
+            rows = queries.fetch_table(
+                connection,
+                "ab/last_aggregates",
+                planned=config.horizon,
+                min_days=config.min_days,
+                end_ms=end_ms,
+            )
+        return cast("list[dict[str, Any]]", rows.to_pylist())
 
     @property
     def _is_summed_up(self) -> bool:

@@ -10,7 +10,7 @@ from numpy.random import Generator
 
 from botify.model.model import ServedModel
 from botify.recommenders.base import Drawn, Query, Recommender
-from looplib.arrays import NO_TRACK
+from looplib.arrays import NO_TRACK, FloatArray
 
 _NAME = re.compile(r"explore\((\w+), ?([\d.]+)(?:, ?top=(\d+))?\)")
 _TOP = 100  # tracks of a ranking that are explored
@@ -46,11 +46,27 @@ def parse(name: str) -> Exploration | None:
     return exploration
 
 
+def rank_chances(count: int, share: float, top: int = _TOP) -> FloatArray:
+    """Compute the probabilities with which the first tracks of a ranking are drawn.
+
+    >>> rank_chances(3, 0.1, top=2).round(4).tolist()
+    [0.9924, 0.0076]
+
+    Args:
+        count: The length of the ranking.
+        share: The probability of a draw by a softmax of -5 rank / `top`; else the best is taken.
+        top: Only this many tracks are drawn.
+    """
+    chances: FloatArray = np.exp(-_FADES / top * np.arange(min(top, count)))
+    chances *= share / chances.sum()
+    chances[0] += 1 - share
+    return chances
+
+
 def explore(ranking: Recommender, share: float, top: int = _TOP) -> Recommender:
     """Make the recommender that takes a ranking's best track, or explores with probability `share`.
 
-    Exploring draws from the first `top` tracks with chances that are the softmax of -5 rank / top.
-    The propensity counts both ways to a track.
+    The propensity counts both ways to a track; see `rank_chances`.
     """
 
     def draw(model: ServedModel, query: Query, rng: Generator) -> Drawn:
@@ -58,9 +74,7 @@ def explore(ranking: Recommender, share: float, top: int = _TOP) -> Recommender:
         if ranked.track == NO_TRACK:
             return ranked
         tracks = [ranked.track, *ranked.following]
-        chances = np.exp(-_FADES / top * np.arange(min(top, len(tracks))))
-        chances *= share / chances.sum()
-        chances[0] += 1 - share
+        chances = rank_chances(len(tracks), share, top)
         drawn = int(rng.choice(len(chances), p=chances))
         track = tracks.pop(drawn)
         following = tuple(tracks[: query.count - 1])

@@ -99,7 +99,6 @@ HOLDOUT = table(C=30, T1=33, H=30).assign(
     count=lambda rows: rows["count"] // (1 + 9 * (rows["arm"] == "H"))
 )
 MANY = listeners(200_000, arm=np.where(np.arange(200_000) % 1000, "T1", "C"))
-SKIPPED = listeners(skipped=25 - 5.0 * (np.arange(4000) % 2) + np.arange(4000) % 9)
 
 LIMITED: Any = {"guardrails": {"visits": -10}}
 
@@ -123,7 +122,6 @@ def case(
             "ship",
             "T1 is better than C: 'Minutes' +10.0 % (+8.1 to +11.9 %), 33 instead of 30.",
         ),
-        case("a loss", table(C=30, T1=27), "do not ship", "T1 is worse than C: 'Min"),
         case(
             "few days", THREE_DAYS, "wait", "It is on day 3, and 7 days are asked for."
         ),
@@ -243,20 +241,6 @@ def case(
             fixed_horizon={"listeners": 10_000},
         ),
         case(
-            "an unmoved guardrail",
-            spoil(visits(C=1, T1=1), "metric == 'visits'", variance=0.0),
-            "wait",
-            "but 'Visits', the same for all listeners so far, is not yet known: it may fall by",
-            **LIMITED,
-        ),
-        case(
-            "a kept one",
-            visits(C=30, T1=30),
-            "ship",
-            "33 instead of 30. Tests that",
-            **LIMITED,
-        ),
-        case(
             "a broken one",
             visits(C=30, T1=21),
             "do not ship",
@@ -280,7 +264,6 @@ def case(
         case(
             "nothing", LARGE(T1=30), "do not ship", "too small", smallest_effect_pct=1
         ),
-        case("large enough", GAIN, "ship", "+10.0 %", smallest_effect_pct=2),
         case(
             "two better arms",
             table(C=30, T1=33, T2=33.3),
@@ -288,13 +271,7 @@ def case(
             "T1 is better than C: 'Minutes' +10.0 % (+8.0 to +12.1 %), 33 instead of 30; against T2"
             ": -2.6 to +0.9 %.",
         ),
-        # a listener with as many plays as all others, of the arm and of the control
-        case(
-            "a huge listener",
-            spoil(listeners(), "index == 1", minutes=1.2e5),
-            "wait",
-            "+208 %",
-        ),
+        # a listener of the control with as many plays as all others
         case(
             "in the control",
             spoil(listeners(), "index == 0", minutes=1.2e5),
@@ -309,14 +286,6 @@ def case(
             metrics=["minutes / plays"],
         ),
         case("a thousandth", MANY, "wait", "chance", shares={"C": 1, "T1": 999}),
-        case(
-            "less of a share",
-            SKIPPED,
-            "ship",
-            "'Skipped' -17.2 % (-18.1 to -16.4 %), 24 instead of 29",
-            metrics={"skipped": "lower"},
-            guardrails={"minutes": -10},
-        ),
         case(
             "a paused arm",
             spoil(GAIN, "arm == 'T1' and time > '2026-01-11'", count=5500),
