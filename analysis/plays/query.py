@@ -13,7 +13,8 @@ from typing import Any
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
-from analysis.plays.files import FUNCTIONS, find_tables, function_of
+from analysis.plays.databases import copy_table
+from analysis.plays.files import DATABASES, FUNCTIONS, find_tables, function_of
 
 # A query with these nodes needs all files at once.
 _WHOLE_NODES = re.compile("JOIN|PIVOT|SET_OPERATION.*|RECURSIVE.*|WINDOW.*|SUBQUERY_.*")
@@ -51,17 +52,15 @@ class PlaysQuery:
     A query that scans, filters and projects the rows of one reader runs for each of its files;
     others run as a whole.
 
-    >>> query = PlaysQuery("SELECT uid AS listener, song AS track FROM 'plays.csv'")
-    >>> query.text_for([Path("copy.csv")])
-    "SELECT uid AS listener, song AS track FROM read_csv('copy.csv', ignore_errors = true)"
+    >>> query = PlaysQuery("SELECT uid AS listener, song AS track FROM 'plays.parquet'")
+    >>> query.text_for([Path("copy.parquet")])
+    "SELECT uid AS listener, song AS track FROM read_parquet('copy.parquet')"
     """
 
     sql: str
     folder: Path = field(default_factory=Path)  # to which its paths are relative
     name: str = "the query"  # in messages
-    has_text_ids: bool | None = (
-        None  # of text that is digits; None of text that is typed
-    )
+    is_untyped: bool = False  # the texts of its file were read from CSV
 
     @classmethod
     def read(cls, file: Path) -> "PlaysQuery":
@@ -97,30 +96,65 @@ class PlaysQuery:
         return self.reader is not None and self.reader.function.startswith("read_csv")
 
     @property
-    def has_header(self) -> bool:
-        """Whether CSV files begin with the names of their columns, as far as it says."""
-        reader = self.reader
-        header = reader.options.get("header") if reader else None
-        return header is None or header["literal"]["text"] != "false"
+    def reads_database(self) -> bool:
+        """Whether it reads a table of a database."""
+        return self.reader is not None and self.reader.function in _OF_DATABASES
 
-    def files(self) -> list[LogFile]:
-        """Find its files.
+    @property
+    def keeps_rejects(self) -> bool:
+        """Whether lines of CSV that are no rows are kept."""
+        others = {"ignore_errors", "store_rejects", "union_by_name"}
+        options = self.reader.options if self.reader else {}
+        return self.is_csv and not others & {*options}
+
+    def option(self, name: str) -> str | None:
+        """Return the value of an option of its reader; None if it is not there."""
+        value = self.reader.options.get(name) if self.reader else None
+        return value["literal"]["text"] if value else None
+
+    def files(self, folder: Path) -> list[LogFile]:
+        """Find its files; tables of databases are copied to a folder.
 
         Raises:
-            AnalysisError: There are none, or a file is empty or of no known kind.
+            AnalysisError: There are none, or a file is empty or of no known kind, or a database
+                cannot be read.
         """
-        paths = self.reader.paths if self.reader else ()
-        return find_tables([os.path.normpath(self.folder / path) for path in paths])
+        reader = self.reader
+        paths, table = (reader.paths, reader.table) if reader else ((), None)
+        files = find_tables([os.path.normpath(self.folder / path) for path in paths])
+        return [
+            copy_table(file, table, folder) if file.suffix in DATABASES else file
+            for file in files
+        ]
 
-    def text_for(self, paths: Sequence[Path], *, keeps_rejects: bool = False) -> str:
+    def text_for(self, paths: Sequence[Path]) -> str:
         """Return its SQL for other files: copies of its own."""
-        return self._edited(paths, keeps_rejects=keeps_rejects)
+        reader = self.reader
+        if reader is None:
+            return self._bytes.decode()
+        function, extra = reader.function, ""
+        if self.reads_database:
+            function = "read_parquet"
+            if paths[0].suffix == ".jsonl":
+                function, extra = "read_json", ", sample_size = -1"
+        if self.keeps_rejects:
+            extra = ", store_rejects = true, rejects_limit = 0"
+        names = ", ".join(map(quoted, paths))
+        names = f"[{names}]" if len(paths) > 1 else names
+        call = f"{function}({names}{extra}" + ")" * (not reader.is_call)
+        edits = [(reader.start, reader.end, call)]
+        if "encoding" in reader.options:
+            edits.append((*_span(reader.options["encoding"]), "'utf-8'"))
+        text = self._bytes
+        for start, end, new in sorted(edits, reverse=True):
+            text = text[:start] + new.encode() + text[end:]
+        return text.decode()
 
     def left_out(self, paths: Sequence[Path]) -> str | None:
-        """Return the SQL of the rows that its condition leaves out; None without a condition."""
+        """Return the SQL of the rows that its condition leaves out; None without one condition."""
         if self._parsed[2] != 1:
             return None
-        return queries.negate(self._edited(paths))
+        return queries.negate(self.text_for(paths))
 
     def content(self, file: str) -> str:
         """Name the settings that decide the plays of a file.
@@ -128,7 +162,7 @@ class PlaysQuery:
         Comments and the paths of files do not; the name of a file and its folder do if the query
         reads them.
         """
-        text = self._edited([Path(_PLACEHOLDER)]) if self.reader else self.sql
+        text = self.text_for([Path(_PLACEHOLDER)]) if self.reader else self.sql
         text = _SPACE.sub(lambda match: match[1] or " ", text).strip(" ;")
         path = Path(file)
         reads_names = re.search(r"\bfilename\b", text) is not None
@@ -162,37 +196,12 @@ class PlaysQuery:
                         )
                 rows = bind(connection, statement)
             rows.to_parquet(str(target))
-        has_text_ids = "read_csv" not in self.sql
-        return PlaysQuery(f"FROM {quoted(target)}", folder, self.name, has_text_ids)
+        is_untyped = "read_csv" in self.sql
+        return PlaysQuery(f"FROM {quoted(target)}", folder, self.name, is_untyped)
 
     @property
     def _bytes(self) -> bytes:
         return self._parsed[0][-1].encode()
-
-    def _edited(self, paths: Sequence[Path], *, keeps_rejects: bool = False) -> str:
-        """Return the text with its paths replaced."""
-        reader = self.reader
-        if reader is None:
-            return self._bytes.decode()
-        function, extra = reader.function, ""
-        if reader.function in _OF_DATABASES:
-            function = "read_parquet"
-            if paths[0].suffix == ".jsonl":
-                function, extra = "read_json", ", sample_size = -1"
-        if self.is_csv and not {"ignore_errors", "store_rejects"} & {*reader.options}:
-            extra = ", ignore_errors = true"
-            if keeps_rejects and "union_by_name" not in reader.options:
-                extra += ", store_rejects = true, rejects_limit = 0"
-        names = ", ".join(map(quoted, paths))
-        names = f"[{names}]" if len(paths) > 1 else names
-        call = f"{function}({names}{extra}" + ")" * (not reader.is_call)
-        edits = [(reader.start, reader.end, call)]
-        if "encoding" in reader.options:
-            edits.append((*_span(reader.options["encoding"]), "'utf-8'"))
-        text = self._bytes
-        for start, end, new in sorted(edits, reverse=True):
-            text = text[:start] + new.encode() + text[end:]
-        return text.decode()
 
 
 def quoted(value: object) -> str:

@@ -13,8 +13,15 @@ from typing import Any
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
-from analysis.plays.check import open_copies
-from analysis.plays.files import CSV, EMPTY, find_tables, function_of
+from analysis.plays.databases import copy_table
+from analysis.plays.files import (
+    CSV,
+    DATABASES,
+    EMPTY,
+    decoded,
+    find_tables,
+    function_of,
+)
 from analysis.plays.query import PlaysQuery, bind, quoted
 from analysis.queries import identifier
 
@@ -182,7 +189,11 @@ class FirstRows:
             arguments.append(is_named + quoted(table))
         arguments += _options(self.log, function)
         self.source = f"{function}({', '.join(arguments)})"
-        (self._copy,) = open_copies(stack, {"": self.log}, self._query, folder).values()
+        copy = self.log
+        if copy.suffix in DATABASES:
+            copy = copy_table(copy, table, folder)
+        encoding = self._query.option("encoding")
+        self._copy = stack.enter_context(decoded(copy, encoding, folder)).path
         try:
             self._open(function)
         except queries.DatabaseError as error:

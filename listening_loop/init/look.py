@@ -145,19 +145,19 @@ def _read(guess: Guess, scratch: Path) -> Guess:
         tempfile.TemporaryDirectory(dir=scratch) as folder,
         queries.connect() as connection,
     ):
-        files = attach_checked(connection, guess.query, Path(folder), _LOOKED_AT)
+        parts = attach_checked(connection, guess.query, Path(folder), _LOOKED_AT)
         figures = queries.fetch_table(connection, "interactions/first_rows")
         examples = queries.fetch_table(
             connection, "interactions/examples", rows=EXAMPLES
         ).to_pylist()
         decide_kinds(connection, guess.query.name)
     (values,) = figures.to_pylist()
-    left_out = sum(file.left_out for file in files)
-    malformed = sum(len(file.malformed) for file in files)
+    left_out = sum(part.left_out for part in parts)
+    malformed = sum(len(lines) for part in parts for lines in part.malformed.values())
     values["rows"] += malformed
     values["rejected"] += malformed
     return replace(
-        guess, **values, columns=files[0].columns, left_out=left_out, examples=examples
+        guess, **values, columns=parts[0].columns, left_out=left_out, examples=examples
     )
 
 

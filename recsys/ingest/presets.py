@@ -74,7 +74,9 @@ def preset_query(
     files = table_paths(paths, folder)
     listed = ", ".join(map(quoted, files))
     listed = f"[{listed}]" if len(files) > 1 else listed
-    text = _text(preset).replace("FROM {path}", f"FROM {function_of(files[0])}({{path}})")
+    text = _text(preset).replace(
+        "FROM {path}", f"FROM {function_of(files[0])}({{path}})"
+    )
     return PlaysQuery(text.replace("{path}", listed), folder, f"preset {preset}")
 
 

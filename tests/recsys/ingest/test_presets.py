@@ -89,7 +89,9 @@ def test_every_preset_is_proved_here() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(IngestError, match="preset: nope is unknown; known are event-log"):
+    with pytest.raises(
+        IngestError, match="preset: nope is unknown; known are event-log"
+    ):
         preset_query("nope", [])
 
 
