@@ -7,6 +7,7 @@ The tables are attached here from files or Arrow tables, so no value of a user e
 text of a statement.
 """
 
+import copy
 import glob
 import json
 import re
@@ -125,11 +126,13 @@ def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None
     connection.execute("SET lock_configuration = true")
 
 
+@cache
 def parse(sql: str) -> tuple[list[str], dict[str, Any]]:
     """Parse statements, the last of which is a SELECT.
 
     Returns:
-        The texts of the statements, and the syntax tree of the last one, with positions in bytes.
+        The texts of the statements, and the syntax tree of the last one, with positions in bytes;
+        it is shared.
 
     Raises:
         DatabaseError: The text is no SQL, or the last statement is no SELECT.
@@ -156,7 +159,7 @@ def nodes(tree: object) -> Iterator[dict[str, Any]]:
 
 def negate(sql: str) -> str:
     """Return the SELECT of the rows that its WHERE clause leaves out."""
-    _, tree = parse(sql)
+    tree = copy.deepcopy(parse(sql)[1])
     node = next(node for node in nodes(tree) if node.get("where_clause"))
     true = {"class": "CONSTANT", "type": "VALUE_CONSTANT"}
     node["where_clause"] = {

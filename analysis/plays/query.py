@@ -30,6 +30,7 @@ WHERE NOT internal AND database_name NOT IN ('memory', 'temp')
 """
 _SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|--[^\n]*|\s+""")
 _PLACEHOLDER = "{path}"
+_KEEPING_REJECTS = ", store_rejects = true, rejects_limit = 0"
 
 
 @dataclass(frozen=True)
@@ -138,10 +139,8 @@ class PlaysQuery:
             if paths[0].suffix == ".jsonl":
                 function, extra = "read_json", ", sample_size = -1"
         if self.keeps_rejects:
-            extra = ", store_rejects = true, rejects_limit = 0"
-        names = ", ".join(map(quoted, paths))
-        names = f"[{names}]" if len(paths) > 1 else names
-        call = f"{function}({names}{extra}" + ")" * (not reader.is_call)
+            extra = _KEEPING_REJECTS
+        call = f"{function}({listed(paths)}{extra}" + ")" * (not reader.is_call)
         edits = [(reader.start, reader.end, call)]
         if "encoding" in reader.options:
             edits.append((*_span(reader.options["encoding"]), "'utf-8'"))
@@ -163,6 +162,7 @@ class PlaysQuery:
         reads them.
         """
         text = self.text_for([Path(_PLACEHOLDER)]) if self.reader else self.sql
+        text = text.replace(_KEEPING_REJECTS, "")
         text = _SPACE.sub(lambda match: match[1] or " ", text).strip(" ;")
         path = Path(file)
         reads_names = re.search(r"\bfilename\b", text) is not None
@@ -207,6 +207,12 @@ class PlaysQuery:
 def quoted(value: object) -> str:
     """Quote a text for SQL."""
     return "'{}'".format(str(value).replace("'", "''"))
+
+
+def listed(paths: Sequence[object]) -> str:
+    """Write paths for SQL, several as a list."""
+    texts = ", ".join(map(quoted, paths))
+    return texts if len(paths) == 1 else f"[{texts}]"
 
 
 def bind(connection: queries.Connection, sql: str) -> queries.Rows:

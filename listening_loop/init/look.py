@@ -11,7 +11,6 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.plays.check import attach_checked
 from analysis.plays.columns import ALIASES, stored_columns
-from analysis.plays.files import table_paths
 from analysis.plays.query import PlaysQuery
 from analysis.plays.source import FirstRows
 from listening_loop.init.guess import draft_query
@@ -114,8 +113,7 @@ def look_at(
         elif preset:
             guess = Guess(preset_query(preset, [path], folder), preset)
         else:
-            names = table_paths([path], folder)
-            rows = FirstRows(stack, [path], names, table, scratch)
+            rows = FirstRows(stack, [path], table, folder, scratch)
             guess = _guess(rows, path, folder, roles)
         if guess.questions or guess.is_log:
             return guess

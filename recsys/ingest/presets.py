@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis.plays.draft import draft_columns
 from analysis.plays.files import function_of, table_paths
-from analysis.plays.query import PlaysQuery, quoted
+from analysis.plays.query import PlaysQuery, listed
 from recsys.errors import IngestError
 
 _FOLDER = Path(__file__).with_name("presets")
@@ -72,12 +72,10 @@ def preset_query(
         names = ", ".join(PRESETS)
         raise IngestError(f"preset: {preset} is unknown; known are {names}")
     files = table_paths(paths, folder)
-    listed = ", ".join(map(quoted, files))
-    listed = f"[{listed}]" if len(files) > 1 else listed
     text = _text(preset).replace(
         "FROM {path}", f"FROM {function_of(files[0])}({{path}})"
     )
-    return PlaysQuery(text.replace("{path}", listed), folder, f"preset {preset}")
+    return PlaysQuery(text.replace("{path}", listed(files)), folder, f"preset {preset}")
 
 
 def recognize(columns: Iterable[str], first_line: str) -> str | None:
