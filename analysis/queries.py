@@ -127,6 +127,12 @@ def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None
 
 
 @cache
+def _library() -> Connection:
+    """Open a database without tables, which is asked about SQL itself."""
+    return connect()
+
+
+@cache
 def parse(sql: str) -> tuple[list[str], dict[str, Any]]:
     """Parse statements, the last of which is a SELECT.
 
@@ -137,7 +143,7 @@ def parse(sql: str) -> tuple[list[str], dict[str, Any]]:
     Raises:
         DatabaseError: The text is no SQL, or the last statement is no SELECT.
     """
-    with connect() as connection:
+    with _library().cursor() as connection:
         texts = [statement.query for statement in connection.extract_statements(sql)]
         last = "SELECT json_serialize_sql($sql)"
         values = {"sql": texts[-1] if texts else ""}
@@ -169,7 +175,7 @@ def negate(sql: str) -> str:
         "right": {**true, "literal": {"kind": "BOOLEAN", "text": "true"}},
     }
     made = "SELECT json_deserialize_sql($tree)"
-    with connect() as connection:
+    with _library().cursor() as connection:
         values = {"tree": json.dumps(tree)}
         ((text,),) = connection.execute(made, values).fetchall()
     return str(text)
@@ -177,7 +183,7 @@ def negate(sql: str) -> str:
 
 @cache
 def _names(sql: str) -> set[str]:
-    with connect() as connection:
+    with _library().cursor() as connection:
         return {name for (name,) in connection.execute(sql).fetchall()}
 
 
