@@ -1,5 +1,6 @@
 """Report on a replay: in the terminal, in JSON, and as a page."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -26,7 +27,7 @@ def write_report(plays: NewestPlays, files: Mapping[str, Path], out: Path) -> No
     The same plays give the same bytes of `report.json` and `report.html`; how long the answers took
     stands in `latency.json`.
     """
-    predictions, coverage, latencies = {}, {}, {}
+    predictions, coverage, latencies, failed = {}, {}, {}, []
     for name, file in files.items():
         answers = read_answers(file)
         rows = chain.from_iterable(answer["predictions"] for answer in answers)
@@ -34,11 +35,19 @@ def write_report(plays: NewestPlays, files: Mapping[str, Path], out: Path) -> No
         tracks = set().union(*(answer["tracks"] for answer in answers))
         coverage[name] = round(len(tracks) / plays.facts["catalogue"], 6)
         p50, p99 = np.quantile(1000 * predictions[name][:, -1], [0.5, 0.99]).tolist()
+        failures = sum(
+            (Counter(answer["failures"]) for answer in answers), Counter[str]()
+        )
+        if failures:
+            counts = ", ".join(f"{text} {count:,}" for text, count in failures.items())
+            failed.append(
+                f"{name}: requests that failed and were sent again: {counts}."
+            )
         latencies[name] = {"p50_ms": round(p50, 3), "p99_ms": round(p99, 3)}
     scores, comparisons = score(plays, predictions)
     best = [row for row in comparisons if row["first"] == comparisons[0]["first"]]
     compared = [row for row in best if row["metric"] == COMPARED]
-    sentences = [*map(compare, compared), *describe(plays, scores)]
+    sentences = [*map(compare, compared), *failed, *describe(plays, scores)]
     shown: dict[str, Any] = {
         "title": TITLE,
         "sentences": sentences,
