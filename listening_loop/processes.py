@@ -12,15 +12,17 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
+from urllib.error import HTTPError
 
 import psutil
 
-from listening_loop.client import ServiceClient
+from listening_loop.client import OPENER
 from listening_loop.errors import LoopError
 from looplib.cli import program
 from looplib.files import exclusive
@@ -88,8 +90,21 @@ def run_step(title: str, words: list[str], done: Path | None = None) -> None:
 
 
 @contextmanager
-def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def serving(
+    words: list[str],
+    port: int,
+    ready: str = "/health/ready",
+    output: IO[str] | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a service for the time of the block, which begins once it is ready.
+
+    Args:
+        words: Its command.
+        port: Where it listens.
+        ready: The path that has no error of the server once it is ready.
+        output: Where its output, which is no result, goes; by default stderr.
+        options: The `program` before the words, if it is not ours, and options of its process.
 
     Raises:
         LoopError: It does not start, or fails; with the last line that it said.
@@ -102,11 +117,13 @@ def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
         ) from None
     _announce("The service", words)
     said: deque[str] = deque(maxlen=1)
-    with _start(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        copier = Thread(target=_copy, args=(process.stdout, said), daemon=True)
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with _start(words, **streams, **options) as process:
+        outputs = (process.stdout, output or sys.stderr, said)
+        copier = Thread(target=_copy, args=outputs, daemon=True)
         copier.start()
         try:
-            _wait_until_ready(process, port)
+            _wait_until_ready(process, f"http://127.0.0.1:{port}{ready}")
             yield process
         finally:
             process.terminate()
@@ -157,12 +174,16 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _start(words: list[str], **streams: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401
-    return subprocess.Popen(  # noqa: S603  our own modules
-        [sys.executable, "-m", PROGRAM, *words],
+def _start(
+    words: list[str],
+    program: Sequence[str] = (),
+    **options: Any,  # noqa: ANN401
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603  our own modules, or programs of an entrant
+        [*(program or (sys.executable, "-m", PROGRAM)), *words],
         process_group=0,
         close_fds=False,  # `STARTED` is all that can be inherited
-        **streams,
+        **options,
     )
 
 
@@ -176,22 +197,26 @@ def _end_leftovers(file: Path) -> None:
                 process.wait()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
-    service = ServiceClient(f"http://127.0.0.1:{port}")
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
     deadline = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(LoopError):
-            service.ask("GET", "/health/ready")
+        try:
+            OPENER.open(url, timeout=_START_S).close()
             return
+        except HTTPError as error:
+            if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return
+        except OSError:  # not there yet
+            pass
         time.sleep(0.05)
-    raise LoopError(f"the service is not ready on port {port}")
+    raise LoopError(f"the service is not ready at {url}")
 
 
-def _copy(stream: IO[bytes], said: deque[str]) -> None:
-    """Copy the output of a server, which is no result, to stderr, and keep its last line."""
+def _copy(stream: IO[bytes], output: IO[str], said: deque[str]) -> None:
+    """Copy the output of a server, and keep its last line."""
     for line in stream:
         text = line.decode(errors="replace")
-        sys.stderr.write(text)
+        output.write(text)
         said.append(text.strip())
 
 

@@ -1,5 +1,6 @@
 """Select the plays that a service has not learned from, and keep them for a replay."""
 
+import re
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from recsys.export.version import TRACKS
 
 _MOST_LOST = 0.5  # share of the new plays that a split at one moment may leave out
 _FACTS = b"facts"
+_WHOLE = re.compile("0|[1-9][0-9]{0,17}")  # ids that every reader takes for numbers
 OLDER = "older.csv"  # the plays that a service may learn from
 
 
@@ -169,7 +171,7 @@ def select_plays(
         )
     except ValueError as error:
         raise LoopError(
-            f"{path}: ids are of another kind than those of {version} ({error})"
+            f"{path}: ids are of another kind than those of {learned.version} ({error})"
         ) from None
     opens = column_values(rows["opens"]) > 0
     if opens.all():
@@ -228,13 +230,17 @@ def _read_version(version: Path, order: str, path: str) -> Learned:
 def _write_older(older: pa.Table, target: Path) -> Learned:
     """Write the plays that a service may learn from, without columns that have no values."""
     latest = older.group_by("listener").aggregate([("timestamp", "max")])
+    user_kind, track_kind = (
+        int if all(_WHOLE.fullmatch(id_) for id_ in ids.to_pylist()) else str
+        for ids in (latest["listener"], older["track"].unique())
+    )
     names = [name for name in older.column_names[:-1] if older[name].null_count == 0]
     with atomic_write(target) as file:
         pa.csv.write_csv(older.select(names), file)
     return Learned(
         latest.rename_columns(["user", "latest"]),
         {*older["track"].to_pylist()},
-        (str, str),
+        (user_kind, track_kind),
         target.stem,
         is_chosen=False,
     )

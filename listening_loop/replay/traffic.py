@@ -14,7 +14,7 @@ from http import HTTPStatus
 from itertools import chain, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import numpy as np
@@ -24,6 +24,7 @@ from yarl import URL  # a dependency of aiohttp
 from listening_loop.errors import LoopError
 from listening_loop.replay.adapter import Adapter, Play, Request
 from listening_loop.replay.plays import NewestPlays
+from looplib.arrays import FloatArray
 from looplib.files import naming
 from looplib.progress import progress
 
@@ -46,6 +47,29 @@ def read_answers(file: Path) -> list[dict[str, Any]]:
     whole, _, _ = file.read_bytes().rpartition(b"\n")
     lines = map(orjson.loads, whole.splitlines())
     return sorted(lines, key=itemgetter("listener", "refits"))
+
+
+class Answers(NamedTuple):
+    """The answers of all listeners."""
+
+    predictions: FloatArray  # columns `PREDICTION`, shape (plays with a next play, 3)
+    tracks: int  # number of distinct tracks in rankings
+    failures: dict[str, int]  # requests that failed, by the reason
+    p50_ms: float  # time until an answer
+    p99_ms: float
+
+
+def join_answers(file: Path) -> Answers:
+    """Join the answers in a file, in the order of the plays."""
+    answers = read_answers(file)
+    rows = chain.from_iterable(answer["predictions"] for answer in answers)
+    predictions = np.array(list(rows), float)
+    failures: Counter[str] = Counter()
+    for answer in answers:
+        failures.update(answer["failures"])
+    tracks = set().union(*(answer["tracks"] for answer in answers))
+    times = np.quantile(1000 * predictions[:, -1], [0.5, 0.99]).round(3).tolist()
+    return Answers(predictions, len(tracks), dict(failures), *times)
 
 
 def find_unanswered(
