@@ -115,7 +115,8 @@ def serving(
         raise LoopError(
             f"port {port}: taken by another program; choose another"
         ) from None
-    _announce("The service", words)
+    if "program" not in options:
+        _announce("The service", words)
     said: deque[str] = deque(maxlen=1)
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with _start(words, **streams, **options) as process:
