@@ -8,7 +8,10 @@ from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from service import read_histories, serve
 
-ALPHA, LATEST = 8.0, 10.0  # weight of a play, and how much more the session's plays weigh
+ALPHA, LATEST = (
+    8.0,
+    10.0,
+)  # weight of a play, and how much more the session's plays weigh
 
 histories = read_histories()
 tracks = sorted({track for history in histories.values() for track in history})
@@ -33,9 +36,7 @@ model.fit(to_rows(counts), show_progress=False)
 rows = dict(zip(histories, counts, strict=True))
 
 
-def recommend(
-    listener: Hashable, session: list[Hashable], n: int
-) -> list[Hashable]:
+def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hashable]:
     """Rank by the product with factors that have seen the session."""
     row = rows.get(listener, NOTHING).copy()
     for age, track in enumerate(reversed(session)):

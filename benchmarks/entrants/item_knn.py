@@ -8,7 +8,10 @@ from irspack.recommenders import CosineKNNRecommender
 from scipy.sparse import csr_matrix
 from service import read_sessions, serve
 
-LENGTH, FADE = 20, 0.8  # tracks of the session that vote; the weight of the track before
+LENGTH, FADE = (
+    20,
+    0.8,
+)  # tracks of the session that vote; the weight of the track before
 
 sessions = [Counter(tracks) for _, tracks in read_sessions()]
 tracks = sorted({track for session in sessions for track in session})
@@ -21,9 +24,7 @@ model = CosineKNNRecommender(plays, shrinkage=1.0, top_k=200, n_threads=1).learn
 near = csr_matrix(model.W)
 
 
-def recommend(
-    listener: Hashable, session: list[Hashable], n: int
-) -> list[Hashable]:
+def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hashable]:
     """Add up the neighbours of the latest tracks."""
     latest = [numbers[track] for track in session[-LENGTH:] if track in numbers]
     weights = FADE ** np.arange(len(latest))[::-1]

@@ -18,9 +18,7 @@ for listener, tracks in read_sessions():
 top = [track for track, _ in popular.most_common(100)]
 
 
-def recommend(
-    listener: Hashable, session: list[Hashable], n: int
-) -> list[Hashable]:
+def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hashable]:
     """Rank by the counts of transitions from the last track."""
     last = session[-1]
     scores = Counter(after.get(last, ()))

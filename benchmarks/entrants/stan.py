@@ -28,9 +28,7 @@ for listener, tracks in read_sessions():
 longest = max(totals.values())
 
 
-def recommend(
-    listener: Hashable, session: list[Hashable], n: int
-) -> list[Hashable]:
+def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hashable]:
     """Rank the tracks of the nearest sessions."""
     latest = session[-LENGTH:]
     weight = {

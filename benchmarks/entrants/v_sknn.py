@@ -23,9 +23,7 @@ rarity = {
 }
 
 
-def recommend(
-    listener: Hashable, session: list[Hashable], n: int
-) -> list[Hashable]:
+def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hashable]:
     """Rank the tracks of the nearest sessions."""
     latest = session[-LENGTH:]
     weight = {track: place / len(latest) for place, track in enumerate(latest, 1)}

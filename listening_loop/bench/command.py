@@ -148,7 +148,7 @@ def measure(
     target = folder / "rows" / f"{entrant.name}.json"
     row: dict[str, Any] = orjson.loads(target.read_bytes()) if target.exists() else {}
     if row.get("key") != key or row["failure"]:
-        lines = [line for path in files for line in path.read_text().splitlines()]
+        lines = [line for path in files for line in path.read_bytes().splitlines()]
         row = {
             "key": key,
             "entrant": entrant.model_dump(),

@@ -49,10 +49,11 @@ class Entrant(Config):
 def find_files(entrant: Entrant, file: Path) -> list[Path]:
     """Find the files of an entrant: all of its folder, or those that its YAML names."""
     if file.name == FILE:
-        return sorted(path for path in file.parent.rglob("*") if path.is_file())
-    words = shlex.split(f"{entrant.train}\n{entrant.start}\n{entrant.adapter}")
-    paths = {file.parent / word for word in words}
-    return [file, *sorted(path for path in paths if path.is_file())]
+        paths = {path for path in file.parent.rglob("*") if path.suffix != ".pyc"}
+    else:
+        words = shlex.split(f"{entrant.train}\n{entrant.start}\n{entrant.adapter}")
+        paths = {file.parent / word for word in words if not word.startswith("/")}
+    return [file, *sorted(path for path in paths - {file} if path.is_file())]
 
 
 def run_entrant(
