@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable
+from itertools import pairwise
 
 from service import read_sessions, serve
 
@@ -12,7 +13,7 @@ own: dict[Hashable, Counter[Hashable]] = defaultdict(Counter)
 popular: Counter[Hashable] = Counter()
 for listener, tracks in read_sessions():
     popular.update(tracks)
-    for track, following in zip(tracks, tracks[1:]):
+    for track, following in pairwise(tracks):
         after[track][following] += 1
         own[listener, track][following] += 1
 top = [track for track, _ in popular.most_common(100)]
@@ -24,7 +25,7 @@ def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hasha
     scores = Counter(after.get(last, ()))
     for track, count in own.get((listener, last), {}).items():
         scores[track] += OWN * count
-    for track, following in zip(session, session[1:]):
+    for track, following in pairwise(session):
         if track == last:
             scores[following] += OWN
     ranking = [track for track, _ in scores.most_common(n)]

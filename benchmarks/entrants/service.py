@@ -4,6 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from itertools import groupby
+from operator import itemgetter
 
 import pandas as pd
 from flask import Flask, Response, jsonify, request
@@ -23,8 +24,8 @@ def read_sessions() -> Iterator[tuple[Hashable, list[Hashable]]]:
         key = (moment.groupby(plays["listener"]).diff() > _SILENCE).cumsum()
     else:
         key = plays.groupby("listener").cumcount() // BLOCK
-    rows = zip(plays["listener"].tolist(), key.tolist(), plays["track"].tolist())
-    for (listener, _), session in groupby(rows, key=lambda row: row[:2]):
+    rows = zip(plays["listener"], key, plays["track"], strict=True)
+    for (listener, _), session in groupby(rows, key=itemgetter(0, 1)):
         yield listener, [track for *_, track in session]
 
 
