@@ -114,7 +114,7 @@ def run_entrant(
         return {"failure": f"{error}; its log ends: {said[-300:]}"}
     joined = join_answers(answers)
     cost = {
-        "cpu_s": round(cpu_s, 1),
+        "cpu_s": round(cpu_s, 3),
         "mib": memory >> 20,
         "requests_per_s": round(len(plays.tracks) / seconds, 1),
         "p50_ms": joined.p50_ms,
