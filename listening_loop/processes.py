@@ -32,7 +32,6 @@ PROGRAM = "listening_loop.command"
 LOCK = ".lock"
 STARTED = ".started"  # every process of a loop has this file open
 LISTS = Path("current", "recommendations.jsonl")  # the lists of the published version
-_START_S = 180.0
 _STOP_S = 120.0
 
 
@@ -95,6 +94,7 @@ def serving(
     port: int,
     ready: str = "/health/ready",
     output: IO[str] | None = None,
+    start_s: float = 180.0,
     **options: Any,  # noqa: ANN401
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a service for the time of the block, which begins once it is ready.
@@ -104,6 +104,7 @@ def serving(
         port: Where it listens.
         ready: The path that has no error of the server once it is ready.
         output: Where its output, which is no result, goes; by default stderr.
+        start_s: Seconds in which it must be ready.
         options: The `program` before the words, if it is not ours, and options of its process.
 
     Raises:
@@ -124,7 +125,7 @@ def serving(
         copier = Thread(target=_copy, args=outputs, daemon=True)
         copier.start()
         try:
-            _wait_until_ready(process, f"http://127.0.0.1:{port}{ready}")
+            _wait_until_ready(process, f"http://127.0.0.1:{port}{ready}", start_s)
             yield process
         finally:
             process.terminate()
@@ -198,11 +199,13 @@ def _end_leftovers(file: Path) -> None:
                 process.wait()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + _START_S
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", url: str, start_s: float
+) -> None:
+    deadline = time.monotonic() + start_s
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            OPENER.open(url, timeout=_START_S).close()
+            OPENER.open(url, timeout=start_s).close()
             return
         except HTTPError as error:
             if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:

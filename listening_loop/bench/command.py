@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,8 +78,8 @@ def main(
     limits = {"budget_s": budget, "connections": connections}
     with locked_folder(out):
         target = out / "plays.parquet"
-        chosen = {"repeat_after": 1, "random_futures": random_futures}
-        select_plays(query, None, None, chosen, target, after)
+        options = {"repeat_after": 1, "random_futures": random_futures}
+        select_plays(query, None, None, options, target, after)
         plays = read_plays(target)
         if random_futures:
             plays = draw_futures(plays, out / OLDER)
@@ -96,7 +97,14 @@ def main(
         if not done:
             raise LoopError("; ".join(sentences))
         if random_futures:
-            sentences += map(compare_to_chance, done)
+            chance = LENGTH / (plays.facts["catalogue"] - 1)
+            above = [
+                score["recommender"]
+                for score in chain.from_iterable(row["scores"] for row in done)
+                if (score["metric"], score["group"]) == (COMPARED, "all")
+                and score["lower"] > chance
+            ]
+            sentences.append(f"Above chance, {chance:.5f}: {above or 'no entrant'}.")
         names = [row["entrant"]["name"] for row in done]
         answers = {name: out / "answers" / f"{name}.jsonl" for name in names}
         cells = sorted(map(list_cells, done), key=itemgetter(2), reverse=True)
@@ -171,16 +179,3 @@ def list_cells(row: Mapping[str, Any]) -> list[str]:
     costs = [row["cost"][name] for name in _COSTS]
     numbered = map(numbers.number, [*values, *costs])
     return [row["entrant"]["name"], *numbered, numbers.count(row["lines"])]
-
-
-def compare_to_chance(row: Mapping[str, Any]) -> str:
-    """Compare an entrant's share of hits among random tracks to that of any ranking."""
-    chance = LENGTH / (row["replay"]["catalogue"] - 1)
-    (score,) = (
-        score
-        for score in row["scores"]
-        if (score["metric"], score["group"]) == (COMPARED, "all")
-    )
-    word = "ABOVE chance" if score["lower"] > chance else "at chance"
-    ends = numbers.limits(score["lower"], score["upper"])
-    return f"{row['entrant']['name']}: {word}, {chance:.5f}: {ends}."

@@ -9,9 +9,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
+from pydantic import Field
 
 from listening_loop.errors import LoopError
 from listening_loop.processes import free_port, serving
@@ -23,7 +24,7 @@ from looplib.config import Config
 from looplib.errors import UserError
 from looplib.files import atomic_write_text, json_digest, remove, sha256_file
 
-FILE = "entrant.yaml"  # in a folder of an entrant
+FILE = "entrant.yaml"  # its name in a folder
 _SHELL = ("sh", "-c")
 _WALL = 4  # wall seconds that a command has for each CPU second of the budget
 
@@ -31,11 +32,11 @@ _WALL = 4  # wall seconds that a command has for each CPU second of the budget
 class Entrant(Config):
     """A recommender that enters the table; its commands run in its folder, in a shell."""
 
-    name: str
+    name: Annotated[str, Field(pattern="^[^/.][^/]*$")]
     version: str
     licence: str
     tuned_on: str
-    """what its parameters were chosen by"""
+    """how its parameters were chosen"""
     install: tuple[str, ...] = ()
     """requirements for pip, in an environment of its own; by default it runs in this one"""
     train: str = ""
@@ -75,14 +76,15 @@ def run_entrant(
         connections: Requests at a time.
 
     Returns:
-        What its row says of the outcome; if something failed, the reason.
+        Costs and scores for its row; if something failed, the reason.
     """
     answers = folder / "answers" / f"{entrant.name}.jsonl"
     log = folder / "log" / f"{entrant.name}.log"
     for path in (answers, log):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-    variables = {"PLAYS": folder / OLDER, "SECONDS": budget_s, "PYTHONHASHSEED": 0}
+    older = (folder / OLDER).resolve()
+    variables = {"PLAYS": older, "SECONDS": budget_s, "PYTHONHASHSEED": 0}
     options: dict[str, Any] = {"cwd": file.parent, "env": {**os.environ}}
     options["env"] |= {name: str(value) for name, value in variables.items()}
     address = entrant.adapter
@@ -96,7 +98,13 @@ def run_entrant(
             cpu_s = _prepare(entrant, file, folder, budget_s, steps)
             options["env"] |= {"PORT": str(port)}
             service = serving(
-                [entrant.start], port, adapter.ready, output, program=_SHELL, **options
+                [entrant.start],
+                port,
+                adapter.ready,
+                output,
+                _WALL * budget_s,
+                program=_SHELL,
+                **options,
             )
             with service as process:
                 cpu_s += sum(map(_cpu_s, _tree(process.pid)))

@@ -28,7 +28,7 @@ class Play(NamedTuple):
     user: Any  # id
     track: Any  # id
     time: float  # share that was heard, 0..1
-    number: int  # of the play in the replay
+    number: int  # the play's position in the replay
     session: Sequence[Any]  # ids of the session's latest tracks, this one last
     n: int  # tracks to ask for; the track just played is dropped from them
     is_last: bool  # it ends the session, so no ranking is needed

@@ -66,11 +66,11 @@ class NewestPlays:
 
 
 class Learned(NamedTuple):
-    """What a service has learned from."""
+    """Facts about the plays that a service has learned from."""
 
     latest: pa.Table  # user, latest: the moment or position of a listener's latest play
     tracks: set[str]  # ids of the catalogue
-    id_kinds: tuple[type, type]  # of listeners and tracks in requests
+    id_kinds: tuple[type, type]  # types of listeners' and tracks' ids in requests
     version: str
     is_chosen: bool  # the model was chosen by the plays of the replay
 
