@@ -1,4 +1,4 @@
-"""`listening-loop bench PLAYS`: train and replay entrants, and compare them in one table."""
+"""`listening-loop bench PLAYS`: train and replay entrants, and compare them in a table."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -114,7 +114,7 @@ def main(
 
 
 def find_entrants(paths: Iterable[Path]) -> Iterator[Path]:
-    """Find the YAML files of entrants: each path is such a file, or a folder of one or of several.
+    """Find the YAML files of entrants: each path is such a file, or a folder.
 
     Raises:
         LoopError: A path has none.

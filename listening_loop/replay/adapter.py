@@ -29,7 +29,7 @@ class Play(NamedTuple):
     track: Any  # id
     time: float  # share that was heard, 0..1
     number: int  # the play's position in the replay
-    session: Sequence[Any]  # ids of the session's latest tracks, this one last
+    session: Sequence[Any]  # ids of the session's latest tracks, this track last
     n: int  # tracks to ask for; the track just played is dropped from them
     is_last: bool  # it ends the session, so no ranking is needed
 
@@ -46,7 +46,7 @@ class Adapter(Protocol):
         """The path that answers once the service is ready."""
 
     def requests(self, play: Play) -> list[Request]:
-        """Make the requests of a play; the last one is answered with the ranking."""
+        """Make the requests of a play, in order; the last answer has the ranking."""
 
     def read(self, content: bytes) -> list[Any]:
         """Read the ids of tracks, best first, from an answer."""
@@ -69,7 +69,7 @@ class TemplateAdapter(Config):
     ready: str = "/"
     """path that answers, with a status below 500, once the service is ready"""
     play: tuple[RequestTemplate, ...]
-    """requests of a play, in order; the last one is answered with the ranking"""
+    """requests of a play, in order; the last answer has the ranking"""
     last: tuple[RequestTemplate, ...] | None = None
     """requests of a session's last play; by default as for the others"""
     ranking: str = ""

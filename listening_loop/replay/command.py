@@ -133,8 +133,8 @@ def main(
         names = served_by(recommender, version)
     else:
         raise LoopError(
-            "what answers? --url of a running service, which cannot be refitted, or --recommender "
-            "of the export --published"
+            "name a service: --url, which cannot be refitted, or --recommender of an export, "
+            "--published"
         )
     folder = out or (published or Path()) / "replay"
     with locked_folder(folder):

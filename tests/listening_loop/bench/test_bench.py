@@ -1,6 +1,7 @@
 """`listening-loop bench`: entrants trained, replayed and compared, also those that fail."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,23 @@ def test_entrants_become_rows_and_the_same_command_goes_on(
     shown = printed(*random, entrants / "chain.yaml")
     assert "Above chance, 0.40816: no entrant." in shown
     assert value_of(rows_of(drawn)["chain"], "precision@1") < 0.1
+
+
+@pytest.mark.slow
+def test_the_entrant_of_the_docs_enters(tmp_path: Path, printed: Run) -> None:
+    text = (Path(__file__).parents[3] / "docs/bench.md").read_text()
+    (described,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (program,) = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
+    mine, out = tmp_path / "mine", tmp_path / "out"
+    mine.mkdir()
+    # its libraries are installed here
+    (mine / "entrant.yaml").write_text(re.sub("install:.*", "", described))
+    (mine / "mine.py").write_text(program)
+    plays = write_plays(tmp_path / "plays.csv", "timestamp")
+    printed("bench", plays, "--columns", COLUMNS, "--out", out, "--entrant", mine)
+    row = rows_of(out)["My recommender"]
+    assert row["lines"] <= 40
+    assert value_of(row, "precision@20") > 0
 
 
 @pytest.mark.slow

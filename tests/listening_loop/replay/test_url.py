@@ -213,7 +213,9 @@ def test_a_service_that_is_asked_wrongly_is_told_apart(
     assert "allowed are gorse, listening-loop, session, or a .yaml or .py file" in (
         refusal(*asking(plays, port, out, "--adapter", "nobody"))
     )
-    assert "what answers?" in refusal("replay", str(plays), "--columns", COLUMNS)
+    assert "name a service: --url" in refusal(
+        "replay", str(plays), "--columns", COLUMNS
+    )
     assert "the service stopped" in refusal(*asking(plays, port, out))
     template = tmp_path / "wrong.yaml"
     template.write_text("play: [{path: /other}]")
