@@ -1,26 +1,23 @@
-"""Implicit's ALS; a listener's factors are solved anew from history and session at each play."""
+"""Implicit's ALS; the factors of a session are solved anew at each play."""
 
-from collections import Counter
-from collections.abc import Hashable
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from service import read_histories, serve
 
-ALPHA, LATEST = (
-    8.0,
-    10.0,
-)  # weight of a play, and how much more the session's plays weigh
+ALPHA = 40.0  # confidence that a play adds
+FADE = 0.8  # the weight of the track before in the session
 
 histories = read_histories()
 tracks = sorted({track for history in histories.values() for track in history})
 numbers = {track: number for number, track in enumerate(tracks)}
-NOTHING: Counter[int] = Counter()
 counts = [Counter(map(numbers.get, history)) for history in histories.values()]
 
 
-def to_rows(rows: list[Counter[int]]) -> csr_matrix:
+def to_rows(rows: Sequence[Mapping[int, float]]) -> csr_matrix:
     """Make a matrix of confidences, which rise with the logarithm of the weight of plays."""
     ends = np.cumsum([0, *map(len, rows)])
     columns = [track for row in rows for track in row]
@@ -30,18 +27,19 @@ def to_rows(rows: list[Counter[int]]) -> csr_matrix:
 
 
 model = AlternatingLeastSquares(
-    factors=64, regularization=1.0, iterations=15, random_state=0
+    factors=128, regularization=1.0, iterations=15, random_state=0
 )
 model.fit(to_rows(counts), show_progress=False)
-rows = dict(zip(histories, counts, strict=True))
 
 
 def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hashable]:
     """Rank by the product with factors that have seen the session."""
-    row = rows.get(listener, NOTHING).copy()
+    row: dict[int, float] = defaultdict(float)
     for age, track in enumerate(reversed(session)):
         if track in numbers:
-            row[numbers[track]] += LATEST / (1 + age)
+            row[numbers[track]] += FADE**age
+    if not row:
+        return []
     best, _ = model.recommend(
         0, to_rows([row]), n, filter_already_liked_items=False, recalculate_user=True
     )
