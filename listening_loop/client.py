@@ -12,7 +12,7 @@ import orjson
 from listening_loop.errors import LoopError
 
 _TIMEOUT_S = 20.0
-_OPENER = build_opener(ProxyHandler({}))  # a service is asked directly
+OPENER = build_opener(ProxyHandler({}))  # a service is asked directly
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ServiceClient:
             content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         try:
             request = Request(f"{self.url}{path}", content, headers, method=method)  # noqa: S310
-            with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
+            with OPENER.open(request, timeout=_TIMEOUT_S) as answer:
                 return dict(orjson.loads(answer.read()))
         except HTTPError as refusal:
             with refusal:

@@ -36,6 +36,10 @@ STEPS = {
         "listening_loop.replay.command",
         "Send real plays through the service: which recommender predicts the next ones?",
     ),
+    "bench": (
+        "listening_loop.bench.command",
+        "Train and replay recommenders of anybody: which one is best on your plays?",
+    ),
     "serve": (
         "botify.__main__",
         "Run the service that recommends, assigns arms and logs.",

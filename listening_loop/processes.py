@@ -12,15 +12,17 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
+from urllib.error import HTTPError
 
 import psutil
 
-from listening_loop.client import ServiceClient
+from listening_loop.client import OPENER
 from listening_loop.errors import LoopError
 from looplib.cli import program
 from looplib.files import exclusive
@@ -30,7 +32,6 @@ PROGRAM = "listening_loop.command"
 LOCK = ".lock"
 STARTED = ".started"  # every process of a loop has this file open
 LISTS = Path("current", "recommendations.jsonl")  # the lists of the published version
-_START_S = 180.0
 _STOP_S = 120.0
 
 
@@ -88,8 +89,23 @@ def run_step(title: str, words: list[str], done: Path | None = None) -> None:
 
 
 @contextmanager
-def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def serving(
+    words: list[str],
+    port: int,
+    ready: str = "/health/ready",
+    output: IO[str] | None = None,
+    start_s: float = 180.0,
+    **options: Any,  # noqa: ANN401
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a service for the time of the block, which begins once it is ready.
+
+    Args:
+        words: Its command.
+        port: Where it listens.
+        ready: The path that has no error of the server once it is ready.
+        output: Where its output, which is no result, goes; by default stderr.
+        start_s: Seconds in which it must be ready.
+        options: The `program` before the words, if it is not ours, and options of its process.
 
     Raises:
         LoopError: It does not start, or fails; with the last line that it said.
@@ -100,13 +116,16 @@ def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
         raise LoopError(
             f"port {port}: taken by another program; choose another"
         ) from None
-    _announce("The service", words)
+    if "program" not in options:
+        _announce("The service", words)
     said: deque[str] = deque(maxlen=1)
-    with _start(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        copier = Thread(target=_copy, args=(process.stdout, said), daemon=True)
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with _start(words, **streams, **options) as process:
+        outputs = (process.stdout, output or sys.stderr, said)
+        copier = Thread(target=_copy, args=outputs, daemon=True)
         copier.start()
         try:
-            _wait_until_ready(process, port)
+            _wait_until_ready(process, f"http://127.0.0.1:{port}{ready}", start_s)
             yield process
         finally:
             process.terminate()
@@ -157,12 +176,16 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _start(words: list[str], **streams: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401
-    return subprocess.Popen(  # noqa: S603  our own modules
-        [sys.executable, "-m", PROGRAM, *words],
+def _start(
+    words: list[str],
+    program: Sequence[str] = (),
+    **options: Any,  # noqa: ANN401
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603  our own modules, or programs of an entrant
+        [*(program or (sys.executable, "-m", PROGRAM)), *words],
         process_group=0,
         close_fds=False,  # `STARTED` is all that can be inherited
-        **streams,
+        **options,
     )
 
 
@@ -176,22 +199,28 @@ def _end_leftovers(file: Path) -> None:
                 process.wait()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
-    service = ServiceClient(f"http://127.0.0.1:{port}")
-    deadline = time.monotonic() + _START_S
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", url: str, start_s: float
+) -> None:
+    deadline = time.monotonic() + start_s
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(LoopError):
-            service.ask("GET", "/health/ready")
+        try:
+            OPENER.open(url, timeout=start_s).close()
             return
+        except HTTPError as error:
+            if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return
+        except OSError:  # not there yet
+            pass
         time.sleep(0.05)
-    raise LoopError(f"the service is not ready on port {port}")
+    raise LoopError(f"the service is not ready at {url}")
 
 
-def _copy(stream: IO[bytes], said: deque[str]) -> None:
-    """Copy the output of a server, which is no result, to stderr, and keep its last line."""
+def _copy(stream: IO[bytes], output: IO[str], said: deque[str]) -> None:
+    """Copy the output of a server, and keep its last line."""
     for line in stream:
         text = line.decode(errors="replace")
-        sys.stderr.write(text)
+        output.write(text)
         said.append(text.strip())
 
 

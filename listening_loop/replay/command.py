@@ -1,9 +1,10 @@
-"""`listening-loop replay PLAYS --published EXPORT`: send plays through a service of the export."""
+"""`listening-loop replay PLAYS`: send plays through services of an export, or a running service."""
 
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 
 from analysis.page.index import renew_index
 from analysis.plays.draft import parse_columns
+from analysis.plays.query import PlaysQuery
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from botify.model.model import LISTS
@@ -31,6 +33,7 @@ from listening_loop.processes import (
     run_step,
     serving,
 )
+from listening_loop.replay.adapter import load_adapter
 from listening_loop.replay.plays import read_plays, select_plays
 from listening_loop.replay.report import write_report
 from listening_loop.replay.traffic import PREDICTION, find_unanswered, send_plays
@@ -46,8 +49,17 @@ from recsys.store.reader import open_store
 
 PROG = "listening-loop replay"
 app = make_app(
-    "Send real plays through the service, and see which recommender predicts the next ones."
+    "Send real plays through a service, and see which recommender predicts the next ones."
 )
+After = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Share of plays that a service may have learned from, without an export: the oldest "
+        "of all, or each listener's if there are no times.",
+    ),
+]
 # settings of the service that decide its answers
 _DECIDING = {"fallback", "repeat_after", "exclude"}
 _UNITS_MS = {"h": 3_600_000, "d": 86_400_000}
@@ -58,12 +70,6 @@ _UNITS_MS = {"h": 3_600_000, "d": 86_400_000}
     "--recommender live --set repeat_after=1"
 )
 def main(
-    published: Annotated[
-        Path, typer.Option(help="Folder of an export that has not learned from these.")
-    ],
-    recommender: Annotated[
-        list[str], typer.Option(help="Recommender that answers each play; repeatable.")
-    ],
     file: Annotated[
         Path | None,
         typer.Argument(
@@ -71,6 +77,23 @@ def main(
             help="plays.sql, event logs or other files; plays newer than the export are replayed.",
         ),
     ] = None,
+    published: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an export that has not learned from these."),
+    ] = None,
+    recommender: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Recommender of the export that answers each play; repeatable."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Address of a running service to ask instead.")
+    ] = None,
+    adapter: Annotated[
+        str, typer.Option(help="How it is asked: a name, or a .yaml or .py file.")
+    ] = "listening-loop",
+    after: After = 0.8,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for answers, log and report; by default replay/."),
@@ -94,22 +117,29 @@ def main(
     set_: Overrides = None,
 ) -> None:
     """Replay plays; the same command continues an interrupted replay."""
-    paths = [file] if file else []
-    roles = parse_columns(columns) if columns else None
-    query = make_query(paths, roles, preset, sql) or preset_query(EVENT_LOG, paths)
-    version = (published / PUBLISHED).parent.resolve()
+    query = read_query(file, columns, preset, sql)
+    asked = load_adapter(adapter)
     overrides = set_ or []
-    settings = load_settings(None, os.environ, overrides, published)
-    facts = settings.model_dump(mode="json", include=_DECIDING)
-    refit_every_ms = None
-    if refit_every:
-        refit_every_ms = parse_span(refit_every)
-        facts |= check_run(run_folder, version)
-    names = served_by(recommender, version)
-    folder = out or published / "replay"
+    version = (published / PUBLISHED).parent.resolve() if published else None
+    refit_every_ms = parse_span(refit_every) if refit_every else None
+    if url and not recommender and not refit_every:
+        facts: dict[str, Any] = {"repeat_after": 1, "url": url, "adapter": adapter}
+        names = [Path(adapter).stem]
+    elif published and version and recommender and not url:
+        settings = load_settings(None, os.environ, overrides, published)
+        facts = settings.model_dump(mode="json", include=_DECIDING)
+        if refit_every:
+            facts |= check_run(run_folder, version)
+        names = served_by(recommender, version)
+    else:
+        raise LoopError(
+            "name a service: --url, which cannot be refitted, or --recommender of an export, "
+            "--published"
+        )
+    folder = out or (published or Path()) / "replay"
     with locked_folder(folder):
         target = folder / "plays.parquet"
-        select_plays(query, version, refit_every_ms, facts, target)
+        select_plays(query, version, refit_every_ms, facts, target, after)
         plays = read_plays(target)
         # answers to other plays, or of another version, are others
         digest = json_digest([plays.facts, PREDICTION])[:12]
@@ -126,16 +156,23 @@ def main(
                 if moment and run_folder:
                     refit = answered / f"refit-{refits}"
                     export = search_again(run_folder, moment, refit)
-                port = free_port()
-                sets = [*overrides, *settings_of(name, export, folder)]
-                words = [f"--set={text}" for text in sets]
-                serve = command("serve", *words, published=export, port=port)
-                with serving(serve, port):
-                    url = f"http://127.0.0.1:{port}"
-                    send_plays(plays, sessions, url, lines, connections)
+                service: AbstractContextManager[str] = nullcontext(url or "")
+                if export and not url:
+                    service = serving_export(name, export, overrides, folder)
+                with service as address:
+                    send_plays(plays, sessions, address, asked, lines, connections)
         write_report(plays, files, folder)
     typer.echo(f"report  {folder / 'report.html'}")
     typer.echo(f"all     {renew_index(folder)}")
+
+
+def read_query(
+    file: Path | None, columns: str | None, preset: str | None, sql: str | None
+) -> PlaysQuery:
+    """Read the query of plays from a command's options; a file alone is an event log."""
+    paths = [file] if file else []
+    roles = parse_columns(columns) if columns else None
+    return make_query(paths, roles, preset, sql) or preset_query(EVENT_LOG, paths)
 
 
 def parse_span(text: str) -> int:
@@ -230,11 +267,19 @@ def served_by(names: Iterable[str], version: Path) -> list[str]:
     return served
 
 
-def settings_of(name: str, export: Path, folder: Path) -> list[str]:
-    """List the settings of a service of one recommender, with sessions and a log of its own."""
+@contextmanager
+def serving_export(
+    name: str, export: Path, overrides: list[str], folder: Path
+) -> Iterator[str]:
+    """Serve one recommender of an export, with sessions and a log of its own.
+
+    Yields:
+        The service's address.
+    """
     arms = [{"name": "C", "recommender": name}]
     experiments = orjson.dumps([{"name": "REPLAY", "arms": arms}]).decode()
-    return [
+    sets = [
+        *overrides,
         f"recommendations={(export / PUBLISHED).resolve()}",
         f"experiments={experiments}",
         f"log_dir={folder / 'log' / name}",
@@ -242,3 +287,7 @@ def settings_of(name: str, export: Path, folder: Path) -> list[str]:
         "seed=0",
         "host=127.0.0.1",
     ]
+    words = [f"--set={text}" for text in sets]
+    port = free_port()
+    with serving(command("serve", *words, published=export, port=port), port):
+        yield f"http://127.0.0.1:{port}"

@@ -1,14 +1,16 @@
-"""Select the plays that an export has not learned from, and keep them for a replay."""
+"""Select the plays that a service has not learned from, and keep them for a replay."""
 
+import re
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from analysis import queries
@@ -18,7 +20,7 @@ from analysis.plays.query import PlaysQuery
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
 from listening_loop.errors import LoopError
-from looplib.arrays import NO_TRACK, BoolArray, IntArray, column_values
+from looplib.arrays import BoolArray, IntArray, column_values
 from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.files import atomic_write, json_digest
 from looplib.memory import FILE_NAME as LATEST
@@ -27,6 +29,8 @@ from recsys.export.version import TRACKS
 
 _MOST_LOST = 0.5  # share of the new plays that a split at one moment may leave out
 _FACTS = b"facts"
+_WHOLE = re.compile("0|[1-9][0-9]{0,17}")  # ids that every reader takes for numbers
+OLDER = "older.csv"  # the plays that a service may learn from
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,16 @@ class NewestPlays:
         return ~np.append(self.opens[1:], True)
 
 
+class Learned(NamedTuple):
+    """Facts about the plays that a service has learned from."""
+
+    latest: pa.Table  # user, latest: the moment or position of a listener's latest play
+    tracks: set[str]  # ids of the catalogue
+    id_kinds: tuple[type, type]  # types of listeners' and tracks' ids in requests
+    version: str
+    is_chosen: bool  # the model was chosen by the plays of the replay
+
+
 def read_plays(file: Path) -> NewestPlays:
     """Read the plays that `select_plays` has written."""
     table = pq.read_table(file)
@@ -88,30 +102,29 @@ def read_plays(file: Path) -> NewestPlays:
 
 def select_plays(
     query: PlaysQuery,
-    version: Path,
+    version: Path | None,
     refit_every_ms: int | None,
     facts: dict[str, Any],
     target: Path,
+    after: float = 0.8,
 ) -> None:
-    """Select the plays of a query that a version has not learned from.
+    """Select the plays of a query that a version, or a service, has not learned from.
 
     Args:
         query: The plays.
-        version: The folder of a published version.
+        version: The folder of a published version; None if the service is to learn from the oldest
+            plays, which are written to `older.csv` beside the target.
         refit_every_ms: How much time is replayed between refits; None without refits.
         facts: Settings of the service and the run that decide the outcome.
         target: The Parquet file that takes the plays.
+        after: Share of plays that the service may learn from, if there is no version.
 
     Raises:
         LoopError: The version has learned from the plays, or they have no order, or no times for
             refits.
         UserError: A file or the version cannot be read.
     """
-    manifest = read_manifest(version)
     path = query.name
-    with np.load(version / LATEST) as arrays:
-        learned_users, latest = arrays["users"], arrays["latest"]
-    learned = pa.table({"user": list(map(str, learned_users)), "latest": latest})
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
         parts = attach_checked(connection, query, Path(folder))
         columns = stored_columns(parts[0].columns)
@@ -122,16 +135,18 @@ def select_plays(
                 f"{path}: a replay needs the order of plays, and the query returns neither "
                 "played_at nor position"
             )
-        if order not in manifest.data.get("columns", ()):
-            raise LoopError(
-                f"{version}: learned from plays without {order}s, so nothing says which plays "
-                f"of {path} it has seen; without a query, a file is read as an event log"
-            )
         if refit_every_ms and not has_times:
             raise LoopError(
                 f"{path}: --refit-every needs times, and its plays have none"
             )
-        connection.register("learned", learned)
+        if version:
+            learned = _read_version(version, order, path)
+        else:
+            older = queries.fetch_table(
+                connection, "replay/older_plays", share=after, has_moments=has_times
+            )
+            learned = _write_older(older, target.with_name(OLDER))
+        connection.register("learned", learned.latest)
         (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()
         rows = queries.fetch_table(
             connection,
@@ -139,7 +154,7 @@ def select_plays(
             silence_ms=SESSION_SILENCE_MS,
             has_moments=has_times,
         )
-    if len(rows) <= _MOST_LOST * counts["later"]:
+    if version and len(rows) <= _MOST_LOST * counts["later"]:
         share = counts["learned"] / max(counts["learned"] + counts["later"], 1)
         make = "export --run RUN"
         if has_times:
@@ -149,14 +164,16 @@ def select_plays(
             "are later than all that it has learned from; leave the newest out: listening-loop "
             f"{make} --out OLDER --set export.learn_from=training"
         )
-    catalogue = load_catalogue(version / TRACKS)
     users, tracks = rows["user"].to_pylist(), rows["track"].to_pylist()
+    is_lacking = np.array([track not in learned.tracks for track in tracks])
     try:
-        users = users if learned_users.dtype.kind == "U" else list(map(int, users))
-        tracks = tracks if catalogue.is_text else list(map(int, tracks))
+        users, tracks = (
+            [*map(kind, ids)]
+            for kind, ids in zip(learned.id_kinds, (users, tracks), strict=True)
+        )
     except ValueError as error:
         raise LoopError(
-            f"{path}: ids are of another kind than those of {version} ({error})"
+            f"{path}: ids are of another kind than those of {learned.version} ({error})"
         ) from None
     opens = column_values(rows["opens"]) > 0
     if opens.all():
@@ -166,19 +183,18 @@ def select_plays(
     )
     split = "each listener's newest, by position"
     if has_times:
-        moment = datetime.fromtimestamp(latest.max() / 1000, UTC)
+        moment = datetime.fromtimestamp(np.max(learned.latest["latest"]) / 1000, UTC)
         split = f"after {moment:%Y-%m-%d %H:%M:%S} UTC"
     has_sessions = has_times or "session" in columns
-    is_lacking = np.array([catalogue.number(track) == NO_TRACK for track in tracks])
     facts = {
         "plays": json_digest([users, tracks, opens.tolist()]),
-        "version": manifest.model,
-        "is_chosen": manifest.data.get("learned_from") == "training",
+        "version": learned.version,
+        "is_chosen": learned.is_chosen,
         "rejected": counts["rejected"],
         "split": split,
         "refits": moments,
         "sessions": int(opens.sum()) if has_sessions else None,
-        "catalogue": len(catalogue),
+        "catalogue": len(learned.tracks),
         "lacking": int(np.count_nonzero(is_lacking)),
         **facts,
     }
@@ -191,6 +207,45 @@ def select_plays(
         pq.write_table(
             table.replace_schema_metadata({_FACTS: orjson.dumps(facts)}), file
         )
+
+
+def _read_version(version: Path, order: str, path: str) -> Learned:
+    """Read the facts of a version that has learned from plays in an order, or raise a LoopError."""
+    manifest = read_manifest(version)
+    if order not in manifest.data.get("columns", ()):
+        raise LoopError(
+            f"{version}: learned from plays without {order}s, so nothing says which plays "
+            f"of {path} it has seen; without a query, a file is read as an event log"
+        )
+    with np.load(version / LATEST) as arrays:
+        users, latest = arrays["users"], arrays["latest"]
+    catalogue = load_catalogue(version / TRACKS)
+    return Learned(
+        pa.table({"user": list(map(str, users)), "latest": latest}),
+        {*map(str, catalogue.ids)},
+        (str if users.dtype.kind == "U" else int, str if catalogue.is_text else int),
+        manifest.model,
+        manifest.data.get("learned_from") == "training",
+    )
+
+
+def _write_older(older: pa.Table, target: Path) -> Learned:
+    """Write the plays that a service may learn from, without columns that have no values."""
+    latest = older.group_by("listener").aggregate([("timestamp", "max")])
+    user_kind, track_kind = (
+        int if all(_WHOLE.fullmatch(id_) for id_ in ids.to_pylist()) else str
+        for ids in (latest["listener"], older["track"].unique())
+    )
+    names = [name for name in older.column_names[:-1] if older[name].null_count == 0]
+    with atomic_write(target) as file:
+        pa.csv.write_csv(older.select(names), file)
+    return Learned(
+        latest.rename_columns(["user", "latest"]),
+        {*older["track"].to_pylist()},
+        (user_kind, track_kind),
+        target.stem,
+        is_chosen=False,
+    )
 
 
 def plan_refits(

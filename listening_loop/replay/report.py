@@ -1,7 +1,6 @@
 """Report on a replay: in the terminal, in JSON, and as a page."""
 
-from collections.abc import Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,49 @@ from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render
 from listening_loop.replay.plays import NewestPlays
 from listening_loop.replay.score import COMPARED, UNPLAYED, Rows, score
-from listening_loop.replay.traffic import read_answers
+from listening_loop.replay.traffic import join_answers
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.tables import output, table
 
 TITLE = "A prediction of what people played without us, not a lift"
 
 
-def write_report(plays: NewestPlays, files: Mapping[str, Path], out: Path) -> None:
+def write_report(
+    plays: NewestPlays,
+    files: Mapping[str, Path],
+    out: Path,
+    costs: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None,
+    warnings: Sequence[str] = (),
+) -> None:
     """Score the files of recommenders' answers; write and print a report.
 
-    The same plays give the same bytes of `report.json` and `report.html`; how long the answers took
-    stands in `latency.json`.
+    The same plays give the same bytes of `report.json` and `report.html`, unless it has costs; how
+    long the answers took stands in `latency.json`.
+
+    Args:
+        plays: The plays of the replay.
+        files: The answers, by the name of the recommender.
+        out: Folder of the report.
+        costs: Header and rows of a table that comes first.
+        warnings: Sentences that come first.
     """
-    predictions, coverage, latencies = {}, {}, {}
-    for name, file in files.items():
-        answers = read_answers(file)
-        rows = chain.from_iterable(answer["predictions"] for answer in answers)
-        predictions[name] = np.array(list(rows), float)
-        tracks = set().union(*(answer["tracks"] for answer in answers))
-        coverage[name] = round(len(tracks) / plays.facts["catalogue"], 6)
-        p50, p99 = np.quantile(1000 * predictions[name][:, -1], [0.5, 0.99]).tolist()
-        latencies[name] = {"p50_ms": round(p50, 3), "p99_ms": round(p99, 3)}
-    scores, comparisons = score(plays, predictions)
+    answers = {name: join_answers(file) for name, file in files.items()}
+    scores, comparisons = score(
+        plays, {name: joined.predictions for name, joined in answers.items()}
+    )
     best = [row for row in comparisons if row["first"] == comparisons[0]["first"]]
     compared = [row for row in best if row["metric"] == COMPARED]
-    sentences = [*map(compare, compared), *describe(plays, scores)]
+    failed = [
+        f"{name}: requests that failed and were sent again: "
+        + ", ".join(f"{reason} {count:,}" for reason, count in joined.failures.items())
+        for name, joined in answers.items()
+        if joined.failures
+    ]
+    sentences = [*map(compare, compared), *warnings, *failed, *describe(plays, scores)]
+    coverage = {
+        name: round(joined.tracks / plays.facts["catalogue"], 6)
+        for name, joined in answers.items()
+    }
     shown: dict[str, Any] = {
         "title": TITLE,
         "sentences": sentences,
@@ -47,6 +63,10 @@ def write_report(plays: NewestPlays, files: Mapping[str, Path], out: Path) -> No
     }
     document = {"replay": plays.facts, **shown, "comparisons": comparisons}
     atomic_write_json(out / "report.json", document)
+    latencies = {
+        name: {"p50_ms": joined.p50_ms, "p99_ms": joined.p99_ms}
+        for name, joined in answers.items()
+    }
     atomic_write_json(out / "latency.json", latencies)
     summary = {
         "kind": "Replay",
@@ -54,7 +74,7 @@ def write_report(plays: NewestPlays, files: Mapping[str, Path], out: Path) -> No
         "outcome": sentences[0],
         "tone": "good" if any(row["better"] for row in compared) else "wait",
     }
-    values = {"summary": summary, "figure": _draw(scores), **shown}
+    values = {"summary": summary, "figure": _draw(scores), "costs": costs, **shown}
     page = render([Path(__file__).parent], "page.html.jinja", **values)
     atomic_write_text(out / "report.html", page)
     cells: dict[tuple[str, str], list[str]] = {}
@@ -62,10 +82,12 @@ def write_report(plays: NewestPlays, files: Mapping[str, Path], out: Path) -> No
         key = row["recommender"], row["group"]
         cells.setdefault(key, []).append(numbers.number(row["value"]))
     metrics = dict.fromkeys(row["metric"] for row in scores)
-    names = ["recommender", "plays", *metrics]
+    names: Sequence[str] = ["recommender", "plays", *metrics]
+    texts: Sequence[Sequence[str]] = [[*key, *row] for key, row in cells.items()]
+    if costs:
+        names, texts = costs
     console = output()
-    texts = [[*key, *values] for key, values in cells.items()]
-    console.print(table(names, texts, needed=4, numbers_from=2))
+    console.print(table(names, texts, needed=4, numbers_from=2 - bool(costs)))
     for name, latency in latencies.items():
         p50, p99 = map(numbers.number, latency.values())
         share = numbers.percent(100 * coverage[name])

@@ -1,21 +1,20 @@
 """Send plays through the service, and keep the predictions of its rankings.
 
-Each listener's plays go in order, listeners side by side. The service is started anew for each
-recommender and after each refit, so every recommender answers the same plays. A listener's answers
-up to the next refit are a line of a file, written when all are there. An interrupted replay goes on
-with the listeners who have no line.
+Each listener's plays go in order, listeners side by side, so every service answers the same plays.
+A listener's answers up to the next refit are a line of a file, written when all are there. An
+interrupted replay goes on with the listeners who have no line. A request that fails is sent again;
+failures are counted, and a ranking that never comes is a miss.
 """
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import chain, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, NamedTuple
 
 import aiohttp
 import numpy as np
@@ -23,12 +22,21 @@ import orjson
 from yarl import URL  # a dependency of aiohttp
 
 from listening_loop.errors import LoopError
+from listening_loop.replay.adapter import Adapter, Play, Request
 from listening_loop.replay.plays import NewestPlays
+from looplib.arrays import FloatArray
 from looplib.files import naming
 from looplib.progress import progress
 
 LENGTH = 20  # tracks of a ranking
-_TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # seconds, after which an answer is lost
+SESSION = 50  # latest tracks of a session that a service is told
+LOST = "lost"  # rankings that never came, among the failures of a listener
+_TIMEOUT = aiohttp.ClientTimeout(
+    total=60.0
+)  # seconds, after which a request has failed
+# seconds before a request that failed is sent again: a service has half a minute to come back
+_WAITS_S = (0.1, 1.0, 5.0, 20.0)
+_MOST_LOST = 100  # rankings; more are not a service that fails now and then
 # A prediction: the rank of the next track, 0 outside the ranking; tracks of the ranking that are
 # played in the rest of the session; and seconds until the answer.
 PREDICTION = ("rank", "hits", "seconds")
@@ -39,6 +47,29 @@ def read_answers(file: Path) -> list[dict[str, Any]]:
     whole, _, _ = file.read_bytes().rpartition(b"\n")
     lines = map(orjson.loads, whole.splitlines())
     return sorted(lines, key=itemgetter("listener", "refits"))
+
+
+class Answers(NamedTuple):
+    """The answers of all listeners."""
+
+    predictions: FloatArray  # columns `PREDICTION`, shape (plays with a next play, 3)
+    tracks: int  # number of distinct tracks in rankings
+    failures: dict[str, int]  # requests that failed, by the reason
+    p50_ms: float  # time until an answer
+    p99_ms: float
+
+
+def join_answers(file: Path) -> Answers:
+    """Join the answers in a file, in the order of the plays."""
+    answers = read_answers(file)
+    rows = chain.from_iterable(answer["predictions"] for answer in answers)
+    predictions = np.array(list(rows), float)
+    failures: Counter[str] = Counter()
+    for answer in answers:
+        failures.update(answer["failures"])
+    tracks = set().union(*(answer["tracks"] for answer in answers))
+    times = np.quantile(1000 * predictions[:, -1], [0.5, 0.99]).round(3).tolist()
+    return Answers(predictions, len(tracks), dict(failures), *times)
 
 
 def find_unanswered(
@@ -64,6 +95,7 @@ def send_plays(
     plays: NewestPlays,
     sessions: Mapping[int, list[range]],
     url: str,
+    adapter: Adapter,
     file: Path,
     connections: int,
 ) -> None:
@@ -73,28 +105,32 @@ def send_plays(
         plays: All plays of the replay.
         sessions: The positions of the plays to send, a range for each session, by listener.
         url: Address of the service.
+        adapter: How it is asked.
         file: The file that takes a line for each listener.
         connections: Requests at a time.
 
     Raises:
-        LoopError: The service does not answer, or refuses.
+        LoopError: The service does not come back, refuses, or its answers cannot be read.
     """
     lines = read_answers(file)  # drops a line that was cut
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
     count = sum(map(len, chain.from_iterable(sessions.values())))
     unsent = iter(sessions.items())  # shared by all connections
-    sent = 0
+    sent = lost = 0
 
     async def send_next(http: aiohttp.ClientSession) -> None:
-        nonlocal sent
+        nonlocal sent, lost
         for listener, ranges in unsent:
-            answers = await _send_listener(http, url, plays, ranges)
+            answers = await _send_listener(http, url, adapter, plays, ranges)
             refits = int(plays.refits[ranges[0].start])
             line = {"listener": listener, "refits": refits, **answers}
             with naming(file), file.open("ab", buffering=0) as target:
                 target.write(orjson.dumps(line) + b"\n")
             sent += sum(map(len, ranges))
             report(sent)
+            lost += answers["failures"].get(LOST, 0)
+            if lost > _MOST_LOST:
+                raise LoopError(f"{lost} rankings never came: {answers['failures']}")
 
     async def send_all() -> None:
         client = aiohttp.ClientSession(
@@ -114,46 +150,102 @@ def send_plays(
 
 
 async def _send_listener(
-    http: aiohttp.ClientSession, url: str, plays: NewestPlays, sessions: list[range]
+    http: aiohttp.ClientSession,
+    url: str,
+    adapter: Adapter,
+    plays: NewestPlays,
+    sessions: list[range],
 ) -> dict[str, Any]:
-    """Send a listener's plays of some sessions; the last play of each ends it at the service."""
-    user = quote(str(plays.users[sessions[0].start]), safe="")
-    to_next = URL(f"{url}/next/{user}", encoded=True)
-    to_last = URL(f"{url}/last/{user}", encoded=True)
+    """Send a listener's plays of some sessions."""
+    user = plays.users[sessions[0].start]
     predictions = []
-    recommended: set[Any] = set()
+    recommended: set[str] = set()
+    failures: Counter[str] = Counter()
     for session in sessions:
-        for play in session:
-            request = {"track": plays.tracks[play], "time": plays.times[play]}
-            request["request"] = play
-            if play == session[-1]:
-                await _post(http, to_last, request)
-                continue
+        tracks = plays.tracks[session.start : session.stop]
+        for place, number in enumerate(session, start=1):
+            latest = tracks[max(place - SESSION, 0) : place]
+            is_last = place == len(tracks)
+            time_heard = plays.times[number]
+            play = Play(
+                user, latest[-1], time_heard, number, latest, LENGTH + 1, is_last
+            )
             began = time.perf_counter()
-            answer = await _post(http, to_next, request | {"n": LENGTH})
+            for request in adapter.requests(play):
+                content = await _ask(http, url, request, failures)
             seconds = round(time.perf_counter() - began, 6)
-            ranking = answer["tracks"]
-            following = plays.tracks[play + 1 : session.stop]
+            if is_last:
+                continue
+            failures.update([LOST] * (content is None))
+            ranking = read_ranking(adapter, play, content)
+            following = [*map(str, tracks[place:])]
             rank = 0
             if following[0] in ranking:
                 rank = ranking.index(following[0]) + 1
             hits = len(set(following).intersection(ranking))
             predictions.append((rank, hits, seconds))
             recommended.update(ranking)
-    return {"predictions": predictions, "tracks": list(recommended)}
+    return {
+        "predictions": predictions,
+        "tracks": list(recommended),
+        "failures": failures,
+    }
 
 
-async def _post(
-    http: aiohttp.ClientSession, url: URL, request: dict[str, Any]
-) -> dict[str, Any]:
+def read_ranking(adapter: Adapter, play: Play, content: bytes | None) -> list[str]:
+    """Read a ranking of distinct tracks without the track just played, as text.
+
+    Args:
+        adapter: How answers are read.
+        play: The play.
+        content: The answer; None if there is none.
+
+    Raises:
+        LoopError: The adapter cannot read it.
+    """
+    if content is None:
+        return []
     try:
-        async with http.post(url, data=orjson.dumps(request)) as response:
-            content = await response.read()
-    except (aiohttp.ClientError, OSError) as error:
-        raise LoopError(
-            f"the service stopped ({error or type(error).__name__}); the same command goes on"
-        ) from None
-    if response.status != HTTPStatus.OK:
-        reason = content.decode(errors="replace")[:200]
-        raise LoopError(f"the service refuses ({response.status}): {reason}")
-    return dict(orjson.loads(content))
+        distinct = dict.fromkeys(map(str, adapter.read(content)))
+    except Exception as error:  # noqa: BLE001  whatever an adapter of others raises
+        text = content.decode(errors="replace")[:200]
+        raise LoopError(f"the adapter cannot read {text!r} ({error!r})") from None
+    distinct.pop(str(play.track), None)
+    return [*distinct][:LENGTH]
+
+
+async def _ask(
+    http: aiohttp.ClientSession, url: str, request: Request, failures: Counter[str]
+) -> bytes | None:
+    """Send a request, again after a failure, and count failures by their reason.
+
+    Returns:
+        The answer; None if the service is there and does not answer.
+
+    Raises:
+        LoopError: The service refuses, or does not come back.
+    """
+    method, path, body = request
+    target = URL(url + path, encoded=True)
+    for wait_s in (*_WAITS_S, None):
+        stopped: Exception | None = None
+        try:
+            async with http.request(method, target, data=body) as response:
+                content = await response.read()
+            if response.ok:
+                return content
+            reason = str(response.status)
+            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                text = content.decode(errors="replace")[:200]
+                raise LoopError(f"the service refuses ({reason}): {text}")
+        except TimeoutError:
+            reason = "timeout"
+        except (aiohttp.ClientError, OSError) as error:
+            stopped, reason = error, "no connection"
+        failures[reason] += 1
+        if wait_s:
+            await asyncio.sleep(wait_s)
+    if stopped:
+        cause = str(stopped) or type(stopped).__name__
+        raise LoopError(f"the service stopped ({cause}); the same command goes on")
+    return None

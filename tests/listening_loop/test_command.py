@@ -37,7 +37,16 @@ def test_the_help_of_a_step_has_an_example_of_this_command(
     shown = " ".join(printed(name, "--help").split())
     assert shown.startswith(f"Usage: listening-loop {name}")
     assert re.search(f"Examples?: listening-loop {name}", shown)
-    if name not in ("ab", "demo", "doctor", "init", "serve", "simulate"):
+    if name not in (
+        "ab",
+        "bench",
+        "demo",
+        "doctor",
+        "init",
+        "replay",
+        "serve",
+        "simulate",
+    ):
         assert "[required]" in shown
 
 
