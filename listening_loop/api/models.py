@@ -30,7 +30,7 @@ from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
 from looplib.progress import progress
 from looplib.untrusted import open_untrusted
-from recsys.blockwise import fit_blocks, plan_blocks
+from recsys.blockwise import plan_blocks, read_state
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.processes import is_small, usable_cores
 from recsys.config import SearchConfig
@@ -293,7 +293,7 @@ def fit(
         store = open_store(data.address)
         plan = plan_dataset(store, search)
         scratch.folder.mkdir(parents=True, exist_ok=True)
-        modules = (fit_blocks.__module__,)
+        modules = (plan_blocks.__module__,)
         is_here = is_small(search.cluster, store.manifest.events)
         with Cluster(
             search.cluster, scratch.on_disk, client, modules, is_here=is_here
@@ -304,8 +304,9 @@ def fit(
                 fit = scratch.sub("fit")
                 rest = (config, seed, iterations, fit)
                 with progress("Fit", iterations, "iterations") as report:
-                    blocks = plan_blocks(workers, dataset, "all", *rest, report)
-                    state = fit_blocks(workers, fit, blocks)
+                    slots = workers.slots()
+                    blocks = plan_blocks(slots, dataset, "all", *rest, report)
+                    state = read_state(fit, workers.run_plan(blocks))
             else:
                 train = load_interactions(dataset, "all")
                 state = _fit_here(train, config, seed, iterations)
