@@ -7,6 +7,7 @@ The tables are attached here from files or Arrow tables, so no value of a user e
 text of a statement.
 """
 
+import copy
 import glob
 import json
 import re
@@ -125,16 +126,24 @@ def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None
     connection.execute("SET lock_configuration = true")
 
 
+@cache
+def _library() -> Connection:
+    """Open a database without tables, which is asked about SQL itself."""
+    return connect()
+
+
+@cache
 def parse(sql: str) -> tuple[list[str], dict[str, Any]]:
     """Parse statements, the last of which is a SELECT.
 
     Returns:
-        The texts of the statements, and the syntax tree of the last one, with positions in bytes.
+        The texts of the statements, and the syntax tree of the last one, with positions in bytes;
+        it is shared.
 
     Raises:
         DatabaseError: The text is no SQL, or the last statement is no SELECT.
     """
-    with connect() as connection:
+    with _library().cursor() as connection:
         texts = [statement.query for statement in connection.extract_statements(sql)]
         last = "SELECT json_serialize_sql($sql)"
         values = {"sql": texts[-1] if texts else ""}
@@ -156,7 +165,7 @@ def nodes(tree: object) -> Iterator[dict[str, Any]]:
 
 def negate(sql: str) -> str:
     """Return the SELECT of the rows that its WHERE clause leaves out."""
-    _, tree = parse(sql)
+    tree = copy.deepcopy(parse(sql)[1])
     node = next(node for node in nodes(tree) if node.get("where_clause"))
     true = {"class": "CONSTANT", "type": "VALUE_CONSTANT"}
     node["where_clause"] = {
@@ -166,7 +175,7 @@ def negate(sql: str) -> str:
         "right": {**true, "literal": {"kind": "BOOLEAN", "text": "true"}},
     }
     made = "SELECT json_deserialize_sql($tree)"
-    with connect() as connection:
+    with _library().cursor() as connection:
         values = {"tree": json.dumps(tree)}
         ((text,),) = connection.execute(made, values).fetchall()
     return str(text)
@@ -174,7 +183,7 @@ def negate(sql: str) -> str:
 
 @cache
 def _names(sql: str) -> set[str]:
-    with connect() as connection:
+    with _library().cursor() as connection:
         return {name for (name,) in connection.execute(sql).fetchall()}
 
 

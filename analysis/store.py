@@ -44,6 +44,7 @@ PLAY = {
     "share": "DOUBLE",  # heard share of the track, 0..1
     "session": "VARCHAR",
     "organic": "BOOLEAN",  # the listener chose the track
+    "disliked": "BOOLEAN",  # the listener said so
     "propensity": "DOUBLE",  # probability with which the track was recommended
     "source": "VARCHAR",  # digest of the table that has the play
     "message": "VARCHAR",  # kind of an event

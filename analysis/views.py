@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 
 from analysis import queries
 from analysis.errors import AnalysisError
@@ -20,12 +22,13 @@ from analysis.logs.field_types import IdKinds, database_types
 from analysis.logs.files import discover
 from analysis.logs.reader import kinds_of
 from analysis.queries import Column, Connection, Constant, Sql
-from analysis.store import MANIFEST, PLAY, IdsOf, check_files, open_store
+from analysis.store import LOGGED, MANIFEST, PLAY, IdsOf, check_files, open_store
 from looplib.config import parse_yaml
 from looplib.event_fields import SESSION_SILENCE_MS
 
 REPORT = "report.json"
 LISTENER_VALUES = "listener_values.parquet"  # of a report
+SCORES = "scores.npy"  # of a published version, by line of its lists and rank
 LISTENER_SCORES = "listener_scores.parquet"  # of a run
 # files by which a report, a run and a store are known
 _KINDS = (REPORT, _RUN := "winner.json", MANIFEST)
@@ -151,9 +154,8 @@ def _attach_store(
     _attach(connection, "listener_ids", ids["users"], {**id_, "original": user})
     _attach(connection, "track_ids", ids["items"], {**id_, "original": track})
     _attach(connection, "stored_titles", ids["titles"], {**id_, **_TITLE})
-    has_moments = "timestamp" in manifest.columns
     number = _NUMBER.format("track") if kinds.tracks else "track"
-    _add_plays(connection, kinds, catalogues, number, has_moments=has_moments)
+    _add_plays(connection, kinds, catalogues, number, manifest.columns)
     connection.table("listener_names").create_view("value_names")
 
 
@@ -182,7 +184,7 @@ def _attach_logs(
     _attach(connection, "listener_ids", (), {"id": user, "original": user})
     _attach(connection, "track_ids", (), {"id": track, "original": track})
     _attach(connection, "stored_titles", (), {"id": track, **_TITLE})
-    _add_plays(connection, kinds, catalogues, "track", has_moments=True)
+    _add_plays(connection, kinds, catalogues, "track", LOGGED)
     number = Sql(_NUMBER.format("user") if kinds.users else '"user"').alias("id")
     names = lines.select(number, Column("user").alias("listener"))
     names.distinct().create_view("value_names")
@@ -193,8 +195,7 @@ def _add_plays(
     kinds: IdKinds,
     catalogues: Sequence[Path],
     number: str,
-    *,
-    has_moments: bool,
+    columns: Sequence[str],
 ) -> None:
     """Add the views of plays, with the titles of a store and of catalogues.
 
@@ -203,8 +204,10 @@ def _add_plays(
         kinds: Which ids are text.
         catalogues: Files `tracks.json`.
         number: SQL of the id of a catalogue's track among the plays.
-        has_moments: Timestamps are moments, not positions.
+        columns: Known columns of the plays.
     """
+    has_moments = "timestamp" in columns
+    has_seconds = "seconds" in columns
     _attach(
         connection, "catalogue", catalogues, {"track": _type_of(kinds.tracks), **_TITLE}
     )
@@ -224,7 +227,7 @@ def _add_plays(
         train=[],
         test=[],
     )
-    _add(connection, "views/plays", has_moments=has_moments)
+    _add(connection, "views/plays", has_moments=has_moments, has_seconds=has_seconds)
     _add(connection, "views/sessions", has_moments=has_moments)
     _add(connection, "views/listeners")
     _add(connection, "views/tracks")
@@ -263,6 +266,19 @@ def _attach_lists(
     track = _type_of(isinstance([*first["tracks"], 0][0], str))
     columns = {"user": user, "tracks": f"{track}[]"}
     _attach(connection, "list_lines", files, columns, filename=True)
+    scored = [file for file in files if file.stem == "recommendations"]
+    scored = [file for file in scored if file.with_name(SCORES).is_file()]
+    for file in scored:
+        with queries.naming(f"{file.with_name(SCORES)}: damaged", ValueError, EOFError):
+            values = np.load(file.with_name(SCORES))
+        _attach(connection, "scored_lines", [file], {"user": user})
+        connection.register("score_values", pa.table({"scores": [*values]}))
+        name = str(file.resolve())
+        rows = queries.open_rows(connection, "views/list_scores", filename=name)
+        queries.append("list_scores", rows)
+    if not scored:
+        none = {"filename": "VARCHAR", "user": user, "scores": "FLOAT[]"}
+        _attach(connection, "list_scores", (), none)
     _attach(connection, "catalogue", catalogues, {"track": track, **_TITLE})
     _add(connection, "views/lists")
 

@@ -96,7 +96,7 @@ class NewFiles:
         Raises:
             AnalysisError: A file is damaged, or contradicts a source with which it begins.
         """
-        for logs in in_batches(self.all, lambda _: "log"):
+        for logs in in_batches(self.all):
             with self.copied(logs) as files:
                 if files:
                     yield files
@@ -278,23 +278,17 @@ class NewFiles:
         return digest
 
 
-def in_batches(
-    files: Iterable[LogFile], form_of: Callable[[LogFile], str | None]
-) -> Iterator[list[LogFile]]:
-    """Put consecutive small files of a form together; files without a form stay alone."""
+def in_batches(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
+    """Put consecutive small files together."""
     batch: list[LogFile] = []
-    batch_form = None
     batch_bytes = 0
     for file in files:
-        form = form_of(file)
         size = file.size_bytes
-        is_full = batch_bytes + size > _LARGEST_BATCH or len(batch) == _MOST_FILES
-        if batch and (is_full or form is None or form != batch_form):
+        if batch and (batch_bytes + size > _LARGEST_BATCH or len(batch) == _MOST_FILES):
             yield batch
             batch = []
             batch_bytes = 0
         batch.append(file)
-        batch_form = form
         batch_bytes += size
     if batch:
         yield batch

@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from analysis import queries
 from analysis.errors import AnalysisError
-from analysis.logs import sources
 from analysis.logs.files import LogFile
+from analysis.logs.sources import in_batches
 from analysis.plays.columns import AMOUNTS, COLUMNS, check_columns, stored_columns
-from analysis.plays.databases import copy_table
-from analysis.plays.files import DATABASES, EMPTY, decoded
+from analysis.plays.files import decoded
 from analysis.plays.query import PlaysQuery, bind, explained
 
 # DuckDB may use so much, and spills the rest to the disk: enough for a laptop beside other work
@@ -28,21 +26,13 @@ Malformed = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
-class CheckedFile:
-    """A file whose plays were read."""
+class Checked:
+    """Some files of a query, whose rows are in a Parquet file."""
 
-    file: LogFile
-    malformed: list[Malformed]  # lines that are no rows
     columns: tuple[str, ...]  # of the query
-    rows: int = 0
-    left_out: int = (
-        0  # rows for which the condition does not hold, of the files read together
-    )
-
-    @property
-    def stored(self) -> tuple[str, ...]:
-        """The columns that a store of these plays has."""
-        return stored_columns(self.columns)
+    malformed: Mapping[str, list[Malformed]]  # by the digest of their file
+    rows: int
+    left_out: int  # rows for which the condition does not hold
 
 
 def attach_checked(
@@ -50,23 +40,23 @@ def attach_checked(
     query: PlaysQuery,
     folder: Path,
     limit: int | None = None,
-) -> list[CheckedFile]:
+) -> list[Checked]:
     """Make the rows of a query, at most the first `limit`, readable as the table `checked`.
 
     They are written to Parquet files in the folder. `check_files` describes the errors.
     """
     query = query if query.reader else query.run(folder)
-    checked: list[CheckedFile] = []
-    for number, batch in enumerate(sources.in_batches(query.files(), lambda _: "")):
+    parts: list[Checked] = []
+    for batch in in_batches(query.files(folder)):
+        target = folder / f"{len(parts):06}.parquet"
         named = {file.name: file for file in batch}
-        read = check_files(named, query, folder / f"{number:06}.parquet", limit)
-        checked += read
+        parts.append(check_files(named, query, target, limit))
         if limit is not None:
-            limit -= sum(file.rows + file.left_out for file in read)
+            limit -= parts[-1].rows + parts[-1].left_out
             if limit <= 0:
                 break
     queries.attach_parquet(connection, "checked", sorted(folder.glob("0*.parquet")))
-    return checked
+    return parts
 
 
 def check_files(
@@ -74,7 +64,7 @@ def check_files(
     query: PlaysQuery,
     target: Path,
     limit: int | None = None,
-) -> list[CheckedFile]:
+) -> Checked:
     """Run a query for some of its files, and write its rows, checked, to a Parquet file.
 
     `sql/interactions/checked_rows.sql` has the columns. Beyond `MEMORY`, DuckDB spills beside the
@@ -87,24 +77,20 @@ def check_files(
         limit: Number of rows to read, the first.
 
     Raises:
-        AnalysisError: The query fails or returns other columns, or a file is empty or damaged.
+        AnalysisError: The query fails or returns other columns, or a file is damaged.
     """
     try:
         return _check_files(files, query, target, limit)
-    except (AnalysisError, queries.DatabaseError) as error:
+    except queries.DatabaseError as error:
         is_machine = isinstance(error, (queries.OutOfMemory, queries.DiskError))
         if is_machine and "GZIP" not in str(error):
             raise
-        if len(files) == 1:
-            (file,) = files.values()
-            with explained(f"{query.name} on {file.name}"):
-                raise
-    # A single file is to blame.
-    checked: list[CheckedFile] = []
-    for source, file in files.items():
-        alone = target.with_stem(f"{target.stem}-{len(checked)}")
-        checked += check_files({source: file}, query, alone, limit)
-    return checked
+        if len(files) > 1:  # a single file is to blame
+            for source, file in files.items():
+                check_files({source: file}, query, target, limit)
+        names = [query.name, *(file.name for file in files.values())]
+        with explained(" on ".join(dict.fromkeys(names[:2]))):
+            raise
 
 
 def _check_files(
@@ -112,7 +98,7 @@ def _check_files(
     query: PlaysQuery,
     target: Path,
     limit: int | None,
-) -> list[CheckedFile]:
+) -> Checked:
     """Read files in one statement."""
     # each thread has buffers of twice that size
     threads = {"threads": "1"} if "maximum_object_size" in query.sql else {}
@@ -120,76 +106,42 @@ def _check_files(
     connected = queries.connect(memory_limit=MEMORY, temp_directory=spilled, **threads)
     malformed: dict[str, list[Malformed]] = defaultdict(list)
     with ExitStack() as stack, connected as connection:
-        paths = open_copies(stack, files, query, target.parent)
-        first, *further = [
+        paths = {
+            source: stack.enter_context(
+                decoded(file, query.option("encoding"), target.parent)
+            ).path
+            for source, file in files.items()
+        }
+        (names, rows), *further = (
             _attach(connection, query, source, path) for source, path in paths.items()
-        ]
-        names, rows = first
-        for _, more in further:
+        )
+        for others, more in further:
+            if others != names:
+                raise AnalysisError(
+                    f"{query.name}: it returns {', '.join(names)} of some files, and "
+                    f"{', '.join(others)} of others; name the columns"
+                )
             rows = rows.union(more)
         rows = rows.limit(limit) if limit else rows
         rows.create_view("returned", replace=True)
-        amount = next((name for name in AMOUNTS if name in names), None)
         written = queries.copy_to_parquet(
             connection,
             "interactions/checked_rows",
             target,
-            amount=amount,
+            amount=next((name for name in AMOUNTS if name in names), None),
             known=[*names],
             has_order="position" in stored_columns(names),
-            has_text_ids=not query.is_csv
-            if query.has_text_ids is None
-            else query.has_text_ids,
+            has_text_ids=not (query.is_csv or query.is_untyped),
         )
-        if query.is_csv and "store_rejects" in query.text_for(
-            [target], keeps_rejects=True
-        ):
-            sources_by_path = {str(path): source for source, path in paths.items()}
+        if query.keeps_rejects:
+            source_of = {str(path): source for source, path in paths.items()}
             lines = queries.fetch_table(connection, "interactions/malformed_rows")
-            for line in lines.to_pylist():
-                malformed[sources_by_path[line.pop("path")]].append(
-                    tuple(line.values())
-                )
-        counts: dict[str, Any] = dict.fromkeys(files, 0)
-        counts[next(iter(files))] = written
-        if len(files) > 1:
-            queries.attach_parquet(connection, "checked", [target])
-            counted = queries.fetch_table(connection, "interactions/file_rows")
-            counts |= dict(zip(*counted.to_pydict().values(), strict=True))
+            for path, *line in zip(*lines.to_pydict().values(), strict=True):
+                malformed[source_of[path]].append(tuple(line))
         left_out = 0
         if sql := query.left_out([*paths.values()]):
             ((left_out,),) = connection.sql(sql).aggregate("count(*)").fetchall()
-    checked = []
-    for source, file in files.items():
-        lines = malformed[source]
-        checked.append(CheckedFile(file, lines, names, counts[source], left_out))
-        if not (counts[source] or lines or left_out or limit):
-            raise AnalysisError(f"{file.name}: {EMPTY}")
-        left_out = 0
-    return checked
-
-
-def open_copies(
-    stack: ExitStack, files: Mapping[str, LogFile], query: PlaysQuery, folder: Path
-) -> dict[str, Path]:
-    """Copy tables of databases and text that is not UTF-8 to a folder, until a stack ends.
-
-    Returns:
-        The paths of all files, or their copies, by digest.
-
-    Raises:
-        AnalysisError: A database cannot be read, or a text has another encoding.
-    """
-    reader = query.reader
-    encoding = reader.options.get("encoding") if reader else None
-    paths = {}
-    for source, file in files.items():
-        if file.suffix in DATABASES:
-            file = copy_table(file, reader.table if reader else None, folder)
-            stack.callback(file.path.unlink, missing_ok=True)
-        text = encoding["literal"]["text"] if encoding else None
-        paths[source] = stack.enter_context(decoded(file, text, folder)).path
-    return paths
+    return Checked(names, malformed, written, left_out)
 
 
 def _attach(
@@ -204,7 +156,7 @@ def _attach(
         AnalysisError: It cannot be bound, or returns other columns.
     """
     with explained(query.name, *queries.StatementErrors):
-        rows = bind(connection, query.text_for([path], keeps_rejects=True))
+        rows = bind(connection, query.text_for([path]))
     types = dict(zip(rows.columns, map(str, rows.types), strict=True))
     check_columns(types, query.name)
     values: dict[str, queries.Expression] = {

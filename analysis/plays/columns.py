@@ -41,7 +41,7 @@ COLUMNS: Mapping[str, PlayColumn] = {
         "user", "id", "who played, a whole number or text; required"
     ),
     "track": PlayColumn("item", "id", "what, a whole number or text; required"),
-    "seconds": PlayColumn("weight", "number", "how long it was heard"),
+    "seconds": PlayColumn("seconds", "number", "how long it was heard"),
     "weight": PlayColumn(
         "weight", "number", "how much the play counts, 0 to 1e15; 1 by default"
     ),
@@ -61,6 +61,9 @@ COLUMNS: Mapping[str, PlayColumn] = {
     ),
     "organic": PlayColumn(
         "organic", "flag", "the listener chose the track, which opens a session"
+    ),
+    "disliked": PlayColumn(
+        "disliked", "flag", "the listener said so, as by a thumb; never a skip"
     ),
     "propensity": PlayColumn(
         "propensity", "number", "probability of the recommendation, where it is known"

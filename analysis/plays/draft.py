@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 from analysis.errors import AnalysisError
 from analysis.plays.columns import ALIASES, COLUMNS, check_names
-from analysis.plays.files import table_paths
 from analysis.plays.query import PlaysQuery, quoted
 from analysis.plays.source import Column, FirstRows, element_name
 
@@ -115,7 +114,7 @@ def draft_columns(
     if wrong := [role for role, column in roles.items() if not isinstance(column, str)]:
         raise AnalysisError(f"columns: {wrong[0]}: the name of a column is expected")
     with ExitStack() as stack, TemporaryDirectory() as folder:
-        rows = FirstRows(stack, paths, table_paths(paths), None, Path(folder))
+        rows = FirstRows(stack, paths, None, Path(), Path(folder))
         draft = Draft(rows)
         take_named(draft, roles, name)
         return PlaysQuery(draft.sql(), name=name)

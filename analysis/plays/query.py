@@ -13,15 +13,24 @@ from typing import Any
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
-from analysis.plays.files import FUNCTIONS, find_tables, function_of
+from analysis.plays.databases import copy_table
+from analysis.plays.files import DATABASES, FUNCTIONS, find_tables, function_of
 
 # A query with these nodes needs all files at once.
 _WHOLE_NODES = re.compile("JOIN|PIVOT|SET_OPERATION.*|RECURSIVE.*|WINDOW.*|SUBQUERY_.*")
 _WHOLE_CLASSES = {"WINDOW", "SUBQUERY"}
 _WHOLE_PARTS = ("modifiers", "group_expressions", "sample", "qualify", "having")
 _OF_DATABASES = ("read_duckdb", "sqlite_scan")
+# views and macros of databases that a query has attached, by their names within a statement
+_PROGRAMS = """
+SELECT view_name FROM system.main.duckdb_views()
+WHERE NOT internal AND database_name NOT IN ('memory', 'temp')
+UNION ALL SELECT function_name FROM system.main.duckdb_functions()
+WHERE NOT internal AND database_name NOT IN ('memory', 'temp')
+"""
 _SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|--[^\n]*|\s+""")
 _PLACEHOLDER = "{path}"
+_KEEPING_REJECTS = ", store_rejects = true, rejects_limit = 0"
 
 
 @dataclass(frozen=True)
@@ -44,17 +53,15 @@ class PlaysQuery:
     A query that scans, filters and projects the rows of one reader runs for each of its files;
     others run as a whole.
 
-    >>> query = PlaysQuery("SELECT uid AS listener, song AS track FROM 'plays.csv'")
-    >>> query.text_for([Path("copy.csv")])
-    "SELECT uid AS listener, song AS track FROM read_csv('copy.csv', ignore_errors = true)"
+    >>> query = PlaysQuery("SELECT uid AS listener, song AS track FROM 'plays.parquet'")
+    >>> query.text_for([Path("copy.parquet")])
+    "SELECT uid AS listener, song AS track FROM read_parquet('copy.parquet')"
     """
 
     sql: str
     folder: Path = field(default_factory=Path)  # to which its paths are relative
     name: str = "the query"  # in messages
-    has_text_ids: bool | None = (
-        None  # of text that is digits; None of text that is typed
-    )
+    is_untyped: bool = False  # the texts of its file were read from CSV
 
     @classmethod
     def read(cls, file: Path) -> "PlaysQuery":
@@ -90,35 +97,63 @@ class PlaysQuery:
         return self.reader is not None and self.reader.function.startswith("read_csv")
 
     @property
-    def columns(self) -> set[str]:
-        """The columns that it reads, but for alternatives in coalesce()."""
-        return {*_references(queries.parse(self.sql)[1])}
+    def reads_database(self) -> bool:
+        """Whether it reads a table of a database."""
+        return self.reader is not None and self.reader.function in _OF_DATABASES
 
     @property
-    def has_header(self) -> bool:
-        """Whether CSV files begin with the names of their columns, as far as it says."""
-        reader = self.reader
-        header = reader.options.get("header") if reader else None
-        return header is None or header["literal"]["text"] != "false"
+    def keeps_rejects(self) -> bool:
+        """Whether lines of CSV that are no rows are kept."""
+        others = {"ignore_errors", "store_rejects", "union_by_name"}
+        options = self.reader.options if self.reader else {}
+        return self.is_csv and not others & {*options}
 
-    def files(self) -> list[LogFile]:
-        """Find its files.
+    def option(self, name: str) -> str | None:
+        """Return the value of an option of its reader; None if it is not there."""
+        value = self.reader.options.get(name) if self.reader else None
+        return value["literal"]["text"] if value else None
+
+    def files(self, folder: Path) -> list[LogFile]:
+        """Find its files; tables of databases are copied to a folder.
 
         Raises:
-            AnalysisError: There are none, or a file is empty or of no known kind.
+            AnalysisError: There are none, or a file is empty or of no known kind, or a database
+                cannot be read.
         """
-        paths = self.reader.paths if self.reader else ()
-        return find_tables([os.path.normpath(self.folder / path) for path in paths])
+        reader = self.reader
+        paths, table = (reader.paths, reader.table) if reader else ((), None)
+        files = find_tables([os.path.normpath(self.folder / path) for path in paths])
+        return [
+            copy_table(file, table, folder) if file.suffix in DATABASES else file
+            for file in files
+        ]
 
-    def text_for(self, paths: Sequence[Path], *, keeps_rejects: bool = False) -> str:
+    def text_for(self, paths: Sequence[Path]) -> str:
         """Return its SQL for other files: copies of its own."""
-        return self._edited(paths, keeps_rejects=keeps_rejects)
+        reader = self.reader
+        if reader is None:
+            return self._bytes.decode()
+        function, extra = reader.function, ""
+        if self.reads_database:
+            function = "read_parquet"
+            if paths[0].suffix == ".jsonl":
+                function, extra = "read_json", ", sample_size = -1"
+        if self.keeps_rejects:
+            extra = _KEEPING_REJECTS
+        call = f"{function}({listed(paths)}{extra}" + ")" * (not reader.is_call)
+        edits = [(reader.start, reader.end, call)]
+        if "encoding" in reader.options:
+            edits.append((*_span(reader.options["encoding"]), "'utf-8'"))
+        text = self._bytes
+        for start, end, new in sorted(edits, reverse=True):
+            text = text[:start] + new.encode() + text[end:]
+        return text.decode()
 
     def left_out(self, paths: Sequence[Path]) -> str | None:
-        """Return the SQL of the rows that its condition leaves out; None without a condition."""
+        """Return the SQL of the rows that its condition leaves out; None without one condition."""
         if self._parsed[2] != 1:
             return None
-        return queries.negate(self._edited(paths))
+        return queries.negate(self.text_for(paths))
 
     def content(self, file: str) -> str:
         """Name the settings that decide the plays of a file.
@@ -126,7 +161,8 @@ class PlaysQuery:
         Comments and the paths of files do not; the name of a file and its folder do if the query
         reads them.
         """
-        text = self._edited([Path(_PLACEHOLDER)]) if self.reader else self.sql
+        text = self.text_for([Path(_PLACEHOLDER)]) if self.reader else self.sql
+        text = text.replace(_KEEPING_REJECTS, "")
         text = _SPACE.sub(lambda match: match[1] or " ", text).strip(" ;")
         path = Path(file)
         reads_names = re.search(r"\bfilename\b", text) is not None
@@ -140,54 +176,43 @@ class PlaysQuery:
             The query that reads the file.
 
         Raises:
-            AnalysisError: It fails.
+            AnalysisError: It fails, or names a view or macro of a database that it attaches, whose
+                SQL comes with the database and could read other files or never end.
         """
-        *before, last = self._parsed[0]
         target = (folder / "query.parquet").resolve()
         with (
             queries.connect(autoinstall_known_extensions="true") as connection,
             chdir(self.folder),
             explained(self.name),
         ):
-            for statement in before:
-                connection.execute(statement)
-            bind(connection, last).to_parquet(str(target))
-        has_text_ids = "read_csv" not in self.sql
-        return PlaysQuery(f"FROM {quoted(target)}", folder, self.name, has_text_ids)
+            for statement in self._parsed[0]:
+                programs = connection.execute(_PROGRAMS).fetchall()
+                for (name,) in programs:
+                    word = re.escape(name.replace('"', '""'))
+                    if re.search(rf"(?<!\w){word}(?!\w)", statement, re.IGNORECASE):
+                        raise AnalysisError(
+                            f"{self.name}: {name} is a view or macro of an attached database, "
+                            "and only tables are read; write its SELECT into the query"
+                        )
+                rows = bind(connection, statement)
+            rows.to_parquet(str(target))
+        is_untyped = "read_csv" in self.sql
+        return PlaysQuery(f"FROM {quoted(target)}", folder, self.name, is_untyped)
 
     @property
     def _bytes(self) -> bytes:
         return self._parsed[0][-1].encode()
 
-    def _edited(self, paths: Sequence[Path], *, keeps_rejects: bool = False) -> str:
-        """Return the text with its paths replaced."""
-        reader = self.reader
-        if reader is None:
-            return self._bytes.decode()
-        function, extra = reader.function, ""
-        if reader.function in _OF_DATABASES:
-            function = "read_parquet"
-            if paths[0].suffix == ".jsonl":
-                function, extra = "read_json", ", sample_size = -1"
-        if self.is_csv and not {"ignore_errors", "store_rejects"} & {*reader.options}:
-            extra = ", ignore_errors = true"
-            if keeps_rejects and "union_by_name" not in reader.options:
-                extra += ", store_rejects = true, rejects_limit = 0"
-        names = ", ".join(map(quoted, paths))
-        names = f"[{names}]" if len(paths) > 1 else names
-        call = f"{function}({names}{extra}" + ")" * (not reader.is_call)
-        edits = [(reader.start, reader.end, call)]
-        if "encoding" in reader.options:
-            edits.append((*_span(reader.options["encoding"]), "'utf-8'"))
-        text = self._bytes
-        for start, end, new in sorted(edits, reverse=True):
-            text = text[:start] + new.encode() + text[end:]
-        return text.decode()
-
 
 def quoted(value: object) -> str:
     """Quote a text for SQL."""
     return "'{}'".format(str(value).replace("'", "''"))
+
+
+def listed(paths: Sequence[object]) -> str:
+    """Write paths for SQL, several as a list."""
+    texts = ", ".join(map(quoted, paths))
+    return texts if len(paths) == 1 else f"[{texts}]"
 
 
 def bind(connection: queries.Connection, sql: str) -> queries.Rows:
@@ -214,17 +239,6 @@ def explained(name: str, *kinds: type[Exception]) -> Iterator[None]:
         line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
         place = f"{name}, line {line[1]}" if line else name
         raise AnalysisError(f"{place}: {queries.one_line(error)}") from None
-
-
-def _references(tree: object) -> Iterator[str]:
-    """Yield the names of columns in a syntax tree that are needed."""
-    kind = tree.get("type") if isinstance(tree, dict) else None
-    if kind == "COLUMN_REF":
-        yield ".".join(tree["column_names"])  # type: ignore[index]
-    elif kind not in ("TABLE_FUNCTION", "OPERATOR_COALESCE"):
-        for part in tree.values() if isinstance(tree, dict) else tree:  # type: ignore[attr-defined]
-            if isinstance(part, (dict, list)):
-                yield from _references(part)
 
 
 def _span(node: Mapping[str, Any]) -> tuple[int, int]:

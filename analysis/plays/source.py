@@ -13,9 +13,17 @@ from typing import Any
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
-from analysis.plays.check import open_copies
-from analysis.plays.files import CSV, EMPTY, find_tables, function_of
-from analysis.plays.query import PlaysQuery, bind, quoted
+from analysis.plays.databases import copy_table
+from analysis.plays.files import (
+    CSV,
+    DATABASES,
+    EMPTY,
+    decoded,
+    find_tables,
+    function_of,
+    table_paths,
+)
+from analysis.plays.query import PlaysQuery, bind, listed, quoted
 from analysis.queries import identifier
 
 _LOOKED_AT = 20_000  # rows
@@ -147,18 +155,18 @@ class FirstRows:
         self,
         stack: ExitStack,
         paths: Sequence[str | Path],
-        names: Sequence[str],
         table: str | None,
         folder: Path,
+        scratch: Path,
     ) -> None:
         """Open the first file, until a stack ends.
 
         Args:
             stack: Closes opened files.
             paths: Files, folders or patterns.
-            names: The paths as the query will name them.
             table: The table of a database.
-            folder: For temporary files.
+            folder: The folder of the query, to which its paths are relative.
+            scratch: For temporary files.
 
         Raises:
             AnalysisError: The first file cannot be read.
@@ -175,14 +183,17 @@ class FirstRows:
             with self.log.open() as file:
                 is_sqlite = file.read(6) == b"SQLite"
             function = "sqlite_scan" if is_sqlite else function
-        texts = [*map(quoted, names)]
-        arguments = [texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"]
+        arguments = [listed(table_paths(paths, folder))]
         if table:
             is_named = "table_name = " if function == "read_duckdb" else ""
             arguments.append(is_named + quoted(table))
         arguments += _options(self.log, function)
         self.source = f"{function}({', '.join(arguments)})"
-        (self._copy,) = open_copies(stack, {"": self.log}, self._query, folder).values()
+        copy = self.log
+        if copy.suffix in DATABASES:
+            copy = copy_table(copy, table, scratch)
+        encoding = self._query.option("encoding")
+        self._copy = stack.enter_context(decoded(copy, encoding, scratch)).path
         try:
             self._open(function)
         except queries.DatabaseError as error:
@@ -194,25 +205,26 @@ class FirstRows:
             self.load()
         except queries.DataErrors:  # such as lines with several kinds of ends
             self._set("strict_mode = false")
-            self.load()
         names = [column.name for column in self.columns]
         if function == "read_csv":
-            if len(names) == 1 and "::" in names[0]:
-                self._set("delim = '::'")
-            if any(map(_VALUE.fullmatch, names)) or "column0" in names:
-                self._set("header = false")
             texts = {text for column in self.columns for text in column.examples}
-            if texts & {*_NULLS}:
-                self._set(f"nullstr = ['', {', '.join(map(quoted, _NULLS))}]")
-            self.load()
+            options = {
+                "delim = '::'": len(names) == 1 and "::" in names[0],
+                "header = false": "column0" in names
+                or any(map(_VALUE.fullmatch, names)),
+                f"nullstr = ['', {', '.join(map(quoted, _NULLS))}]": texts & {*_NULLS},
+            }
+            self._set(*(option for option, is_needed in options.items() if is_needed))
         if not self.row_count:
             raise AnalysisError(f"{self.log.name}: {EMPTY}")
         if not self.columns or "\0" in "".join(names):
             raise AnalysisError(f"{self.log.name}: {_UNREADABLE}")
 
-    def _set(self, option: str) -> None:
-        """Add an option to the function that reads the files."""
-        self.source = f"{self.source[:-1]}, {option})"
+    def _set(self, *options: str) -> None:
+        """Load the rows with more options of the function that reads the files."""
+        if options:
+            self.source = f"{self.source[:-1]}, {', '.join(options)})"
+            self.load()
 
     def load(self, where: str = "true") -> None:
         """Read the first rows for which a condition holds, and profile their columns."""

@@ -1,7 +1,9 @@
 """Ingest data frames, files and queries into a session store."""
 
+import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from analysis.store import Store
@@ -65,6 +67,9 @@ def ingest(
             paths = [Path(folder, "frame.parquet")]
             write_parquet(data, paths[0])
             query = make_query(paths, columns, preset, sql, _FRAME)
+            if query:
+                text = query.sql.replace(f"{folder}{os.sep}", "")
+                query = replace(query, sql=text, folder=Path(folder), name=_FRAME)
             facts = [sha256_file(paths[0]), repr(columns), preset]
         elif not all(isinstance(path, (str, Path)) for path in paths):
             raise UserError(f"{data!r}: a data frame, or paths of files, is expected")
@@ -72,15 +77,6 @@ def ingest(
             query = make_query(paths, columns, preset, sql)
             facts = [*map(str, paths), query.content("") if query else ""]
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
-        try:
-            report = pipeline.ingest(query or paths, address, whole=is_frame(data))
-        except UserError as error:
-            message = (
-                str(error).replace(str(paths[0]), _FRAME)
-                if is_frame(data)
-                else str(error)
-            )
-            raise type(error)(message) from None
-        text = describe_ingest(report)
-        say(text.replace(str(paths[0]), _FRAME) if is_frame(data) else text)
+        report = pipeline.ingest(query or paths, address, whole=is_frame(data))
+        say(describe_ingest(report))
         return report.store

@@ -10,8 +10,7 @@ from typing import Any
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.plays.check import attach_checked
-from analysis.plays.columns import ALIASES
-from analysis.plays.files import table_paths
+from analysis.plays.columns import ALIASES, stored_columns
 from analysis.plays.query import PlaysQuery
 from analysis.plays.source import FirstRows
 from listening_loop.init.guess import draft_query
@@ -29,11 +28,10 @@ class Guess:
     """A query of plays, how sure it is, and figures of its first rows."""
 
     query: PlaysQuery
-    names: Sequence[str] = ()  # of all columns of the file
     preset: str | None = None  # the published data set that it is
     unused: Sequence[str] = ()  # columns
     questions: Sequence[str] = ()  # columns that could be two things
-    columns: Sequence[str] = ()  # of the query
+    columns: Sequence[str] = _LOGGED  # of the query
     left_out: int = 0  # rows for which the condition does not hold
     # of `sql/interactions/first_rows.sql`
     rows: int = 0
@@ -60,20 +58,14 @@ class Guess:
         return "share" in self.columns
 
     @property
-    def can_replay(self) -> bool:
-        """Whether the newest plays can be told from older plays."""
-        has_order = "position" in self.columns and not self.has_share
-        return "played_at" in self.columns or has_order
-
-    @property
-    def has_sessions(self) -> bool:
-        """Whether it has times, or positions."""
-        return bool({"played_at", "position"} & {*self.columns})
+    def has_times(self) -> bool:
+        """Whether a store of it has times, or positions in their place."""
+        return not {"timestamp", "position"}.isdisjoint(stored_columns(self.columns))
 
     @property
     def is_ordered(self) -> bool:
         """Whether the plays of a listener have an order."""
-        return self.has_sessions or self.has_share
+        return self.has_times or self.has_share
 
     @property
     def repeated(self) -> float:
@@ -117,17 +109,16 @@ def look_at(
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if path.suffix == ".sql":
-            guess = _read(Guess(PlaysQuery.read(path)), scratch)
+            guess = Guess(PlaysQuery.read(path))
         elif preset:
-            query = preset_query(preset, [path], folder)
-            guess = _read(Guess(query, preset=preset), scratch)
+            guess = Guess(preset_query(preset, [path], folder), preset)
         else:
-            names = table_paths([path], folder)
-            rows = FirstRows(stack, [path], names, table, scratch)
-            guess = _guess(rows, path, folder, roles, scratch)
-    if guess.questions:
-        return guess
-    if not guess.is_log and guess.rejected == guess.rows:
+            rows = FirstRows(stack, [path], table, folder, scratch)
+            guess = _guess(rows, path, folder, roles)
+        if guess.questions or guess.is_log:
+            return guess
+        guess = _read(guess, scratch)
+    if guess.rejected == guess.rows:
         why = guess.why or f"the condition leaves out all {guess.left_out:,} rows"
         raise AnalysisError(f"{path}: no good row; {why}")
     if guess.listeners == 1:
@@ -145,38 +136,35 @@ def _read(guess: Guess, scratch: Path) -> Guess:
         tempfile.TemporaryDirectory(dir=scratch) as folder,
         queries.connect() as connection,
     ):
-        files = attach_checked(connection, guess.query, Path(folder), _LOOKED_AT)
+        parts = attach_checked(connection, guess.query, Path(folder), _LOOKED_AT)
         figures = queries.fetch_table(connection, "interactions/first_rows")
         examples = queries.fetch_table(
             connection, "interactions/examples", rows=EXAMPLES
         ).to_pylist()
         decide_kinds(connection, guess.query.name)
     (values,) = figures.to_pylist()
-    left_out = sum(file.left_out for file in files)
-    malformed = sum(len(file.malformed) for file in files)
+    left_out = sum(part.left_out for part in parts)
+    malformed = sum(len(lines) for part in parts for lines in part.malformed.values())
     values["rows"] += malformed
     values["rejected"] += malformed
     return replace(
-        guess, **values, columns=files[0].columns, left_out=left_out, examples=examples
+        guess, **values, columns=parts[0].columns, left_out=left_out, examples=examples
     )
 
 
 def _guess(
-    rows: FirstRows, path: Path, folder: Path, named: Mapping[str, str], scratch: Path
+    rows: FirstRows, path: Path, folder: Path, named: Mapping[str, str]
 ) -> Guess:
-    """Guess the query of files from the first file, and read their first rows with it."""
+    """Guess the query of files by the first file."""
     names = [column.name for column in rows.columns]
     tops = {name.partition("[]")[0] for name in names}
     preset = None if named else recognize({*names, *tops}, rows.first_line)
     if preset:
-        query = preset_query(preset, [path], folder)
-        if preset == EVENT_LOG:
-            return Guess(query, names, preset, columns=_LOGGED)
-        return _read(Guess(query, names, preset), scratch)
+        return Guess(preset_query(preset, [path], folder), preset)
     draft = draft_query(rows, named, str(path))
-    query = PlaysQuery(draft.sql(), folder, str(path))
-    if draft.questions:
-        examples = rows.first(EXAMPLES)
-        return Guess(query, names, questions=draft.questions, examples=examples)
-    unused = [c.name for c in rows.columns if c.name not in draft.used]
-    return _read(Guess(query, names, None, unused), scratch)
+    return Guess(
+        PlaysQuery(draft.sql(), folder, str(path)),
+        unused=[c.name for c in rows.columns if c.name not in draft.used],
+        questions=draft.questions,
+        examples=rows.first(EXAMPLES),
+    )

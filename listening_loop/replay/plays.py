@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.plays.check import attach_checked
+from analysis.plays.columns import stored_columns
 from analysis.plays.query import PlaysQuery
 from botify.model.catalogue import load_catalogue
 from botify.model.manifest import read_manifest
@@ -112,7 +113,8 @@ def select_plays(
         learned_users, latest = arrays["users"], arrays["latest"]
     learned = pa.table({"user": list(map(str, learned_users)), "latest": latest})
     with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
-        columns = attach_checked(connection, query, Path(folder))[0].stored
+        parts = attach_checked(connection, query, Path(folder))
+        columns = stored_columns(parts[0].columns)
         has_times = "timestamp" in columns
         order = "timestamp" if has_times else "position"
         if order not in columns:

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,8 +17,6 @@ from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
 from analysis.logs.sources import NewFiles
 from analysis.plays.check import MEMORY
-from analysis.plays.databases import copy_table
-from analysis.plays.files import DATABASES
 from analysis.plays.query import PlaysQuery
 from analysis.store import LOGGED, Source, Store
 from looplib.files import TEMPORARY_PREFIX
@@ -97,14 +95,10 @@ def ingest(
             if not query.reader:
                 say(f"{query.name}: runs as a whole, as it combines rows or files")
                 query, whole = query.run(scratch), True
-            files = query.files()
-            databases = [file for file in files if file.suffix in DATABASES]
-            whole |= bool(databases)
-            table = query.reader.table if query.reader else None
-            files = [
-                copy_table(file, table, scratch) if file in databases else file
-                for file in files
-            ]
+            files = query.files(scratch)
+            if whole:  # the file of a data frame or of a result is temporary
+                files = [replace(file, name=query.name) for file in files]
+            whole |= query.reads_database
         else:
             check_same_columns(before, LOGGED)
         sources = before.manifest.sources

@@ -5,7 +5,7 @@ DuckDB spills to the store's disk.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -14,11 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from analysis import queries
-from analysis.logs import sources
 from analysis.logs.field_types import IdKinds
 from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
-from analysis.logs.sources import NewFiles
-from analysis.plays.check import CheckedFile, Malformed, check_files
+from analysis.logs.sources import NewFiles, in_batches
+from analysis.plays.check import Malformed, check_files
+from analysis.plays.columns import stored_columns
 from analysis.plays.query import PlaysQuery
 from analysis.store import IdsOf, Manifest, Store
 from looplib.progress import progress
@@ -45,11 +45,11 @@ def add_plays(
     """
     manifest = store.manifest
     scratch = files.scratch
-    checked = _check_files(files, query)
-    if not checked:
+    columns, malformed = _check_files(files, query)
+    new = {source.digest: source for source in files.sources.values()}
+    if not new:
         return manifest, {}, {}
-    columns = next(iter(checked.values())).columns
-    stored = next(iter(checked.values())).stored
+    stored = stored_columns(columns)
     check_same_columns(store, stored)
     queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
     kinds = decide_kinds(connection, query.name)
@@ -62,12 +62,14 @@ def add_plays(
         text_users=kinds.users,
         text_items=kinds.tracks,
     )
-    rejected = _keep_rejects(connection, files, checked, query)
+    rejected = _keep_rejects(connection, files, malformed, query)
+    counted = queries.fetch_table(connection, "interactions/file_rows")
+    rows_of = Counter(dict(zip(*counted.to_pydict().values(), strict=True)))
     added = []
-    for digest, table in checked.items():
-        read = table.rows + len(table.malformed)
+    for digest, source in new.items():
+        read = rows_of[digest] + len(malformed.get(digest, ()))
         lines = LineCounts(read, read - rejected[digest], rejected[digest])
-        added.append(replace(files.sources[table.file], lines=lines))
+        added.append(replace(source, lines=lines))
     ids = write_ids(connection, kinds, store, scratch)
     if {"title", "artist"} & {*columns}:
         ids["titles"] = scratch / "titles.parquet"
@@ -101,65 +103,78 @@ def check_same_columns(store: Store, columns: tuple[str, ...]) -> None:
         )
 
 
-def _check_files(files: NewFiles, query: PlaysQuery) -> dict[str, CheckedFile]:
-    """Write the checked rows of each new file; return the files by digest."""
-    checked: dict[str, CheckedFile] = {}
+def _check_files(
+    files: NewFiles, query: PlaysQuery
+) -> tuple[tuple[str, ...], dict[str, list[Malformed]]]:
+    """Write the checked rows of new files.
+
+    Returns:
+        The columns of the query, and lines that are no rows by the digest of their file.
+    """
+    columns: tuple[str, ...] = ()
+    malformed: dict[str, list[Malformed]] = {}
     with progress("ingest", files.megabytes, "MB") as report:
-        for batch in sources.in_batches(files.all, lambda _: ""):
+        for number, batch in enumerate(in_batches(files.all)):
             with files.copied(batch) as copies:
                 if not copies:
                     continue
                 new = {files.sources[file].digest: file for file in copies}
-                target = files.scratch / f"checked-{len(checked):06}.parquet"
-                read = check_files(new, query, target)
-            checked |= zip(new, read, strict=True)
-            files.left_out += sum(file.left_out for file in read)
+                target = files.scratch / f"checked-{number:06}.parquet"
+                checked = check_files(new, query, target)
+            columns = checked.columns
+            malformed |= checked.malformed
+            files.left_out += checked.left_out
             report(files.megabytes_done, copies[-1].name)
-    return checked
+    return columns, malformed
 
 
 def _keep_rejects(
     connection: queries.Connection,
     files: NewFiles,
-    checked: Mapping[str, CheckedFile],
+    malformed: Mapping[str, list[Malformed]],
     query: PlaysQuery,
 ) -> Counter[str]:
     """Keep lines that are no rows and refused rows, and count them by the digest of the file."""
     rejected: Counter[str] = Counter()
+    names = {source.digest: source.name for source in files.sources.values()}
 
     def keep(digest: str, lines: list[Malformed]) -> None:
         rejected[digest] += len(lines)
-        name = checked[digest].file.name
         rejects = (
-            Reject(name, line, reason, len(text.encode()), text[:KEPT_OF_A_REJECT])
+            Reject(
+                names[digest], line, reason, len(text.encode()), text[:KEPT_OF_A_REJECT]
+            )
             for line, reason, text in lines
         )
         files.keep_rejects(digest, rejects)
 
-    for digest, file in checked.items():
-        if file.malformed:
-            keep(digest, file.malformed)
+    for digest, lines in malformed.items():
+        keep(digest, lines)
     refused = queries.open_rows(connection, "interactions/rejected_rows")
     for batch in queries.batches(refused, ROWS_AT_ONCE):
         for digest, rows in groupby(batch.to_pylist(), itemgetter("source")):
-            file = checked[digest]
+            lines_before = [line for line, _, _ in malformed.get(digest, ())]
             lines = [
-                (_line_number(row["row"], file, query), row["reason"], row["text"])
+                (
+                    _line_number(row["row"], lines_before, query),
+                    row["reason"],
+                    row["text"],
+                )
                 for row in rows
             ]
             keep(digest, lines)
     return rejected
 
 
-def _line_number(row: int, file: CheckedFile, query: PlaysQuery) -> int:
+def _line_number(row: int, malformed: Iterable[int], query: PlaysQuery) -> int:
     """Compute the line of a row of CSV, for a query without condition; else its number.
 
     Blank lines, and line breaks within values, are not counted.
     """
     if not query.is_csv:
         return row
-    line = row + query.has_header
-    for malformed_line, _, _ in file.malformed:
+    line = row + (query.option("header") != "false")
+    for malformed_line in malformed:
         if malformed_line > line:
             break
         line += 1

@@ -6,19 +6,17 @@ in `presets/`, and a row in docs/own-data.md.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
-from analysis.logs.files import LogFile
 from analysis.plays.draft import draft_columns
 from analysis.plays.files import function_of, table_paths
-from analysis.plays.query import PlaysQuery, quoted
+from analysis.plays.query import PlaysQuery, listed
 from recsys.errors import IngestError
 
 _FOLDER = Path(__file__).with_name("presets")
 EVENT_LOG = "event-log"
 PRESETS = sorted(file.stem for file in _FOLDER.glob("*.sql"))
-_FIRST_LINE = re.compile("^-- first line: (.*)", re.MULTILINE)
+_MARK = re.compile("^-- (columns|first line): (.*)", re.MULTILINE)
 
 
 def make_query(
@@ -64,8 +62,8 @@ def preset_query(
 ) -> PlaysQuery:
     """Make the query of a preset for files, relative to a folder.
 
-    >>> print(preset_query("movielens", ["ratings.csv"]).sql.splitlines()[2])
-    FROM read_csv('ratings.csv')
+    >>> print(preset_query("yambda", ["listens.parquet"]).sql.splitlines()[-2])
+    FROM read_parquet('listens.parquet')
 
     Raises:
         IngestError: The preset is unknown.
@@ -74,37 +72,29 @@ def preset_query(
         names = ", ".join(PRESETS)
         raise IngestError(f"preset: {preset} is unknown; known are {names}")
     files = table_paths(paths, folder)
-    edition = f"{preset}{LogFile(Path(files[0]), '').suffix}"
-    text = _text(edition if edition in PRESETS else preset)
-    listed = ", ".join(map(quoted, files))
-    listed = f"[{listed}]" if len(files) > 1 else listed
-    text = text.replace("FROM {path}", f"FROM {function_of(files[0])}({{path}})")
-    return PlaysQuery(text.replace("{path}", listed), folder, f"preset {preset}")
+    text = _text(preset).replace(
+        "FROM {path}", f"FROM {function_of(files[0])}({{path}})"
+    )
+    return PlaysQuery(text.replace("{path}", listed(files)), folder, f"preset {preset}")
 
 
 def recognize(columns: Iterable[str], first_line: str) -> str | None:
     """Find the preset of a file by the names of its columns, or its first line.
 
-    >>> recognize(["userId", "movieId", "rating", "timestamp"], "")
-    'movielens'
+    >>> recognize(["header", "title", "titleUrl", "subtitles", "time"], "[{")
+    'youtube'
     """
     names = {*columns}
-    for preset in sorted(PRESETS, key=lambda name: -len(_columns(name))):
-        pattern = _FIRST_LINE.search(_text(preset))
-        needed = _columns(preset)
-        if pattern and re.fullmatch(pattern[1], first_line):
-            return preset
-        if needed <= names and not {"column0", "ids"} & needed:
-            return preset
+    for preset in PRESETS:
+        for mark, value in _MARK.findall(_text(preset)):
+            if (
+                {*value.split(", ")} <= names
+                if mark == "columns"
+                else re.fullmatch(value, first_line)
+            ):
+                return preset
     return None
 
 
 def _text(preset: str) -> str:
     return (_FOLDER / f"{preset}.sql").read_text(encoding="utf-8")
-
-
-@cache
-def _columns(preset: str) -> frozenset[str]:
-    """List the columns that a preset needs."""
-    query = PlaysQuery(_text(preset).replace("{path}", "''"))
-    return frozenset(query.columns - {"filename"})

@@ -31,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "store",
         user="who",
         item="song",
-        weight="seconds",
+        seconds="seconds",
         timestamp="at",
         title="name",
         artist="by",
@@ -44,7 +44,7 @@ def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def test_plays_have_ids_titles_times_and_amounts_of_their_source(store: Path) -> None:
-    columns = "listener, track, title, artist, strftime(played_at, '%d %H'), amount"
+    columns = "listener, track, title, artist, strftime(played_at, '%d %H'), seconds"
     assert rows(store, f"FROM plays SELECT {columns} ORDER BY ALL") == [
         ("ann", "x", "X", "Nina", "01 10", 200),
         ("ann", "y", "Y", "Otis", "01 11", 15),

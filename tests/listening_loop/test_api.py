@@ -102,15 +102,16 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
 
 
 def test_a_preset_names_columns(tmp_path: Path) -> None:
-    ratings = pd.DataFrame(
+    events = pd.DataFrame(
         {
-            "userId": [1, 1, 2],
-            "movieId": [5, 6, 5],
-            "rating": [5.0, 3.0, 4.0],
-            "timestamp": 3 * [9**9],
+            "uid": [1, 1, 2],
+            "item_id": [5, 6, 5],
+            "played_ratio_pct": [80, None, 100],
+            "is_organic": [1, 1, 0],
+            "timestamp": [5, 10, 15],
         }
     )
-    assert ll.ingest(ratings, tmp_path / "b", preset="movielens").manifest.events == 2
+    assert ll.ingest(events, tmp_path / "b", preset="yambda").manifest.events == 2
 
 
 @pytest.mark.parametrize(
@@ -197,6 +198,11 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     first = recommended[:5][ranked.columns]
     pd.testing.assert_frame_equal(ranked, first, check_dtype=False)
     assert found.recommend(["nobody"], skip_unknown=True).empty
+    lists = found.sql(
+        "SELECT track, score FROM lists WHERE pool = 'recommendations' "
+        "AND listener IN ('u17', 'u3') AND rank <= 5 ORDER BY listener, rank"
+    ).fetchall()
+    assert lists == [*zip(recommended["item"], recommended["score"], strict=True)]
     similar = found.similar(["t3", "no track"], n=4, skip_unknown=True)
     assert [*similar["item"]] == [*found.model.similar(["t3"], 4)["item"]]
     assert ll.open_run(found.address).winner.trial.id == found.winner.trial.id

@@ -3,7 +3,7 @@
 -- $known         VARCHAR[], the columns of the query
 -- $has_order     BOOLEAN, the query has positions in place of times
 -- $has_text_ids  BOOLEAN, digits in ids of type VARCHAR are text, as in files with types
--- FROM returned(source VARCHAR, row BIGINT, listener_kind VARCHAR, listener VARCHAR, track_kind VARCHAR, track VARCHAR, amount DOUBLE, played_at TIMESTAMP, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR)
+-- FROM returned(source VARCHAR, row BIGINT, listener_kind VARCHAR, listener VARCHAR, track_kind VARCHAR, track VARCHAR, amount DOUBLE, played_at TIMESTAMP, session VARCHAR, position DOUBLE, organic BOOLEAN, disliked BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR)
 -- Columns:
 --   source, row            the digest of the file, and the row's number in the query's rows of it, from 1
 --   user, track            VARCHAR, ids as they stand there
@@ -13,7 +13,7 @@
 --   share                  DOUBLE, the amount if it is a share
 --   timestamp              BIGINT, ms since the epoch, UTC; text without a time zone is in UTC; the position if $has_order; NULL without
 --   session, position      VARCHAR, and DOUBLE that orders its rows of the same timestamp; NULL without
---   organic                BOOLEAN, the listener chose the track; false if the row does not say, NULL without the column
+--   organic, disliked      BOOLEAN, the listener chose the track, or said no to it; false if the row does not say, NULL without the column
 --   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL if it is not known
 --   title, artist          VARCHAR; NULL if the file does not say
 --   reason, text           VARCHAR, the reason why the row is refused, and the row as text; NULL if it is good
@@ -43,6 +43,8 @@ WITH parsed AS (
         TRY_CAST(position AS DOUBLE) AS place,
         nullif(CAST(organic AS VARCHAR), '') AS written_organic,
         coalesce(TRY_CAST(organic AS BOOLEAN), TRY_CAST(organic AS DOUBLE) <> 0) AS is_organic,
+        nullif(CAST(disliked AS VARCHAR), '') AS written_dislike,
+        coalesce(TRY_CAST(disliked AS BOOLEAN), TRY_CAST(disliked AS DOUBLE) <> 0) AS is_disliked,
         nullif(CAST(propensity AS VARCHAR), '') AS written_propensity,
         TRY_CAST(propensity AS DOUBLE) AS probability
     FROM returned
@@ -60,6 +62,7 @@ verified AS (
             WHEN amount NOT BETWEEN 0 AND 1e15 THEN $amount || ' ' || left(written_amount, 40) || '; 0 to ' || if($amount = 'share', '1', '1e15') || ' is allowed'
             WHEN $amount = 'share' AND amount > 1 THEN 'share ' || left(written_amount, 40) || '; 0 to 1 is allowed'
             WHEN written_organic IS NOT NULL AND is_organic IS NULL THEN 'organic ' || left(written_organic, 40) || '; true, false, 1 and 0 are allowed'
+            WHEN written_dislike IS NOT NULL AND is_disliked IS NULL THEN 'disliked ' || left(written_dislike, 40) || '; true, false, 1 and 0 are allowed'
             WHEN written_propensity IS NOT NULL AND (probability > 0 AND probability <= 1) IS NOT TRUE
             THEN 'propensity ' || left(written_propensity, 40) || '; above 0 to 1 is allowed'
             WHEN list_contains($known, 'played_at') AND coalesce(written_time, '') = '' THEN 'played_at is missing, or no time'
@@ -81,6 +84,7 @@ SELECT
     session,
     place AS position,
     CASE WHEN list_contains($known, 'organic') THEN coalesce(is_organic, false) END AS organic,
+    CASE WHEN list_contains($known, 'disliked') THEN coalesce(is_disliked, false) END AS disliked,
     probability AS propensity,
     nullif(trim(CAST(title AS VARCHAR)), '') AS title,
     nullif(trim(CAST(artist AS VARCHAR)), '') AS artist,

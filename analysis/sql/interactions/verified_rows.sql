@@ -3,9 +3,9 @@
 -- text alone, whatever was ingested when.
 -- $text_users  BOOLEAN, the store's users are text; else whole numbers from 0 to 2^63-1
 -- $text_items  BOOLEAN, the store's items are text; else whole numbers from 0 to 2^63-1
--- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, amount DOUBLE, share DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
+-- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, amount DOUBLE, share DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, organic BOOLEAN, disliked BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
---   source, row, user, track, user_kind, track_kind, amount, share, timestamp, session, position, organic, propensity, title, artist  as in checked
+--   source, row, user, track, user_kind, track_kind, amount, share, timestamp, session, position, organic, disliked, propensity, title, artist  as in checked
 --   reason, text  VARCHAR, why the row is refused, NULL if it is not, and the row as text
 --   user_number, track_number  BIGINT, 0..2^63-1; of no meaning in a refused row
 WITH numbered AS (

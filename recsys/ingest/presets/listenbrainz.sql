@@ -1,4 +1,5 @@
 -- Listens of ListenBrainz, of dumps and exports.
+-- columns: track_metadata.artist_name, track_metadata.track_name
 SELECT
     coalesce(user_name, CAST(user_id AS VARCHAR)) AS listener,
     coalesce(track_metadata.artist_name || ' - ', '') || track_metadata.track_name AS track,

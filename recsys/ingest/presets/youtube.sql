@@ -1,4 +1,5 @@
 -- YouTube's watch history of a takeout, a folder for each listener; films and what was removed are left out.
+-- columns: header, subtitles, titleUrl
 SELECT
     parse_path(filename)[-2] AS listener,
     titleUrl AS track,

@@ -61,14 +61,19 @@ def test_plays_are_stored_as_they_are(tmp_path: Path) -> None:
     assert store.manifest.columns == ("user", "item", "timestamp", "share")
 
 
-def test_who_chose_a_play_and_its_propensity_are_kept(tmp_path: Path) -> None:
-    flags = [(1, None), (0, 0.5), (0, None), (1, 0.25), (0, 0.125)]
+def test_who_chose_or_disliked_a_play_and_its_propensity_are_kept(
+    tmp_path: Path,
+) -> None:
+    flags = [(1, None, 0), (0, 0.5, 1), (0, None, 0), (1, 0.25, 1), (0, 0.125, 0)]
     rows = [
-        play("a", f"s{number}", 0.5, number, organic=flag, chance=chance)
-        for number, (flag, chance) in enumerate(flags)
+        play("a", f"s{number}", 0.5, number, organic=flag, chance=chance, no=no)
+        for number, (flag, chance, no) in enumerate(flags)
     ]
-    store = ingest_plays(tmp_path, rows, ",organic=organic,propensity=chance")
-    assert read_plays(store, "organic", "propensity") == flags
+    more = ",organic=organic,propensity=chance,disliked=no"
+    store = ingest_plays(tmp_path, rows, more)
+    assert read_plays(store, "organic", "propensity", "disliked") == flags
+    asked = store.sql("SELECT disliked FROM plays ORDER BY played_at").fetchall()
+    assert asked == [(no,) for _, _, no in flags]
 
 
 def test_named_sessions_without_timestamps_keep_the_order_of_their_rows_or_of_their_positions(

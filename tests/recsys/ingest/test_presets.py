@@ -15,11 +15,6 @@ from tests.recsys.tables import ingest
 
 # the file's name and content, and of its rows the user, the track, the amount or share, and for
 # some the timestamp
-SPOTIFY = {
-    "master_metadata_track_name": "A song",
-    "master_metadata_album_artist_name": "Nina",
-}
-YEAR = {"artistName": "Nina", "trackName": "A"}
 PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
     "lastfm-1k": (
         "userid-timestamp-artid-artname-traid-traname.tsv",
@@ -32,70 +27,17 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         '{"uid": 100, "timestamp": 39420, "item_id": 9000, "is_organic": 1,'
         ' "played_ratio_pct": 120, "track_length_seconds": 200}\n'
         '{"uid": 100, "timestamp": 39460, "item_id": 3000, "is_organic": 0,'
-        ' "played_ratio_pct": 25, "track_length_seconds": 90}\n',
+        ' "played_ratio_pct": 25, "track_length_seconds": 90}\n'
+        '{"uid": 100, "timestamp": 39465, "item_id": 3000, "event_type": "like"}\n',
         [
             (100, 3000, 0.25, 39_460 * 1000),
             (100, 9000, 1.0, 39_420 * 1000),
         ],
     ),
-    "movielens": (
-        "ratings.csv",
-        "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,29,4.0,1260759179\n"
-        "2,31,4.5,1260759182\n",
-        [(1, 29, 1.0), (2, 31, 1.0)],
-    ),
-    "movielens.dat": (
-        "ratings.dat",
-        "1::31::3::1260759144\n1::29::4::1260759179\n2::31::5::1260759182\n",
-        [(1, 29, 1.0), (2, 31, 1.0)],
-    ),
-    "movielens.data": (
-        "u.data",
-        "1\t31\t3\t1260759144\n1\t29\t4\t1260759179\n",
-        [(1, 29, 1.0)],
-    ),
-    "retailrocket": (
-        "events.csv",
-        "timestamp,visitorid,event,itemid,transactionid\n1433221332117,7,view,4,\n"
-        "1433221332118,7,transaction,5,9\n1433221332119,7,unknown,5,\n",
-        [(7, 4, 1.0), (7, 5, 5.0)],
-    ),
     "lastfm": (
         "ann.csv",
         "Nina,Album,A song,03 Mar 2022 18:25\nNina,,A song,03 Mar 2022 18:21\n",
         [("ann", "Nina - A song", 1.0)] * 2,
-    ),
-    "deezer": (
-        "ann.csv",
-        "Song Title,Artist,ISRC,Listening Time,Date\n"
-        "A song,Nina,DE1,200,2025-01-02 10:00:00\nB,Nina,DE2,29,2025-01-02 10:05:00\n",
-        [("ann", "DE1", 200.0)],
-    ),
-    "spotify": (
-        "ann/Streaming_History_Audio_2025_0.json",
-        json.dumps(
-            [
-                {
-                    "ts": "2025-01-02T10:00:00Z",
-                    "ms_played": ms,
-                    **SPOTIFY,
-                    "spotify_track_uri": uri,
-                }
-                for ms, uri in ((31_000, "t:1"), (29_000, "t:1"), (90_000, None))
-            ],
-            indent=2,
-        ),
-        [("ann", "t:1", 31.0)],
-    ),
-    "spotify-year": (
-        "ann/StreamingHistory_music_0.json",
-        json.dumps(
-            [
-                {"endTime": "2025-01-02 10:00", **YEAR, "msPlayed": ms}
-                for ms in (31_000, 2_000)
-            ]
-        ),
-        [("ann", "Nina - A", 31.0)],
     ),
     "listenbrainz": (
         "listens.jsonl",
@@ -112,12 +54,6 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
             }
         ),
         [("ann", "Nina - A", 1.0)],
-    ),
-    "yambda-events": (
-        "multi_event.csv",
-        "uid,timestamp,item_id,is_organic,event_type,played_ratio_pct\n"
-        "100,39420,3,1,listen,50\n100,39460,4,1,like,\n",
-        [(100, 3, 0.5)],
     ),
     "youtube": (
         "ann/watch-history.json",
@@ -153,7 +89,9 @@ def test_every_preset_is_proved_here() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(IngestError, match="preset: nope is unknown; known are deezer"):
+    with pytest.raises(
+        IngestError, match="preset: nope is unknown; known are event-log"
+    ):
         preset_query("nope", [])
 
 

@@ -249,6 +249,23 @@ def test_a_query_that_combines_files_runs_as_a_whole_and_adds_new_rows_alone(
     connection.close()
 
 
+@pytest.mark.parametrize(
+    "read", ["FROM shop.Songs", "FROM shop.songs()", 'USE shop; FROM "songs"']
+)
+def test_an_attached_database_runs_no_sql_of_its_own(
+    read: str, tmp_path: Path, refusal: Run
+) -> None:
+    (tmp_path / "secret").write_text("token")
+    secret = f"FROM read_text('{tmp_path / 'secret'}')"
+    with duckdb.connect(tmp_path / "shop.duckdb") as connection:
+        connection.execute(f"CREATE VIEW songs AS {secret}")
+        connection.execute(f"CREATE MACRO songs() AS TABLE {secret}")
+    attach = f"ATTACH '{tmp_path / 'shop.duckdb'}' AS shop (READ_ONLY);"
+    query = f"{attach} {read} SELECT content AS listener, size AS track"
+    message = refusal("ingest", "--sql", query, "--store", tmp_path / "store")
+    assert "songs is a view or macro of an attached database" in message
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
 def test_rows_in_the_write_ahead_log_of_a_database_are_read(
     kind: str, tmp_path: Path
