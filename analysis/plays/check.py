@@ -115,11 +115,11 @@ def _check_files(
         (names, rows), *further = (
             _attach(connection, query, source, path) for source, path in paths.items()
         )
-        for others, more in further:
-            if others != names:
+        for columns, more in further:
+            if columns != names:
                 raise AnalysisError(
                     f"{query.name}: it returns {', '.join(names)} of some files, and "
-                    f"{', '.join(others)} of others; name the columns"
+                    f"{', '.join(columns)} of others; name the columns"
                 )
             rows = rows.union(more)
         rows = rows.limit(limit) if limit else rows

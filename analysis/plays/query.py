@@ -104,9 +104,9 @@ class PlaysQuery:
     @property
     def keeps_rejects(self) -> bool:
         """Whether lines of CSV that are no rows are kept."""
-        others = {"ignore_errors", "store_rejects", "union_by_name"}
+        unsupported = {"ignore_errors", "store_rejects", "union_by_name"}
         options = self.reader.options if self.reader else {}
-        return self.is_csv and not others & {*options}
+        return self.is_csv and not unsupported & {*options}
 
     def option(self, name: str) -> str | None:
         """Return the value of an option of its reader; None if it is not there."""
