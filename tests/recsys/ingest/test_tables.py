@@ -107,19 +107,15 @@ def test_a_timestamp_is_seconds_or_milliseconds_or_a_date(
 
 
 BAD: list[tuple[Row, str]] = [
-    ({"uid": None}, "listener is missing"),
-    ({"uid": ""}, "listener is missing"),
-    ({"uid": 1.5}, "listener is of type double; a whole number or text is allowed"),
-    ({"uid": [1]}, "listener is of type array; a whole number or text is allowed"),
-    ({"song": None}, "track is missing"),
-    ({"seconds": None}, "seconds is missing, or no number"),
-    ({"seconds": "much"}, "seconds much is no number"),
-    ({"seconds": -0.5}, "seconds -0.5; 0 to 1e15 is allowed"),
-    ({"seconds": 2e15}, "seconds 2000000000000000.0; 0 to 1e15 is allowed"),
-    ({"ts": None}, "played_at is missing, or no time"),
-    ({"ts": "soon"}, "played_at is missing, or no time"),
-    ({"ts": -1}, "played_at 1969-12-31 23:59:59+00; 1970 to 5138 is allowed"),
+    *(({"uid": value}, "listener") for value in (None, "", 1.5, [1])),
+    ({"song": None}, "track"),
+    *(({"seconds": value}, "seconds") for value in (None, "much", -0.5, 2e15)),
+    *(({"ts": value}, "played_at") for value in (None, "soon", -1)),
 ]
+
+
+def reason_of(column: str) -> str:
+    return f"{column} is missing or wrong: {COLUMNS_OF_PLAYS[column].meaning}"
 
 
 def test_bad_rows_are_kept_with_their_files_lines_and_reasons_and_the_others_come_in(
@@ -140,7 +136,7 @@ def test_bad_rows_are_kept_with_their_files_lines_and_reasons_and_the_others_com
             read_rejects(store.path / source.rejects), key=lambda reject: reject.line
         )
         assert [(reject.line, reject.reason) for reject in rejects] == list(
-            enumerate((why for _, why in BAD), start=2)
+            enumerate((reason_of(column) for _, column in BAD), start=2)
         )
         name = Path(source.name).parent.name
         assert rejects[-1].text == "a, b, 1.5, 1969-12-31 23:59:59+00"
@@ -396,7 +392,7 @@ def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_kee
     columns = COLUMNS.replace("=ts", "=day")
     store = ingest_tables(tmp_path, file, columns=columns)
     assert [reject.line for reject in rejects_of(store)] == [3, 5, 6, 7]
-    assert rejects_of(store)[1].reason == "seconds x is no number"
+    assert rejects_of(store)[1].reason == reason_of("seconds")
     assert store.manifest.events == 2
 
 
@@ -405,9 +401,7 @@ def test_a_row_whose_position_is_no_whole_number_is_rejected(tmp_path: Path) -> 
     store = ingest_rows(tmp_path, rows, "listener=uid,track=song,position=n")
     assert store.manifest.events == 1
     reasons = [reject.reason for reject in rejects_of(store)]
-    assert len(reasons) == 4
-    assert reasons[0] == "position is missing"
-    assert reasons[2].startswith("position 1.5; a whole number")
+    assert reasons == [reason_of("position")] * 4
 
 
 def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(
