@@ -33,7 +33,7 @@ from listening_loop.processes import (
     serving,
 )
 from listening_loop.replay.adapter import load_adapter
-from listening_loop.replay.plays import read_plays, select_plays
+from listening_loop.replay.plays import select_plays
 from listening_loop.replay.report import write_report
 from listening_loop.replay.traffic import PREDICTION, find_unanswered, send_plays
 from looplib.cli import Overrides, make_app
@@ -142,8 +142,7 @@ def main(
     folder = out or export / "replay"
     with locked_folder(folder):
         target = folder / "plays.parquet"
-        select_plays(query, version, refit_every_ms, facts, target, after)
-        plays = read_plays(target)
+        plays = select_plays(query, version, refit_every_ms, facts, target, after)
         # answers to other plays, or of another version, are others
         digest = json_digest([plays.facts, PREDICTION])[:12]
         answered = folder / "answers" / digest

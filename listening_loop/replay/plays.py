@@ -97,7 +97,7 @@ def select_plays(
     facts: dict[str, Any],
     target: Path,
     after: float = 0.8,
-) -> None:
+) -> NewestPlays:
     """Select the plays of a query that a version, or a service, has not learned from.
 
     Args:
@@ -108,6 +108,9 @@ def select_plays(
         facts: Settings of the service and the run that decide the outcome.
         target: The Parquet file that takes the plays.
         after: Share of plays that the service may learn from, if there is no version.
+
+    Returns:
+        The plays, as the file has them.
 
     Raises:
         LoopError: The version has learned from the plays, or they have no order, or no times for
@@ -198,6 +201,7 @@ def select_plays(
         pq.write_table(
             table.replace_schema_metadata({_FACTS: orjson.dumps(facts)}), file
         )
+    return read_plays(target)
 
 
 def _read_version(version: Path, order: str, path: str) -> _Learned:
