@@ -21,6 +21,8 @@ import numpy as np
 import orjson
 from scipy.sparse import csr_matrix
 
+from analysis.logs.lines import LineCounts
+from analysis.page.render import render
 from analysis.store import LOGGED
 from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.checksums import seal
@@ -62,6 +64,7 @@ FACTORS = "factors.npz"
 HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
+CARD = "MODEL.md"
 SCHEMA = 1  # format of the manifest and of the files that it lists
 # files of the scratch folder
 _USERS, _TRACKS = "users.npy", "tracks.npy"
@@ -423,7 +426,9 @@ def _write_plays(
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest of a version with digests of its files, and the rows of lists."""
+    """Write the model card, and the manifest with digests of files and the rows of lists."""
+    card = render([Path(__file__).parent], "model.md.jinja", **facts)
+    (folder / CARD).write_text(card, encoding="utf-8")
     files = {}
     for file in sorted(folder.iterdir()):
         rows = None
@@ -479,11 +484,17 @@ def _facts(export: Export) -> dict[str, Any]:
         "factors": winner.factors and _parameters(winner.factors),
         # of the split and of the fit
         "seed": config.seed,
-        "metrics": {name: [*interval] for name, interval in winner.metrics.items()},
+        # of the listeners who chose the winner, of the others, and of thirds of all who chose
+        **{
+            name: {key: [*ends] for key, ends in getattr(winner, name).items()}
+            for name in ("metrics", "test", "by_tracks")
+        },
         "selected_by": winner.select,
+        "is_simulated": config.is_simulated,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),
         "data": {
+            "lines": sum((file.lines for file in manifest.sources), LineCounts()),
             "events": summary.events,
             "sessions": summary.sessions,
             "listeners": summary.listeners,

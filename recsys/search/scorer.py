@@ -147,6 +147,28 @@ def write_listener_scores(
         pq.write_table(pa.concat_tables(tables), file, compression="zstd")
 
 
+def score_thirds(
+    scorer: Scorer, run: Workspace, step: Checkpoint
+) -> dict[str, Interval]:
+    """Score thirds of the listeners, who played few, some and many tracks in training.
+
+    Returns:
+        The choosing metric by the numbers of tracks, such as "0 to 12".
+    """
+    users = validator_for(scorer).users
+    tracks = open_dataset(scorer.dataset).counts("training")[users]
+    thirds = np.array_split(np.argsort(tracks, kind="stable"), 3)
+    is_in = np.array([np.isin(np.arange(len(users)), third) for third in thirds])
+    parts = scorer.read_listeners(run, step)[:, np.newaxis] * is_in
+    resamples = bootstrap.Resamples(len(users), RESAMPLES, scorer.seed)
+    intervals = bootstrap.ratio_intervals(resamples, *parts.transpose(0, 2, 1))
+    metrics = {}
+    for third, interval in zip(thirds, intervals, strict=True):
+        if len(third):
+            metrics[f"{tracks[third[0]]} to {tracks[third[-1]]}"] = interval
+    return metrics
+
+
 @cache
 def compare_steps(
     scorer: Scorer,

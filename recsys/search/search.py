@@ -56,6 +56,7 @@ from recsys.search.scorer import (
     cross_fit,
     leads,
     resolve_split,
+    score_thirds,
     write_listener_scores,
 )
 from recsys.search.state import SearchState
@@ -302,6 +303,7 @@ def _choose_winner(cluster: Cluster, state: SearchState, store: Store) -> Winner
         beats_baselines,
         score.test,
         _find_factors(leaderboard, best),
+        score_thirds(scorer, run, score.checkpoint),
         {name: sha256_file(run.folder / name) for name in (CONFIG, LEADERBOARD)},
     )
     write_winner(run, winner)
