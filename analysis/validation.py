@@ -40,7 +40,8 @@ ACCURACY = (
 # metrics of the lists themselves, more of which is not always better
 _LIST_METRICS = ("novelty", "popularity", "artists", "distance", "calibration")
 _CATALOGUE_METRICS = ("coverage", "gini")  # columns of catalogue_metrics.sql
-_RATIOS = (*ACCURACY, *_LIST_METRICS)
+_SKIP_RATE = "skip_rate"
+_RATIOS = (*ACCURACY, _SKIP_RATE, *_LIST_METRICS)
 METRICS = (*_RATIOS, *_CATALOGUE_METRICS)
 
 
@@ -102,7 +103,7 @@ class Validator:
 
         Args:
             heldout: Columns user, track, time (the pair's listening time in the held-out sessions),
-                one row a pair.
+                one row a pair; skipped, 1 if all its plays are skips, if skips are known.
             tracks: Columns track; listeners, the training listeners who heard it, if any; artist,
                 its number, null if unknown.
             catalogue_size: Tracks of the catalogue, whose ids are 0 to n - 1.
@@ -131,7 +132,12 @@ class Validator:
             )
         users = heldout["user"].to_numpy()
         self.users, listener = np.unique(users, return_inverse=True)
+        skipped = np.zeros(len(heldout), np.bool_)
+        if "skipped" in heldout.column_names:
+            skipped = heldout["skipped"].to_numpy() > 0
+        self._names = [name for name in METRICS if name != _SKIP_RATE or skipped.any()]
         truth = heldout.select(["track", "time"]).append_column("listener", [listener])
+        truth = truth.append_column("skipped", [skipped])
         is_new = self._is_new(listener, heldout["track"].to_numpy())
         connection = self._connection = queries.connect(threads=threads)
         connection.register("truth", truth.append_column("is_new", is_new))
@@ -157,7 +163,7 @@ class Validator:
         A validated user without a list counts 0. `key`, such as "ndcg@30", asks for this metric
         alone.
         """
-        names = list(METRICS)
+        names = self._names
         ks = list(self.ks)
         if key:
             name, _, cut_off = key.partition("@")

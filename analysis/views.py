@@ -224,6 +224,7 @@ def _add_plays(
         silence_ms=SESSION_SILENCE_MS,
         by_row=False,
         has_moments=has_moments,
+        skip=None,
         train=[],
         test=[],
     )

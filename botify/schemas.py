@@ -15,6 +15,7 @@ from botify.errors import BodyError
 from botify.model.catalogue import Catalogue, Id, WholeNumber
 from looplib.arrays import NO_TRACK
 from looplib.event_fields import EVENT_FIELDS, LARGEST_ID
+from looplib.memory import turn
 
 LONGEST_ID = 512  # characters
 MOST_TRACKS = 1000  # tracks of a list, and tracks that a request may name
@@ -41,6 +42,12 @@ class Listening(NamedTuple):
         None  # tracks that are asked for; None: the next track alone
     )
     logged: Mapping[str, Any] = {}  # fields of the event log, as the client sent them
+    is_skip: bool = False  # by the version that is served
+
+    @property
+    def played(self) -> int:
+        """The track, or the skip of it."""
+        return turn(self.track) if self.is_skip else self.track
 
 
 class Ranking(NamedTuple):

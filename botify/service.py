@@ -151,6 +151,9 @@ class Service:
         Yields:
             The fields of the event log that belong to a request, and its list.
         """
+        requests = [
+            request._replace(is_skip=request.time < model.skip) for request in requests
+        ]
         arms = self.arms_of([request.user for request in requests])
         sessions = self.sessions.hear(requests, is_last=message == "last")
         ids = model.catalogue.ids

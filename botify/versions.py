@@ -61,6 +61,7 @@ def load_version(
             f"{version.folder}: ids of listeners are {kinds[lists.is_text]}, "
             f"and those of the service are {kinds[not lists.is_text]}"
         )
+    skip = version.manifest.feedback.get("skip") or 0
     model = ServedModel(
         version=version.manifest.model,
         created_at=version.manifest.created_at,
@@ -70,6 +71,7 @@ def load_version(
         recommendations=lists,
         popular=lists.most_listed(POPULAR),
         artifacts=loaded,
+        skip=skip if skip <= 1 else 0,  # requests have no seconds
     )
     check_draws(model, settings.recommenders)
     return model

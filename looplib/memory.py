@@ -5,10 +5,13 @@ records, and counts only plays that are newer than the export's.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
-from looplib.arrays import NO_TRACK, AnyArray
+from looplib.arrays import NO_TRACK, AnyArray, AnyIntArray
+
+T = TypeVar("T", int, AnyIntArray)
 
 FILE_NAME = "latest.npz"
 MOST_PLAYS = 300  # plays of a listener
@@ -18,9 +21,23 @@ ARRAYS: Mapping[str, str] = {
     "latest": "i users",  # moment of the latest play, in ms, or its position
     "tracks": "track tracks",
     "counts": "i users",  # plays of each listener
-    "plays": "i plays",  # positions in `tracks`, the newest last
+    "plays": "i plays",  # positions in `tracks`, skips turned, the newest last
 }
 _RECORD = np.dtype([("track", "<i4"), ("at_s", "<u4")])
+
+
+def turn(tracks: T) -> T:
+    """Turn tracks into skips of them, which are negative, or skips into tracks.
+
+    >>> turn(np.array([0, 7])), turn(turn(7)), turn(NO_TRACK)
+    (array([-2, -9]), 7, -1)
+    """
+    return 2 * NO_TRACK - tracks
+
+
+def tracks_of(plays: AnyIntArray) -> AnyIntArray:
+    """Return the tracks of plays and skips."""
+    return np.where(plays < 0, turn(plays), plays)
 
 
 def pack_plays(tracks: Iterable[int], at_s: int) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 
 from looplib.arrays import (
     AnyArray,
+    AnyFloatArray,
     AnyIntArray,
     Float32Array,
     FloatArray,
@@ -19,6 +20,7 @@ from looplib.arrays import (
     IntArray,
     count_up,
 )
+from looplib.memory import turn
 from looplib.trees import Ensemble
 
 FILE_NAME = "live.npz"
@@ -26,10 +28,13 @@ LISTS = ("near", "follows")  # of each track
 # The kind of each array's numbers, f, i or u, or of its ids, and its axes.
 ARRAYS: Mapping[str, str] = {
     "tracks": "track tracks",
-    "groups": "i columns tracks",  # number of the artist and of other categories
+    # number of the artist, then of other categories; a column of lists has several rows
+    "groups": "i rows tracks",
+    "widths": "i columns",  # rows of each column
     "points": "f tracks dimensions",  # numbers and vectors, side by side
     "dimensions": "i points",  # of each number, 1, and of each vector
     "plays": "f tracks",  # by all listeners
+    "skips": "f tracks",  # by all listeners
     "near_counts": "i tracks",  # tracks in the list of each track
     "near_tracks": "i near",  # these, as positions in `tracks`
     "near_values": "f near",
@@ -45,6 +50,7 @@ ARRAYS: Mapping[str, str] = {
 CANDIDATES = 120  # that are ranked for a request; more find no more
 LATEST = 10  # plays whose near tracks and categories' tracks are candidates then
 _OF_GROUP = 20  # most played tracks of an artist or category that are candidates
+_NEW_OF_GROUP = 100  # its newest tracks that nobody has played, by their number
 _UNPLAYED = 3  # at most a third of the candidates are tracks that nobody has played
 _FOLLOWED = 3  # latest plays whose followers are
 _CUES = 20  # earlier plays of the track just heard
@@ -52,6 +58,8 @@ _DISTANCE = 5  # plays after these that count
 _PASSAGE = 4  # plays up to now that are compared with plays up to an earlier play
 _RECENT = 20  # plays
 _DECAYS = (1.0, 1.5)  # of activations, beside 0.5
+_FADING = 0.8  # decay of a category's plays, and of skips
+_FEW = 5  # plays that nobody skips, added to each share of skips
 
 FEATURES = (
     "near to the plays",  # 1 / (plays ago) of each
@@ -68,25 +76,31 @@ FEATURES = (
     "activation, fading faster",
     "plays",  # by the listener
     "plays since the last",
-    "activation of the artist",  # 0 of new artists, like the next three
-    "plays since the artist's last",
-    "plays of the artist",
-    "the artist's tracks",  # that the listener has played
-    "plays of the artist just heard up to now",  # without another between
+    "skips",  # by the listener, fading
+    "skips by all",  # share of all plays
     "plays by all",
-    "plays of the artist by all",
     "plays of the listener",
     "tracks per play",
     "recent tracks per play",
 )
-# Further columns of the catalogue have these features, after `FEATURES`.
-_OF_CATEGORY = 6  # as the artist has
-_OF_POINT = 2  # distance to the fading mean of the plays, and to the last play
+# Then these, for the artist and each other category; the first four are 0 of new categories.
+CATEGORY_FEATURES = (
+    "activation",
+    "plays since the last",
+    "plays",
+    "tracks",  # that the listener has played
+    "plays of the category just heard up to now",  # without another between
+    "skips",
+    "skips by all",
+    "plays by all",
+)
+# Then these, for each number and vector.
+POINT_FEATURES = ("distance to the fading mean of the plays", "distance to the last")
 # These columns are 0 for tracks that nobody has played.
 OF_PLAYED = [
     column
     for column, name in enumerate(FEATURES)
-    if name.startswith(("near", "follows")) or name == "plays by all"
+    if name.startswith(("near", "follows", "skips")) or name == "plays by all"
 ]
 
 
@@ -121,8 +135,9 @@ class Facts:
         self,
         near: Lists,
         follows: Lists,
-        groups: AnyIntArray,
+        groups: Sequence[AnyIntArray],
         plays: FloatArray,
+        skips: FloatArray,
         unplayed: AnyIntArray = NONE,
         points: Sequence[Float32Array] = (),
     ) -> None:
@@ -131,9 +146,10 @@ class Facts:
         Args:
             near: Tracks near to each track.
             follows: Tracks that are played after each track.
-            groups: Number of each track's artist and of its other categories, shape
-                (columns, tracks).
+            groups: Numbers of each track's artist, and of its categories of other columns, each of
+                shape (categories of a track, tracks). A track that has fewer repeats its own.
             plays: Plays by all listeners, shape (tracks,).
+            skips: Skips by all listeners, shape (tracks,).
             unplayed: Tracks that nobody has played and a catalogue names: candidates for
                 listeners of their categories, beside each category's most played tracks. Other
                 tracks without plays do not exist yet.
@@ -143,33 +159,49 @@ class Facts:
         self.follows = follows
         self.groups = groups
         self.plays = plays
+        self.skips = skips
         self.points = points
         self.is_unplayed = np.zeros(len(plays), np.bool_)
         self.is_unplayed[unplayed] = True
+        self.skip_share = skips / (plays + skips + _FEW)
         self.group_plays = []
+        self.group_skip_shares = []
         self._offered = []
+        most_played = np.argsort(-plays, kind="stable")
+        most_played = most_played[plays[most_played] > 0]
         for group in groups:
             _, number = np.unique(group, return_inverse=True)
-            self.group_plays.append(np.bincount(number, plays)[number])
-            order = np.lexsort((-plays, number))
-            place = count_up(np.bincount(number))
-            is_offered = (place < _OF_GROUP) & (plays[order] > 0)
-            offered = np.union1d(order[is_offered], unplayed)
-            offered = offered[np.argsort(group[offered], kind="stable")]
-            self._offered.append((offered, group[offered]))
+            number = number.reshape(group.shape)
+            played, skipped = (
+                np.bincount(number.ravel(), np.tile(counts / len(group), len(group)))
+                for counts in (plays, skips)
+            )
+            played, skipped = played[number], skipped[number]
+            self.group_plays.append(played.mean(axis=0))
+            share = skipped / (played + skipped + _FEW)
+            self.group_skip_shares.append(share.mean(axis=0))
+            offered, of = np.concatenate(
+                [
+                    _first_of_groups(most_played, group, _OF_GROUP),
+                    _first_of_groups(np.sort(unplayed)[::-1], group, _NEW_OF_GROUP),
+                ],
+                axis=1,
+            )
+            order = np.lexsort((offered, of))
+            self._offered.append((offered[order], of[order]))
         self._local = threading.local()  # memory that each thread uses again
 
     def __reduce__(self) -> tuple[type["Facts"], tuple[Any, ...]]:
         """Pickle the arguments."""
         unplayed = np.flatnonzero(self.is_unplayed)
-        lists = self.near, self.follows
-        return Facts, (*lists, self.groups, self.plays, unplayed, self.points)
+        arrays = self.groups, self.plays, self.skips, unplayed, self.points
+        return Facts, (self.near, self.follows, *arrays)
 
     @property
     def feature_count(self) -> int:
         """The number of features of a candidate."""
-        categories = _OF_CATEGORY * (len(self.groups) - 1)
-        return len(FEATURES) + categories + _OF_POINT * len(self.points)
+        of_categories = len(CATEGORY_FEATURES) * len(self.groups)
+        return len(FEATURES) + of_categories + len(POINT_FEATURES) * len(self.points)
 
     def offer(self, column: int, groups: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
         """List candidates of some categories of a column, and the category of each by position."""
@@ -207,7 +239,7 @@ class Ranker(NamedTuple):
         """Rank candidates for the play after some, the newest last.
 
         Args:
-            plays: The listener's tracks.
+            plays: The listener's tracks; see `describe`.
             taken: Tracks that are left out.
         """
         candidates, features = describe(plays, self.facts, taken)
@@ -228,7 +260,8 @@ def describe(
     """Describe the candidates for the play after a listener's plays.
 
     Args:
-        plays: The listener's tracks, the newest last; without plays there are no candidates.
+        plays: The listener's tracks, the newest last, skips as `looplib.memory.turn` makes them;
+            without plays there are no candidates.
         facts: Facts of all tracks.
         taken: Tracks that are no candidates.
         latest: Plays whose near tracks and categories' tracks are candidates.
@@ -238,17 +271,21 @@ def describe(
     Returns:
         The candidates, and their features, shape (candidates, features).
     """
-    if not len(plays):
-        return NONE, np.empty((0, facts.feature_count), np.float32)
     newest = plays[::-1]
-    ago = np.arange(1.0, len(plays) + 1)
+    skips_ago = np.flatnonzero(newest < 0)
+    skipped, skip_weights = turn(newest[skips_ago]), (1.0 + skips_ago) ** -_FADING
+    newest = newest[newest >= 0]
+    if not len(newest):
+        return NONE, np.empty((0, facts.feature_count), np.float32)
+    ago = np.arange(1.0, len(newest) + 1)
     listed, closeness, cue = facts.near.gather(newest[:latest])
     followers, following, followed = facts.follows.gather(newest[:_FOLLOWED])
     offers = []
     for column, group in enumerate(facts.groups):
-        distinct, first = np.unique(group[newest[:latest]], return_index=True)
+        played = group[:, newest[:latest]].T
+        distinct, first = np.unique(played, return_index=True)
         offered, of = facts.offer(column, distinct)
-        offers.append((offered, 1 / ago[first][of]))
+        offers.append((offered, 1 / ago[first // len(group)][of]))
     sources = (newest, listed, followers, *(offered for offered, _ in offers))
     tracks, number = facts.number(np.concatenate(sources))
     ends = np.cumsum([*map(len, sources)])
@@ -293,24 +330,26 @@ def describe(
         since,
     ]
     candidates = tracks[rows]
-    (by_artist, artist_plays), *by_category = [
-        (
-            _describe_group(newest, tracks[counts > 0], candidates, group),
-            group_plays[candidates],
-        )
-        for group, group_plays in zip(facts.groups, facts.group_plays, strict=True)
-    ]
-    described = [
+    described: list[Any] = [
         *(column[rows] for column in columns),
-        *by_artist,
+        _add_up_keys(skipped, skip_weights, candidates),
+        facts.skip_share[candidates],
         facts.plays[candidates],
-        artist_plays,
         len(heard),
         np.count_nonzero(counts) / len(heard),
         np.count_nonzero(np.bincount(recent)) / len(recent),
     ]
-    for by_group_features, group_plays in by_category:
-        described += [*by_group_features, group_plays]
+    for column, group in enumerate(facts.groups):
+        described += [
+            *_describe_group(newest, tracks[counts > 0], candidates, group),
+            _add_up_keys(
+                group[:, skipped].ravel(),
+                np.tile(skip_weights, len(group)) / len(group),
+                group[:, candidates],
+            ).mean(axis=0),
+            facts.group_skip_shares[column][candidates],
+            facts.group_plays[column][candidates],
+        ]
     for points in facts.points:
         described += _describe_points(newest, candidates, points)
     features = np.empty((len(candidates), len(described)), np.float32)
@@ -374,31 +413,61 @@ def _describe_group(
 ) -> list[FloatArray | int]:
     """Describe the listener's plays of the candidates' artists, or of another category.
 
+    A play, and a candidate, of several categories belongs to each in part.
+
     Args:
         newest: The listener's plays, the newest first.
         heard: The distinct tracks of the plays.
         candidates: The tracks to describe.
-        group: Number of the category of all tracks.
+        group: Numbers of the categories of all tracks.
     """
+    width = len(group)
     ago = np.arange(1.0, len(newest) + 1)
-    played = group[newest]
-    distinct, number = np.unique(played, return_inverse=True)
-    since = np.empty(len(distinct))
-    since[number[::-1]] = ago[::-1]
-    tracks = np.bincount(np.searchsorted(distinct, group[heard]))
-    described = group[candidates]
+    played = group[:, newest]
+    changes = np.flatnonzero(~np.isin(played, played[:, 0]).any(axis=0))
+    ago = np.repeat(ago, width)
+    distinct, first, number = np.unique(
+        played.T.ravel(), return_index=True, return_inverse=True
+    )
+    of_heard = np.searchsorted(distinct, group[:, heard].ravel())
+    described = group[:, candidates]
     place = np.searchsorted(distinct, described).clip(max=len(distinct) - 1)
-    values = [np.bincount(number, ago**-0.8), since, np.bincount(number), tracks]
-    features = np.array(values)[:, place] * (distinct[place] == described)
-    changes = np.flatnonzero(played != played[0])
-    return [*features, int(changes[0]) if len(changes) else len(newest)]
+    parts = [np.bincount(number, ago**-_FADING), *map(np.bincount, (number, of_heard))]
+    fading, plays, tracks = (part / width for part in parts)
+    features = np.array([fading, ago[first], plays, tracks])[:, place]
+    means = (features * (distinct[place] == described)).mean(axis=1)
+    return [*means, int(changes[0]) if len(changes) else len(newest)]
+
+
+def _add_up_keys(
+    keys: AnyIntArray, values: AnyFloatArray, wanted: AnyIntArray
+) -> FloatArray:
+    """Add up values by their keys, and look up the sums of wanted keys, 0 without values."""
+    if not len(keys):
+        return np.zeros(wanted.shape)
+    distinct, number = np.unique(keys, return_inverse=True)
+    place = np.searchsorted(distinct, wanted).clip(max=len(distinct) - 1)
+    sums: FloatArray = np.bincount(number, values)[place] * (distinct[place] == wanted)
+    return sums
+
+
+def _first_of_groups(tracks: AnyIntArray, group: AnyIntArray, most: int) -> AnyIntArray:
+    """Keep the first tracks of each category, and their categories; shape (2, pairs)."""
+    is_new = [(group[row] != group[:row]).all(axis=0) for row in range(len(group))]
+    kept = np.array(is_new)[:, tracks].T.ravel()
+    pairs = np.array(
+        [np.repeat(tracks, len(group))[kept], group[:, tracks].T.ravel()[kept]]
+    )
+    pairs = pairs[:, np.argsort(pairs[1], kind="stable")]
+    _, counts = np.unique(pairs[1], return_counts=True)
+    return pairs[:, count_up(counts) < most]
 
 
 def _describe_points(
     newest: Int32Array, candidates: AnyIntArray, points: Float32Array
 ) -> list[FloatArray]:
     """Measure the candidates' distances to the fading mean of the plays, and to the last play."""
-    weights = np.arange(1.0, len(newest) + 1) ** -0.8
+    weights = np.arange(1.0, len(newest) + 1) ** -_FADING
     mean = (weights / weights.sum()) @ points[newest]
     described = points[candidates]
     return [

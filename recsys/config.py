@@ -69,6 +69,9 @@ class Feedback(Config):
 
     min_time: NonNegativeFloat = 0.0
     """leave out events or interactions of less than this"""
+    skip: Positive | None = None
+    """share of a track, up to 1, or seconds, below which a play is a skip: it adds nothing, and
+    `blend` and `live` count it against the track, its artist and other categories"""
     scale: Literal["linear", "log", "binary"] = "linear"
     """log: the sum r becomes log(1 + r); binary: it becomes 1"""
 
@@ -178,7 +181,7 @@ class SearchConfig(Config):
     tracks that nobody has played yet"""
     features: dict[str, FeatureKind] = {}  # noqa: RUF012  checked, then shared by nobody
     """further columns of the catalogue that `blend` and `live` use, such as `{album: category,
-    year: number, embedding: vector}`"""
+    genres: categories, released: date, tempo: number, embedding: vector}`"""
     is_simulated: bool = False
     """the listeners are no people, which the report says"""
     split: Split = Split()

@@ -8,7 +8,7 @@ import torch
 from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
-from service import read_histories, serve
+from service import read_histories
 
 LENGTH = 50  # tracks of a sequence
 
@@ -55,6 +55,3 @@ def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hasha
         scores = (items @ state).numpy()
     best = np.argpartition(-scores[1:], n)[:n] + 1
     return [tracks[number] for number in best[np.argsort(-scores[best])]]
-
-
-serve(recommend)

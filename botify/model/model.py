@@ -43,6 +43,7 @@ class ServedModel:
     recommendations: TrackLists = NO_LISTS  # lists, by listener
     # the tracks that most lists hold, most popular first
     popular: Sequence[int] = ()
+    skip: float = 0.0  # share of a track below which a play is a skip
     artifacts: Mapping[str, Any] = field(
         default_factory=dict
     )  # loaded files by name, for `get`

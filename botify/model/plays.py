@@ -9,12 +9,19 @@ from botify.model.manifest import Version
 from botify.model.model import Artifact
 from botify.model.tracklists import TrackLists
 from looplib.arrays import NO_TRACK, Int32Array, IntArray
-from looplib.memory import ARRAYS, FILE_NAME, MOST_PLAYS, unpack_plays
+from looplib.memory import (
+    ARRAYS,
+    FILE_NAME,
+    MOST_PLAYS,
+    tracks_of,
+    turn,
+    unpack_plays,
+)
 
 
 @dataclass(frozen=True)
 class LearnedPlays:
-    """The plays of each listener up to a moment."""
+    """The plays and skips of each listener up to a moment."""
 
     lists: TrackLists  # the newest last
     latest_ms: IntArray  # moment of each listener's latest, like `lists.ids`
@@ -38,7 +45,10 @@ class LearnedPlays:
 
 def _load(version: Version) -> LearnedPlays:
     arrays = read_arrays(version, FILE_NAME, ARRAYS)
+    is_skip = arrays["plays"] < 0
+    arrays["plays"] = tracks_of(arrays["plays"])
     lists = read_lists(arrays, "users", "counts", "plays")
+    lists.tracks[is_skip] = turn(lists.tracks[is_skip])
     order = np.argsort(arrays["users"], kind="stable")
     return LearnedPlays(lists, arrays["latest"][order])
 

@@ -25,15 +25,21 @@ def _load_ranker(version: Version) -> Ranker:
     # a track that was not learned from is alone
     learned = arrays["groups"]
     groups = np.tile(np.arange(size) + learned.max(initial=-1) + 1, (len(learned), 1))
-    groups[:, numbers[is_there]] = learned[:, is_there]
     points = np.zeros((size, arrays["points"].shape[1]), np.float32)
-    points[numbers[is_there]] = arrays["points"][is_there]
-    plays = np.zeros(size)
-    plays[numbers[is_there]] = arrays["plays"][is_there]
+    plays, skips = np.zeros((2, size))
+    filled = {"groups": groups.T, "points": points, "plays": plays, "skips": skips}
+    for name, array in filled.items():
+        values = arrays[name].T if name == "groups" else arrays[name]
+        array[numbers[is_there]] = values[is_there]
     near, follows = (_read_lists(arrays, name, size) for name in next_play.LISTS)
     trees = Trees(*(arrays[name] for name in Trees._fields))
     facts = Facts(
-        near, follows, groups, plays, points=split_points(points, arrays["dimensions"])
+        near,
+        follows,
+        np.split(groups, np.cumsum(arrays["widths"])[:-1]),
+        plays,
+        skips,
+        points=split_points(points, arrays["dimensions"]),
     )
     if not np.isin(arrays["features"], range(facts.feature_count)).all():
         raise ValueError(f"features: 0..{facts.feature_count - 1} are expected")

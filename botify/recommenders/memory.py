@@ -18,14 +18,16 @@ from botify.recommenders.base import (
     take_first,
 )
 from looplib.arrays import FloatArray, Int32Array
-from looplib.memory import pack_plays, unpack_plays
+from looplib.memory import pack_plays, turn, unpack_plays
 
 
 def plays_until_now(model: ServedModel, query: Query) -> Int32Array:
-    """Find the latest plays of a listener in all sessions, the newest last."""
+    """Find the latest plays and skips of a listener in all sessions, the newest last."""
     records = query.plays
     if records is None:  # the session alone is known, as without Redis
-        records = pack_plays(query.tracks, 2**32 - 1)
+        heard = zip(query.tracks, query.times, strict=True)
+        plays = [turn(track) if time < model.skip else track for track, time in heard]
+        records = pack_plays(plays, 2**32 - 1)
     learned = model.get(PLAYS)
     if learned is None:
         return unpack_plays(records)["track"]
@@ -40,7 +42,8 @@ def by_plays(weigh: Callable[[FloatArray], FloatArray]) -> Recommender:
     """
 
     def draw(model: ServedModel, query: Query, _: Generator) -> Drawn:
-        newest_first = plays_until_now(model, query)[::-1]
+        plays = plays_until_now(model, query)
+        newest_first = plays[plays >= 0][::-1]
         if not len(newest_first):
             return UNKNOWN
         weights = weigh(np.arange(1.0, len(newest_first) + 1))
@@ -57,7 +60,7 @@ def by_plays(weigh: Callable[[FloatArray], FloatArray]) -> Recommender:
 def rank_next(model: ServedModel, query: Query, _: Generator) -> Drawn:
     """Take the track that is likeliest to be played next, by the exported ranker."""
     ranker, plays = model.get(LIVE), plays_until_now(model, query)
-    if ranker is None or not len(plays):
+    if ranker is None or not (plays >= 0).any():
         return UNKNOWN
     ranked = ranker.rank(plays, query.taken).tolist()
     return take_first(query.allowed(ranked), query.count)
@@ -69,7 +72,8 @@ def fold_in_history(model: ServedModel, query: Query, _: Generator) -> Drawn:
     if factors is None:
         return UNKNOWN
     values = history.values_of(query.user) if history else {}
-    factor = factors.solve(query.tracks, query.times, values)
+    times = [time if time >= model.skip else 0.0 for time in query.times]
+    factor = factors.solve(query.tracks, times, values)
     if factor is None:
         return UNKNOWN
     taken = query.taken

@@ -98,7 +98,7 @@ class LocalSessions:
     def _remember(self, request: Listening) -> bytes | None:
         if not self._remembered:
             return None
-        played = pack_plays([request.track], int(time.time()))
+        played = pack_plays([request.played], int(time.time()))
         plays = add_plays(self._plays.pop(request.user, b""), played)
         self._plays[request.user] = plays
         if len(self._plays) > self._remembered:

@@ -143,7 +143,7 @@ class RedisSessions:
         for request in requests:
             values.append(_HEAD.pack(_MARK, next(self._ids)))
             values.append(_RECORD.pack(request.track, request.time))
-            values.append(pack_plays([request.track], now_s))
+            values.append(pack_plays([request.played], now_s))
         words = ("EVAL", _APPEND_AND_READ, len(keys), *keys, *values)
         answers: list[bytes] | None = self._ask(list, *words)
         if answers is None:

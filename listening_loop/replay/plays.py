@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
@@ -25,6 +25,7 @@ from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.files import atomic_write, json_digest
 from looplib.memory import FILE_NAME as LATEST
 from looplib.progress import say
+from looplib.randomness import make_generator
 from recsys.export.version import TRACKS
 
 _MOST_LOST = 0.5  # share of the new plays that a split at one moment may leave out
@@ -66,37 +67,26 @@ class NewestPlays:
         return ~np.append(self.opens[1:], True)
 
 
-class Learned(NamedTuple):
-    """Facts about the plays that a service has learned from."""
+_Learned = tuple[pa.Table, set[str], tuple[type, type], dict[str, Any]]
+"""Plays that a service has learned from.
 
-    latest: pa.Table  # user, latest: the moment or position of a listener's latest play
-    tracks: set[str]  # ids of the catalogue
-    id_kinds: tuple[type, type]  # types of listeners' and tracks' ids in requests
-    version: str
-    is_chosen: bool  # the model was chosen by the plays of the replay
+A table of `user` and `latest`, the moment or position of the listener's latest play; ids of the
+catalogue; types of listeners' and tracks' ids in requests; and facts for the report.
+"""
 
 
 def read_plays(file: Path) -> NewestPlays:
     """Read the plays that `select_plays` has written."""
     table = pq.read_table(file)
-    names = ("listener", "refits", "opens", "is_repeat", "is_unplayed", "is_known")
-    listener, refits, *flags = (column_values(table[name]) for name in names)
-    opens, is_repeat, is_unplayed, is_known = (flag > 0 for flag in flags)
-    facts = orjson.loads(table.schema.metadata[_FACTS])
-    users, tracks, times = (
-        table[name].to_pylist() for name in ("user", "track", "time")
-    )
+    flags = ("opens", "is_repeat", "is_unplayed", "is_known")
     return NewestPlays(
-        listener,
-        refits,
-        opens,
-        is_repeat,
-        is_unplayed,
-        is_known,
-        users,
-        tracks,
-        times,
-        facts,
+        listener=column_values(table["listener"]),
+        refits=column_values(table["refits"]),
+        users=table["user"].to_pylist(),
+        tracks=table["track"].to_pylist(),
+        times=table["time"].to_pylist(),
+        facts=orjson.loads(table.schema.metadata[_FACTS]),
+        **{name: column_values(table[name]) > 0 for name in flags},
     )
 
 
@@ -107,7 +97,7 @@ def select_plays(
     facts: dict[str, Any],
     target: Path,
     after: float = 0.8,
-) -> None:
+) -> NewestPlays:
     """Select the plays of a query that a version, or a service, has not learned from.
 
     Args:
@@ -118,6 +108,9 @@ def select_plays(
         facts: Settings of the service and the run that decide the outcome.
         target: The Parquet file that takes the plays.
         after: Share of plays that the service may learn from, if there is no version.
+
+    Returns:
+        The plays, as the file has them.
 
     Raises:
         LoopError: The version has learned from the plays, or they have no order, or no times for
@@ -142,11 +135,11 @@ def select_plays(
         if version:
             learned = _read_version(version, order, path)
         else:
-            older = queries.fetch_table(
-                connection, "replay/older_plays", share=after, has_moments=has_times
-            )
-            learned = _write_older(older, target.with_name(OLDER))
-        connection.register("learned", learned.latest)
+            options = {"share": after, "has_moments": has_times}
+            older = queries.fetch_table(connection, "replay/older_plays", **options)
+            learned = _write_older(older, target.with_name(OLDER), path)
+        latest, catalogue, kinds, learned_facts = learned
+        connection.register("learned", latest)
         (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()
         rows = queries.fetch_table(
             connection,
@@ -165,15 +158,17 @@ def select_plays(
             f"{make} --out OLDER --set export.learn_from=training"
         )
     users, tracks = rows["user"].to_pylist(), rows["track"].to_pylist()
-    is_lacking = np.array([track not in learned.tracks for track in tracks])
+    if facts.get("random_futures"):
+        generator = make_generator(0, "random futures")
+        tracks = generator.choice(sorted(catalogue), len(tracks)).tolist()
+    is_lacking = np.array([track not in catalogue for track in tracks])
     try:
         users, tracks = (
-            [*map(kind, ids)]
-            for kind, ids in zip(learned.id_kinds, (users, tracks), strict=True)
+            [*map(kind, ids)] for kind, ids in zip(kinds, (users, tracks), strict=True)
         )
     except ValueError as error:
         raise LoopError(
-            f"{path}: ids are of another kind than those of {learned.version} ({error})"
+            f"{path}: ids are of another kind than those of {version} ({error})"
         ) from None
     opens = column_values(rows["opens"]) > 0
     if opens.all():
@@ -183,19 +178,18 @@ def select_plays(
     )
     split = "each listener's newest, by position"
     if has_times:
-        moment = datetime.fromtimestamp(np.max(learned.latest["latest"]) / 1000, UTC)
+        moment = datetime.fromtimestamp(np.max(latest["latest"]) / 1000, UTC)
         split = f"after {moment:%Y-%m-%d %H:%M:%S} UTC"
     has_sessions = has_times or "session" in columns
     facts = {
         "plays": json_digest([users, tracks, opens.tolist()]),
-        "version": learned.version,
-        "is_chosen": learned.is_chosen,
         "rejected": counts["rejected"],
         "split": split,
         "refits": moments,
         "sessions": int(opens.sum()) if has_sessions else None,
-        "catalogue": len(learned.tracks),
+        "catalogue": len(catalogue),
         "lacking": int(np.count_nonzero(is_lacking)),
+        **learned_facts,
         **facts,
     }
     values = dict(zip(rows.column_names, rows.columns, strict=True))
@@ -207,10 +201,11 @@ def select_plays(
         pq.write_table(
             table.replace_schema_metadata({_FACTS: orjson.dumps(facts)}), file
         )
+    return read_plays(target)
 
 
-def _read_version(version: Path, order: str, path: str) -> Learned:
-    """Read the facts of a version that has learned from plays in an order, or raise a LoopError."""
+def _read_version(version: Path, order: str, path: str) -> _Learned:
+    """Read what a version has learned from, in an order, or raise a LoopError."""
     manifest = read_manifest(version)
     if order not in manifest.data.get("columns", ()):
         raise LoopError(
@@ -220,31 +215,32 @@ def _read_version(version: Path, order: str, path: str) -> Learned:
     with np.load(version / LATEST) as arrays:
         users, latest = arrays["users"], arrays["latest"]
     catalogue = load_catalogue(version / TRACKS)
-    return Learned(
-        pa.table({"user": list(map(str, users)), "latest": latest}),
+    is_chosen = manifest.data.get("learned_from") == "training"
+    return (
+        pa.table({"user": [*map(str, users)], "latest": latest}),
         {*map(str, catalogue.ids)},
         (str if users.dtype.kind == "U" else int, str if catalogue.is_text else int),
-        manifest.model,
-        manifest.data.get("learned_from") == "training",
+        {"version": manifest.model, "is_chosen": is_chosen},
     )
 
 
-def _write_older(older: pa.Table, target: Path) -> Learned:
-    """Write the plays that a service may learn from, without columns that have no values."""
+def _write_older(older: pa.Table, target: Path, path: str) -> _Learned:
+    """Write plays to learn from, without columns that have no values, or raise a LoopError."""
+    if not len(older):
+        raise LoopError(f"{path}: no play is left to learn from; raise --after")
     latest = older.group_by("listener").aggregate([("timestamp", "max")])
+    ids = [latest["listener"].to_pylist(), older["track"].unique().to_pylist()]
     user_kind, track_kind = (
-        int if all(_WHOLE.fullmatch(id_) for id_ in ids.to_pylist()) else str
-        for ids in (latest["listener"], older["track"].unique())
+        int if all(map(_WHOLE.fullmatch, column)) else str for column in ids
     )
     names = [name for name in older.column_names[:-1] if older[name].null_count == 0]
     with atomic_write(target) as file:
         pa.csv.write_csv(older.select(names), file)
-    return Learned(
+    return (
         latest.rename_columns(["user", "latest"]),
-        {*older["track"].to_pylist()},
+        {*ids[1]},
         (user_kind, track_kind),
-        target.stem,
-        is_chosen=False,
+        {"version": None, "is_chosen": False},
     )
 
 

@@ -6,6 +6,8 @@ intervals of differences hold for all pairs together:
 
 * `precision@1`, `precision@20`: the share of next plays that are the first, or among 20 tracks;
 * `mrr`: 1 / the rank of the next track, 0 if it is not among 20;
+* `skip_rate@20`: the share of next plays that are among 20 tracks, and are skips: less than a
+  tenth of the track was heard; if there are any;
 * `rest@20`: tracks of the ranking that are played in the rest of the session, divided by 20.
 """
 
@@ -23,9 +25,11 @@ from listening_loop.replay.traffic import LENGTH
 from looplib.arrays import AnyArray, BoolArray, FloatArray
 
 COMPARED = "precision@20"
+SKIPS = "skip_rate@20"
 REST = "rest@20"  # unknown when sessions are unknown
 UNPLAYED = "unplayed"  # tracks of the catalogue that nobody had played
 _PLACES = (1, 2, 3, 6, 11, 21)  # first play of each group by place in the session
+_SKIP = 0.1  # share of a track
 _RESAMPLES = 1000
 _DIGITS = 6  # decimals of values; further decimals may differ between machines
 
@@ -88,7 +92,11 @@ def score(
     """
     groups = group_plays(plays)
     values = {name: measure(rows) for name, rows in predictions.items()}
-    metrics = ["precision@1", COMPARED, "mrr"] + [REST] * plays.has_sessions
+    is_skip = np.array(plays.times)[np.flatnonzero(plays.has_next) + 1] < _SKIP
+    for metrics_of in values.values():
+        metrics_of[SKIPS] = metrics_of[COMPARED] & is_skip
+    metrics = ["precision@1", COMPARED, "mrr"]
+    metrics += [SKIPS] * bool(is_skip.any()) + [REST] * plays.has_sessions
     listener = plays.listener[plays.has_next]
     columns = list(product(values, groups, metrics))
     sums, counts = np.zeros((2, plays.listeners, len(columns)))

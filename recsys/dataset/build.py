@@ -19,7 +19,7 @@ from looplib.files import atomic_write_json, sha256_file
 from looplib.progress import say
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Summary
-from recsys.dataset.features import Features, make_features, read_columns
+from recsys.dataset.features import CATEGORICAL, Features, make_features, read_columns
 from recsys.dataset.layout import (
     DIMENSIONS,
     GROUPS,
@@ -30,6 +30,7 @@ from recsys.dataset.layout import (
     SUMMARY,
     TRACKS,
     USERS,
+    WIDTHS,
     save_array,
 )
 from recsys.dataset.matrices import (
@@ -158,6 +159,7 @@ def join_pieces(
     if plan.rule.is_ordered:
         write_plays(folder, users, tracks)
     save_array(folder / GROUPS, features.groups)
+    save_array(folder / WIDTHS, features.widths)
     save_array(folder / POINTS, features.points)
     save_array(folder / DIMENSIONS, features.dimensions)
     save_array(folder / USERS, users)
@@ -217,21 +219,21 @@ def _number_tracks(
             for track in titles
             if is_text or track.isdecimal()
         }
-        named = {track: title.artist for track, title in titles.items() if title.artist}
+        named = {t: [title.artist] for t, title in titles.items() if title.artist}
         categories = [
             column
             for name, column in columns.items()
-            if plan.features[name] == "category"
+            if plan.features[name] in CATEGORICAL
         ]
         for column in (named, *categories):
-            group_of = {
-                id_of[track]: str(group)
-                for track, group in column.items()
+            groups_of = {
+                id_of[track]: {*groups}
+                for track, groups in column.items()
                 if track in id_of and id_of[track] <= LARGEST_ID
             }
             for split, ids in enumerate((trained, heard)):
-                played = {group_of[id_] for id_ in ids.tolist() if id_ in group_of}
-                near = [id_ for id_, group in group_of.items() if group in played]
+                played = set().union(*(groups_of.get(id_, ()) for id_ in ids.tolist()))
+                near = [id_ for id_, of in groups_of.items() if played & of]
                 splits[split] = np.union1d(splits[split], np.array(near, np.int64))
     first, everything = splits
     tracks = np.append(first, np.setdiff1d(everything, first))
@@ -257,6 +259,7 @@ def _write_heldout(folder: Path, users: IntArray, tracks: IntArray) -> None:
         "user": integers(rows),
         "track": integers(track_columns(column_values(table["track"]), tracks)),
         "time": table["time"],
+        "skipped": table["skipped"],
     }
     # Each partition is in order, and has all of a listener.
     order = integers(np.argsort(rows, kind="stable"))

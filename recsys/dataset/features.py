@@ -1,6 +1,7 @@
 """Read the features of tracks: columns of the catalogue beside title and artist."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,15 +14,19 @@ from looplib.untrusted import read_untrusted
 from recsys.errors import StoreError
 
 UNKNOWN = -1  # the number of no category
-FeatureKind = Literal["category", "number", "vector"]
+FeatureKind = Literal["category", "categories", "number", "date", "vector"]
+CATEGORICAL = ("category", "categories")
 Columns = Mapping[str, Mapping[str, Any]]  # values of a column, by track id as text
 _MOST_BYTES = 2**32
 _MOST_DIMENSIONS = 1024
+_MOST_CATEGORIES = 8  # of a track in a column, the first
 _LARGEST = 3e38  # of float32
 _FEWEST = 0.1  # share of the tracks that have a value
 _EXPECTED: Mapping[FeatureKind, str] = {
     "category": "text or a number",
+    "categories": "a list of texts or numbers, or text such as a|b",
     "number": f"a number up to {_LARGEST:g}",
+    "date": "text such as 2014-05-01",
     "vector": f"a list of up to {_MOST_DIMENSIONS:,} numbers up to {_LARGEST:g}, always as many",
 }
 
@@ -29,7 +34,10 @@ _EXPECTED: Mapping[FeatureKind, str] = {
 class Features(NamedTuple):
     """The features of all tracks of a dataset."""
 
-    groups: Int32Array  # category by column, the artist first, shape (columns, tracks)
+    groups: (
+        Int32Array  # categories, the artist first, shape (rows of all columns, tracks)
+    )
+    widths: IntArray  # rows of each column, shape (columns,)
     points: Float32Array  # numbers and vectors, shape (tracks, dimensions of all)
     dimensions: IntArray  # dimensions of each number or vector, shape (columns,)
 
@@ -38,6 +46,11 @@ class Features(NamedTuple):
         return self._replace(
             groups=self.groups[:, :tracks], points=self.points[:tracks]
         )
+
+    @property
+    def split_groups(self) -> list[Int32Array]:
+        """The categories, column by column, each of shape (categories of a track, tracks)."""
+        return np.split(self.groups, np.cumsum(self.widths[:-1]))
 
     @property
     def split_points(self) -> list[Float32Array]:
@@ -77,22 +90,23 @@ def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
             )
         size = None
         for track, value in values.items():
-            size = _check(value, kind, size, f"{file}: features.{name}: track {track}")
-        first = str(next(iter(values.values())))
-        is_constant = all(str(value) == first for value in values.values())
+            where = f"{file}: features.{name}: track {track}"
+            values[track] = _read(value, kind, size, where)
+            size = len(values[track]) if kind == "vector" else None
+        is_constant = len({*map(str, values.values())}) == 1
         if not is_constant and len(values) >= _FEWEST * len(records):
             columns[name] = values
     return columns
 
 
-def _check(
-    value: object, kind: FeatureKind, size: int | None, where: str
-) -> int | None:
-    """Check a value; return the length of a vector.
+def _read(value: Any, kind: FeatureKind, size: int | None, where: str) -> Any:  # noqa: ANN401  JSON
+    """Check a value; return its categories as a list of texts, or a date as years.
 
     Raises:
         StoreError: The value is of another kind.
     """
+    if kind == "categories" and isinstance(value, str):
+        value = value.split("|")
     values = value if isinstance(value, list) else [value]
     is_number = all(
         isinstance(number, int | float)
@@ -109,12 +123,18 @@ def _check(
         )
     elif kind == "number":
         is_right = is_number and not isinstance(value, list)
+    elif kind == "date":
+        try:
+            return date.fromisoformat(value[:10]).toordinal() / 365.25
+        except (TypeError, ValueError):
+            is_right = False
     else:
-        is_right = not isinstance(value, list | dict)
+        is_right = isinstance(value, list) == (kind == "categories")
+        is_right &= not any(isinstance(name, list | dict | None) for name in values)
     if not is_right:
         shown = f"{value!r}"[:80]
         raise StoreError(f"{where} has {shown}; a {kind} is {_EXPECTED[kind]}")
-    return len(values) if kind == "vector" else None
+    return [*map(str, values)] if kind in CATEGORICAL else value
 
 
 def make_features(
@@ -136,11 +156,12 @@ def make_features(
         tracks: Ids of all tracks as text.
         trained: Number of the first tracks that exist in training.
     """
-    groups = [number_categories(artists, trained)]
+    signed = [[artist] if artist else [] for artist in artists]
+    groups = [number_categories(signed, trained)]
     points = [np.empty((len(tracks), 0), np.float32)]
     for name, column in columns.items():
-        if kinds[name] == "category":
-            values = [str(column.get(track, "")) for track in tracks]
+        if kinds[name] in CATEGORICAL:
+            values = [column.get(track, []) for track in tracks]
             groups.append(number_categories(values, trained))
             continue
         size = len(np.atleast_1d(next(iter(column.values()))))
@@ -148,19 +169,30 @@ def make_features(
         rows = [np.atleast_1d(column.get(track, missing)) for track in tracks]
         points.append(_scale(np.array(rows, np.float64), trained))
     dimensions = np.array([rows.shape[1] for rows in points[1:]], np.int64)
-    return Features(np.array(groups), np.hstack(points), dimensions)
+    widths = np.array([*map(len, groups)], np.int64)
+    return Features(np.vstack(groups), widths, np.hstack(points), dimensions)
 
 
-def number_categories(names: Sequence[str], trained: int) -> Int32Array:
+def number_categories(names: Sequence[Sequence[str]], trained: int) -> Int32Array:
     """Number the categories of tracks, categories of the first `trained` tracks first.
 
-    >>> number_categories(["b", "", "a", "b", "0"], trained=4).tolist()
-    [1, -1, 0, 1, 2]
+    >>> number_categories([["b"], [], ["a", "b"], ["0"]], trained=3).tolist()
+    [[1, -1, 0, 2], [1, -1, 1, 2]]
+
+    Returns:
+        Shape (most categories of a track, tracks); a track that has fewer repeats its own.
     """
-    in_training = {*names[:trained]}
-    ordered = sorted({*names} - {""}, key=lambda name: (name not in in_training, name))
+    in_training = set().union(*names[:trained])
+    ordered = sorted(
+        set().union(*names), key=lambda name: (name not in in_training, name)
+    )
     numbers = {name: number for number, name in enumerate(ordered)}
-    return np.array([numbers.get(name, UNKNOWN) for name in names], np.int32)
+    width = min(max(map(len, names), default=1) or 1, _MOST_CATEGORIES)
+    rows = [
+        [numbers[of[place % len(of)]] if of else UNKNOWN for of in names]
+        for place in range(width)
+    ]
+    return np.array(rows, np.int32)
 
 
 def _scale(points: np.ndarray, trained: int) -> Float32Array:

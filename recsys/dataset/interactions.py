@@ -19,6 +19,7 @@ from recsys.dataset.layout import (
     PLAYS_INDPTR,
     PLAYS_TRACKS,
     POINTS,
+    WIDTHS,
     SplitName,
 )
 from recsys.errors import TrialError
@@ -31,11 +32,17 @@ _CUT = 2**16  # listeners whose plays are cut at once
 class Plays:
     """Plays of some listeners, the oldest first.
 
-    The plays of the listener in row u are `tracks[indptr[u] : indptr[u + 1]]`.
+    The plays of the listener in row u are `tracks[indptr[u] : indptr[u + 1]]`. Skips among them are
+    as `looplib.memory.turn` makes them.
     """
 
     indptr: IntArray  # shape (listeners + 1,)
     tracks: Int32Array  # columns, shape (plays,)
+
+    def without_skips(self) -> "Plays":
+        """Leave out skips."""
+        is_played = self.tracks >= 0
+        return self if is_played.all() else self.select(is_played)
 
     @property
     def counts(self) -> IntArray:
@@ -111,7 +118,7 @@ class Interactions:
         Args:
             matrix: Listening time, float32, shape (listeners, tracks).
             by_track: Its transpose; by default it is computed.
-            plays: All plays in their order, if it is known and needed.
+            plays: All plays and skips in their order, if it is known and needed.
             features: Artists and other features of the tracks; by default unknown.
             unplayed: Tracks of known categories without plays, which a catalogue has.
         """
@@ -133,16 +140,16 @@ class Interactions:
         """How many listeners have heard each track, shape (tracks,)."""
         return np.diff(self.by_track.indptr)
 
-    @property
+    @cached_property
     def ordered_plays(self) -> Plays:
-        """All plays in their order.
+        """All plays in their order, without skips.
 
         Raises:
             TrialError: The order is not known.
         """
         if self.plays is None:
             raise TrialError("the order of the plays is not known")
-        return self.plays
+        return self.plays.without_skips()
 
     def select(self, listeners: IntArray | None) -> "Interactions":
         """Select the listening of some rows, or of all; tracks are as popular as before."""
@@ -180,8 +187,11 @@ def number_alone(groups: Int32Array) -> Int32Array:
 
     >>> number_alone(np.array([1, -1, 0, -1], np.int32)).tolist()
     [1, 3, 0, 5]
+
+    Args:
+        groups: Numbers of categories, shape (…, tracks).
     """
-    alone = groups.max(initial=-1) + 1 + np.arange(len(groups), dtype=np.int32)
+    alone = groups.max(initial=-1) + 1 + np.arange(groups.shape[-1], dtype=np.int32)
     return np.where(groups == UNKNOWN, alone, groups)
 
 
@@ -212,7 +222,7 @@ def load_interactions(
 
 
 def read_plays(dataset: Dataset, split: SplitName) -> Plays:
-    """Read the plays of the training sessions, or of all.
+    """Read the plays and skips of the training sessions, or of all.
 
     Raises:
         FileNotFoundError: The dataset has no order of plays.
@@ -237,5 +247,7 @@ def warn_without_artists(rerank: Rerank, dataset: Dataset) -> None:
 
 def read_features(dataset: Dataset, split: SplitName) -> Features:
     """Read the features of the tracks of a split."""
-    arrays = (np.load(dataset.path / name) for name in (GROUPS, POINTS, DIMENSIONS))
+    arrays = (
+        np.load(dataset.path / name) for name in (GROUPS, WIDTHS, POINTS, DIMENSIONS)
+    )
     return Features(*arrays).cut(len(dataset.tracks_of(split)))

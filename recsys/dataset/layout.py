@@ -9,12 +9,12 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import AnyArray, AnyIntArray, Float32Array, IntArray, offsets
 from looplib.platform import reserve_space
 
-SCHEMA = 5
+SCHEMA = 6
 SUMMARY = "dataset.json"
 USERS = "users.npy"
 TRACKS = "tracks.npy"
-GROUPS, POINTS, DIMENSIONS = (
-    f"{name}.npy" for name in ("groups", "points", "dimensions")
+GROUPS, WIDTHS, POINTS, DIMENSIONS = (
+    f"{name}.npy" for name in ("groups", "widths", "points", "dimensions")
 )  # `Features`
 LATEST = "latest-{}.npy"  # each listener's latest moment in a split
 PLAYS_INDPTR = "plays-indptr.npy"

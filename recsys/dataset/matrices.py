@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from looplib.als import SCALES
 from looplib.arrays import IntArray, column_values, offsets
+from looplib.memory import turn
 from recsys.config import Feedback
 from recsys.dataset.layout import (
     BY_TRACK,
@@ -134,7 +135,7 @@ def write_by_track(folder: Path, split: SplitName, tracks: int) -> None:
 
 
 def write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
-    """Write plays by user, the oldest first; a table has all plays of its users, in order."""
+    """Write plays and skips by user, the oldest first; a table has all of its users', in order."""
     counts = np.zeros(len(users), np.int64)
     for table in read_pieces(folder, "plays"):
         counts += np.bincount(user_rows(table, users), minlength=len(users))
@@ -143,7 +144,9 @@ def write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
     is_heldout = new_array(folder / PLAYS_HELDOUT, np.bool_, (int(indptr[-1]),))
     for table in read_pieces(folder, "plays"):
         position = _positions(user_rows(table, users), indptr)
-        played[position] = track_columns(column_values(table["track"]), tracks)
+        column = track_columns(column_values(table["track"]), tracks)
+        is_skip = column_values(table["skipped"]) > 0
+        played[position] = np.where(is_skip, turn(column), column)
         is_heldout[position] = column_values(table["heldout"]) > 0
     save_array(folder / PLAYS_INDPTR, indptr)
 

@@ -31,7 +31,7 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
         SearchError: The split needs something that the store lacks.
         StoreError: The catalogue cannot be read, or is of another store.
     """
-    rule = split_rule(store, config.split, config.seed)
+    rule = split_rule(store, config.split, config.seed, config.feedback.skip)
     # who the artists are: the store's files of titles say so, or a catalogue
     id_files = store.manifest.id_files
     artists = sorted(file.path for file in id_files if file.of == "titles")

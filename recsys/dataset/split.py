@@ -30,6 +30,7 @@ class SplitRule:
     cutoff_ms: int | None = None
     is_ordered: bool = True  # the order of a listener's plays is known
     has_moments: bool = True  # and when they were
+    skip: float | None = None  # `Feedback.skip`
     # digests of the files to learn from and to validate on, if the split is by files
     train: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class SplitRule:
             "silence_ms": SESSION_SILENCE_MS,
             "by_row": self.split.kind == "newest",
             "has_moments": self.has_moments,
+            "skip": self.skip,
             "train": list(self.train),
             "test": list(self.test),
         }
@@ -57,11 +59,13 @@ class SplitRule:
         }
 
 
-def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
+def split_rule(
+    store: Store, split: Split, seed: int, skip: float | None = None
+) -> SplitRule:
     """Resolve the rule of a split, without the cutoff of a split by time.
 
     Raises:
-        SearchError: The store's plays lack a column that the split needs.
+        SearchError: The store's plays lack a column that the split, or skips, need.
     """
     columns = store.manifest.columns
     has_moments = "timestamp" in columns
@@ -86,12 +90,18 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
                 f"split.{key} needs {needed}, and the rows of {store} have none; "
                 "leave it out"
             )
+    if skip and (needed := "share" if skip <= 1 else "amount") not in columns:
+        raise SearchError(
+            f"feedback.skip {skip:g} is {'a share' if skip <= 1 else 'seconds'}, and the rows of "
+            f"{store} have no {needed}; up to 1 it is a share, above 1 seconds"
+        )
     train, test = _split_files(store, split)
     return SplitRule(
         split,
         seed,
         is_ordered=is_ordered,
         has_moments=has_moments,
+        skip=skip,
         train=train,
         test=test,
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.logs.lines import LineCounts
 from analysis.store import LOGGED
 from looplib.files import json_digest, remove_leftovers, sha256_file
 from looplib.memory import FILE_NAME as PLAYS
@@ -294,11 +295,17 @@ def _facts(export: Export) -> dict[str, Any]:
         "factors": winner.factors and _parameters(winner.factors),
         # of the split and of the fit
         "seed": config.seed,
-        "metrics": {name: [*interval] for name, interval in winner.metrics.items()},
+        # of the listeners who chose the winner, of the others, and of thirds of all who chose
+        **{
+            name: {key: [*ends] for key, ends in getattr(winner, name).items()}
+            for name in ("metrics", "test", "by_tracks")
+        },
         "selected_by": winner.select,
+        "is_simulated": config.is_simulated,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),
         "data": {
+            "lines": sum((file.lines for file in manifest.sources), LineCounts()),
             "events": summary.events,
             "sessions": summary.sessions,
             "listeners": summary.listeners,

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 from scipy.sparse import csr_matrix
 
+from analysis.page.render import render
 from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, sha256_file
@@ -43,6 +44,7 @@ FACTORS = "factors.npz"
 HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
+CARD = "MODEL.md"
 SCHEMA = 1  # format of the manifest and of the files that it lists
 
 
@@ -180,7 +182,9 @@ def write_plays(
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest of a version with digests of its files, and the rows of lists."""
+    """Write the model card, and the manifest with digests of files and the rows of lists."""
+    card = render([Path(__file__).parent], "model.md.jinja", **facts)
+    (folder / CARD).write_text(card, encoding="utf-8")
     files = {}
     for file in sorted(folder.iterdir()):
         rows = None

@@ -173,10 +173,12 @@ def write_ranker(export: Export, trees: Trees) -> None:
     points = [np.empty((len(facts.plays), 0), np.float32), *facts.points]
     arrays = {
         "tracks": tracks,
-        "groups": facts.groups,
+        "groups": np.vstack(facts.groups),
+        "widths": np.array([*map(len, facts.groups)], np.int64),
         "points": np.hstack(points),
         "dimensions": np.array([rows.shape[1] for rows in facts.points], np.int64),
         "plays": facts.plays,
+        "skips": facts.skips,
     }
     for name in LISTS:
         lists: Lists = getattr(facts, name)

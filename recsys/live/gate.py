@@ -13,11 +13,12 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from analysis.statistics import bootstrap
 from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray, count_up
+from looplib.memory import tracks_of
 from looplib.next_play import NONE, Facts, Ranker, add_up
 from looplib.randomness import make_generator
 from looplib.trees import Ensemble, Trees
 from recsys.errors import SearchError
-from recsys.live.ranker import HELD_OUT, gather_facts, learn, same_artist
+from recsys.live.ranker import HELD_OUT, gather_facts, learn, same_category
 from recsys.live.sessions import Sessions
 from recsys.models.sparse import rank_rows, top_products
 
@@ -60,7 +61,8 @@ def compare(
     ranker = Ranker(facts, Ensemble(trees))
 
     place = count_up(newest.counts)
-    predicted = np.flatnonzero((place > 0) & (place < _LONGEST))
+    is_played = newest.tracks >= 0
+    predicted = np.flatnonzero((place > 0) & (place < _LONGEST) & is_played)
     if not len(predicted):
         raise SearchError("none of the newest sessions has two tracks")
     count = min(len(predicted), MOST)
@@ -70,14 +72,17 @@ def compare(
 
     most_played = np.argsort(-facts.plays, kind="stable")[:_LISTED]
     popular = most_played[facts.plays[most_played] > 0].tolist()
-    last = newest.tracks[plays - 1]
+    tracks = tracks_of(newest.tracks)
+    last = tracks[plays - 1]
+    older = older.select(older.tracks >= 0)
     item_knn = _item_knn(older, last, threads)
-    sticky_artist = rank_rows(same_artist(older, threads)[last], _LISTED)
+    artists = sessions.features.split_groups[0]
+    sticky_artist = rank_rows(same_category(older, artists, threads)[last], _LISTED)
     ranks = np.full((len(NAMES), count), np.inf)
     for at, (play, history) in enumerate(
         zip(plays, sessions.histories(positions), strict=True)
     ):
-        heard = {*newest.tracks[play - place[play] : play].tolist(), NO_TRACK}
+        heard = {*tracks[play - place[play] : play].tolist(), NO_TRACK}
         lists = (ranker.rank(history, heard), NONE, item_knn[at], sticky_artist[at])
         target = int(newest.tracks[play])
         for rank, tracks in zip(ranks, lists, strict=True):

@@ -2,8 +2,8 @@
 
 LightGBM's lambdarank learns from single plays of the newest sessions, with the closeness of tracks
 in the sessions before. Two tracks are close if the same sessions play them, a few plays apart, or
-if they share an artist. Ludewig and Jannach, "Evaluation of Session-based Recommendation
-Algorithms", 2018, weigh neighbours by their distance in a session.
+if they share an artist or another category. Ludewig and Jannach, "Evaluation of Session-based
+Recommendation Algorithms", 2018, weigh neighbours by their distance in a session.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, identity
 
 from looplib.arrays import BoolArray, Float32Array, Int32Array, IntArray
-from looplib.memory import MOST_PLAYS
+from looplib.memory import MOST_PLAYS, tracks_of
 from looplib.next_play import Facts, describe
 from looplib.randomness import make_generator
 from looplib.trees import Trees
@@ -55,19 +55,20 @@ class Examples(NamedTuple):
 def gather_facts(sessions: Sessions, threads: int) -> Facts:
     """Gather the facts of tracks, with their closeness in sessions; the threads change no result.
 
-    Closeness has three parts, and each adds up to 1 for a track: closeness in sessions, which
-    counts twice within an artist; the artist's other tracks; and the second order, which is the
-    closeness of neighbours to their neighbours.
+    Closeness has several parts, and each adds up to 1 for a track: closeness in sessions, which
+    counts once more within the artist, and each other category; the other tracks of each of these;
+    and the second order, which is the closeness of neighbours to their neighbours.
     """
-    artists = number_alone(sessions.features.groups[0])
-    itself = identity(len(artists), format="csr")
+    played = sessions.select(sessions.tracks >= 0)
+    tracks = sessions.features.groups.shape[1]
+    itself = identity(tracks, format="csr")
 
     def neighbours(window: int, backward: float) -> csr_matrix:
         return _add_to_one(
             top_neighbours(
-                sessions.indptr,
-                sessions.tracks,
-                len(artists),
+                played.indptr,
+                played.tracks,
+                tracks,
                 window,
                 0.0,
                 _NEIGHBOURS,
@@ -78,26 +79,36 @@ def gather_facts(sessions: Sessions, threads: int) -> Facts:
 
     near = neighbours(_WINDOW, _BACKWARD)
     second = _add_to_one(nearest(near, near, _NEIGHBOURS, threads, itself))
-    is_same = artists[near.tocoo(copy=False).row] == artists[near.indices]
-    arrays = (near.data + near.data * is_same, near.indices, near.indptr)
-    by_artist = same_artist(sessions, threads)
-    closeness = csr_matrix(arrays, near.shape) + by_artist + second
-    follows = neighbours(1, 0.0)
-    # The zeros put followers by the same artist first: the order of candidates breaks ties, so the
-    # trees depend on it.
-    follows = (0 * by_artist + follows) + 0 * follows
+    first, other = near.tocoo(copy=False).row, near.indices
+    closeness = near + second
+    for groups in sessions.features.split_groups:
+        group = number_alone(groups)
+        is_same = np.any(
+            [(row[first] == group[:, other]).any(axis=0) for row in group], axis=0
+        )
+        closeness += csr_matrix((near.data * is_same, other, near.indptr), near.shape)
+        closeness += same_category(played, groups, threads)
     return candidates.gather_facts(
         nearest(closeness, itself, _NEAR, threads),
-        follows,
+        neighbours(1, 0.0),
         sessions.tracks,
         sessions.features,
     )
 
 
-def same_artist(sessions: Sessions, threads: int) -> csr_matrix:
-    """Score the other tracks of each track's artist by their listeners, shape (tracks, tracks)."""
-    artists = number_alone(sessions.features.groups[0])
-    tracks = len(artists)
+def same_category(sessions: Sessions, groups: Int32Array, threads: int) -> csr_matrix:
+    """Score the other tracks of each track's artist, or of its categories, by their listeners.
+
+    Args:
+        sessions: Sessions without skips.
+        groups: Numbers of the categories, shape (categories of a track, tracks).
+        threads: Number of tracks that are computed at once.
+
+    Returns:
+        Shape (tracks, tracks).
+    """
+    group = number_alone(groups)
+    tracks = group.shape[1]
     plays = sessions.plays
     latest = np.minimum(plays.counts, MOST_PLAYS)
     fans = np.zeros(tracks, np.int64)
@@ -107,11 +118,12 @@ def same_artist(sessions: Sessions, threads: int) -> csr_matrix:
         part = plays.cut(np.zeros_like(latest), latest, rows)
         heard = np.unique(part.listeners * tracks + part.tracks)
         fans += np.bincount(heard % tracks, minlength=tracks)
-    positions = (np.arange(tracks), artists)
-    is_by = csr_matrix((np.ones(tracks), positions))
-    scores = csr_matrix(csr_matrix((fans**_FANS, positions)).T)
+    positions = (np.tile(np.arange(tracks), len(group)), group.ravel())
+    is_of = csr_matrix((np.ones(group.size), positions))
+    weights = np.tile(fans**_FANS, len(group))
+    scores = csr_matrix(csr_matrix((weights, positions)).T)
     itself = identity(tracks, format="csr")
-    return _add_to_one(nearest(is_by, scores, _NEIGHBOURS, threads, itself))
+    return _add_to_one(nearest(is_of, scores, _NEIGHBOURS, threads, itself))
 
 
 def learn(sessions: Sessions, facts: Facts, seed: int, most: int = PREDICTED) -> Trees:
@@ -147,7 +159,7 @@ def describe_examples(
     features = [np.empty((0, facts.feature_count), np.float32)]
     targets = [np.empty(0, np.bool_)]
     for history, target in plays[first:last]:
-        tracks, described = describe(history, facts, history[-1:].tolist())
+        tracks, described = describe(history, facts, tracks_of(history[-1:]).tolist())
         is_target = tracks == target
         if is_target.any():
             features.append(described)
@@ -174,7 +186,7 @@ def _sample(
     sessions: Sessions, generator: np.random.Generator, most: int
 ) -> Iterator[tuple[Int32Array, int]]:
     """Sample plays that continue a newest session: the plays before, and the track."""
-    is_next = sessions.mark_newest(HELD_OUT)
+    is_next = sessions.mark_newest(HELD_OUT) & (sessions.tracks >= 0)
     is_next[sessions.indptr[:-1]] = False
     is_next[1:] &= sessions.tracks[1:] != sessions.tracks[:-1]
     predicted = np.flatnonzero(is_next)

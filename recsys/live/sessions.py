@@ -11,7 +11,7 @@ import pyarrow as pa
 from analysis import queries
 from analysis.store import Store
 from looplib.arrays import BoolArray, Int32Array, IntArray, column_values, offsets
-from looplib.memory import MOST_PLAYS
+from looplib.memory import MOST_PLAYS, turn
 from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.features import Features
@@ -27,7 +27,8 @@ from recsys.store.reader import partition_files
 class Sessions:
     """Sessions by the row of their listener, then the oldest first.
 
-    The tracks of session s are `tracks[indptr[s] : indptr[s + 1]]`.
+    The tracks of session s are `tracks[indptr[s] : indptr[s + 1]]`, skips among them as
+    `looplib.memory.turn` makes them.
     """
 
     indptr: IntArray  # shape (sessions + 1,)
@@ -124,9 +125,9 @@ def read_sessions(
 ) -> SessionTable:
     """Read the sessions of a partition up to each listener's latest play of a split.
 
-    Plays that weigh less than `feedback.min_time` are left out.
+    Plays that weigh less than `feedback.min_time` are left out, but for skips.
     """
-    rule = split_rule(store, config.split, config.seed)
+    rule = split_rule(store, config.split, config.seed, config.feedback.skip)
     # All sessions, whatever the split is; plays without times are a single session a listener.
     both = (*rule.train, *rule.test)
     whole = replace(
@@ -147,6 +148,7 @@ def read_sessions(
     track = track_columns(column_values(table["track"]), dataset.tracks)
     is_learned = column_values(table["timestamp"]) <= latest
     is_learned &= track < len(dataset.tracks_of(split))
+    track = np.where(column_values(table["skipped"]) > 0, turn(track), track)
     table, listener = table.filter(pa.array(is_learned)), listener[is_learned]
     starts = np.flatnonzero(column_values(table["opens"]) > 0)
     return SessionTable(

@@ -1,9 +1,9 @@
 """A blend of repeats and new tracks, by the probability of being played.
 
 LightGBM ranks candidates: the tracks that a listener has played, and new tracks that are near to
-these, follow them, or share an artist, including tracks of the catalogue without plays. It learns
-which candidates are among the newest training plays from the plays before, so it sees nothing that
-is held out. `looplib.next_play` has the candidates and their features.
+these, follow them, or share an artist or another category, including tracks of the catalogue
+without plays. It learns which candidates are among the newest training plays from the plays before,
+so it sees nothing that is held out. `looplib.next_play` has the candidates and their features.
 """
 
 from collections.abc import Iterator, Mapping
@@ -93,7 +93,7 @@ class Blend(Model):
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
         """Learn the odds; see `Model.fit`."""
         super().fit(train, seed=seed, threads=threads)
-        plays = train.ordered_plays
+        plays = self._plays
         self.ranker = self._learn(plays, seed)
         self.facts = self._gather(plays, train.unplayed)
         return self
@@ -126,12 +126,21 @@ class Blend(Model):
     @cached_property
     def scored(self) -> tuple[csr_matrix, csr_matrix]:
         """The log odds of each listener's candidates, and 1 for the tracks heard, else 0."""
-        plays = self.train.ordered_plays
+        plays = self._plays
         rows = np.arange(len(plays.counts))
         is_heard, features = self._describe(plays, self.facts, rows)
         odds = self.ranker.predict(features).astype(np.float32)
         arrays = (odds, is_heard.indices, is_heard.indptr)
         return csr_matrix(arrays, is_heard.shape), is_heard
+
+    @property
+    def _plays(self) -> Plays:
+        """All plays and skips in their order.
+
+        Raises:
+            TrialError: The order is not known.
+        """
+        return self.train.plays or self.train.ordered_plays
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the candidates, which belong to the interactions."""
@@ -200,12 +209,13 @@ class Blend(Model):
         rows = np.sort(generator.choice(listeners, count, replace=False))
         tracks = self.train.features.groups.shape[1]
         is_hidden: BoolArray = generator.random((tracks,)) < _HIDDEN
-        is_hidden &= np.bincount(before.tracks, minlength=tracks) > 0
+        played = before.without_skips().tracks
+        is_hidden &= np.bincount(played, minlength=tracks) > 0
         facts = self._gather(before, np.flatnonzero(is_hidden))
         candidates, features = self._describe(before, facts, rows)
         is_masked = is_hidden[candidates.indices] & (candidates.data == 0)
         features[np.ix_(is_masked, OF_PLAYED)] = 0
-        targets = plays.cut(after, newest, rows)
+        targets = plays.cut(after, newest, rows).without_skips()
         candidate = candidates.tocoo(copy=False).row.astype(np.int64) * tracks
         is_played = np.isin(
             candidate + candidates.indices, targets.listeners * tracks + targets.tracks
@@ -248,13 +258,13 @@ class Blend(Model):
     def _gather(self, plays: Plays, unplayed: IntArray) -> Facts:
         """Gather the facts of tracks from plays of all listeners."""
         features = self.train.features
-        track_count = features.groups.shape[1]
+        played = plays.without_skips()
 
         def near(backward: float) -> csr_matrix:
             return top_neighbours(
-                plays.indptr,
-                plays.tracks,
-                track_count,
+                played.indptr,
+                played.tracks,
+                features.groups.shape[1],
                 _WINDOW,
                 _POWER,
                 _NEIGHBOURS,

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyIntArray, BoolArray, Float32Array, Int32Array, IntArray
+from looplib.memory import turn
 from looplib.next_play import NONE, Facts
 from looplib.trees import Trees, read_model
 from recsys.dataset.features import Features
@@ -40,14 +41,18 @@ def gather_facts(
     Args:
         near: Closeness of tracks, shape (tracks, tracks).
         follows: Closeness of tracks that are played after each, shape (tracks, tracks).
-        tracks: Plays by all listeners, shape (plays,).
+        tracks: Plays and skips by all listeners, shape (plays,).
         features: Artists and other features of the tracks.
         unplayed: Tracks without plays that are candidates.
     """
-    groups = np.array([number_alone(group) for group in features.groups])
-    plays = np.bincount(tracks, minlength=groups.shape[1]).astype(np.float64)
+    is_skip = tracks < 0
+    plays, skips = (
+        np.bincount(part, minlength=near.shape[0]).astype(np.float64)
+        for part in (tracks[~is_skip], turn(tracks[is_skip]))
+    )
+    groups = [number_alone(group) for group in features.split_groups]
     lists = to_lists(near), to_lists(follows)
-    return Facts(*lists, groups, plays, unplayed, features.split_points)
+    return Facts(*lists, groups, plays, skips, unplayed, features.split_points)
 
 
 def fit_trees(

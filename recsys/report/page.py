@@ -47,7 +47,7 @@ _SHOWN = 12  # trials in the figure; the table has all
 _CURVES = 6  # trials by iteration, limited by the number of colours
 _RERANKED = ("reranked_artists", "reranked_distance")
 _MAIN = (
-    *("recall", "precision", "map", "mrr", "hit_rate"),
+    *("recall", "precision", "map", "mrr", "hit_rate", "skip_rate"),
     *("novelty", "popularity", "artists", "calibration", "coverage", "gini"),
 )
 
@@ -227,7 +227,7 @@ def name_examples(
     titles = read_titles(catalogue, store)
     ids = originals(store, "items", dataset.tracks, titles).tolist()
     names = [str(titles.get(str(track), Title(track))) for track in ids]
-    heldout = pq.read_table(dataset.heldout)
+    heldout = pq.read_table(dataset.heldout, filters=[("time", ">", 0)])
     listeners, tracks = (heldout[name].to_numpy() for name in ("user", "track"))
     examples = []
     for row, *columns in lists:

@@ -26,7 +26,7 @@ from recsys.run import (
     Winner,
     write_winner,
 )
-from recsys.search.comparison import compare_steps, cross_fit, leads
+from recsys.search.comparison import compare_steps, cross_fit, leads, score_thirds
 from recsys.search.leaderboard import Entry, Leaderboard, describe, explain_winner
 from recsys.search.scorer import Scorer, write_listener_scores
 from recsys.search.state import SearchState
@@ -98,6 +98,7 @@ def choose_winner(state: SearchState, store: Store) -> Winner:
         beats_baselines,
         score.test,
         _find_factors(leaderboard, best),
+        score_thirds(scorer, run, score.checkpoint),
         {name: sha256_file(run.folder / name) for name in (CONFIG, LEADERBOARD)},
     )
     write_winner(run, winner)

@@ -24,7 +24,14 @@ def random_lists(seed: int) -> IntArray:
 
 RNG = np.random.default_rng(0)
 ROWS, HEARD = np.nonzero(RNG.random((LISTENERS, TRACKS)) < 0.2)
-HELDOUT = pa.table({"user": USERS[ROWS], "track": HEARD, "time": RNG.random(len(ROWS))})
+HELDOUT = pa.table(
+    {
+        "user": USERS[ROWS],
+        "track": HEARD,
+        "time": RNG.random(len(ROWS)),
+        "skipped": np.arange(len(ROWS)) % 5 // 4,
+    }
+)
 LEARNED = csr_matrix(RNG.random((USERS[-1] + 1, TRACKS)) < 0.3)
 POPULARITY = pa.table(
     {

@@ -37,7 +37,12 @@ def validator_of(heldout: str) -> Validator:
     heard, listeners, artists = columns_of(POPULARITY, 3).astype(int)
     return Validator(
         pa.table(
-            {"user": users.astype(int), "track": tracks.astype(int), "time": times}
+            {
+                "user": users.astype(int),
+                "track": tracks.astype(int),
+                "time": times,
+                "skipped": (times == 0).astype(int),
+            }
         ),
         pa.table({"track": heard, "listeners": listeners, "artist": artists}),
         catalogue_size=CATALOGUE_SIZE,
@@ -52,6 +57,12 @@ ONE_RELEVANT = """
 user track time
 1    10    0.9
 1    11    0.4
+"""
+SKIPPED = """
+user track time
+1    10    0.9
+1    30    0
+1    31    0
 """
 THREE_RELEVANT = """
 user track time
@@ -126,6 +137,16 @@ CASES: dict[str, tuple[str, str, dict[str, float]]] = {
             "calibration": 2 / 3 - 1 / 2,
         },
     ),
+    "two of three listed tracks are skipped: skips are no hits": (
+        SKIPPED,
+        HIT_AT_2,
+        {
+            "skip_rate": 2 / 3,
+            "precision": 1 / 3,
+            "hit_time": 0.9,
+            "graded_ndcg": 1 / log2(3),
+        },
+    ),
     "two hits of three relevant: exactly min_time is relevant too": (
         THREE_RELEVANT,
         HITS_AT_1_AND_3,
@@ -160,7 +181,7 @@ CASES: dict[str, tuple[str, str, dict[str, float]]] = {
     "no list at all counts 0": (
         ONE_RELEVANT,
         NOBODY,
-        dict.fromkeys(METRICS, 0),
+        dict.fromkeys([name for name in METRICS if name != "skip_rate"], 0),
     ),
     "a listener without recommendations counts 0, but for hit_time and novelty": (
         TWO_LISTENERS,

@@ -7,14 +7,16 @@
 -- $silence_ms   BIGINT, a longer silence ends a session
 -- $by_row       BOOLEAN, each moment of a listener whose shares are unknown is a session, for a split by the newest
 -- $has_moments  BOOLEAN, timestamps are moments, neither missing nor positions
+-- $skip         DOUBLE, a smaller share, or a smaller amount if it is above 1, is a skip; NULL if none is
 -- $train        VARCHAR[], digests of the files to learn from; empty unless the split is by files
 -- $test         VARCHAR[], digests of the files to validate on; empty if a share of the others' sessions is held out
--- FROM stored(user BIGINT, timestamp BIGINT, track BIGINT, amount DOUBLE, share DOUBLE, session VARCHAR, organic BOOLEAN, source VARCHAR, message VARCHAR)
+-- FROM stored(user BIGINT, timestamp BIGINT, track BIGINT, amount DOUBLE, share DOUBLE, session VARCHAR, organic BOOLEAN, disliked BOOLEAN, source VARCHAR, message VARCHAR)
 -- Columns:
 --   user, track  as stored
 --   timestamp    BIGINT, as stored, 0 if it is missing
 --   amount       DOUBLE, as stored, or else the share
 --   share        DOUBLE, as stored
+--   skipped      BOOLEAN, the play is a skip, or the listener disliked the track
 --   ends         BOOLEAN, the message is 'last'
 --   session      VARCHAR, unique within its listener
 WITH chosen AS (
@@ -22,6 +24,7 @@ WITH chosen AS (
         user, track, share, organic,
         coalesce(timestamp, 0) AS timestamp,
         coalesce(amount, share) AS amount,
+        coalesce(if($skip <= 1, share, amount) < $skip OR disliked, false) AS skipped,
         coalesce(message = 'last', false) AS ends,
         CASE
             WHEN list_contains($test, source) THEN concat_ws(' ', 'test', session)
@@ -43,12 +46,12 @@ marked AS (
     WHERE session IS NULL OR organic IS NOT NULL
     WINDOW in_order AS (PARTITION BY user, session ORDER BY timestamp, ends, track)
 )
-SELECT user, track, timestamp, amount, share, ends, session
+SELECT user, track, timestamp, amount, share, skipped, ends, session
 FROM chosen
 WHERE session IS NOT NULL AND organic IS NULL
 UNION ALL
 SELECT
-    user, track, timestamp, amount, share, ends,
+    user, track, timestamp, amount, share, skipped, ends,
     concat(session, '@' || max(timestamp) FILTER (opens) OVER so_far) AS session
 FROM marked
 WINDOW so_far AS (PARTITION BY user, session ORDER BY timestamp, ends, track ROWS UNBOUNDED PRECEDING)

@@ -9,7 +9,7 @@
 -- $training_listeners  BIGINT, listeners of the training sessions
 -- $with_lists          BOOLEAN, compute novelty and all after it, which are NULL otherwise and cost half of all
 -- FROM recommendations(listener BIGINT, rank BIGINT, track BIGINT, is_new BOOLEAN)
--- FROM truth(listener BIGINT, track BIGINT, time DOUBLE)
+-- FROM truth(listener BIGINT, track BIGINT, time DOUBLE, skipped BOOLEAN)
 -- FROM ideals(k INTEGER, listener BIGINT, relevant BIGINT, ideal_dcg DOUBLE, ideal_graded_dcg DOUBLE, new_share DOUBLE)
 -- FROM tracks(track BIGINT, listeners BIGINT, artist BIGINT)
 -- Columns:
@@ -25,6 +25,7 @@
 --                      tracks sorted by listening time, longest first, up to k of them; NULL where nothing was heard
 --   heard              recommendations among the first k that were heard in the held-out sessions, for any time
 --   hit_time           their listening time in all; the metric is Σ hit_time / Σ heard over listeners
+--   skip_rate          skipped tracks among the first k, divided by k
 --   novelty            mean over the first k of −log2((training listeners who heard the track + 1) /
 --                      ($training_listeners + 1)), in bits: 0 for a track that all heard, finite for one that nobody
 --                      heard; NULL for a listener without recommendations, like all that follows
@@ -40,12 +41,12 @@ WITH cutoffs AS (
 ),
 found AS (
     SELECT
-        listener, rank, time,
+        listener, rank, time, skipped,
         time >= $min_time AS relevant,
         count(*) FILTER (time >= $min_time) OVER (PARTITION BY listener ORDER BY rank) AS hits_so_far
     FROM recommendations
     JOIN truth USING (listener, track)
-    WHERE time > 0
+    WHERE time > 0 OR skipped
 ),
 accuracy AS (
     SELECT
@@ -55,7 +56,8 @@ accuracy AS (
         fsum(hits_so_far / rank) FILTER (relevant) AS precisions,
         min(rank) FILTER (relevant) AS first_rank,
         fsum(time / log2(rank + 1)) AS graded_dcg,
-        count(*) AS heard,
+        count(*) FILTER (time > 0) AS heard,
+        count(*) FILTER (skipped) AS skips,
         fsum(time) AS heard_time
     FROM found
     JOIN cutoffs ON rank <= k
@@ -94,6 +96,7 @@ SELECT
     coalesce(graded_dcg, 0) / ideal_graded_dcg AS graded_ndcg,
     coalesce(heard, 0) AS heard,
     coalesce(heard_time, 0) AS hit_time,
+    coalesce(skips, 0) / k AS skip_rate,
     novelty, popularity, artists, distance,
     abs(listed_new_share - new_share) AS calibration
 FROM ideals

@@ -271,7 +271,7 @@ def test_new_listeners_are_told_apart_and_tracks_that_are_not_there_counted(
     printed = "".join(capsys.readouterr())
     assert "left out: --recommender live reads live.npz, which" in printed
     assert "that the catalogue lacks, and no ranking has: 1." in printed
-    assert "1 new ones" in printed
+    assert ", 1 new." in printed
     assert "new listeners" in {row["group"] for row in report_of(out)["scores"]}
 
 

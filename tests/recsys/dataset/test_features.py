@@ -32,7 +32,7 @@ def write(folder: Path, column: str, values: list[Any]) -> Path:
 def test_numbers_of_features_do_not_depend_on_tracks_of_the_future() -> None:
     kinds: dict[str, FeatureKind] = {"album": "category", "year": "number"}
     columns: Columns = {
-        "album": dict(zip(TRACKS, "bacbdaz", strict=False)),
+        "album": dict(zip(TRACKS, map(list, "bacbdaz"), strict=False)),
         "year": {track: 1990 + n for n, track in enumerate(TRACKS) if n != 2},
     }
     made = make_features(["x"] * 7, columns, kinds, TRACKS[:7], 4)
@@ -47,7 +47,7 @@ def test_numbers_of_features_do_not_depend_on_tracks_of_the_future() -> None:
 
 
 def test_vectors_have_length_one_and_missing_categories_are_unknown() -> None:
-    columns: Columns = {"v": {"t0": [3, 4], "t2": [0, 2]}, "album": {"t1": 7}}
+    columns: Columns = {"v": {"t0": [3, 4], "t2": [0, 2]}, "album": {"t1": ["7"]}}
     kinds: dict[str, FeatureKind] = {"v": "vector", "album": "category"}
     made = make_features([""] * 3, columns, kinds, TRACKS[:3], 3)
     (vectors,) = made.split_points
@@ -60,6 +60,11 @@ def test_vectors_have_length_one_and_missing_categories_are_unknown() -> None:
     ("kind", "values", "problem"),
     [
         ("category", [["a"], "b"], r"track t0 has \['a'\]; a category is text or"),
+        ("category", [{"a": 1}], "track t0 has .*; a category is text or"),
+        ("categories", [["a", None]], "track t0 has .*; a categories is a list of"),
+        ("categories", [7], "track t0 has 7; a categories is a list of"),
+        ("date", ["2014-05-01", "May"], "track t1 has 'May'; a date is text such"),
+        ("date", [2014], "track t0 has 2014; a date is text such as 2014-05-01"),
         ("number", [1, "1999"], "track t1 has '1999'; a number is a number up to 3e"),
         ("number", [1, True], "track t1 has True; a number"),
         ("number", [1, 10**400], "track t1 has 10000.*; a number"),
@@ -79,6 +84,19 @@ def test_a_column_of_another_kind_is_refused(
 ) -> None:
     with pytest.raises(StoreError, match=problem):
         read_columns(write(tmp_path, "x", values), {"x": kind})
+
+
+def test_lists_of_categories_and_dates_are_read(tmp_path: Path) -> None:
+    file = write(tmp_path, "genre", [["rock", 7], "pop|rock", None, ["7"]])
+    read = read_columns(file, {"genre": "categories"})
+    genres = [["rock", "7"], ["pop", "rock"], ["7"]]
+    assert read == {"genre": dict(zip(["t0", "t1", "t3"], genres, strict=True))}
+    made = make_features([""] * 4, read, {"genre": "categories"}, TRACKS[:4], 4)
+    # a track with fewer categories than another repeats its own
+    assert made.split_groups[1].tolist() == [[2, 1, UNKNOWN, 0], [0, 2, UNKNOWN, 0]]
+    file = write(tmp_path, "day", ["2014-05-01", "2015-05-01T12:00:00Z"])
+    days = read_columns(file, {"day": "date"})["day"]
+    assert days["t1"] - days["t0"] == pytest.approx(365 / 365.25)
 
 
 @pytest.mark.parametrize(
