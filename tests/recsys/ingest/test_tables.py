@@ -87,25 +87,6 @@ def test_whole_numbers_stay_themselves(name: str, tmp_path: Path) -> None:
     assert store.manifest.id_files == ()
 
 
-@pytest.mark.parametrize(
-    ("written", "moment_ms"),
-    [
-        ("1700000000", 1_700_000_000_000),
-        ("1700000000.25", 1_700_000_000_250),
-        ("1700000000123", 1_700_000_000_123),
-        ("2020-01-01", 1_577_836_800_000),
-        ("2020-01-01 00:00:01", 1_577_836_801_000),
-        ("2020-01-01T02:00:00+02:00", 1_577_836_800_000),
-        ("2020-01-01T00:00:00Z", 1_577_836_800_000),
-    ],
-)
-def test_a_timestamp_is_seconds_or_milliseconds_or_a_date(
-    written: str, moment_ms: int, tmp_path: Path
-) -> None:
-    (row,) = read_rows(ingest_rows(tmp_path, [GOOD | {"ts": written}]))
-    assert row["timestamp"] == moment_ms
-
-
 BAD: list[tuple[Row, str]] = [
     *(({"uid": value}, "listener") for value in (None, "", 1.5, [1])),
     ({"song": None}, "track"),
