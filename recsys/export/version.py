@@ -5,6 +5,7 @@ factors, `factors.npz` has the factors of the best trial that has some. It is mi
 none, or if the winner is a class of another package without factors.
 """
 
+import hashlib
 import pickle
 import shutil
 import time
@@ -47,7 +48,7 @@ from recsys.models.similarity import SimilarityModel
 from recsys.models.trial import Checkpoint, fit_trial
 from recsys.run import Winner
 from recsys.storage import Workspace, open_workspace
-from recsys.store.ids import Ids, Title, originals, read_titles
+from recsys.store.ids import Ids, Title, originals, read_catalogue, read_titles
 from recsys.store.reader import open_store
 
 RECOMMENDATIONS = "recommendations.jsonl"
@@ -150,8 +151,10 @@ def write_ids(export: Export) -> None:
     folder.mkdir()
     if store.manifest.columns != LOGGED:
         write_tracks(folder, tracks, titles)
-    elif catalogue and catalogue.is_file() and digest in (None, sha256_file(catalogue)):
-        shutil.copyfile(catalogue, folder / TRACKS)
+    elif catalogue and catalogue.is_file():
+        content = read_catalogue(catalogue)
+        if digest in (None, hashlib.sha256(content).hexdigest()):
+            (folder / TRACKS).write_bytes(content)
     export.version.upload(*(file.name for file in folder.iterdir()))
 
 
