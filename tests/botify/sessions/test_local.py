@@ -11,7 +11,7 @@ from botify import limits
 from botify.schemas import Listening
 from botify.sessions.local import LocalSessions, Session
 from looplib.arrays import NO_TRACK
-from looplib.memory import MOST_PLAYS
+from looplib.memory import MOST_PLAYS, turn
 from tests.botify.sessions.stores import (
     SessionStore,
     connect,
@@ -118,6 +118,13 @@ def test_plays_of_all_sessions_are_remembered_until_they_are_erased(
     remembering.erase(user)
     assert remembering.plays_of(user) is None
     assert plays_of(hear(remembering, user, 9)) == [9]
+
+
+def test_a_skip_is_remembered_as_a_skip(remembering: SessionStore, user: int) -> None:
+    skip = Listening(user, 5, 0.01, is_skip=True)
+    (heard,) = remembering.hear([skip])
+    assert heard is not None
+    assert (heard.tracks, plays_of(heard)) == ((5,), [turn(5)])
 
 
 def test_the_oldest_plays_are_cut_off(remembering: SessionStore, user: int) -> None:
