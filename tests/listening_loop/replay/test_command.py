@@ -18,7 +18,7 @@ import pytest
 
 from analysis.plays.draft import draft_columns, parse_columns
 from listening_loop.command import main
-from listening_loop.replay.plays import read_plays, select_plays
+from listening_loop.replay.plays import select_plays
 from listening_loop.replay.report import describe
 from listening_loop.replay.score import score
 from tests.botify.exports import edit_manifest, read_lists, read_manifest
@@ -280,8 +280,7 @@ def test_hits_that_only_the_catalogue_makes_possible_are_counted(
     grown.write_text(file.read_text() + rows)
     query = draft_columns([grown], parse_columns(f"{COLUMNS}position=position"))
     options = {"repeat_after": 1}
-    select_plays(query, version, None, options, tmp_path / "plays.parquet")
-    plays = read_plays(tmp_path / "plays.parquet")
+    plays = select_plays(query, version, None, options, tmp_path)
     assert plays.is_unplayed.sum() == 2
     best = np.tile([1.0, 0, 0], (plays.has_next.sum(), 1))
     scores, _ = score(plays, {"live": best, "none": 0 * best})
