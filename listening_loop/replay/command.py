@@ -141,8 +141,7 @@ def main(
         )
     folder = out or export / "replay"
     with locked_folder(folder):
-        target = folder / "plays.parquet"
-        plays = select_plays(query, version, refit_every_ms, facts, target, after)
+        plays = select_plays(query, version, refit_every_ms, facts, folder, after)
         # answers to other plays, or of another version, are others
         digest = json_digest([plays.facts, PREDICTION])[:12]
         answered = folder / "answers" / digest
