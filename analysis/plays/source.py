@@ -222,8 +222,8 @@ class FirstRows:
             texts = {text for column in self.columns for text in column.examples}
             options = {
                 "delim = '::'": len(names) == 1 and "::" in names[0],
-                "header = false": all(map(_NAMELESS.fullmatch, names))
-                or any(map(_VALUE.fullmatch, names)),
+                "header = false": any(map(_VALUE.fullmatch, names))
+                or (names and all(map(_NAMELESS.fullmatch, names))),
                 f"nullstr = ['', {', '.join(map(quoted, _NULLS))}]": texts & {*_NULLS},
             }
             self._set(*(option for option, is_needed in options.items() if is_needed))
