@@ -133,7 +133,7 @@ def list_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def compare_with_chance(row: Mapping[str, Any]) -> str:
-    """Compare the score of tracks drawn at random with that of a guess."""
+    """Compare the score of tracks drawn at random with a guess."""
     (score,) = (
         score
         for score in row["scores"]

@@ -275,7 +275,7 @@ def served_by(names: Iterable[str], version: Path) -> list[str]:
 def serving_export(
     name: str, export: Path, overrides: list[str], folder: Path
 ) -> Iterator[str]:
-    """Serve one recommender of an export, with sessions and a log of its own.
+    """Serve a recommender of an export, with sessions and a log of its own.
 
     Sessions are in the service's process: a Redis that is late would lose them.
 

@@ -146,7 +146,7 @@ def select_plays(
         )
     except ValueError as error:
         raise LoopError(
-            f"{path}: ids are of another kind than those of {version} ({error})"
+            f"{path}: ids are of another kind than ids of {version} ({error})"
         ) from None
     opens = column_values(rows["opens"]) > 0
     if opens.all():
@@ -180,7 +180,7 @@ def select_plays(
 
 
 def _read_version(version: Path, order: str, path: str) -> _Learned:
-    """Read what a version has learned from, in an order, or raise a LoopError."""
+    """Read facts about the plays that a version has learned from, or raise a LoopError."""
     manifest = read_manifest(version)
     if order not in manifest.data.get("columns", ()):
         raise LoopError(
