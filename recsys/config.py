@@ -129,7 +129,8 @@ class ValidationConfig(Config):
     """the metric of accuracy that chooses, as name@k"""
     test_share: Annotated[float, Ge(0), Lt(1)] | None = None
     """share of the listeners whose held-out sessions choose nothing and estimate the winner; none:
-    a fifth if it has at least 200 listeners, or more, so that at most 5,000 choose"""
+    a fifth if it has at least 200 listeners, or more, so that at most 5,000 choose, and 100,000
+    of the others are scored"""
 
     @property
     def pool(self) -> Literal["all", "new"]:

@@ -104,11 +104,13 @@ class Model(ABC):
             Columns, best first, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.
         """
 
-    def recommend_pools(self, k: int) -> dict[Pool, Int32Array]:
+    def recommend_pools(
+        self, k: int, listeners: IntArray | None = None
+    ) -> dict[Pool, Int32Array]:
         """Recommend from each pool, as `recommend` does; factors rank a track once for all."""
         if factors := self.factors:
-            return factors.recommend_pools(self.train, k, self.threads)
-        return {pool: self.recommend(k, pool) for pool in get_args(Pool)}
+            return factors.recommend_pools(self.train, k, self.threads, listeners)
+        return {pool: self.recommend(k, pool, listeners) for pool in get_args(Pool)}
 
     def diversify(self, lists: Int32Array, k: int, options: Rerank) -> Int32Array:
         """Re-rank lists of `options.depth(k)` tracks, by the factors or else by artists."""

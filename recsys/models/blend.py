@@ -61,7 +61,7 @@ _PARAMETERS: Mapping[str, Any] = {
     "lambdarank_truncation_level": 40,
 }
 # bytes of a play, of a track's lists, and of all examples
-_PLAY, _TRACK, _EXAMPLES = 20, 8000, 700 * 2**20
+_PLAY, _TRACK, _EXAMPLES = 11, 5500, 400 * 2**20
 _FEWEST = 100  # candidates that it learns from
 _LEAF = 200  # fewest candidates in a leaf, if there are many
 

@@ -95,14 +95,22 @@ class Factors:
         return _add_cold(lists, train, pool)
 
     def recommend_pools(
-        self, train: Interactions, k: int, threads: int
+        self,
+        train: Interactions,
+        k: int,
+        threads: int,
+        listeners: IntArray | None = None,
     ) -> dict[Pool, Int32Array]:
         """Recommend from each pool: the best of all are among the best of the other pools."""
+        user_factors = self.user_factors
+        if listeners is not None:
+            user_factors = user_factors[listeners]
+        train = train.select(listeners)
         has_heard = train.counts > 0
         heard = train.matrix[has_heard]
-        listeners = Factors(self.user_factors[has_heard], self.item_factors)
-        repeat, repeat_scores = listeners.rank(k, threads, heard, only_seen=True)
-        new, new_scores = listeners.rank(k, threads, heard)
+        asked = Factors(user_factors[has_heard], self.item_factors)
+        repeat, repeat_scores = asked.rank(k, threads, heard, only_seen=True)
+        new, new_scores = asked.rank(k, threads, heard)
         both = np.hstack([repeat, new])
         scores = np.hstack([repeat_scores, new_scores])
         scores[both == NO_TRACK] = -np.inf

@@ -41,6 +41,7 @@ RESAMPLES = 1000  # the ends of an interval then vary by 3 % of its width
 _TEST_SHARE = 0.2  # share of the listeners with held-out sessions in the test part
 _FEWEST_IN_TEST = 200
 _MOST_CHOOSE = 5000  # the other listeners: more would cost more and choose no better
+_MOST_TESTED = 100_000  # listeners of the test part that are scored
 # pools of lists that are scored apart, on the held-out tracks in the same pool
 SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
 _OF_ALL = {*METRICS} - {*ACCURACY}  # metrics without segments
@@ -56,6 +57,9 @@ class Scorer:
     seed: int  # decides the resamples
     rerank: Rerank = field(default_factory=Rerank)  # of the lists that are published
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
+    tested: float | None = (
+        None  # share of all listeners, if part of the test part is scored
+    )
 
     @property
     def dataset_digest(self) -> str:
@@ -72,6 +76,8 @@ class Scorer:
         }
         if self.rerank.is_on:
             facts["rerank"] = self.rerank.model_dump()
+        if self.tested:
+            facts["tested"] = self.tested
         return json_digest(facts)[:12]
 
     def listeners_file(self, checkpoint: Checkpoint) -> str:
@@ -99,6 +105,14 @@ class Scorer:
                 f"{run}/{name}: damaged ({error}); search again, which runs this step again"
             ) from None
 
+    @property
+    def listeners(self) -> IntArray | None:
+        """Rows of the listeners who are scored by every metric; None for all."""
+        if self.tested is None:
+            return None
+        both = (validator_for(replace(self, is_test=part)) for part in (False, True))
+        return np.concatenate([validator.users for validator in both])
+
     def has_listeners(self, run: Workspace, checkpoint: Checkpoint) -> bool:
         """Check that `read_listeners` can read them."""
         with suppress(SearchError):
@@ -109,9 +123,10 @@ class Scorer:
 
 def choose_examples(scorer: Scorer, lists: Int32Array) -> IntArray:
     """Choose three scored listeners; their rows and lists, shape (3, 1 + k)."""
-    listeners = validator_for(scorer).users
-    rows = listeners[np.arange(1, 4) * len(listeners) // 4]
-    return np.column_stack([rows, lists[rows]])
+    chosen = np.arange(1, 4) * len(validator_for(scorer).users) // 4
+    rows = validator_for(scorer).users[chosen]
+    places = rows if scorer.listeners is None else chosen
+    return np.column_stack([rows, lists[places]])
 
 
 def write_listener_scores(
@@ -189,6 +204,8 @@ def resolve_split(scorer: Scorer) -> Scorer:
         listeners = len(np.unique(heldout["user"].to_numpy()))
         share = max(_TEST_SHARE, 1 - _MOST_CHOOSE / max(listeners, 1))
         share = share if listeners * share >= _FEWEST_IN_TEST else 0.0
+        if listeners * share > _MOST_TESTED:
+            scorer = replace(scorer, tested=_MOST_TESTED / listeners)
     decided = validation.model_copy(update={"test_share": share})
     scorer = replace(scorer, validation=decided)
     if share:
@@ -208,8 +225,8 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
     heldout = pq.read_table(dataset.heldout)
     generator = make_generator(scorer.seed, "test part")
     share = scorer.validation.test_share or 0
-    is_in_test = generator.random(len(dataset.users)) < share
-    is_kept = is_in_test == scorer.is_test
+    drawn = generator.random(len(dataset.users))
+    is_kept = drawn < (scorer.tested or share) if scorer.is_test else drawn >= share
     heldout = heldout.filter(pa.array(is_kept[heldout["user"].to_numpy()]))
     heard = dataset.matrix("training")
     arrays = (heard.data, heard.indices, heard.indptr)

@@ -15,6 +15,7 @@ leaves in the run are there whole or not at all, and the same however often the 
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,37 +64,39 @@ def run_step(
     k = max(scorer.validation.ks)
     pool = scorer.validation.pool
     select = scorer.validation.select
-    listeners = None if is_whole else validator_for(scorer).users
+    listeners = scorer.listeners if is_whole else validator_for(scorer).users
     by_pool: dict[Pool, Int32Array] = {}
     if is_whole and pool == "all":
-        by_pool = model.recommend_pools(k)
+        by_pool = model.recommend_pools(k, listeners)
         lists = by_pool["all"]
     else:
         lists = model.recommend(k, pool, listeners)
-    metrics, added = score_lists(scorer, lists, is_whole=is_whole, listeners=listeners)
+    score = partial(score_lists, is_whole=is_whole, listeners=listeners)
+    metrics, added = score(scorer, lists)
     examples = {EXAMPLES: choose_examples(scorer, lists)} if is_whole else {}
     _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
     unplayed = np.flatnonzero(model.train.popularity == 0)
     if is_whole and len(unplayed):
         key = f"precision@{k}"
         listed = np.where(np.isin(lists, unplayed), lists, NO_TRACK)
-        scored = validator_for(scorer).score(np.arange(len(lists)), listed, key)
+        rows = np.arange(len(lists)) if listeners is None else listeners
+        scored = validator_for(scorer).score(rows, listed, key)
         metrics[f"unplayed_{key}"] = scored.metrics[key]
     test: dict[str, Interval] = {}
     for segment in SEGMENTS if by_pool else ():
         with suppress(AnalysisError):  # no held-out track is in the segment
             pool_lists = by_pool[segment]
-            metrics |= score_lists(scorer, pool_lists, is_whole=True, pool=segment)[0]
+            metrics |= score(scorer, pool_lists, pool=segment)[0]
     if is_whole and scorer.rerank.is_on:
-        deep = model.recommend(scorer.rerank.depth(k), pool)
+        deep = model.recommend(scorer.rerank.depth(k), pool, listeners)
         reranked = model.diversify(deep, k, scorer.rerank)
-        changed, parts = score_lists(scorer, reranked, is_whole=True)
+        changed, parts = score(scorer, reranked)
         metrics |= {f"reranked_{key}": value for key, value in changed.items()}
         (lead,) = leads(np.stack([added, parts]))
         metrics[f"price_{select}"] = lead.scaled(-1)
     if is_whole and scorer.validation.test_share:
         on_test = replace(scorer, is_test=True)
-        test, added = score_lists(on_test, lists, is_whole=True)
+        test, added = score(on_test, lists)
         _write({select: added}, run, on_test.listeners_file(checkpoint))
     return Score(
         checkpoint.trial,

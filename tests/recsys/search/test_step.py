@@ -159,6 +159,26 @@ def test_no_more_listeners_choose_than_are_needed(
     assert len(validator_for(resolved).users) < 0.5 * listener_count
 
 
+def test_of_many_listeners_who_choose_nothing_some_are_scored(
+    scorer: Scorer, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.search.scorer._FEWEST_IN_TEST", 9)
+    monkeypatch.setattr("recsys.search.scorer._MOST_CHOOSE", 15)
+    every = resolve_split(scorer)
+    monkeypatch.setattr("recsys.search.scorer._MOST_TESTED", 12)
+    some = resolve_split(scorer)
+    assert some.digest != every.digest
+    scores = [step(one, tmp_path, 3, is_whole=True) for one in (some, every)]
+    assert scores[0].metrics == scores[1].metrics
+    tested = [validator_for(replace(one, is_test=True)).users for one in (some, every)]
+    assert 0 < len(tested[0]) < len(tested[1])
+    assert {*tested[0]} < {*tested[1]}
+    checkpoint = scores[0].checkpoint
+    lists = fit(dataset, 3).recommend(30)
+    examples = np.load(tmp_path / some.listeners_file(checkpoint))["examples"]
+    assert np.array_equal(examples[:, 1:], lists[examples[:, 0]])
+
+
 def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(
     scorer: Scorer,
 ) -> None:
