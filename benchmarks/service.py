@@ -38,7 +38,7 @@ from benchmarks.harness import (
 )
 from botify.model.arrays import Arrays
 from looplib.memory import MOST_PLAYS
-from looplib.next_play import FEATURES
+from looplib.next_play import CATEGORY_FEATURES, FEATURES
 from looplib.trees import read_model
 from tests.botify.exports import (
     experiments_of,
@@ -163,7 +163,7 @@ def publish_live(root: Path, tracks: int) -> None:
     """Publish random lists and plays, and a ranker of noise."""
     version = publish_lists(root, tracks)
     generator = np.random.default_rng(1)
-    noise = generator.random((20_000, len(FEATURES)))
+    noise = generator.random((20_000, len(FEATURES) + len(CATEGORY_FEATURES)))
     data = lightgbm.Dataset(noise, noise[:, 0] > generator.random(len(noise)))
     parameters = {"objective": "binary", "num_leaves": 31, "verbose": -1}
     trees = read_model(lightgbm.train(parameters, data, TREES).dump_model())
@@ -171,9 +171,11 @@ def publish_live(root: Path, tracks: int) -> None:
     arrays: Arrays = {
         "tracks": ids["tracks"],
         "groups": ids["tracks"][np.newaxis] // 10,
-        "points": np.zeros((0, len(ids["tracks"])), np.float32),
+        "widths": np.ones(1, np.int64),
+        "points": np.zeros((tracks, 0), np.float32),
         "dimensions": np.zeros(0, np.int64),
         "plays": generator.random(tracks),
+        "skips": np.zeros(tracks),
         **trees._asdict(),
     }
     for name, length in (("near", 150), ("follows", 100)):

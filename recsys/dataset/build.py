@@ -171,6 +171,7 @@ def join_pieces(
         "listeners": len(users),
         "tracks": len(tracks),
         "training_tracks": training_tracks,
+        "numbers": len(features.groups) + features.points.shape[1],
         "interactions": int(counts.sum()),
         "training_listeners": int(np.count_nonzero(counts)),
     }

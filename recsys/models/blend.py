@@ -60,8 +60,8 @@ _PARAMETERS: Mapping[str, Any] = {
     "bagging_freq": 1,
     "lambdarank_truncation_level": 40,
 }
-# bytes of a play, of a track's lists, and of all examples
-_PLAY, _TRACK, _EXAMPLES = 20, 8000, 700 * 2**20
+# bytes of a play, of a track's lists, of each of its features in two copies, and of all examples
+_PLAY, _TRACK, _NUMBER, _EXAMPLES = 20, 8000, 8, 700 * 2**20
 _FEWEST = 100  # candidates that it learns from
 _LEAF = 200  # fewest candidates in a leaf, if there are many
 
@@ -86,8 +86,9 @@ class Blend(Model):
 
     @classmethod
     def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
-        """Estimate the memory: plays in two orders, the lists of each track, and examples."""
-        plays = _PLAY * summary.events + _TRACK * summary.tracks
+        """Estimate the memory: plays in two orders, lists and features of tracks, and examples."""
+        track = _TRACK + _NUMBER * summary.numbers
+        plays = _PLAY * summary.events + track * summary.tracks
         return super().estimate_bytes(config, summary) + plays + _EXAMPLES
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
