@@ -140,6 +140,7 @@ class Facts:
         skips: FloatArray,
         unplayed: AnyIntArray = NONE,
         points: Sequence[Float32Array] = (),
+        close: Sequence[Lists] = (),
     ) -> None:
         """Keep the arrays.
 
@@ -154,6 +155,7 @@ class Facts:
                 listeners of their categories, beside each category's most played tracks. Other
                 tracks without plays do not exist yet.
             points: Numbers and vectors of the tracks, each of shape (tracks, dimensions).
+            close: Unplayed tracks with the nearest vectors to each track, by column of vectors.
         """
         self.near = near
         self.follows = follows
@@ -161,6 +163,7 @@ class Facts:
         self.plays = plays
         self.skips = skips
         self.points = points
+        self.close = close
         self.is_unplayed = np.zeros(len(plays), np.bool_)
         self.is_unplayed[unplayed] = True
         self.skip_share = skips / (plays + skips + _FEW)
@@ -194,7 +197,7 @@ class Facts:
     def __reduce__(self) -> tuple[type["Facts"], tuple[Any, ...]]:
         """Pickle the arguments."""
         unplayed = np.flatnonzero(self.is_unplayed)
-        arrays = self.groups, self.plays, self.skips, unplayed, self.points
+        arrays = self.groups, self.plays, self.skips, unplayed, self.points, self.close
         return Facts, (self.near, self.follows, *arrays)
 
     @property
@@ -286,6 +289,9 @@ def describe(
         distinct, first = np.unique(played, return_index=True)
         offered, of = facts.offer(column, distinct)
         offers.append((offered, 1 / ago[first // len(group)][of]))
+    for lists in facts.close:
+        offered, _, of = lists.gather(newest[:latest])
+        offers.append((offered, 1 / ago[of]))
     sources = (newest, listed, followers, *(offered for offered, _ in offers))
     tracks, number = facts.number(np.concatenate(sources))
     ends = np.cumsum([*map(len, sources)])

@@ -266,4 +266,5 @@ class Blend(Model):
                 backward=backward,
             )
 
-        return gather_facts(near(1.0), near(0.0), plays.tracks, features, unplayed)
+        lists = near(1.0), near(0.0)
+        return gather_facts(*lists, plays.tracks, features, unplayed, self.threads)
