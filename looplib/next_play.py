@@ -459,14 +459,12 @@ def _add_up_keys(
 
 def _first_of_groups(tracks: AnyIntArray, group: AnyIntArray, most: int) -> AnyIntArray:
     """Keep the first tracks of each category, and their categories; shape (2, pairs)."""
-    is_new = [(group[row] != group[:row]).all(axis=0) for row in range(len(group))]
-    kept = np.array(is_new)[:, tracks].T.ravel()
-    pairs = np.array(
-        [np.repeat(tracks, len(group))[kept], group[:, tracks].T.ravel()[kept]]
-    )
-    pairs = pairs[:, np.argsort(pairs[1], kind="stable")]
-    _, counts = np.unique(pairs[1], return_counts=True)
-    return pairs[:, count_up(counts) < most]
+    size = len(tracks)
+    keys = np.unique(group[:, tracks].astype(np.int64) * size + np.arange(size))
+    of, place = np.divmod(keys, size)
+    _, counts = np.unique(of, return_counts=True)
+    is_first = count_up(counts) < most
+    return np.array([tracks[place[is_first]], of[is_first]])
 
 
 def _describe_points(
