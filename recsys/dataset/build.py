@@ -229,7 +229,7 @@ def _number_tracks(
         ]
         for name, column in columns.items():
             if plan.features[name] == "vector":
-                ids = [id_of[track] for track in column if track in id_of]
+                near = [id_of[track] for track in column if track in id_of]
                 splits = [
                     np.union1d(split, np.array(ids, np.int64)) for split in splits
                 ]
