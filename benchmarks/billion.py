@@ -22,7 +22,7 @@ from benchmarks.harness import console, memory_mib, sampled, seconds, show, show
 from looplib.als import AlsConfig
 from looplib.arrays import IntArray
 from looplib.checksums import seal
-from recsys.blockwise import fit_blocks, plan_blocks
+from recsys.blockwise import plan_blocks, read_state
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset, Summary, open_dataset
@@ -60,9 +60,8 @@ def main(
         rest = (params, SEED, iterations, fit)
         with sampled(pids, interval_s=0.2) as fitting:
             began = time.perf_counter()
-            state = fit_blocks(
-                cluster, fit, plan_blocks(cluster, dataset, "training", *rest)
-            )
+            plan = plan_blocks(workers, dataset, "training", *rest)
+            state = read_state(fit, cluster.run_plan(plan))
             fit_s = time.perf_counter() - began
         for axis in ("user_factors", "item_factors"):
             np.save(out / f"{axis}.npy", state[axis])

@@ -32,14 +32,13 @@ from benchmarks.harness import (
     take_turns,
 )
 from looplib.als import AlsConfig
-from recsys.blockwise import cut_blocks, fit_blocks, plan_blocks
+from recsys.blockwise import cut_blocks, plan_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.solver import first_factors, load_kernels, solve
 from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
-from tests.recsys.in_process import in_process
 
 SEED = 42
 GBIT = (1, 10)  # the rate of a machine's link
@@ -93,8 +92,7 @@ def _measure(
     def fit_on_workers() -> None:
         folder_of_fit = open_workspace(folder).sub(str(next(numbers)))
         fit = (params, SEED, iterations, folder_of_fit)
-        plan = plan_blocks(cluster, dataset, "training", *fit)
-        fit_blocks(cluster, folder_of_fit, plan)
+        cluster.run_plan(plan_blocks(workers, dataset, "training", *fit))
 
     with (
         Cluster(ClusterConfig(workers=workers)) as cluster,
@@ -117,7 +115,7 @@ def predict(
     dataset: Dataset, params: AlsConfig, calls_s: float, machines: int
 ) -> list[str]:
     """Measure the seconds that a machine solves in an iteration, and compute those of all."""
-    blocks = cut_blocks(in_process(), dataset, "training", machines)
+    blocks = cut_blocks(machines, dataset, "training")
     shape = (len(dataset.users), len(dataset.tracks_of("training")))
     factors = first_factors(shape, params.factors, SEED)
     solve_s = 0.0

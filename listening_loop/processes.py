@@ -12,9 +12,10 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -32,7 +33,9 @@ PROGRAM = "listening_loop.command"
 LOCK = ".lock"
 STARTED = ".started"  # every process of a loop has this file open
 LISTS = Path("current", "recommendations.jsonl")  # the lists of the published version
+_START_S = 180.0
 _STOP_S = 120.0
+_READY_S = 20.0  # until a service has said whether it is ready
 
 
 def command(name: str, *words: object, **options: object) -> list[str]:
@@ -85,27 +88,12 @@ def run_step(title: str, words: list[str], done: Path | None = None) -> None:
             raise
     if code:
         text = shell_text(words)
-        raise LoopError(f"{title}: {_describe_exit(code)}; the command was: {text}")
+        raise LoopError(f"{title}: {describe_exit(code)}; the command was: {text}")
 
 
 @contextmanager
-def serving(
-    words: list[str],
-    port: int,
-    ready: str = "/health/ready",
-    output: IO[str] | None = None,
-    start_s: float = 180.0,
-    **options: Any,  # noqa: ANN401
-) -> Iterator["subprocess.Popen[bytes]"]:
+def serving(words: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a service for the time of the block, which begins once it is ready.
-
-    Args:
-        words: Its command.
-        port: Where it listens.
-        ready: The path that has no error of the server once it is ready.
-        output: Where its output, which is no result, goes; by default stderr.
-        start_s: Seconds in which it must be ready.
-        options: The `program` before the words, if it is not ours, and options of its process.
 
     Raises:
         LoopError: It does not start, or fails; with the last line that it said.
@@ -116,16 +104,13 @@ def serving(
         raise LoopError(
             f"port {port}: taken by another program; choose another"
         ) from None
-    if "program" not in options:
-        _announce("The service", words)
+    _announce("The service", words)
     said: deque[str] = deque(maxlen=1)
-    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with _start(words, **streams, **options) as process:
-        outputs = (process.stdout, output or sys.stderr, said)
-        copier = Thread(target=_copy, args=outputs, daemon=True)
+    with _start(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        copier = Thread(target=_copy, args=(process.stdout, said), daemon=True)
         copier.start()
         try:
-            _wait_until_ready(process, f"http://127.0.0.1:{port}{ready}", start_s)
+            _wait_until_ready(process, port)
             yield process
         finally:
             process.terminate()
@@ -136,7 +121,7 @@ def serving(
             code = process.wait()
             copier.join(_STOP_S)
             if code not in (0, -signal.SIGTERM):
-                reason = "; ".join([_describe_exit(code), *said])
+                reason = "; ".join([describe_exit(code), *said])
                 raise LoopError(f"the service failed: {reason}")
 
 
@@ -176,16 +161,30 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _start(
-    words: list[str],
-    program: Sequence[str] = (),
-    **options: Any,  # noqa: ANN401
-) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(  # noqa: S603  our own modules, or programs of an entrant
-        [*(program or (sys.executable, "-m", PROGRAM)), *words],
+def is_ready(url: str) -> bool:
+    """Check that a service answers, without an error of its own."""
+    try:
+        OPENER.open(url, timeout=_READY_S).close()
+    except HTTPError as error:
+        return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+    except (OSError, HTTPException):  # not there yet
+        return False
+    return True
+
+
+def describe_exit(code: int) -> str:
+    """Describe how a process has ended."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def _start(words: list[str], **streams: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401
+    return subprocess.Popen(  # noqa: S603  our own modules
+        [sys.executable, "-m", PROGRAM, *words],
         process_group=0,
         close_fds=False,  # `STARTED` is all that can be inherited
-        **options,
+        **streams,
     )
 
 
@@ -199,35 +198,21 @@ def _end_leftovers(file: Path) -> None:
                 process.wait()
 
 
-def _wait_until_ready(
-    process: "subprocess.Popen[bytes]", url: str, start_s: float
-) -> None:
-    deadline = time.monotonic() + start_s
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < deadline:
-        try:
-            OPENER.open(url, timeout=start_s).close()
+        if is_ready(f"http://127.0.0.1:{port}/health/ready"):
             return
-        except HTTPError as error:
-            if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
-                return
-        except OSError:  # not there yet
-            pass
         time.sleep(0.05)
-    raise LoopError(f"the service is not ready at {url}")
+    raise LoopError(f"the service is not ready on port {port}")
 
 
-def _copy(stream: IO[bytes], output: IO[str], said: deque[str]) -> None:
-    """Copy the output of a server, and keep its last line."""
+def _copy(stream: IO[bytes], said: deque[str]) -> None:
+    """Copy the output of a server, which is no result, to stderr, and keep its last line."""
     for line in stream:
         text = line.decode(errors="replace")
-        output.write(text)
+        sys.stderr.write(text)
         said.append(text.strip())
-
-
-def _describe_exit(code: int) -> str:
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
 
 
 def _announce(title: str, words: list[str]) -> None:

@@ -203,8 +203,10 @@ class Facts:
     @property
     def feature_count(self) -> int:
         """The number of features of a candidate."""
-        of_categories = len(CATEGORY_FEATURES) * len(self.groups)
-        return len(FEATURES) + of_categories + len(POINT_FEATURES) * len(self.points)
+        category_features = len(CATEGORY_FEATURES) * len(self.groups)
+        return (
+            len(FEATURES) + category_features + len(POINT_FEATURES) * len(self.points)
+        )
 
     def offer(self, column: int, groups: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
         """List candidates of some categories of a column, and the category of each by position."""
@@ -435,10 +437,13 @@ def _describe_group(
     distinct, first, number = np.unique(
         played.T.ravel(), return_index=True, return_inverse=True
     )
-    of_heard = np.searchsorted(distinct, group[:, heard].ravel())
+    heard_place = np.searchsorted(distinct, group[:, heard].ravel())
     described = group[:, candidates]
     place = np.searchsorted(distinct, described).clip(max=len(distinct) - 1)
-    parts = [np.bincount(number, ago**-_FADING), *map(np.bincount, (number, of_heard))]
+    parts = [
+        np.bincount(number, ago**-_FADING),
+        *map(np.bincount, (number, heard_place)),
+    ]
     fading, plays, tracks = (part / width for part in parts)
     features = np.array([fading, ago[first], plays, tracks])[:, place]
     means = (features * (distinct[place] == described)).mean(axis=1)
@@ -446,14 +451,14 @@ def _describe_group(
 
 
 def _add_up_keys(
-    keys: AnyIntArray, values: AnyFloatArray, wanted: AnyIntArray
+    keys: AnyIntArray, values: AnyFloatArray, lookup: AnyIntArray
 ) -> FloatArray:
-    """Add up values by their keys, and look up the sums of wanted keys, 0 without values."""
+    """Add up values by their keys, and look up the sums of other keys, 0 without values."""
     if not len(keys):
-        return np.zeros(wanted.shape)
+        return np.zeros(lookup.shape)
     distinct, number = np.unique(keys, return_inverse=True)
-    place = np.searchsorted(distinct, wanted).clip(max=len(distinct) - 1)
-    sums: FloatArray = np.bincount(number, values)[place] * (distinct[place] == wanted)
+    place = np.searchsorted(distinct, lookup).clip(max=len(distinct) - 1)
+    sums: FloatArray = np.bincount(number, values)[place] * (distinct[place] == lookup)
     return sums
 
 

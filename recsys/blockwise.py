@@ -27,12 +27,14 @@ from looplib.als import AlsConfig
 from looplib.arrays import Float32Array, IntArray
 from looplib.checksums import seal, unseal
 from looplib.files import fsync
-from recsys.cluster.cluster import Cluster, Plan, Running
+from recsys.cluster.cluster import Plan
+from recsys.cluster.config import ClusterConfig
 from recsys.cluster.processes import call_threads
 from recsys.dataset.dataset import Dataset, Summary, open_dataset
 from recsys.dataset.layout import SplitName
 from recsys.models.base import MAPPED, State
 from recsys.models.solver import check_finite, first_factors, solve
+from recsys.models.trial import Trial
 from recsys.storage import Workspace, open_workspace
 
 # These interactions are half a gigabyte, mapped from the disk. Each block also rotates the factors
@@ -89,22 +91,16 @@ class Block:
         return dataset.matrix(*rows, by_track=self.axis == "tracks")
 
 
-def cut_blocks(
-    cluster: Cluster,
-    dataset: Dataset,
-    split: SplitName,
-    blocks: int | None = None,
-) -> Blocks:
+def cut_blocks(at_once: int, dataset: Dataset, split: SplitName) -> Blocks:
     """Cut a dataset into blocks of about as many interactions.
 
-    By default each axis has as many blocks as the cluster runs calls at once, or a multiple of that
-    so that none holds more than `LARGEST_BLOCK` interactions.
+    Each axis has as many blocks as workers solve at once, or a multiple of that so that none holds
+    more than `LARGEST_BLOCK` interactions.
     """
     counts = dataset.counts(split)
     popularity = dataset.popularity(split)
-    at_once = cluster.slots()
     rounds = -(-int(counts.sum()) // (at_once * LARGEST_BLOCK))
-    number = blocks or at_once * max(1, rounds)
+    number = at_once * max(1, rounds)
     shares = np.arange(1, number) / number
 
     def cut(axis: Axis, counts: IntArray, across: IntArray) -> tuple[Block, ...]:
@@ -127,19 +123,16 @@ def block_bytes(summary: Summary, config: AlsConfig, slots: int) -> int:
     return MAPPED // 2 * entries + 8 * config.factors * rows
 
 
-def pays(dataset: Dataset, split: SplitName, config: AlsConfig) -> bool:
-    """Decide whether a fit is worth blocks: calls and files cost more than a small iteration."""
-    factors = config.factors
+def is_cut(
+    cluster: ClusterConfig, trial: Trial, dataset: Dataset, split: SplitName
+) -> bool:
+    """Decide whether a fit is cut, as calls and files cost more than a small iteration."""
+    if cluster.fit == "whole" or not trial.model_type.in_blocks:
+        return False
+    factors: int = trial.config.factors
     entries = int(dataset.array(split, "indptr")[-1])
     rows = len(dataset.users) + len(dataset.tracks_of(split))
     return _ENTRY_S * factors * entries + _ROW_S * factors**2 * rows >= SMALLEST_S
-
-
-def fit_blocks(cluster: Cluster, workspace: Workspace, plan: Plan[Files]) -> State:
-    """Run the plan of a fit in its workspace, and return the state of the fit."""
-    running = Running("blocks", plan)
-    cluster.run_plans(running)
-    return read_state(workspace, running.result or {})
 
 
 def read_state(workspace: Workspace, files: Files) -> State:
@@ -152,22 +145,21 @@ def read_state(workspace: Workspace, files: Files) -> State:
 
 
 def plan_blocks(
-    cluster: Cluster,
+    at_once: int,
     dataset: Dataset,
     split: SplitName,
     config: AlsConfig,
     seed: int,
     iterations: int,
     workspace: Workspace,
-    report: Callable[[float], None] | None = None,
-    blocks: int | None = None,
+    report: Callable[[float], None] = lambda _: None,
 ) -> Plan[Files]:
     """Plan a fit, continuing from the last iteration that the fit's own workspace has.
 
     A block whose worker dies is solved again elsewhere.
 
     Args:
-        cluster: Its workers solve the blocks, which are cut when the fit starts.
+        at_once: How many blocks workers solve at once.
         dataset: The dataset to fit.
         split: The interactions to fit.
         config: The hyperparameters.
@@ -175,7 +167,6 @@ def plan_blocks(
         iterations: How many the fit has at its end.
         workspace: The fit's own.
         report: Is called with the iterations done.
-        blocks: How many each axis is cut into; by default see `cut_blocks`.
 
     Returns:
         The files of the last iteration; see `read_state`.
@@ -185,7 +176,7 @@ def plan_blocks(
         SearchError: The scheduler is lost, or there has been no worker for a while.
         OSError: The disk is full.
     """
-    cuts = cut_blocks(cluster, dataset, split, blocks)
+    cuts = cut_blocks(at_once, dataset, split)
     files = _find_newest(workspace, iterations)
     if not files:
         shape = (len(dataset.users), len(dataset.tracks_of(split)))
@@ -202,8 +193,7 @@ def plan_blocks(
                 files[axis] = tuple(block.file(iteration) for block in cut)
             saved.result()
             saved = saver.submit(_save, workspace, dict(files), before)
-            if report:
-                report(iteration)
+            report(iteration)
         saved.result()
     return files
 

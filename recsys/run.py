@@ -52,6 +52,8 @@ class Winner:
     test: dict[str, Interval] = field(default_factory=dict)
     # the best checkpoint with factors, if the winner has no factors
     factors: Checkpoint | None = None
+    # the choosing metric of thirds of the listeners, by their tracks in training
+    by_tracks: dict[str, Interval] = field(default_factory=dict)
     # SHA-256 of other files of the run by name
     files: dict[str, str] = field(default_factory=dict, compare=False)
     schema: int = SCHEMA

@@ -17,6 +17,7 @@ from analysis.logs.field_types import (
     decoder,
 )
 
+_SHOWN = 80  # characters of a reject's text in a message
 KEPT_OF_A_REJECT = 4096  # bytes of a log's line, characters of a table's row
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -48,6 +49,15 @@ class Reject:
     bytes: int  # its length without the line end
     # its first `KEPT_OF_A_REJECT`, bytes that are not UTF-8 such as \\xff; None of old stores
     text: str | None
+
+    def __str__(self) -> str:
+        """Describe it by its place, the reason, and the beginning of its text.
+
+        >>> print(Reject("a.csv", 3, "track is missing", 5, "ann, "))
+        a.csv:3: track is missing (ann, )
+        """
+        text = (self.text or "")[:_SHOWN]
+        return f"{self.file}:{self.line}: {self.reason} ({text})"
 
 
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode

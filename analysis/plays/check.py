@@ -130,8 +130,8 @@ def _check_files(
             target,
             amount=next((name for name in AMOUNTS if name in names), None),
             known=[*names],
+            meanings=[COLUMNS[name].meaning for name in names],
             has_order="position" in stored_columns(names),
-            has_text_ids=not (query.is_csv or query.is_untyped),
         )
         if query.keeps_rejects:
             source_of = {str(path): source for source, path in paths.items()}
@@ -164,12 +164,18 @@ def _attach(
         "row": queries.Sql("row_number() OVER ()"),
     }
     amount = next((name for name in AMOUNTS if name in types), None)
+    is_untyped = query.is_csv or query.is_untyped
     for name in COLUMNS:
         value = queries.Column(name) if name in types else queries.Constant(None)
-        is_json = types.get(name) == "JSON"
+        kind = types.get(name)
+        is_json = kind == "JSON"
         if COLUMNS[name].kind == "id":
-            kind = queries.Function("json_type", value)
-            values[f"{name}_kind"] = kind if is_json else queries.Constant(types[name])
+            kind = "untyped" if is_untyped and kind == "VARCHAR" else kind
+            values[f"{name}_kind"] = (
+                queries.Function("json_type", value)
+                if is_json
+                else queries.Constant(kind)
+            )
         if is_json:
             value = queries.Function(
                 "json_extract_string", value, queries.Constant("$")

@@ -38,35 +38,39 @@ class PlayColumn:
 
 COLUMNS: Mapping[str, PlayColumn] = {
     "listener": PlayColumn(
-        "user", "id", "who played, a whole number or text; required"
+        "user", "id", "who played, a whole number or text, required"
     ),
-    "track": PlayColumn("item", "id", "what, a whole number or text; required"),
-    "seconds": PlayColumn("seconds", "number", "how long it was heard"),
+    "track": PlayColumn("item", "id", "what, a whole number or text, required"),
+    "seconds": PlayColumn("seconds", "number", "how long it was heard, 0 to 1e15"),
     "weight": PlayColumn(
-        "weight", "number", "how much the play counts, 0 to 1e15; 1 by default"
+        "weight", "number", "how much the play counts, 0 to 1e15, 1 by default"
     ),
     "played_at": PlayColumn(
         "timestamp",
         "time",
-        "when: a TIMESTAMP, in UTC, a TIMESTAMPTZ, or text that begins with the year",
+        "when, from 1970: a TIMESTAMP, in UTC, a TIMESTAMPTZ, or text that begins with the year",
     ),
     "session": PlayColumn(
-        "session", "text", "its name; by default, half an hour of silence ends it"
+        "session", "text", "its name, by default, half an hour of silence ends it"
     ),
     "share": PlayColumn("share", "number", "share of the track that was heard, 0 to 1"),
     "position": PlayColumn(
         "position",
         "number",
-        "order of a listener's plays without times, or of equal times",
+        "order of a listener's plays without times, or of equal times, whole",
     ),
     "organic": PlayColumn(
-        "organic", "flag", "the listener chose the track, which opens a session"
+        "organic", "flag", "true if the listener chose the track, which opens a session"
     ),
     "disliked": PlayColumn(
-        "disliked", "flag", "the listener said so, as by a thumb; never a skip"
+        "disliked",
+        "flag",
+        "true if the listener said so, as by a thumb, never by a skip",
     ),
     "propensity": PlayColumn(
-        "propensity", "number", "probability of the recommendation, where it is known"
+        "propensity",
+        "number",
+        "probability of the recommendation, above 0 to 1, if it is known",
     ),
     "title": PlayColumn("", "text", "of the track, for reports and exports"),
     "artist": PlayColumn("", "text", "of the track, for reports and exports"),

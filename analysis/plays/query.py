@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,21 +14,23 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs.files import LogFile
 from analysis.plays.databases import copy_table
-from analysis.plays.files import DATABASES, FUNCTIONS, find_tables, function_of
+from analysis.plays.files import FUNCTIONS, find_tables, function_of
 
 # A query with these nodes needs all files at once.
 _WHOLE_NODES = re.compile("JOIN|PIVOT|SET_OPERATION.*|RECURSIVE.*|WINDOW.*|SUBQUERY_.*")
 _WHOLE_CLASSES = {"WINDOW", "SUBQUERY"}
-_WHOLE_PARTS = ("modifiers", "group_expressions", "sample", "qualify", "having")
 _OF_DATABASES = ("read_duckdb", "sqlite_scan")
-# views and macros of databases that a query has attached, by their names within a statement
+_STANDARD = "STANDARD_HANDLING"  # else GROUP BY ALL
+_WHOLE_PARTS = ("modifiers", "group_expressions", "sample", "qualify", "having")
+# Views and macros of attached databases. A statement that runs a view has its name; after USE, a
+# macro also stands for an operator, or for a function in a generated column.
 _PROGRAMS = """
-SELECT view_name FROM system.main.duckdb_views()
+SELECT view_name, false FROM system.main.duckdb_views()
 WHERE NOT internal AND database_name NOT IN ('memory', 'temp')
-UNION ALL SELECT function_name FROM system.main.duckdb_functions()
+UNION ALL SELECT function_name, true FROM system.main.duckdb_functions()
 WHERE NOT internal AND database_name NOT IN ('memory', 'temp')
 """
-_SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|--[^\n]*|\s+""")
+_SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|\s)+""")
 _PLACEHOLDER = "{path}"
 _KEEPING_REJECTS = ", store_rejects = true, rejects_limit = 0"
 
@@ -44,6 +46,11 @@ class Reader:
     options: Mapping[str, Mapping[str, Any]]  # syntax trees by name
     table: str | None = None
     is_call: bool = True  # else a name alone, such as FROM 'plays.csv'
+
+    @property
+    def is_of_database(self) -> bool:
+        """Whether it reads a table of a database."""
+        return self.function in _OF_DATABASES
 
 
 @dataclass(frozen=True)
@@ -77,19 +84,22 @@ class PlaysQuery:
         return cls(text, file.parent, str(file))
 
     @cached_property
-    def _parsed(self) -> tuple[list[str], Reader | None, int]:
-        """The statements, the only reader, and the number of conditions."""
+    def _parsed(self) -> tuple[list[str], list[Reader], bool, int]:
+        """The statements, the readers of the last, whether they are all, and its conditions."""
         with explained(self.name):
             texts, tree = queries.parse(self.sql)
         parts = [*queries.nodes(tree)]
         conditions = sum(node.get("where_clause") is not None for node in parts)
-        reader = _find_reader(parts) if len(texts) == 1 else None
-        return texts, reader, conditions
+        tables = [_read_call(node) for node in _find_tables(parts)]
+        readers = [reader for reader in tables if reader]
+        is_plain = len(texts) == len(tables) == len(readers) == 1
+        return texts, readers, is_plain and not _is_whole(parts), conditions
 
     @property
     def reader(self) -> Reader | None:
         """The reader whose files are read one by one; None if the query runs as a whole."""
-        return self._parsed[1]
+        _, readers, is_by_file, _ = self._parsed
+        return readers[0] if is_by_file else None
 
     @property
     def is_csv(self) -> bool:
@@ -99,7 +109,7 @@ class PlaysQuery:
     @property
     def reads_database(self) -> bool:
         """Whether it reads a table of a database."""
-        return self.reader is not None and self.reader.function in _OF_DATABASES
+        return self.reader is not None and self.reader.is_of_database
 
     @property
     def keeps_rejects(self) -> bool:
@@ -120,38 +130,42 @@ class PlaysQuery:
             AnalysisError: There are none, or a file is empty or of no known kind, or a database
                 cannot be read.
         """
-        reader = self.reader
-        paths, table = (reader.paths, reader.table) if reader else ((), None)
-        files = find_tables([os.path.normpath(self.folder / path) for path in paths])
+        return self._files(self.reader, folder) if self.reader else []
+
+    def _files(self, reader: Reader, folder: Path) -> list[LogFile]:
+        paths = (os.path.normpath(self.folder / path) for path in reader.paths)
         return [
-            copy_table(file, table, folder) if file.suffix in DATABASES else file
-            for file in files
+            copy_table(file, reader.table, folder) if reader.is_of_database else file
+            for file in find_tables([*paths])
         ]
 
     def text_for(self, paths: Sequence[Path]) -> str:
         """Return its SQL for other files: copies of its own."""
-        reader = self.reader
-        if reader is None:
-            return self._bytes.decode()
-        function, extra = reader.function, ""
-        if self.reads_database:
-            function = "read_parquet"
-            if paths[0].suffix == ".jsonl":
-                function, extra = "read_json", ", sample_size = -1"
-        if self.keeps_rejects:
-            extra = _KEEPING_REJECTS
-        call = f"{function}({listed(paths)}{extra}" + ")" * (not reader.is_call)
-        edits = [(reader.start, reader.end, call)]
-        if "encoding" in reader.options:
-            edits.append((*_span(reader.options["encoding"]), "'utf-8'"))
-        text = self._bytes
+        return self._replace([(self.reader, paths)] if self.reader else [])
+
+    def _replace(self, copies: Iterable[tuple[Reader, Sequence[Path]]]) -> str:
+        """Return the SQL of the last statement, in which readers read copies of their files."""
+        edits = []
+        for reader, paths in copies:
+            function, extra = reader.function, ""
+            if reader.is_of_database:
+                function = "read_parquet"
+                if paths[0].suffix == ".jsonl":
+                    function, extra = "read_json", ", sample_size = -1"
+            if self.keeps_rejects:
+                extra = _KEEPING_REJECTS
+            call = f"{function}({listed(paths)}{extra}" + ")" * (not reader.is_call)
+            edits.append((reader.start, reader.end, call))
+            if "encoding" in reader.options:
+                edits.append((*_span(reader.options["encoding"]), "'utf-8'"))
+        text = self._parsed[0][-1].encode()
         for start, end, new in sorted(edits, reverse=True):
             text = text[:start] + new.encode() + text[end:]
         return text.decode()
 
     def left_out(self, paths: Sequence[Path]) -> str | None:
         """Return the SQL of the rows that its condition leaves out; None without one condition."""
-        if self._parsed[2] != 1:
+        if self._parsed[-1] != 1:
             return None
         return queries.negate(self.text_for(paths))
 
@@ -176,32 +190,37 @@ class PlaysQuery:
             The query that reads the file.
 
         Raises:
-            AnalysisError: It fails, or names a view or macro of a database that it attaches, whose
-                SQL comes with the database and could read other files or never end.
+            AnalysisError: It fails, or reads a view of a database, or attaches a database with
+                macros: their SQL comes with the database, and could read other files or never end.
         """
-        target = (folder / "query.parquet").resolve()
+        folder = folder.resolve()
+        target = folder / "query.parquet"
+        texts, readers, *_ = self._parsed
+        copies = [
+            (reader, [file.path for file in self._files(reader, folder)])
+            for reader in readers
+            if reader.is_of_database
+        ]
         with (
             queries.connect(autoinstall_known_extensions="true") as connection,
             chdir(self.folder),
             explained(self.name),
         ):
-            for statement in self._parsed[0]:
+            for statement in [*texts[:-1], self._replace(copies)]:
                 programs = connection.execute(_PROGRAMS).fetchall()
-                for (name,) in programs:
+                for name, is_macro in programs:
                     word = re.escape(name.replace('"', '""'))
-                    if re.search(rf"(?<!\w){word}(?!\w)", statement, re.IGNORECASE):
+                    word = rf"(?<!\w){word}(?!\w)"
+                    if is_macro or re.search(word, statement, re.IGNORECASE):
                         raise AnalysisError(
-                            f"{self.name}: {name} is a view or macro of an attached database, "
-                            "and only tables are read; write its SELECT into the query"
+                            f"{self.name}: an attached database has the view or macro {name}, "
+                            "and only its tables are read; write its SELECT into the query, and "
+                            "drop macros"
                         )
                 rows = bind(connection, statement)
             rows.to_parquet(str(target))
         is_untyped = "read_csv" in self.sql
         return PlaysQuery(f"FROM {quoted(target)}", folder, self.name, is_untyped)
-
-    @property
-    def _bytes(self) -> bytes:
-        return self._parsed[0][-1].encode()
 
 
 def quoted(value: object) -> str:
@@ -246,24 +265,27 @@ def _span(node: Mapping[str, Any]) -> tuple[int, int]:
     return start, start + node["query_location_length"]
 
 
-def _find_reader(nodes: Sequence[Mapping[str, Any]]) -> Reader | None:
-    """Find the only reader of a query that scans, filters and projects its rows."""
+def _is_whole(nodes: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a query does more than scan, filter and project rows."""
     aggregates = queries.aggregates()
+    return any(
+        _WHOLE_NODES.fullmatch(str(node.get("type")))
+        or node.get("class") in _WHOLE_CLASSES
+        or any(node.get(part) for part in _WHOLE_PARTS)
+        or node.get("aggregate_handling", _STANDARD) != _STANDARD
+        or node.get("function_name") in aggregates
+        for node in nodes
+    )
+
+
+def _find_tables(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Find the tables and table functions of a query, but for subqueries with names."""
     named = {node.get("key") for node in nodes if "value" in node}
-    calls = []
     for node in nodes:
-        kind = str(node.get("type"))
-        if (
-            _WHOLE_NODES.fullmatch(kind)
-            or node.get("class") in _WHOLE_CLASSES
-            or any(node.get(part) for part in _WHOLE_PARTS)
-            or node.get("function_name") in aggregates
-        ):
-            return None
-        is_named = kind == "BASE_TABLE" and node["table_name"] in named
-        if kind in ("BASE_TABLE", "TABLE_FUNCTION") and not is_named:
-            calls.append(node)
-    return _read_call(calls[0]) if len(calls) == 1 else None
+        kind = node.get("type")
+        is_table = kind == "BASE_TABLE" and node["table_name"] not in named
+        if is_table or kind == "TABLE_FUNCTION":
+            yield node
 
 
 def _read_call(node: Mapping[str, Any]) -> Reader | None:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
-from service import read_histories, serve
+from service import read_histories
 
 ALPHA = 40.0  # confidence that a play adds
 FADE = 0.8  # the weight of the track before in the session
@@ -44,6 +44,3 @@ def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hasha
         0, to_rows([row]), n, filter_already_liked_items=False, recalculate_user=True
     )
     return [tracks[number] for number in best]
-
-
-serve(recommend)

@@ -6,12 +6,10 @@ from collections.abc import Hashable
 import numpy as np
 from irspack.recommenders import CosineKNNRecommender
 from scipy.sparse import csr_matrix
-from service import read_sessions, serve
+from service import read_sessions
 
-LENGTH, FADE = (
-    20,
-    0.8,
-)  # tracks of the session that vote; the weight of the track before
+LENGTH = 20  # tracks of the session that vote
+FADE = 0.8  # the weight of the track before
 
 sessions = [Counter(tracks) for _, tracks in read_sessions()]
 tracks = sorted({track for session in sessions for track in session})
@@ -31,6 +29,3 @@ def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hasha
     row = csr_matrix((weights, latest, [0, len(latest)]), (1, len(tracks))) @ near
     best = np.argsort(-row.data, kind="stable")[:n]
     return [tracks[number] for number in row.indices[best]]
-
-
-serve(recommend)

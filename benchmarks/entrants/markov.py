@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable
 from itertools import pairwise
 
-from service import read_sessions, serve
+from service import read_sessions
 
 OWN = 20.0  # weight of a listener's own transition
 
@@ -30,6 +30,3 @@ def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hasha
             scores[following] += OWN
     ranking = [track for track, _ in scores.most_common(n)]
     return list(dict.fromkeys([*ranking, *top]))[:n]
-
-
-serve(recommend)

@@ -8,7 +8,7 @@ import torch
 from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
-from service import read_histories, serve
+from service import read_histories
 
 LENGTH = 50  # tracks of a sequence
 
@@ -27,13 +27,14 @@ plays = pd.DataFrame(rows, columns=[Columns.User, Columns.Item, Columns.Datetime
 plays[Columns.Datetime] = pd.to_datetime(plays[Columns.Datetime], unit="s")
 plays[Columns.Weight] = 1.0
 model = SASRecModel(
-    epochs=10,
+    epochs=16,
+    lr=0.005,
     loss="gBCE",
     n_negatives=16,
     gbce_t=0.75,
     n_factors=64,
     n_heads=2,
-    batch_size=64,
+    batch_size=16,
     session_max_len=LENGTH,
     train_min_user_interactions=2,
     dataloader_num_workers=0,
@@ -55,6 +56,3 @@ def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hasha
         scores = (items @ state).numpy()
     best = np.argpartition(-scores[1:], n)[:n] + 1
     return [tracks[number] for number in best[np.argsort(-scores[best])]]
-
-
-serve(recommend)

@@ -1,6 +1,9 @@
-"""Read the plays to learn from, and serve a recommender: what entrants in Python share."""
+"""Read the plays to learn from, and serve the function `recommend` of a Python file."""
 
+import logging
 import os
+import runpy
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from itertools import groupby
@@ -8,7 +11,7 @@ from operator import itemgetter
 
 import pandas as pd
 from flask import Flask, Response, jsonify, request
-from werkzeug.serving import WSGIRequestHandler, run_simple
+from werkzeug.serving import WSGIRequestHandler
 
 BLOCK = 20  # plays that are a session if nothing says where sessions end
 _SILENCE = pd.Timedelta(minutes=30)
@@ -37,9 +40,7 @@ def read_histories() -> dict[Hashable, list[Hashable]]:
     return histories
 
 
-def serve(
-    recommend: Callable[[Hashable, list[Hashable], int], list[Hashable]],
-) -> None:
+def serve(recommend: Callable[[Hashable, list[Hashable], int], list[Hashable]]) -> None:
     """Answer with the n best tracks for a listener after the tracks of a session."""
     app = Flask("entrant")
 
@@ -49,11 +50,10 @@ def serve(
         tracks = recommend(body["listener"], body["session"], body["n"])
         return jsonify(tracks)
 
-    class Quiet(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"
+    logging.getLogger("werkzeug").setLevel("ERROR")  # not a line for each request
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"  # connections stay open
+    app.run(port=int(os.environ["PORT"]))
 
-        def log_request(self, *_: object) -> None:
-            """Log nothing."""
 
-    port = int(os.environ["PORT"])
-    run_simple("127.0.0.1", port, app, threaded=True, request_handler=Quiet)
+if __name__ == "__main__":  # python service.py MODULE.py
+    serve(runpy.run_path(sys.argv[1])["recommend"])

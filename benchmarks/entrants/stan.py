@@ -8,12 +8,13 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable
 
-from service import read_sessions, serve
+from service import read_sessions
 
 CANDIDATES, NEIGHBOURS = 1000, 200
 LENGTH = 20  # tracks of the running session that count
-BY_PLACE, BY_DISTANCE = 5.0, 5.0  # plays in which a weight falls to 1/e
-BY_AGE = 100.0  # newer sessions of the same listener, likewise
+BY_PLACE = 5.0  # plays since a track of the session in which its weight falls to 1/e
+BY_DISTANCE = 5.0  # plays between a neighbour's track and the shared track, likewise
+BY_AGE = 100.0  # newer sessions of the neighbour's listener, likewise
 
 sessions: list[list[Hashable]] = []
 ages: list[float] = []  # number of the session among its listener's
@@ -49,6 +50,3 @@ def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hasha
         for place, track in enumerate(tracks):
             scores[track] += value * math.exp(-abs(place - last) / BY_DISTANCE)
     return [track for track, _ in scores.most_common(n)]
-
-
-serve(recommend)

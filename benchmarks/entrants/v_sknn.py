@@ -8,7 +8,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable
 
-from service import read_sessions, serve
+from service import read_sessions
 
 CANDIDATES, NEIGHBOURS = 1000, 200
 LENGTH = 20  # tracks of the running session that count
@@ -38,6 +38,3 @@ def recommend(listener: Hashable, session: list[Hashable], n: int) -> list[Hasha
         for track in sessions[number]:
             scores[track] += near * last * rarity[track]
     return [track for track, _ in scores.most_common(n)]
-
-
-serve(recommend)

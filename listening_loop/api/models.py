@@ -13,7 +13,7 @@ import pyarrow as pa
 from analysis.plays.columns import ALIASES
 from analysis.store import Store
 from listening_loop.api.frames import is_frame, sum_weights
-from listening_loop.api.stores import Source, ingest
+from listening_loop.api.stores import Source, add_plays
 from listening_loop.errors import LoopError
 from looplib.als import AlsConfig, solve_row
 from looplib.arrays import (
@@ -28,9 +28,9 @@ from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
-from looplib.progress import progress
+from looplib.progress import progress, say
 from looplib.untrusted import open_untrusted
-from recsys.blockwise import fit_blocks, plan_blocks
+from recsys.blockwise import plan_blocks, read_state
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.processes import is_small, usable_cores
 from recsys.config import SearchConfig
@@ -38,6 +38,7 @@ from recsys.dataset.cache import cached_dataset
 from recsys.dataset.interactions import Interactions, load_interactions
 from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
+from recsys.ingest.report import describe_ingest
 from recsys.models.als import Als
 from recsys.models.base import State
 from recsys.models.external import CLASS, select_params
@@ -289,11 +290,14 @@ def fit(
         return _to_model(users, items, state, config)
     with _scratch(folder) as scratch:
         if not isinstance(data, Store):
-            data = ingest(data, f"{scratch}/store", **named)
+            added = add_plays(data, f"{scratch}/store", named)
+            # the store is deleted at the end
+            say(describe_ingest(added).replace(str(added.store), "the plays"))
+            data = added.store
         store = open_store(data.address)
         plan = plan_dataset(store, search)
         scratch.folder.mkdir(parents=True, exist_ok=True)
-        modules = (fit_blocks.__module__,)
+        modules = (plan_blocks.__module__,)
         is_here = is_small(search.cluster, store.manifest.events)
         with Cluster(
             search.cluster, scratch.on_disk, client, modules, is_here=is_here
@@ -304,8 +308,9 @@ def fit(
                 fit = scratch.sub("fit")
                 rest = (config, seed, iterations, fit)
                 with progress("Fit", iterations, "iterations") as report:
-                    blocks = plan_blocks(workers, dataset, "all", *rest, report)
-                    state = fit_blocks(workers, fit, blocks)
+                    slots = workers.slots()
+                    blocks = plan_blocks(slots, dataset, "all", *rest, report)
+                    state = read_state(fit, workers.run_plan(blocks))
             else:
                 train = load_interactions(dataset, "all")
                 state = _fit_here(train, config, seed, iterations)

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +60,19 @@ def ingest(
         >>> store == ingest(plays, "store", listener="who", track="song", seconds="heard")
         True
     """
+    report = add_plays(data, store, columns, sql, preset)
+    say(describe_ingest(report))
+    return report.store
+
+
+def add_plays(
+    data: Source,
+    store: str | Path | None,
+    columns: Mapping[str, str],
+    sql: str | None = None,
+    preset: str | None = None,
+) -> pipeline.IngestReport:
+    """Add plays to a store; see `ingest`."""
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         paths = [data] if isinstance(data, (str, Path)) else data
         if is_frame(data):
@@ -76,6 +89,4 @@ def ingest(
             query = make_query(paths, columns, preset, sql)
             facts = [*map(str, paths), query.content("") if query else ""]
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
-        report = pipeline.ingest(query or paths, address, whole=is_frame(data))
-        say(describe_ingest(report))
-        return report.store
+        return pipeline.ingest(query or paths, address, whole=is_frame(data))

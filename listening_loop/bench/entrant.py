@@ -1,6 +1,7 @@
-"""Install, train, start and replay one entrant, and make its row of the table."""
+"""Install, start and replay one entrant, and make its row of the table."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -9,29 +10,30 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
+import orjson
 import psutil
 from pydantic import Field
 
+from listening_loop.doctor import facts
 from listening_loop.errors import LoopError
-from listening_loop.processes import free_port, serving
+from listening_loop.processes import describe_exit, free_port, is_ready
 from listening_loop.replay.adapter import load_adapter
 from listening_loop.replay.plays import OLDER, NewestPlays
 from listening_loop.replay.score import score
 from listening_loop.replay.traffic import find_unanswered, join_answers, send_plays
 from looplib.config import Config
 from looplib.errors import UserError
-from looplib.files import atomic_write_text, json_digest, remove, sha256_file
+from looplib.files import atomic_write_json, json_digest, remove, sha256_file
 
 FILE = "entrant.yaml"  # its name in a folder
-_SHELL = ("sh", "-c")
-_INSTALL_S = 3600
-_WALL = 4  # wall seconds that a command has for each CPU second of the budget
+_WALL = 4  # wall seconds until the first answer, for each CPU second of the budget
+_POLL_S = 0.2
 
 
 class Entrant(Config):
-    """A recommender that enters the table; its commands run in its folder, in a shell."""
+    """A recommender that enters the table."""
 
     name: Annotated[str, Field(pattern="^[^/.][^/]*$")]
     version: str
@@ -40,10 +42,9 @@ class Entrant(Config):
     """how its parameters were chosen"""
     install: tuple[str, ...] = ()
     """requirements for pip, in an environment of its own; by default it runs in this one"""
-    train: str = ""
-    """command that learns from the file $PLAYS and writes to the folder $MODEL"""
     start: str
-    """command that serves on $PORT of 127.0.0.1; it may learn, too"""
+    """command of a shell, in the folder of the file, that learns from the file $PLAYS and serves
+    on $PORT of 127.0.0.1"""
     adapter: str = "session"
     """name of an adapter, or its file"""
 
@@ -53,157 +54,177 @@ def find_files(entrant: Entrant, file: Path) -> list[Path]:
     if file.name == FILE:
         paths = {path for path in file.parent.rglob("*") if path.suffix != ".pyc"}
     else:
-        words = shlex.split(f"{entrant.train}\n{entrant.start}\n{entrant.adapter}")
+        words = re.findall(r"[\w./-]+", f"{entrant.start} {entrant.adapter}")
         paths = {file.parent / word for word in words if not word.startswith("/")}
     return [file, *sorted(path for path in paths - {file} if path.is_file())]
 
 
-def run_entrant(
+def measure(
     entrant: Entrant,
     file: Path,
     plays: NewestPlays,
     folder: Path,
-    budget_s: int,
-    connections: int,
+    limits: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Run an entrant, from its installation to the scores of its answers.
+    """Measure an entrant, and write its row, unless it is there.
 
     Args:
         entrant: The entrant.
         file: Its YAML file.
         plays: The plays that it answers.
-        folder: Where the plays to learn from are, and answers and logs go.
-        budget_s: CPU seconds that it may learn, up to its first answer.
-        connections: Requests at a time.
+        folder: Where the plays to learn from are, and its answers, log and row go.
+        limits: `budget_s`, the CPU seconds until its first answer; `connections`, the requests at a
+            time.
 
     Returns:
-        Costs and scores for its row; if something failed, the reason.
+        Its row. If something failed, `failure` is the reason.
     """
-    answers = folder / "answers" / f"{entrant.name}.jsonl"
+    files = find_files(entrant, file)
+    lines = [line for path in files for line in path.read_bytes().splitlines()]
+    row = {
+        "key": json_digest([plays.facts, [*map(sha256_file, files)], limits]),
+        "entrant": entrant.model_dump(),
+        "lines": sum(bool(line.strip()) for line in lines),
+        "replay": plays.facts,
+        **limits,
+        "machine": facts(),
+        "failure": None,
+    }
+    target = folder / "rows" / f"{entrant.name}.json"
+    if target.exists():
+        written: dict[str, Any] = orjson.loads(target.read_bytes())
+        if written["key"] == row["key"] and not written["failure"]:
+            return written
     log = folder / "log" / f"{entrant.name}.log"
-    for path in (answers, log):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    older = (folder / OLDER).resolve()
-    variables = {"PLAYS": older, "SECONDS": budget_s, "PYTHONHASHSEED": 0}
-    options: dict[str, Any] = {"cwd": file.parent, "env": {**os.environ}}
-    options["env"] |= {name: str(value) for name, value in variables.items()}
-    address = entrant.adapter
-    if (file.parent / address).is_file():
-        address = str(file.parent / address)
-    port = free_port()
+    log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with log.open("r+") as output:
-            adapter = load_adapter(address)
-            steps = options | {"stdout": output, "stderr": subprocess.STDOUT}
-            cpu_s = _prepare(entrant, file, folder, budget_s, steps)
-            options["env"] |= {"PORT": str(port)}
-            service = serving(
-                [entrant.start],
-                port,
-                adapter.ready,
-                output,
-                _WALL * budget_s,
-                program=_SHELL,
-                **options,
-            )
-            with service as process:
-                cpu_s += sum(map(_cpu_s, _tree(process.pid)))
-                if cpu_s > budget_s:
-                    raise LoopError(
-                        f"learned for {cpu_s:.0f} CPU seconds; allowed are {budget_s}"
-                    )
-                url, began = f"http://127.0.0.1:{port}", time.perf_counter()
-                sessions = find_unanswered(plays, 0, answers)
-                send_plays(plays, sessions, url, adapter, answers, connections)
-                seconds = time.perf_counter() - began
-                memory = sum(part.memory_full_info().pss for part in _tree(process.pid))
-    except UserError as error:
+        with log.open("w") as output:
+            row |= _replay(entrant, file, plays, folder, limits, output)
+    except (UserError, psutil.Error) as error:
         said = log.read_text(errors="replace").strip().rpartition("\n")[-1]
-        return {"failure": f"{error}; its log ends: {said[-300:]}"}
-    joined = join_answers(answers)
+        row["failure"] = f"{error}; its log ends: {said[-300:]}"
+    atomic_write_json(target, row)
+    return row
+
+
+def _replay(
+    entrant: Entrant,
+    file: Path,
+    plays: NewestPlays,
+    folder: Path,
+    limits: Mapping[str, int],
+    output: IO[str],
+) -> dict[str, Any]:
+    """Install, start and replay an entrant, and score its answers."""
+    is_file = (file.parent / entrant.adapter).is_file()
+    adapter = load_adapter(
+        str(file.parent / entrant.adapter) if is_file else entrant.adapter
+    )
+    answers = folder / "answers" / f"{entrant.name}.jsonl"
+    answers.parent.mkdir(parents=True, exist_ok=True)
+    answers.write_bytes(b"")
+    work = (folder / "work").resolve()  # of this entrant alone
+    remove(work)
+    work.mkdir()
+    port, programs = free_port(), _install(entrant.install, folder, output)
+    variables = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PLAYS": (folder / OLDER).resolve(),
+        "WORK": work,
+        "PORT": port,
+        "SECONDS": limits["budget_s"],
+        "PYTHONHASHSEED": 0,
+    }
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(  # noqa: S603  the entrant's own command
+        ["/bin/sh", "-c", entrant.start],
+        cwd=file.parent,
+        env=os.environ | {name: str(value) for name, value in variables.items()},
+        stdout=output,
+        stderr=output,
+        process_group=0,
+        close_fds=False,  # bench's next run ends what has this run's lock open
+    ) as process:
+        try:
+            cpu_s = _wait(process, url + adapter.ready, limits["budget_s"])
+            began = time.perf_counter()
+            sessions = find_unanswered(plays, 0, answers)
+            connections = limits["connections"]
+            send_plays(plays, sessions, url, adapter, answers, connections)
+            seconds = time.perf_counter() - began
+            parts = _tree(process.pid)
+            memory = sum(part.memory_full_info().pss for part in parts)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    predictions, made = join_answers(answers)
     cost = {
         "cpu_s": round(cpu_s, 3),
         "mib": memory >> 20,
-        "requests_per_s": round(len(plays.tracks) / seconds, 1),
-        "p50_ms": joined.p50_ms,
-        "p99_ms": joined.p99_ms,
+        "plays_per_s": round(len(plays.tracks) / seconds, 1),
+        **made["latency"],
     }
     return {
-        "failure": None,
-        "failed_requests": joined.failures,
+        "failed_requests": made["failures"],
         "cost": cost,
-        "answers": json_digest(joined.predictions[:, :2].tolist()),
-        "scores": score(plays, {entrant.name: joined.predictions})[0],
+        "answers": json_digest(predictions[:, :2].tolist()),
+        "scores": score(plays, {entrant.name: predictions})[0],
     }
 
 
-def _prepare(
-    entrant: Entrant, file: Path, folder: Path, budget_s: int, options: dict[str, Any]
-) -> float:
-    """Install an entrant and train it, unless that is done; entrants share both.
+def _install(requirements: tuple[str, ...], folder: Path, output: IO[str]) -> Path:
+    """Make a virtual environment of requirements, unless it is there.
 
     Returns:
-        The CPU seconds of its training.
+        The folder of its programs; that of this environment if there are no requirements.
+
+    Raises:
+        LoopError: The installation fails.
     """
-    environment, programs = options["env"], Path(sys.executable).parent
-    if entrant.install:
-        made = (folder / "environments" / json_digest(entrant.install)[:12]).resolve()
-        programs = made / "bin"
-        if not (made / FILE).exists():
-            pip = shlex.join(["bin/python", "-m", "pip", "install", *entrant.install])
-            venv = shlex.join([sys.executable, "-m", "venv", "--clear", str(made)])
-            _run(f"{venv} && cd {shlex.quote(str(made))} && {pip}", _INSTALL_S, options)
-            (made / FILE).touch()
-    environment["PATH"] = f"{programs}:{environment['PATH']}"
-    named = find_files(entrant.model_copy(update={"start": "", "adapter": ""}), file)
-    learned = [sha256_file(path) for path in (folder / OLDER, *named[1:])]
-    key = json_digest([entrant.install, entrant.train, learned])[:12]
-    model = (folder / "trained" / key).resolve()
-    environment["MODEL"] = str(model)
-    done = model.with_suffix(".cpu-s")
+    if not requirements:
+        return Path(sys.executable).parent
+    made = (folder / "environments" / json_digest(requirements)[:12]).resolve()
+    done = made / ".done"
     if not done.exists():
-        remove(model)
-        model.mkdir(parents=True)
-        cpu_s = _run(entrant.train, _WALL * budget_s, options)
-        atomic_write_text(done, str(cpu_s))
-    return float(done.read_text())
+        venv = [sys.executable, "-m", "venv", "--clear", str(made)]
+        pip = [str(made / "bin" / "python"), "-m", "pip", "install", *requirements]
+        for words in (venv, pip):
+            if subprocess.run(words, stdout=output, stderr=output).returncode:  # noqa: S603
+                raise LoopError(f"{shlex.join(words)}: failed")
+        done.touch()
+    return made / "bin"
 
 
-def _run(command: str, limit_s: float, options: Mapping[str, Any]) -> float:
-    """Run a command.
+def _wait(process: "subprocess.Popen[bytes]", ready: str, budget_s: int) -> float:
+    """Wait until an entrant is ready.
 
     Returns:
         The CPU seconds of all its processes, read five times a second: a process that nobody waits
         for, such as a worker of Dask, is in no sum of the system.
 
     Raises:
-        LoopError: It fails, or takes too long.
+        LoopError: It ends, or takes too long.
     """
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + _WALL * budget_s
     cpu_s: dict[psutil.Process, float] = {}
-    with subprocess.Popen([*_SHELL, command], process_group=0, **options) as process:  # noqa: S603
-        try:
-            while process.poll() is None:
-                with suppress(psutil.NoSuchProcess):
-                    for part in _tree(process.pid):
-                        cpu_s[part] = sum(part.cpu_times()[:2])
-                if time.monotonic() > deadline:
-                    raise LoopError(f"{command}: not done in {limit_s:.0f} s")
-                time.sleep(0.2)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode:
-        raise LoopError(f"{command}: exit code {process.returncode}")
-    return sum(cpu_s.values())
+    while True:
+        was_ready, code = is_ready(ready), process.poll()
+        if code is not None:
+            raise LoopError(f"it has ended: {describe_exit(code)}")
+        with suppress(psutil.NoSuchProcess):
+            for part in _tree(process.pid):
+                cpu_s[part] = sum(part.cpu_times()[:2])
+        learned_s = sum(cpu_s.values())
+        if learned_s > budget_s or time.monotonic() > deadline:
+            raise LoopError(
+                f"not ready after {learned_s:.0f} CPU seconds, allowed are {budget_s}, "
+                f"and at most {_WALL * budget_s} seconds"
+            )
+        if was_ready:
+            return learned_s
+        time.sleep(_POLL_S)
 
 
 def _tree(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    """Read the CPU seconds of a process and of its children that have ended."""
-    return sum(process.cpu_times()[:4])

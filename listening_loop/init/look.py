@@ -141,7 +141,8 @@ def _read(guess: Guess, scratch: Path) -> Guess:
         examples = queries.fetch_table(
             connection, "interactions/examples", rows=EXAMPLES
         ).to_pylist()
-        decide_kinds(connection, guess.query.name)
+        groups = queries.fetch_table(connection, "interactions/id_kinds").to_pylist()
+        decide_kinds(groups, guess.query.name)
     (values,) = figures.to_pylist()
     left_out = sum(part.left_out for part in parts)
     malformed = sum(len(lines) for part in parts for lines in part.malformed.values())

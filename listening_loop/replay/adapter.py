@@ -1,25 +1,30 @@
 """Turn plays into requests of a service, and its answers into rankings.
 
 An adapter is a YAML file of request templates, like those in `adapters/`, or an object with the
-methods of `Adapter`: the `adapter` of a Python file, or an entry point of other packages.
+attribute and the methods of `Adapter`: the `adapter` of a Python file, or an entry point of
+another package.
 """
 
 import runpy
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
 import jinja2
 import orjson
+from pydantic import Field
 
 from listening_loop.errors import LoopError
 from looplib.config import Config, load_config
 
 GROUP = "listening_loop.adapters"  # the group of entry points
 _FOLDER = Path(__file__).with_name("adapters")
+_Templates = tuple[
+    Annotated[str, Field(pattern="^(GET|POST|PUT|PATCH|DELETE) /.*")], ...
+]
 
 
 class Play(NamedTuple):
@@ -34,43 +39,18 @@ class Play(NamedTuple):
     is_last: bool  # it ends the session, so no ranking is needed
 
 
-Request = tuple[str, str, str]
-"""Method, path and body of a request."""
+class Adapter(Config):
+    """How a service is asked.
 
-
-class Adapter(Protocol):
-    """How a service is asked."""
-
-    @property
-    def ready(self) -> str:
-        """The path that answers once the service is ready."""
-
-    def requests(self, play: Play) -> list[Request]:
-        """Make the requests of a play, in order; the last answer has the ranking."""
-
-    def read(self, content: bytes) -> list[Any]:
-        """Read the ids of tracks, best first, from an answer."""
-
-
-class RequestTemplate(Config):
-    """A request, of which path and body are Jinja templates with the fields of `Play`.
-
-    `quote` escapes a part of a path, `tojson` writes a value in a body of JSON.
+    A request is a Jinja template with the fields of `Play`: method and path are its first line, the
+    body follows. `quote` escapes a part of a path, `tojson` writes a value in a body of JSON.
     """
-
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    path: str
-    body: str = ""
-
-
-class TemplateAdapter(Config):
-    """An adapter from a YAML file."""
 
     ready: str = "/"
     """path that answers, with a status below 500, once the service is ready"""
-    play: tuple[RequestTemplate, ...]
+    play: _Templates
     """requests of a play, in order; the last answer has the ranking"""
-    last: tuple[RequestTemplate, ...] | None = None
+    last: _Templates | None = None
     """requests of a session's last play; by default as for the others"""
     ranking: str = ""
     """JSON pointer (RFC 6901) to the list in the answer"""
@@ -78,30 +58,24 @@ class TemplateAdapter(Config):
     """JSON pointer to the id in each entry of the list"""
 
     @cached_property
-    def _compiled(self) -> list[list[tuple[str, jinja2.Template, jinja2.Template]]]:
+    def _compiled(self) -> list[list[jinja2.Template]]:
         environment = jinja2.Environment(
             undefined=jinja2.StrictUndefined,
             autoescape=jinja2.select_autoescape(default_for_string=False),
         )
         environment.filters["quote"] = lambda value: quote(str(value), safe="")
-        make = environment.from_string
-        return [
-            [(row.method, make(row.path), make(row.body)) for row in rows]
-            for rows in (self.play, self.play if self.last is None else self.last)
-        ]
+        last = self.play if self.last is None else self.last
+        return [[*map(environment.from_string, texts)] for texts in (self.play, last)]
 
-    def requests(self, play: Play) -> list[Request]:
-        """Fill the templates in."""
+    def requests(self, play: Play) -> list[str]:
+        """Make the requests of a play, in order: a line of method and path, then the body."""
         values = play._asdict()
-        return [
-            (method, path.render(values), body.render(values))
-            for method, path, body in self._compiled[play.is_last]
-        ]
+        return [request.render(values) for request in self._compiled[play.is_last]]
 
     def read(self, content: bytes) -> list[Any]:
-        """Follow the pointers."""
+        """Read the ids of tracks, best first, from an answer."""
         entries = follow(self.ranking, orjson.loads(content))
-        return [*map(partial(follow, self.id), entries)] if self.id else entries
+        return [follow(self.id, entry) for entry in entries]
 
 
 def follow(pointer: str, document: Any) -> Any:  # noqa: ANN401  any JSON
@@ -124,8 +98,10 @@ def load_adapter(name: str) -> Adapter:
         ConfigError: Its YAML is no adapter.
     """
     points = {point.name: point for point in entry_points(group=GROUP)}
-    ours = {file.stem: file for file in sorted(_FOLDER.glob("*.yaml"))}
-    file = ours.get(name, Path(name))
+    shipped = {file.stem: file for file in sorted(_FOLDER.glob("*.yaml"))}
+    file = shipped.get(name, Path(name))
+    if file.suffix in (".yaml", ".yml"):
+        return load_config(Adapter, file)
     try:
         loaded: Adapter | None = None
         if name in points:
@@ -134,11 +110,7 @@ def load_adapter(name: str) -> Adapter:
             loaded = runpy.run_path(name)["adapter"]
     except Exception as error:  # its module may raise any kind
         raise LoopError(f"--adapter {name}: cannot be loaded ({error!r})") from error
-    if loaded:
-        return loaded
-    if file.suffix not in (".yaml", ".yml"):
-        names = ", ".join([*ours, *points])
-        raise LoopError(
-            f"--adapter {name}: allowed are {names}, or a .yaml or .py file"
-        )
-    return load_config(TemplateAdapter, file)
+    if loaded is None:
+        names = f"{', '.join([*shipped, *points])}, or a .yaml or .py file"
+        raise LoopError(f"--adapter {name}: allowed are {names}")
+    return loaded

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -34,11 +33,11 @@ from listening_loop.processes import (
     serving,
 )
 from listening_loop.replay.adapter import load_adapter
-from listening_loop.replay.plays import read_plays, select_plays
+from listening_loop.replay.plays import select_plays
 from listening_loop.replay.report import write_report
 from listening_loop.replay.traffic import PREDICTION, find_unanswered, send_plays
 from looplib.cli import Overrides, make_app
-from looplib.files import json_digest
+from looplib.files import json_digest, sha256_file
 from looplib.progress import say
 from recsys.export.version import TRACKS
 from recsys.ingest.__main__ import Columns, Preset, Sql
@@ -120,12 +119,16 @@ def main(
     query = read_query(file, columns, preset, sql)
     asked = load_adapter(adapter)
     overrides = set_ or []
-    version = (published / PUBLISHED).parent.resolve() if published else None
+    export = published or Path()
+    version = (export / PUBLISHED).parent.resolve() if published else None
     refit_every_ms = parse_span(refit_every) if refit_every else None
+    facts: dict[str, Any]
     if url and not recommender and not refit_every:
-        facts: dict[str, Any] = {"repeat_after": 1, "url": url, "adapter": adapter}
+        is_file = Path(adapter).is_file()
+        facts = {"adapter": sha256_file(Path(adapter)) if is_file else adapter}
+        facts |= {"repeat_after": 1, "url": url}
         names = [Path(adapter).stem]
-    elif published and version and recommender and not url:
+    elif version and recommender and not url:
         settings = load_settings(None, os.environ, overrides, published)
         facts = settings.model_dump(mode="json", include=_DECIDING)
         if refit_every:
@@ -136,11 +139,9 @@ def main(
             "name a service: --url, which cannot be refitted, or --recommender of an export, "
             "--published"
         )
-    folder = out or (published or Path()) / "replay"
+    folder = out or export / "replay"
     with locked_folder(folder):
-        target = folder / "plays.parquet"
-        select_plays(query, version, refit_every_ms, facts, target, after)
-        plays = read_plays(target)
+        plays = select_plays(query, version, refit_every_ms, facts, folder, after)
         # answers to other plays, or of another version, are others
         digest = json_digest([plays.facts, PREDICTION])[:12]
         answered = folder / "answers" / digest
@@ -151,14 +152,15 @@ def main(
             for refits, moment in enumerate([None, *plays.facts["refits"]]):
                 sessions = find_unanswered(plays, refits, lines)
                 if not sessions:
+                    say(f"{name}: answers are there; another --out asks again")
                     continue
-                export = published
+                newest = export
                 if moment and run_folder:
                     refit = answered / f"refit-{refits}"
-                    export = search_again(run_folder, moment, refit)
+                    newest = search_again(run_folder, moment, refit)
                 service: AbstractContextManager[str] = nullcontext(url or "")
-                if export and not url:
-                    service = serving_export(name, export, overrides, folder)
+                if not url:
+                    service = serving_export(name, newest, overrides, folder)
                 with service as address:
                     send_plays(plays, sessions, address, asked, lines, connections)
         write_report(plays, files, folder)
@@ -223,6 +225,8 @@ def search_again(run: Path, until: str, folder: Path) -> Path:
     published = folder / "export"
     config, _ = read_run(open_workspace(run))
     sets = {
+        "store": config.store,  # found from here, wherever the search ran
+        "catalogue": config.catalogue or "null",
         "split.until": until,
         "export.learn_from": "all",
         "export.publish_anyway": "true",
@@ -273,6 +277,8 @@ def serving_export(
 ) -> Iterator[str]:
     """Serve one recommender of an export, with sessions and a log of its own.
 
+    Sessions are in the service's process: a Redis that is late would lose them.
+
     Yields:
         The service's address.
     """
@@ -283,7 +289,8 @@ def serving_export(
         f"recommendations={(export / PUBLISHED).resolve()}",
         f"experiments={experiments}",
         f"log_dir={folder / 'log' / name}",
-        f"redis_prefix=replay-{secrets.token_hex(4)}",
+        "redis_url=null",
+        "processes=1",
         "seed=0",
         "host=127.0.0.1",
     ]

@@ -1,17 +1,15 @@
-"""Select the plays that a service has not learned from, and keep them for a replay."""
+"""Select the plays that a service has not learned from."""
 
 import re
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.plays.check import attach_checked
@@ -25,10 +23,10 @@ from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.files import atomic_write, json_digest
 from looplib.memory import FILE_NAME as LATEST
 from looplib.progress import say
+from looplib.randomness import make_generator
 from recsys.export.version import TRACKS
 
 _MOST_LOST = 0.5  # share of the new plays that a split at one moment may leave out
-_FACTS = b"facts"
 _WHOLE = re.compile("0|[1-9][0-9]{0,17}")  # ids that every reader takes for numbers
 OLDER = "older.csv"  # the plays that a service may learn from
 
@@ -40,15 +38,14 @@ class NewestPlays:
     listener: IntArray  # number of the listener, from 0
     refits: IntArray  # the number of refits before the session
     opens: BoolArray  # the first play of a session
-    is_repeat: BoolArray  # the listener has played the track before
-    is_unplayed: BoolArray  # the catalogue has the track, and the export no play of it
-    is_known: BoolArray  # the export has learned from plays of the listener
     users: list[Any]  # ids
     tracks: list[Any]  # ids
     times: list[float]  # share that was heard, 0..1
-    facts: dict[
-        str, Any
-    ]  # settings that decide the outcome, and figures for the report
+    # settings that decide the outcome, and figures for the report
+    facts: dict[str, Any]
+    is_repeat: BoolArray  # the listener has played the track before
+    is_unplayed: BoolArray  # the catalogue has the track, and the export no play of it
+    is_known: BoolArray  # the export has learned from plays of the listener
 
     @property
     def listeners(self) -> int:
@@ -66,38 +63,12 @@ class NewestPlays:
         return ~np.append(self.opens[1:], True)
 
 
-class Learned(NamedTuple):
-    """Facts about the plays that a service has learned from."""
+_Learned = tuple[pa.Table, set[str], tuple[type, type], dict[str, Any]]
+"""Plays that a service has learned from.
 
-    latest: pa.Table  # user, latest: the moment or position of a listener's latest play
-    tracks: set[str]  # ids of the catalogue
-    id_kinds: tuple[type, type]  # types of listeners' and tracks' ids in requests
-    version: str
-    is_chosen: bool  # the model was chosen by the plays of the replay
-
-
-def read_plays(file: Path) -> NewestPlays:
-    """Read the plays that `select_plays` has written."""
-    table = pq.read_table(file)
-    names = ("listener", "refits", "opens", "is_repeat", "is_unplayed", "is_known")
-    listener, refits, *flags = (column_values(table[name]) for name in names)
-    opens, is_repeat, is_unplayed, is_known = (flag > 0 for flag in flags)
-    facts = orjson.loads(table.schema.metadata[_FACTS])
-    users, tracks, times = (
-        table[name].to_pylist() for name in ("user", "track", "time")
-    )
-    return NewestPlays(
-        listener,
-        refits,
-        opens,
-        is_repeat,
-        is_unplayed,
-        is_known,
-        users,
-        tracks,
-        times,
-        facts,
-    )
+A table of `user` and `latest`, the moment or position of the listener's latest play; ids of the
+catalogue; types of listeners' and tracks' ids in requests; and facts for the report.
+"""
 
 
 def select_plays(
@@ -105,18 +76,18 @@ def select_plays(
     version: Path | None,
     refit_every_ms: int | None,
     facts: dict[str, Any],
-    target: Path,
+    folder: Path,
     after: float = 0.8,
-) -> None:
+) -> NewestPlays:
     """Select the plays of a query that a version, or a service, has not learned from.
 
     Args:
         query: The plays.
         version: The folder of a published version; None if the service is to learn from the oldest
-            plays, which are written to `older.csv` beside the target.
+            plays, which are written to `older.csv`.
         refit_every_ms: How much time is replayed between refits; None without refits.
         facts: Settings of the service and the run that decide the outcome.
-        target: The Parquet file that takes the plays.
+        folder: Where `older.csv` goes.
         after: Share of plays that the service may learn from, if there is no version.
 
     Raises:
@@ -125,8 +96,8 @@ def select_plays(
         UserError: A file or the version cannot be read.
     """
     path = query.name
-    with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
-        parts = attach_checked(connection, query, Path(folder))
+    with tempfile.TemporaryDirectory() as rejects, queries.connect() as connection:
+        parts = attach_checked(connection, query, Path(rejects))
         columns = stored_columns(parts[0].columns)
         has_times = "timestamp" in columns
         order = "timestamp" if has_times else "position"
@@ -142,11 +113,11 @@ def select_plays(
         if version:
             learned = _read_version(version, order, path)
         else:
-            older = queries.fetch_table(
-                connection, "replay/older_plays", share=after, has_moments=has_times
-            )
-            learned = _write_older(older, target.with_name(OLDER))
-        connection.register("learned", learned.latest)
+            options = {"share": after, "has_moments": has_times}
+            older = queries.fetch_table(connection, "replay/older_plays", **options)
+            learned = _write_older(older, folder / OLDER, path)
+        latest, catalogue, kinds, learned_facts = learned
+        connection.register("learned", latest)
         (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()
         rows = queries.fetch_table(
             connection,
@@ -165,15 +136,17 @@ def select_plays(
             f"{make} --out OLDER --set export.learn_from=training"
         )
     users, tracks = rows["user"].to_pylist(), rows["track"].to_pylist()
-    is_lacking = np.array([track not in learned.tracks for track in tracks])
+    if facts.get("random_futures"):
+        generator = make_generator(0, "random futures")
+        tracks = generator.choice(sorted(catalogue), len(tracks)).tolist()
+    is_lacking = np.array([track not in catalogue for track in tracks])
     try:
         users, tracks = (
-            [*map(kind, ids)]
-            for kind, ids in zip(learned.id_kinds, (users, tracks), strict=True)
+            [*map(kind, ids)] for kind, ids in zip(kinds, (users, tracks), strict=True)
         )
     except ValueError as error:
         raise LoopError(
-            f"{path}: ids are of another kind than those of {learned.version} ({error})"
+            f"{path}: ids are of another kind than those of {version} ({error})"
         ) from None
     opens = column_values(rows["opens"]) > 0
     if opens.all():
@@ -183,34 +156,31 @@ def select_plays(
     )
     split = "each listener's newest, by position"
     if has_times:
-        moment = datetime.fromtimestamp(np.max(learned.latest["latest"]) / 1000, UTC)
+        moment = datetime.fromtimestamp(np.max(latest["latest"]) / 1000, UTC)
         split = f"after {moment:%Y-%m-%d %H:%M:%S} UTC"
     has_sessions = has_times or "session" in columns
     facts = {
         "plays": json_digest([users, tracks, opens.tolist()]),
-        "version": learned.version,
-        "is_chosen": learned.is_chosen,
         "rejected": counts["rejected"],
         "split": split,
         "refits": moments,
         "sessions": int(opens.sum()) if has_sessions else None,
-        "catalogue": len(learned.tracks),
+        "catalogue": len(catalogue),
         "lacking": int(np.count_nonzero(is_lacking)),
+        **learned_facts,
         **facts,
     }
-    values = dict(zip(rows.column_names, rows.columns, strict=True))
-    is_unplayed = (column_values(rows["is_unplayed"]) > 0) & ~is_lacking
-    values |= {"user": users, "track": tracks, "refits": refits}
-    values["is_unplayed"] = is_unplayed.astype(np.uint8)
-    table = pa.table(values)
-    with atomic_write(target) as file:
-        pq.write_table(
-            table.replace_schema_metadata({_FACTS: orjson.dumps(facts)}), file
-        )
+    flags = {
+        name: column_values(rows[name]) > 0
+        for name in ("is_repeat", "is_unplayed", "is_known")
+    }
+    flags["is_unplayed"] &= ~is_lacking
+    listener, times = column_values(rows["listener"]), rows["time"].to_pylist()
+    return NewestPlays(listener, refits, opens, users, tracks, times, facts, **flags)
 
 
-def _read_version(version: Path, order: str, path: str) -> Learned:
-    """Read the facts of a version that has learned from plays in an order, or raise a LoopError."""
+def _read_version(version: Path, order: str, path: str) -> _Learned:
+    """Read what a version has learned from, in an order, or raise a LoopError."""
     manifest = read_manifest(version)
     if order not in manifest.data.get("columns", ()):
         raise LoopError(
@@ -220,31 +190,32 @@ def _read_version(version: Path, order: str, path: str) -> Learned:
     with np.load(version / LATEST) as arrays:
         users, latest = arrays["users"], arrays["latest"]
     catalogue = load_catalogue(version / TRACKS)
-    return Learned(
-        pa.table({"user": list(map(str, users)), "latest": latest}),
+    is_chosen = manifest.data.get("learned_from") == "training"
+    return (
+        pa.table({"user": [*map(str, users)], "latest": latest}),
         {*map(str, catalogue.ids)},
         (str if users.dtype.kind == "U" else int, str if catalogue.is_text else int),
-        manifest.model,
-        manifest.data.get("learned_from") == "training",
+        {"version": manifest.model, "is_chosen": is_chosen},
     )
 
 
-def _write_older(older: pa.Table, target: Path) -> Learned:
-    """Write the plays that a service may learn from, without columns that have no values."""
+def _write_older(older: pa.Table, target: Path, path: str) -> _Learned:
+    """Write plays to learn from, without columns that have no values, or raise a LoopError."""
+    if not len(older):
+        raise LoopError(f"{path}: no play is left to learn from; raise --after")
     latest = older.group_by("listener").aggregate([("timestamp", "max")])
+    ids = [latest["listener"].to_pylist(), older["track"].unique().to_pylist()]
     user_kind, track_kind = (
-        int if all(_WHOLE.fullmatch(id_) for id_ in ids.to_pylist()) else str
-        for ids in (latest["listener"], older["track"].unique())
+        int if all(map(_WHOLE.fullmatch, column)) else str for column in ids
     )
     names = [name for name in older.column_names[:-1] if older[name].null_count == 0]
     with atomic_write(target) as file:
         pa.csv.write_csv(older.select(names), file)
-    return Learned(
+    return (
         latest.rename_columns(["user", "latest"]),
-        {*older["track"].to_pylist()},
+        {*ids[1]},
         (user_kind, track_kind),
-        target.stem,
-        is_chosen=False,
+        {"version": None, "is_chosen": False},
     )
 
 

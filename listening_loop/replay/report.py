@@ -38,22 +38,22 @@ def write_report(
         costs: Header and rows of a table that comes first.
         warnings: Sentences that come first.
     """
-    answers = {name: join_answers(file) for name, file in files.items()}
-    scores, comparisons = score(
-        plays, {name: joined.predictions for name, joined in answers.items()}
-    )
+    joined = {name: join_answers(file) for name, file in files.items()}
+    predictions = {name: rows for name, (rows, _) in joined.items()}
+    facts = {name: facts for name, (_, facts) in joined.items()}
+    scores, comparisons = score(plays, predictions)
     best = [row for row in comparisons if row["first"] == comparisons[0]["first"]]
     compared = [row for row in best if row["metric"] == COMPARED]
-    failed = [
-        f"{name}: requests that failed and were sent again: "
-        + ", ".join(f"{reason} {count:,}" for reason, count in joined.failures.items())
-        for name, joined in answers.items()
-        if joined.failures
-    ]
+    failed = []
+    for name, fact in facts.items():
+        counts = [f"{why} {count:,}" for why, count in fact["failures"].items()]
+        if counts:
+            text = "requests that failed and were sent again"
+            failed.append(f"{name}: {text}: {', '.join(counts)}.")
     sentences = [*map(compare, compared), *warnings, *failed, *describe(plays, scores)]
     coverage = {
-        name: round(joined.tracks / plays.facts["catalogue"], 6)
-        for name, joined in answers.items()
+        name: round(fact["tracks"] / plays.facts["catalogue"], 6)
+        for name, fact in facts.items()
     }
     shown: dict[str, Any] = {
         "title": TITLE,
@@ -63,10 +63,7 @@ def write_report(
     }
     document = {"replay": plays.facts, **shown, "comparisons": comparisons}
     atomic_write_json(out / "report.json", document)
-    latencies = {
-        name: {"p50_ms": joined.p50_ms, "p99_ms": joined.p99_ms}
-        for name, joined in answers.items()
-    }
+    latencies = {name: fact["latency"] for name, fact in facts.items()}
     atomic_write_json(out / "latency.json", latencies)
     summary = {
         "kind": "Replay",
@@ -105,8 +102,8 @@ def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
     if plays.has_sessions:
         sessions = f"{facts['sessions']:,} sessions"
     yield (
-        f"{len(plays.tracks):,} plays, {facts['split']}, {sessions}; {familiar:,} listeners whom "
-        f"version {facts['version']} has learned from, {plays.listeners - familiar:,} new ones."
+        f"{len(plays.tracks):,} plays, {facts['split']}, {sessions}; {familiar:,} listeners whose "
+        f"older plays the service has learned from, {plays.listeners - familiar:,} new."
     )
     predictions = scores[0]["predictions"]
     yield (

@@ -9,12 +9,11 @@ failures are counted, and a ranking that never comes is a miss.
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
 from itertools import chain, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import aiohttp
 import numpy as np
@@ -22,20 +21,21 @@ import orjson
 from yarl import URL  # a dependency of aiohttp
 
 from listening_loop.errors import LoopError
-from listening_loop.replay.adapter import Adapter, Play, Request
+from listening_loop.replay.adapter import Adapter, Play
 from listening_loop.replay.plays import NewestPlays
 from looplib.arrays import FloatArray
+from looplib.errors import UserError
 from looplib.files import naming
 from looplib.progress import progress
 
+T = TypeVar("T")
 LENGTH = 20  # tracks of a ranking
 SESSION = 50  # latest tracks of a session that a service is told
 LOST = "lost"  # rankings that never came, among the failures of a listener
-_TIMEOUT = aiohttp.ClientTimeout(
-    total=60.0
-)  # seconds, after which a request has failed
+_TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # seconds until a request has failed
 # seconds before a request that failed is sent again: a service has half a minute to come back
 _WAITS_S = (0.1, 1.0, 5.0, 20.0)
+_AGAIN = {429, *range(500, 600)}  # statuses after which a request is sent again
 _MOST_LOST = 100  # rankings; more are not a service that fails now and then
 # A prediction: the rank of the next track, 0 outside the ranking; tracks of the ranking that are
 # played in the rest of the session; and seconds until the answer.
@@ -49,18 +49,14 @@ def read_answers(file: Path) -> list[dict[str, Any]]:
     return sorted(lines, key=itemgetter("listener", "refits"))
 
 
-class Answers(NamedTuple):
-    """The answers of all listeners."""
+def join_answers(file: Path) -> tuple[FloatArray, dict[str, Any]]:
+    """Join the answers in a file, in the order of the plays.
 
-    predictions: FloatArray  # columns `PREDICTION`, shape (plays with a next play, 3)
-    tracks: int  # number of distinct tracks in rankings
-    failures: dict[str, int]  # requests that failed, by the reason
-    p50_ms: float  # time until an answer
-    p99_ms: float
-
-
-def join_answers(file: Path) -> Answers:
-    """Join the answers in a file, in the order of the plays."""
+    Returns:
+        Columns `PREDICTION`, shape (plays with a next play, 3); the number of distinct tracks in
+            rankings, the requests that failed by their reason, and quantiles of the time until an
+            answer.
+    """
     answers = read_answers(file)
     rows = chain.from_iterable(answer["predictions"] for answer in answers)
     predictions = np.array(list(rows), float)
@@ -68,8 +64,10 @@ def join_answers(file: Path) -> Answers:
     for answer in answers:
         failures.update(answer["failures"])
     tracks = set().union(*(answer["tracks"] for answer in answers))
-    times = np.quantile(1000 * predictions[:, -1], [0.5, 0.99]).round(3).tolist()
-    return Answers(predictions, len(tracks), dict(failures), *times)
+    p50, p99 = np.quantile(1000 * predictions[:, -1], [0.5, 0.99]).round(3).tolist()
+    latency = {"p50_ms": p50, "p99_ms": p99}
+    facts = {"tracks": len(tracks), "failures": dict(failures), "latency": latency}
+    return predictions, facts
 
 
 def find_unanswered(
@@ -145,7 +143,7 @@ def send_plays(
     try:
         with progress(f"Replay of {file.stem}", count, "plays") as report:
             asyncio.run(send_all())
-    except* LoopError as errors:
+    except* UserError as errors:
         raise errors.exceptions[0] from None
 
 
@@ -164,58 +162,58 @@ async def _send_listener(
     for session in sessions:
         tracks = plays.tracks[session.start : session.stop]
         for place, number in enumerate(session, start=1):
-            latest = tracks[max(place - SESSION, 0) : place]
-            is_last = place == len(tracks)
-            time_heard = plays.times[number]
             play = Play(
-                user, latest[-1], time_heard, number, latest, LENGTH + 1, is_last
+                user,
+                tracks[place - 1],
+                plays.times[number],
+                number,
+                tracks[max(place - SESSION, 0) : place],
+                LENGTH + 1,
+                is_last=place == len(tracks),
             )
+            content: bytes | None = None
             began = time.perf_counter()
-            for request in adapter.requests(play):
+            for request in adapting(adapter.requests, play):
                 content = await _ask(http, url, request, failures)
             seconds = round(time.perf_counter() - began, 6)
-            if is_last:
+            if play.is_last:
                 continue
-            failures.update([LOST] * (content is None))
-            ranking = read_ranking(adapter, play, content)
+            ranking: list[str] = []
+            if content is None:
+                failures[LOST] += 1
+            else:
+                read = map(str, adapting(adapter.read, content))
+                distinct = dict.fromkeys(read)
+                distinct.pop(str(play.track), None)
+                ranking = [*distinct][:LENGTH]
             following = [*map(str, tracks[place:])]
-            rank = 0
-            if following[0] in ranking:
-                rank = ranking.index(following[0]) + 1
+            is_hit = following[0] in ranking
+            rank = ranking.index(following[0]) + 1 if is_hit else 0
             hits = len(set(following).intersection(ranking))
             predictions.append((rank, hits, seconds))
             recommended.update(ranking)
     return {
         "predictions": predictions,
-        "tracks": list(recommended),
+        "tracks": sorted(recommended),
         "failures": failures,
     }
 
 
-def read_ranking(adapter: Adapter, play: Play, content: bytes | None) -> list[str]:
-    """Read a ranking of distinct tracks without the track just played, as text.
-
-    Args:
-        adapter: How answers are read.
-        play: The play.
-        content: The answer; None if there is none.
+def adapting(method: Callable[[T], list[Any]], value: T) -> list[Any]:
+    """Call a method of an adapter, which may raise any error.
 
     Raises:
-        LoopError: The adapter cannot read it.
+        LoopError: It did.
     """
-    if content is None:
-        return []
     try:
-        distinct = dict.fromkeys(map(str, adapter.read(content)))
-    except Exception as error:  # noqa: BLE001  whatever an adapter of others raises
-        text = content.decode(errors="replace")[:200]
-        raise LoopError(f"the adapter cannot read {text!r} ({error!r})") from None
-    distinct.pop(str(play.track), None)
-    return [*distinct][:LENGTH]
+        return method(value)
+    except Exception as error:  # noqa: BLE001
+        text = f"{value!r:.200}"
+        raise LoopError(f"the adapter cannot convert {text}: {error!r}") from None
 
 
 async def _ask(
-    http: aiohttp.ClientSession, url: str, request: Request, failures: Counter[str]
+    http: aiohttp.ClientSession, url: str, request: str, failures: Counter[str]
 ) -> bytes | None:
     """Send a request, again after a failure, and count failures by their reason.
 
@@ -225,27 +223,27 @@ async def _ask(
     Raises:
         LoopError: The service refuses, or does not come back.
     """
-    method, path, body = request
+    line, _, body = request.partition("\n")
+    method, _, path = line.partition(" ")
     target = URL(url + path, encoded=True)
     for wait_s in (*_WAITS_S, None):
-        stopped: Exception | None = None
+        stopped = ""
         try:
             async with http.request(method, target, data=body) as response:
                 content = await response.read()
             if response.ok:
                 return content
             reason = str(response.status)
-            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            if response.status not in _AGAIN:
                 text = content.decode(errors="replace")[:200]
                 raise LoopError(f"the service refuses ({reason}): {text}")
         except TimeoutError:
             reason = "timeout"
         except (aiohttp.ClientError, OSError) as error:
-            stopped, reason = error, "no connection"
+            reason, stopped = "no connection", str(error) or type(error).__name__
         failures[reason] += 1
         if wait_s:
             await asyncio.sleep(wait_s)
     if stopped:
-        cause = str(stopped) or type(stopped).__name__
-        raise LoopError(f"the service stopped ({cause}); the same command goes on")
+        raise LoopError(f"the service stopped ({stopped}); the same command goes on")
     return None

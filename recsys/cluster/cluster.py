@@ -3,11 +3,11 @@
 import logging
 import time
 from asyncio import wait_for
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -33,7 +33,6 @@ from recsys.errors import SearchError, WorkerDiedError
 
 T = TypeVar("T")
 Call = tuple[Any, ...]  # a function and its arguments
-Calls = Mapping[Any, Call]  # calls by their keys
 # Yields calls that can run at the same time, takes their results, and returns a result.
 Plan = Generator[Sequence[Call], list[Any], T]
 CONNECT_TIMEOUT_S = 15
@@ -41,80 +40,77 @@ REMIND_S = 30.0
 _MOST_WORKERS = 1000  # workers of an adaptive cluster without a maximum
 
 
-@dataclass(frozen=True)
-class Outcome(Generic[T]):
-    """The end of a call: its result or its error, such as the death of its worker."""
-
-    key: Any  # the call's
-    value: T | None
-    error: BaseException | None
-
-    def result(self) -> T:
-        """Unpack the value, or raise the error."""
-        if self.error is not None:
-            raise self.error
-        return self.value  # type: ignore[return-value]  # a call that returned None has T = None
-
-
-class Running(Generic[T]):
-    """A plan that runs: its present calls by keys, and its result when it has none."""
+class Job(Generic[T]):
+    """A plan that runs, and its end."""
 
     def __init__(
         self,
-        name: str,
+        key: Any,  # noqa: ANN401  of any kind
         plan: Plan[T],
         priority: int = 0,
         resources: Mapping[str, float] | None = None,
     ) -> None:
-        """Begin; the calls have the name, the Dask priority and the resources."""
-        self.calls: dict[Part, Call] = {}
-        self.result: T | None = None
-        self._facts = (name, priority, resources or {})
-        self._plan = plan
-        self._advance(None)
+        """Begin a plan.
 
-    def record(self, outcome: Outcome[Any]) -> None:
-        """Take the outcome of a call; the last outcome leads to the next calls.
-
-        Raises:
-            BaseException: The error of the call, or of the plan.
+        Args:
+            key: What runs; its text names the calls in Dask's dashboard.
+            plan: The calls.
+            priority: The calls of the largest priority run first.
+            resources: Resources that the workers of the calls need.
         """
-        self._values[outcome.key.number] = outcome.result()
-        del self.calls[outcome.key]
-        if not self.calls:
-            self._advance(self._values)
+        self.key = key
+        self.priority = priority
+        self.resources = resources or {}
+        self.error: Exception | None = None
+        self._plan = plan
+        self._advance(partial(next, plan))
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it has a result or an error."""
+        return not self.left
+
+    def result(self) -> T:
+        """Return the result of the plan that has ended, or raise its error."""
+        if self.error:
+            raise self.error
+        return self._result
+
+    def record(
+        self,
+        number: int,
+        value: Any,  # noqa: ANN401  of any kind
+        error: Exception | None,
+    ) -> None:
+        """Take the end of a call; an error ends the plan, and the last value continues it."""
+        self._values[number] = value
+        self.left -= 1
+        if error:
+            self._advance(partial(self._plan.throw, error))
+        elif not self.left:
+            self._advance(partial(self._plan.send, self._values))
 
     def close(self) -> None:
         """End the plan, wherever it is."""
         self._plan.close()
 
-    def _advance(self, values: list[Any] | None) -> None:
+    def _advance(self, proceed: Callable[[], Sequence[Call]]) -> None:
+        self.waiting: list[tuple[int, Call]] = []  # calls that are not queued yet
+        self.left = 0  # calls without a value
         try:
-            calls = self._plan.send(values)  # type: ignore[arg-type]  # None begins
+            calls = proceed()
         except StopIteration as end:
-            self.result = end.value
+            self._result: T = end.value
+        except Exception as error:  # noqa: BLE001  any, as of a call on a worker
+            self.error = error
         else:
-            self._values: list[Any] = [None] * len(calls)
-            self.calls = {
-                Part(self, number, *self._facts): call
-                for number, call in enumerate(calls)
-            }
+            self.waiting = [*enumerate(calls)]
+            self.left = len(calls)
+            self._values = [None] * self.left
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """The key of a call of a plan."""
-
-    plan: Running[Any]
-    number: int  # among the calls that run at the same time
-    name: str
-    priority: int
-    resources: Mapping[str, float]
-    serial: str = field(default_factory=lambda: uuid4().hex)
-
-    def __str__(self) -> str:
-        """Name the call in Dask's dashboard."""
-        return f"{self.name} {self.serial}"
+Queued = dict[Future[Any], tuple[Job[Any], int]]  # jobs, and numbers of their calls
+End = tuple[Job[Any], int, Any, Exception | None]  # with the value or the error
 
 
 @dataclass(eq=False)
@@ -148,6 +144,7 @@ class Cluster(ExitStack):
         """Begin without a call."""
         super().__init__()
         self._address = self.config.scheduler
+        self._serial = uuid4().hex
         end_repeated_script()
         if self.client or self._address:
             self.is_here = False
@@ -161,70 +158,54 @@ class Cluster(ExitStack):
 
         The error of a call, such as the death of its worker, ends the iteration.
         """
-        left = {key: (function, *call) for key, call in enumerate(calls)}
-        for outcome in self.run_ready(lambda: left):
-            del left[outcome.key]
-            yield outcome.result()
 
-    def run_plans(
-        self, *plans: Running[Any], report: Callable[[str], None] = lambda _: None
-    ) -> None:
-        """Run plans side by side to their ends; `report` is called with the name of each call."""
+        def plan(call: tuple[Any, ...]) -> Plan[T]:
+            (value,) = yield [(function, *call)]
+            return value  # type: ignore[no-any-return]  # the function's
 
-        def ready() -> Calls:
-            return {part: call for plan in plans for part, call in plan.calls.items()}
+        jobs = {key: Job(key, plan(call)) for key, call in enumerate(calls)}
+        for job in self.run_jobs(jobs.values):
+            yield jobs.pop(job.key).result()
 
-        with ExitStack() as ended:
-            for plan in plans:
-                ended.callback(plan.close)
-            for outcome in self.run_ready(ready):
-                report(outcome.key.name)
-                outcome.key.plan.record(outcome)
+    def run_plan(self, plan: Plan[T]) -> T:
+        """Run a plan to its end, and return its result, or raise its error."""
+        job = Job("", plan)
+        for _ in self.run_jobs(lambda: [] if job.is_ended else [job]):
+            pass
+        return job.result()
 
-    def run_ready(self, ready: Callable[[], Calls]) -> Iterator[Outcome[Any]]:
-        """Run calls until none is ready; yield their outcomes as they end.
+    def run_jobs(self, ready: Callable[[], Iterable[Job[Any]]]) -> Iterator[Job[Any]]:
+        """Run jobs side by side until none is ready; yield a job whenever a call of it ends.
 
-        `ready`, called again after outcomes, returns the calls that have no outcome yet and can
-        run. All of them are queued at once. A key may have a `priority`, by which the largest run
-        first, and the `resources` that its worker needs. The calls that are left when none is ready
-        or the caller stops are cancelled.
+        `ready`, called again after ends of calls, returns the jobs that have not ended. All their
+        present calls are queued at once. The calls that are left when none is ready or the caller
+        stops are cancelled.
 
         Raises:
             SearchError: The scheduler is lost, or no worker has the resources.
         """
-        if self.is_here:
-            while calls := ready():
-                key = max(calls, key=lambda key: getattr(key, "priority", 0))
-                yield _call(key, *calls[key])
-            return
-        serial = uuid4().hex
-        queued: dict[Future[Any], Any] = {}  # key of each future's call
+        queued: Queued = {}
         done = None
+        jobs: list[Job[Any]] = []
         try:
-            while calls := ready():
-                client = self._client
-                done = done or as_completed(
-                    loop=client.loop, with_results=True, raise_errors=False
-                )
-                keys = set(queued.values())
-                with self._naming_loss():
-                    for key in calls:
-                        if key not in keys:
-                            resources = getattr(key, "resources", {})
-                            self._check_resources(resources)
-                            function, *arguments = calls[key]
-                            future = client.submit(
-                                function,
-                                *arguments,
-                                key=(f"{funcname(function)}-{serial}", str(key)),
-                                priority=getattr(key, "priority", 0),
-                                resources=resources,
-                            )
-                            queued[future] = key
-                            done.add(future)
-                    outcomes = self._take(done, queued)
-                yield from outcomes
+            while jobs := [*ready()]:
+                if self.is_here:
+                    ends = [_run_first(jobs)]
+                else:
+                    done = done or as_completed(
+                        loop=self._client.loop, with_results=True, raise_errors=False
+                    )
+                    with self._naming_loss():
+                        for job in jobs:
+                            self._queue(job, queued, done)
+                        ends = self._take(queued, done)
+                for job, number, value, error in ends:
+                    if not job.is_ended:  # no other call has failed
+                        job.record(number, value, error)
+                        yield job
         finally:
+            for job in jobs:
+                job.close()
             if queued:
                 with suppress(Exception):  # the scheduler is lost
                     self._client.cancel([*queued])
@@ -252,10 +233,28 @@ class Cluster(ExitStack):
             f"{moved / 2**20:,.0f} MiB"
         )
 
-    def _take(
-        self, done: as_completed, queued: dict[Future[Any], Any]
-    ) -> list[Outcome[Any]]:
-        """Wait for calls to end, and take their outcomes out of the queue.
+    def _queue(self, job: Job[Any], queued: Queued, done: as_completed) -> None:
+        """Queue the calls of a job that wait."""
+        if job.waiting:
+            self._check_resources(job.resources)
+        for number, (function, *arguments) in job.waiting:
+            future = self._client.submit(
+                function,
+                *arguments,
+                key=(
+                    f"{funcname(function)}-{self._serial}",
+                    str(job.key),
+                    uuid4().hex,
+                ),
+                priority=job.priority,
+                resources=job.resources,
+            )
+            queued[future] = job, number
+            done.add(future)
+        job.waiting = []
+
+    def _take(self, queued: Queued, done: as_completed) -> list[End]:
+        """Wait for calls to end, and take them out of the queue.
 
         Dask would run a call again if its worker died while its future is held.
         """
@@ -266,20 +265,19 @@ class Cluster(ExitStack):
             except TimeoutError:
                 if not self._client.nthreads():
                     say(f"no worker; {len(queued):,} calls wait for one: {self._start}")
-        outcomes = []
+        ends = []
         for future, result in ended + done.next_batch(block=False):
             if future.cancelled():
                 raise result
             error = result[1] if future.status == "error" else None
-            value = None if error else result
             if isinstance(error, KilledWorker):
                 deaths = error.allowed_failures + 1
                 how = describe_death(self._client, error.last_worker)
                 error = WorkerDiedError(
                     f"{deaths} workers died running it; the last {how}"
                 )
-            outcomes.append(Outcome(queued.pop(future), value, error))
-        return outcomes
+            ends.append((*queued.pop(future), None if error else result, error))
+        return ends
 
     def _check_resources(self, needed: Mapping[str, float]) -> None:
         """Raise a `SearchError` if no worker has the resources of a call."""
@@ -376,13 +374,15 @@ class Cluster(ExitStack):
         return client
 
 
-def _call(key: Any, function: Callable[..., Any], *arguments: Any) -> Outcome[Any]:  # noqa: ANN401  of any kind
-    """Call a function in this process, with the threads and so the results of a worker."""
+def _run_first(jobs: Iterable[Job[Any]]) -> End:
+    """Run the most urgent call in this process, with a worker's threads and so its results."""
+    job = max(jobs, key=lambda job: job.priority)
+    number, (function, *arguments) = job.waiting.pop(0)
     try:
         with threadpool_limits(1, "blas"):
-            return Outcome(key, function(*arguments), None)
+            return job, number, function(*arguments), None
     except Exception as error:  # noqa: BLE001  any, as a worker does
-        return Outcome(key, None, error)
+        return job, number, None, error
 
 
 def _measure() -> tuple[float, float]:

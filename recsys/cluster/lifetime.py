@@ -17,7 +17,7 @@ from recsys.errors import TrialTimeoutError
 
 T = TypeVar("T")
 _REPORT_S = 1.0  # so long the worker of a late call stays, to report it
-_ATTEMPTS, _PAUSE_S = 50, 0.2
+_ATTEMPTS, _PAUSE_S = 150, 0.2
 
 
 def run_within(

@@ -231,7 +231,7 @@ def _number_tracks(
             if plan.features[name] == "vector":
                 near = [id_of[track] for track in column if track in id_of]
                 splits = [
-                    np.union1d(split, np.array(ids, np.int64)) for split in splits
+                    np.union1d(split, np.array(near, np.int64)) for split in splits
                 ]
         for column in (named, *categories):
             groups_of = {id_of[t]: {*of} for t, of in column.items() if t in id_of}

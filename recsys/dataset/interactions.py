@@ -61,8 +61,12 @@ class Plays:
 
     def select(self, is_kept: BoolArray) -> "Plays":
         """Select plays by a flag for each, shape (plays,)."""
-        before = offsets(is_kept)
-        return Plays(before[self.indptr], self.tracks[is_kept])
+        counts = np.zeros(len(self.counts), np.int64)
+        for first in range(0, len(counts), _CUT):
+            edges = self.indptr[first : first + _CUT + 1]
+            before = offsets(is_kept[edges[0] : edges[-1]])
+            counts[first : first + _CUT] = np.diff(before[edges - edges[0]])
+        return Plays(offsets(counts), self.tracks[is_kept])
 
     def cut(
         self,

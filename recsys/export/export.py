@@ -4,7 +4,6 @@ A published version is a folder `versions/<model id>` that is renamed into place
 then points to it, atomically. Earlier versions stay for rollback.
 """
 
-import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +12,15 @@ from uuid import uuid4
 
 from looplib.files import atomic_directory, atomic_symlink, exclusive, remove_leftovers
 from looplib.progress import progress
-from recsys.cluster.cluster import Client, Cluster, Running
+from recsys.cluster.cluster import Client, Cluster, Job
 from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_whole_dataset
 from recsys.dataset.interactions import warn_without_artists
 from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.errors import SearchError
-from recsys.export.version import Export, assemble, plan_model, refit, write_ids
-from recsys.live.export import Live, plan_live
+from recsys.export.plan import Export, assemble, plan_model, refit, write_ids
+from recsys.live.export import plan_live
 from recsys.models.external import CLASS, CODE, External
 from recsys.models.libraries import check_code, pickle_class
 from recsys.models.trial import Checkpoint
@@ -165,8 +164,8 @@ def _write(
     try:
         write_ids(export)
         with cluster, progress("Publish", 0, "calls") as report:
-            plans: list[Running[Any]] = [
-                Running(
+            jobs: list[Job[Any]] = [
+                Job(
                     f"{fitted.trial.kind} {fitted.trial.id}",
                     plan_model(export, cluster, fitted, _ship(fitted)),
                     resources=fitted.resources,
@@ -174,16 +173,16 @@ def _write(
                 for fitted in fits
             ]
             if export.options.live:
-                plans.append(Running("live", plan_live(_live(export))))
-            done = itertools.count(1)
+                jobs.append(Job("live", plan_live(export)))
 
-            def count(name: str) -> None:
-                finished = next(done)
-                left = sum(len(plan.calls) for plan in plans)
-                report(finished, name, finished + left)
+            def ready() -> list[Job[Any]]:
+                return [job for job in jobs if not job.is_ended]
 
-            cluster.run_plans(*plans, report=count)
-            live = plans[-1].result if export.options.live else None
+            for done, job in enumerate(cluster.run_jobs(ready), start=1):
+                if job.is_ended:
+                    job.result()
+                report(done, job.key, done + sum(job.left for job in jobs))
+            live = jobs[-1].result() if export.options.live else None
             list(cluster.run(assemble, [(export, live)]))
             cluster.say_use()
         export.version.download(*export.version.names())
@@ -191,17 +190,6 @@ def _write(
             shutil.move(file, folder / file.name)
     finally:
         run.delete(name)
-
-
-def _live(export: Export) -> Live:
-    return Live(
-        export.store,
-        export.dataset.address,
-        export.scratch,
-        export.version.address,
-        export.config,
-        export.split,
-    )
 
 
 def _ship(fitted: Checkpoint) -> bytes | None:

@@ -5,14 +5,9 @@ factors, `factors.npz` has the factors of the best trial that has some. It is mi
 none, or if the winner is a class of another package without factors.
 """
 
-import hashlib
-import pickle
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, cast
@@ -22,34 +17,20 @@ import numpy as np
 import orjson
 from scipy.sparse import csr_matrix
 
-from analysis.store import LOGGED
+from analysis.page.render import render
 from looplib.arrays import NO_TRACK, Int32Array, offsets
 from looplib.checksums import seal
-from looplib.files import (
-    atomic_write_json,
-    json_digest,
-    remove_leftovers,
-    sha256_file,
-)
-from looplib.memory import FILE_NAME as PLAYS
+from looplib.files import atomic_write_json, sha256_file
 from looplib.memory import MOST_PLAYS
-from recsys.blockwise import Files, pays, plan_blocks, read_state
-from recsys.cluster.cluster import Call, Cluster, Plan
-from recsys.cluster.processes import call_threads
-from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.dataset.interactions import Plays, load_interactions, read_plays
+from recsys.config import ExportConfig
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import Plays, read_plays
 from recsys.dataset.layout import SplitName
-from recsys.errors import SearchError
 from recsys.models.base import Model
-from recsys.models.external import External
 from recsys.models.factors import Factors
 from recsys.models.similarity import SimilarityModel
-from recsys.models.trial import Checkpoint, fit_trial
-from recsys.run import Winner
-from recsys.storage import Workspace, open_workspace
-from recsys.store.ids import Ids, Title, originals, read_catalogue, read_titles
-from recsys.store.reader import open_store
+from recsys.storage import Workspace
+from recsys.store.ids import Ids, Title
 
 RECOMMENDATIONS = "recommendations.jsonl"
 REPEAT = "repeat.jsonl"
@@ -63,225 +44,13 @@ FACTORS = "factors.npz"
 HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
+CARD = "MODEL.md"
 SCHEMA = 1  # format of the manifest and of the files that it lists
-# files of the scratch folder
-_USERS, _TRACKS = "users.npy", "tracks.npy"
-_MODEL = "{}.pickle"
-_FIT = "fit"  # the factors of a fit in blocks
-_SUFFIX = 13  # characters of `_suffix`
-_LISTENERS = 1024  # listeners of a range
-_COMPARED = 4096  # tracks of a range
 
 
-@dataclass(frozen=True)
-class Export:
-    """A finished run that is published, by addresses that workers open."""
-
-    store: str
-    scratch: str  # the folder in which calls leave files for each other
-    config: SearchConfig
-    winner: Winner
-
-    @property
-    def workspace(self) -> Workspace:
-        """The scratch folder."""
-        return open_workspace(self.scratch)
-
-    @property
-    def version(self) -> Workspace:
-        """The folder in which the files of the version are made."""
-        return self.workspace.sub("version")
-
-    @property
-    def parts(self) -> Workspace:
-        """The folder of the files of ranges."""
-        return self.workspace.sub("parts")
-
-    @property
-    def dataset(self) -> Dataset:
-        """The dataset of the run."""
-        cache = open_workspace(self.store).sub(f"cache/{self.winner.dataset}")
-        return open_dataset(cache.address)
-
-    @property
-    def with_factors(self) -> Checkpoint:
-        """The model whose factors and similar tracks are published."""
-        return self.winner.factors or self.winner.fitted
-
-    @property
-    def options(self) -> ExportConfig:
-        """The options of the publication."""
-        return self.config.export
-
-    @property
-    def split(self) -> SplitName:
-        """The interactions that the published model learns from."""
-        return self.options.learn_from
-
-    @property
-    def model_id(self) -> str:
-        """The version's name: the same run and options give the same."""
-        fitted, factors = self.winner.fitted, self.winner.factors
-        facts = {
-            "trial": fitted.trial.id,
-            "iterations": fitted.iteration,
-            "factors": factors and (factors.trial.id, factors.iteration),
-            "options": self.options.model_dump(mode="json"),
-        }
-        return f"{fitted.trial.kind}-{json_digest(facts)[:12]}"
-
-
-def write_ids(export: Export) -> None:
-    """Write the ids of listeners and tracks, and the catalogue, which may be here alone."""
-    store = open_store(export.store)
-    config = export.config
-    titles: Mapping[str, Title] = {}
-    if store.manifest.catalogue_size is None:
-        titles = read_titles(config.catalogue, store)
-    numbers = export.dataset.tracks_of(export.split)
-    tracks = originals(store, "items", numbers, titles)
-    users = originals(store, "users", export.dataset.users)
-    for name, ids in ((_USERS, users), (_TRACKS, tracks)):
-        with export.workspace.create(name) as file:
-            np.save(file, ids)
-    # titles of the ingested tables, or the catalogue of the logs
-    catalogue = config.catalogue
-    digest = store.manifest.catalogue and store.manifest.catalogue.sha256
-    folder = export.version.folder
-    folder.mkdir()
-    if store.manifest.columns != LOGGED:
-        write_tracks(folder, tracks, titles)
-    elif catalogue and catalogue.is_file():
-        content = read_catalogue(catalogue)
-        if digest in (None, hashlib.sha256(content).hexdigest()):
-            (folder / TRACKS).write_bytes(content)
-    export.version.upload(*(file.name for file in folder.iterdir()))
-
-
-def plan_model(
-    export: Export, cluster: Cluster, fitted: Checkpoint, shipped: bytes | None
-) -> Plan[None]:
-    """Plan to fit a model again and to write its lists and factors to the version.
-
-    The lists of ranges of listeners, and similar tracks of ranges of tracks, are files of their
-    own, which `assemble` joins. The ranges depend on the data alone.
-
-    Args:
-        export: The run that is published.
-        cluster: Its workers fit blocks.
-        fitted: The winner, or the model of the factors.
-        shipped: The pickled class, if workers cannot import it.
-    """
-    dataset = export.dataset
-    trial = fitted.trial
-    model_type = trial.model_type
-    files: Files = {}
-    if (
-        export.config.cluster.fit == "blocks"
-        and model_type.in_blocks
-        and pays(dataset, export.split, trial.config)
-    ):
-        fit = (trial.config, trial.seed, fitted.iteration, export.workspace.sub(_FIT))
-        files = yield from plan_blocks(cluster, dataset, export.split, *fit)
-    is_foreign = issubclass(model_type, External)
-    calls: list[Call] = []
-    if fitted == export.winner.fitted:
-        rows = len(dataset.users)
-        parts = _cut(rows, rows if is_foreign else _LISTENERS)
-        calls += [(write_part, export, part) for part in parts]
-    if fitted == export.with_factors:
-        rows = len(dataset.tracks_of(export.split))
-        calls += [(write_near, export, part) for part in _cut(rows, _COMPARED)]
-    # an object of a library may not be pickled, so its lists are made where it is fitted
-    yield [(refit, export, fitted, files, calls if is_foreign else [], shipped)]
-    if not is_foreign:
-        yield calls
-
-
-def _cut(rows: int, size: int) -> list[range]:
-    return [range(first, min(first + size, rows)) for first in range(0, rows, size)]
-
-
-def refit(
-    export: Export,
-    fitted: Checkpoint,
-    files: Files,
-    calls: Sequence[Call],
-    shipped: bytes | None,
-) -> None:
-    """Fit a trial again, on all sessions or the training sessions, and keep the model.
-
-    Args:
-        export: The run that is published.
-        fitted: The trial and its iterations.
-        files: The files of a fit in blocks, if any.
-        calls: Calls with the model, if it cannot be kept.
-        shipped: The pickled class, if it cannot be imported here.
-
-    Raises:
-        SearchError: The class cannot be imported, or its code has changed.
-    """
-    fitted.trial.model_type.load_kernels()
-    state = read_state(export.workspace.sub(_FIT), files) if files else None
-    threads = call_threads()
-    try:
-        model = fit_trial(
-            fitted, export.dataset, export.split, threads, state, shipped=shipped
-        )
-    except ImportError as error:  # the class is of another package
-        raise SearchError(str(error)) from None
-    if fitted == export.with_factors and model.factors:
-        users, tracks = read_ids(export)
-        write_factors(export.version, model, model.factors, users, tracks)
-    for function, *arguments in calls:
-        function(*arguments, model)
-    if not calls:
-        with export.workspace.create(_MODEL.format(fitted.trial.id)) as file:
-            pickle.dump(model, file, pickle.HIGHEST_PROTOCOL)
-
-
-@lru_cache(maxsize=2)  # the winner, and the model of the factors
-def _load_model(scratch: Workspace, trial: str) -> Model:
-    with scratch.cached(_MODEL.format(trial)).open("rb") as file:
-        model: Model = pickle.load(file)  # noqa: S301  # nosec B301  `refit` has written it
-        return model
-
-
-def load_model(export: Export, fitted: Checkpoint) -> Model:
-    """Read a model that `refit` has kept."""
-    model = _load_model(export.workspace, fitted.trial.id)
-    is_ordered = model.needs_order
-    model.train = load_interactions(export.dataset, export.split, is_ordered=is_ordered)
-    model.threads = call_threads()
-    return model
-
-
-def read_ids(export: Export) -> tuple[Ids, Ids]:
-    """Map the ids of listeners, by row, and of tracks, by column."""
-    files = map(export.workspace.cached, (_USERS, _TRACKS))
-    users, tracks = (np.load(file, mmap_mode="r") for file in files)
-    return users, tracks
-
-
-def write_part(export: Export, part: range, model: Model | None = None) -> None:
-    """Write the lists of a range of listeners."""
-    users, tracks = read_ids(export)
-    if model is None:
-        whole = load_model(export, export.winner.fitted)
-        model = whole.narrow(np.arange(part.start, part.stop))
-    ids = users[part.start : part.stop]
-    write_lists(export.parts, model, ids, tracks, export.options, _suffix(part))
-
-
-def write_near(export: Export, part: range, model: Model | None = None) -> None:
-    """Write the similar tracks of a range of tracks."""
-    model = model or load_model(export, export.with_factors)
-    _, tracks = read_ids(export)
-    write_similar(export.parts, model, tracks, export.options.top, part)
-
-
-def _suffix(part: range) -> str:
-    return f"-{part.start:012d}"
+def suffix(part: range | None) -> str:
+    """Return the ending of the files of a range, by which their names are in order."""
+    return f"-{part.start:012d}" if part else ""
 
 
 def write_lists(
@@ -290,7 +59,7 @@ def write_lists(
     users: Ids,
     tracks: Ids,
     options: ExportConfig,
-    suffix: str = "",
+    part: range | None = None,
 ) -> None:
     """Write the lists and the scores of all listeners of a model.
 
@@ -300,7 +69,7 @@ def write_lists(
         users: Ids of its listeners, by row.
         tracks: Ids of the tracks, by column.
         options: The length of lists, and whether they leave out tracks that were heard.
-        suffix: The end of the names of files.
+        part: The range of these listeners, if they are not all.
     """
     deep = model.recommend_pools(options.rerank.depth(options.top))
     pools = {
@@ -310,7 +79,7 @@ def write_lists(
     best = pools["new" if options.filter_seen else "all"]
     lists = {RECOMMENDATIONS: best, REPEAT: pools["repeat"], NEW: pools["new"]}
     for name, columns in lists.items():
-        with version.create(name + suffix) as file:
+        with version.create(name + suffix(part)) as file:
             _write_lines(file, users, tracks, columns)
     is_there = best != NO_TRACK
     indptr = offsets(is_there.sum(axis=1))
@@ -318,7 +87,7 @@ def write_lists(
     places = csr_matrix(values, model.train.matrix.shape)
     scores = np.full(best.shape, np.nan, np.float32)
     scores[is_there] = model.score(places)
-    with version.create(SCORES + suffix) as file:
+    with version.create(SCORES + suffix(part)) as file:
         np.save(file, np.where(scores, scores, np.nan))
 
 
@@ -359,10 +128,8 @@ def write_similar(
     else:
         return
     rows = np.arange(len(compared))
-    suffix = ""
-    if part is not None:
+    if part:
         rows = rows[part.start : part.stop]
-        suffix = _suffix(part)
     if not len(rows) or len(compared) > _MOST_SIMILAR:
         return
     ids = tracks[compared]
@@ -373,26 +140,15 @@ def write_similar(
     else:
         similar = cast(SimilarityModel, model).similar(compared[rows], top)
         listed = tracks
-    with version.create(SIMILAR + suffix) as file:
+    with version.create(SIMILAR + suffix(part)) as file:
         _write_lines(file, ids[rows], listed, similar, of="track")
-
-
-def assemble(export: Export, live: Mapping[str, Any] | None) -> None:
-    """Join the parts of a version's files, and write its plays and its manifest."""
-    version = export.version
-    for workspace in (version, export.parts):
-        workspace.download(*workspace.names())
-        remove_leftovers(workspace.folder)
-    join_parts(export.parts.folder, version.folder)
-    users, tracks = read_ids(export)
-    _write_plays(version.folder / PLAYS, export.dataset, export.split, users, tracks)
-    write_manifest(version.folder, {**_facts(export), "live": live})
-    version.upload(*(file.name for file in version.folder.iterdir()))
 
 
 def join_parts(parts: Path, folder: Path) -> None:
     """Join the files of ranges, the first range first."""
-    names = groupby(sorted(parts.iterdir()), key=lambda file: file.name[:-_SUFFIX])
+    names = groupby(
+        sorted(parts.iterdir()), key=lambda file: file.name.rpartition("-")[0]
+    )
     for name, files in names:
         if name == SCORES:
             np.save(folder / name, np.concatenate([*map(np.load, files)]))
@@ -403,7 +159,7 @@ def join_parts(parts: Path, folder: Path) -> None:
                     shutil.copyfileobj(part, target)
 
 
-def _write_plays(
+def write_plays(
     file: Path, dataset: Dataset, split: SplitName, users: Ids, tracks: Ids
 ) -> None:
     """Write the latest plays of each listener that were learned from, if they have an order."""
@@ -426,7 +182,9 @@ def _write_plays(
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest of a version with digests of its files, and the rows of lists."""
+    """Write the model card, and the manifest with digests of files and the rows of lists."""
+    card = render([Path(__file__).parent], "model.md.jinja", **facts)
+    (folder / CARD).write_text(card, encoding="utf-8")
     files = {}
     for file in sorted(folder.iterdir()):
         rows = None
@@ -451,60 +209,3 @@ def _write_lines(
     for owner, columns in zip(ids.tolist(), lists, strict=True):
         best = tracks[columns[columns != NO_TRACK]].tolist()
         lines.write(orjson.dumps({of: owner, "tracks": best}) + b"\n")
-
-
-def _parameters(fitted: Checkpoint) -> dict[str, Any]:
-    trial = fitted.trial
-    facts = {"kind": trial.kind, "iterations": fitted.iteration}
-    if issubclass(
-        trial.model_type, External
-    ):  # its names are not those of `looplib.als`
-        return {**facts, "class": trial.params}
-    return {**facts, **trial.params}
-
-
-def _facts(export: Export) -> dict[str, Any]:
-    """Describe the model and the data that it learned from for the manifest."""
-    winner = export.winner
-    config = export.config
-    options = export.options
-    manifest = open_store(export.store).manifest
-    summary = export.dataset.summary
-    mean_weight = None
-    if "share" not in manifest.columns:
-        mean_weight = float(export.dataset.array(export.split, "values").mean())
-    return {
-        "schema": SCHEMA,
-        "model": export.model_id,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": _parameters(winner.fitted),
-        # the model of the factors, if it is not the model of the lists
-        "factors": winner.factors and _parameters(winner.factors),
-        # of the split and of the fit
-        "seed": config.seed,
-        "metrics": {name: [*interval] for name, interval in winner.metrics.items()},
-        "selected_by": winner.select,
-        "split": config.split.model_dump(mode="json"),
-        "feedback": config.feedback.model_dump(mode="json"),
-        "data": {
-            "events": summary.events,
-            "sessions": summary.sessions,
-            "listeners": summary.listeners,
-            "tracks": len(export.dataset.tracks_of(export.split)),
-            # tracks that count in the regularization of a listener
-            "fitted_tracks": int(
-                np.count_nonzero(export.dataset.popularity(export.split))
-            ),
-            "store": manifest.digest,
-            "dataset": summary.digest,
-            "learned_from": options.learn_from,
-            "columns": manifest.columns,
-            "catalogue": asdict(manifest.catalogue) if manifest.catalogue else None,
-            "mean_weight": mean_weight,
-        },
-        "lists": {
-            "length": options.top,
-            "filter_seen": options.filter_seen,
-            "rerank": options.rerank.model_dump(),
-        },
-    }

@@ -147,8 +147,9 @@ def _why(added: Sequence[Source], scratch: Path) -> str:
     """Describe the rejects of files without a good line."""
     for source in added:
         if source.lines.rejected:
-            line, *_ = read_rejects(scratch / source.rejects)
-            return f"the first line refused is {line.file}:{line.line}: {line.reason}"
+            return (
+                f"the first line refused is {read_rejects(scratch / source.rejects)[0]}"
+            )
     return "no line but blank ones, or such as the condition leaves out"
 
 

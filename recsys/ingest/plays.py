@@ -52,7 +52,8 @@ def add_plays(
     stored = stored_columns(columns)
     check_same_columns(store, stored)
     queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
-    kinds = decide_kinds(connection, query.name)
+    groups = queries.fetch_table(connection, "interactions/id_kinds").to_pylist()
+    kinds = decide_kinds(groups, query.name)
     if manifest.parts:
         kinds = IdKinds(manifest.text_users, manifest.text_items)
     queries.attach_query(
@@ -63,8 +64,9 @@ def add_plays(
         text_items=kinds.tracks,
     )
     rejected = _keep_rejects(connection, files, malformed, query)
-    counted = queries.fetch_table(connection, "interactions/file_rows")
-    rows_of = Counter(dict(zip(*counted.to_pydict().values(), strict=True)))
+    rows_of: Counter[str] = Counter()
+    for group in groups:
+        rows_of[group["source"]] += group["rows"]
     added = []
     for digest, source in new.items():
         read = rows_of[digest] + len(malformed.get(digest, ()))

@@ -61,7 +61,7 @@ def _describe_rejects(report: IngestReport) -> list[str]:
         for reject in read_rejects(store / source.rejects) if rejected else ():
             reason = _FOUND.sub(r"\1 …\2", reject.reason)
             counts[reason] += 1
-            first.setdefault(reason, f"{reject.file}:{reject.line}: {reject.reason}")
+            first.setdefault(reason, str(reject))
     lines = [
         f"{count:>10,}  {reason}\n{'':12}first {first[reason]}"
         for reason, count in counts.most_common(SHOWN_REASONS)

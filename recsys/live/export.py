@@ -6,7 +6,6 @@ of a partition, the facts of tracks by some sessions, or describes a part of the
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
@@ -19,10 +18,8 @@ from looplib.progress import say
 from looplib.trees import Trees
 from recsys.cluster.cluster import Plan
 from recsys.cluster.processes import call_threads
-from recsys.config import SearchConfig
-from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.dataset.layout import SplitName
 from recsys.errors import SearchError
+from recsys.export.plan import Export, read_ids
 from recsys.live.gate import METRICS, MOST, compare
 from recsys.live.ranker import (
     HELD_OUT,
@@ -39,7 +36,7 @@ from recsys.live.sessions import (
     join_sessions,
     read_sessions,
 )
-from recsys.storage import Workspace, open_workspace
+from recsys.storage import Workspace
 from recsys.store.reader import download_files, open_store
 
 # Each set has the sessions of the next but for a share, the newest.
@@ -49,29 +46,7 @@ _MOST: Mapping[Which, int] = {"older": MOST, "all": PREDICTED}
 _BEFORE: Mapping[Which, Which] = {"older": "oldest", "all": "older"}
 
 
-@dataclass(frozen=True)
-class Live:
-    """A ranker that is learned, by addresses that workers open."""
-
-    store: str
-    dataset: str
-    scratch: str  # the folder in which calls leave files for each other
-    version: str  # the folder of the version
-    config: SearchConfig
-    split: SplitName
-
-    @property
-    def opened(self) -> Dataset:
-        """The dataset."""
-        return open_dataset(self.dataset)
-
-    @property
-    def workspace(self) -> Workspace:
-        """The scratch folder."""
-        return open_workspace(self.scratch)
-
-
-def plan_live(live: Live) -> Plan[Mapping[str, Any] | None]:
+def plan_live(export: Export) -> Plan[Mapping[str, Any] | None]:
     """Compare the ranker with simple rules, learn it from all sessions, and write it.
 
     A ranker that is not significantly better than each rule is not written, unless the options say
@@ -80,21 +55,23 @@ def plan_live(live: Live) -> Plan[Mapping[str, Any] | None]:
     Returns:
         The manifest's section about it; None if there are too few sessions.
     """
-    parts = open_store(live.store).manifest.parts
+    parts = open_store(export.store).manifest.parts
     groups = [tuple(files) for _, files in groupby(parts, key=lambda part: part.of)]
-    yield [(read_partition, live, number, files) for number, files in enumerate(groups)]
-    yield [(join_partitions, live, len(groups))]
-    yield [(write_facts, live, which) for which in ("all", "older", "oldest")]
-    trees = yield from _plan_trees(live, "older")
+    yield [
+        (read_partition, export, number, files) for number, files in enumerate(groups)
+    ]
+    yield [(join_partitions, export, len(groups))]
+    yield [(write_facts, export, which) for which in ("all", "older", "oldest")]
+    trees = yield from _plan_trees(export, "older")
     if isinstance(trees, Trees):
-        (compared,) = yield [(compare_rules, live, trees)]
+        (compared,) = yield [(compare_rules, export, trees)]
     else:
         compared = trees
     if isinstance(compared, str):
         say(f"live is left out: {compared}")
         return None
     figures, is_better = compared
-    is_published = is_better or live.config.export.live == "anyway"
+    is_published = is_better or export.config.export.live == "anyway"
     precision = figures["metrics"]["live"][METRICS[0]][0]
     ratio = Interval(*figures["ratio"])
     line = (
@@ -107,92 +84,92 @@ def plan_live(live: Live) -> Plan[Mapping[str, Any] | None]:
         line += ", so it is left out; --set export.live=anyway publishes it"
     say(line)
     if is_published:
-        trees = yield from _plan_trees(live, "all")
-        yield [(write_ranker, live, trees)]
+        trees = yield from _plan_trees(export, "all")
+        yield [(write_ranker, export, trees)]
     return {**figures, "published": is_published}
 
 
-def _plan_trees(live: Live, which: Which) -> Plan[Trees | str]:
+def _plan_trees(export: Export, which: Which) -> Plan[Trees | str]:
     parts = range(_PARTS[which])
-    yield [(write_examples, live, which, part) for part in parts]
+    yield [(write_examples, export, which, part) for part in parts]
     trees: Trees | str
-    (trees,) = yield [(learn_trees, live, which)]
+    (trees,) = yield [(learn_trees, export, which)]
     return trees
 
 
-def read_partition(live: Live, number: int, files: Sequence[StoreFile]) -> None:
+def read_partition(export: Export, number: int, files: Sequence[StoreFile]) -> None:
     """Read the sessions of a partition of the store."""
-    store = open_store(live.store)
+    store = open_store(export.store)
     paths = download_files(store.address, files)
-    table = read_sessions(paths, store, live.config, live.opened, live.split)
-    _save(live.workspace, f"sessions-{number}", table._asdict())
+    table = read_sessions(paths, store, export.config, export.dataset, export.split)
+    _save(export.workspace, f"sessions-{number}", table._asdict())
 
 
-def join_partitions(live: Live, partitions: int) -> None:
+def join_partitions(export: Export, partitions: int) -> None:
     """Join the sessions of all partitions."""
     names = [f"sessions-{number}" for number in range(partitions)]
     fields = SessionTable._fields
-    tables = (SessionTable(**_load(live.workspace, name, fields)) for name in names)
-    _save(live.workspace, "sessions", join_sessions(tables)._asdict())
+    tables = (SessionTable(**_load(export.workspace, name, fields)) for name in names)
+    _save(export.workspace, "sessions", join_sessions(tables)._asdict())
 
 
-def load(live: Live, which: Which = "all") -> Sessions:
+def load(export: Export, which: Which = "all") -> Sessions:
     """Map the joined sessions, or the older of these."""
-    table = SessionTable(**_load(live.workspace, "sessions", SessionTable._fields))
-    store = open_store(live.store)
-    sessions = as_sessions(table, store, live.opened, live.split)
+    table = SessionTable(**_load(export.workspace, "sessions", SessionTable._fields))
+    store = open_store(export.store)
+    sessions = as_sessions(table, store, export.dataset, export.split)
     for _ in range({"all": 0, "older": 1, "oldest": 2}[which]):
         sessions, _ = sessions.split(HELD_OUT)
     return sessions
 
 
-def write_facts(live: Live, which: Which) -> None:
+def write_facts(export: Export, which: Which) -> None:
     """Gather the facts of tracks by some sessions."""
-    facts = gather_facts(load(live, which), call_threads())
-    with live.workspace.create(f"facts-{which}") as file:
+    facts = gather_facts(load(export, which), call_threads())
+    with export.workspace.create(f"facts-{which}") as file:
         pickle.dump(facts, file, pickle.HIGHEST_PROTOCOL)
 
 
-def load_facts(live: Live, which: Which) -> Facts:
+def load_facts(export: Export, which: Which) -> Facts:
     """Read the facts that `write_facts` has written."""
-    with live.workspace.cached(f"facts-{which}").open("rb") as file:
+    with export.workspace.cached(f"facts-{which}").open("rb") as file:
         facts: Facts = pickle.load(file)  # noqa: S301  # nosec B301  a call has written it
         return facts
 
 
-def write_examples(live: Live, which: Which, part: int) -> None:
+def write_examples(export: Export, which: Which, part: int) -> None:
     """Describe a part of the examples, the newest of some sessions, by the facts before."""
-    facts = load_facts(live, _BEFORE[which])
-    sampled = (live.config.seed, _MOST[which], part, _PARTS[which])
-    examples = describe_examples(load(live, which), facts, *sampled)
-    _save(live.workspace, f"examples-{which}-{part}", examples._asdict())
+    facts = load_facts(export, _BEFORE[which])
+    sampled = (export.config.seed, _MOST[which], part, _PARTS[which])
+    examples = describe_examples(load(export, which), facts, *sampled)
+    _save(export.workspace, f"examples-{which}-{part}", examples._asdict())
 
 
-def learn_trees(live: Live, which: Which) -> Trees | str:
+def learn_trees(export: Export, which: Which) -> Trees | str:
     """Fit trees to the examples; return why they cannot be fitted, if they cannot."""
     names = [f"examples-{which}-{part}" for part in range(_PARTS[which])]
     parts = [
-        Examples(**_load(live.workspace, name, Examples._fields)) for name in names
+        Examples(**_load(export.workspace, name, Examples._fields)) for name in names
     ]
     try:
-        return fit_examples(parts, live.config.seed)
+        return fit_examples(parts, export.config.seed)
     except SearchError as error:
         return str(error)
 
 
-def compare_rules(live: Live, trees: Trees) -> tuple[dict[str, Any], bool] | str:
+def compare_rules(export: Export, trees: Trees) -> tuple[dict[str, Any], bool] | str:
     """Compare trees with simple rules; return why they cannot be compared, if they cannot."""
-    facts = load_facts(live, "older")
+    facts = load_facts(export, "older")
     try:
-        return compare(load(live), facts, live.config.seed, call_threads(), trees)
+        return compare(load(export), facts, export.config.seed, call_threads(), trees)
     except SearchError as error:
         return str(error)
 
 
-def write_ranker(live: Live, trees: Trees) -> None:
+def write_ranker(export: Export, trees: Trees) -> None:
     """Write trees with the facts of all sessions into the version."""
-    facts = load_facts(live, "all")
-    tracks = np.load(live.workspace.cached("tracks.npy"))
+    facts = load_facts(export, "all")
+    tracks = read_ids(export)[1]
     points = [np.empty((len(facts.plays), 0), np.float32), *facts.points]
     arrays = {
         "tracks": tracks,
@@ -208,7 +185,7 @@ def write_ranker(live: Live, trees: Trees) -> None:
         arrays[f"{name}_counts"] = lists.ends - lists.starts
         arrays[f"{name}_tracks"] = lists.tracks
         arrays[f"{name}_values"] = lists.values
-    with open_workspace(live.version).create(FILE_NAME) as file:
+    with export.version.create(FILE_NAME) as file:
         np.savez(file, allow_pickle=False, **arrays, **trees._asdict())
 
 

@@ -106,10 +106,13 @@ class Blend(Model):
         model = self if listeners is None else self.narrow(listeners)
         return np.concatenate([part._rank(k, pool) for _, part in model._parts()])
 
-    def recommend_pools(self, k: int) -> dict[Pool, Int32Array]:
+    def recommend_pools(
+        self, k: int, listeners: IntArray | None = None
+    ) -> dict[Pool, Int32Array]:
         """Recommend from each pool, with the candidates of a listener described once."""
+        model = self if listeners is None else self.narrow(listeners)
         pools: tuple[Pool, ...] = get_args(Pool)
-        lists = [[part._rank(k, pool) for pool in pools] for _, part in self._parts()]
+        lists = [[part._rank(k, pool) for pool in pools] for _, part in model._parts()]
         whole = map(np.concatenate, zip(*lists, strict=True))
         return dict(zip(pools, whole, strict=True))
 
@@ -231,9 +234,12 @@ class Blend(Model):
             1 where the track was heard, else 0, shape (listeners, tracks); and features, shape
                 (candidates, features).
         """
-        columns = []
-        features = []
-        for row in rows:
+        # room for unplayed tracks, too; what is not written takes no memory
+        most = 2 * _CANDIDATES * len(rows)
+        columns = np.empty(most, np.int32)
+        features = np.empty((most, facts.feature_count), np.float32)
+        indptr = np.zeros(len(rows) + 1, np.int64)
+        for number, row in enumerate(rows):
             candidates, described = describe(
                 plays.tracks[plays.indptr[row] : plays.indptr[row + 1]],
                 facts,
@@ -241,13 +247,14 @@ class Blend(Model):
                 most=_CANDIDATES,
             )
             order = np.argsort(candidates)
-            columns.append(candidates[order])
-            features.append(described[order])
-        indptr = offsets([len(candidates) for candidates in columns])
-        together = np.concatenate(features)
-        is_heard = (together[:, _PLAYS] > 0).astype(np.float32)
-        arrays = (is_heard, np.concatenate(columns).astype(np.int32), indptr)
-        return csr_matrix(arrays, (len(rows), len(facts.plays))), together
+            indptr[number + 1] = indptr[number] + len(order)
+            place = slice(*indptr[number : number + 2])
+            columns[place] = candidates[order]
+            features[place] = described[order]
+        features = features[: indptr[-1]]
+        is_heard = (features[:, _PLAYS] > 0).astype(np.float32)
+        arrays = (is_heard, columns[: indptr[-1]], indptr)
+        return csr_matrix(arrays, (len(rows), len(facts.plays))), features
 
     def _gather(self, plays: Plays, unplayed: IntArray) -> Facts:
         """Gather the facts of tracks from plays of all listeners."""

@@ -11,11 +11,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csc_matrix, csr_matrix, diags
+from scipy.sparse import csr_matrix, diags
 
 from looplib.arrays import (
     NO_TRACK,
     AnyArray,
+    AnyIntArray,
     Float32Array,
     Int32Array,
     IntArray,
@@ -118,22 +119,20 @@ def top_neighbours(
     """
     plays = np.bincount(tracks, minlength=columns)
     weight = np.maximum(plays, 1).astype(np.float64) ** -power
-    # Counting takes less memory than sorting.
-    ones = np.ones(len(tracks), np.bool_)
-    number = np.int32 if len(tracks) < np.iinfo(np.int32).max else np.int64
-    positions = np.arange(len(tracks) + 1, dtype=number)
-    shape = (columns, len(tracks))
-    played = csc_matrix((ones, tracks, positions), shape)  # type: ignore[arg-type]  # the stubs want float or int
-    by_track = played.tocsr().indices
     starts = offsets(plays)
-    listeners = np.arange(len(indptr) - 1, dtype=np.int32)
-    listener = np.repeat(listeners, np.diff(indptr))
+    is_first = np.zeros(len(tracks) + 1, np.bool_)
+    is_first[indptr] = True
+    is_short = len(tracks) < np.iinfo(np.int32).max
+    by_track: AnyIntArray = np.empty(len(tracks), np.int32 if is_short else np.int64)
     best = np.full((columns, k), NO_TRACK, np.int32)
     values = np.zeros((columns, k), np.float32)
 
     from recsys.models.kernels import products as kernels
+    from recsys.models.kernels.compiled import compiling
 
-    plays_by_track = (tracks, by_track, starts, listener, indptr)
+    with compiling(kernels.group_plays):
+        kernels.group_plays(tracks, starts.copy(), by_track)
+    plays_by_track = (tracks, by_track, starts, is_first)
     closeness = (window, backward, weight, best, values)
     _share_out(kernels.near_rows, columns, threads, *plays_by_track, *closeness)
     return _to_matrix(best, values, columns)
@@ -173,8 +172,9 @@ def divide_rows(matrix: csr_matrix, sizes: AnyArray) -> csr_matrix:
 def to_lists(matrix: csr_matrix) -> Lists:
     """Make lists of the values of each row."""
     indptr = matrix.indptr.astype(np.int64)
-    values = matrix.data.astype(np.float32)
-    return Lists(indptr[:-1], indptr[1:], matrix.indices.astype(np.int32), values)
+    tracks = matrix.indices.astype(np.int32, copy=False)
+    values = matrix.data.astype(np.float32, copy=False)
+    return Lists(indptr[:-1], indptr[1:], tracks, values)
 
 
 def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matrix:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from recsys.blockwise import block_bytes, pays
+from recsys.blockwise import block_bytes, is_cut
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError
@@ -29,10 +29,9 @@ def check_memory(cluster: Cluster, trials: Iterable[Trial], dataset: Dataset) ->
         hints = ["larger workers"]
         if model_type.in_blocks:
             cut = _PROCESS + block_bytes(summary, config, cluster.slots())
-            is_cut = cluster.config.fit == "blocks"
-            if is_cut and pays(dataset, "training", config):
+            if is_cut(cluster.config, trial, dataset, "training"):
                 needed = cut
-            elif cut <= limit and not is_cut:
+            elif cut <= limit and cluster.config.fit == "whole":
                 hints.insert(0, f"cluster.fit: blocks ({cut / _GIB:.1f} GiB)")
         if needed <= limit:
             continue

@@ -4,15 +4,16 @@ import itertools
 import time
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from looplib.errors import UserError
-from recsys.cluster.cluster import Call, Calls, Outcome
 from recsys.errors import TrialError, TrialTimeoutError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.external import CLASS
 from recsys.models.libraries import pickle_class
 from recsys.models.trial import Checkpoint, Trial
 from recsys.run import LEDGER
+from recsys.search.comparison import compare_steps
 from recsys.search.leaderboard import Leaderboard, rank
 from recsys.search.ledger import (
     Ledger,
@@ -21,8 +22,7 @@ from recsys.search.ledger import (
     failure_of,
 )
 from recsys.search.schedule import Schedule, expand
-from recsys.search.scorer import Scorer, compare_steps
-from recsys.search.step import run_step
+from recsys.search.scorer import Scorer
 from recsys.search.trials import SearchPlan
 
 
@@ -63,53 +63,44 @@ class SearchState:
             total += steps
         return done, total
 
-    def ready(self) -> Calls:
-        """List the steps that can run now as calls of `run_step`, the most urgent first."""
-        # A fit without iterations is scored by every metric at once, because it is not kept. So is
-        # the end of a fit: most fits that reach it are finalists.
-        last = self.search.scored_iterations[-1]
-        steps = [*self.schedule.steps]
-        steps += [
-            Checkpoint(trial, 0)
-            for trial in self.plan.baselines
-            if not self.ledger.scores[trial.id]
-        ]
-        return {
-            step: self.call(step, is_whole=step.iteration in (0, last))
-            for step in steps
-        }
+    def ready(self) -> list[Checkpoint]:
+        """List the steps that can run now, the most urgent first."""
+        baselines = self.plan.baselines
+        left = [trial for trial in baselines if not self.ledger.scores[trial.id]]
+        return [*self.schedule.steps, *(Checkpoint(trial, 0) for trial in left)]
 
-    def call(self, step: Checkpoint, *, is_whole: bool) -> Call:
-        """Return the call of `run_step`."""
+    def arguments(self, step: Checkpoint) -> tuple[Any, ...]:
+        """List the arguments of `run_step`."""
         earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
         start = max((done for done in earlier if done <= step.iteration), default=0)
+        # A fit without iterations is scored by every metric at once, because it is not kept. So is
+        # the end of a fit: most fits that reach it are finalists. Another step runs again as one.
+        ends = (0, self.search.iterations, *earlier)
         path = step.trial.params.get(CLASS)
         shipped = path and pickle_class(path)
-        return (run_step, step, self.scorer, self.run.address, start, is_whole, shipped)
+        is_whole = step.iteration in ends
+        return (step, self.scorer, self.run.address, start, is_whole, shipped)
 
-    def record(self, outcome: Outcome[Score]) -> None:
-        """Write an outcome to the ledger, and schedule anew.
+    def record(self, step: Checkpoint, end: Score | Exception) -> None:
+        """Write the end of a step to the ledger, and schedule anew.
 
         The latest and the best checkpoint of a trial stay; a stopped trial keeps none.
 
         Raises:
             UserError, OSError: The error is no failure of the trial itself.
         """
-        error = outcome.error
-        is_of_trial = isinstance(
-            error, (TrialError, TrialTimeoutError, WorkerDiedError)
-        )
-        if error is None or (
-            isinstance(error, (OSError, UserError)) and not is_of_trial
-        ):
-            score = outcome.result()
+        failures = (TrialError, TrialTimeoutError, WorkerDiedError)
+        if isinstance(end, (OSError, UserError)) and not isinstance(end, failures):
+            raise end
+        if isinstance(end, Score):
+            score = end
         else:
             score = Score(
-                outcome.key.trial,
-                outcome.key.iteration,
+                step.trial,
+                step.iteration,
                 self.scorer.digest,
-                error=f"{type(error).__name__}: {error}",
-                is_final=isinstance(error, TrialError),
+                error=f"{type(end).__name__}: {end}",
+                is_final=isinstance(end, TrialError),
             )
         self.ledger.add(replace(score, at_s=round(self._seconds(), 3)))
         self._lock.check()

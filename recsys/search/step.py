@@ -15,27 +15,29 @@ leaves in the run are there whole or not at all, and the same however often the 
 import time
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from analysis.errors import AnalysisError
 from analysis.statistics.effects import Interval
 from looplib.arrays import NO_TRACK, Int32Array
-from recsys.blockwise import Files, plan_blocks, read_state
+from recsys.blockwise import Files, is_cut, plan_blocks, read_state
 from recsys.cluster.cluster import Cluster, Plan
+from recsys.cluster.lifetime import run_within
 from recsys.cluster.processes import call_threads
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import TrialTimeoutError
 from recsys.models.base import IterativeModel, Model, State
 from recsys.models.factors import Pool
 from recsys.models.trial import Checkpoint, fit_trial
+from recsys.search.comparison import leads
 from recsys.search.ledger import Score
 from recsys.search.scorer import (
     EXAMPLES,
     SEGMENTS,
     Scorer,
     choose_examples,
-    leads,
     score_lists,
     validator_for,
 )
@@ -127,20 +129,23 @@ def _fit(
     return model, fit_s
 
 
-def plan_fit(
+def plan_step(
     cluster: Cluster,
     checkpoint: Checkpoint,
     scorer: Scorer,
     address: str,
-    start: int = 0,
-    *,
-    minutes: float | None = None,
-) -> Plan[None]:
-    """Plan to take a fit to a checkpoint across workers, so that its step has nothing to fit.
+    start: int,
+    *rest: Any,  # noqa: ANN401  of `run_step`
+    minutes: float | None,
+) -> Plan[Score]:
+    """Plan a call of `run_step`; a large fit is taken to its checkpoint across workers before.
 
     Raises:
         TrialTimeoutError: It takes longer than the limit.
     """
+    dataset = open_dataset(scorer.dataset)
+    trial = checkpoint.trial
+    began = time.perf_counter()
 
     def check_time(_: float) -> None:
         if minutes and time.perf_counter() - began > 60 * minutes:
@@ -148,21 +153,25 @@ def plan_fit(
                 f"a step took longer than {minutes:g} search.trial_minutes"
             )
 
-    began = time.perf_counter()
-    run = open_workspace(address)
-    trial = checkpoint.trial
-    files = yield from plan_blocks(
-        cluster,
-        open_dataset(scorer.dataset),
-        "training",
-        trial.config,
-        trial.seed,
-        checkpoint.iteration,
-        run.sub(trial.blocks),
-        check_time,
-    )
-    fit_s = time.perf_counter() - began
-    yield [(collect, checkpoint, address, start, files, fit_s)]
+    fit = (checkpoint, scorer, address, start)
+    if start < checkpoint.iteration and is_cut(
+        cluster.config, trial, dataset, "training"
+    ):
+        files = yield from plan_blocks(
+            cluster.slots(),
+            dataset,
+            "training",
+            trial.config,
+            trial.seed,
+            checkpoint.iteration,
+            open_workspace(address).sub(trial.blocks),
+            check_time,
+        )
+        fit_s = time.perf_counter() - began
+        yield [(collect, checkpoint, address, start, files, fit_s)]
+    score: Score
+    (score,) = yield [(run_within, minutes, run_step, *fit, *rest)]
+    return score
 
 
 def collect(

@@ -7,8 +7,9 @@ the texts, so that exports carry the ids that came in.
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -43,20 +44,20 @@ class Title(msgspec.Struct, frozen=True):
         return ", ".join(filter(None, (self.title or str(self.track), self.artist)))
 
 
-def decide_kinds(connection: queries.Connection, query: str) -> IdKinds:
-    """Decide which ids are text by the rows of a store's first ingest, the table `checked`.
+def decide_kinds(groups: Iterable[Mapping[str, Any]], query: str) -> IdKinds:
+    """Decide which ids are text by the rows of a store's first ingest.
 
     The types of a query decide; without types (CSV), ids are whole numbers if all look so.
 
     Args:
-        connection: The database with the table.
+        groups: Rows of `sql/interactions/id_kinds.sql`.
         query: The name of the query.
 
     Raises:
         IngestError: By their types, some ids are numbers and some are text, or shares are
             percentages.
     """
-    rows = queries.fetch_table(connection, "interactions/id_kinds").to_pylist()
+    rows = [*groups]
     shares, beyond = (sum(row[name] for row in rows) for name in ("shares", "beyond"))
     if 2 * beyond > shares:
         largest = max(row["largest"] or 0 for row in rows)
@@ -68,8 +69,8 @@ def decide_kinds(connection: queries.Connection, query: str) -> IdKinds:
     for of, column in (("listeners", "user_kind"), ("tracks", "track_kind")):
         lines: Counter[str] = Counter()
         for row in rows:
-            lines[row[column]] += row["lines"]
-        numbers = lines["whole number"]
+            lines[row[column]] += row["good"]
+        numbers = lines["number"]
         if numbers and lines["text"]:
             raise IngestError(
                 f"mixed {of}: {numbers:,} rows have a number "

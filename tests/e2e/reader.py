@@ -46,6 +46,7 @@ PathFinder.find_spec = lambda name, *how: None if name in missing else find(name
 """
 RUN_BY_ANOTHER_TEST = {
     "demo": "test_demo.py",
+    "bench": "tests/listening_loop/bench",
     "README.md": "test_demo.py",
     "clusters.md": "test_clusters.py; of what needs more machines, test_names_in_docs.py",
 }
@@ -135,8 +136,8 @@ class Reader:
             return  # `tests/botify/test_image.py` has the file that these are of
         found = re.search(r"listening-loop ([a-z]+)", command)
         name = found[1] if found else ""
-        if name in RUN_BY_ANOTHER_TEST:
-            return
+        if name in RUN_BY_ANOTHER_TEST or "--url http://localhost:8080" in command:
+            return  # the latter by `tests/listening_loop/replay/test_url.py`
         if name == "serve":
             self.press_ctrl_c()
             self._wanted = (self._meant(command), block)

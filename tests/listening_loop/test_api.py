@@ -157,8 +157,8 @@ def test_an_ingest_says_what_it_counted_and_why_rows_were_rejected(
     ll.ingest(plays, tmp_path / "store", user="who", item="song", weight="w")
     said = capsys.readouterr().err
     assert "1 new sources: 3 lines = 2 good + 1 rejected\n" in said
-    assert "         1  weight … is no number\n" in said
-    assert "first the data frame:2: weight x is no number" in said
+    assert "         1  weight is missing or wrong: how much the play counts" in said
+    assert "first the data frame:2: weight is missing" in said
     assert ": 2 plays, 2 of them new, of 1 sources in " in said
 
 

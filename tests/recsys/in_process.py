@@ -1,13 +1,13 @@
 """A cluster that is this process: calls run one after the other, the last first, and no process is
 started for them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from recsys.cluster.cluster import Calls, Cluster, Outcome
+from recsys.cluster.cluster import Cluster, Job
 from recsys.cluster.config import ClusterConfig
 
 
@@ -24,14 +24,15 @@ class InProcess(Cluster):
     def memory_limit(self) -> int | None:
         return None
 
-    def run_ready(self, ready: Callable[[], Calls]) -> Iterator[Outcome[Any]]:
-        while calls := ready():
-            key, (function, *arguments) = list(calls.items())[-1]
+    def run_jobs(self, ready: Callable[[], Iterable[Job[Any]]]) -> Iterator[Job[Any]]:
+        while jobs := [*ready()]:
+            job = jobs[-1]
+            number, (function, *arguments) = job.waiting.pop()
             try:
-                outcome = Outcome(key, function(*arguments), None)
+                job.record(number, function(*arguments), None)
             except Exception as error:  # noqa: BLE001  any, as a worker does
-                outcome = Outcome(key, None, error)
-            yield outcome
+                job.record(number, None, error)
+            yield job
 
 
 def in_process(slots: int = 1) -> Cluster:

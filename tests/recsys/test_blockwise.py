@@ -12,8 +12,8 @@ from recsys import blockwise
 from recsys.blockwise import (
     Block,
     cut_blocks,
-    fit_blocks,
     plan_blocks,
+    read_state,
     solve_block,
 )
 from recsys.config import SearchConfig
@@ -53,12 +53,12 @@ def fit(
     config: AlsConfig,
     iterations: int,
     folder: Path,
-    report: Callable[[float], None] | None = None,
+    report: Callable[[float], None] = lambda _: None,
 ) -> State:
-    workspace, cluster = open_workspace(folder / "fit"), in_process()
-    rest = (config, 4, iterations, workspace, report, number)
-    plan = plan_blocks(cluster, dataset, "training", *rest)
-    return fit_blocks(cluster, workspace, plan)
+    workspace = open_workspace(folder / "fit")
+    rest = (config, 4, iterations, workspace, report)
+    plan = plan_blocks(number, dataset, "training", *rest)
+    return read_state(workspace, in_process().run_plan(plan))
 
 
 @pytest.mark.parametrize("config", KNOBS.values(), ids=KNOBS)
@@ -74,14 +74,14 @@ def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
 def test_more_blocks_than_rows_are_a_block_for_each_row(
     dataset: Dataset,
 ) -> None:
-    blocks = cut_blocks(in_process(), dataset, "training", 1000)
+    blocks = cut_blocks(1000, dataset, "training")
     assert tuple(map(len, blocks)) == (len(dataset.users), len(dataset.tracks))
 
 
 def test_blocks_cover_every_row_once_with_about_as_much_work(
     dataset: Dataset,
 ) -> None:
-    cut = cut_blocks(in_process(slots=4), dataset, "all")
+    cut = cut_blocks(4, dataset, "all")
     for blocks, rows in zip(
         cut, (len(dataset.users), len(dataset.tracks)), strict=True
     ):
@@ -99,7 +99,7 @@ def test_a_block_holds_no_more_interactions_than_allowed(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blockwise, "LARGEST_BLOCK", 300)
-    cut = cut_blocks(in_process(slots=2), dataset, "training")
+    cut = cut_blocks(2, dataset, "training")
     assert len(cut[0]) >= dataset.summary.interactions / 300
     assert len(cut[0]) % 2 == 0
 
@@ -125,7 +125,7 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
     state = fit(dataset, number, config, 5, tmp_path, done.append)
     assert done == [3, 4, 5]
     assert_same(state, dataset, config)
-    blocks = cut_blocks(in_process(), dataset, "training", number)
+    blocks = cut_blocks(number, dataset, "training")
     newest = {block.file(5).name for cut in blocks for block in cut}
     left = {file.name for file in (tmp_path / "fit").iterdir()}
     assert left == {"newest.json", *newest}

@@ -11,19 +11,21 @@
 WITH numbered AS (
     SELECT
         *,
-        if($text_users, CAST(md5_number(user) >> 65 AS BIGINT), TRY_CAST(user AS BIGINT)) AS user_number,
-        if($text_items, CAST(md5_number(track) >> 65 AS BIGINT), TRY_CAST(track AS BIGINT)) AS track_number
+        CASE
+            WHEN $text_users AND user_kind <> 'number' THEN CAST(md5_number(user) >> 65 AS BIGINT)
+            WHEN NOT $text_users AND user_kind IN ('number', 'digits') THEN TRY_CAST(user AS BIGINT)
+        END AS user_number,
+        CASE
+            WHEN $text_items AND track_kind <> 'number' THEN CAST(md5_number(track) >> 65 AS BIGINT)
+            WHEN NOT $text_items AND track_kind IN ('number', 'digits') THEN TRY_CAST(track AS BIGINT)
+        END AS track_number
     FROM checked
 )
 SELECT * REPLACE (
     coalesce(reason, CASE
-        WHEN $text_users AND user_kind = 'whole number' THEN 'listener ' || user || ' is a number; the listeners of this store are text'
-        WHEN NOT $text_users AND (user_kind IN ('text', 'characters') OR coalesce(user_number, -1) < 0)
-        THEN 'listener ' || left(user, 40) || '; the listeners of this store are whole numbers, 0 to 2^63-1'
-        WHEN $text_items AND track_kind = 'whole number' THEN 'track ' || track || ' is a number; the tracks of this store are text'
-        WHEN NOT $text_items AND (track_kind IN ('text', 'characters') OR coalesce(track_number, -1) < 0)
-        THEN 'track ' || left(track, 40) || '; the tracks of this store are whole numbers, 0 to 2^63-1'
+        WHEN coalesce(user_number, -1) < 0 THEN 'the listeners of this store are ' || if($text_users, 'text', 'whole numbers, 0 to 2^63-1')
+        WHEN coalesce(track_number, -1) < 0 THEN 'the tracks of this store are ' || if($text_items, 'text', 'whole numbers, 0 to 2^63-1')
     END) AS reason,
-    coalesce(text, concat_ws(' ', user, track)) AS text
+    coalesce(text, concat_ws(', ', user, track)) AS text
 )
 FROM numbered

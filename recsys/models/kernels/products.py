@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
+from looplib.arrays import (
+    AnyIntArray,
+    BoolArray,
+    Float32Array,
+    FloatArray,
+    Int32Array,
+    IntArray,
+)
 from recsys.models.kernels.compiled import compiled
 
 _CANCELLED = -np.finfo(np.float32).tiny
@@ -128,14 +135,21 @@ def rows_at(
 
 
 @compiled
+def group_plays(plays: Int32Array, starts: IntArray, by_track: AnyIntArray) -> None:
+    """Write the positions of plays into `by_track`, track by track; `starts` moves along."""
+    for position, track in enumerate(plays):
+        by_track[starts[track]] = position
+        starts[track] += 1
+
+
+@compiled
 def near_rows(
     first: int,
     last: int,
     plays: Int32Array,
     by_track: Int32Array,
     starts: IntArray,
-    listeners: Int32Array,
-    indptr: IntArray,
+    is_first: BoolArray,
     window: int,
     backward: float,
     weight: FloatArray,
@@ -150,8 +164,7 @@ def near_rows(
         plays: Tracks, one listener's plays after the other's, shape (plays,).
         by_track: Positions of these plays, track by track.
         starts: Where the plays of a track begin in `by_track`, shape (tracks + 1,).
-        listeners: Row of the listener of each play, shape (plays,).
-        indptr: First play of each listener, and the end; shape (listeners + 1,).
+        is_first: Whether a listener's plays begin, or all end; shape (plays + 1,).
         window: Largest distance of two plays.
         backward: Weight of a play before the track's, against a play after it.
         weight: Weight of each track, shape (tracks,).
@@ -163,9 +176,11 @@ def near_rows(
     for track in range(first, last):
         count = 0
         for play in by_track[starts[track] : starts[track + 1]]:
-            listener = listeners[play]
-            begin = max(indptr[listener], play - window)
-            end = min(indptr[listener + 1], play + window + 1)
+            begin, end = play, play + 1
+            while not is_first[begin] and begin > play - window:
+                begin -= 1
+            while not is_first[end] and end <= play + window:
+                end += 1
             for other in range(begin, end):
                 column = plays[other]
                 if column == track:

@@ -32,7 +32,7 @@ class Ours:
     ready = "/"
     def requests(self, play):
         body = {"listener": play.user, "session": play.session, "n": play.n}
-        return [("POST", "/next", json.dumps(body))]
+        return ["POST /next\\n" + json.dumps(body)]
     def read(self, content):
         return json.loads(content)
 adapter = Ours()
@@ -218,47 +218,47 @@ def test_a_service_that_is_asked_wrongly_is_told_apart(
     )
     assert "the service stopped" in refusal(*asking(plays, port, out))
     template = tmp_path / "wrong.yaml"
-    template.write_text("play: [{path: /other}]")
+    template.write_text("play: [POST /other]")
     with serving(lambda _: {"tracks": []}, port):
         problem = refusal(*asking(plays, port, out, "--adapter", str(template)))
         assert "the service refuses (404)" in problem
-        template.write_text("play: [{path: /next, body: '{}'}]\nranking: /items")
+        template.write_text('play: ["POST /next\\n{}"]\nranking: /items')
         problem = refusal(*asking(plays, port, out, "--adapter", str(template)))
-        assert "the adapter cannot read" in problem
+        assert "the adapter cannot convert" in problem
         assert "KeyError('items')" in problem
+        template.write_text("play: ['POST /next/{{ listener }}']")
+        problem = refusal(*asking(plays, port, out, "--adapter", str(template)))
+        assert "'listener' is undefined" in problem
+    template.write_text("play: [/next]")
+    problem = refusal(*asking(plays, port, out, "--adapter", str(template)))
+    assert "play" in problem
 
 
 # Requests and an answer as gorse's REST documentation has them; no gorse ran here.
-GORSE = [
-    (
-        "POST",
-        "/api/feedback",
-        [{"FeedbackType": "listen", "UserId": "a/1", "ItemId": "7"}],
-    ),
-    (
-        "POST",
-        "/api/session/recommend?n=21",
-        [
-            {"FeedbackType": "listen", "ItemId": "5"},
-            {"FeedbackType": "listen", "ItemId": "7"},
-        ],
-    ),
-]
+GORSE = {
+    "POST /api/feedback": [{"FeedbackType": "listen", "UserId": "a/1", "ItemId": "7"}],
+    "POST /api/session/recommend?n=21": [
+        {"FeedbackType": "listen", "ItemId": "5"},
+        {"FeedbackType": "listen", "ItemId": "7"},
+    ],
+}
 GORSE_ANSWER = b'[{"Id": "9", "Score": 0.5}, {"Id": "5", "Score": 0.25}]'
+
+
+def requests_of(name: str, play: Play) -> dict[str, Any]:
+    """Return the bodies of requests by their methods and paths."""
+    requests = load_adapter(name).requests(play)
+    lines = (request.partition("\n") for request in requests)
+    return {line: orjson.loads(body) for line, _, body in lines}
 
 
 def test_adapters_speak_as_their_services_do() -> None:
     play = Play("a/1", 7, 0.5, 3, [5, 7], 21, is_last=False)
-    gorse = load_adapter("gorse")
-    requests = gorse.requests(play)
-    assert [
-        (method, path, orjson.loads(body)) for method, path, body in requests
-    ] == GORSE
-    assert gorse.read(GORSE_ANSWER) == ["9", "5"]
-    (_, path, body) = load_adapter("listening-loop").requests(play)[0]
-    assert path == "/next/a%2F1"
-    assert orjson.loads(body) == {"track": 7, "time": 0.5, "request": 3, "n": 20}
-    ((_, path, body),) = load_adapter("listening-loop").requests(
-        play._replace(is_last=True)
-    )
-    assert path == "/last/a%2F1"
+    last = play._replace(is_last=True)
+    assert requests_of("gorse", play) == GORSE
+    assert [*requests_of("gorse", last)] == ["POST /api/feedback"]
+    assert load_adapter("gorse").read(GORSE_ANSWER) == ["9", "5"]
+    body = {"track": 7, "time": 0.5, "request": 3}
+    asked = requests_of("listening-loop", play)
+    assert asked == {"POST /next/a%2F1": body | {"n": 20}}
+    assert requests_of("listening-loop", last) == {"POST /last/a%2F1": body}

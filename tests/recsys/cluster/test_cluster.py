@@ -17,7 +17,7 @@ from looplib.config import load_config
 from looplib.errors import ConfigError
 from recsys.cluster import cluster as module
 from recsys.cluster import processes
-from recsys.cluster.cluster import Cluster
+from recsys.cluster.cluster import Cluster, Job, Plan
 from recsys.cluster.config import ClusterConfig
 from recsys.cluster.processes import call_threads
 from recsys.errors import SearchError
@@ -116,15 +116,6 @@ def test_a_search_waits_for_its_first_worker_and_grows_an_adaptive_cluster(
     assert f"dask worker {workers.scheduler_address} --host" in said[1]
 
 
-class Urgent(int):
-    """A key that is its own priority."""
-
-    @property
-    def priority(self) -> int:
-        """See `Cluster.run_ready`."""
-        return self
-
-
 BEGAN: list[int] = []
 QUEUED: set[str] = set()  # names of calls
 
@@ -134,7 +125,11 @@ def begin(key: int) -> None:
     BEGAN.append(key)
     tasks = vars(begin)["tasks"]
     wait_until(lambda: len(tasks) == 6 or len(BEGAN) > 1, "the calls")
-    QUEUED.update(name for _, name in [*tasks])
+    QUEUED.update(name for _, name, _ in [*tasks])
+
+
+def plan_begin(key: int) -> Plan[None]:
+    yield [(begin, key)]
 
 
 @pytest.mark.dask
@@ -147,11 +142,11 @@ def test_the_most_urgent_calls_run_first_under_names_of_their_own(
     QUEUED.clear()
     assert workers.scheduler
     vars(begin)["tasks"] = workers.scheduler.tasks
-    left = {Urgent(key): (begin, key) for key in range(6)}
+    jobs = [Job(number, plan_begin(number), number) for number in range(6)]
     with Client(workers) as client, Cluster(ClusterConfig(), client=client) as cluster:
         client.wait_for_workers(1)
-        for outcome in cluster.run_ready(lambda: left):
-            del left[outcome.key]
+        for _ in cluster.run_jobs(lambda: [job for job in jobs if not job.is_ended]):
+            pass
     assert set("012345") == QUEUED
     assert BEGAN[2:] == sorted(BEGAN[2:], reverse=True)
 
@@ -237,7 +232,7 @@ def _programs_below() -> set[int]:
 
 
 UNGUARDED = """
-from recsys.cluster.cluster import Cluster
+from recsys.cluster.cluster import Cluster, Job, Plan
 from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 

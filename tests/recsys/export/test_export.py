@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from looplib.files import sha256_file
@@ -110,6 +111,30 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(
     for name, facts in manifest["files"].items():
         assert sha256_file(version / name) == facts["sha256"]
         assert (version / name).stat().st_size == facts["bytes"]
+
+
+def test_the_card_says_for_which_listeners_the_model_is_worse(
+    finished: Path, tmp_path: Path
+) -> None:
+    version = publish(finished, tmp_path)
+    dataset = dataset_of_version(finished, version)
+    scores = pq.read_table(finished / "listener_scores.parquet").to_pandas()
+    winner = read_run(open_workspace(finished))[1]
+    values = scores[scores["trial"] == winner.trial.id].set_index("listener")["value"]
+    tracks = dict(zip(dataset.users, dataset.counts("training"), strict=True))
+    counts = values.index.map(tracks).to_numpy()
+    thirds = np.array_split(np.argsort(counts, kind="stable"), 3)
+    measured = {
+        f"{counts[third[0]]} to {counts[third[-1]]}": values.iloc[third].mean()
+        for third in thirds
+    }
+    by_tracks = {name: interval.value for name, interval in winner.by_tracks.items()}
+    assert by_tracks == pytest.approx(measured)
+    card = (version / "MODEL.md").read_text()
+    for name, interval in winner.by_tracks.items():
+        assert f"| {name} | {interval.value:.4f} | {interval.lower:.4f} …" in card
+    assert "Left out: 0 of " in card
+    assert f"| ndcg@30 | {winner.metrics['ndcg@30'].value:.4f} |" in card
 
 
 def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from recsys import blockwise
 from recsys.cluster.cluster import Client, Cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.cluster.processes import start_processes
-from recsys.export import version
+from recsys.export import plan
 from recsys.export.export import export_run
-from recsys.export.version import refit
+from recsys.export.plan import refit
 from recsys.run import read_run
 from recsys.storage import open_workspace
 from tests.botify.exports import read_manifest
@@ -39,8 +39,8 @@ def publish(run: Path, out: Path, client: Client | None = None) -> Files:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a run whose winner is `blend`, beside factors of `als` that are fitted in blocks."""
     monkeypatch.setattr(blockwise, "SMALLEST_S", 0)
-    monkeypatch.setattr(version, "_LISTENERS", 16)
-    monkeypatch.setattr(version, "_COMPARED", 30)
+    monkeypatch.setattr(plan, "_LISTENERS", 16)
+    monkeypatch.setattr(plan, "_COMPARED", 30)
     make_plays_store(tmp_path, random_plays(3))
     finished = finish_run(
         tmp_path,

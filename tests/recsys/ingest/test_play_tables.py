@@ -119,16 +119,16 @@ def test_titles_come_with_the_ids(tmp_path: Path) -> None:
 
 def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
     good = play("a", "x", 1, 0, own="true", p=None)
-    faults: dict[str, Row] = {
-        "share is missing, or no number": {"heard": None},
-        "share 1.5; 0 to 1 is allowed": {"heard": 1.5},
-        "organic maybe; true, false, 1 and 0 are allowed": {"own": "maybe"},
-        "propensity 0; above 0 to 1 is allowed": {"p": 0},
-    }
-    rows = [good, *(good | fault for fault in faults.values()), good]
+    faults: list[tuple[str, Row]] = [
+        ("share", {"heard": None}),
+        ("share", {"heard": 1.5}),
+        ("organic", {"own": "maybe"}),
+        ("propensity", {"p": 0}),
+    ]
+    rows = [good, *(good | fault for _, fault in faults), good]
     store = ingest_plays(tmp_path, rows, ",organic=own,propensity=p")
-    rejects = [(reject.line, reject.reason) for reject in rejects_of(store)]
-    assert rejects == [*enumerate(faults, start=3)]
+    rejects = [(reject.line, reject.reason.split()[0]) for reject in rejects_of(store)]
+    assert rejects == [*enumerate((column for column, _ in faults), start=3)]
 
 
 def test_plays_event_logs_and_interactions_have_stores_of_their_own(

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 
 from analysis.statistics.effects import NO_INTERVAL
 from looplib.arrays import NO_TRACK, AnyFloatArray
-from recsys.cluster.cluster import Cluster
+from recsys.cluster.cluster import Cluster, Job, Plan
 from recsys.cluster.config import ClusterConfig
 from recsys.dataset.interactions import Interactions
 from recsys.errors import SearchError, TrialError
@@ -445,6 +445,11 @@ def test_a_fit_on_a_gpu_needs_a_worker_that_has_one() -> None:
     (trial,) = plan_trials(described, "data", seed=1)
     step = Checkpoint(trial, 0)
     assert step.resources == {"GPU": 1}
+
+    def plan() -> Plan[None]:
+        yield [(print,)]
+
+    job = Job(step, plan(), 0, step.resources)
     cluster = Cluster(ClusterConfig())
     workers: dict[str, Any] = {"tcp://a": {"resources": {}}}
     vars(cluster)["_client"] = SimpleNamespace(
@@ -452,4 +457,4 @@ def test_a_fit_on_a_gpu_needs_a_worker_that_has_one() -> None:
         scheduler_info=lambda n_workers: {"workers": workers},  # noqa: ARG005  Dask's
     )
     with pytest.raises(SearchError, match="no worker has a GPU; start one where there"):
-        list(cluster.run_ready(lambda: {step: (print,)}))
+        list(cluster.run_jobs(lambda: [job]))

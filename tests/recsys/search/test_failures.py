@@ -140,18 +140,19 @@ def test_what_takes_the_place_of_failed_finalists_has_every_metric(
     failed: list[str] = []
 
     def run_or_fail(checkpoint: Checkpoint, *arguments: Any) -> Score:  # noqa: ANN401
-        *_, is_whole = arguments
+        *_, is_whole, _ = arguments
         trial = checkpoint.trial
         if is_whole and not trial.is_baseline and len(failed) < 2:
             failed.append(trial.id)
             fail()
         return run_step(checkpoint, *arguments)
 
-    monkeypatch.setattr("recsys.search.search.run_step", run_or_fail)
+    monkeypatch.setattr("recsys.search.step.run_step", run_or_fail)
     # two of four are left at the end
     worse = ["search.strategy=halving", "models.als.regularization=[1.0, 1e5]"]
     search_ok(store, tmp_path / "run", *worse, "models.als.factors=8")
     winner = winner_of(tmp_path / "run")
+    assert len(failed) == 2
     assert winner.trial.id not in failed
     assert "recall@5" in winner.metrics
 

@@ -12,6 +12,7 @@ from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.models.registry import read_models
 from recsys.models.trial import Checkpoint
+from recsys.search.comparison import cross_fit, differences, leads
 from recsys.search.leaderboard import (
     BEHIND,
     Leaderboard,
@@ -20,7 +21,6 @@ from recsys.search.leaderboard import (
     rank,
 )
 from recsys.search.ledger import Score, Scores
-from recsys.search.scorer import cross_fit, differences, leads
 from recsys.search.trials import plan_baselines, plan_trials
 
 METRIC = "hit_time@30"

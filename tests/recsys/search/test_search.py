@@ -14,7 +14,6 @@ import pytest
 from analysis.statistics.effects import Interval
 from listening_loop.command import main
 from recsys.cluster import cluster
-from recsys.cluster.cluster import Outcome
 from recsys.config import SearchConfig
 from recsys.models.trial import CHECKPOINTS, Checkpoint
 from recsys.run import locked_run
@@ -235,6 +234,6 @@ def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(
             (tmp_path / step.file).write_bytes(b"factors")
             metrics = {"ndcg@30": Interval(value, value, value)}
             score = Score(trial, iteration, "scorer", metrics)
-            state.record(Outcome(step, score, None))
+            state.record(step, score)
         left = {file.name for file in (tmp_path / CHECKPOINTS).iterdir()}
         assert left == {f"{trial.id}-1.npz", f"{trial.id}-3.npz"}

@@ -10,7 +10,8 @@ from sklearn.metrics import ndcg_score  # type: ignore[import-untyped]
 
 from looplib.als import AlsConfig
 from looplib.rerank import Rerank
-from recsys.cluster.cluster import Running
+from recsys import blockwise
+from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialTimeoutError
@@ -18,7 +19,7 @@ from recsys.models.als import Als
 from recsys.models.trial import Checkpoint, Trial
 from recsys.search.ledger import Score
 from recsys.search.scorer import Scorer, resolve_split, score_lists, validator_for
-from recsys.search.step import plan_fit, run_step
+from recsys.search.step import plan_step, run_step
 from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
 from tests.recsys.in_process import in_process
@@ -79,13 +80,15 @@ def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit
 
 
 def test_a_fit_in_blocks_ends_after_the_iteration_in_which_its_time_is_over(
-    scorer: Scorer, tmp_path: Path
+    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(blockwise, "SMALLEST_S", 0)
     step = Checkpoint(TRIAL, 9)
     cluster = in_process()
-    plan = Running("", plan_fit(cluster, step, scorer, str(tmp_path), minutes=1e-9))
+    cluster.config = ClusterConfig(fit="blocks")
+    plan = plan_step(cluster, step, scorer, str(tmp_path), 0, minutes=1e-9)
     with pytest.raises(TrialTimeoutError, match="took longer"):
-        cluster.run_plans(plan)
+        cluster.run_plan(plan)
     assert not (tmp_path / step.file).exists()
 
 
