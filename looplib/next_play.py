@@ -140,6 +140,7 @@ class Facts:
         skips: FloatArray,
         unplayed: AnyIntArray = NONE,
         points: Sequence[Float32Array] = (),
+        close: Sequence[Lists] = (),
     ) -> None:
         """Keep the arrays.
 
@@ -154,6 +155,7 @@ class Facts:
                 listeners of their categories, beside each category's most played tracks. Other
                 tracks without plays do not exist yet.
             points: Numbers and vectors of the tracks, each of shape (tracks, dimensions).
+            close: Unplayed tracks with the nearest vectors to each track, by column of vectors.
         """
         self.near = near
         self.follows = follows
@@ -161,6 +163,7 @@ class Facts:
         self.plays = plays
         self.skips = skips
         self.points = points
+        self.close = close
         self.is_unplayed = np.zeros(len(plays), np.bool_)
         self.is_unplayed[unplayed] = True
         self.skip_share = skips / (plays + skips + _FEW)
@@ -194,7 +197,7 @@ class Facts:
     def __reduce__(self) -> tuple[type["Facts"], tuple[Any, ...]]:
         """Pickle the arguments."""
         unplayed = np.flatnonzero(self.is_unplayed)
-        arrays = self.groups, self.plays, self.skips, unplayed, self.points
+        arrays = self.groups, self.plays, self.skips, unplayed, self.points, self.close
         return Facts, (self.near, self.follows, *arrays)
 
     @property
@@ -288,6 +291,9 @@ def describe(
         distinct, first = np.unique(played, return_index=True)
         offered, of = facts.offer(column, distinct)
         offers.append((offered, 1 / ago[first // len(group)][of]))
+    for lists in facts.close:
+        offered, _, of = lists.gather(newest[:latest])
+        offers.append((offered, 1 / ago[of]))
     sources = (newest, listed, followers, *(offered for offered, _ in offers))
     tracks, number = facts.number(np.concatenate(sources))
     ends = np.cumsum([*map(len, sources)])
@@ -458,14 +464,12 @@ def _add_up_keys(
 
 def _first_of_groups(tracks: AnyIntArray, group: AnyIntArray, most: int) -> AnyIntArray:
     """Keep the first tracks of each category, and their categories; shape (2, pairs)."""
-    is_new = [(group[row] != group[:row]).all(axis=0) for row in range(len(group))]
-    is_first = np.array(is_new)[:, tracks].T.ravel()
-    pairs = np.array(
-        [np.repeat(tracks, len(group))[is_first], group[:, tracks].T.ravel()[is_first]]
-    )
-    pairs = pairs[:, np.argsort(pairs[1], kind="stable")]
-    _, counts = np.unique(pairs[1], return_counts=True)
-    return pairs[:, count_up(counts) < most]
+    size = len(tracks)
+    keys = np.unique(group[:, tracks].astype(np.int64) * size + np.arange(size))
+    of, place = np.divmod(keys, size)
+    _, counts = np.unique(of, return_counts=True)
+    is_first = count_up(counts) < most
+    return np.array([tracks[place[is_first]], of[is_first]])
 
 
 def _describe_points(
