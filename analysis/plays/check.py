@@ -17,7 +17,7 @@ from analysis.logs.files import LogFile
 from analysis.logs.sources import in_batches
 from analysis.plays.columns import AMOUNTS, COLUMNS, check_columns, stored_columns
 from analysis.plays.files import decoded
-from analysis.plays.query import PlaysQuery, bind, explained
+from analysis.plays.query import PlaysQuery, as_text, bind, explained
 
 # DuckDB may use so much, and spills the rest to the disk: enough for a laptop beside other work
 MEMORY = "1GB"
@@ -163,24 +163,18 @@ def _attach(
         "source": queries.Constant(source),
         "row": queries.Sql("row_number() OVER ()"),
     }
-    amount = next((name for name in AMOUNTS if name in types), None)
-    is_untyped = query.is_csv or query.is_untyped
-    for name in COLUMNS:
-        value = queries.Column(name) if name in types else queries.Constant(None)
-        kind = types.get(name)
+    for name, column in COLUMNS.items():
+        kind = types.get(name, "")
+        value = queries.Column(name) if kind else queries.Constant(None)
         is_json = kind == "JSON"
-        if COLUMNS[name].kind == "id":
-            kind = "untyped" if is_untyped and kind == "VARCHAR" else kind
-            values[f"{name}_kind"] = (
-                queries.Function("json_type", value)
-                if is_json
-                else queries.Constant(kind)
-            )
-        if is_json:
-            value = queries.Function(
-                "json_extract_string", value, queries.Constant("$")
-            )
-        values[name] = value.cast("VARCHAR") if COLUMNS[name].kind == "id" else value
+        if column.kind == "id":
+            if kind == "VARCHAR" and (query.is_csv or query.is_untyped):
+                kind = "untyped"
+            json_type = queries.Function("json_type", value)
+            values[f"{name}_kind"] = json_type if is_json else queries.Constant(kind)
+        is_text = is_json or column.kind == "id"
+        values[name] = as_text(value, kind) if is_text else value
+    amount = next((name for name in AMOUNTS if name in types), None)
     values["amount"] = values[amount] if amount else queries.Constant(1.0)
     return tuple(types), rows.select(
         *(v.alias(n) for n, v in values.items() if n not in AMOUNTS)

@@ -76,11 +76,10 @@ class Draft:
         """The condition of all rows that are taken."""
         return " AND ".join(sql for sql, _ in self.conditions) or "true"
 
-    def sql(self, head: str = "") -> str:
-        """Write the query, with a comment for the first line."""
+    def sql(self) -> str:
+        """Write the query."""
         items = {name: self.items[name] for name in COLUMNS if name in self.items}
-        lines = [f"-- {head}"] if head else []
-        lines.append("SELECT")
+        lines = ["SELECT"]
         for number, (name, (sql, comment)) in enumerate(items.items(), start=1):
             item = sql if sql == name else f"{sql} AS {name}"
             lines.append(f"    {item}{',' * (number < len(items))}{_comment(comment)}")

@@ -243,6 +243,13 @@ def bind(connection: queries.Connection, sql: str) -> queries.Rows:
         raise
 
 
+def as_text(value: queries.Expression, kind: str) -> queries.Expression:
+    """Express values of a type as text."""
+    if kind == "JSON":
+        return queries.Function("json_extract_string", value, queries.Constant("$"))
+    return value.cast("VARCHAR")
+
+
 @contextmanager
 def explained(name: str, *kinds: type[Exception]) -> Iterator[None]:
     """Turn an error of DuckDB into one line with the query's line.

@@ -23,7 +23,7 @@ from analysis.plays.files import (
     function_of,
     table_paths,
 )
-from analysis.plays.query import PlaysQuery, bind, listed, quoted
+from analysis.plays.query import PlaysQuery, as_text, bind, listed, quoted
 from analysis.queries import identifier
 
 _LOOKED_AT = 20_000  # rows
@@ -223,7 +223,7 @@ class FirstRows:
             options = {
                 "delim = '::'": len(names) == 1 and "::" in names[0],
                 "header = false": any(map(_VALUE.fullmatch, names))
-                or (names and all(map(_NAMELESS.fullmatch, names))),
+                or (names != [] and all(map(_NAMELESS.fullmatch, names))),
                 f"nullstr = ['', {', '.join(map(quoted, _NULLS))}]": texts & {*_NULLS},
             }
             self._set(*(option for option, is_needed in options.items() if is_needed))
@@ -247,7 +247,9 @@ class FirstRows:
             for leaf in _leaves(name, identifier(name), kind)
             if not any(leaf[0].startswith(f"{path}[]") for path in self._unnested)
         ]
-        values = (_text(sql, kind).alias(name) for name, sql, kind in leaves)
+        values = (
+            as_text(queries.Sql(sql), kind).alias(name) for name, sql, kind in leaves
+        )
         first = rows.filter(queries.Sql(where)).limit(_LOOKED_AT).select(*values)
         table = first.to_arrow_table()
         self.connection.register("first_rows", table)
@@ -377,11 +379,3 @@ def _leaves(
         yield from _leaves(f"{name}[]", f"{sql}[1]", kind.children[0][1])
     else:
         yield name, sql, str(kind)
-
-
-def _text(sql: str, kind: str) -> queries.Expression:
-    """Express values as text."""
-    value = queries.Sql(sql)
-    if kind == "JSON":
-        return queries.Function("json_extract_string", value, queries.Constant("$"))
-    return value.cast("VARCHAR")
