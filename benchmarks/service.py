@@ -5,8 +5,7 @@
 Needs wrk and redis-server (Debian: `apt-get install wrk redis-server`). Both run side by side all
 the time and are loaded in turns. A session is ten `/next` and a `/last`; 512 listeners listen at
 any time, and each waits for an answer before it asks again. `/recommend`, `/similar` and `/rank`,
-of 200 candidates, are asked for one listener or track after the other. Last, two processes answer
-`/next` with 20 tracks by `live`, for listeners of 300 plays.
+of 200 candidates, are asked for one listener or track after the other.
 """
 
 import http.client
@@ -21,8 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import lightgbm
-import numpy as np
 import orjson
 import typer
 
@@ -36,12 +33,7 @@ from benchmarks.harness import (
     show_machine,
     take_turns,
 )
-from botify.model.arrays import Arrays
-from looplib.memory import MOST_PLAYS
-from looplib.next_play import FEATURES
-from looplib.trees import read_model
 from tests.botify.exports import (
-    experiments_of,
     publish,
     random_lists,
     update_manifest,
@@ -55,12 +47,10 @@ from tests.waiting import wait_until
 
 BATCH, BATCHES = 1000, 40
 LISTENERS, TRACKS = 10_000, 50_000
-TREES = 80
 LOAD_SCRIPT = """
 local n, active = 0, 512
 function init(words)
-  args = words
-  prefix, listeners, tracks, n = args[1], tonumber(args[2]), tonumber(args[3]), math.random(1e6)
+  prefix, listeners, tracks, n = words[1], tonumber(words[2]), tonumber(words[3]), math.random(1e6)
 end
 function request()
   n = n + 1
@@ -76,9 +66,8 @@ function request()
   end
   local user, turn = (math.floor(round / 11) * active + n % active) % listeners, round % 11
   local path = (turn == 10 and prefix == "/next/") and "/last/" or prefix
-  local body = '{"track":' .. (n * 7 % tracks) .. ',"time":0.5'
-  if args[4] and path == prefix then body = body .. ',"n":' .. args[4] end
-  return wrk.format("POST", path .. user, nil, body .. "}")
+  local body = '{"track":' .. (n * 7 % tracks) .. ',"time":0.5}'
+  return wrk.format("POST", path .. user, nil, body)
 end
 function done(summary, latency)
   local rate = 1e6 * summary.requests / summary.duration
@@ -94,15 +83,15 @@ HEADER = ("requests/s", "p50 ms", "p99 ms", "failed")
 def main(
     repeats: int = 3,
     duration_s: Annotated[int, typer.Option(min=1, help="Of a turn.")] = 4,
-    live_tracks: Annotated[
-        int, typer.Option(help="Of the catalogue of `live`.")
-    ] = TRACKS,
 ) -> None:
     """Load one process without Redis, then two with it, each beside the bare view."""
     redis_url = shared_server().url
     with tempfile.TemporaryDirectory(prefix="botify-benchmark-") as name:
         folder = Path(name)
-        version = publish_lists(folder, TRACKS)
+        artists = [track // 10 for track in range(TRACKS)]
+        catalogue = write_catalogue(folder / "tracks.json", artists)
+        lists = random_lists(LISTENERS, TRACKS)
+        version = publish(folder, "one", lists, catalogue=catalogue)
         write_lists(version / "similar.jsonl", random_lists(TRACKS, TRACKS), of="track")
         update_manifest(version, "similar.jsonl")
         (folder / "load.lua").write_text(LOAD_SCRIPT)
@@ -123,72 +112,7 @@ def main(
                 )
                 with serve_bare(folder, url, processes) as bare_port:
                     compare(folder, bare_port, served, repeats, duration_s)
-        measure_live(folder, redis_url, live_tracks, repeats, duration_s)
     show_machine("flask", "granian", "redis")
-
-
-def publish_lists(root: Path, tracks: int) -> Path:
-    """Publish random lists for listeners; return the folder of the version."""
-    catalogue = write_catalogue(root / "tracks.json", [n // 10 for n in range(tracks)])
-    return publish(root, "one", random_lists(LISTENERS, tracks), catalogue=catalogue)
-
-
-def measure_live(
-    folder: Path, redis_url: str, tracks: int, repeats: int, duration_s: int
-) -> None:
-    """Load two processes with `/next` by `live`, and print the table."""
-    root = folder / "live"
-    publish_live(root, tracks)
-    service = serve(
-        Published(root),
-        folder / "log-live",
-        redis_url=redis_url,
-        processes=2,
-        experiments=experiments_of("live", name="ALL"),
-        repeat_after=1,
-    )
-    with service as served:
-        wait_until(served.is_ready, "the service")
-        turns = [
-            load_path(folder, 32, duration_s, served.port, "/next/", tracks, count=20)
-            for _ in range(repeats)
-        ]
-        memory = max(memory_mib(worker.pid) for worker in served.workers())
-    title = "`live`, 20 tracks, 32 connections, two processes, Redis"
-    show(title, ("tracks", *HEADER), [(f"{tracks:,}", *summarise(turns))])
-    console.print(f"a process {memory:.0f} MiB (PSS)")
-
-
-def publish_live(root: Path, tracks: int) -> None:
-    """Publish random lists and plays, and a ranker of noise."""
-    version = publish_lists(root, tracks)
-    generator = np.random.default_rng(1)
-    noise = generator.random((20_000, len(FEATURES)))
-    data = lightgbm.Dataset(noise, noise[:, 0] > generator.random(len(noise)))
-    parameters = {"objective": "binary", "num_leaves": 31, "verbose": -1}
-    trees = read_model(lightgbm.train(parameters, data, TREES).dump_model())
-    ids: Arrays = {"users": np.arange(LISTENERS), "tracks": np.arange(tracks)}
-    arrays: Arrays = {
-        "tracks": ids["tracks"],
-        "groups": ids["tracks"][np.newaxis] // 10,
-        "points": np.zeros((0, len(ids["tracks"])), np.float32),
-        "dimensions": np.zeros(0, np.int64),
-        "plays": generator.random(tracks),
-        **trees._asdict(),
-    }
-    for name, length in (("near", 150), ("follows", 100)):
-        size = tracks * length
-        arrays[f"{name}_counts"] = np.full(tracks, length)
-        arrays[f"{name}_tracks"] = generator.integers(tracks, size=size, dtype=np.int32)
-        arrays[f"{name}_values"] = generator.random(size, dtype=np.float32)
-    np.savez(version / "live.npz", allow_pickle=False, **arrays)
-    plays = generator.integers(tracks, size=LISTENERS * MOST_PLAYS)
-    counts = np.full(LISTENERS, MOST_PLAYS)
-    latest = np.zeros(LISTENERS, np.int64)
-    arrays = {**ids, "latest": latest, "counts": counts, "plays": plays}
-    np.savez(version / "latest.npz", allow_pickle=False, **arrays)
-    for name in ("live.npz", "latest.npz"):
-        update_manifest(version, name)
 
 
 @contextmanager
@@ -246,19 +170,12 @@ def summarise(turns: Sequence[Load]) -> tuple[object, ...]:
 
 
 def load_path(
-    folder: Path,
-    connections: int,
-    duration_s: int,
-    port: int,
-    prefix: str,
-    tracks: int = TRACKS,
-    count: int | None = None,
+    folder: Path, connections: int, duration_s: int, port: int, prefix: str
 ) -> Load:
-    """Load a path with wrk; `/next` asks for so many tracks."""
+    """Load a path with wrk."""
     script = str(folder / "load.lua")
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "-s", script]
-    argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(tracks)]
-    argv += [str(count)] if count else []
+    argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(TRACKS)]
     output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     rate, p50_ms, p99_ms, failed = orjson.loads(output.splitlines()[-1])
     return rate, p50_ms, p99_ms, failed

@@ -1,5 +1,7 @@
 """Limits of the service. None is a setting, as no deployment has needed another value."""
 
+from looplib.event_fields import SESSION_SILENCE_MS
+
 BODY_BYTES = 2**20  # largest body; a batch of 10,000 listeners takes half of it
 BODIES_BYTES = 8 * BODY_BYTES  # memory of all bodies in a process
 CHUNK_BYTES = 512  # least size that a chunk counts as: reading a chunk takes time, too
@@ -12,6 +14,9 @@ THREADS = 2  # threads that answer `/next`; more only wait for Python's lock
 BATCH = 10_000  # listeners in a request
 STOP_S = 10  # until open requests are answered at the end; Docker kills after 15
 REDIS_S = 0.075  # until an answer goes on without Redis
+SILENCE_S = SESSION_SILENCE_MS / 1000  # silence after which a session ends
+SESSION_TRACKS = 1000  # tracks of a session; after them a new session begins
+SESSIONS = 1_000_000  # open sessions in a process without Redis
 MEMORY_LISTENERS = 100_000  # listeners whose plays a process remembers without Redis
 MEMORY_DAYS = 90  # until Redis forgets the plays of a silent listener
 SEGMENT_BYTES = 64 * 2**20  # size at which a segment of the event log is closed

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from botify import limits
 from botify.errors import BodyError, UnavailableError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
@@ -34,7 +33,6 @@ from botify.sessions.redis import RedisSessions
 from botify.settings import ServiceSettings
 from botify.versions import Versions, load_version
 from looplib.arrays import NO_TRACK
-from looplib.event_fields import SESSION_SILENCE_MS
 from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
 from looplib.rerank import rerank
@@ -307,17 +305,12 @@ def make_sessions(
     Raises:
         ConfigError: `redis_url` is no URL of a Redis.
     """
+    remembers = settings.remembers
     if settings.redis_url is None:
-        remembered = limits.MEMORY_LISTENERS if settings.remembers else 0
-        return LocalSessions(SESSION_SILENCE_MS / 1000, remembered=remembered)
-    days = limits.MEMORY_DAYS if settings.remembers else 0
+        return LocalSessions(remembers=remembers)
+    url = settings.redis_url.get_secret_value()
     return RedisSessions(
-        settings.redis_url.get_secret_value(),
-        settings.redis_prefix,
-        catalogue_sha256=catalogue_sha256,
-        silence_s=SESSION_SILENCE_MS / 1000,
-        timeout_s=limits.REDIS_S,
-        remembered_s=days * 24 * 60 * 60,
+        url, settings.redis_prefix, catalogue_sha256, remembers=remembers
     )
 
 

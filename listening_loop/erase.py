@@ -89,7 +89,6 @@ def main(
         str(answers.parent)
         for folder in (*log, export)
         for answers in sorted(Path(folder).rglob("answers"))
-        if (answers.parent / "plays.parquet").exists()
     ]
     typer.echo(
         f"Still with the listener: {store}, versions in {export}, replays "

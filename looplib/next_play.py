@@ -140,6 +140,7 @@ class Facts:
         skips: FloatArray,
         unplayed: AnyIntArray = NONE,
         points: Sequence[Float32Array] = (),
+        close: Sequence[Lists] = (),
     ) -> None:
         """Keep the arrays.
 
@@ -154,6 +155,7 @@ class Facts:
                 listeners of their categories, beside each category's most played tracks. Other
                 tracks without plays do not exist yet.
             points: Numbers and vectors of the tracks, each of shape (tracks, dimensions).
+            close: Unplayed tracks with the nearest vectors to each track, by column of vectors.
         """
         self.near = near
         self.follows = follows
@@ -161,6 +163,7 @@ class Facts:
         self.plays = plays
         self.skips = skips
         self.points = points
+        self.close = close
         self.is_unplayed = np.zeros(len(plays), np.bool_)
         self.is_unplayed[unplayed] = True
         self.skip_share = skips / (plays + skips + _FEW)
@@ -194,14 +197,16 @@ class Facts:
     def __reduce__(self) -> tuple[type["Facts"], tuple[Any, ...]]:
         """Pickle the arguments."""
         unplayed = np.flatnonzero(self.is_unplayed)
-        arrays = self.groups, self.plays, self.skips, unplayed, self.points
+        arrays = self.groups, self.plays, self.skips, unplayed, self.points, self.close
         return Facts, (self.near, self.follows, *arrays)
 
     @property
     def feature_count(self) -> int:
         """The number of features of a candidate."""
-        of_categories = len(CATEGORY_FEATURES) * len(self.groups)
-        return len(FEATURES) + of_categories + len(POINT_FEATURES) * len(self.points)
+        category_features = len(CATEGORY_FEATURES) * len(self.groups)
+        return (
+            len(FEATURES) + category_features + len(POINT_FEATURES) * len(self.points)
+        )
 
     def offer(self, column: int, groups: AnyIntArray) -> tuple[AnyIntArray, IntArray]:
         """List candidates of some categories of a column, and the category of each by position."""
@@ -286,6 +291,9 @@ def describe(
         distinct, first = np.unique(played, return_index=True)
         offered, of = facts.offer(column, distinct)
         offers.append((offered, 1 / ago[first // len(group)][of]))
+    for lists in facts.close:
+        offered, _, of = lists.gather(newest[:latest])
+        offers.append((offered, 1 / ago[of]))
     sources = (newest, listed, followers, *(offered for offered, _ in offers))
     tracks, number = facts.number(np.concatenate(sources))
     ends = np.cumsum([*map(len, sources)])
@@ -429,10 +437,13 @@ def _describe_group(
     distinct, first, number = np.unique(
         played.T.ravel(), return_index=True, return_inverse=True
     )
-    of_heard = np.searchsorted(distinct, group[:, heard].ravel())
+    heard_place = np.searchsorted(distinct, group[:, heard].ravel())
     described = group[:, candidates]
     place = np.searchsorted(distinct, described).clip(max=len(distinct) - 1)
-    parts = [np.bincount(number, ago**-_FADING), *map(np.bincount, (number, of_heard))]
+    parts = [
+        np.bincount(number, ago**-_FADING),
+        *map(np.bincount, (number, heard_place)),
+    ]
     fading, plays, tracks = (part / width for part in parts)
     features = np.array([fading, ago[first], plays, tracks])[:, place]
     means = (features * (distinct[place] == described)).mean(axis=1)
@@ -440,27 +451,25 @@ def _describe_group(
 
 
 def _add_up_keys(
-    keys: AnyIntArray, values: AnyFloatArray, wanted: AnyIntArray
+    keys: AnyIntArray, values: AnyFloatArray, lookup: AnyIntArray
 ) -> FloatArray:
-    """Add up values by their keys, and look up the sums of wanted keys, 0 without values."""
+    """Add up values by their keys, and look up the sums of other keys, 0 without values."""
     if not len(keys):
-        return np.zeros(wanted.shape)
+        return np.zeros(lookup.shape)
     distinct, number = np.unique(keys, return_inverse=True)
-    place = np.searchsorted(distinct, wanted).clip(max=len(distinct) - 1)
-    sums: FloatArray = np.bincount(number, values)[place] * (distinct[place] == wanted)
+    place = np.searchsorted(distinct, lookup).clip(max=len(distinct) - 1)
+    sums: FloatArray = np.bincount(number, values)[place] * (distinct[place] == lookup)
     return sums
 
 
 def _first_of_groups(tracks: AnyIntArray, group: AnyIntArray, most: int) -> AnyIntArray:
     """Keep the first tracks of each category, and their categories; shape (2, pairs)."""
-    is_new = [(group[row] != group[:row]).all(axis=0) for row in range(len(group))]
-    kept = np.array(is_new)[:, tracks].T.ravel()
-    pairs = np.array(
-        [np.repeat(tracks, len(group))[kept], group[:, tracks].T.ravel()[kept]]
-    )
-    pairs = pairs[:, np.argsort(pairs[1], kind="stable")]
-    _, counts = np.unique(pairs[1], return_counts=True)
-    return pairs[:, count_up(counts) < most]
+    size = len(tracks)
+    keys = np.unique(group[:, tracks].astype(np.int64) * size + np.arange(size))
+    of, place = np.divmod(keys, size)
+    _, counts = np.unique(of, return_counts=True)
+    is_first = count_up(counts) < most
+    return np.array([tracks[place[is_first]], of[is_first]])
 
 
 def _describe_points(

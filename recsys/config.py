@@ -178,8 +178,8 @@ class SearchConfig(Config):
     run: Address
     """the run folder, or its address"""
     catalogue: Path | None = None
-    """tracks.json of the catalogue: titles of published lists, and artists of tracks, also of
-    tracks that nobody has played yet"""
+    """tracks.json of the catalogue, or tracks.sql, a query of its rows: titles of published lists,
+    and artists of tracks, also of tracks that nobody has played yet"""
     features: dict[str, FeatureKind] = {}  # noqa: RUF012  checked, then shared by nobody
     """further columns of the catalogue that `blend` and `live` use, such as `{album: category,
     genres: categories, released: date, tempo: number, embedding: vector}`"""

@@ -32,15 +32,15 @@ def pytest_configure() -> None:
 
     Stores of tests are small: each partition costs queries, however few rows it has.
     """
-    writer.DEFAULT_PARTITIONS = 4
+    writer.DEFAULT_PARTITIONS = 2
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Run one process more than there are cores, at most four: many tests wait for programs."""
-    return min(4, (os.cpu_count() or 1) + 1)
+    """Run two processes more than there are cores, at most four: many tests wait for programs."""
+    return min(4, (os.cpu_count() or 1) + 2)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 # Packages of Debian that are not named like their program.
-PACKAGES = {"ip": "iproute2", "script": "bsdutils"}
+PACKAGES = {"ip": "iproute2"}
 # The kernel takes ports for outgoing connections above these.
 _PORTS = range(18_000, 30_000)
 _NEXT = itertools.count(101 * os.getpid())

@@ -11,4 +11,4 @@ from recsys.store import writer
 
 load_kernels()
 Factors(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32)).rank(1, 1)
-writer.DEFAULT_PARTITIONS = 4
+writer.DEFAULT_PARTITIONS = 2

@@ -259,9 +259,11 @@ def change_with_range(effect: MetricEffect) -> str:
 
 def validity(report: Report) -> str:
     """Write the time at which the deciding intervals hold."""
-    if planned := report.config.horizon:
-        return f"at every interim analysis until the fixed horizon, {count(planned)} listeners"
-    return "at any time"
+    horizon = report.config.fixed_horizon
+    if horizon is None:
+        return "at any time"
+    until = "every interim analysis until " if horizon.interim_analyses > 1 else ""
+    return f"at {until}the fixed horizon, {count(horizon.listeners)} listeners"
 
 
 def warnings(report: Report) -> list[str]:

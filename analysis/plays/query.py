@@ -30,7 +30,7 @@ WHERE NOT internal AND database_name NOT IN ('memory', 'temp')
 UNION ALL SELECT function_name, true FROM system.main.duckdb_functions()
 WHERE NOT internal AND database_name NOT IN ('memory', 'temp')
 """
-_SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|--[^\n]*|\s+""")
+_SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|\s)+""")
 _PLACEHOLDER = "{path}"
 _KEEPING_REJECTS = ", store_rejects = true, rejects_limit = 0"
 

@@ -3,9 +3,9 @@
 import codecs
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,16 @@ _LONGEST_LINE = 2**20  # bytes; a longer line is an object of JSON on many lines
 _LARGEST_OBJECT = 2**27  # bytes of JSON
 # a value that stands where a name is expected: a number, a date, a long id, an address
 _VALUE = re.compile(r"[-\d.,:/ ]*\d|.*\d{4}.*\d\d:\d\d.*|[0-9a-f-]{32,}|\w+://.*")
+_NAMELESS = re.compile(r"column\d+")  # as DuckDB names a column without a name
 _NULLS = ("\\N", "NULL", "null", "NaN", "nan")
 _UNREADABLE = "no row can be read; UTF-8, objects of JSON or Parquet are expected, as its name says"
 # `strptime` forms of dates, the likelier first, and of times behind them
 _DATES = (
-    *("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d-%m-%Y"),
+    "%m-%d-%Y",
     *("%d.%m.%Y", "%d-%b-%Y", "%d %b %Y", "%a, %d %b %Y", "%d %B %Y", "%b %d, %Y"),
     *("%B %d, %Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%SZ"),
-    "%a, %d %b %Y %H:%M:%S GMT",
+    *("%a, %d %b %Y %H:%M:%S GMT", "%Y-%m-%d %H:%M:%S,%f"),
 )
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 _FORMS = [
@@ -53,6 +55,7 @@ _FORMS = [
     ),
 ]
 _FIRST_YEAR = 1980
+_LONG_SPAN = timedelta(days=3653)
 # units of numbers since 1970, and the functions that make times of them
 _UNITS = {
     "seconds": (1, "to_timestamp"),
@@ -111,16 +114,25 @@ class Column:
     @property
     def id(self) -> str:
         """The SQL of the values as ids, which are whole if all are such as 12.0."""
+        if any(text != text.strip() for text in self.examples):
+            return f"trim({self.sql})"
         return f"CAST({self.sql} AS BIGINT)" if self.is_float else self.sql
 
     @cached_property
     def forms(self) -> list[str]:
-        """The `strptime` forms in which all examples are dates."""
-        return [
-            form
-            for form in _FORMS
-            if all(_is_date(text, form) for text in self.examples)
-        ]
+        """The `strptime` forms in which all examples are dates.
+
+        A day that is read as a year makes a span of decades: if other forms make a far shorter
+        span, the form is left out.
+        """
+        spans = {}
+        for form in _FORMS:
+            with suppress(ValueError):
+                dates = [datetime.strptime(text, form) for text in self.examples]  # noqa: DTZ007
+                if min(dates).year > _FIRST_YEAR:
+                    spans[form] = max(dates) - min(dates)
+        longest = max(_LONG_SPAN, 10 * min(spans.values(), default=_LONG_SPAN))
+        return [form for form, span in spans.items() if span <= longest]
 
     @cached_property
     def time(self) -> tuple[str, str] | None:
@@ -210,8 +222,8 @@ class FirstRows:
             texts = {text for column in self.columns for text in column.examples}
             options = {
                 "delim = '::'": len(names) == 1 and "::" in names[0],
-                "header = false": "column0" in names
-                or any(map(_VALUE.fullmatch, names)),
+                "header = false": any(map(_VALUE.fullmatch, names))
+                or (names and all(map(_NAMELESS.fullmatch, names))),
                 f"nullstr = ['', {', '.join(map(quoted, _NULLS))}]": texts & {*_NULLS},
             }
             self._set(*(option for option, is_needed in options.items() if is_needed))
@@ -373,10 +385,3 @@ def _text(sql: str, kind: str) -> queries.Expression:
     if kind == "JSON":
         return queries.Function("json_extract_string", value, queries.Constant("$"))
     return value.cast("VARCHAR")
-
-
-def _is_date(text: str, form: str) -> bool:
-    try:
-        return datetime.strptime(text, form).year > _FIRST_YEAR  # noqa: DTZ007
-    except ValueError:
-        return False

@@ -27,13 +27,14 @@ plays = pd.DataFrame(rows, columns=[Columns.User, Columns.Item, Columns.Datetime
 plays[Columns.Datetime] = pd.to_datetime(plays[Columns.Datetime], unit="s")
 plays[Columns.Weight] = 1.0
 model = SASRecModel(
-    epochs=10,
+    epochs=16,
+    lr=0.005,
     loss="gBCE",
     n_negatives=16,
     gbce_t=0.75,
     n_factors=64,
     n_heads=2,
-    batch_size=64,
+    batch_size=16,
     session_max_len=LENGTH,
     train_min_user_interactions=2,
     dataloader_num_workers=0,

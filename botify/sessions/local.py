@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
+from botify import limits
 from botify.model.catalogue import Id
 from botify.schemas import Listening
 from looplib.memory import add_plays, pack_plays
-
-LONGEST_SESSION = 1000  # tracks; after them a new session begins
-MOST_SESSIONS = 1_000_000
 
 
 class Session(NamedTuple):
@@ -31,21 +29,15 @@ class Session(NamedTuple):
 
 
 class LocalSessions:
-    """Sessions in the memory of one process; safe for several threads."""
+    """Sessions in the memory of one process; safe for several threads.
 
-    def __init__(
-        self, silence_s: float, most: int = MOST_SESSIONS, remembered: int = 0
-    ) -> None:
-        """Make an empty store.
+    Beyond their limits, sessions with the longest silence are deleted, and the plays of the
+    listeners who were heard longest ago.
+    """
 
-        Args:
-            silence_s: Silence after which a session ends.
-            most: Most sessions; beyond it, sessions with the longest silence are deleted.
-            remembered: Listeners whose latest plays are remembered, those heard last.
-        """
-        self._silence_s = silence_s
-        self._most = most
-        self._remembered = remembered
+    def __init__(self, *, remembers: bool) -> None:
+        """Make an empty store, which remembers the latest plays of listeners or not."""
+        self._remembers = remembers
         self._plays: OrderedDict[Id, bytes] = OrderedDict()
         self._ids = count(secrets.randbits(63))
         # Sessions with the times of their last requests, the longest silence first.
@@ -83,7 +75,7 @@ class LocalSessions:
 
     def _add(self, request: Listening, now_s: float, *, is_last: bool) -> Session:
         session, _ = self._sessions.pop(request.user, (None, now_s))
-        if session is None or len(session.tracks) >= LONGEST_SESSION:
+        if session is None or len(session.tracks) >= limits.SESSION_TRACKS:
             session = Session(f"{next(self._ids):016x}", (), ())
         session = Session(
             session.id,
@@ -96,18 +88,19 @@ class LocalSessions:
         return session
 
     def _remember(self, request: Listening) -> bytes | None:
-        if not self._remembered:
+        if not self._remembers:
             return None
         played = pack_plays([request.played], int(time.time()))
         plays = add_plays(self._plays.pop(request.user, b""), played)
         self._plays[request.user] = plays
-        if len(self._plays) > self._remembered:
+        if len(self._plays) > limits.MEMORY_LISTENERS:
             self._plays.popitem(last=False)
         return plays
 
     def _delete_silent(self, now_s: float) -> None:
         while self._sessions:
             user, (_, heard_s) = next(iter(self._sessions.items()))
-            if now_s - heard_s < self._silence_s and len(self._sessions) < self._most:
+            is_open = now_s - heard_s < limits.SILENCE_S
+            if is_open and len(self._sessions) < limits.SESSIONS:
                 return
             del self._sessions[user]

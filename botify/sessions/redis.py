@@ -21,10 +21,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from botify import limits
 from botify.errors import UnavailableError
 from botify.model.catalogue import Id
 from botify.schemas import Listening
-from botify.sessions.local import LONGEST_SESSION, Session
+from botify.sessions.local import Session
 from looplib.errors import ConfigError
 from looplib.memory import MOST_PLAYS, pack_plays
 
@@ -33,7 +34,7 @@ logger = logging.getLogger("botify")
 _MARK = b"session:"
 _HEAD = struct.Struct(">8sQ")
 _RECORD = struct.Struct("<qd")
-_LONGEST_VALUE = _HEAD.size + LONGEST_SESSION * _RECORD.size
+_DAY_MS = 24 * 60 * 60 * 1000
 _LONGEST_PLAYS = MOST_PLAYS * len(pack_plays([0], 0))
 
 # KEYS: the sessions, then the plays, if they are remembered. ARGV: the silence in ms after which a
@@ -78,14 +79,7 @@ class RedisSessions:
     """Sessions in Redis. Make it in the process that uses it, not before a fork."""
 
     def __init__(
-        self,
-        url: str,
-        prefix: str,
-        *,
-        catalogue_sha256: str,
-        silence_s: float,
-        timeout_s: float,
-        remembered_s: float = 0,
+        self, url: str, prefix: str, catalogue_sha256: str, *, remembers: bool
     ) -> None:
         """Prepare connections to a URL such as `redis://localhost:6379/0`.
 
@@ -95,9 +89,7 @@ class RedisSessions:
             url: Address of the Redis.
             prefix: First part of each key.
             catalogue_sha256: Catalogues that number their tracks differently are kept apart.
-            silence_s: After which a session is over.
-            timeout_s: After which an answer goes on without it.
-            remembered_s: How long plays are remembered after the latest; 0: not at all.
+            remembers: Remember the latest plays of listeners.
 
         Raises:
             ConfigError: This is no URL of a Redis.
@@ -106,8 +98,8 @@ class RedisSessions:
             self._pool = redis.ConnectionPool.from_url(
                 url,
                 protocol=2,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
+                socket_timeout=limits.REDIS_S,
+                socket_connect_timeout=limits.REDIS_S,
                 retry=Retry(NoBackoff(), 0),  # `_command` does it
             )
         except ValueError:  # its text may have the password
@@ -119,8 +111,7 @@ class RedisSessions:
         self._prefix = f"{prefix}:{catalogue_sha256[:12]}:session:"
         self._plays_prefix = f"{prefix}:plays:"
         self._plays_head = bytes.fromhex(catalogue_sha256[:16])
-        self._silence_ms = round(silence_s * 1000)
-        self._remembered_ms = round(remembered_s * 1000)
+        self._remembers = remembers
         self._ids = count(secrets.randbits(63))
         self._lock = threading.Lock()
         self._down_until_s = 0.0  # 0 while Redis answers
@@ -130,12 +121,12 @@ class RedisSessions:
     ) -> list[Session | None]:
         """Add the tracks just heard to the sessions, as `LocalSessions` does, in a round trip."""
         keys = [f"{self._prefix}{request.user}" for request in requests]
-        if self._remembered_ms:
+        if self._remembers:
             keys += [f"{self._plays_prefix}{request.user}" for request in requests]
         values: list[int | bytes] = [
-            0 if is_last else self._silence_ms,
-            _LONGEST_VALUE,
-            self._remembered_ms,
+            0 if is_last else round(1000 * limits.SILENCE_S),
+            _HEAD.size + limits.SESSION_TRACKS * _RECORD.size,
+            limits.MEMORY_DAYS * _DAY_MS,
             _LONGEST_PLAYS,
             self._plays_head,
         ]
@@ -155,7 +146,7 @@ class RedisSessions:
     def plays_of(self, user: Id) -> bytes | None:
         """Look up the latest plays of a listener; None if they are not remembered."""
         value: bytes | None = None
-        if self._remembered_ms:
+        if self._remembers:
             value = self._ask(bytes | None, "GET", f"{self._plays_prefix}{user}")
         is_ours = value is not None and value.startswith(self._plays_head)
         return value[8:] if value and is_ours else None

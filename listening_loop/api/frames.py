@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from scipy.sparse import csr_matrix
 from analysis.store import number_of
 from listening_loop.errors import LoopError
 from looplib.arrays import AnyArray, IntArray
+from recsys.store.ids import encode_rows
 
+DEFAULT_FOLDER = Path("out")  # takes data frames as stores and catalogues
 Frame = Any  # a data frame of pandas, polars, pyarrow or dask.dataframe
 
 
@@ -40,6 +43,19 @@ def write_parquet(data: Frame, file: Path) -> None:
                 rows += table.num_rows
     if not rows:
         raise LoopError("the data frame: no row in it; at least one is expected")
+
+
+def write_catalogue(data: Frame) -> Path:
+    """Write a data frame of tracks to a file in `out/` that is named by its content.
+
+    Raises:
+        LoopError: It is no data frame.
+    """
+    content = encode_rows(to_table(data))
+    file = DEFAULT_FOLDER / f"tracks-{sha256(content).hexdigest()[:12]}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
 
 
 def to_table(data: Frame) -> pa.Table:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from analysis.queries import Rows, ask
 from analysis.store import Store
 from analysis.views import open_views
-from listening_loop.api.frames import is_frame
+from listening_loop.api.frames import Frame, is_frame, write_catalogue
 from listening_loop.api.models import FactorModel, as_dict, check_request
 from listening_loop.errors import LoopError
 from listening_loop.sql import locate
@@ -268,7 +268,7 @@ def search(
     iterations: int = 15,
     strategy: Literal["grid", "halving"] = "grid",
     split: SplitKind | Mapping[str, Any] | None = None,
-    catalogue: str | Path | None = None,
+    catalogue: str | Path | Frame | None = None,
     seed: int = 42,
     run: str | Path | None = None,
     client: "Client | None" = None,
@@ -290,7 +290,8 @@ def search(
         strategy: Fit every trial to the end, or give up trials that cannot win.
         split: Kind of the split, such as "newest", or more settings of `split` in a search's
             configuration.
-        catalogue: The file tracks.json of the catalogue, for titles and artists.
+        catalogue: The tracks: a data frame with the column `track` and any of `title`, `artist` and
+            those that `settings={"features": …}` names, or a file tracks.json or tracks.sql.
         seed: Seed of all randomness.
         run: Folder of the run; by default beside the store, named by the arguments.
         client: A Dask client whose workers run the search; by default this process, or processes
@@ -330,8 +331,10 @@ def search(
         document["split"] = (
             {"kind": split} if isinstance(split, str) else as_dict("split", split)
         )
-    if catalogue:
-        document["catalogue"] = catalogue
+    if catalogue is not None:
+        if is_frame(catalogue):
+            catalogue = write_catalogue(catalogue)
+        document["catalogue"] = str(catalogue)
     for key, value in as_dict("settings", settings).items():
         set_value(document, key, value, "settings")
     plain = orjson.loads(orjson.dumps(document, default=class_path))

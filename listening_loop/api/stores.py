@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.store import Store
-from listening_loop.api.frames import Frame, is_frame, write_parquet
+from listening_loop.api.frames import DEFAULT_FOLDER, Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
 from looplib.progress import say
@@ -15,7 +15,6 @@ from recsys.ingest import pipeline
 from recsys.ingest.presets import make_query
 from recsys.ingest.report import describe_ingest
 
-DEFAULT_FOLDER = Path("out")
 Source = Frame | str | Path | Sequence[str | Path]
 _FRAME = "the data frame"
 

@@ -84,9 +84,8 @@ def main(
     query = read_query(file, columns, preset, sql)
     limits = {"budget_s": budget, "connections": connections}
     with locked_folder(out):
-        target = out / "plays.parquet"
         options = {"repeat_after": 1, "random_futures": random_futures}
-        plays = select_plays(query, None, None, options, target, after)
+        plays = select_plays(query, None, None, options, out, after)
         answers, cells, sentences = {}, [], []
         for number, (name, (values, path)) in enumerate(entrants.items(), start=1):
             say(f"{name}, {number} of {len(entrants)}")
@@ -134,7 +133,7 @@ def list_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def compare_with_chance(row: Mapping[str, Any]) -> str:
-    """Compare the score of tracks drawn at random with that of a guess."""
+    """Compare the score of tracks drawn at random with a guess."""
     (score,) = (
         score
         for score in row["scores"]

@@ -1,4 +1,4 @@
-"""Install, start and replay one entrant, and make its row of the table."""
+"""Install, start and replay an entrant, and make its row of the table."""
 
 import os
 import re
@@ -50,7 +50,7 @@ class Entrant(Config):
 
 
 def find_files(entrant: Entrant, file: Path) -> list[Path]:
-    """Find the files of an entrant: all of its folder, or those that its YAML names."""
+    """Find the files of an entrant: all of its folder, or the files that its YAML names."""
     if file.name == FILE:
         paths = {path for path in file.parent.rglob("*") if path.suffix != ".pyc"}
     else:
@@ -123,7 +123,7 @@ def _replay(
     answers = folder / "answers" / f"{entrant.name}.jsonl"
     answers.parent.mkdir(parents=True, exist_ok=True)
     answers.write_bytes(b"")
-    work = (folder / "work").resolve()  # of this entrant alone
+    work = (folder / "work").resolve()  # empty for each entrant
     remove(work)
     work.mkdir()
     port, programs = free_port(), _install(entrant.install, folder, output)
@@ -176,7 +176,7 @@ def _install(requirements: tuple[str, ...], folder: Path, output: IO[str]) -> Pa
     """Make a virtual environment of requirements, unless it is there.
 
     Returns:
-        The folder of its programs; that of this environment if there are no requirements.
+        The folder of its programs; without requirements, the folder of the present environment.
 
     Raises:
         LoopError: The installation fails.

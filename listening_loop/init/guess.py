@@ -256,7 +256,8 @@ def take_track(draft: Draft) -> None:
     name = find(draft, "title")
     title = find(draft, "title", lambda c: not c.is_number)
     artist = find(draft, "artist")
-    parts = [column for column in (artist, title or name) if column]
+    is_id = not title and name and artist and draft.rows.is_property(artist, name)
+    parts = [column for column in (not is_id and artist, title or name) if column]
     if "track" not in draft.items and parts:
         draft.take("track", *parts)
     elif "track" not in draft.items:
@@ -308,7 +309,11 @@ def take_moment(draft: Draft, column: Column) -> None:
         )
         draft.ask(f"of what form is {column.name}: {forms}", "played_at")
         return
-    clocks = [c for c in draft.rows.columns if c.is_clock and c.name.lower() == "time"]
+    clocks = [
+        c
+        for c in draft.rows.columns
+        if c.is_clock and words_of(c.name)[-1] in WORDS["clocks"]
+    ]
     has_clock = column.is_number or ":" in column.examples[0]
     draft.take("played_at", column, *([] if has_clock else clocks[:1]))
 
@@ -375,15 +380,19 @@ def take_weight(draft: Draft, column: Column, *, is_stars: bool = False) -> None
     draft.used.add(column.name)
     smallest, largest = column.smallest or 0, column.largest or 0
     is_few = column.kinds <= _FEW_KINDS
-    is_stars |= bool({"rating", "stars"} & {*words_of(column.name)})
+    is_rating = bool({"rating", "stars"} & {*words_of(column.name)})
     likes = [k for k in column.examples if {*words_of(k)} & {*WORDS["likes"]}]
     if not column.is_number:
         if likes and is_few:
             draft.keep(f"{column.sql} IN ({', '.join(map(quoted, likes))})", "liked")
     elif column.kinds <= 3 and smallest <= 0:
         draft.keep(f"{column.number} > 0", "liked")
-    elif is_stars and is_few and largest <= _FEW_KINDS:
+    elif (is_stars or is_rating) and is_few and largest <= _FEW_KINDS:
         least = 4 if largest <= 5 else 8
         draft.keep(f"{column.number} >= {least}", "liked: four of five")
-    elif smallest >= 0:
+    elif smallest < 0 or is_rating:
+        draft.ask(
+            f"which values of {column.name} are liked, {smallest:g} to {largest:g}"
+        )
+    else:
         draft.take("weight", column)

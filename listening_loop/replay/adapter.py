@@ -1,7 +1,7 @@
 """Turn plays into requests of a service, and its answers into rankings.
 
-An adapter is a YAML file of request templates, like those in `adapters/`, or an object with the
-attribute and the methods of `Adapter`: the `adapter` of a Python file, or an entry point of
+An adapter is a YAML file of request templates, such as the files in `adapters/`, or an object with
+the attribute and the methods of `Adapter`: the `adapter` of a Python file, or an entry point of
 another package.
 """
 

@@ -141,8 +141,7 @@ def main(
         )
     folder = out or export / "replay"
     with locked_folder(folder):
-        target = folder / "plays.parquet"
-        plays = select_plays(query, version, refit_every_ms, facts, target, after)
+        plays = select_plays(query, version, refit_every_ms, facts, folder, after)
         # answers to other plays, or of another version, are others
         digest = json_digest([plays.facts, PREDICTION])[:12]
         answered = folder / "answers" / digest
@@ -276,7 +275,7 @@ def served_by(names: Iterable[str], version: Path) -> list[str]:
 def serving_export(
     name: str, export: Path, overrides: list[str], folder: Path
 ) -> Iterator[str]:
-    """Serve one recommender of an export, with sessions and a log of its own.
+    """Serve a recommender of an export, with sessions and a log of its own.
 
     Sessions are in the service's process: a Redis that is late would lose them.
 

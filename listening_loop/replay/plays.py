@@ -1,4 +1,4 @@
-"""Select the plays that a service has not learned from, and keep them for a replay."""
+"""Select the plays that a service has not learned from."""
 
 import re
 import tempfile
@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.plays.check import attach_checked
@@ -29,7 +27,6 @@ from looplib.randomness import make_generator
 from recsys.export.version import TRACKS
 
 _MOST_LOST = 0.5  # share of the new plays that a split at one moment may leave out
-_FACTS = b"facts"
 _WHOLE = re.compile("0|[1-9][0-9]{0,17}")  # ids that every reader takes for numbers
 OLDER = "older.csv"  # the plays that a service may learn from
 
@@ -41,15 +38,14 @@ class NewestPlays:
     listener: IntArray  # number of the listener, from 0
     refits: IntArray  # the number of refits before the session
     opens: BoolArray  # the first play of a session
-    is_repeat: BoolArray  # the listener has played the track before
-    is_unplayed: BoolArray  # the catalogue has the track, and the export no play of it
-    is_known: BoolArray  # the export has learned from plays of the listener
     users: list[Any]  # ids
     tracks: list[Any]  # ids
     times: list[float]  # share that was heard, 0..1
-    facts: dict[
-        str, Any
-    ]  # settings that decide the outcome, and figures for the report
+    # settings that decide the outcome, and figures for the report
+    facts: dict[str, Any]
+    is_repeat: BoolArray  # the listener has played the track before
+    is_unplayed: BoolArray  # the catalogue has the track, and the export no play of it
+    is_known: BoolArray  # the export has learned from plays of the listener
 
     @property
     def listeners(self) -> int:
@@ -75,27 +71,12 @@ catalogue; types of listeners' and tracks' ids in requests; and facts for the re
 """
 
 
-def read_plays(file: Path) -> NewestPlays:
-    """Read the plays that `select_plays` has written."""
-    table = pq.read_table(file)
-    flags = ("opens", "is_repeat", "is_unplayed", "is_known")
-    return NewestPlays(
-        listener=column_values(table["listener"]),
-        refits=column_values(table["refits"]),
-        users=table["user"].to_pylist(),
-        tracks=table["track"].to_pylist(),
-        times=table["time"].to_pylist(),
-        facts=orjson.loads(table.schema.metadata[_FACTS]),
-        **{name: column_values(table[name]) > 0 for name in flags},
-    )
-
-
 def select_plays(
     query: PlaysQuery,
     version: Path | None,
     refit_every_ms: int | None,
     facts: dict[str, Any],
-    target: Path,
+    folder: Path,
     after: float = 0.8,
 ) -> NewestPlays:
     """Select the plays of a query that a version, or a service, has not learned from.
@@ -103,14 +84,11 @@ def select_plays(
     Args:
         query: The plays.
         version: The folder of a published version; None if the service is to learn from the oldest
-            plays, which are written to `older.csv` beside the target.
+            plays, which are written to `older.csv`.
         refit_every_ms: How much time is replayed between refits; None without refits.
         facts: Settings of the service and the run that decide the outcome.
-        target: The Parquet file that takes the plays.
+        folder: Where `older.csv` goes.
         after: Share of plays that the service may learn from, if there is no version.
-
-    Returns:
-        The plays, as the file has them.
 
     Raises:
         LoopError: The version has learned from the plays, or they have no order, or no times for
@@ -118,8 +96,8 @@ def select_plays(
         UserError: A file or the version cannot be read.
     """
     path = query.name
-    with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
-        parts = attach_checked(connection, query, Path(folder))
+    with tempfile.TemporaryDirectory() as rejects, queries.connect() as connection:
+        parts = attach_checked(connection, query, Path(rejects))
         columns = stored_columns(parts[0].columns)
         has_times = "timestamp" in columns
         order = "timestamp" if has_times else "position"
@@ -137,7 +115,7 @@ def select_plays(
         else:
             options = {"share": after, "has_moments": has_times}
             older = queries.fetch_table(connection, "replay/older_plays", **options)
-            learned = _write_older(older, target.with_name(OLDER), path)
+            learned = _write_older(older, folder / OLDER, path)
         latest, catalogue, kinds, learned_facts = learned
         connection.register("learned", latest)
         (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()
@@ -168,7 +146,7 @@ def select_plays(
         )
     except ValueError as error:
         raise LoopError(
-            f"{path}: ids are of another kind than those of {version} ({error})"
+            f"{path}: ids are of another kind than ids of {version} ({error})"
         ) from None
     opens = column_values(rows["opens"]) > 0
     if opens.all():
@@ -192,20 +170,17 @@ def select_plays(
         **learned_facts,
         **facts,
     }
-    values = dict(zip(rows.column_names, rows.columns, strict=True))
-    is_unplayed = (column_values(rows["is_unplayed"]) > 0) & ~is_lacking
-    values |= {"user": users, "track": tracks, "refits": refits}
-    values["is_unplayed"] = is_unplayed.astype(np.uint8)
-    table = pa.table(values)
-    with atomic_write(target) as file:
-        pq.write_table(
-            table.replace_schema_metadata({_FACTS: orjson.dumps(facts)}), file
-        )
-    return read_plays(target)
+    flags = {
+        name: column_values(rows[name]) > 0
+        for name in ("is_repeat", "is_unplayed", "is_known")
+    }
+    flags["is_unplayed"] &= ~is_lacking
+    listener, times = column_values(rows["listener"]), rows["time"].to_pylist()
+    return NewestPlays(listener, refits, opens, users, tracks, times, facts, **flags)
 
 
 def _read_version(version: Path, order: str, path: str) -> _Learned:
-    """Read what a version has learned from, in an order, or raise a LoopError."""
+    """Read facts about the plays that a version has learned from, or raise a LoopError."""
     manifest = read_manifest(version)
     if order not in manifest.data.get("columns", ()):
         raise LoopError(

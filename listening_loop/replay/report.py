@@ -157,7 +157,5 @@ def _draw(scores: Rows) -> Forest:
             text = f"{numbers.number(row['value'])} ({numbers.limits(*ends)})"
             interval = IntervalRow(name, text, row["value"], *ends, colour)
             groups.setdefault(title, []).append(interval)
-    note = (
-        "With 95 % intervals over listeners, which are wider than those of differences."
-    )
+    note = "With 95 % intervals over listeners; intervals of differences are narrower."
     return Forest(COMPARED, note, COMPARED, groups)

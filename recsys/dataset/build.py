@@ -171,6 +171,7 @@ def join_pieces(
         "listeners": len(users),
         "tracks": len(tracks),
         "training_tracks": training_tracks,
+        "numbers": len(features.groups) + features.points.shape[1],
         "interactions": int(counts.sum()),
         "training_listeners": int(np.count_nonzero(counts)),
     }
@@ -186,8 +187,8 @@ def _number_tracks(
     """List the tracks of a dataset with their features.
 
     They are all tracks of the store's catalogue, if its ids are 0..n-1; or else the tracks heard,
-    and other tracks of their artists or categories in a catalogue. Tracks and categories that
-    exist in training come first, so that no number depends on the held-out sessions.
+    and other tracks of their artists or categories, or with a vector, in a catalogue. Tracks and
+    categories of training come first, so that no number depends on the held-out sessions.
 
     Args:
         store: Its titles name the artists if there is no catalogue.
@@ -214,23 +215,26 @@ def _number_tracks(
     splits = [trained, heard] if size is None else [np.arange(size)] * 2
     if catalogue and size is None:
         is_text = store.manifest.text_items
-        id_of = {
-            track: number_of(track) if is_text else int(track)
+        numbers = (
+            (track, number_of(track) if is_text else int(track))
             for track in titles
             if is_text or track.isdecimal()
-        }
+        )
+        id_of = {track: id_ for track, id_ in numbers if id_ <= LARGEST_ID}
         named = {t: [title.artist] for t, title in titles.items() if title.artist}
         categories = [
             column
             for name, column in columns.items()
             if plan.features[name] in CATEGORICAL
         ]
+        for name, column in columns.items():
+            if plan.features[name] == "vector":
+                near = [id_of[track] for track in column if track in id_of]
+                splits = [
+                    np.union1d(split, np.array(near, np.int64)) for split in splits
+                ]
         for column in (named, *categories):
-            groups_of = {
-                id_of[track]: {*groups}
-                for track, groups in column.items()
-                if track in id_of and id_of[track] <= LARGEST_ID
-            }
+            groups_of = {id_of[t]: {*of} for t, of in column.items() if t in id_of}
             for split, ids in enumerate((trained, heard)):
                 played = set().union(*(groups_of.get(id_, ()) for id_ in ids.tolist()))
                 near = [id_ for id_, of in groups_of.items() if played & of]

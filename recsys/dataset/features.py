@@ -10,14 +10,13 @@ import numpy as np
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.next_play import split_points
-from looplib.untrusted import read_untrusted
 from recsys.errors import StoreError
+from recsys.store.ids import read_catalogue
 
 UNKNOWN = -1  # the number of no category
 FeatureKind = Literal["category", "categories", "number", "date", "vector"]
 CATEGORICAL = ("category", "categories")
 Columns = Mapping[str, Mapping[str, Any]]  # values of a column, by track id as text
-_MOST_BYTES = 2**32
 _MOST_DIMENSIONS = 1024
 _MOST_CATEGORIES = 8  # of a track in a column, the first
 _LARGEST = 3e38  # of float32
@@ -69,7 +68,7 @@ def read_columns(file: Path, kinds: Mapping[str, FeatureKind]) -> Columns:
     """
     if not kinds:
         return {}
-    lines = read_untrusted(file, _MOST_BYTES, error=StoreError).splitlines()
+    lines = read_catalogue(file).splitlines()
     try:
         records = [msgspec.json.decode(line) for line in lines if line.strip()]
     except msgspec.DecodeError as error:  # numbers above 1e308, which titles may have

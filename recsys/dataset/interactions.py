@@ -120,7 +120,7 @@ class Interactions:
             by_track: Its transpose; by default it is computed.
             plays: All plays and skips in their order, if it is known and needed.
             features: Artists and other features of the tracks; by default unknown.
-            unplayed: Tracks of known categories without plays, which a catalogue has.
+            unplayed: Tracks of known categories or vectors without plays, which a catalogue has.
         """
         self.matrix = matrix
         self.by_track = csr_matrix(matrix.T) if by_track is None else by_track
@@ -211,6 +211,7 @@ def load_interactions(
     """
     features = read_features(dataset, split)
     is_known = (features.groups != UNKNOWN).any(axis=0)
+    is_known |= (features.dimensions > 1).any()
     is_unplayed = is_known & (dataset.popularity(split) == 0)
     return Interactions(
         dataset.matrix(split),

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from analysis.store import Store
-from looplib.files import json_digest, sha256_file
+from looplib.files import json_digest
 from recsys.config import Feedback, SearchConfig
 from recsys.dataset.features import FeatureKind, read_columns
 from recsys.dataset.layout import SCHEMA
 from recsys.dataset.split import SplitRule, split_rule
-from recsys.store.ids import read_titles
+from recsys.store.ids import read_catalogue, read_titles
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
     if config.catalogue:
         read_titles(config.catalogue, store)  # refuses unreadable files and columns
         read_columns(config.catalogue, config.features)
-        artists = [sha256_file(config.catalogue)]
+        artists = [sha256(read_catalogue(config.catalogue)).hexdigest()]
     facts = {
         "schema": SCHEMA,
         "store": store.manifest.digest,

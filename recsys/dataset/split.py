@@ -90,10 +90,10 @@ def split_rule(
                 f"split.{key} needs {needed}, and the rows of {store} have none; "
                 "leave it out"
             )
-    if skip and (needed := "share" if skip <= 1 else "amount") not in columns:
+    if skip and (unit := "share" if skip <= 1 else "seconds") not in columns:
         raise SearchError(
-            f"feedback.skip {skip:g} is {'a share' if skip <= 1 else 'seconds'}, and the rows of "
-            f"{store} have no {needed}; up to 1 it is a share, above 1 seconds"
+            f"feedback.skip {skip:g} is compared with {unit}, and the rows of {store} have none; "
+            "up to 1 it is a share, above 1 seconds"
         )
     train, test = _split_files(store, split)
     return SplitRule(

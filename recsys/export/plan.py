@@ -3,8 +3,8 @@
 Calls leave files for each other in a scratch folder of the run.
 """
 
+import hashlib
 import pickle
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.logs.lines import LineCounts
 from analysis.store import LOGGED
-from looplib.files import json_digest, remove_leftovers, sha256_file
+from looplib.files import json_digest, remove_leftovers
 from looplib.memory import FILE_NAME as PLAYS
 from recsys.blockwise import Files, is_cut, plan_blocks, read_state
 from recsys.cluster.cluster import Call, Cluster, Plan
@@ -41,7 +41,7 @@ from recsys.models.external import External
 from recsys.models.trial import Checkpoint, fit_trial
 from recsys.run import Winner
 from recsys.storage import Workspace, open_workspace
-from recsys.store.ids import Ids, Title, originals, read_titles
+from recsys.store.ids import Ids, Title, originals, read_catalogue, read_titles
 from recsys.store.reader import open_store
 
 # files of the scratch folder
@@ -130,8 +130,10 @@ def write_ids(export: Export) -> None:
     folder.mkdir()
     if store.manifest.columns != LOGGED:
         write_tracks(folder, tracks, titles)
-    elif catalogue and catalogue.is_file() and digest in (None, sha256_file(catalogue)):
-        shutil.copyfile(catalogue, folder / TRACKS)
+    elif catalogue and catalogue.is_file():
+        content = read_catalogue(catalogue)
+        if digest in (None, hashlib.sha256(content).hexdigest()):
+            (folder / TRACKS).write_bytes(content)
     export.version.upload(*(file.name for file in folder.iterdir()))
 
 

@@ -60,8 +60,8 @@ _PARAMETERS: Mapping[str, Any] = {
     "bagging_freq": 1,
     "lambdarank_truncation_level": 40,
 }
-# bytes of a play, of a track's lists, and of all examples
-_PLAY, _TRACK, _EXAMPLES = 11, 5500, 400 * 2**20
+# bytes of a play, of a track's lists, of each of its features in two copies, and of all examples
+_PLAY, _TRACK, _NUMBER, _EXAMPLES = 11, 5500, 8, 400 * 2**20
 _FEWEST = 100  # candidates that it learns from
 _LEAF = 200  # fewest candidates in a leaf, if there are many
 
@@ -86,8 +86,9 @@ class Blend(Model):
 
     @classmethod
     def estimate_bytes(cls, config: Any, summary: Summary) -> int:  # noqa: ANN401  of its class
-        """Estimate the memory: plays in two orders, the lists of each track, and examples."""
-        plays = _PLAY * summary.events + _TRACK * summary.tracks
+        """Estimate the memory: plays in two orders, lists and features of tracks, and examples."""
+        track = _TRACK + _NUMBER * summary.numbers
+        plays = _PLAY * summary.events + track * summary.tracks
         return super().estimate_bytes(config, summary) + plays + _EXAMPLES
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
@@ -272,4 +273,5 @@ class Blend(Model):
                 backward=backward,
             )
 
-        return gather_facts(near(1.0), near(0.0), plays.tracks, features, unplayed)
+        lists = near(1.0), near(0.0)
+        return gather_facts(*lists, plays.tracks, features, unplayed, self.threads)

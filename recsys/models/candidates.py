@@ -13,11 +13,14 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyIntArray, BoolArray, Float32Array, Int32Array, IntArray
 from looplib.memory import turn
-from looplib.next_play import NONE, Facts
+from looplib.next_play import NONE, Facts, Lists
 from looplib.trees import Trees, read_model
 from recsys.dataset.features import Features
 from recsys.dataset.interactions import number_alone
+from recsys.models.factors import Factors
 from recsys.models.sparse import to_lists
+
+_CLOSE = 20  # unplayed tracks by vector
 
 # A single thread is faster than two that wait for each other on a busy machine, and makes the same
 # trees on any machine.
@@ -35,6 +38,7 @@ def gather_facts(
     tracks: Int32Array,
     features: Features,
     unplayed: AnyIntArray = NONE,
+    threads: int = 1,
 ) -> Facts:
     """Gather the facts of all tracks.
 
@@ -44,6 +48,7 @@ def gather_facts(
         tracks: Plays and skips by all listeners, shape (plays,).
         features: Artists and other features of the tracks.
         unplayed: Tracks without plays that are candidates.
+        threads: Number of threads, which changes no result.
     """
     is_skip = tracks < 0
     plays, skips = (
@@ -52,7 +57,16 @@ def gather_facts(
     )
     groups = [number_alone(group) for group in features.split_groups]
     lists = to_lists(near), to_lists(follows)
-    return Facts(*lists, groups, plays, skips, unplayed, features.split_points)
+    points = features.split_points
+    close = []
+    for vectors in points:
+        if vectors.shape[1] > 1 and len(unplayed):
+            best, products = Factors(vectors, vectors[unplayed]).rank(_CLOSE, threads)
+            starts = np.arange(len(best)) * best.shape[1]
+            nearest = unplayed[best].ravel().astype(np.int32)
+            values = products.ravel().astype(np.float32)
+            close.append(Lists(starts, starts + best.shape[1], nearest, values))
+    return Facts(*lists, groups, plays, skips, unplayed, points, close)
 
 
 def fit_trees(

@@ -5,6 +5,7 @@ the texts, so that exports carry the ids that came in.
 """
 
 import hashlib
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.logs.field_types import IdKinds
+from analysis.plays.query import PlaysQuery
 from analysis.store import IdsOf, Store, number_of
 from looplib.arrays import IntArray
 from looplib.untrusted import read_untrusted
@@ -144,6 +147,25 @@ def originals(
         ) from None
 
 
+def read_catalogue(file: Path) -> bytes:
+    """Read a catalogue as JSON lines, or as the rows of a query, `tracks.sql`.
+
+    Raises:
+        StoreError: It cannot be read.
+        AnalysisError: The query fails.
+    """
+    if file.suffix != ".sql":
+        return read_untrusted(file, _LONGEST, error=StoreError)
+    with tempfile.TemporaryDirectory() as folder:
+        (rows,) = PlaysQuery.read(file).run(Path(folder)).files(Path(folder))
+        return encode_rows(pq.read_table(rows.path))
+
+
+def encode_rows(table: pa.Table) -> bytes:
+    """Encode the rows of a table as JSON lines; a decimal becomes a float."""
+    return b"\n".join(orjson.dumps(row, default=float) for row in table.to_pylist())
+
+
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     """Read the titles of a catalogue, or else of the store, by track id as text.
 
@@ -154,7 +176,7 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     """
     if file is None:
         return _read_stored_titles(store)
-    content = read_untrusted(file, _LONGEST, error=StoreError)
+    content = read_catalogue(file)
     catalogue = store.manifest.catalogue
     digest = hashlib.sha256(content).hexdigest()
     if catalogue and digest != catalogue.sha256:

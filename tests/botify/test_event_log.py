@@ -153,40 +153,42 @@ def test_a_disk_that_fails_raises_and_leaves_no_torn_line(
     assert final(tmp_path) == [b"before\nafter\n"]
 
 
-@pytest.mark.parametrize("is_moved", [False, True])
-def test_after_a_segment_was_removed_the_next_event_begins_another(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_moved: bool
+def move(segment: Path) -> None:
+    segment.parent.rename(segment.parents[1] / "elsewhere")
+
+
+def cut(segment: Path) -> None:
+    """Truncate a segment, as logrotate does with copytruncate."""
+    os.truncate(segment, 5)
+
+
+@pytest.mark.parametrize(
+    ("damage", "place", "left"),
+    [
+        (lambda segment: shutil.rmtree(segment.parent), "log", []),
+        (move, "elsewhere", [b"lost\ntoo\n"]),
+        (cut, "log", [b"lost\n"]),
+    ],
+)
+def test_after_a_segment_was_removed_moved_or_cut_the_next_event_begins_another(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], None],
+    place: str,
+    left: list[bytes],
 ) -> None:
     folder = tmp_path / "log"
     log = SegmentWriter(folder)
-    log.append(b"before\n")
-    if is_moved:
-        folder.rename(tmp_path / "elsewhere")
-    else:
-        shutil.rmtree(folder)
+    log.append(b"lost\n")
+    log.append(b"too\n")
+    (segment,) = folder.glob(".events-*.jsonl")
+    damage(segment)
     log.append(b"after\n")
     log.close()
     assert final(folder) == [b"after\n"]
     assert "removed, moved or cut; events are lost" in caplog.text
-    if is_moved:
-        adopt_segments(tmp_path / "elsewhere")
-        assert final(tmp_path / "elsewhere") == [b"before\n"]
-
-
-def test_a_cut_segment_is_left_and_the_next_event_begins_another(
-    tmp_path: Path, open_log: Open, caplog: pytest.LogCaptureFixture
-) -> None:
-    log = open_log()
-    log.append(b"lost\n")
-    log.append(b"lost, too\n")
-    (segment,) = tmp_path.glob(".events-*.jsonl")
-    os.truncate(segment, 5)  # as logrotate does with copytruncate
-    log.append(b"after\n")
-    log.close()
-    assert final(tmp_path) == [b"after\n"]
-    assert "removed, moved or cut; events are lost" in caplog.text
-    adopt_segments(tmp_path)
-    assert sorted(final(tmp_path)) == [b"after\n", b"lost\n"]
+    adopt_segments(tmp_path / place)
+    assert {*final(tmp_path / place)} - {b"after\n"} == {*left}
 
 
 def test_threads_lose_nothing_and_mix_no_lines(

@@ -10,19 +10,6 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _FENCE = re.compile(
     r"^```([\w{}-]*)[^`\n]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE
 )
-_PROGRAMS = (
-    "python",
-    "python3",
-    ".venv/bin/python",
-    "curl",
-    "docker",
-    "dask",
-    "export",
-    "sbatch",
-    "pip",
-    "tox",
-)
-_ASSIGNMENT = re.compile(r"\w+=\S*\s+")
 
 
 @dataclass(frozen=True)
@@ -32,7 +19,7 @@ class Block:
     Attributes:
         page: The page's name.
         line: The line that it begins on.
-        language: As marked on the page; guessed where it is not.
+        language: As marked on the page.
         text: Its content.
         before: The text between the block before and this one.
     """
@@ -64,29 +51,19 @@ def blocks_of(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     found, end = [], 0
     for match in _FENCE.finditer(text):
-        marked, content = match.groups()
+        language, content = match.groups()
         line = text[: match.start()].count("\n") + 1
         found.append(
             Block(
                 page.name,
                 line,
-                marked or _looks_like(content),
+                language,
                 content,
                 text[end : match.start()],
             )
         )
         end = match.end()
     return found
-
-
-def _looks_like(content: str) -> str:
-    if content.startswith("{"):
-        return "json"
-    return (
-        "bash"
-        if _ASSIGNMENT.sub("", content).split(maxsplit=1)[0] in _PROGRAMS
-        else "text"
-    )
 
 
 def prose_of(page: Path) -> str:

@@ -13,6 +13,7 @@ from looplib.cli import run
 from recsys.search import __main__ as search
 from recsys.storage import SCRATCH
 from tests.commands import run_module
+from tests.e2e.pages import ROOT, blocks_of
 from tests.hosts import make_machine, network, object_store
 from tests.programs import free_port
 from tests.recsys.by_hand import processes, scheduler
@@ -20,7 +21,7 @@ from tests.recsys.in_process import without_processes
 from tests.recsys.logs import random_store
 from tests.waiting import wait_until
 
-PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
+PAGE = ROOT / "docs" / "clusters.md"
 NO_SHARED_DISK = "## Work without a shared disk"
 PUBLISHED = ("recommendations.jsonl", "factors.npz")
 CONFIG = """
@@ -38,8 +39,9 @@ pytestmark = pytest.mark.slow
 
 def block_of_the_page(section: str, number: int) -> list[str]:
     """Return the lines of a block of code after a heading."""
-    _, _, text = PAGE.read_text(encoding="utf-8").partition(section)
-    return text.split("```\n")[2 * number - 1].splitlines()
+    before, _, _ = PAGE.read_text(encoding="utf-8").partition(section)
+    blocks = [block for block in blocks_of(PAGE) if block.line > before.count("\n")]
+    return blocks[number - 1].text.splitlines()
 
 
 def words(command: str, host: str, port: int) -> list[str]:

@@ -67,7 +67,6 @@ def test_nothing_of_the_listener_stays_in_the_folders_that_were_named(
         file.chmod(0o600)
     for replay in (log / "replay", tmp_path / "run/export/replay"):
         (replay / "answers").mkdir(parents=True)
-        (replay / "plays.parquet").touch()
     config = tmp_path / "search.yaml"
     config.write_text(f"store: {tmp_path / 'store'}\nrun: {tmp_path / 'run'}\n")
     arguments = ("--user", USER, "--log", log, "--config", config)

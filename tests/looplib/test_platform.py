@@ -16,10 +16,6 @@ def names(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
             monkeypatch.delattr(os, name)
 
 
-def test_the_number_of_cores_is_at_most_the_machines() -> None:
-    assert 1 <= platform.usable_cores() <= (os.cpu_count() or 1)
-
-
 def test_reserved_space_is_on_the_disk_and_the_content_stays(tmp_path: Path) -> None:
     file, size = tmp_path / "file", 3 * 2**20 + 5
     file.write_bytes(b"head")

@@ -79,7 +79,7 @@ def make_store(
     folder: Path,
     sessions: Iterable[Session],
     *,
-    partitions: int = 4,
+    partitions: int | None = None,
     tracks: int | None = None,
 ) -> Path:
     """Ingest sessions into a new store; `tracks` makes the catalogue known."""
@@ -89,7 +89,12 @@ def make_store(
 
 
 def random_store(
-    folder: Path, *, listeners: int, tracks: int, sessions: int, partitions: int = 4
+    folder: Path,
+    *,
+    listeners: int,
+    tracks: int,
+    sessions: int,
+    partitions: int | None = None,
 ) -> Path:
     """Ingest random sessions of a known catalogue into a new store."""
     drawn = random_sessions(5, listeners=listeners, tracks=tracks, sessions=sessions)

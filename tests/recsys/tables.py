@@ -94,12 +94,7 @@ def rejects_of(store: Store) -> list[Reject]:
     return sorted(rejects, key=lambda reject: reject.line)
 
 
-def ingest_tables(
-    folder: Path,
-    *files: Path,
-    columns: str = INTERACTIONS,
-    partitions: int | None = None,
-) -> Store:
+def ingest_tables(folder: Path, *files: Path, columns: str = INTERACTIONS) -> Store:
     """Ingest tables into the folder `store` of a folder."""
     query = draft_columns(files, parse_columns(columns))
-    return pipeline.ingest(query, folder / "store", partitions=partitions).store
+    return pipeline.ingest(query, folder / "store").store

@@ -5,8 +5,8 @@
 --   id        BIGINT, 0..2^63-1
 --   original  VARCHAR
 SELECT DISTINCT
-    CASE WHEN $users THEN user_number ELSE track_number END AS id,
-    CASE WHEN $users THEN user ELSE track END AS original
+    if($users, user_number, track_number) AS id,
+    if($users, user, track) AS original
 FROM verified
-WHERE reason IS NULL
+WHERE reason IS NULL AND original IS NOT NULL
 ORDER BY id, original

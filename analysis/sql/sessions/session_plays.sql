@@ -3,8 +3,8 @@
 -- FROM named_plays(user BIGINT, track BIGINT, timestamp BIGINT, amount DOUBLE, skipped BOOLEAN, ends BOOLEAN, session VARCHAR)
 -- Columns:
 --   user, track, timestamp
---   start_ms  BIGINT, the session's first millisecond since the epoch, UTC
 --   skipped   UTINYINT, 1 of a skip, else 0
+--   start_ms  BIGINT, the session's first millisecond since the epoch, UTC
 --   opens     UTINYINT, 1 of a session's first play, else 0
 SELECT
     user, track, timestamp, CAST(skipped AS UTINYINT) AS skipped,

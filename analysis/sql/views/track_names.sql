@@ -7,4 +7,5 @@
 --   title, artist  VARCHAR, NULL if unknown
 SELECT id, min(original) AS track, min(title) AS title, min(artist) AS artist
 FROM (FROM track_ids UNION ALL BY NAME FROM titles)
+WHERE id IS NOT NULL
 GROUP BY id

@@ -23,7 +23,9 @@ LANES = 16  # numbers that are multiplied at once
 TOGETHER = 8  # vectors that are multiplied at once: as many sums as a processor has registers for
 PROCESSOR = numba.config.CPU_NAME or get_host_cpu_name()
 # `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` compile for another processor.
-_FEATURES = numba.config.CPU_FEATURES or get_host_cpu_features().flatten()
+_FEATURES = numba.config.CPU_FEATURES
+if _FEATURES is None:  # empty for the processor `generic`
+    _FEATURES = get_host_cpu_features().flatten()
 HAS_512_BITS = "+avx512f" in _FEATURES.split(",")
 _SUMS = TOGETHER if HAS_512_BITS else TOGETHER // 2  # rows of a product at once
 _INDEX = numba.types.intp

@@ -258,6 +258,7 @@ def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -
     assert found.evidence.is_final
     assert found.evidence.dates[1] == "2026-01-01"
     assert any("after the fixed horizon" in text for text in words.warnings(found))
+    assert words.validity(found) == "at the fixed horizon, 60 listeners"
     assert [row.arm_value for row in found.evidence.by_day] == [
         row.arm_value for row in cut.evidence.by_day
     ]

@@ -251,6 +251,13 @@ def test_a_query_that_fails_is_said_in_one_line(sql: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_win_on_the_first_day_of_aggregates_waits_for_the_next() -> None:
+    moments = {"count": [500, 500], "mean": [1.0, 2.2], "variance": [1.0, 1.0]}
+    rows = {"arm": ["C", "T1"], "metric": "plays", "time": "2026-01-01", **moments}
+    report = ll.ab(pd.DataFrame(rows), metrics="plays", min_days=1)
+    assert (report.verdict.decision, report.verdict.reason) == ("wait", "unconfirmed")
+
+
 def test_another_database_s_rows_come_as_a_data_frame() -> None:
     problem = "DuckDB's is expected, not Connection; or pass a data frame"
     with (

@@ -97,7 +97,9 @@ def live_arrays() -> dict[str, Any]:
         "groups": np.arange(TRACKS)[np.newaxis] // 3,
         "points": np.zeros((TRACKS, 0), np.float32),
         "dimensions": np.zeros(0, np.int64),
+        "widths": np.ones(1, np.int64),
         "plays": np.ones(TRACKS),
+        "skips": np.zeros(TRACKS),
         "features": np.array([0]),
         "thresholds": np.array([0.5]),
         "trees": np.array([0]),
@@ -198,7 +200,7 @@ def ask(service: Service, users: Iterable[int] = USERS) -> Iterator[tuple[str, i
     client = client_of(service)
     ending = "?n=1000&exclude=2"
     for user in users:
-        for track in (0, 2 * (user % 25), 10**9):
+        for track in (2 * (user % 25), 10**9):
             heard = {"track": track, "time": 0.7, "n": 5}
             path = f"/next/{user}"
             yield path, client.post(path, json=heard).status_code
@@ -207,11 +209,8 @@ def ask(service: Service, users: Iterable[int] = USERS) -> Iterator[tuple[str, i
         for named in ({}, {"recommender": recommender}):
             answer = client.post("/rank", json={**asked, **named})
             yield f"/rank {user} {named}", answer.status_code
-        paths = [f"/recommend/{user}", f"/recommend/{user}{ending}"]
-        paths += [f"/recommend/{user}{ending}&recommender={recommender}"]
-        if user < TRACKS:
-            paths += [f"/similar/{user}", f"/similar/{user}{ending}"]
-        for path in paths:
+        paths = [f"/recommend/{user}{ending}", f"/similar/{user % TRACKS}{ending}"]
+        for path in (*paths, f"{paths[0]}&recommender={recommender}"):
             yield path, client.get(path).status_code
         client.post(f"/last/{user}", json={"track": 1, "time": 0.1})
     for path in ("/experiments", "/openapi.json", "/docs", "/health/ready", "/metrics"):

@@ -9,7 +9,7 @@ from botify.model.model import ServedModel
 from botify.recommenders.base import UNKNOWN, Query
 from botify.recommenders.memory import plays_until_now
 from looplib.arrays import NO_TRACK
-from looplib.memory import MOST_PLAYS, pack_plays
+from looplib.memory import MOST_PLAYS, pack_plays, turn
 from tests.botify.exports import update_manifest
 from tests.botify.recommenders.conftest import (
     draw,
@@ -86,3 +86,14 @@ def test_new_listeners_have_the_plays_that_came(
 def test_without_a_memory_the_session_is_all_that_is_new(learned: ServedModel) -> None:
     query = Query(4, [3, NO_TRACK], [1.0, 1.0])
     assert plays_until_now(learned, query).tolist() == [*LEARNED, 3]
+
+
+def test_skips_are_known_at_once_and_rules_leave_them_out(tmp_path: Path) -> None:
+    version = publish_twelve(tmp_path, feedback={"skip": 0.1})
+    publish_plays(version, {4: [5, turn(7), 2]})
+    model = load(tmp_path, "latest")
+    assert model.skip == 0.1
+    query = Query(4, [3, 9], [0.05, 1.0], count=4, repeat_after=0)
+    assert plays_until_now(model, query).tolist() == [5, turn(7), 2, turn(3), 9]
+    (drawn,) = draw(model, "latest", query)
+    assert (drawn.track, *drawn.following) == (9, 2, 5)

@@ -1,7 +1,6 @@
 """Session stores as the tests use them."""
 
 import itertools
-from typing import Any
 
 from botify.schemas import Listening
 from botify.sessions.local import LocalSessions, Session
@@ -20,15 +19,10 @@ def new_listener() -> int:
     return next(_listeners)
 
 
-def connect(url: str, **changes: Any) -> RedisSessions:  # noqa: ANN401  any option
-    options = {
-        "silence_s": 1800.0,
-        "timeout_s": 60.0,
-        "catalogue_sha256": CATALOGUE,
-        "remembered_s": 0,
-        **changes,
-    }
-    return RedisSessions(url, PREFIX, **options)
+def connect(
+    url: str, catalogue_sha256: str = CATALOGUE, *, remembers: bool = False
+) -> RedisSessions:
+    return RedisSessions(url, PREFIX, catalogue_sha256, remembers=remembers)
 
 
 def hear(

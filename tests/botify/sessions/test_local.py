@@ -2,18 +2,16 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import pytest
 
+from botify import limits
 from botify.schemas import Listening
-from botify.sessions import local
-from botify.sessions import redis as redis_sessions
 from botify.sessions.local import LocalSessions, Session
 from looplib.arrays import NO_TRACK
-from looplib.memory import MOST_PLAYS
+from looplib.memory import MOST_PLAYS, turn
 from tests.botify.sessions.stores import (
     SessionStore,
     connect,
@@ -23,21 +21,16 @@ from tests.botify.sessions.stores import (
     plays_of,
 )
 
-Make = Callable[[float], SessionStore]
+
+def make(request: pytest.FixtureRequest, *, remembers: bool) -> SessionStore:
+    if request.param == "local":
+        return LocalSessions(remembers=remembers)
+    return connect(request.getfixturevalue("redis_url"), remembers=remembers)
 
 
 @pytest.fixture(params=["local", "redis"])
-def make(request: pytest.FixtureRequest) -> Make:
-    """Make a store of sessions that end after a silence, in seconds."""
-    if request.param == "local":
-        return LocalSessions
-    url: str = request.getfixturevalue("redis_url")
-    return lambda silence_s: connect(url, silence_s=silence_s)
-
-
-@pytest.fixture
-def store(make: Make) -> SessionStore:
-    return make(1800.0)
+def store(request: pytest.FixtureRequest) -> SessionStore:
+    return make(request, remembers=False)
 
 
 @pytest.fixture
@@ -69,8 +62,10 @@ def test_a_listener_twice_in_a_batch_hears_one_track_after_the_other(
     assert ids[0] == ids[1] == ids[2] != ids[3]
 
 
-def test_silence_ends_a_session(make: Make, user: int) -> None:
-    store = make(0.1)
+def test_silence_ends_a_session(
+    store: SessionStore, user: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SILENCE_S", 0.1)
     first = hear(store, user, 1)
     time.sleep(0.15)
     second = hear(store, user, 3)
@@ -81,8 +76,7 @@ def test_silence_ends_a_session(make: Make, user: int) -> None:
 def test_an_endless_session_is_ended(
     store: SessionStore, user: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "LONGEST_SESSION", 10)
-    monkeypatch.setattr(redis_sessions, "_LONGEST_VALUE", 16 + 10 * 16)
+    monkeypatch.setattr(limits, "SESSION_TRACKS", 10)
     sessions = [hear(store, user, track) for track in range(12)]
     assert [len(session.tracks) for session in sessions] == [*range(1, 11), 1, 2]
     assert len({session.id for session in sessions}) == 2
@@ -107,9 +101,7 @@ def test_requests_at_once_lose_nothing_and_each_sees_all_that_was_before_it(
 
 @pytest.fixture(params=["local", "redis"])
 def remembering(request: pytest.FixtureRequest) -> SessionStore:
-    if request.param == "local":
-        return LocalSessions(1800.0, remembered=100)
-    return connect(request.getfixturevalue("redis_url"), remembered_s=60)
+    return make(request, remembers=True)
 
 
 def test_plays_of_all_sessions_are_remembered_until_they_are_erased(
@@ -128,6 +120,13 @@ def test_plays_of_all_sessions_are_remembered_until_they_are_erased(
     assert plays_of(hear(remembering, user, 9)) == [9]
 
 
+def test_a_skip_is_remembered_as_a_skip(remembering: SessionStore, user: int) -> None:
+    skip = Listening(user, 5, 0.01, is_skip=True)
+    (heard,) = remembering.hear([skip])
+    assert heard is not None
+    assert (heard.tracks, plays_of(heard)) == ((5,), [turn(5)])
+
+
 def test_the_oldest_plays_are_cut_off(remembering: SessionStore, user: int) -> None:
     plays = [Listening(user, track, 1.0) for track in range(MOST_PLAYS + 2)]
     *_, newest = remembering.hear(plays)
@@ -135,13 +134,16 @@ def test_the_oldest_plays_are_cut_off(remembering: SessionStore, user: int) -> N
     assert plays_of(newest) == [*range(2, MOST_PLAYS + 2)]
 
 
-def test_the_listener_heard_longest_ago_is_not_remembered_over_the_limit() -> None:
-    store = LocalSessions(10.0, remembered=2)
+def test_the_listener_heard_longest_ago_is_not_remembered_over_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "MEMORY_LISTENERS", 2)
+    store = LocalSessions(remembers=True)
     for user in (1, 2, 1, 3):
         hear(store, user, 5)
     remembered = [store.plays_of(user) is not None for user in (1, 2, 3)]
     assert remembered == [True, False, True]
-    assert hear(LocalSessions(10.0), 1, 5).plays is None
+    assert hear(LocalSessions(remembers=False), 1, 5).plays is None
 
 
 def test_silent_sessions_and_those_over_the_limit_leave_the_memory(
@@ -149,7 +151,9 @@ def test_silent_sessions_and_those_over_the_limit_leave_the_memory(
 ) -> None:
     now_s = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
-    store = LocalSessions(10.0, most=50)
+    monkeypatch.setattr(limits, "SILENCE_S", 10.0)
+    monkeypatch.setattr(limits, "SESSIONS", 50)
+    store = LocalSessions(remembers=False)
     for user in range(100):
         hear(store, user, 1)
     assert hear(store, 95, 2).tracks == (1, 2)

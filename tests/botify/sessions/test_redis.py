@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
+from botify import limits
 from botify.errors import UnavailableError
 from botify.schemas import Listening
 from botify.sessions import redis as redis_sessions
@@ -117,7 +118,8 @@ def test_a_redis_that_hangs_costs_one_time_out_and_not_one_a_request(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_sessions, "PAUSE_S", 3600)
-    store = connect(own_redis.url, timeout_s=0.5)
+    monkeypatch.setattr(limits, "REDIS_S", 0.5)
+    store = connect(own_redis.url)
     called = count_calls(store, monkeypatch)
     hear(store, 1, 1)
     own_redis.pause()
@@ -158,19 +160,24 @@ FOREIGN = (
 
 @pytest.mark.parametrize("value", FOREIGN, ids=str)
 @pytest.mark.parametrize("listeners", [1, 3], ids=["single", "batch"])
-def test_what_is_no_session_is_replaced_and_nothing_heard_after_it_is_lost(
+def test_what_is_none_of_ours_is_replaced_and_nothing_heard_after_it_is_lost(
     redis_url: str, value: tuple[str, bytes], listeners: int
 ) -> None:
-    store = connect(redis_url)
+    store = connect(redis_url, remembers=True)
     users = [new_listener() for _ in range(listeners)]
     before = store.hear(batch(*users))
     command, content = value
-    key = f"{PREFIX}:{CATALOGUE[:12]}:session:{users[0]}"
+    sessions = f"{PREFIX}:{CATALOGUE[:12]}:session:{users[0]}"
+    plays = f"{PREFIX}:plays:{users[0]}"
     with redis.Redis.from_url(redis_url) as client:
-        client.delete(key)
-        client.execute_command(command, key, content)
+        assert 0 < client.pttl(plays) <= limits.MEMORY_DAYS * 86_400_000
+        for key in (sessions, plays):
+            client.delete(key)
+            client.execute_command(command, key, content)
     after = store.hear(batch(*users, track=2))
-    assert tracks_of(after) == [(2,), *[(1, 2)] * (listeners - 1)]
+    expected = [(2,), *[(1, 2)] * (listeners - 1)]
+    assert tracks_of(after) == expected
+    assert [session and tuple(plays_of(session)) for session in after] == expected
     ids = [[session and session.id for session in some[1:]] for some in (before, after)]
     assert ids[0] == ids[1]
     assert end(store, users[0], 4).tracks == (2, 4)
@@ -180,20 +187,9 @@ def tracks_of(sessions: list[Session | None]) -> list[tuple[int, ...] | None]:
     return [session and session.tracks for session in sessions]
 
 
-@pytest.mark.parametrize("value", FOREIGN, ids=str)
-def test_plays_of_another_catalogue_and_foreign_values_are_replaced(
-    redis_url: str, value: tuple[str, bytes]
-) -> None:
+def test_plays_of_another_catalogue_are_replaced(redis_url: str) -> None:
     user = new_listener()
-    other = connect(redis_url, remembered_s=60, catalogue_sha256="d" * 64)
-    hear(other, user, 7)
-    store = connect(redis_url, remembered_s=60)
+    hear(connect(redis_url, "d" * 64, remembers=True), user, 7)
+    store = connect(redis_url, remembers=True)
     assert store.plays_of(user) is None
     assert plays_of(hear(store, user, 5)) == [5]
-    command, content = value
-    key = f"{PREFIX}:plays:{user}"
-    with redis.Redis.from_url(redis_url) as client:
-        assert 0 < client.pttl(key) <= 60_000
-        client.delete(key)
-        client.execute_command(command, key, content)
-    assert plays_of(hear(store, user, 3)) == [3]

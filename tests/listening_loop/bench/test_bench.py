@@ -180,8 +180,13 @@ def test_the_shipped_entrants_can_be_read_and_are_short() -> None:
             assert len(part.read_text().splitlines()) <= 60
 
 
-def test_the_rows_of_the_repository_fit_the_schema() -> None:
-    rows = [*ENTRANTS.glob("rows/*/*.json")]
-    assert rows
-    for file in rows:
-        jsonschema.validate(json.loads(file.read_text()), SCHEMA)
+def test_the_rows_of_the_repository_fit_the_schema_and_are_in_the_docs() -> None:
+    files = [*ENTRANTS.glob("rows/*/*.json")]
+    assert files
+    page = (Path(__file__).parents[3] / "docs/bench.md").read_text()
+    for file in files:
+        row = json.loads(file.read_text())
+        jsonschema.validate(row, SCHEMA)
+        assert row["entrant"]["name"] == file.stem
+        share = f"{value_of(row, 'precision@20'):.3f}".removeprefix("0")
+        assert re.search(rf"\| `?{re.escape(file.stem)}`? \|.* {share} \|", page)

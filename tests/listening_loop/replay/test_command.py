@@ -17,13 +17,11 @@ import numpy as np
 import pytest
 
 from analysis.plays.draft import draft_columns, parse_columns
-from listening_loop import processes
 from listening_loop.command import main
-from listening_loop.replay.plays import read_plays, select_plays
+from listening_loop.replay.plays import select_plays
 from listening_loop.replay.report import describe
 from listening_loop.replay.score import score
 from tests.botify.exports import edit_manifest, read_lists, read_manifest
-from tests.botify.redis_server import shared_server
 from tests.conftest import Run
 from tests.listening_loop.replay.conftest import (
     COLUMNS,
@@ -138,7 +136,12 @@ def test_refits_add_each_play_once_and_go_on_after_a_kill(
     older: Older, tmp_path: Path
 ) -> None:
     file, export = older("timestamp")
-    refits = ("--refit-every", "1d", "--run", str(export.parent / "run"))
+    for name in ("run", "store"):
+        shutil.copytree(export.parent / name, tmp_path / "search" / name)
+    # the search ran in the folder `search`
+    config = tmp_path / "search/run/config.yaml"
+    config.write_text(config.read_text().replace(f"{export.parent}/", ""))
+    refits = ("--refit-every", "1d", "--run", str(config.parent))
     names = ["most_played"]
     arguments = words("timestamp", file, export, tmp_path, *refits, names=names)
     kill_amid(arguments, lambda: any(tmp_path.glob("answers/*/refit-1/.lock")))
@@ -173,29 +176,18 @@ def test_refits_add_each_play_once_and_go_on_after_a_kill(
     assert value == pytest.approx(np.mean(1 / np.array(ranks)), abs=1e-6)
 
 
-# A service that waits for Redis on a busy machine, rather than answer without sessions.
-PATIENT = """
-import runpy
-from botify import limits
-limits.REDIS_S = 60
-runpy.run_module("listening_loop.command", run_name="__main__", alter_sys=True)
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.dask
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("order", ["timestamp", "position"])
-def test_the_same_plays_give_the_same_bytes_after_a_kill_and_on_redis(
-    older: Older, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+def test_the_same_plays_give_the_same_bytes_after_a_kill_and_without_redis(
+    older: Older, tmp_path: Path, order: str
 ) -> None:
-    (tmp_path / "patient.py").write_text(PATIENT)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(processes, "PROGRAM", "patient")
     file, export = older(order)
     one, killed, shared = (tmp_path / name for name in ("one", "killed", "shared"))
     assert main(words(order, file, export, one, "--connections", "1")) == 0
-    redis = ("--set", f"redis_url={shared_server().url}", "--set", "processes=2")
+    # no server is there, and sessions are not lost
+    redis = ("--set", "redis_url=redis://127.0.0.1:1", "--set", "processes=2")
     assert main(words(order, file, export, shared, *redis)) == 0
     pattern = "answers/*/live.jsonl"
     kill_amid(
@@ -288,8 +280,7 @@ def test_hits_that_only_the_catalogue_makes_possible_are_counted(
     grown.write_text(file.read_text() + rows)
     query = draft_columns([grown], parse_columns(f"{COLUMNS}position=position"))
     options = {"repeat_after": 1}
-    select_plays(query, version, None, options, tmp_path / "plays.parquet")
-    plays = read_plays(tmp_path / "plays.parquet")
+    plays = select_plays(query, version, None, options, tmp_path)
     assert plays.is_unplayed.sum() == 2
     best = np.tile([1.0, 0, 0], (plays.has_next.sum(), 1))
     scores, _ = score(plays, {"live": best, "none": 0 * best})

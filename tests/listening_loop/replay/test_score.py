@@ -22,11 +22,13 @@ def replayed() -> NewestPlays:
         order // PLAYS,
         never.astype(int),
         order % PLAYS == 0,
-        *(never, never, never),
         users=[],
         tracks=order.tolist(),
-        times=[],
+        times=[1.0] * size,
         facts={"sessions": LISTENERS},
+        is_repeat=never,
+        is_unplayed=never,
+        is_known=never,
     )
 
 

@@ -20,24 +20,9 @@ def store(folder: Path) -> Path:
     return random_store(folder, listeners=200, tracks=900, sessions=2000)
 
 
-def build(store: Path, run: Path) -> tuple[Dataset, list[str]]:
-    """Build the dataset; return it and the reported notes."""
-    notes: list[str] = []
-    config = SearchConfig(store=store, run=run)
-    return dataset_of(config, lambda _, note: notes.append(note)), notes
-
-
 @pytest.fixture(scope="module")
 def dataset(store: Path, folder: Path) -> Dataset:
-    return build(store, folder / "run")[0]
-
-
-def test_the_same_data_are_built_once(
-    store: Path, dataset: Dataset, tmp_path: Path
-) -> None:
-    found, notes = build(store, tmp_path / "another run")
-    assert found.path == dataset.path
-    assert notes == ["cached"]
+    return dataset_of(SearchConfig(store=store, run=folder / "run"))
 
 
 def test_searches_of_a_store_build_their_datasets_one_after_the_other(
@@ -64,7 +49,10 @@ def test_searches_of_a_store_build_their_datasets_one_after_the_other(
 
         first = dataset_of(configs[0], begin_others)
         same, other = [future.result() for future in others]
-    assert first.summary == same.summary
+    notes: list[str] = []
+    again = dataset_of(configs[0], lambda _, note: notes.append(note))
+    assert notes == ["cached"]
+    assert first.summary == same.summary == again.summary
     assert other.summary.heldout_sessions > first.summary.heldout_sessions
     assert {file.name for file in (tmp_path / "store" / "cache").iterdir()} == {
         first.path.name,
@@ -107,9 +95,10 @@ def test_a_full_disk_leaves_nothing_half_written(
     store: Path, dataset: Dataset, small_disk: Path, tmp_path: Path, share: float
 ) -> None:
     ballast = fill(small_disk, store, dataset, share)
+    config = SearchConfig(store=small_disk / "store", run=tmp_path / "run")
     with pytest.raises(OSError, match="No space left on device") as full:
-        build(small_disk / "store", tmp_path / "run")
+        dataset_of(config)
     assert full.value.errno in (errno.ENOSPC, None)
     assert list((small_disk / "store").glob("cache/*")) == []
     ballast.unlink()
-    assert build(small_disk / "store", tmp_path / "run")[0].summary == dataset.summary
+    assert dataset_of(config).summary == dataset.summary

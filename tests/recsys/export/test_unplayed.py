@@ -1,6 +1,5 @@
 """Tracks of the catalogue that nobody has played are exported by the tracks of their artist."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,15 +80,22 @@ def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
 
 
 @pytest.mark.slow
-def test_an_unplayed_track_is_listed_by_another_category(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["category", "categories", "vector"])
+def test_an_unplayed_track_is_listed_by_another_column(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     catalogue = write_plays(tmp_path, lambda track: track)
-    text = re.sub(r'"artist"(?=:)', '"album"', catalogue.read_text())
-    catalogue.write_text(text)
-    lines = catalogue.read_text().replace("}", ', "genre": "rock"}')
-    catalogue.write_text(lines)
-    features = {"album": "category", "genre": "category"}
+    rows = []
+    for row in read_lines(catalogue):
+        artist = row["track"] // 100
+        value = {
+            "category": f"album {artist}",
+            "categories": [f"album {artist}", "all"],
+            "vector": [float(artist == axis) for axis in range(ARTISTS)],
+        }[kind]
+        rows.append({"track": row["track"], "album": value, "genre": "rock"})
+    write_json(catalogue, rows)
+    features = {"album": kind, "genre": "category"}
     settings = {"catalogue": catalogue, "features": features}
     run = finish_run(tmp_path, split={"kind": "newest"}, **settings)
     said = capsys.readouterr().err

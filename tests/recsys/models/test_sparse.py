@@ -14,7 +14,6 @@ from recsys.models.kernels import compiled
 from recsys.models.sparse import (
     nearest,
     products_at,
-    rank_rows,
     top_neighbours,
     top_products,
 )
@@ -60,13 +59,6 @@ def test_products_at_places_are_those_of_the_dense_product() -> None:
     rows, columns = places.nonzero()
     expected = (left @ right).toarray()[rows, columns]
     assert products_at(left, right, places, 2) == pytest.approx(expected)
-
-
-def test_rows_are_ranked_by_their_values_negative_ones_too() -> None:
-    scores = csr_matrix(
-        ([0.5, -1.0, 0.5, -3.0], ([0, 0, 0, 2], [4, 1, 2, 0])), shape=(3, 5)
-    )
-    assert rank_rows(scores, 2).tolist() == [[2, 4], [NO_TRACK] * 2, [0, NO_TRACK]]
 
 
 @pytest.mark.parametrize(("window", "power"), [(1, 0.0), (3, 0.5), (30, 0.3)])

@@ -60,7 +60,7 @@ def world(folder: Path) -> Path:
     (log.parent / "collection.json").write_bytes(
         orjson.dumps({"schema": 1, "catalogue": facts})
     )
-    ingest.ingest([log], folder / "store", partitions=4)
+    ingest.ingest([log], folder / "store")
     paths = (folder / "store", folder / "<b>run", f"catalogue={catalogue}")
     assert main(search_argv(*paths, base=SETTINGS)) == 0
     return folder

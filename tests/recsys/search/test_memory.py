@@ -13,7 +13,13 @@ from recsys.search.search import check_memory
 from recsys.search.trials import plan_trials
 from tests.recsys.in_process import InProcess
 
-MILLION = {"listeners": 10**6, "tracks": 10**5, "interactions": 10**8, "events": 10**8}
+MILLION = {
+    "listeners": 10**6,
+    "tracks": 10**5,
+    "numbers": 1,
+    "interactions": 10**8,
+    "events": 10**8,
+}
 
 
 class Sizes:
@@ -68,6 +74,12 @@ def test_a_refusal_names_the_limit_and_what_would_fit() -> None:
     assert not refusal(Limited(3), "als", factors=(most,))
     assert refusal(Limited(3), "als", factors=(most + 1,))
     assert "larger workers" in refusal(Limited(1), "blend")
+
+
+def test_vectors_of_tracks_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MILLION, "numbers", 10 * 1024)
+    assert not refusal(Limited(8), "als", factors=(64,))
+    assert "needs about" in refusal(Limited(8), "blend")
 
 
 def test_blocks_are_named_where_they_fit_and_need_less() -> None:

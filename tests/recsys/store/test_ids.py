@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from analysis.errors import AnalysisError
+from recsys.dataset.features import read_columns
 from recsys.errors import StoreError
 from recsys.store.ids import originals, read_titles
 from recsys.store.reader import open_store
@@ -39,3 +41,27 @@ def test_a_number_without_its_text_is_refused(
     assert originals(store, "users", np.array([1])).tolist() == ["a"]
     with pytest.raises(StoreError, match="some users are not in its id files"):
         originals(store, "users", np.array([1, 2]))
+
+
+def test_a_query_is_a_catalogue(tmp_path: Path) -> None:
+    store = open_store(
+        make_store(tmp_path, random_sessions(1, listeners=2, tracks=6, sessions=5))
+    )
+    rows = "id,name,by,genres,day\n0,A,x,rock|pop,2014-05-01\n1,B,,pop,2015-05-01\n"
+    (tmp_path / "songs.csv").write_text(rows)
+    query = tmp_path / "tracks.sql"
+    query.write_text(
+        "SELECT id AS track, name AS title, coalesce(\"by\", '') AS artist, "
+        "string_split(genres, '|') AS genres, day, id * 1.5 AS tempo FROM 'songs.csv'"
+    )
+    titles = read_titles(query, store)
+    assert [str(title) for title in titles.values()] == ["A, x", "B"]
+    columns = read_columns(
+        query, {"genres": "categories", "day": "date", "tempo": "number"}
+    )
+    assert columns["genres"] == {"0": ["rock", "pop"], "1": ["pop"]}
+    assert columns["tempo"] == {"0": 0, "1": 1.5}
+    assert columns["day"]["1"] > columns["day"]["0"]
+    query.write_text("SELECT missing AS track FROM 'songs.csv'")
+    with pytest.raises(AnalysisError, match=r"tracks\.sql, line 1: .*missing"):
+        read_titles(query, store)
