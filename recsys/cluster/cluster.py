@@ -110,7 +110,8 @@ class Job(Generic[T]):
 
 
 Queued = dict[Future[Any], tuple[Job[Any], int]]  # jobs, and numbers of their calls
-End = tuple[Job[Any], int, Any, Exception | None]  # with the value or the error
+# the job, number, value and error of a call
+End = tuple[Job[Any], int, Any, Exception | None]
 
 
 @dataclass(eq=False)

@@ -295,9 +295,9 @@ def _facts(export: Export) -> dict[str, Any]:
         "parameters": _parameters(winner.fitted),
         # the model of the factors, if it is not the model of the lists
         "factors": winner.factors and _parameters(winner.factors),
-        # of the split and of the fit
+        # seed of the split and the fit
         "seed": config.seed,
-        # of the listeners who chose the winner, of the others, and of thirds of all who chose
+        # listeners who chose the winner, the others, and thirds of all who chose
         **{
             name: {key: [*ends] for key, ends in getattr(winner, name).items()}
             for name in ("metrics", "test", "by_tracks")

@@ -123,9 +123,10 @@ class Scorer:
 
 def choose_examples(scorer: Scorer, lists: Int32Array) -> IntArray:
     """Choose three scored listeners; their rows and lists, shape (3, 1 + k)."""
-    chosen = np.arange(1, 4) * len(validator_for(scorer).users) // 4
-    rows = validator_for(scorer).users[chosen]
-    places = rows if scorer.listeners is None else chosen
+    places = np.arange(1, 4) * len(validator_for(scorer).users) // 4
+    rows = validator_for(scorer).users[places]
+    if scorer.listeners is None:
+        places = rows
     return np.column_stack([rows, lists[places]])
 
 

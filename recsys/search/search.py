@@ -9,16 +9,17 @@ from pathlib import Path
 from analysis.store import MANIFEST, Store
 from looplib.config import dump_config
 from looplib.progress import WARNING, progress, say
-from recsys.blockwise import SMALLEST_S, is_cut
+from recsys.blockwise import SMALLEST_S, block_bytes, is_cut
 from recsys.cluster.cluster import Client, Cluster, Job
 from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
-from recsys.dataset.dataset import open_dataset
+from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.interactions import warn_without_artists
+from recsys.errors import SearchError
 from recsys.models.external import External
 from recsys.models.registry import MODELS
-from recsys.models.trial import CHECKPOINTS, Checkpoint
+from recsys.models.trial import CHECKPOINTS, Checkpoint, Trial
 from recsys.run import (
     LEDGER,
     PENDING,
@@ -29,7 +30,6 @@ from recsys.search.leaderboard import (
     describe,
 )
 from recsys.search.ledger import Score
-from recsys.search.memory import check_memory
 from recsys.search.scorer import (
     Scorer,
     resolve_split,
@@ -43,6 +43,8 @@ from recsys.storage import Workspace, open_workspace
 # modules that every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
 _NAMED = 3  # trials that the progress names
+_PROCESS = 300 * 2**20  # bytes of a worker that has imported everything
+_GIB = 2**30
 
 
 def search(
@@ -135,6 +137,40 @@ def _prepare_data(
     warn_without_artists(rerank, dataset)
     scorer = Scorer(dataset.address, config.validation, config.seed, rerank)
     return resolve_split(scorer)
+
+
+def check_memory(cluster: Cluster, trials: Iterable[Trial], dataset: Dataset) -> None:
+    """Check that a worker has the memory that each trial is estimated to need.
+
+    Raises:
+        SearchError: A trial fits no worker.
+    """
+    limit = cluster.memory_limit()
+    if not limit:
+        return
+    summary = dataset.summary
+    for trial in trials:
+        model_type, config = trial.model_type, trial.config
+        needed = _PROCESS + model_type.estimate_bytes(config, summary)
+        hints = ["larger workers"]
+        if model_type.in_blocks:
+            cut = _PROCESS + block_bytes(summary, config, cluster.slots())
+            if is_cut(cluster.config, trial, dataset, "training"):
+                needed = cut
+            elif cut <= limit and cluster.config.fit == "whole":
+                hints.insert(0, f"cluster.fit: blocks ({cut / _GIB:.1f} GiB)")
+        if needed <= limit:
+            continue
+        if model_type.has_factors:
+            none = config.model_copy(update={"factors": 0})
+            rest = _PROCESS + model_type.estimate_bytes(none, summary)
+            fewer = (limit - rest) * config.factors // (needed - rest)
+            if fewer > 0:
+                hints.insert(0, f"at most {fewer:.0f} factors")
+        raise SearchError(
+            f"{describe(trial)} needs about {needed / _GIB:.1f} GiB on a worker, and the largest "
+            f"has {limit / _GIB:.1f} GiB; what fits: {', '.join(hints)}"
+        )
 
 
 def _run_steps(cluster: Cluster, state: SearchState) -> None:

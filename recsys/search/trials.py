@@ -25,7 +25,6 @@ class SearchPlan:
 
     config: SearchConfig
     dataset: DatasetPlan
-    store: str  # digest of the store
 
     @cached_property
     def candidates(self) -> list[Trial]:
@@ -55,7 +54,7 @@ def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
     Raises:
         UserError: The store, the split or the models do not allow it.
     """
-    plan = SearchPlan(config, plan_dataset(store, config), store.manifest.digest)
+    plan = SearchPlan(config, plan_dataset(store, config))
     if config.export.live and not plan.dataset.rule.is_ordered:
         raise SearchError(
             f"live learns from plays in order, and the rows of {store} have neither timestamps "

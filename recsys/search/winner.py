@@ -93,7 +93,7 @@ def choose_winner(state: SearchState, store: Store) -> Winner:
         score.metrics,
         state.select,
         scorer.dataset_digest,
-        state.plan.store,
+        store.manifest.digest,
         tuple(warnings),
         beats_baselines,
         score.test,

@@ -9,7 +9,7 @@ from recsys.cluster.config import ClusterConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError
 from recsys.models.registry import read_models
-from recsys.search.memory import check_memory
+from recsys.search.search import check_memory
 from recsys.search.trials import plan_trials
 from tests.recsys.in_process import InProcess
 
