@@ -38,14 +38,14 @@ class NewestPlays:
     listener: IntArray  # number of the listener, from 0
     refits: IntArray  # the number of refits before the session
     opens: BoolArray  # the first play of a session
+    is_repeat: BoolArray  # the listener has played the track before
+    is_unplayed: BoolArray  # the catalogue has the track, and the export no play of it
+    is_known: BoolArray  # the export has learned from plays of the listener
     users: list[Any]  # ids
     tracks: list[Any]  # ids
     times: list[float]  # share that was heard, 0..1
     # settings that decide the outcome, and figures for the report
     facts: dict[str, Any]
-    is_repeat: BoolArray  # the listener has played the track before
-    is_unplayed: BoolArray  # the catalogue has the track, and the export no play of it
-    is_known: BoolArray  # the export has learned from plays of the listener
 
     @property
     def listeners(self) -> int:
@@ -170,13 +170,23 @@ def select_plays(
         **learned_facts,
         **facts,
     }
-    flags = {
-        name: column_values(rows[name]) > 0
-        for name in ("is_repeat", "is_unplayed", "is_known")
-    }
-    flags["is_unplayed"] &= ~is_lacking
-    listener, times = column_values(rows["listener"]), rows["time"].to_pylist()
-    return NewestPlays(listener, refits, opens, users, tracks, times, facts, **flags)
+    listener, *flags = (
+        column_values(rows[name])
+        for name in ("listener", "is_repeat", "is_unplayed", "is_known")
+    )
+    is_repeat, is_unplayed, is_known = (flag > 0 for flag in flags)
+    return NewestPlays(
+        listener,
+        refits,
+        opens,
+        is_repeat,
+        is_unplayed & ~is_lacking,
+        is_known,
+        users,
+        tracks,
+        rows["time"].to_pylist(),
+        facts,
+    )
 
 
 def _read_version(version: Path, order: str, path: str) -> _Learned:

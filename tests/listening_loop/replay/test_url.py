@@ -55,6 +55,7 @@ class Handler(WSGIRequestHandler):
 @contextmanager
 def serving(view: View, port: int) -> Iterator[None]:
     app = Flask("service")
+    app.config["PROPAGATE_EXCEPTIONS"] = True
     app.post("/next")(lambda: view(orjson.loads(request.data)))
     server = make_server("127.0.0.1", port, app, True, request_handler=Handler)
     thread = Thread(target=server.serve_forever)
@@ -167,6 +168,8 @@ def test_failures_are_counted_and_a_service_that_comes_again_loses_nothing(
         calls["before"] += 1
         if calls["before"] == 100:
             Thread(target=restart).start()
+        if calls["before"] >= 100:
+            raise ConnectionAbortedError  # its open connections die with it
         return follow(body)
 
     def restart() -> None:
