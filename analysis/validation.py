@@ -79,7 +79,7 @@ class Validation:
 
 
 class Validator:
-    """Scorer of recommendations by a held-out table, always on the same bootstrap resamples.
+    """Evaluation of recommendations by a held-out table, always on the same bootstrap resamples.
 
     Calls from several threads wait for one another. Results over listeners are in the order of
     `users`, ascending.

@@ -138,7 +138,7 @@ class Evidence:
         return {(row.arm, row.metric): row for row in self.effects}[arm, metric]
 
 
-def weigh(
+def weigh_evidence(
     rows: Sequence[MetricMoments],
     config: AbConfig,
     where: str,

@@ -33,7 +33,7 @@ from analysis.ab.evidence import (
     DAY_MS,
     Evidence,
     Quality,
-    weigh,
+    weigh_evidence,
 )
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.moments import read_moments, thin
@@ -109,7 +109,7 @@ class LoggedExperiment:
             values = queries.open_rows(events.connection, "ab/winsorised")
             moments += read_moments(values.filter(Column("metric") == Constant(name)))
         listeners = {row.arm: row.listeners for row in moments if not row.segment}
-        evidence = weigh(
+        evidence = weigh_evidence(
             moments,
             config,
             self.name,

@@ -19,7 +19,7 @@ import pyarrow as pa
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.events import NO_END
-from analysis.ab.evidence import Evidence, weigh
+from analysis.ab.evidence import Evidence, weigh_evidence
 from analysis.ab.metrics import Metric
 from analysis.ab.moments import (
     RATIO,
@@ -87,7 +87,7 @@ class Table:
         )
         dominated = {row.metric for row in whole if row.is_dominated}
         more = *chain.from_iterable(parts), *self._winsorised(config, dominated)
-        evidence = weigh(
+        evidence = weigh_evidence(
             [*whole, *by_day, *more],
             config,
             self.name,

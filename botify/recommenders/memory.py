@@ -34,11 +34,11 @@ def plays_until_now(model: ServedModel, query: Query) -> Int32Array:
     return learned.extend(query.user, records)
 
 
-def by_plays(weigh: Callable[[FloatArray], FloatArray]) -> Recommender:
-    """Make the recommender of the tracks whose plays weigh most.
+def by_plays(decay: Callable[[FloatArray], FloatArray]) -> Recommender:
+    """Make the recommender of the tracks whose plays have the largest sum of weights.
 
     Args:
-        weigh: Computes the weights of plays from how many plays ago they were.
+        decay: Computes the weights of plays from how many plays ago they were.
     """
 
     def draw(model: ServedModel, query: Query, _: Generator) -> Drawn:
@@ -46,7 +46,7 @@ def by_plays(weigh: Callable[[FloatArray], FloatArray]) -> Recommender:
         newest_first = plays[plays >= 0][::-1]
         if not len(newest_first):
             return UNKNOWN
-        weights = weigh(np.arange(1.0, len(newest_first) + 1))
+        weights = decay(np.arange(1.0, len(newest_first) + 1))
         heard, newest, track = np.unique(
             newest_first, return_index=True, return_inverse=True
         )

@@ -26,7 +26,7 @@ from looplib.arrays import AnyArray, BoolArray, FloatArray
 
 COMPARED = "precision@20"
 SKIPS = "skip_rate@20"
-REST = "rest@20"  # unknown when sessions are unknown
+REST_OF_SESSION = "rest@20"  # unknown when sessions are unknown
 UNPLAYED = "unplayed"  # tracks of the catalogue that nobody had played
 _PLACES = (1, 2, 3, 6, 11, 21)  # first play of each group by place in the session
 _SKIP = 0.1  # share of a track
@@ -43,7 +43,7 @@ def measure(predictions: FloatArray) -> dict[str, AnyArray]:
     rank, hits, _ = predictions.T
     inverse = np.divide(1, rank, out=np.zeros_like(rank), where=rank > 0)
     precision = {"precision@1": rank == 1, COMPARED: rank > 0}
-    return {**precision, "mrr": inverse, REST: hits / LENGTH}
+    return {**precision, "mrr": inverse, REST_OF_SESSION: hits / LENGTH}
 
 
 def group_plays(plays: NewestPlays) -> dict[str, BoolArray]:
@@ -96,7 +96,7 @@ def score(
     for metrics_of in values.values():
         metrics_of[SKIPS] = metrics_of[COMPARED] & is_skip
     metrics = ["precision@1", COMPARED, "mrr"]
-    metrics += [SKIPS] * bool(is_skip.any()) + [REST] * plays.has_sessions
+    metrics += [SKIPS] * bool(is_skip.any()) + [REST_OF_SESSION] * plays.has_sessions
     listener = plays.listener[plays.has_next]
     columns = list(product(values, groups, metrics))
     sums, counts = np.zeros((2, plays.listeners, len(columns)))

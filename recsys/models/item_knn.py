@@ -54,14 +54,14 @@ class ItemKnn(SimilarityModel):
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
         """Compare all tracks; see `Model.fit`."""
-        by_track = weigh(train.by_track, self.config)
+        by_track = weigh_plays(train.by_track, self.config)
         by_listener = csr_matrix(by_track.T)
         k = self.config.neighbours
         self.similarity = nearest(by_track, by_listener, k, threads)
         return super().fit(train, seed=seed, threads=threads)
 
 
-def weigh(by_track: csr_matrix, config: ItemKnnConfig) -> csr_matrix:
+def weigh_plays(by_track: csr_matrix, config: ItemKnnConfig) -> csr_matrix:
     """Weigh interactions, shape (tracks, listeners), for the comparison of tracks."""
     tracks, listeners = by_track.shape
     times = by_track.data.astype(np.float64)

@@ -52,7 +52,7 @@ class Trial:
         return issubclass(self.model_type, IterativeModel)
 
     @property
-    def blocks(self) -> str:
+    def blocks_folder(self) -> str:
         """The folder of the run for the factors of a fit in blocks."""
         return f"{CHECKPOINTS}/{self.id}"
 

@@ -29,6 +29,7 @@ from recsys.run import (
     check_digest,
     read_run,
 )
+from recsys.search.evaluation import EXAMPLES
 from recsys.search.leaderboard import (
     Row,
     describe_pool,
@@ -37,7 +38,6 @@ from recsys.search.leaderboard import (
     label_rows,
 )
 from recsys.search.ledger import Score, Scores, read_ledger, scores_of
-from recsys.search.scorer import EXAMPLES
 from recsys.storage import Workspace, open_workspace
 from recsys.store.ids import Title, originals, read_titles
 from recsys.store.reader import open_store

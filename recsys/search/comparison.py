@@ -19,7 +19,7 @@ from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import open_dataset
 from recsys.models.trial import Checkpoint
-from recsys.search.scorer import RESAMPLES, Scorer, validator_for
+from recsys.search.evaluation import RESAMPLES, Evaluation, validator_for
 from recsys.storage import Workspace
 
 _ROUNDING = 1e-6  # share of the largest standard error
@@ -27,33 +27,33 @@ _ROUNDING = 1e-6  # share of the largest standard error
 
 @cache
 def compare_steps(
-    scorer: Scorer,
+    evaluation: Evaluation,
     run: Workspace,
     steps: tuple[Checkpoint, ...],
     best: int | None = None,
 ) -> list[Interval]:
     """Estimate how far each step is behind the best step, or behind another step."""
-    parts = np.stack([scorer.read_listeners(run, step) for step in steps])
+    parts = np.stack([evaluation.read_listeners(run, step) for step in steps])
     if best is None:
         sums = parts.sum(axis=2)
         best = int(np.argmax(sums[:, 0] / sums[:, 1]))
-    return differences(parts, best, RESAMPLES, scorer.seed)
+    return differences(parts, best, RESAMPLES, evaluation.seed)
 
 
 def score_thirds(
-    scorer: Scorer, run: Workspace, step: Checkpoint
+    evaluation: Evaluation, run: Workspace, step: Checkpoint
 ) -> dict[str, Interval]:
     """Score thirds of the listeners, who played few, some and many tracks in training.
 
     Returns:
         The choosing metric by the numbers of tracks, such as "0 to 12".
     """
-    users = validator_for(scorer).users
-    tracks = open_dataset(scorer.dataset).counts("training")[users]
+    users = validator_for(evaluation).users
+    tracks = open_dataset(evaluation.dataset).counts("training")[users]
     thirds = np.array_split(np.argsort(tracks, kind="stable"), 3)
     is_in = np.array([np.isin(np.arange(len(users)), third) for third in thirds])
-    parts = scorer.read_listeners(run, step)[:, np.newaxis] * is_in
-    resamples = bootstrap.Resamples(len(users), RESAMPLES, scorer.seed)
+    parts = evaluation.read_listeners(run, step)[:, np.newaxis] * is_in
+    resamples = bootstrap.Resamples(len(users), RESAMPLES, evaluation.seed)
     intervals = bootstrap.ratio_intervals(resamples, *parts.transpose(0, 2, 1))
     metrics = {}
     for third, interval in zip(thirds, intervals, strict=True):

@@ -14,8 +14,8 @@ from looplib.tables import table
 from recsys.models.external import External, select_params
 from recsys.models.factors import Pool
 from recsys.models.trial import Checkpoint, Trial
+from recsys.search.evaluation import SEGMENTS
 from recsys.search.ledger import Score, Scores, best_score, failure_of
-from recsys.search.scorer import SEGMENTS
 from recsys.search.trials import plan_beyond
 
 Row = Mapping[str, Any]  # a row of the leaderboard's file

@@ -4,8 +4,8 @@ While fits go on, a line has the choosing metric; the finalists get another line
 A line is on disk before the search goes on: a search that was killed and runs again has all its
 scores.
 
-A line names the trial (its id is a digest of data, hyperparameters and seed) and the scorer's
-digest: lines of other data, or of another scorer, do not count. A step whose line has a wrong
+A line names the trial (its id is a digest of data, hyperparameters and seed) and the evaluation's
+digest: lines of other data, or of another evaluation, do not count. A step whose line has a wrong
 checksum runs again.
 """
 
@@ -83,7 +83,7 @@ class Ledger:
         scorer: str,
         is_kept: Callable[[Checkpoint], bool] = lambda _: True,
     ) -> None:
-        """Read the scores of a scorer of this digest, if the file is there.
+        """Read the scores of an evaluation with this digest, if the file is there.
 
         Damaged lines are removed from the file. A failure that is not final is tried again, and so
         is a checkpoint that `is_kept` denies, because the listeners' parts of its score are lost.

@@ -26,14 +26,14 @@ from recsys.run import (
     Winner,
     locked_run,
 )
+from recsys.search.evaluation import (
+    Evaluation,
+    resolve_split,
+)
 from recsys.search.leaderboard import (
     describe,
 )
 from recsys.search.ledger import Score
-from recsys.search.scorer import (
-    Scorer,
-    resolve_split,
-)
 from recsys.search.state import SearchState
 from recsys.search.step import plan_step, run_step
 from recsys.search.trials import SearchPlan, plan_search
@@ -85,10 +85,10 @@ def search(
         locked_run(run) as lock,
     ):
         _write_config(run, config)  # workers look for it
-        scorer = _prepare_data(store, plan, run, cluster)
-        dataset = open_dataset(scorer.dataset)
+        evaluation = _prepare_data(store, plan, run, cluster)
+        dataset = open_dataset(evaluation.dataset)
         check_memory(cluster, plan.candidates, dataset)
-        decided = {"validation": scorer.validation}
+        decided = {"validation": evaluation.validation}
         _write_config(run, config.model_copy(update=decided))
         if not plan.dataset.rule.is_ordered:
             kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
@@ -96,7 +96,7 @@ def search(
                 f"left out, as the rows of {store} have no order: {kinds}; "
                 "ingest them with timestamp= or position= to try these"
             )
-        state = SearchState(plan, scorer, lock)
+        state = SearchState(plan, evaluation, lock)
         for damage in state.ledger.damaged:
             say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state)
@@ -114,7 +114,7 @@ def _write_config(run: Workspace, config: SearchConfig) -> None:
 
 def _prepare_data(
     store: Store, plan: SearchPlan, run: Workspace, cluster: Cluster
-) -> Scorer:
+) -> Evaluation:
     """Build the dataset, with the lists of other models beside it, and split its listeners."""
     with progress("Sessions to interactions", 100, "%") as report:
         dataset = cached_dataset(store, plan.dataset, run, cluster, report)
@@ -135,8 +135,8 @@ def _prepare_data(
         )
     rerank = config.export.rerank
     warn_without_artists(rerank, dataset)
-    scorer = Scorer(dataset.address, config.validation, config.seed, rerank)
-    return resolve_split(scorer)
+    evaluation = Evaluation(dataset.address, config.validation, config.seed, rerank)
+    return resolve_split(evaluation)
 
 
 def check_memory(cluster: Cluster, trials: Iterable[Trial], dataset: Dataset) -> None:
@@ -178,7 +178,7 @@ def _run_steps(cluster: Cluster, state: SearchState) -> None:
     done, total = state.count_steps()
     if cluster.config.fit == "blocks":
         trials = state.plan.candidates
-        dataset = open_dataset(state.scorer.dataset)
+        dataset = open_dataset(state.evaluation.dataset)
         cut = sum(
             is_cut(cluster.config, trial, dataset, "training") for trial in trials
         )

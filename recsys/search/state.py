@@ -14,6 +14,7 @@ from recsys.models.libraries import pickle_class
 from recsys.models.trial import Checkpoint, Trial
 from recsys.run import LEDGER
 from recsys.search.comparison import compare_steps
+from recsys.search.evaluation import Evaluation
 from recsys.search.leaderboard import Leaderboard, rank
 from recsys.search.ledger import (
     Ledger,
@@ -22,7 +23,6 @@ from recsys.search.ledger import (
     failure_of,
 )
 from recsys.search.schedule import Schedule, expand
-from recsys.search.scorer import Scorer
 from recsys.search.trials import SearchPlan
 
 
@@ -32,18 +32,18 @@ class SearchState:
     def __init__(
         self,
         plan: SearchPlan,
-        scorer: Scorer,
+        evaluation: Evaluation,
         lock: Lock,
     ) -> None:
         """Read the ledger of a locked run, and schedule."""
         self.plan = plan
         self.search = plan.config.search
         self._lock = lock
-        self.scorer = scorer
+        self.evaluation = evaluation
         self.run = lock.workspace
         self.select = plan.config.validation.select  # the metric that chooses
-        is_kept = partial(scorer.has_listeners, self.run)
-        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
+        is_kept = partial(evaluation.has_listeners, self.run)
+        self.ledger = Ledger(self.run.folder / LEDGER, evaluation.digest, is_kept)
         lines = itertools.chain(*self.ledger.scores.values())
         self._began = time.monotonic() - max((line.at_s for line in lines), default=0)
         self.schedule = self._decide()
@@ -79,7 +79,7 @@ class SearchState:
         path = step.trial.params.get(CLASS)
         shipped = path and pickle_class(path)
         is_whole = step.iteration in ends
-        return (step, self.scorer, self.run.address, start, is_whole, shipped)
+        return (step, self.evaluation, self.run.address, start, is_whole, shipped)
 
     def record(self, step: Checkpoint, end: Score | Exception) -> None:
         """Write the end of a step to the ledger, and schedule anew.
@@ -98,7 +98,7 @@ class SearchState:
             score = Score(
                 step.trial,
                 step.iteration,
-                self.scorer.digest,
+                self.evaluation.digest,
                 error=f"{type(end).__name__}: {end}",
                 is_final=isinstance(end, TrialError),
             )
@@ -123,7 +123,7 @@ class SearchState:
             score.checkpoint.file for score in scores if score.iteration not in needed
         ]
         if trial.id in self.schedule.done:
-            names.append(trial.blocks)
+            names.append(trial.blocks_folder)
         self.run.delete(*names)
 
     def rank(self) -> Leaderboard:
@@ -137,8 +137,8 @@ class SearchState:
             self.plan.candidates,
             self.ledger.scores,
             self.select,
-            partial(compare_steps, self.scorer, self.run),
-            self.scorer.dataset_digest,
+            partial(compare_steps, self.evaluation, self.run),
+            self.evaluation.dataset_digest,
             is_late=self._seconds() > 60 * self.search.minutes,
         )
 

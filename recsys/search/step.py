@@ -33,21 +33,21 @@ from recsys.models.base import IterativeModel, Model, State
 from recsys.models.factors import Pool
 from recsys.models.trial import Checkpoint, fit_trial
 from recsys.search.comparison import leads
-from recsys.search.ledger import Score
-from recsys.search.scorer import (
+from recsys.search.evaluation import (
     EXAMPLES,
     SEGMENTS,
-    Scorer,
+    Evaluation,
     choose_examples,
     score_lists,
     validator_for,
 )
+from recsys.search.ledger import Score
 from recsys.storage import Workspace, open_workspace
 
 
 def run_step(
     checkpoint: Checkpoint,
-    scorer: Scorer,
+    evaluation: Evaluation,
     address: str,
     start: int = 0,
     is_whole: bool = False,
@@ -60,11 +60,11 @@ def run_step(
     the pickled class of the model, if workers cannot import it.
     """
     run = open_workspace(address)
-    model, fit_s = _fit(checkpoint, scorer, run, start, shipped)
-    k = max(scorer.validation.ks)
-    pool = scorer.validation.pool
-    select = scorer.validation.select
-    listeners = scorer.listeners if is_whole else validator_for(scorer).users
+    model, fit_s = _fit(checkpoint, evaluation, run, start, shipped)
+    k = max(evaluation.validation.ks)
+    pool = evaluation.validation.pool
+    select = evaluation.validation.select
+    listeners = evaluation.listeners if is_whole else validator_for(evaluation).users
     by_pool: dict[Pool, Int32Array] = {}
     if is_whole and pool == "all":
         by_pool = model.recommend_pools(k, listeners)
@@ -72,36 +72,36 @@ def run_step(
     else:
         lists = model.recommend(k, pool, listeners)
     score = partial(score_lists, is_whole=is_whole, listeners=listeners)
-    metrics, added = score(scorer, lists)
-    examples = {EXAMPLES: choose_examples(scorer, lists)} if is_whole else {}
-    _write({select: added, **examples}, run, scorer.listeners_file(checkpoint))
+    metrics, added = score(evaluation, lists)
+    examples = {EXAMPLES: choose_examples(evaluation, lists)} if is_whole else {}
+    _write({select: added, **examples}, run, evaluation.listeners_file(checkpoint))
     unplayed = np.flatnonzero(model.train.popularity == 0)
     if is_whole and len(unplayed):
         key = f"precision@{k}"
         listed = np.where(np.isin(lists, unplayed), lists, NO_TRACK)
         rows = np.arange(len(lists)) if listeners is None else listeners
-        scored = validator_for(scorer).score(rows, listed, key)
+        scored = validator_for(evaluation).score(rows, listed, key)
         metrics[f"unplayed_{key}"] = scored.metrics[key]
     test: dict[str, Interval] = {}
     for segment in SEGMENTS if by_pool else ():
         with suppress(AnalysisError):  # no held-out track is in the segment
             pool_lists = by_pool[segment]
-            metrics |= score(scorer, pool_lists, pool=segment)[0]
-    if is_whole and scorer.rerank.is_on:
-        deep = model.recommend(scorer.rerank.depth(k), pool, listeners)
-        reranked = model.diversify(deep, k, scorer.rerank)
-        changed, parts = score(scorer, reranked)
+            metrics |= score(evaluation, pool_lists, pool=segment)[0]
+    if is_whole and evaluation.rerank.is_on:
+        deep = model.recommend(evaluation.rerank.depth(k), pool, listeners)
+        reranked = model.diversify(deep, k, evaluation.rerank)
+        changed, parts = score(evaluation, reranked)
         metrics |= {f"reranked_{key}": value for key, value in changed.items()}
         (lead,) = leads(np.stack([added, parts]))
         metrics[f"price_{select}"] = lead.scaled(-1)
-    if is_whole and scorer.validation.test_share:
-        on_test = replace(scorer, is_test=True)
+    if is_whole and evaluation.validation.test_share:
+        on_test = replace(evaluation, is_test=True)
         test, added = score(on_test, lists)
         _write({select: added}, run, on_test.listeners_file(checkpoint))
     return Score(
         checkpoint.trial,
         checkpoint.iteration,
-        scorer.digest,
+        evaluation.digest,
         metrics,
         round(fit_s, 3),
         test,
@@ -110,7 +110,7 @@ def run_step(
 
 def _fit(
     checkpoint: Checkpoint,
-    scorer: Scorer,
+    evaluation: Evaluation,
     run: Workspace,
     start: int,
     shipped: bytes | None,
@@ -119,7 +119,7 @@ def _fit(
     checkpoint.trial.model_type.load_kernels()
     state = _read_latest(run, checkpoint, start)
     began = time.process_time()
-    dataset = open_dataset(scorer.dataset)
+    dataset = open_dataset(evaluation.dataset)
     model = fit_trial(
         checkpoint, dataset, "training", call_threads(), state, shipped=shipped
     )
@@ -135,7 +135,7 @@ def _fit(
 def plan_step(
     cluster: Cluster,
     checkpoint: Checkpoint,
-    scorer: Scorer,
+    evaluation: Evaluation,
     address: str,
     start: int,
     *rest: Any,  # noqa: ANN401  of `run_step`
@@ -146,7 +146,7 @@ def plan_step(
     Raises:
         TrialTimeoutError: It takes longer than the limit.
     """
-    dataset = open_dataset(scorer.dataset)
+    dataset = open_dataset(evaluation.dataset)
     trial = checkpoint.trial
     began = time.perf_counter()
 
@@ -156,7 +156,7 @@ def plan_step(
                 f"a step took longer than {minutes:g} search.trial_minutes"
             )
 
-    fit = (checkpoint, scorer, address, start)
+    fit = (checkpoint, evaluation, address, start)
     if start < checkpoint.iteration and is_cut(
         cluster.config, trial, dataset, "training"
     ):
@@ -167,7 +167,7 @@ def plan_step(
             trial.config,
             trial.seed,
             checkpoint.iteration,
-            open_workspace(address).sub(trial.blocks),
+            open_workspace(address).sub(trial.blocks_folder),
             check_time,
         )
         fit_s = time.perf_counter() - began
@@ -186,7 +186,7 @@ def collect(
     if earlier and earlier["iterations"] == checkpoint.iteration:
         return
     fit_s += float(earlier["fit_s"]) if earlier else 0.0
-    state = read_state(run.sub(checkpoint.trial.blocks), files)
+    state = read_state(run.sub(checkpoint.trial.blocks_folder), files)
     _write({**state, "fit_s": fit_s}, run, checkpoint.file)
 
 

@@ -27,8 +27,8 @@ from recsys.run import (
     write_winner,
 )
 from recsys.search.comparison import compare_steps, cross_fit, leads, score_thirds
+from recsys.search.evaluation import Evaluation, write_listener_scores
 from recsys.search.leaderboard import Entry, Leaderboard, describe, explain_winner
-from recsys.search.scorer import Scorer, write_listener_scores
 from recsys.search.state import SearchState
 
 _FEWEST = 10  # listeners below whom a comparison says nothing
@@ -57,13 +57,13 @@ def finalists(state: SearchState) -> list[Entry]:
 def choose_winner(state: SearchState, store: Store) -> Winner:
     """Rank and compare scored finalists; leave the leaderboard and the winner in the run."""
     run = state.run
-    scorer = state.scorer
+    evaluation = state.evaluation
     best = finalists(state)[0]
-    leaderboard = state.rank().compare(partial(compare_steps, scorer, run))
+    leaderboard = state.rank().compare(partial(compare_steps, evaluation, run))
     # the intervals hold for all pairs at once, because the same listeners chose the winner
     baselines, lead = _compare_baselines(state, leaderboard, best)
     score = best.score
-    _, relevant = scorer.read_listeners(run, score.checkpoint)
+    _, relevant = evaluation.read_listeners(run, score.checkpoint)
     listeners = int(np.count_nonzero(relevant))
     beats_baselines = listeners >= _FEWEST and all(
         entry.behind and entry.behind.upper < 0 for entry in baselines
@@ -79,12 +79,12 @@ def choose_winner(state: SearchState, store: Store) -> Winner:
     say("\n".join(warnings))
     # until now the folder had the conclusions of an earlier search
     run.delete(REPORT)
-    rows = leaderboard.rows(scorer.validation.pool)
+    rows = leaderboard.rows(evaluation.validation.pool)
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
     scored = (entry.score for entry in leaderboard.entries if entry.score.metrics)
     steps = [score.checkpoint for score in scored]
-    write_listener_scores(scorer, run, steps, store)
+    write_listener_scores(evaluation, run, steps, store)
     with run.create(CONFIG) as file:
         file.write((run.folder / PENDING).read_bytes())
     winner = Winner(
@@ -92,13 +92,13 @@ def choose_winner(state: SearchState, store: Store) -> Winner:
         score.iteration,
         score.metrics,
         state.select,
-        scorer.dataset_digest,
+        evaluation.dataset_digest,
         store.manifest.digest,
         tuple(warnings),
         beats_baselines,
         score.test,
         _find_factors(leaderboard, best),
-        score_thirds(scorer, run, score.checkpoint),
+        score_thirds(evaluation, run, score.checkpoint),
         {name: sha256_file(run.folder / name) for name in (CONFIG, LEADERBOARD)},
     )
     write_winner(run, winner)
@@ -116,25 +116,28 @@ def _compare_baselines(
         The baselines; the best baseline, and the lead over a cross-fitted choice of baselines, as
             the best of several on the same listeners looks better than it is.
     """
-    scorer = state.scorer
+    evaluation = state.evaluation
     scored = [entry for entry in leaderboard.baselines if entry.score.metrics]
 
-    def read(entries: Sequence[Entry], scorer: Scorer) -> FloatArray:
+    def read(entries: Sequence[Entry], evaluation: Evaluation) -> FloatArray:
         steps = (entry.score.checkpoint for entry in entries)
-        return np.stack([scorer.read_listeners(state.run, step) for step in steps])
+        return np.stack([evaluation.read_listeners(state.run, step) for step in steps])
 
     if not scored:
         return leaderboard.baselines, None
-    choices = read(leaderboard.candidates, scorer)
-    rules = read(scored, scorer)
+    choices = read(leaderboard.candidates, evaluation)
+    rules = read(scored, evaluation)
     parts = np.stack(
         [
-            *(cross_fit(models, _FOLDS, scorer.seed) for models in (choices, rules)),
+            *(
+                cross_fit(models, _FOLDS, evaluation.seed)
+                for models in (choices, rules)
+            ),
             *rules,
         ]
     )
-    if scorer.validation.test_share:
-        on_test = read([best, scored[0], *scored], replace(scorer, is_test=True))
+    if evaluation.validation.test_share:
+        on_test = read([best, scored[0], *scored], replace(evaluation, is_test=True))
         parts = np.concatenate([parts, on_test], axis=2)
     chooser, *behind = leads(parts)
     rest = iter(behind)
@@ -176,7 +179,7 @@ def _explain(
             f"{_FEWEST} nothing is significant; lower validation.min_time, or ingest more"
         )
     metrics = best.score.metrics
-    k = max(state.scorer.validation.ks)
+    k = max(state.evaluation.validation.ks)
     unplayed = metrics.get(f"unplayed_precision@{k}")
     if unplayed and unplayed.value:
         share = unplayed.value / metrics[f"precision@{k}"].value

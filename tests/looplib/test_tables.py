@@ -7,8 +7,8 @@ import pytest
 from analysis.ab import words
 from analysis.ab.__main__ import print_report
 from looplib.tables import output
+from recsys.search.evaluation import SEGMENTS
 from recsys.search.leaderboard import print_rows
-from recsys.search.scorer import SEGMENTS
 from tests.analysis.ab.samples import make_report
 
 COLUMNS = 80

@@ -17,8 +17,8 @@ from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.models.trial import CHECKPOINTS, Checkpoint
 from recsys.run import locked_run
+from recsys.search.evaluation import Evaluation
 from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
 from recsys.search.trials import plan_search
 from recsys.storage import open_workspace
@@ -227,8 +227,8 @@ def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(
     plan = plan_search(open_store(store), config)
     (trial,) = plan.candidates
     with locked_run(open_workspace(tmp_path)) as lock:
-        state = SearchState(plan, Scorer("data", config.validation, 1), lock)
-        (tmp_path / trial.blocks).mkdir(parents=True)
+        state = SearchState(plan, Evaluation("data", config.validation, 1), lock)
+        (tmp_path / trial.blocks_folder).mkdir(parents=True)
         for iteration, value in ((1, 0.5), (2, 0.4), (3, 0.45)):
             step = Checkpoint(trial, iteration)
             (tmp_path / step.file).write_bytes(b"factors")

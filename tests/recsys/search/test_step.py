@@ -17,8 +17,13 @@ from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialTimeoutError
 from recsys.models.als import Als
 from recsys.models.trial import Checkpoint, Trial
+from recsys.search.evaluation import (
+    Evaluation,
+    resolve_split,
+    score_lists,
+    validator_for,
+)
 from recsys.search.ledger import Score
-from recsys.search.scorer import Scorer, resolve_split, score_lists, validator_for
 from recsys.search.step import plan_step, run_step
 from recsys.storage import open_workspace
 from tests.recsys.fits import fit_als
@@ -36,8 +41,8 @@ def dataset(store: Path) -> Dataset:
 
 
 @pytest.fixture
-def scorer(dataset: Dataset) -> Scorer:
-    return Scorer(dataset.address, VALIDATION, seed=1)
+def evaluation(dataset: Dataset) -> Evaluation:
+    return Evaluation(dataset.address, VALIDATION, seed=1)
 
 
 def fit(dataset: Dataset, iterations: int) -> Als:
@@ -45,20 +50,26 @@ def fit(dataset: Dataset, iterations: int) -> Als:
 
 
 def step(
-    scorer: Scorer, folder: Path, iteration: int, start: int = 0, is_whole: bool = False
+    evaluation: Evaluation,
+    folder: Path,
+    iteration: int,
+    start: int = 0,
+    is_whole: bool = False,
 ) -> Score:
-    return run_step(Checkpoint(TRIAL, iteration), scorer, str(folder), start, is_whole)
+    return run_step(
+        Checkpoint(TRIAL, iteration), evaluation, str(folder), start, is_whole
+    )
 
 
 def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_scores(
-    scorer: Scorer, dataset: Dataset, tmp_path: Path
+    evaluation: Evaluation, dataset: Dataset, tmp_path: Path
 ) -> None:
     whole = fit(dataset, 5)
-    expected, _ = score_lists(scorer, whole.recommend(30), is_whole=True)
-    step(scorer, tmp_path, 2)
+    expected, _ = score_lists(evaluation, whole.recommend(30), is_whole=True)
+    step(evaluation, tmp_path, 2)
     with np.load(tmp_path / Checkpoint(TRIAL, 2).file) as state:
         assert state["iterations"] == 2
-    score = step(scorer, tmp_path, 5, start=2)
+    score = step(evaluation, tmp_path, 5, start=2)
     assert score.metrics.keys() == {"ndcg@30"}
     ends = [*expected["ndcg@30"]]
     assert [*score.metrics["ndcg@30"]] == pytest.approx(ends, rel=1e-12)
@@ -68,35 +79,35 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
 
 
 def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit(
-    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    partly = step(scorer, tmp_path, 3)
-    step(scorer, tmp_path, 4, start=3)
+    partly = step(evaluation, tmp_path, 3)
+    step(evaluation, tmp_path, 4, start=3)
     with monkeypatch.context() as patch:
         patch.setattr(Als, "partial_fit", None)
-        whole = step(scorer, tmp_path, 3, is_whole=True)
+        whole = step(evaluation, tmp_path, 3, is_whole=True)
     assert (partly.is_whole, whole.is_whole) == (False, True)
     assert (whole.iteration, whole.fit_s) == (3, partly.fit_s)
 
 
 def test_a_fit_in_blocks_ends_after_the_iteration_in_which_its_time_is_over(
-    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blockwise, "SMALLEST_S", 0)
     step = Checkpoint(TRIAL, 9)
     cluster = in_process()
     cluster.config = ClusterConfig(fit="blocks")
-    plan = plan_step(cluster, step, scorer, str(tmp_path), 0, minutes=1e-9)
+    plan = plan_step(cluster, step, evaluation, str(tmp_path), 0, minutes=1e-9)
     with pytest.raises(TrialTimeoutError, match="took longer"):
         cluster.run_plan(plan)
     assert not (tmp_path / step.file).exists()
 
 
 def test_all_repeats_and_new_tracks_are_scored_each(
-    scorer: Scorer, dataset: Dataset, tmp_path: Path
+    evaluation: Evaluation, dataset: Dataset, tmp_path: Path
 ) -> None:
     """Against scikit-learn on the tracks of each pool."""
-    metrics = step(scorer, tmp_path, 3, is_whole=True).metrics
+    metrics = step(evaluation, tmp_path, 3, is_whole=True).metrics
     heard = dataset.matrix("training").toarray() > 0
     factors = fit(dataset, 3).factors
     products = factors.user_factors @ factors.item_factors.T
@@ -115,15 +126,15 @@ def test_all_repeats_and_new_tracks_are_scored_each(
 
 
 def test_re_ranked_lists_are_scored_beside_the_others_for_their_price(
-    scorer: Scorer, dataset: Dataset, tmp_path: Path
+    evaluation: Evaluation, dataset: Dataset, tmp_path: Path
 ) -> None:
     options = Rerank(diversity=0.5)
-    reranking = replace(scorer, rerank=options)
-    assert reranking.digest != scorer.digest
+    reranking = replace(evaluation, rerank=options)
+    assert reranking.digest != evaluation.digest
     metrics = step(reranking, tmp_path, 2, is_whole=True).metrics
     model = fit(dataset, 2)
     lists = model.diversify(model.recommend(options.depth(30)), 30, options)
-    expected, _ = score_lists(scorer, lists, is_whole=True)
+    expected, _ = score_lists(evaluation, lists, is_whole=True)
     assert metrics["reranked_gini@30"] == expected["gini@30"]
     price = metrics["ndcg@30"].value - expected["ndcg@30"].value
     assert metrics["price_ndcg@30"].value == pytest.approx(price)
@@ -131,42 +142,47 @@ def test_re_ranked_lists_are_scored_beside_the_others_for_their_price(
 
 
 def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(
-    scorer: Scorer, tmp_path: Path
+    evaluation: Evaluation, tmp_path: Path
 ) -> None:
-    expected = step(scorer, tmp_path / "other", 2).metrics
-    step(scorer, tmp_path, 4)
-    assert step(scorer, tmp_path, 2).metrics == expected
+    expected = step(evaluation, tmp_path / "other", 2).metrics
+    step(evaluation, tmp_path, 4)
+    assert step(evaluation, tmp_path, 2).metrics == expected
 
 
-def test_what_listeners_add_makes_up_the_metric(scorer: Scorer, tmp_path: Path) -> None:
-    score = step(scorer, tmp_path, 2)
+def test_what_listeners_add_makes_up_the_metric(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
+    score = step(evaluation, tmp_path, 2)
     run = open_workspace(tmp_path)
-    numerators, denominators = scorer.read_listeners(run, score.checkpoint)
-    assert len(numerators) == len(validator_for(scorer).users)
+    numerators, denominators = evaluation.read_listeners(run, score.checkpoint)
+    assert len(numerators) == len(validator_for(evaluation).users)
     assert numerators.sum() / denominators.sum() == pytest.approx(
         score.metrics["ndcg@30"].value, abs=1e-12
     )
 
 
 def test_no_more_listeners_choose_than_are_needed(
-    scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+    evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys.search.scorer._FEWEST_IN_TEST", 9)
-    monkeypatch.setattr("recsys.search.scorer._MOST_CHOOSE", 15)
-    listener_count = len(validator_for(scorer).users)
-    resolved = resolve_split(scorer)
+    monkeypatch.setattr("recsys.search.evaluation._FEWEST_IN_TEST", 9)
+    monkeypatch.setattr("recsys.search.evaluation._MOST_CHOOSE", 15)
+    listener_count = len(validator_for(evaluation).users)
+    resolved = resolve_split(evaluation)
     assert resolved.validation.test_share == 1 - 15 / listener_count
     assert len(validator_for(resolved).users) < 0.5 * listener_count
 
 
 def test_of_many_listeners_who_choose_nothing_some_are_scored(
-    scorer: Scorer, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluation: Evaluation,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("recsys.search.scorer._FEWEST_IN_TEST", 9)
-    monkeypatch.setattr("recsys.search.scorer._MOST_CHOOSE", 15)
-    every = resolve_split(scorer)
-    monkeypatch.setattr("recsys.search.scorer._MOST_TESTED", 12)
-    some = resolve_split(scorer)
+    monkeypatch.setattr("recsys.search.evaluation._FEWEST_IN_TEST", 9)
+    monkeypatch.setattr("recsys.search.evaluation._MOST_CHOOSE", 15)
+    every = resolve_split(evaluation)
+    monkeypatch.setattr("recsys.search.evaluation._MOST_TESTED", 12)
+    some = resolve_split(evaluation)
     assert some.digest != every.digest
     scores = [step(one, tmp_path, 3, is_whole=True) for one in (some, every)]
     assert scores[0].metrics == scores[1].metrics
@@ -180,15 +196,19 @@ def test_of_many_listeners_who_choose_nothing_some_are_scored(
 
 
 def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(
-    scorer: Scorer,
+    evaluation: Evaluation,
 ) -> None:
     others = [
-        Scorer(f"{scorer.dataset}-other", VALIDATION, 1),
-        Scorer(scorer.dataset, VALIDATION.model_copy(update={"min_time": 0.4}), 1),
-        Scorer(scorer.dataset, VALIDATION, 2),
+        Evaluation(f"{evaluation.dataset}-other", VALIDATION, 1),
+        Evaluation(
+            evaluation.dataset, VALIDATION.model_copy(update={"min_time": 0.4}), 1
+        ),
+        Evaluation(evaluation.dataset, VALIDATION, 2),
     ]
-    assert scorer.digest not in {other.digest for other in others}
+    assert evaluation.digest not in {other.digest for other in others}
     assert (
-        scorer.digest
-        == Scorer(f"moved/{scorer.dataset.rpartition('/')[2]}", VALIDATION, 1).digest
+        evaluation.digest
+        == Evaluation(
+            f"moved/{evaluation.dataset.rpartition('/')[2]}", VALIDATION, 1
+        ).digest
     )

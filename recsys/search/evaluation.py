@@ -49,7 +49,7 @@ EXAMPLES = "examples"  # the lists of a few listeners, in a file of that folder
 
 
 @dataclass(frozen=True)
-class Scorer:
+class Evaluation:
     """The same held-out listening and the same resamples for everything in a search."""
 
     dataset: str  # its address
@@ -57,9 +57,8 @@ class Scorer:
     seed: int  # decides the resamples
     rerank: Rerank = field(default_factory=Rerank)  # of the lists that are published
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
-    tested: float | None = (
-        None  # share of all listeners, if part of the test part is scored
-    )
+    # share of all listeners that is scored, if it is less than the test part
+    tested: float | None = None
 
     @property
     def dataset_digest(self) -> str:
@@ -121,31 +120,31 @@ class Scorer:
         return False
 
 
-def choose_examples(scorer: Scorer, lists: Int32Array) -> IntArray:
+def choose_examples(evaluation: Evaluation, lists: Int32Array) -> IntArray:
     """Choose three scored listeners; their rows and lists, shape (3, 1 + k)."""
-    places = np.arange(1, 4) * len(validator_for(scorer).users) // 4
-    rows = validator_for(scorer).users[places]
-    if scorer.listeners is None:
+    places = np.arange(1, 4) * len(validator_for(evaluation).users) // 4
+    rows = validator_for(evaluation).users[places]
+    if evaluation.listeners is None:
         places = rows
     return np.column_stack([rows, lists[places]])
 
 
 def write_listener_scores(
-    scorer: Scorer, run: Workspace, steps: Iterable[Checkpoint], store: Store
+    evaluation: Evaluation, run: Workspace, steps: Iterable[Checkpoint], store: Store
 ) -> None:
     """Write the choosing metric of each scored listener and step, for people who ask in SQL."""
-    rows = open_dataset(scorer.dataset).users[validator_for(scorer).users]
+    rows = open_dataset(evaluation.dataset).users[validator_for(evaluation).users]
     listeners = pa.array(originals(store, "users", rows))
     tables = []
     for step in steps:
-        sums, counts = scorer.read_listeners(run, step)
+        sums, counts = evaluation.read_listeners(run, step)
         has_value = counts > 0
         values = np.divide(sums, counts, where=has_value, out=np.zeros_like(sums))
         columns = {
             "listener": listeners,
             "trial": pa.repeat(step.trial.id, len(listeners)),
             "iteration": pa.repeat(step.iteration, len(listeners)),
-            "metric": pa.repeat(scorer.validation.select, len(listeners)),
+            "metric": pa.repeat(evaluation.validation.select, len(listeners)),
             "value": pa.array(values, mask=~has_value),
         }
         tables.append(pa.table(columns))
@@ -154,7 +153,7 @@ def write_listener_scores(
 
 
 def score_lists(
-    scorer: Scorer,
+    evaluation: Evaluation,
     lists: Int32Array,
     *,
     is_whole: bool,
@@ -166,7 +165,7 @@ def score_lists(
     Lists of repeats or of new tracks are scored on the held-out tracks of their pool.
 
     Args:
-        scorer: Has the held-out listening.
+        evaluation: Has the held-out listening.
         lists: Best track first, shape (lists, ≤ largest k).
         is_whole: Compute every metric.
         listeners: The row of the listener of each list; by default all listeners in order.
@@ -180,8 +179,8 @@ def score_lists(
         AnalysisError: No held-out track is in the pool.
     """
     rows = np.arange(len(lists)) if listeners is None else listeners
-    select = scorer.validation.select
-    validator = validator_for(scorer, pool)
+    select = evaluation.validation.select
+    validator = validator_for(evaluation, pool)
     scored = validator.score(rows, lists, None if is_whole else select)
     metrics: dict[str, Interval] = {}
     for key, interval in scored.metrics.items():
@@ -192,42 +191,46 @@ def score_lists(
     return metrics, scored.ratios[select]
 
 
-def resolve_split(scorer: Scorer) -> Scorer:
+def resolve_split(evaluation: Evaluation) -> Evaluation:
     """Resolve the share of the test part if the configuration leaves it open.
 
     Raises:
         AnalysisError: Nothing can be scored in the test part.
     """
-    validation = scorer.validation
+    validation = evaluation.validation
     share = validation.test_share
     if share is None:
-        heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
+        heldout = pq.read_table(
+            open_dataset(evaluation.dataset).heldout, columns=["user"]
+        )
         listeners = len(np.unique(heldout["user"].to_numpy()))
         share = max(_TEST_SHARE, 1 - _MOST_CHOOSE / max(listeners, 1))
         share = share if listeners * share >= _FEWEST_IN_TEST else 0.0
         if listeners * share > _MOST_TESTED:
-            scorer = replace(scorer, tested=_MOST_TESTED / listeners)
+            evaluation = replace(evaluation, tested=_MOST_TESTED / listeners)
     decided = validation.model_copy(update={"test_share": share})
-    scorer = replace(scorer, validation=decided)
+    evaluation = replace(evaluation, validation=decided)
     if share:
         # it refuses a test part in which nothing can be scored
-        validator_for(replace(scorer, is_test=True))
-    return scorer
+        validator_for(replace(evaluation, is_test=True))
+    return evaluation
 
 
 @lru_cache(maxsize=8)
-def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
+def validator_for(evaluation: Evaluation, pool: Pool = "all") -> Validator:
     """Prepare the process's validator: reading the held-out listening takes longer than a score.
 
     Raises:
         AnalysisError: No held-out track is in the pool.
     """
-    dataset = open_dataset(scorer.dataset)
+    dataset = open_dataset(evaluation.dataset)
     heldout = pq.read_table(dataset.heldout)
-    generator = make_generator(scorer.seed, "test part")
-    share = scorer.validation.test_share or 0
+    generator = make_generator(evaluation.seed, "test part")
+    share = evaluation.validation.test_share or 0
     drawn = generator.random(len(dataset.users))
-    is_kept = drawn < (scorer.tested or share) if scorer.is_test else drawn >= share
+    is_kept = (
+        drawn < (evaluation.tested or share) if evaluation.is_test else drawn >= share
+    )
     heldout = heldout.filter(pa.array(is_kept[heldout["user"].to_numpy()]))
     heard = dataset.matrix("training")
     arrays = (heard.data, heard.indices, heard.indptr)
@@ -249,9 +252,9 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
         catalogue_size=len(popularity),
         training_listeners=dataset.summary.training_listeners,
         heard=heard,
-        ks=scorer.validation.ks,
-        min_time=scorer.validation.min_time,
+        ks=evaluation.validation.ks,
+        min_time=evaluation.validation.min_time,
         resamples=RESAMPLES,
-        seed=scorer.seed,
+        seed=evaluation.seed,
         threads=call_threads(),
     )
