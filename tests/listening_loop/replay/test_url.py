@@ -51,6 +51,9 @@ class Handler(WSGIRequestHandler):
     def log_request(self, *_: object) -> None:
         pass
 
+    def connection_dropped(self, *_: object) -> None:
+        self.close_connection = True
+
 
 @contextmanager
 def serving(view: View, port: int) -> Iterator[None]:
