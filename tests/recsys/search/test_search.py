@@ -104,7 +104,7 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions
 ) -> None:
     store = random_store(tmp_path, partitions=1, **SIZES)
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("scorer", "step"):
+        for module in ("evaluation", "step"):
             patch.setattr(f"recsys.search.{module}.call_threads", lambda: 3)
         search_ok(store, tmp_path / "run", export=True)
     exported = "export/current/recommendations.jsonl"
