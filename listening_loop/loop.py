@@ -105,7 +105,10 @@ def run_loop(config: LoopConfig, days: int) -> None:
     content = (day / "report" / "report.json").read_bytes()
     words = orjson.loads(content)["words"]
     typer.echo(f"\n{words['headline']}. {words['reason']}")
-    typer.echo("These listeners are simulated: nothing is said about people.\n")
+    typer.echo(
+        "Simulated listeners: this shows that the pipeline works, not "
+        "how people would react.\n"
+    )
     typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")

@@ -271,8 +271,8 @@ def warnings(report: Report) -> list[str]:
     evidence, config = report.evidence, report.config
     texts = []
     if config.is_simulated:
-        simulated = "These listeners are simulated: it says that the parts work, and nothing about"
-        texts.append(f"{simulated} people.")
+        simulated = "Simulated listeners: this shows that the pipeline works, not"
+        texts.append(f"{simulated} how people would react.")
     for name, text in _WARNINGS.items():
         if number := attrgetter(name)(evidence):
             texts.append(f"{text}: {count(number)}.")

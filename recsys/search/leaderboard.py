@@ -268,7 +268,7 @@ def explain_winner(leaderboard: Leaderboard, *, may_expand: bool) -> list[str]:
     if select in score.test:
         texts.append(
             f"The winner's {select} of {best.value(select):.4f} is the highest of many, and so "
-            "looks better than it is; on the listeners who chose nothing it is "
+            "looks better than it is; on the test listeners it is "
             f"{score.test[select]:.4f}"
         )
     trials = [entry.trial for entry in leaderboard.entries]

@@ -166,4 +166,4 @@ def test_simulated_listeners_are_named_in_the_terminal_and_on_the_page(
     report = conclude(case, config)
     print_report(report)
     for text in (capsys.readouterr().out, render(report)):
-        assert "These listeners are simulated" in text
+        assert "Simulated listeners: this shows" in text

@@ -95,7 +95,7 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(finished: Path) 
     value, lower, upper = winner.test["ndcg@30"]
     assert lower < value < upper
     assert value != winner.metrics["ndcg@30"].value
-    said = f"on the listeners who chose nothing it is {value:.4f}"
+    said = f"on the test listeners it is {value:.4f}"
     assert said in " ".join(winner.warnings)
 
 
