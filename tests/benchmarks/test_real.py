@@ -107,6 +107,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.dask
 @pytest.mark.usefixtures("quick")
 @pytest.mark.filterwarnings("ignore::Warning")  # peers warn
+@pytest.mark.long
 def test_every_set_has_a_table(data: Path, tmp_path: Path) -> None:
     # 30Music has the shape of Last.fm, and the sets of halving differ in their columns
     sets = [name for name in real.SETS if not name.startswith("30music")]

@@ -114,6 +114,7 @@ def test_three_commands_give_on_a_cluster_what_a_laptop_gives(
     assert_same(folder / "out" / "demo" / "run" / "export", laptop)
 
 
+@pytest.mark.long
 def test_without_a_shared_disk_several_hosts_give_what_a_laptop_gives(
     laptop: Path, tmp_path: Path
 ) -> None:

@@ -190,6 +190,7 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     )
 
 
+@pytest.mark.long
 def test_a_call_outlives_many_workers_and_waits_for_the_next(tmp_path: Path) -> None:
     """The first worker notes its number and dies, and so do the next four."""
     notes = tmp_path / "notes"
@@ -229,6 +230,7 @@ def note_and_wait(notes: Path) -> int:
     return notes_of(notes)
 
 
+@pytest.mark.long
 def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
     store: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -179,7 +179,9 @@ def test_refits_add_each_play_once_and_go_on_after_a_kill(
 @pytest.mark.slow
 @pytest.mark.dask
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("order", ["timestamp", "position"])
+@pytest.mark.parametrize(
+    "order", ["timestamp", pytest.param("position", marks=pytest.mark.long)]
+)
 def test_the_same_plays_give_the_same_bytes_after_a_kill_and_without_redis(
     older: Older, tmp_path: Path, order: str
 ) -> None:
