@@ -97,7 +97,7 @@ def test_three_commands_give_on_a_cluster_what_a_laptop_gives(
 ) -> None:
     """Scheduler and worker listen on the addresses that the page names, and on no others."""
     folder, host, port = make_demo(tmp_path), "127.0.0.2", free_port()
-    commands = block_of_the_page("# Go from laptop to cluster", 1)
+    commands = block_of_the_page("## Start three commands", 1)
     serve, work, (_, *argv) = (words(command, host, port) for command in commands)
 
     with processes() as start:
