@@ -20,11 +20,15 @@ from looplib.progress import say
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import Summary
 from recsys.dataset.features import CATEGORICAL, Features, make_features, read_columns
+from recsys.dataset.interactions import Plays
 from recsys.dataset.layout import (
     DIMENSIONS,
     GROUPS,
     LATEST,
     PIECES,
+    PLAYS_HELDOUT,
+    PLAYS_INDPTR,
+    PLAYS_TRACKS,
     POINTS,
     SPLITS,
     SUMMARY,
@@ -41,6 +45,7 @@ from recsys.dataset.matrices import (
     write_matrices,
     write_plays,
 )
+from recsys.dataset.noise import mark_noise
 from recsys.dataset.partitions import count_starts, find_cutoff, prepare_partition
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.split import SplitRule
@@ -91,7 +96,12 @@ def build_dataset(
         # only this machine may have the catalogue
         numbered = _number_tracks(store, plan, trained, heard)
         joining = (pieces.address, plan, *numbered)
-        ((sizes, files),) = cluster.run(join_pieces, [joining])
+        ((sizes, files, noise),) = cluster.run(join_pieces, [joining])
+        for name in noise:
+            say(
+                f"features.{name} is left out: tracks that follow each other are no more "
+                "alike in it than tracks at random"
+            )
         pieces.download(*files)
         for name in files:
             shutil.move(pieces.folder / name, folder / name)
@@ -130,7 +140,7 @@ def join_pieces(
     tracks: IntArray,
     training_tracks: int,
     features: Features,
-) -> tuple[dict[str, int], dict[str, str]]:
+) -> tuple[dict[str, int], dict[str, str], list[str]]:
     """Join the workers' tables into the files of a dataset, one table in memory at a time.
 
     Args:
@@ -141,7 +151,8 @@ def join_pieces(
         features: Features of the tracks.
 
     Returns:
-        The sizes that a `Summary` has, and the SHA-256 of each file.
+        The sizes that a `Summary` has, the SHA-256 of each file, and the names of features that
+            are left out.
     """
     workspace = open_workspace(pieces)
     workspace.download(*workspace.names())
@@ -156,8 +167,16 @@ def join_pieces(
         )
     counts = write_matrices(folder, users, tracks, training_tracks, plan.feedback)
     _write_heldout(folder, users, tracks)
+    noise: list[str] = []
     if plan.rule.is_ordered:
         write_plays(folder, users, tracks)
+        indptr, played, is_heldout = (
+            np.load(folder / name, mmap_mode="r")
+            for name in (PLAYS_INDPTR, PLAYS_TRACKS, PLAYS_HELDOUT)
+        )
+        is_noise = mark_noise(features, Plays(indptr, played), is_heldout)
+        noise += itertools.compress(features.names, is_noise)
+        features = features.drop(is_noise)
     save_array(folder / GROUPS, features.groups)
     save_array(folder / WIDTHS, features.widths)
     save_array(folder / POINTS, features.points)
@@ -175,7 +194,7 @@ def join_pieces(
         "interactions": int(counts.sum()),
         "training_listeners": int(np.count_nonzero(counts)),
     }
-    return sizes, files
+    return sizes, files, noise
 
 
 def _number_tracks(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -39,6 +40,36 @@ class Features(NamedTuple):
     widths: IntArray  # rows of each column, shape (columns,)
     points: Float32Array  # numbers and vectors, shape (tracks, dimensions of all)
     dimensions: IntArray  # dimensions of each number or vector, shape (columns,)
+    names: Sequence[
+        str
+    ] = ()  # columns of categories but the artist, then of numbers and vectors
+
+    @classmethod
+    def join(
+        cls,
+        groups: Sequence[Int32Array],
+        points: Sequence[Float32Array],
+        names: Sequence[str],
+    ) -> "Features":
+        """Join columns of categories, the artist first, and of numbers and vectors."""
+        none = np.empty((groups[0].shape[1], 0), np.float32)
+        return cls(
+            np.vstack(groups),
+            np.array([*map(len, groups)], np.int64),
+            np.hstack([none, *points]),
+            np.array([rows.shape[1] for rows in points], np.int64),
+            names,
+        )
+
+    def drop(self, is_dropped: Sequence[bool]) -> "Features":
+        """Drop columns; a flag for each, in the order of `names`."""
+        is_kept = [True, *(not flag for flag in is_dropped)]  # the artist stays
+        groups, points = self.split_groups, self.split_points
+        return Features.join(
+            [*compress(groups, is_kept)],
+            [*compress(points, is_kept[len(groups) :])],
+            [*compress(self.names, is_kept[1:])],
+        )
 
     def cut(self, tracks: int) -> "Features":
         """Keep the first tracks."""
@@ -157,9 +188,10 @@ def make_features(
     """
     signed = [[artist] if artist else [] for artist in artists]
     groups = [number_categories(signed, trained)]
-    points = [np.empty((len(tracks), 0), np.float32)]
+    points: list[Float32Array] = []
+    is_categorical = {name: kinds[name] in CATEGORICAL for name in columns}
     for name, column in columns.items():
-        if kinds[name] in CATEGORICAL:
+        if is_categorical[name]:
             values = [column.get(track, []) for track in tracks]
             groups.append(number_categories(values, trained))
             continue
@@ -167,9 +199,8 @@ def make_features(
         missing = np.full(size, np.nan)
         rows = [np.atleast_1d(column.get(track, missing)) for track in tracks]
         points.append(_scale(np.array(rows, np.float64), trained))
-    dimensions = np.array([rows.shape[1] for rows in points[1:]], np.int64)
-    widths = np.array([*map(len, groups)], np.int64)
-    return Features(np.vstack(groups), widths, np.hstack(points), dimensions)
+    names = sorted(columns, key=is_categorical.__getitem__, reverse=True)
+    return Features.join(groups, points, names)
 
 
 def number_categories(names: Sequence[Sequence[str]], trained: int) -> Int32Array:

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import AnyArray, AnyIntArray, Float32Array, IntArray, offsets
 from looplib.platform import reserve_space
 
-SCHEMA = 6
+SCHEMA = 7
 SUMMARY = "dataset.json"
 USERS = "users.npy"
 TRACKS = "tracks.npy"
