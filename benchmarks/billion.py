@@ -122,7 +122,19 @@ def write_dataset(out: Path, interactions: int, listeners: int, tracks: int) -> 
     np.save(folder / "training-indptr.npy", indptr)
     np.save(folder / "users.npy", np.arange(listeners))
     np.save(folder / "tracks.npy", np.arange(tracks))
-    counted = (listeners, tracks, tracks, 1, total, listeners, total, 0, listeners, 0)
+    counted = (
+        listeners,
+        tracks,
+        tracks,
+        (),
+        1,
+        total,
+        listeners,
+        total,
+        0,
+        listeners,
+        0,
+    )
     summary = Summary("billion", *counted, {})
     (folder / SUMMARY).write_bytes(orjson.dumps(seal(summary)))
     write_by_track(folder, "training", tracks)

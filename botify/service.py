@@ -35,7 +35,7 @@ from botify.versions import Versions, load_version
 from looplib.arrays import NO_TRACK
 from looplib.memory import add_plays, pack_plays
 from looplib.randomness import make_generator
-from looplib.rerank import rerank
+from looplib.rerank import ARTIST, rerank
 
 # requests of a batch, between which the others have their turn in this process and at Redis
 _AT_ONCE = 400
@@ -254,9 +254,10 @@ class Service:
         if not options.is_on:
             return tracks
         items = factors.items if factors else None
-        (best,) = rerank(
-            np.array([tracks], np.int64), length, options, model.catalogue.artist, items
-        )
+        groups = {
+            name: model.catalogue.group(name) for name in {ARTIST, *options.most_per}
+        }
+        (best,) = rerank(np.array([tracks], np.int64), length, options, groups, items)
         return [track for track in best.tolist() if track != NO_TRACK]
 
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:

@@ -145,11 +145,11 @@ class ServiceSettings(Config):
             for track in self.exclude
             if model.catalogue.number(track) == NO_TRACK
         ]
-        if self.rerank.most_per_artist and not model.catalogue.has_artists:
-            warnings.append(
-                "rerank.most_per_artist changes nothing: no artist of the catalogue has several "
-                "tracks"
-            )
+        warnings += [
+            f"rerank.most_per.{name} changes nothing: no {name} of the catalogue has several tracks"
+            for name in self.rerank.most_per
+            if not model.catalogue.has(name)
+        ]
         for arm in self.deciding.arms:
             missing = missing_artifacts(arm.recommender, model)
             if missing:

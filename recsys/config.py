@@ -16,9 +16,9 @@ from pydantic import (
 
 from analysis.validation import ACCURACY
 from looplib.config import Config, Count, Positive, as_tuple
-from looplib.rerank import Rerank
+from looplib.rerank import ARTIST, Rerank
 from recsys.cluster.config import ClusterConfig
-from recsys.dataset.features import FeatureKind
+from recsys.dataset.features import CATEGORICAL, FeatureKind
 from recsys.models.registry import Axes, read_models
 
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
@@ -198,6 +198,14 @@ class SearchConfig(Config):
     def _features_have_a_catalogue(self) -> "SearchConfig":
         for name in {"track", "artist"} & {*self.features}:
             raise ValueError(f"features: {name} is always used; leave it out")
+        categories = {
+            name for name, kind in self.features.items() if kind in CATEGORICAL
+        }
+        for name in self.export.rerank.most_per.keys() - {ARTIST, *categories}:
+            raise ValueError(
+                f"export.rerank.most_per: {name} is not artist, nor a category of features "
+                f"({', '.join(sorted(categories)) or 'none'})"
+            )
         if self.features and not self.catalogue:
             raise ValueError("features are columns of a catalogue: set catalogue, too")
         return self

@@ -15,7 +15,9 @@ from msgspec import Meta
 
 from botify.errors import BotifyError
 from looplib.arrays import NO_TRACK, Int32Array, IntArray, offsets
+from looplib.categories import number_alone, number_categories
 from looplib.event_fields import LARGEST_ID
+from looplib.rerank import ARTIST
 
 Id = int | str
 """The owner's id of a listener or a track; those of one service are all numbers, or all text."""
@@ -47,10 +49,26 @@ class Catalogue:
         """Return the number of tracks."""
         return len(self.artist)
 
+    def has(self, column: str) -> bool:
+        """Whether any artist, or category of another column, has several tracks."""
+        return len(np.unique(self.group(column)[0])) < len(self)
+
     @cached_property
-    def has_artists(self) -> bool:
-        """Whether any artist has several tracks; an unknown artist has a single track."""
-        return len(np.unique(self.artist)) < len(self)
+    def _groups(self) -> dict[str, Int32Array]:
+        return {ARTIST: self.artist[np.newaxis]}
+
+    def group(self, column: str) -> Int32Array:
+        """Number the categories of a column, shape (categories of a track, tracks)."""
+        if column not in self._groups:
+            lines = map(self.record, range(len(self)))
+            values = [msgspec.json.decode(line).get(column) for line in lines]
+            names = [
+                [*map(str, value if isinstance(value, list) else [value])]
+                for value in (value or [] for value in values)
+            ]
+            numbers = number_categories(names, len(names))
+            self._groups[column] = number_alone(numbers)
+        return self._groups[column]
 
     @property
     def is_text(self) -> bool:

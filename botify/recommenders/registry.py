@@ -30,6 +30,7 @@ from botify.recommenders.memory import activation, fold_in, latest, live, most_p
 from looplib.arrays import NO_TRACK, IntArray
 from looplib.config import Config
 from looplib.experiments import members
+from looplib.rerank import ARTIST
 
 RECOMMENDERS: Mapping[str, Recommender] = {
     "random": Recommender(draw_any),
@@ -104,7 +105,7 @@ def missing_artifacts(name: str, model: ServedModel) -> list[str]:
         for artifact in recommender.reads
     }
     missing = [artifact.name for artifact in needed if model.get(artifact) is None]
-    if needs_artists(name) and not model.catalogue.has_artists:
+    if needs_artists(name) and not model.catalogue.has(ARTIST):
         missing.append(ARTISTS)
     return sorted(missing)
 

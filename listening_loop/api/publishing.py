@@ -83,7 +83,7 @@ def publish(
         if factors := adopted.factors:
             write_factors(folder, adopted, factors, user_ids, track_ids)
         write_similar(folder, adopted, track_ids, export.top)
-        write_tracks(version, track_ids, {})
+        write_tracks(version, track_ids, {}, {})
         facts = {
             "schema": SCHEMA,
             "model": name,

@@ -39,6 +39,7 @@ from listening_loop.replay.traffic import PREDICTION, find_unanswered, send_play
 from looplib.cli import Overrides, make_app
 from looplib.files import json_digest, sha256_file
 from looplib.progress import say
+from looplib.rerank import ARTIST
 from recsys.export.version import TRACKS
 from recsys.ingest.__main__ import Columns, Preset, Sql
 from recsys.ingest.presets import EVENT_LOG, make_query, preset_query
@@ -257,7 +258,7 @@ def served_by(names: Iterable[str], version: Path) -> list[str]:
             raise LoopError(f"--recommender {error}") from None
         read = [artifact for part in recommenders for artifact in part.reads]
         missing = [part.name for part in read if part.file not in files]
-        if needs_artists(name) and not load_catalogue(version / TRACKS).has_artists:
+        if needs_artists(name) and not load_catalogue(version / TRACKS).has(ARTIST):
             missing.append(ARTISTS)
         if missing:
             lacks = f"which {version} lacks; it has {', '.join(sorted(files))}"

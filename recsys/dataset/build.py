@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -107,7 +108,7 @@ def build_dataset(
             shutil.move(pieces.folder / name, folder / name)
     finally:
         run.delete(PIECES)
-    summary = Summary(digest=plan.digest, **sizes, **counts, files=files)
+    summary = Summary(digest=plan.digest, **(sizes | counts), files=files)
     atomic_write_json(folder / SUMMARY, seal(summary))
 
 
@@ -140,7 +141,7 @@ def join_pieces(
     tracks: IntArray,
     training_tracks: int,
     features: Features,
-) -> tuple[dict[str, int], dict[str, str], list[str]]:
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     """Join the workers' tables into the files of a dataset, one table in memory at a time.
 
     Args:
@@ -190,6 +191,7 @@ def join_pieces(
         "listeners": len(users),
         "tracks": len(tracks),
         "training_tracks": training_tracks,
+        "categories": tuple(features.names[: len(features.widths) - 1]),
         "numbers": len(features.groups) + features.points.shape[1],
         "interactions": int(counts.sum()),
         "training_listeners": int(np.count_nonzero(counts)),

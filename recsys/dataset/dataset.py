@@ -36,6 +36,7 @@ class Summary:
     listeners: int  # rows of the matrices
     tracks: int  # columns of the matrices; the catalogue's, or else the tracks heard
     training_tracks: int  # tracks that exist in training, the first columns
+    categories: tuple[str, ...]  # names of columns of categories beside the artist
     numbers: int  # categories, numbers and dimensions of vectors of each track
     interactions: int  # pairs of listener and track with training listening time
     training_listeners: int  # listeners with a training interaction

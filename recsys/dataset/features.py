@@ -10,16 +10,16 @@ import msgspec
 import numpy as np
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.categories import number_categories
 from looplib.next_play import split_points
+from looplib.rerank import ARTIST
 from recsys.errors import StoreError
 from recsys.store.ids import read_catalogue
 
-UNKNOWN = -1  # the number of no category
 FeatureKind = Literal["category", "categories", "number", "date", "vector"]
 CATEGORICAL = ("category", "categories")
 Columns = Mapping[str, Mapping[str, Any]]  # values of a column, by track id as text
 _MOST_DIMENSIONS = 1024
-_MOST_CATEGORIES = 8  # of a track in a column, the first
 _LARGEST = 3e38  # of float32
 _FEWEST = 0.1  # share of the tracks that have a value
 _EXPECTED: Mapping[FeatureKind, str] = {
@@ -40,9 +40,8 @@ class Features(NamedTuple):
     widths: IntArray  # rows of each column, shape (columns,)
     points: Float32Array  # numbers and vectors, shape (tracks, dimensions of all)
     dimensions: IntArray  # dimensions of each number or vector, shape (columns,)
-    names: Sequence[
-        str
-    ] = ()  # columns of categories but the artist, then of numbers and vectors
+    # columns of categories but the artist, then of numbers and vectors
+    names: Sequence[str] = ()
 
     @classmethod
     def join(
@@ -70,6 +69,11 @@ class Features(NamedTuple):
             [*compress(points, is_kept[len(groups) :])],
             [*compress(self.names, is_kept[1:])],
         )
+
+    def group(self, name: str) -> Int32Array:
+        """Return the categories of a column, shape (categories of a track, tracks)."""
+        place = 0 if name == ARTIST else 1 + self.names.index(name)
+        return self.split_groups[place]
 
     def cut(self, tracks: int) -> "Features":
         """Keep the first tracks."""
@@ -201,28 +205,6 @@ def make_features(
         points.append(_scale(np.array(rows, np.float64), trained))
     names = sorted(columns, key=is_categorical.__getitem__, reverse=True)
     return Features.join(groups, points, names)
-
-
-def number_categories(names: Sequence[Sequence[str]], trained: int) -> Int32Array:
-    """Number the categories of tracks, categories of the first `trained` tracks first.
-
-    >>> number_categories([["b"], [], ["a", "b"], ["0"]], trained=3).tolist()
-    [[1, -1, 0, 2], [1, -1, 1, 2]]
-
-    Returns:
-        Shape (most categories of a track, tracks); a track that has fewer repeats its own.
-    """
-    in_training = set().union(*names[:trained])
-    ordered = sorted(
-        set().union(*names), key=lambda name: (name not in in_training, name)
-    )
-    numbers = {name: number for number, name in enumerate(ordered)}
-    width = min(max(map(len, names), default=1) or 1, _MOST_CATEGORIES)
-    rows = [
-        [numbers[of[place % len(of)]] if of else UNKNOWN for of in names]
-        for place in range(width)
-    ]
-    return np.array(rows, np.int32)
 
 
 def _scale(points: np.ndarray, trained: int) -> Float32Array:

@@ -8,10 +8,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import BoolArray, Int32Array, IntArray, count_up, offsets
+from looplib.categories import UNKNOWN
 from looplib.progress import WARNING, say
-from looplib.rerank import Rerank
+from looplib.rerank import ARTIST, Rerank
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.features import UNKNOWN, Features, make_features
+from recsys.dataset.features import Features, make_features
 from recsys.dataset.layout import (
     DIMENSIONS,
     GROUPS,
@@ -182,19 +183,6 @@ class Interactions:
         return np.argsort(-times, kind="stable").astype(np.int32)
 
 
-def number_alone(groups: Int32Array) -> Int32Array:
-    """Give each track of no known category a category of its own.
-
-    >>> number_alone(np.array([1, -1, 0, -1], np.int32)).tolist()
-    [1, 3, 0, 5]
-
-    Args:
-        groups: Numbers of categories, shape (…, tracks).
-    """
-    alone = groups.max(initial=-1) + 1 + np.arange(groups.shape[-1], dtype=np.int32)
-    return np.where(groups == UNKNOWN, alone, groups)
-
-
 @lru_cache(maxsize=2)  # two, with and without plays, serve all fits of a process
 def load_interactions(
     dataset: Dataset, split: SplitName, *, is_ordered: bool = False
@@ -236,14 +224,19 @@ def read_plays(dataset: Dataset, split: SplitName) -> Plays:
     return plays.select(~np.load(folder / PLAYS_HELDOUT))
 
 
-def warn_without_artists(rerank: Rerank, dataset: Dataset) -> None:
-    """Print a warning if lists are to have few tracks of an artist, and no artist is known."""
-    artists = read_features(dataset, "training").groups[0]
-    if rerank.most_per_artist and (artists == UNKNOWN).all():
-        say(
-            f"{WARNING} export.rerank.most_per_artist changes nothing, as no artist is known; "
-            "set catalogue, or ingest a column artist"
-        )
+def warn_without_categories(rerank: Rerank, dataset: Dataset) -> None:
+    """Print a warning for limits of categories that are not known."""
+    features = read_features(dataset, "training")
+    for name in rerank.most_per:
+        if name != ARTIST and name not in features.names:
+            say(
+                f"{WARNING} export.rerank.most_per.{name} changes nothing: {name} is left out"
+            )
+        elif (features.group(name) == UNKNOWN).all():
+            say(
+                f"{WARNING} export.rerank.most_per.{name} changes nothing, as no {name} is known; "
+                f"set catalogue, or ingest a column {name}"
+            )
 
 
 def read_features(dataset: Dataset, split: SplitName) -> Features:
@@ -251,4 +244,5 @@ def read_features(dataset: Dataset, split: SplitName) -> Features:
     arrays = (
         np.load(dataset.path / name) for name in (GROUPS, WIDTHS, POINTS, DIMENSIONS)
     )
-    return Features(*arrays).cut(len(dataset.tracks_of(split)))
+    features = Features(*arrays)._replace(names=dataset.summary.categories)
+    return features.cut(len(dataset.tracks_of(split)))

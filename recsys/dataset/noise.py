@@ -6,9 +6,10 @@ Such a column costs precision: its categories bring candidates, and trees learn 
 import numpy as np
 
 from looplib.arrays import AnyFloatArray, BoolArray, Float32Array, Int32Array
+from looplib.categories import number_alone
 from looplib.randomness import make_generator
 from recsys.dataset.features import Features
-from recsys.dataset.interactions import Plays, number_alone
+from recsys.dataset.interactions import Plays
 
 _COMPARED = 2**16  # plays at most
 _LEAST_GAIN = 0.02  # of the mean similarity of random pairs

@@ -16,7 +16,7 @@ from recsys.cluster.cluster import Client, Cluster, Job
 from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_whole_dataset
-from recsys.dataset.interactions import warn_without_artists
+from recsys.dataset.interactions import warn_without_categories
 from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.errors import SearchError
 from recsys.export.plan import Export, assemble, plan_model, refit, write_ids
@@ -83,7 +83,7 @@ def export_run(
     if options.learn_from == "training" and not is_cut:
         options = options.model_copy(update={"live": False})
         config = config.model_copy(update={"export": options})
-    warn_without_artists(options.rerank, dataset)
+    warn_without_categories(options.rerank, dataset)
     name = f"{PIECES}/{uuid4().hex}"
     stored = open_workspace(address).address
     export = Export(stored, run.sub(name).address, config, winner)

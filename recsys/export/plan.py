@@ -22,6 +22,7 @@ from recsys.cluster.cluster import Call, Cluster, Plan
 from recsys.cluster.processes import call_threads
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.features import read_columns
 from recsys.dataset.interactions import load_interactions
 from recsys.dataset.layout import SplitName
 from recsys.errors import SearchError
@@ -129,7 +130,12 @@ def write_ids(export: Export) -> None:
     folder = export.version.folder
     folder.mkdir()
     if store.manifest.columns != LOGGED:
-        write_tracks(folder, tracks, titles)
+        limited = {*export.options.rerank.most_per}
+        kinds = {
+            name: kind for name, kind in config.features.items() if name in limited
+        }
+        columns = read_columns(catalogue, kinds) if catalogue else {}
+        write_tracks(folder, tracks, titles, columns)
     elif catalogue and catalogue.is_file():
         content = read_catalogue(catalogue)
         if digest in (None, hashlib.sha256(content).hexdigest()):

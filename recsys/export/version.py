@@ -24,6 +24,7 @@ from looplib.files import atomic_write_json, sha256_file
 from looplib.memory import MOST_PLAYS
 from recsys.config import ExportConfig
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.features import Columns
 from recsys.dataset.interactions import Plays, read_plays
 from recsys.dataset.layout import SplitName
 from recsys.models.base import Model
@@ -196,10 +197,17 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     atomic_write_json(folder / MANIFEST, seal({**facts, "files": files}))
 
 
-def write_tracks(folder: Path, tracks: Ids, titles: Mapping[str, Title]) -> None:
-    """Write the catalogue: a line for each track, with its title if it is known."""
-    records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
-    (folder / TRACKS).write_bytes(msgspec.json.Encoder().encode_lines(records))
+def write_tracks(
+    folder: Path, tracks: Ids, titles: Mapping[str, Title], columns: Columns
+) -> None:
+    """Write the catalogue: a line for each track, with its title and columns if they are known."""
+    lines = []
+    for track in tracks.tolist():
+        name = str(track)
+        record = msgspec.to_builtins(titles.get(name, Title(track)))
+        categories = {key: of[name] for key, of in columns.items() if name in of}
+        lines.append(record | categories)
+    (folder / TRACKS).write_bytes(msgspec.json.Encoder().encode_lines(lines))
 
 
 def _write_lines(

@@ -13,11 +13,11 @@ import numpy as np
 from scipy.sparse import csr_matrix, identity
 
 from looplib.arrays import BoolArray, Float32Array, Int32Array, IntArray
+from looplib.categories import number_alone
 from looplib.memory import MOST_PLAYS, tracks_of
 from looplib.next_play import Facts, describe
 from looplib.randomness import make_generator
 from looplib.trees import Trees
-from recsys.dataset.interactions import number_alone
 from recsys.errors import SearchError
 from recsys.live.sessions import Sessions
 from recsys.models import candidates

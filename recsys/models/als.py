@@ -7,8 +7,8 @@ from scipy.sparse import csr_matrix
 
 from looplib.als import AlsConfig
 from looplib.arrays import Int32Array, IntArray
+from looplib.categories import UNKNOWN
 from recsys.dataset.dataset import Summary
-from recsys.dataset.features import UNKNOWN
 from recsys.dataset.interactions import Interactions
 from recsys.models.base import IterativeModel, State
 from recsys.models.factors import Factors, Pool

@@ -14,10 +14,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import NO_TRACK, AnyFloatArray, Int32Array, IntArray
+from looplib.categories import number_alone
 from looplib.config import Config
-from looplib.rerank import Rerank, rerank
+from looplib.rerank import ARTIST, Rerank, rerank
 from recsys.dataset.dataset import Summary
-from recsys.dataset.interactions import Interactions, number_alone
+from recsys.dataset.interactions import Interactions
 from recsys.models.factors import Factors, Pool, fill_up
 
 MAPPED = 16  # bytes of an interaction that are mapped, by listener and by track
@@ -113,12 +114,17 @@ class Model(ABC):
         return {pool: self.recommend(k, pool, listeners) for pool in get_args(Pool)}
 
     def diversify(self, lists: Int32Array, k: int, options: Rerank) -> Int32Array:
-        """Re-rank lists of `options.depth(k)` tracks, by the factors or else by artists."""
+        """Re-rank lists of `options.depth(k)` tracks, which the options ask for."""
         if not options.is_on:
             return lists
-        artists = number_alone(self.train.features.groups[0])
+        features = self.train.features
+        groups = {
+            name: number_alone(features.group(name))
+            for name in {ARTIST, *options.most_per}
+            if name in (ARTIST, *features.names)
+        }
         vectors = self.factors.item_factors if self.factors else None
-        return rerank(lists, k, options, artists, vectors)
+        return rerank(lists, k, options, groups, vectors)
 
     def score(self, places: csr_matrix) -> AnyFloatArray:
         """Score tracks for listeners, by factors or as the kind does.

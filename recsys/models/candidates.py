@@ -12,11 +12,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyIntArray, BoolArray, Float32Array, Int32Array, IntArray
+from looplib.categories import number_alone
 from looplib.memory import turn
 from looplib.next_play import NONE, Facts, Lists
 from looplib.trees import Trees, read_model
 from recsys.dataset.features import Features
-from recsys.dataset.interactions import number_alone
 from recsys.models.factors import Factors
 from recsys.models.sparse import to_lists
 

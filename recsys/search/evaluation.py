@@ -22,13 +22,13 @@ from analysis.store import Store
 from analysis.validation import ACCURACY, METRICS, Validator
 from analysis.views import LISTENER_SCORES
 from looplib.arrays import FloatArray, Int32Array, IntArray
+from looplib.categories import UNKNOWN
 from looplib.files import json_digest
 from looplib.randomness import make_generator
 from looplib.rerank import Rerank
 from recsys.cluster.processes import call_threads
 from recsys.config import ValidationConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.dataset.features import UNKNOWN
 from recsys.dataset.interactions import read_features
 from recsys.errors import SearchError, StorageError
 from recsys.models.factors import Pool

@@ -15,7 +15,7 @@ from recsys.cluster.processes import is_small
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.dataset.interactions import warn_without_artists
+from recsys.dataset.interactions import warn_without_categories
 from recsys.errors import SearchError
 from recsys.models.external import External
 from recsys.models.registry import MODELS
@@ -134,7 +134,7 @@ def _prepare_data(
             "the lists that are published are not those that are scored"
         )
     rerank = config.export.rerank
-    warn_without_artists(rerank, dataset)
+    warn_without_categories(rerank, dataset)
     evaluation = Evaluation(dataset.address, config.validation, config.seed, rerank)
     return resolve_split(evaluation)
 

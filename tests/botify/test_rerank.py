@@ -14,7 +14,7 @@ from tests.botify.exports import edit_manifest, publish
 LIST = [1, 2, 3, 30, 31, 4, 20]  # artists 0, 0, 0, 6, 6, 0, 4
 
 
-def start(root: Path, make_service: MakeService, **options: float) -> Service:
+def start(root: Path, make_service: MakeService, **options: object) -> Service:
     make_service().close()
     catalogue = root / "tracks.json"
     folder = publish(root, "two", {7: LIST, 8: [0, 5, 30]}, catalogue=catalogue)
@@ -26,7 +26,7 @@ def start(root: Path, make_service: MakeService, **options: float) -> Service:
 def test_an_artist_has_few_tracks_on_lists(
     tmp_path: Path, make_service: MakeService
 ) -> None:
-    client = client_of(start(tmp_path, make_service, most_per_artist=1))
+    client = client_of(start(tmp_path, make_service, most_per={"artist": 1}))
     answer = client.get("/recommend/7?n=4").get_json()
     assert answer["tracks"] == [1, 30, 20, 5]  # the last from a popular list
     ranked = post(client, "/rank", {"user": 7, "candidates": [2, 20, 1]})
@@ -42,10 +42,10 @@ def test_tracks_are_distant_by_the_factors_of_the_version(
     service = start(tmp_path, make_service, diversity=0.8)
     with np.load(tmp_path / "versions/two/factors.npz") as arrays:
         items = arrays["item_factors"]
-    artists = service.versions.model.catalogue.artist
+    groups = {"artist": service.versions.model.catalogue.artist[np.newaxis]}
     popular = [track for track in service.versions.model.popular if track not in LIST]
     lists = np.array([[*LIST, *popular]])
-    expected = rerank(lists, 5, Rerank(diversity=0.8), artists, items)
+    expected = rerank(lists, 5, Rerank(diversity=0.8), groups, items)
     answer = client_of(service).get("/recommend/7?n=5").get_json()
     assert answer["tracks"] == expected[0].tolist()
     assert answer["tracks"] != LIST[:5]

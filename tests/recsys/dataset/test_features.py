@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from looplib.categories import UNKNOWN
 from recsys.dataset.features import (
-    UNKNOWN,
     Columns,
     FeatureKind,
     make_features,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys.dataset.features import UNKNOWN
+from looplib.categories import UNKNOWN
 from recsys.dataset.interactions import load_interactions
 from tests.recsys.plays import dataset_of_plays, random_plays, training_plays
 

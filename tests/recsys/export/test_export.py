@@ -73,7 +73,7 @@ def test_lists_are_re_ranked_by_the_exported_factors(
     version = publish(finished, tmp_path / "out", top=10, rerank=options)
     with np.load(version / "factors.npz") as arrays:
         items = arrays["item_factors"]
-    alone = np.arange(TRACKS)
+    alone = {"artist": np.arange(TRACKS)[np.newaxis]}
     lists = np.array([*deep.values()])
     expected = rerank(lists, 10, Rerank(diversity=0.5), alone, items)
     assert [*read_lists(version).values()] == expected.tolist()
@@ -83,8 +83,8 @@ def test_lists_are_re_ranked_by_the_exported_factors(
 def test_an_export_without_artists_says_that_a_limit_of_them_changes_nothing(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    publish(finished, tmp_path / "out", rerank={"most_per_artist": 1})
-    assert "most_per_artist changes nothing, as no artist" in capsys.readouterr().err
+    publish(finished, tmp_path / "out", rerank={"most_per": {"artist": 1}})
+    assert "most_per.artist changes nothing, as no artist" in capsys.readouterr().err
 
 
 def test_the_manifest_says_what_it_is_and_how_to_check_it(
@@ -104,7 +104,7 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(
     }
     assert manifest["data"]["sessions"] == 600
     assert manifest["data"]["catalogue"]["tracks"] == TRACKS
-    off = {"most_per_artist": None, "diversity": 0.0}
+    off = {"most_per": {}, "diversity": 0.0}
     expected = {"length": 30, "filter_seen": False, "rerank": off}
     assert manifest["lists"] == expected
     assert manifest["files"]["recommendations.jsonl"]["rows"] == 40
