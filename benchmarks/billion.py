@@ -127,6 +127,7 @@ def write_dataset(out: Path, interactions: int, listeners: int, tracks: int) -> 
         tracks,
         tracks,
         (),
+        True,
         1,
         total,
         listeners,

@@ -183,6 +183,9 @@ class SearchConfig(Config):
     features: dict[str, FeatureKind] = {}  # noqa: RUF012  checked, then shared by nobody
     """further columns of the catalogue that `blend` and `live` use, such as `{album: category,
     genres: categories, released: date, tempo: number, embedding: vector}`"""
+    unplayed: bool = True
+    """recommend tracks that nobody has played, by their artist and features; false for a catalogue
+    that is made from the plays, which would know tracks of the future"""
     is_simulated: bool = False
     """the listeners are no people, which the report says"""
     split: Split = Split()

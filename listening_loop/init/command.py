@@ -18,7 +18,7 @@ from recsys.ingest.__main__ import Columns, Preset
 
 _TEMPLATES = Path(__file__).with_name("templates")
 PROG = "listening-loop init"
-QUERY = "plays.sql"
+QUERY, TRACKS = "plays.sql", "tracks.sql"
 app = make_app(
     "Look at a file of plays; write the query that reads it, and what leads to a verdict."
 )
@@ -56,8 +56,9 @@ def main(
     for part in ("service", "experiment"):
         targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
     query = out.with_suffix(".sql") if out else Path(QUERY)
+    tracks = query.with_name(f"{out.stem}-tracks.sql" if out else TRACKS)
     is_query = file.suffix == ".sql"
-    for target in [*targets.values(), *([] if is_query else [query])]:
+    for target in [*targets.values(), *([] if is_query else [query, tracks])]:
         if target.exists() and not force:
             raise AnalysisError(
                 f"{target}: there already; choose another --out, or say --force"
@@ -69,8 +70,10 @@ def main(
         seen = f"{guess.rows:,} rows, {guess.listeners:,} listeners"
         if guess.questions:
             seen = "error(…) asks a question"
-        head = f"-- plays of {file}, seen on {datetime.now(UTC):%Y-%m-%d}: {seen}\n"
-        atomic_write_text(query, head + guess.query.sql)
+        head = f"of {file}, seen on {datetime.now(UTC):%Y-%m-%d}"
+        atomic_write_text(query, f"-- plays {head}: {seen}\n{guess.query.sql}")
+        if guess.catalogue:
+            atomic_write_text(tracks, f"-- tracks {head}\n{guess.catalogue}")
     if guess.questions:
         raise AnalysisError(
             f"{file}: {'; '.join(guess.questions)}? Answer in {query}, in place of error(…), then "
@@ -83,6 +86,7 @@ def main(
         "examples": show(guess.examples),
         "file": file,
         "source": source,
+        "tracks": tracks,
         "folder": f"out/{search.stem}",
         "program": program(),
         "quote": lambda value: shlex.quote(str(value)),

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from analysis.plays.check import attach_checked
 from analysis.plays.columns import ALIASES, stored_columns
 from analysis.plays.query import PlaysQuery
 from analysis.plays.source import FirstRows
+from listening_loop.init.features import propose_features
 from listening_loop.init.guess import draft_query
 from recsys.ingest.presets import EVENT_LOG, preset_query, recognize
 from recsys.store.ids import decide_kinds
@@ -31,6 +32,8 @@ class Guess:
     preset: str | None = None  # the published data set that it is
     unused: Sequence[str] = ()  # columns
     questions: Sequence[str] = ()  # columns that could be two things
+    features: Mapping[str, str] = field(default_factory=dict)  # kinds by name
+    catalogue: str = ""  # the query of the tracks with these, if there are any
     columns: Sequence[str] = _LOGGED  # of the query
     left_out: int = 0  # rows for which the condition does not hold
     # of `sql/interactions/first_rows.sql`
@@ -163,9 +166,15 @@ def _guess(
     if preset:
         return Guess(preset_query(preset, [path], folder), preset)
     draft = draft_query(rows, named, str(path))
+    features: dict[str, str] = {}
+    catalogue = ""
+    if not draft.questions:
+        features, catalogue = propose_features(draft)
     return Guess(
         PlaysQuery(draft.sql(), folder, str(path)),
         unused=[c.name for c in rows.columns if c.name not in draft.used],
         questions=draft.questions,
+        features=features,
+        catalogue=catalogue,
         examples=rows.first(EXAMPLES),
     )

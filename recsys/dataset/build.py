@@ -192,6 +192,7 @@ def join_pieces(
         "tracks": len(tracks),
         "training_tracks": training_tracks,
         "categories": tuple(features.names[: len(features.widths) - 1]),
+        "unplayed": plan.unplayed,
         "numbers": len(features.groups) + features.points.shape[1],
         "interactions": int(counts.sum()),
         "training_listeners": int(np.count_nonzero(counts)),
@@ -234,7 +235,7 @@ def _number_tracks(
         )
     size = store.manifest.catalogue_size
     splits = [trained, heard] if size is None else [np.arange(size)] * 2
-    if catalogue and size is None:
+    if catalogue and size is None and plan.unplayed:
         is_text = store.manifest.text_items
         numbers = (
             (track, number_of(track) if is_text else int(track))

@@ -37,6 +37,7 @@ class Summary:
     tracks: int  # columns of the matrices; the catalogue's, or else the tracks heard
     training_tracks: int  # tracks that exist in training, the first columns
     categories: tuple[str, ...]  # names of columns of categories beside the artist
+    unplayed: bool  # whether tracks of the catalogue exist before their first play
     numbers: int  # categories, numbers and dimensions of vectors of each track
     interactions: int  # pairs of listener and track with training listening time
     training_listeners: int  # listeners with a training interaction

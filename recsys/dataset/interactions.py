@@ -201,6 +201,7 @@ def load_interactions(
     is_known = (features.groups != UNKNOWN).any(axis=0)
     is_known |= (features.dimensions > 1).any()
     is_unplayed = is_known & (dataset.popularity(split) == 0)
+    is_unplayed &= dataset.summary.unplayed
     return Interactions(
         dataset.matrix(split),
         by_track=dataset.matrix(split, by_track=True),

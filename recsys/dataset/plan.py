@@ -22,6 +22,7 @@ class DatasetPlan:
     feedback: Feedback
     catalogue: Path | None  # has the artists of tracks; by default the store has them
     features: Mapping[str, FeatureKind]  # further columns of the catalogue
+    unplayed: bool  # whether tracks of the catalogue exist before their first play
     digest: str  # digest of the settings and the store's content
 
 
@@ -50,6 +51,14 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
         "files": (rule.train, rule.test),
         "artists": artists,
         "features": config.features,
+        "unplayed": config.unplayed,
     }
     digest = json_digest(facts)[:16]
-    return DatasetPlan(rule, config.feedback, config.catalogue, config.features, digest)
+    return DatasetPlan(
+        rule,
+        config.feedback,
+        config.catalogue,
+        config.features,
+        config.unplayed,
+        digest,
+    )
