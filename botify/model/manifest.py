@@ -88,15 +88,15 @@ class Version:
         Raises:
             ModelError: The file does not fit the manifest.
         """
-        path, facts = self.folder / name, self.manifest.files.get(name)
-        if facts is None:
+        path, entry = self.folder / name, self.manifest.files.get(name)
+        if entry is None:
             raise ModelError(
                 f"{path}: not in the manifest; it has {', '.join(sorted(self.manifest.files))}"
             )
         return open_untrusted(
             path,
-            facts.bytes,
+            entry.bytes,
             within=self.folder,
-            sha256=facts.sha256,
+            sha256=entry.sha256,
             error=ModelError,
         )

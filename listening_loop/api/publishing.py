@@ -84,7 +84,7 @@ def publish(
             write_factors(folder, adopted, factors, user_ids, track_ids)
         write_similar(folder, adopted, track_ids, export.top)
         write_tracks(version, track_ids, {})
-        facts = {
+        manifest = {
             "schema": SCHEMA,
             "model": name,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -92,7 +92,7 @@ def publish(
             "data": {"listeners": rows, "tracks": columns, "learned_from": "all"},
             "lists": {"length": export.top, "filter_seen": export.filter_seen},
         }
-        write_manifest(version, facts)
+        write_manifest(version, manifest)
 
     return publish_version(folder, name, write)
 
