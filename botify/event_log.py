@@ -85,7 +85,7 @@ def describe_log(
             ) from None
         if _ids_of(described) != _ids_of(served):
             raise BotifyError(
-                f"{path}: the log here is of other ids: {described} there, {served} now; "
+                f"{path}: the log has other ids: {described} there, {served} now; "
                 "name another folder in log_dir"
             )
     atomic_write_json(path, seal(served))

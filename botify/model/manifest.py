@@ -79,7 +79,7 @@ class Version:
             raise ModelError(
                 f"{self.folder / MANIFEST}: trained on another catalogue, of "
                 f"{trained_on.get('tracks')} tracks and sha256 {digest[:12]}…; "
-                f"that of the service has {len(catalogue)} and {catalogue.sha256[:12]}…"
+                f"the service's catalogue has {len(catalogue)} and {catalogue.sha256[:12]}…"
             )
 
     def open(self, name: str) -> BufferedReader:

@@ -109,5 +109,7 @@ def _as_ids(name: str, ids: Sequence[Any], count: int) -> Ids:
         text = f"{len(values)} ids, {distinct} of them distinct"
         raise UserError(f"{name}: {text}; the matrix has {count}")
     if len({isinstance(value, str) for value in ids}) > 1:
-        raise UserError(f"{name}: some ids are text; all or none may be")
+        raise UserError(
+            f"{name}: text and numbers found; write all ids as text, or all as numbers"
+        )
     return np.array(values)

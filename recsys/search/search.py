@@ -169,7 +169,7 @@ def check_memory(cluster: Cluster, trials: Iterable[Trial], dataset: Dataset) ->
                 hints.insert(0, f"at most {fewer:.0f} factors")
         raise SearchError(
             f"{describe(trial)} needs about {needed / _GIB:.1f} GiB on a worker, and the largest "
-            f"has {limit / _GIB:.1f} GiB; what fits: {', '.join(hints)}"
+            f"has {limit / _GIB:.1f} GiB; these fit: {', '.join(hints)}"
         )
 
 
