@@ -18,8 +18,8 @@ FeatureKind = Literal["category", "categories", "number", "date", "vector"]
 CATEGORICAL = ("category", "categories")
 Columns = Mapping[str, Mapping[str, Any]]  # values of a column, by track id as text
 _MOST_DIMENSIONS = 1024
-_MOST_CATEGORIES = 8  # of a track in a column, the first
-_LARGEST = 3e38  # of float32
+_MOST_CATEGORIES = 8  # later categories of a track are ignored
+_LARGEST = 3e38  # the limit of float32
 _FEWEST = 0.1  # share of the tracks that have a value
 _EXPECTED: Mapping[FeatureKind, str] = {
     "category": "text or a number",

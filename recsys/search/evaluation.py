@@ -55,7 +55,7 @@ class Evaluation:
     dataset: str  # its address
     validation: ValidationConfig
     seed: int  # decides the resamples
-    rerank: Rerank = field(default_factory=Rerank)  # of the lists that are published
+    rerank: Rerank = field(default_factory=Rerank)  # applied to published lists
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
     # share of all listeners that is scored, if it is less than the test part
     tested: float | None = None

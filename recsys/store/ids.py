@@ -29,7 +29,7 @@ from recsys.store.reader import download_files
 
 Ids = npt.NDArray[np.generic]  # numbers or texts, as they came in
 _LONGEST = 2**32  # most bytes of a catalogue
-_KINDS: tuple[IdsOf, IdsOf] = ("users", "items")  # as in `IdKinds`
+_KINDS: tuple[IdsOf, IdsOf] = ("users", "items")  # the order of `IdKinds`
 
 
 class Title(msgspec.Struct, frozen=True):
