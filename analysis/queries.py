@@ -258,7 +258,9 @@ def ask(connection: Connection, query: str) -> Rows:
         kinds = {statement.type for statement in connection.extract_statements(query)}
         rows = None if kinds - _READING else connection.sql(query)
     if rows is None:
-        raise AnalysisError("the query: only SELECT and its like, which read, are run")
+        raise AnalysisError(
+            "the query: only statements that read are allowed, such as SELECT"
+        )
     return rows
 
 

@@ -4,7 +4,7 @@ The validated listeners are those with a pair in the held-out table; recommendat
 ignored. Most metrics are a ratio of sums over listeners, defined in
 `analysis/sql/validation/listener_metrics.sql`: means over the listeners with a value, and
 `hit_time`, in which a listener with more recommended tracks heard weighs more. A ratio without
-anything to divide by is 0. The metrics of `catalogue_metrics.sql` are facts of all lists and not
+anything to divide by is 0. The metrics of `catalogue_metrics.sql` are values of all lists and not
 of a sample: they have no interval, their ends are their value. A new metric is a name here and a
 column of one of the two files.
 """
@@ -171,21 +171,25 @@ class Validator:
             ks = [int(cut_off)]
         lists = align(users, tracks, listeners=self.users, depth=ks[-1])
         ratio_names = [name for name in names if name in _RATIOS]
-        fact_names = [name for name in names if name in _CATALOGUE_METRICS]
+        catalogue_names = [name for name in names if name in _CATALOGUE_METRICS]
         with self._lock:
             self._connection.register("recommendations", self._recommendations(lists))
             ratios = self._ratios(ratio_names, ks)
-            facts = queries.open_rows(
+            relation = queries.open_rows(
                 self._connection,
                 "validation/catalogue_metrics",
                 ks=ks,
                 catalogue_size=self._catalogue_size,
             )
-            rows = facts.select("k", *fact_names).fetchall() if fact_names else []
+            rows = (
+                relation.select("k", *catalogue_names).fetchall()
+                if catalogue_names
+                else []
+            )
         intervals = bootstrap.ratio_intervals(self.resamples, *ratios)
         keys = [f"{name}@{k}" for name in ratio_names for k in ks]
         metrics = dict(zip(keys, intervals, strict=True))
-        for position, name in enumerate(fact_names, start=1):
+        for position, name in enumerate(catalogue_names, start=1):
             for row in rows:
                 metrics[f"{name}@{row[0]}"] = Interval(*[row[position]] * 3)
         sums = ratios.transpose(2, 0, 1)

@@ -70,10 +70,10 @@ def describe_log(
         OSError: The folder cannot be written.
     """
     path = folder / "collection.json"
-    facts = {"sha256": catalogue.sha256, "tracks": len(catalogue)}
-    served = {"schema": 1, "catalogue": facts}
+    source = {"sha256": catalogue.sha256, "tracks": len(catalogue)}
+    served = {"schema": 1, "catalogue": source}
     if catalogue.numbers:
-        facts["own_ids"] = True
+        source["own_ids"] = True
     if text_users:
         served["text_users"] = True
     if path.exists():
@@ -85,14 +85,14 @@ def describe_log(
             ) from None
         if _ids_of(described) != _ids_of(served):
             raise BotifyError(
-                f"{path}: the log here is of other ids: {described} there, {served} now; "
+                f"{path}: the log has other ids: {described} there, {served} now; "
                 "name another folder in log_dir"
             )
     atomic_write_json(path, seal(served))
 
 
 def _ids_of(description: object) -> object:
-    """Extract the facts about ids; ids of the owner mean the same in another catalogue."""
+    """Extract the kinds of ids; ids of the owner mean the same in another catalogue."""
     match description:
         case {"catalogue": {"own_ids": True}, **rest}:
             return rest

@@ -27,12 +27,12 @@ app = make_app("Print versions and the machine, in a form to paste.")
 def main() -> None:
     """Print versions, the processor, its kernels, memory and programs."""
     check_names()
-    for name, text in facts().items():
+    for name, text in describe_machine().items():
         typer.echo(f"{name:<15} {text}")
 
 
-def facts() -> dict[str, str]:
-    """Collect the lines by their names."""
+def describe_machine() -> dict[str, str]:
+    """Describe the machine: text by name."""
     from recsys.models.kernels import vectors
 
     memory = psutil.virtual_memory()

@@ -55,7 +55,7 @@ def main(
         return
     program = shutil.which("duckdb")
     if save and save.exists():
-        raise UserError(f"{save}: is there already; name a new file")
+        raise UserError(f"{save}: exists already; name a new file")
     if not save and not program:
         raise UserError(
             "no program duckdb here, so there is no prompt: name a query, such as "

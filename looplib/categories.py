@@ -7,7 +7,7 @@ import numpy as np
 from looplib.arrays import Int32Array
 
 UNKNOWN = -1  # the number of no category
-_MOST_CATEGORIES = 8  # of a track in a column, the first
+_MOST_CATEGORIES = 8  # later categories of a track are ignored
 
 
 def number_categories(names: Sequence[Sequence[str]], trained: int) -> Int32Array:

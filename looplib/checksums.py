@@ -38,7 +38,7 @@ def unseal(content: bytes) -> dict[str, Any]:
     Example:
         >>> unseal(b'{"tracks": 4, "crc32": "524ce7ab"}')
         Traceback (most recent call last):
-        ValueError: checksum 1d0d716c, and 524ce7ab was written
+        ValueError: checksum 1d0d716c found, 524ce7ab expected
     """
     document = orjson.loads(content)
     if not isinstance(document, dict):
@@ -130,4 +130,4 @@ def _checksum(document: dict[str, Any]) -> str:
 def _compare(checksum: str, written: object) -> None:
     if checksum != written:
         shown = str(written or "none")[:16]
-        raise ValueError(f"checksum {checksum}, and {shown} was written")
+        raise ValueError(f"checksum {checksum} found, {shown} expected")

@@ -116,7 +116,7 @@ class Experiment(Config):
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError(
-                f"experiment {self.name}: two arms have one name among {', '.join(names)}"
+                f"experiment {self.name}: two arms have the same name: {', '.join(names)}"
             )
         for name in self.overrides.values():
             if name not in names:
@@ -132,7 +132,7 @@ class Experiment(Config):
             )
         if not any(arm.weight for arm in self.arms):
             raise ValueError(
-                f"experiment {self.name}: all arms have the weight 0; one must have more"
+                f"experiment {self.name}: all arms have the weight 0; raise a weight"
             )
         return self
 

@@ -24,7 +24,7 @@ from looplib.memory import turn
 from looplib.trees import Ensemble
 
 FILE_NAME = "live.npz"
-LISTS = ("near", "follows")  # of each track
+LISTS = ("near", "follows")  # each track has both
 # The kind of each array's numbers, f, i or u, or of its ids, and its axes.
 ARRAYS: Mapping[str, str] = {
     "tracks": "track tracks",
@@ -32,32 +32,32 @@ ARRAYS: Mapping[str, str] = {
     "groups": "i rows tracks",
     "widths": "i columns",  # rows of each column
     "points": "f tracks dimensions",  # numbers and vectors, side by side
-    "dimensions": "i points",  # of each number, 1, and of each vector
-    "plays": "f tracks",  # by all listeners
-    "skips": "f tracks",  # by all listeners
+    "dimensions": "i points",  # length of each vector; 1 for a number
+    "plays": "f tracks",  # sums over all listeners
+    "skips": "f tracks",  # sums over all listeners
     "near_counts": "i tracks",  # tracks in the list of each track
     "near_tracks": "i near",  # these, as positions in `tracks`
     "near_values": "f near",
     "follows_counts": "i tracks",
     "follows_tracks": "i follows",
     "follows_values": "f follows",
-    "features": "i conditions",  # of `looplib.trees.Trees`, like the next four
+    "features": "i conditions",  # these five are fields of `looplib.trees.Trees`
     "thresholds": "f conditions",
     "trees": "i conditions",
     "reachable": "u conditions",
     "leaves": "f trees leaves",
 }
-CANDIDATES = 120  # that are ranked for a request; more find no more
-LATEST = 10  # plays whose near tracks and categories' tracks are candidates then
+CANDIDATES = 120  # tracks ranked for a request; a larger number found no more hits
+LATEST = 10  # plays whose near tracks and categories' tracks become candidates
 _OF_GROUP = 20  # most played tracks of an artist or category that are candidates
 _NEW_OF_GROUP = 100  # its newest tracks that nobody has played, by their number
-_UNPLAYED = 3  # at most a third of the candidates are tracks that nobody has played
-_FOLLOWED = 3  # latest plays whose followers are
+_UNPLAYED = 3  # a third of the candidates at most are tracks that nobody has played
+_FOLLOWED = 3  # latest plays whose followers become candidates
 _CUES = 20  # earlier plays of the track just heard
-_DISTANCE = 5  # plays after these that count
-_PASSAGE = 4  # plays up to now that are compared with plays up to an earlier play
+_DISTANCE = 5  # plays after a cue that count
+_PASSAGE = 4  # latest plays that are compared with the plays before a cue
 _RECENT = 20  # plays
-_DECAYS = (1.0, 1.5)  # of activations, beside 0.5
+_DECAYS = (1.0, 1.5)  # further decays of activation, beside 0.5
 _FADING = 0.8  # decay of a category's plays, and of skips
 _FEW = 5  # plays that nobody skips, added to each share of skips
 
@@ -66,17 +66,17 @@ FEATURES = (
     "near to the plays, fading slowly",
     "near to the last three",
     "near to the last",
-    "follows the last three",  # in the plays of all listeners
+    "follows the last three",  # all listeners' plays
     "follows the last",
-    "followed the last before",  # in the listener's own plays, 1 / distance
+    "followed the last before",  # 1 / distance, the listener's own plays
     "followed the last directly",  # plays
-    "plays of a passage that it followed",  # which ends as the plays do now
+    "plays of a passage that it followed",  # the latest plays, heard before
     "activation",
     "activation, fading fast",
     "activation, fading faster",
-    "plays",  # by the listener
+    "plays",  # the listener's
     "plays since the last",
-    "skips",  # by the listener, fading
+    "skips",  # the listener's, fading
     "skips by all",  # share of all plays
     "plays by all",
     "plays of the listener",
@@ -88,8 +88,8 @@ CATEGORY_FEATURES = (
     "activation",
     "plays since the last",
     "plays",
-    "tracks",  # that the listener has played
-    "plays of the category just heard up to now",  # without another between
+    "tracks",  # distinct tracks that the listener has played
+    "plays of the category just heard up to now",  # the unbroken run
     "skips",
     "skips by all",
     "plays by all",
@@ -108,9 +108,9 @@ NONE = np.empty(0, np.int32)
 
 
 class Lists(NamedTuple):
-    """A list of tracks for each track, `tracks[start:end]`, and what each adds."""
+    """A list of tracks for each track, `tracks[start:end]`, with their values."""
 
-    starts: IntArray  # by track, like `ends`
+    starts: IntArray  # one entry a track, like `ends`
     ends: IntArray
     tracks: Int32Array
     values: Float32Array
@@ -385,15 +385,16 @@ def _select(scores: FloatArray, most: int) -> IntArray:
 
 
 def _follow_own(heard: IntArray, size: int) -> tuple[AnyArray, AnyArray, AnyArray]:
-    """Find what followed earlier plays of the track just heard.
+    """Find the tracks that followed earlier plays of the track just heard.
 
     Args:
         heard: The listener's tracks by number, the newest first.
-        size: How many numbers there are.
+        size: Number of tracks.
 
     Returns:
-        Of each track 1 / distance of its plays after these, how many came directly, and the most
-            equal plays before any of them and before now.
+        For each track, shape (size,): the sum of 1 / distance of its plays after the cues; the
+            number of plays directly after a cue; and the longest run of equal plays before a cue
+            and before now.
     """
     earlier = np.flatnonzero(heard[1:] == heard[0])[:_CUES] + 1
     before = np.zeros(size)

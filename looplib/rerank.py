@@ -93,7 +93,7 @@ def _rerank(
         unit = _normalize(factors[lists])
     relevance = np.linspace(1, 0, length)
     is_free = lists != NO_TRACK
-    similarity = np.zeros(lists.shape)  # to the most similar track above
+    similarity = np.zeros(lists.shape)  # largest similarity to a track above
     counts = {name: np.zeros(lists.shape, np.int64) for name in groups}  # tracks above
     is_same = {}
     best_lists = np.full((count, min(k, length)), NO_TRACK, np.int32)

@@ -100,13 +100,11 @@ def main(
     paths = [*(logs or ()), *([sql] if sql else ())]
     is_table = sql is not None or any(path.lower().endswith(TABLES) for path in paths)
     if not paths or (is_table and len(paths) > 1) or (print_sql and not sql):
-        problem = (
-            "name logs or stores, or one table, or --sql alone; --print-sql needs it"
-        )
+        problem = "name logs or stores, or a single table, or --sql alone; --print-sql needs --sql"
         raise ConfigError(problem)
     if (listeners is not None) != (bool(by) and not is_table):
         raise ConfigError(
-            "--by of logs needs --listeners FILE, which is for --by of logs alone"
+            "--by of logs and --listeners FILE need each other; give both or neither"
         )
     plan = load_experiment(experiment)
     name = plan.name if plan else experiment

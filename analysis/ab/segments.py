@@ -42,7 +42,7 @@ def read_groups(file: Path, by: str) -> pa.Table:
     labels = groups["label"].unique().drop_null().to_pylist()
     for row in groups.filter(groups["second"].is_valid())[:1].to_pylist():
         problem = f"a listener is in {row['label']} and in {row['second']}"
-        raise AnalysisError(f"{file}: {problem}; one {by} is expected")
+        raise AnalysisError(f"{file}: {problem}; a single {by} is expected")
     check_number(labels, f"{file}: {by}")
     return groups.select(["user", "label"])
 

@@ -74,7 +74,7 @@ class Table:
         """
         rows = self._last_aggregates(config, end_ms)
         if not rows:
-            raise AnalysisError(f"{self.name}: no aggregates until that time")
+            raise AnalysisError(f"{self.name}: no aggregates up to that time")
         by_time = [[from_row(**at) for at in row["latest"]] for row in rows]
         whole = [replace(latest, segment="") for latest, *_ in by_time]
         shown = reversed([*chain.from_iterable(map(thin, by_time))])

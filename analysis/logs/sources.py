@@ -229,7 +229,7 @@ class NewFiles:
         for rival in rivals if self._reading else ():
             if rival.content == source.content and rival.reading != source.reading:
                 raise AnalysisError(
-                    f"{source.name}: the store has it as another query reads it, so its plays "
+                    f"{source.name}: the store has read it by another query, so its plays "
                     "would count twice; ingest it into a new store"
                 )
         if self._reading or not rivals or not line.startswith(b"{"):

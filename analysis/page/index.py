@@ -38,8 +38,8 @@ def renew_index(folder: Path) -> Path:
                 for page in workspace.glob("*/" * depth + "report.html"):
                     written = datetime.fromtimestamp(page.lstat().st_mtime, UTC)
                     path = page.relative_to(workspace).as_posix()
-                    facts = {"path": path, "written": f"{written:%Y-%m-%d %H:%M:%S}"}
-                    reports.append(read_summary(page) | facts)
+                    place = {"path": path, "written": f"{written:%Y-%m-%d %H:%M:%S}"}
+                    reports.append(read_summary(page) | place)
             listed = {"summary": {"kind": "index"}, "reports": reports}
             atomic_write_text(index, render([], "index.html.jinja", **listed))
     except (OSError, ValueError) as error:  # also a name that is not UTF-8

@@ -118,8 +118,8 @@ def _check_files(
         for columns, more in further:
             if columns != names:
                 raise AnalysisError(
-                    f"{query.name}: it returns {', '.join(names)} of some files, and "
-                    f"{', '.join(columns)} of others; name the columns"
+                    f"{query.name}: it returns {', '.join(names)} for some files, and "
+                    f"{', '.join(columns)} for others; name the columns"
                 )
             rows = rows.union(more)
         rows = rows.limit(limit) if limit else rows

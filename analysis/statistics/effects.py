@@ -59,7 +59,8 @@ class Estimate:
     """A metric in an arm."""
 
     value: float  # the mean, ratio of means, or quantile
-    # of one listener's share in it; over the count, that of the value. NaN for a quantile.
+    # Variance of a listener's share in the value; divided by the count, it is the variance of the
+    # value. NaN for a quantile.
     variance: float
     count: int  # listeners
 

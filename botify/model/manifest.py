@@ -79,7 +79,7 @@ class Version:
             raise ModelError(
                 f"{self.folder / MANIFEST}: trained on another catalogue, of "
                 f"{trained_on.get('tracks')} tracks and sha256 {digest[:12]}…; "
-                f"that of the service has {len(catalogue)} and {catalogue.sha256[:12]}…"
+                f"the service's catalogue has {len(catalogue)} and {catalogue.sha256[:12]}…"
             )
 
     def open(self, name: str) -> BufferedReader:
@@ -88,15 +88,15 @@ class Version:
         Raises:
             ModelError: The file does not fit the manifest.
         """
-        path, facts = self.folder / name, self.manifest.files.get(name)
-        if facts is None:
+        path, entry = self.folder / name, self.manifest.files.get(name)
+        if entry is None:
             raise ModelError(
                 f"{path}: not in the manifest; it has {', '.join(sorted(self.manifest.files))}"
             )
         return open_untrusted(
             path,
-            facts.bytes,
+            entry.bytes,
             within=self.folder,
-            sha256=facts.sha256,
+            sha256=entry.sha256,
             error=ModelError,
         )

@@ -42,7 +42,7 @@ def write_parquet(data: Frame, file: Path) -> None:
                 writer.write_table(table.cast(first.schema))
                 rows += table.num_rows
     if not rows:
-        raise LoopError("the data frame: no row in it; at least one is expected")
+        raise LoopError("the data frame: it has no rows; at least one is expected")
 
 
 def write_catalogue(data: Frame) -> Path:

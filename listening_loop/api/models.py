@@ -90,7 +90,7 @@ class FactorModel:
         """
         path = self.parameters.get(CLASS, "implicit.cpu.als.AlternatingLeastSquares")
         if not path.startswith("implicit."):
-            raise UserError(f"to_implicit: {path} is no class of implicit")
+            raise UserError(f"to_implicit: {path} is not a class of implicit")
         params = select_params(self.parameters)
         if CLASS not in self.parameters:
             als = AlsConfig.read(params)
@@ -145,7 +145,7 @@ class FactorModel:
         """
         check_request(n)
         if path := self.parameters.get(CLASS):
-            raise UserError(f"fold_in: {path} does not fold listeners in")
+            raise UserError(f"fold_in: {path} has no fold-in; fit als")
         if not hasattr(history, "keys"):
             raise UserError("history: weights by track are expected, as in {7: 120}")
         items = self.items.tolist()
@@ -180,7 +180,7 @@ class FactorModel:
             Error: There is such a folder.
         """
         if Path(folder).exists():
-            raise UserError(f"{folder}: there already; name another folder")
+            raise UserError(f"{folder}: exists already; name another folder")
         with atomic_directory(Path(folder)) as target:
             np.savez(
                 target / FACTORS,
@@ -275,7 +275,9 @@ def fit(
     search = parse_config(SearchConfig, document, "the arguments")
     iterations, seed = search.search.iterations, search.seed
     if columns and isinstance(data, Store):
-        raise UserError(f"{', '.join(columns)}: the columns of a store are known")
+        raise UserError(
+            f"{', '.join(columns)}: a store has named its columns; leave these out"
+        )
     renamed = {ALIASES.get(name, name): column for name, column in columns.items()}
     named: dict[str, Any] = {"listener": "user", "track": "item", **renamed}
     plain = {"listener", "track", "weight", "seconds"}

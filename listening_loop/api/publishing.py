@@ -84,7 +84,7 @@ def publish(
             write_factors(folder, adopted, factors, user_ids, track_ids)
         write_similar(folder, adopted, track_ids, export.top)
         write_tracks(version, track_ids, {}, {})
-        facts = {
+        manifest = {
             "schema": SCHEMA,
             "model": name,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -92,7 +92,7 @@ def publish(
             "data": {"listeners": rows, "tracks": columns, "learned_from": "all"},
             "lists": {"length": export.top, "filter_seen": export.filter_seen},
         }
-        write_manifest(version, facts)
+        write_manifest(version, manifest)
 
     return publish_version(folder, name, write)
 
@@ -109,5 +109,7 @@ def _as_ids(name: str, ids: Sequence[Any], count: int) -> Ids:
         text = f"{len(values)} ids, {distinct} of them distinct"
         raise UserError(f"{name}: {text}; the matrix has {count}")
     if len({isinstance(value, str) for value in ids}) > 1:
-        raise UserError(f"{name}: some ids are text; all or none may be")
+        raise UserError(
+            f"{name}: text and numbers found; write all ids as text, or all as numbers"
+        )
     return np.array(values)

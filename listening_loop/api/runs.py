@@ -234,7 +234,7 @@ class Run:
             if name not in lists and not skip_unknown:
                 raise LoopError(
                     f"{name!r}: not in the run's {file}; "
-                    "skip_unknown=True leaves out what is unknown"
+                    "skip_unknown=True leaves unknown ids out"
                 )
             items = lists.get(name, [])[:n]
             columns[key] += [name] * len(items)
@@ -317,7 +317,9 @@ def search(
     """
     named = getattr(store, "address", store)
     if is_frame(named):
-        raise UserError("store: expected is what ll.ingest returns, or its folder")
+        raise UserError(
+            "store: a data frame found; pass the store that ll.ingest returns, or its folder"
+        )
     address = str(named)
     document: dict[str, Any] = {
         "store": address,

@@ -82,11 +82,11 @@ def add_plays(
             if query:
                 text = query.sql.replace(f"{folder}{os.sep}", "")
                 query = replace(query, sql=text, folder=Path(folder), name=_FRAME)
-            facts = [sha256_file(paths[0]), repr(columns), preset]
+            inputs = [sha256_file(paths[0]), repr(columns), preset]
         elif not all(isinstance(path, (str, Path)) for path in paths):
             raise UserError(f"{data!r}: a data frame, or paths of files, is expected")
         else:
             query = make_query(paths, columns, preset, sql)
-            facts = [*map(str, paths), query.content("") if query else ""]
-        address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
+            inputs = [*map(str, paths), query.content("") if query else ""]
+        address = str(store or DEFAULT_FOLDER / f"store-{json_digest(inputs)[:12]}")
         return pipeline.ingest(query or paths, address, whole=is_frame(data))

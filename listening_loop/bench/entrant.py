@@ -16,7 +16,7 @@ import orjson
 import psutil
 from pydantic import Field
 
-from listening_loop.doctor import facts
+from listening_loop.doctor import describe_machine
 from listening_loop.errors import LoopError
 from listening_loop.processes import describe_exit, free_port, is_ready
 from listening_loop.replay.adapter import load_adapter
@@ -82,12 +82,12 @@ def measure(
     files = find_files(entrant, file)
     lines = [line for path in files for line in path.read_bytes().splitlines()]
     row = {
-        "key": json_digest([plays.facts, [*map(sha256_file, files)], limits]),
+        "key": json_digest([plays.protocol, [*map(sha256_file, files)], limits]),
         "entrant": entrant.model_dump(),
         "lines": sum(bool(line.strip()) for line in lines),
-        "replay": plays.facts,
+        "replay": plays.protocol,
         **limits,
-        "machine": facts(),
+        "machine": describe_machine(),
         "failure": None,
     }
     target = folder / "rows" / f"{entrant.name}.json"

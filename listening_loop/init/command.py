@@ -61,7 +61,7 @@ def main(
     for target in [*targets.values(), *([] if is_query else [query, tracks])]:
         if target.exists() and not force:
             raise AnalysisError(
-                f"{target}: there already; choose another --out, or say --force"
+                f"{target}: exists already; choose another --out, or pass --force"
             )
     named = parse_columns(columns) if columns else {}
     guess = look_at(file, named, preset, table, query.parent)

@@ -123,34 +123,34 @@ def main(
     export = published or Path()
     version = (export / PUBLISHED).parent.resolve() if published else None
     refit_every_ms = parse_span(refit_every) if refit_every else None
-    facts: dict[str, Any]
+    protocol: dict[str, Any]
     if url and not recommender and not refit_every:
         is_file = Path(adapter).is_file()
-        facts = {"adapter": sha256_file(Path(adapter)) if is_file else adapter}
-        facts |= {"repeat_after": 1, "url": url}
+        protocol = {"adapter": sha256_file(Path(adapter)) if is_file else adapter}
+        protocol |= {"repeat_after": 1, "url": url}
         names = [Path(adapter).stem]
     elif version and recommender and not url:
         settings = load_settings(None, os.environ, overrides, published)
-        facts = settings.model_dump(mode="json", include=_DECIDING)
+        protocol = settings.model_dump(mode="json", include=_DECIDING)
         if refit_every:
-            facts |= check_run(run_folder, version)
+            protocol |= check_run(run_folder, version)
         names = served_by(recommender, version)
     else:
         raise LoopError(
-            "name a service: --url, which cannot be refitted, or --recommender of an export, "
-            "--published"
+            "no service to replay through; name --published EXPORT with --recommender NAME, "
+            "or --url, without --refit-every"
         )
     folder = out or export / "replay"
     with locked_folder(folder):
-        plays = select_plays(query, version, refit_every_ms, facts, folder, after)
+        plays = select_plays(query, version, refit_every_ms, protocol, folder, after)
         # answers to other plays, or of another version, are others
-        digest = json_digest([plays.facts, PREDICTION])[:12]
+        digest = json_digest([plays.protocol, PREDICTION])[:12]
         answered = folder / "answers" / digest
         answered.mkdir(parents=True, exist_ok=True)
         files = {name: answered / f"{name}.jsonl" for name in names}
         for name, lines in files.items():
             lines.touch()
-            for refits, moment in enumerate([None, *plays.facts["refits"]]):
+            for refits, moment in enumerate([None, *plays.protocol["refits"]]):
                 sessions = find_unanswered(plays, refits, lines)
                 if not sessions:
                     say(f"{name}: answers are there; another --out asks again")

@@ -45,7 +45,7 @@ class NewestPlays:
     tracks: list[Any]  # ids
     times: list[float]  # share that was heard, 0..1
     # settings that decide the outcome, and figures for the report
-    facts: dict[str, Any]
+    protocol: dict[str, Any]
 
     @property
     def listeners(self) -> int:
@@ -55,7 +55,7 @@ class NewestPlays:
     @property
     def has_sessions(self) -> bool:
         """Whether it is known which plays are of a session."""
-        return self.facts["sessions"] is not None
+        return self.protocol["sessions"] is not None
 
     @property
     def has_next(self) -> BoolArray:
@@ -67,7 +67,7 @@ _Learned = tuple[pa.Table, set[str], tuple[type, type], dict[str, Any]]
 """Plays that a service has learned from.
 
 A table of `user` and `latest`, the moment or position of the listener's latest play; ids of the
-catalogue; types of listeners' and tracks' ids in requests; and facts for the report.
+catalogue; types of listeners' and tracks' ids in requests; and the protocol.
 """
 
 
@@ -75,7 +75,7 @@ def select_plays(
     query: PlaysQuery,
     version: Path | None,
     refit_every_ms: int | None,
-    facts: dict[str, Any],
+    protocol: dict[str, Any],
     folder: Path,
     after: float = 0.8,
 ) -> NewestPlays:
@@ -86,7 +86,7 @@ def select_plays(
         version: The folder of a published version; None if the service is to learn from the oldest
             plays, which are written to `older.csv`.
         refit_every_ms: How much time is replayed between refits; None without refits.
-        facts: Settings of the service and the run that decide the outcome.
+        protocol: Settings of the service and the run that decide the outcome.
         folder: Where `older.csv` goes.
         after: Share of plays that the service may learn from, if there is no version.
 
@@ -116,7 +116,7 @@ def select_plays(
             options = {"share": after, "has_moments": has_times}
             older = queries.fetch_table(connection, "replay/older_plays", **options)
             learned = _write_older(older, folder / OLDER, path)
-        latest, catalogue, kinds, learned_facts = learned
+        latest, catalogue, kinds, learned_protocol = learned
         connection.register("learned", latest)
         (counts,) = queries.fetch_table(connection, "replay/learned_plays").to_pylist()
         rows = queries.fetch_table(
@@ -131,12 +131,12 @@ def select_plays(
         if has_times:
             make = "search --config SEARCH --run OLDER-RUN --set split.kind=time"
         raise LoopError(
-            f"{version} has learned from {share:.1%} of the plays of {path}, and {len(rows):,} "
-            "are later than all that it has learned from; leave the newest out: listening-loop "
-            f"{make} --out OLDER --set export.learn_from=training"
+            f"{version} has learned from {share:.1%} of the plays of {path}, and only "
+            f"{len(rows):,} plays are newer than its training; export without the newest plays: "
+            f"listening-loop {make} --out OLDER --set export.learn_from=training"
         )
     users, tracks = rows["user"].to_pylist(), rows["track"].to_pylist()
-    if facts.get("random_futures"):
+    if protocol.get("random_futures"):
         generator = make_generator(0, "random futures")
         tracks = generator.choice(sorted(catalogue), len(tracks)).tolist()
     is_lacking = np.array([track not in catalogue for track in tracks])
@@ -159,7 +159,7 @@ def select_plays(
         moment = datetime.fromtimestamp(np.max(latest["latest"]) / 1000, UTC)
         split = f"after {moment:%Y-%m-%d %H:%M:%S} UTC"
     has_sessions = has_times or "session" in columns
-    facts = {
+    protocol = {
         "plays": json_digest([users, tracks, opens.tolist()]),
         "rejected": counts["rejected"],
         "split": split,
@@ -167,8 +167,8 @@ def select_plays(
         "sessions": int(opens.sum()) if has_sessions else None,
         "catalogue": len(catalogue),
         "lacking": int(np.count_nonzero(is_lacking)),
-        **learned_facts,
-        **facts,
+        **learned_protocol,
+        **protocol,
     }
     listener, *flags = (
         column_values(rows[name])
@@ -185,12 +185,12 @@ def select_plays(
         users,
         tracks,
         rows["time"].to_pylist(),
-        facts,
+        protocol,
     )
 
 
 def _read_version(version: Path, order: str, path: str) -> _Learned:
-    """Read facts about the plays that a version has learned from, or raise a LoopError."""
+    """Read the protocol of the plays that a version has learned from, or raise a LoopError."""
     manifest = read_manifest(version)
     if order not in manifest.data.get("columns", ()):
         raise LoopError(

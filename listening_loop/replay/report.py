@@ -40,20 +40,20 @@ def write_report(
     """
     joined = {name: join_answers(file) for name, file in files.items()}
     predictions = {name: rows for name, (rows, _) in joined.items()}
-    facts = {name: facts for name, (_, facts) in joined.items()}
+    totals = {name: total for name, (_, total) in joined.items()}
     scores, comparisons = score(plays, predictions)
     best = [row for row in comparisons if row["first"] == comparisons[0]["first"]]
     compared = [row for row in best if row["metric"] == COMPARED]
     failed = []
-    for name, fact in facts.items():
-        counts = [f"{why} {count:,}" for why, count in fact["failures"].items()]
+    for name, total in totals.items():
+        counts = [f"{why} {count:,}" for why, count in total["failures"].items()]
         if counts:
             text = "requests that failed and were sent again"
             failed.append(f"{name}: {text}: {', '.join(counts)}.")
     sentences = [*map(compare, compared), *warnings, *failed, *describe(plays, scores)]
     coverage = {
-        name: round(fact["tracks"] / plays.facts["catalogue"], 6)
-        for name, fact in facts.items()
+        name: round(total["tracks"] / plays.protocol["catalogue"], 6)
+        for name, total in totals.items()
     }
     shown: dict[str, Any] = {
         "title": TITLE,
@@ -61,13 +61,13 @@ def write_report(
         "coverage": coverage,
         "scores": scores,
     }
-    document = {"replay": plays.facts, **shown, "comparisons": comparisons}
+    document = {"replay": plays.protocol, **shown, "comparisons": comparisons}
     atomic_write_json(out / "report.json", document)
-    latencies = {name: fact["latency"] for name, fact in facts.items()}
+    latencies = {name: total["latency"] for name, total in totals.items()}
     atomic_write_json(out / "latency.json", latencies)
     summary = {
         "kind": "Replay",
-        "data": f"{len(plays.tracks):,} plays, {plays.facts['split']}",
+        "data": f"{len(plays.tracks):,} plays, {plays.protocol['split']}",
         "outcome": sentences[0],
         "tone": "good" if any(row["better"] for row in compared) else "wait",
     }
@@ -96,30 +96,32 @@ def write_report(
 
 def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
     """Describe the replayed plays, a sentence each."""
-    facts = plays.facts
+    protocol = plays.protocol
     familiar = len(np.unique(plays.listener[plays.is_known]))
     sessions = "sessions unknown, as the plays have no times"
     if plays.has_sessions:
-        sessions = f"{facts['sessions']:,} sessions"
+        sessions = f"{protocol['sessions']:,} sessions"
     yield (
-        f"{len(plays.tracks):,} plays, {facts['split']}, {sessions}; {familiar:,} listeners whose "
-        f"older plays the service has learned from, {plays.listeners - familiar:,} new."
+        f"{len(plays.tracks):,} plays, {protocol['split']}, {sessions}; {familiar:,} listeners "
+        "whose older plays the service has learned from, "
+        f"{plays.listeners - familiar:,} new."
     )
     predictions = scores[0]["predictions"]
     yield (
         f"{predictions:,} predictions of the next play; the {plays.has_next.sum() - predictions:,} "
         "times that a track is played twice in a row are left out."
     )
-    if facts["refits"]:
-        moments = ", ".join(facts["refits"])
-        yield f"Refits on all plays up to then: {len(facts['refits'])}, at {moments}."
-    barred = facts["repeat_after"]
+    if protocol["refits"]:
+        moments = ", ".join(protocol["refits"])
+        yield f"Refits on all plays up to then: {len(protocol['refits'])}, at {moments}."
+    barred = protocol["repeat_after"]
     played = "earlier in the session"
     if barred is not None:
         played = "just before" if barred == 1 else f"in the {barred} plays before"
     yield f"No ranking has tracks that were played {played}."
-    if facts["lacking"]:
-        yield f"Plays of tracks that the catalogue lacks, and no ranking has: {facts['lacking']:,}."
+    if protocol["lacking"]:
+        lacking = protocol["lacking"]
+        yield f"Plays of tracks that the catalogue lacks, and no ranking has: {lacking:,}."
     hits = {
         (row["recommender"], row["group"]): round(row["value"] * row["predictions"])
         for row in scores
@@ -131,9 +133,9 @@ def describe(plays: NewestPlays, scores: Rows) -> Iterator[str]:
                 f"{name}: {count:,} of {hits[name, 'all']:,} hits are of tracks that nobody had "
                 "played when the export was made; the catalogue has them."
             )
-    if facts["rejected"]:
-        yield f"Rows of the file that are no plays: {facts['rejected']:,}."
-    if facts["is_chosen"]:
+    if protocol["rejected"]:
+        yield f"Rows of the file that are no plays: {protocol['rejected']:,}."
+    if protocol["is_chosen"]:
         yield "The model was chosen by what these listeners played, which flatters it a little."
 
 

@@ -66,8 +66,8 @@ def join_answers(file: Path) -> tuple[FloatArray, dict[str, Any]]:
     tracks = set().union(*(answer["tracks"] for answer in answers))
     p50, p99 = np.quantile(1000 * predictions[:, -1], [0.5, 0.99]).round(3).tolist()
     latency = {"p50_ms": p50, "p99_ms": p99}
-    facts = {"tracks": len(tracks), "failures": dict(failures), "latency": latency}
-    return predictions, facts
+    totals = {"tracks": len(tracks), "failures": dict(failures), "latency": latency}
+    return predictions, totals
 
 
 def find_unanswered(
@@ -245,5 +245,7 @@ async def _ask(
         if wait_s:
             await asyncio.sleep(wait_s)
     if stopped:
-        raise LoopError(f"the service stopped ({stopped}); the same command goes on")
+        raise LoopError(
+            f"the service stopped ({stopped}); start it, and run the same command to continue"
+        )
     return None

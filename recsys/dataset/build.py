@@ -163,9 +163,7 @@ def join_pieces(
     for split in SPLITS:
         save_array(folder / LATEST.format(split), column_values(table[split]))
     if len(users) < 2:
-        raise SearchError(
-            "all rows are of one listener; recommendations are learned from what many heard"
-        )
+        raise SearchError("all rows are of one listener; at least two are needed")
     counts = write_matrices(folder, users, tracks, training_tracks, plan.feedback)
     _write_heldout(folder, users, tracks)
     noise: list[str] = []

@@ -20,7 +20,7 @@ FeatureKind = Literal["category", "categories", "number", "date", "vector"]
 CATEGORICAL = ("category", "categories")
 Columns = Mapping[str, Mapping[str, Any]]  # values of a column, by track id as text
 _MOST_DIMENSIONS = 1024
-_LARGEST = 3e38  # of float32
+_LARGEST = 3e38  # the limit of float32
 _FEWEST = 0.1  # share of the tracks that have a value
 _EXPECTED: Mapping[FeatureKind, str] = {
     "category": "text or a number",

@@ -149,7 +149,9 @@ class Interactions:
             TrialError: The order is not known.
         """
         if self.plays is None:
-            raise TrialError("the order of the plays is not known")
+            raise TrialError(
+                "the order of the plays is not known; return played_at or position"
+            )
         return self.plays.without_skips()
 
     def select(self, listeners: IntArray | None) -> "Interactions":

@@ -79,7 +79,7 @@ def split_rule(
     if lacking:
         raise SearchError(
             f"split.kind {split.kind} needs {lacking}, and the rows of {store} have "
-            "none; session_hash and files do without"
+            "none; choose session_hash or files, which need neither"
         )
     for key, is_lacking, needed in (
         ("gap", split.gap and not is_ordered, "timestamps or positions"),

@@ -42,8 +42,8 @@ def main(
     for override in set_ or ():
         if not override.startswith(("export.", "cluster.")):
             raise SearchError(
-                f"--set {override}: an export takes export.… and cluster.… alone; the rest is as "
-                "the search had it"
+                f"--set {override}: an export takes only export.… and cluster.…; the search fixed "
+                "all other settings"
             )
     run = open_workspace(run_folder)
     version = export_run(run, *read_run(run, set_ or ()), out, store)

@@ -102,13 +102,13 @@ class Export:
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
         fitted, factors = self.winner.fitted, self.winner.factors
-        facts = {
+        identity = {
             "trial": fitted.trial.id,
             "iterations": fitted.iteration,
             "factors": factors and (factors.trial.id, factors.iteration),
             "options": self.options.model_dump(mode="json"),
         }
-        return f"{fitted.trial.kind}-{json_digest(facts)[:12]}"
+        return f"{fitted.trial.kind}-{json_digest(identity)[:12]}"
 
 
 def write_ids(export: Export) -> None:
@@ -270,21 +270,21 @@ def assemble(export: Export, live: Mapping[str, Any] | None) -> None:
     join_parts(export.parts.folder, version.folder)
     users, tracks = read_ids(export)
     write_plays(version.folder / PLAYS, export.dataset, export.split, users, tracks)
-    write_manifest(version.folder, {**_facts(export), "live": live})
+    write_manifest(version.folder, {**_describe(export), "live": live})
     version.upload(*(file.name for file in version.folder.iterdir()))
 
 
 def _parameters(fitted: Checkpoint) -> dict[str, Any]:
     trial = fitted.trial
-    facts = {"kind": trial.kind, "iterations": fitted.iteration}
+    parameters = {"kind": trial.kind, "iterations": fitted.iteration}
     if issubclass(
         trial.model_type, External
     ):  # its names are not those of `looplib.als`
-        return {**facts, "class": trial.params}
-    return {**facts, **trial.params}
+        return {**parameters, "class": trial.params}
+    return {**parameters, **trial.params}
 
 
-def _facts(export: Export) -> dict[str, Any]:
+def _describe(export: Export) -> dict[str, Any]:
     """Describe the model and the data that it learned from for the manifest."""
     winner = export.winner
     config = export.config

@@ -182,9 +182,9 @@ def write_plays(
     )
 
 
-def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the model card, and the manifest with digests of files and the rows of lists."""
-    card = render([Path(__file__).parent], "model.md.jinja", **facts)
+    card = render([Path(__file__).parent], "model.md.jinja", **manifest)
     (folder / CARD).write_text(card, encoding="utf-8")
     files = {}
     for file in sorted(folder.iterdir()):
@@ -194,7 +194,7 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
                 rows = sum(1 for _ in lines)
         size = file.stat().st_size
         files[file.name] = {"sha256": sha256_file(file), "bytes": size, "rows": rows}
-    atomic_write_json(folder / MANIFEST, seal({**facts, "files": files}))
+    atomic_write_json(folder / MANIFEST, seal({**manifest, "files": files}))
 
 
 def write_tracks(

@@ -37,7 +37,7 @@ def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
     for file in files:
         if file.suffix in _TABLES:
             raise IngestError(
-                f"{file.name}: a table, no event log; name its columns, "
+                f"{file.name}: a table, not an event log; name its columns, "
                 "--columns listener=…,track=…, or write a query with listening-loop init"
             )
     return files
@@ -137,8 +137,8 @@ def _agreed_catalogue(
             agreed = max(agreed, catalogue, key=lambda summary: summary.tracks)
         elif catalogue != agreed:
             raise IngestError(
-                f"two worlds: {namer} has {agreed or 'events of no catalogue'}, and {file} has "
-                f"{catalogue}; use a store for each world"
+                f"two catalogues: {namer} has {agreed or 'events of no catalogue'}, and {file} "
+                f"has {catalogue}; use a store for each catalogue"
             )
     return agreed
 

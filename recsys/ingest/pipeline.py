@@ -138,8 +138,8 @@ def _check_times(store: Store, columns: Sequence[str]) -> None:
     """Refuse rows of a source that may have grown if nothing tells them from the store's rows."""
     if "timestamp" not in columns:
         raise IngestError(
-            f"{store}: it has rows, and without times the rows that it has from a database, "
-            "query or data frame are not known; return played_at, or use a new store"
+            f"{store}: it has rows already, and rows without times cannot be told from them; "
+            "return played_at, or use a new store"
         )
 
 

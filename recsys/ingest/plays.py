@@ -100,8 +100,8 @@ def check_same_columns(store: Store, columns: tuple[str, ...]) -> None:
     stored = store.manifest.columns
     if store.manifest.parts and stored != columns:
         raise IngestError(
-            f"{store}: its rows have {', '.join(stored)}, and these {', '.join(columns)}; "
-            "return the same, or use a store of their own"
+            f"{store}: it has the columns {', '.join(stored)}, and the new rows have "
+            f"{', '.join(columns)}; return the same columns, or use a new store"
         )
 
 

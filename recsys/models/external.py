@@ -51,8 +51,8 @@ _ROWS = 256  # listeners whose scores of all tracks are in memory at once
 
 def select_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Select the hyperparameters of a class among the parameters of its trial."""
-    facts = {CLASS, CODE}
-    return {name: value for name, value in params.items() if name not in facts}
+    reserved = {CLASS, CODE}
+    return {name: value for name, value in params.items() if name not in reserved}
 
 
 def describe_class(

@@ -103,7 +103,7 @@ def describe_code(path: str) -> str:
 
 @cache  # a file that is edited later is not the code that this process has loaded
 def _describe_files(made: Callable[..., Any]) -> str:
-    facts = set[str]()
+    versions = set[str]()
     seen = set(sys.stdlib_module_names)
     left = {base.__module__ for base in getattr(made, "__mro__", (made,))}
     while left := left - seen:
@@ -113,14 +113,14 @@ def _describe_files(made: Callable[..., Any]) -> str:
         file = None if package in sys.stdlib_module_names else _find_file(package)
         if file and {"site-packages", "dist-packages"} & {*file.parts}:
             distributions = _distributions().get(package, ())
-            facts.update(f"{name} {version(name)}" for name in distributions)
+            versions.update(f"{name} {version(name)}" for name in distributions)
         elif file := file and _find_file(name):
             _check_loaded(name, file)
-            facts.add(f"{name} {sha256_file(file)[:12]}")
+            versions.add(f"{name} {sha256_file(file)[:12]}")
             if file.suffix == ".py":
                 parent = name if file.stem == "__init__" else name.rpartition(".")[0]
                 left |= _list_imports(file, parent)
-    return ", ".join(sorted(facts))
+    return ", ".join(sorted(versions))
 
 
 def _check_loaded(name: str, file: Path) -> None:
@@ -199,8 +199,10 @@ def check_code(path: str, code: str) -> None:
     """
     changed = {*code.split(", ")} ^ {*describe_code(path).split(", ")}
     if changed:
-        facts = ", ".join(sorted(changed))
-        raise ImportError(f"{path} has changed since its search: {facts}; search again")
+        changes = ", ".join(sorted(changed))
+        raise ImportError(
+            f"{path} has changed since its search: {changes}; search again"
+        )
 
 
 def check_class(name: str, path: str, params: Mapping[str, Any]) -> None:

@@ -79,7 +79,7 @@ def write_report(address: str) -> None:
         date=datetime.fromtimestamp(written, UTC).date(),
         examples=name_examples(lists, store, dataset, config.catalogue),
         publish=shlex.join([program(), "export", "--run", address, "--out", "FOLDER"]),
-        facts=dataset.summary,
+        dataset=dataset.summary,
     )
     with run.create(REPORT) as file:
         file.write(page.encode())

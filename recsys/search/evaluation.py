@@ -55,7 +55,7 @@ class Evaluation:
     dataset: str  # its address
     validation: ValidationConfig
     seed: int  # decides the resamples
-    rerank: Rerank = field(default_factory=Rerank)  # of the lists that are published
+    rerank: Rerank = field(default_factory=Rerank)  # applied to published lists
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
     # share of all listeners that is scored, if it is less than the test part
     tested: float | None = None
@@ -68,16 +68,16 @@ class Evaluation:
     @property
     def digest(self) -> str:
         """Digest of the inputs of a score: scores with equal digests can be compared."""
-        facts = {
+        inputs = {
             "dataset": self.dataset_digest,
             "validation": self.validation.model_dump(mode="json"),
             "seed": self.seed,
         }
         if self.rerank.is_on:
-            facts["rerank"] = self.rerank.model_dump()
+            inputs["rerank"] = self.rerank.model_dump()
         if self.tested:
-            facts["tested"] = self.tested
-        return json_digest(facts)[:12]
+            inputs["tested"] = self.tested
+        return json_digest(inputs)[:12]
 
     def listeners_file(self, checkpoint: Checkpoint) -> str:
         """Name the file of the run with the listeners' parts of the choosing metric."""

@@ -28,8 +28,8 @@ _FAILED = -math.inf
 EXPAND_TRIALS = 16
 _RANKED = 3  # scores of a fit that a learning curve needs
 # The distance that a fit may still catch up, in gains of its last iteration and in gains beyond the
-# best fit's. Gains shrink from iteration to iteration: on four real sets, no fit of another grid
-# that came near to the best fit caught up more.
+# best fit's. Gains shrink from iteration to iteration. No fit near the best caught up more, on four
+# real sets with another grid.
 _CATCHES_UP = 0.75
 _CATCHES_UP_MORE = 2.0
 # A fit has ceased to gain below this share of its best score. Strong regularization keeps a fit

@@ -118,11 +118,11 @@ def _prepare_data(
     """Build the dataset, with the lists of other models beside it, and split its listeners."""
     with progress("Sessions to interactions", 100, "%") as report:
         dataset = cached_dataset(store, plan.dataset, run, cluster, report)
-    facts = dataset.summary
+    summary = dataset.summary
     say(
-        f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "
-        f"{facts.interactions:,} training interactions; "
-        f"{facts.heldout_sessions:,} of {facts.sessions:,} sessions held out, "
+        f"{summary.listeners:,} listeners, {summary.tracks:,} tracks, "
+        f"{summary.interactions:,} training interactions; "
+        f"{summary.heldout_sessions:,} of {summary.sessions:,} sessions held out, "
         "none of their events in training"
     )
     config = plan.config
@@ -169,7 +169,7 @@ def check_memory(cluster: Cluster, trials: Iterable[Trial], dataset: Dataset) ->
                 hints.insert(0, f"at most {fewer:.0f} factors")
         raise SearchError(
             f"{describe(trial)} needs about {needed / _GIB:.1f} GiB on a worker, and the largest "
-            f"has {limit / _GIB:.1f} GiB; what fits: {', '.join(hints)}"
+            f"has {limit / _GIB:.1f} GiB; these fit: {', '.join(hints)}"
         )
 
 

@@ -38,8 +38,10 @@ class SearchPlan:
             name: describe_class(name, axes) if CLASS in axes else axes
             for name, axes in config.models.items()
         }
-        facts = (models, self.dataset.digest, config.seed)
-        return plan_trials(*facts, is_ordered=self.dataset.rule.is_ordered)
+        is_ordered = self.dataset.rule.is_ordered
+        return plan_trials(
+            models, self.dataset.digest, config.seed, is_ordered=is_ordered
+        )
 
     @property
     def baselines(self) -> list[Trial]:
@@ -145,5 +147,5 @@ def _is_number(value: object) -> bool:
 
 
 def _plan_trial(kind: str, params: Mapping[str, Any], dataset: str, seed: int) -> Trial:
-    facts = {"kind": kind, "dataset": dataset, "params": params, "seed": seed}
-    return Trial(json_digest(facts)[:12], kind, params, seed)
+    identity = {"kind": kind, "dataset": dataset, "params": params, "seed": seed}
+    return Trial(json_digest(identity)[:12], kind, params, seed)

@@ -29,7 +29,7 @@ from recsys.store.reader import download_files
 
 Ids = npt.NDArray[np.generic]  # numbers or texts, as they came in
 _LONGEST = 2**32  # most bytes of a catalogue
-_KINDS: tuple[IdsOf, IdsOf] = ("users", "items")  # as in `IdKinds`
+_KINDS: tuple[IdsOf, IdsOf] = ("users", "items")  # the order of `IdKinds`
 
 
 class Title(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ def decide_kinds(groups: Iterable[Mapping[str, Any]], query: str) -> IdKinds:
         largest = max(row["largest"] or 0 for row in rows)
         raise IngestError(
             f"{query}: {beyond:,} of {shares:,} shares are above 1, up to {largest:g}; "
-            "where they are 0 to 100, write … / 100 AS share"
+            "if they are percentages, write … / 100 AS share"
         )
     is_text = []
     for of, column in (("listeners", "user_kind"), ("tracks", "track_kind")):

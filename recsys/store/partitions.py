@@ -26,7 +26,7 @@ ROWS_AT_ONCE = 100_000
 _MOST_WORKERS = 4
 _MEMORY = "512MB"  # a partition, before DuckDB spills to the disk
 _SORTED_IN_MEMORY = 1_000_000  # plays, for less than half of the time
-_ROWS_OF_A_GROUP = 122_880  # as DuckDB writes them
+_ROWS_OF_A_GROUP = 122_880  # DuckDB's row group
 _ORDER = [(name, "ascending") for name in ("user", "timestamp", "track")]
 _MASK = 2**32 - 1
 # Arrow files, and numbers of their batches, by the partition of the plays

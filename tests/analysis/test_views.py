@@ -74,12 +74,12 @@ def test_every_column_of_a_view_has_a_comment(store: Path) -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("COPY plays TO 'copy.csv'", "only SELECT"),
-        ("CREATE TABLE t AS FROM plays", "only SELECT"),
-        ("SELECT 1; DROP VIEW plays", "only SELECT"),
+        ("COPY plays TO 'copy.csv'", "only statements that read"),
+        ("CREATE TABLE t AS FROM plays", "only statements that read"),
+        ("SELECT 1; DROP VIEW plays", "only statements that read"),
         ("FROM playz", 'Did you mean "plays"'),
         ("SELEC 1", "syntax error"),
-        ("", "only SELECT"),
+        ("", "only statements that read"),
     ],
 )
 def test_a_query_that_does_more_than_read_or_fails_is_said_in_one_line(

@@ -273,9 +273,9 @@ def test_the_catalogue_is_described(tmp_path: Path) -> None:
     [
         (
             '{"catalogue": {"sha256": "0", "tracks": 7}}',
-            "of other ids: {'catalogue': {'sha256': '0', 'tracks': 7}} there, {'schema': 1, ",
+            "has other ids: {'catalogue': {'sha256': '0', 'tracks': 7}} there, {'schema': 1, ",
         ),
-        ('{"text_users": true}', "of other ids: {'text_users': True} there, "),
+        ('{"text_users": true}', "has other ids: {'text_users': True} there, "),
         ("[]", "collection.json: damaged (no JSON object)"),
         ('{"catalogue": ', "collection.json: damaged (unexpected end of data"),
         ('{"crc32": "0"}', "collection.json: damaged (checksum "),

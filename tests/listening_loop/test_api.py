@@ -117,7 +117,7 @@ def test_a_preset_names_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("plays", "columns", "message"),
     [
-        (make_plays(0), COLUMNS, "the data frame: no row in it"),
+        (make_plays(0), COLUMNS, "the data frame: it has no rows"),
         (
             pd.DataFrame([[1, 2, 3]], columns=["song", "song", "listener"]),
             COLUMNS,

@@ -68,7 +68,11 @@ def test_an_override_wins_over_the_hash() -> None:
         ([0, 0], {}, "all arms have the weight 0"),
         ([1, float("nan")], {}, "finite"),
         ([1, 1], {"overrides": {7: "T2"}}, "overrides name arm T2; the arms are C, T1"),
-        ([1, 1], {"arms": [{"name": "C", "recommender": "random"}] * 2}, "among C, C"),
+        (
+            [1, 1],
+            {"arms": [{"name": "C", "recommender": "random"}] * 2},
+            "same name: C, C",
+        ),
         (
             [1, 1],
             {"metrics": ["ms"], "lower_is_better": ["sm"]},

@@ -90,8 +90,8 @@ def test_the_command_writes_the_report_and_prints_the_table(
     ("options", "words"),
     [
         (["--sql", "SELECT 1"], "or --sql alone"),
-        (["a.parquet"], "or one table"),
-        (["--print-sql", "--set=guardrails=[]"], "--print-sql needs it"),
+        (["a.parquet"], "or a single table"),
+        (["--print-sql", "--set=guardrails=[]"], "--print-sql needs --sql"),
         (["--dialect=oracle"], "not one of 'snowflake', 'bigquery', 'postgres', 'du"),
         (["--set=metrics.a=a.sql"], "a.sql: cannot be read"),
         (["--experiment=ALS", "--set=primary=[tim]"], "the nearest is time"),

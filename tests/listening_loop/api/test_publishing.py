@@ -81,7 +81,7 @@ def test_a_service_without_a_with_block_ends_with_the_program(
     [
         (USERS[1:], "users: 59 ids, 59 of them distinct; the matrix has 60"),
         (["u1", *USERS[1:]], "users: 60 ids, 59 of them distinct"),
-        ([0, *USERS[1:]], "users: some ids are text; all or none may be"),
+        ([0, *USERS[1:]], "users: text and numbers found; write all ids as text"),
     ],
 )
 def test_ids_that_do_not_fit_are_refused(
@@ -119,7 +119,7 @@ def test_a_class_is_searched_exported_and_taken_away(tmp_path: Path) -> None:
     loaded = type(taken).load(tmp_path / "model.npz")
     assert np.array_equal(loaded.item_factors, only.model.item_factors)
     assert len(read_lists(version, "similar.jsonl")) > 9
-    with pytest.raises(ll.Error, match=f"fold_in: {BPR} does not fold"):
+    with pytest.raises(ll.Error, match=f"fold_in: {BPR} has no fold-in"):
         only.model.fold_in({1: 1.0})
     manifest = read_manifest(Path(version))
     assert manifest["parameters"]["class"]["class"] == BPR

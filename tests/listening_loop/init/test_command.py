@@ -85,7 +85,7 @@ def test_columns_that_are_named_win_and_the_others_are_guessed(
     shown = printed(*words)
     for item in ("who AS listener", "    track,", "AS played_at", "len AS weight"):
         assert item in shown
-    assert "odd.yaml: there already" in refusal(*words[:-1])
+    assert "odd.yaml: exists already" in refusal(*words[:-1])
 
 
 def test_a_query_that_was_corrected_is_looked_at_as_it_is(
@@ -202,10 +202,10 @@ def test_a_database_is_read_as_a_table_and_each_row_once(
     without = ["--sql", sql, "--store", "out/counts"]
     printed("ingest", *without)
     without[1] += " WHERE user < 3"
-    assert "as another query reads it" in refusal("ingest", *without)
+    assert "has read it by another query" in refusal("ingest", *without)
     with duckdb.connect("plays.duckdb") as connection:
         connection.execute("DELETE FROM plays WHERE user = 0")
-    assert "out/counts: it has rows, and without" in refusal(
+    assert "out/counts: it has rows already, and rows without" in refusal(
         "ingest", "--sql", sql, *without[2:]
     )
     line = refusal("init", "plays.db", "--force")

@@ -25,7 +25,7 @@ def replayed() -> NewestPlays:
         users=[],
         tracks=order.tolist(),
         times=[1.0] * size,
-        facts={"sessions": LISTENERS},
+        protocol={"sessions": LISTENERS},
         is_repeat=never,
         is_unplayed=never,
         is_known=never,

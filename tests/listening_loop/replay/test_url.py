@@ -219,7 +219,7 @@ def test_a_service_that_is_asked_wrongly_is_told_apart(
     assert "allowed are gorse, listening-loop, session, or a .yaml or .py file" in (
         refusal(*asking(plays, port, out, "--adapter", "nobody"))
     )
-    assert "name a service: --url" in refusal(
+    assert "no service to replay through" in refusal(
         "replay", str(plays), "--columns", COLUMNS
     )
     assert "the service stopped" in refusal(*asking(plays, port, out))

@@ -142,10 +142,14 @@ def test_two_worlds_do_not_mix(tmp_path: Path) -> None:
     )
     of_none = write_log(tmp_path / "none" / "c.jsonl", random_events(10, seed=3))
     another = r"and .*other.* has 101 tracks"
-    with pytest.raises(IngestError, match=rf"two worlds: .*one.* has 100 .*{another}"):
+    with pytest.raises(
+        IngestError, match=rf"two catalogues: .*one.* has 100 .*{another}"
+    ):
         ingested(tmp_path, first, other)
     before = ingested(tmp_path, first)
-    with pytest.raises(IngestError, match=rf"two worlds: .*store has 100 .*{another}"):
+    with pytest.raises(
+        IngestError, match=rf"two catalogues: .*store has 100 .*{another}"
+    ):
         ingested(tmp_path, other)
     assert open_store(tmp_path / "store") == before
     assert ingested(tmp_path / "new", of_none).manifest.catalogue is None

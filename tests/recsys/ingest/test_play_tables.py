@@ -139,10 +139,10 @@ def test_plays_event_logs_and_interactions_have_stores_of_their_own(
     file = write_csv(tmp_path / "b.csv", [play("a", "y", 1, 0)])
     log = write_log(tmp_path / "log.jsonl", [event()])
     for argv, message in (
-        ([log], "share, recommendation; return the same, or use a store of their own"),
+        ([log], "share, recommendation; return the same columns, or use a new store"),
         (
             [file, "--columns", "listener=uid,track=song"],
-            "; return the same, or use a store of their own",
+            "; return the same columns, or use a new store",
         ),
     ):
         assert message in refusal("ingest", *argv, "--store", tmp_path / "store")

@@ -91,7 +91,7 @@ def test_repeated_rows_are_said_and_another_query_does_not_read_them_again(
     assert "1 files add nothing, the store has their content" in capsys.readouterr().out
     titled = ("--columns", f"{COLUMNS},title=song")
     assert ingest(tmp_path / "store", file, *titled) == 2
-    assert "as another query reads it" in capsys.readouterr().err
+    assert "has read it by another query" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
@@ -198,7 +198,7 @@ QUERIES = [
     ),
     (
         "SELECT uid AS listener, song AS track, 87 AS share, uid AS session FROM 'a.csv'",
-        "1 of 1 shares are above 1, up to 87; where they are 0 to 100, write … / 100",
+        "1 of 1 shares are above 1, up to 87; if they are percentages, write … / 100",
     ),
     (
         "SELECT uid AS listener, song AS track FROM 'a.csv' WHERE seconds > 9",
