@@ -63,5 +63,5 @@ def test_a_query_of_tracks_that_is_there_is_kept(
     write_plays(tmp_path)
     Path("tracks.sql").write_text("mine")
     assert main(["init", "plays.csv"]) == 2
-    assert "tracks.sql: there already" in capsys.readouterr().err
+    assert "tracks.sql: exists already" in capsys.readouterr().err
     assert Path("tracks.sql").read_text() == "mine"
