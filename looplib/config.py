@@ -88,7 +88,7 @@ def load_config(
 
     Args:
         model: The section that it is checked against.
-        path: The file.
+        path: The file; `configs/…` is read from the package if it is not in this folder.
         overrides: Texts `dotted.key=value`, the value in YAML; a later text wins, and all win over
             the file.
         options: Values by dotted key that win over all; None if an option was not set.
@@ -104,7 +104,7 @@ def load_config(
         >>> load_config(Traffic, overrides=["episodes=20"])
         Traffic(episodes=20)
     """
-    document = (_read_yaml(path) if path else {}) | dict(above or {})
+    document = (_read_yaml(_find(path)) if path else {}) | dict(above or {})
     for override in overrides:
         key, separator, text = override.partition("=")
         key = key.strip()
@@ -158,6 +158,15 @@ def dump_config(config: Config) -> str:
     """Write the effective configuration as YAML, defaults included."""
     document = config.model_dump(mode="json")
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _find(path: Path) -> Path:
+    """Find a configuration in this folder, or else in the package."""
+    if path.parts[:1] != ("configs",) or path.exists():
+        return path
+    root = Path(__file__).parents[1]
+    in_wheel, in_source = root / "listening_loop" / path, root / path
+    return next(filter(Path.exists, [in_wheel, in_source]), path)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

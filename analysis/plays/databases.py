@@ -80,7 +80,8 @@ def _find_table(rows: Sequence[tuple[str]], table: str | None, name: str) -> str
     if len(matches) != 1:
         raise AnalysisError(
             f"{name}: {f'no table {table}' if table else 'which table'}; it has "
-            f"{', '.join(tables)[:200] or 'none'}; name it, as in "
-            "read_duckdb('shop.duckdb', table_name = 'plays') (views are not read)"
+            f"{', '.join(tables)[:200] or 'none'}; name it: init FILE --table "
+            "NAME, or read_duckdb('shop.duckdb', table_name = 'plays') in a query; views "
+            "are not read"
         )
     return '"{}"'.format(matches[0].replace('"', '""'))

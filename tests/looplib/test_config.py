@@ -5,6 +5,7 @@ import pytest
 
 from looplib.config import Config, load_config
 from looplib.errors import ConfigError
+from sim.worlds.config import WorldConfig
 
 
 class Inner(Config):
@@ -107,3 +108,17 @@ def test_options_win_over_all_and_a_missing_file_is_named(tmp_path: Path) -> Non
     file.unlink()
     with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read \(No such"):
         load_config(Outer, file)
+
+
+def test_a_configuration_of_the_package_is_read_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = Path("configs/world/demo.yaml")
+    assert load_config(WorldConfig, shipped).tracks == 5000
+    shipped.parent.mkdir(parents=True)
+    shipped.write_text("{}")
+    with pytest.raises(ConfigError, match="seed: Field required"):
+        load_config(WorldConfig, shipped)
+    with pytest.raises(ConfigError, match=r"configs/none\.yaml: cannot be read"):
+        load_config(WorldConfig, Path("configs/none.yaml"))
