@@ -65,7 +65,7 @@ def test_a_query_brings_groups_and_the_page_and_the_terminal_show_them(
     page = Parser((tmp_path / "out" / "report.html").read_text()).root
     assert "country=DE" in page.find("details", id="segments")[0].text
     assert main([*arguments, *settings]) == 2
-    assert "needs --listeners FILE" in capsys.readouterr().err
+    assert "--listeners FILE need each other" in capsys.readouterr().err
 
 
 def test_a_table_has_the_groups_in_a_column() -> None:
@@ -89,7 +89,11 @@ def test_a_table_has_the_groups_in_a_column() -> None:
 @pytest.mark.parametrize(
     ("by", "added", "words"),
     [
-        ("country", "7,FR,1\n7,DE,2", "a listener is in DE and in FR; one country"),
+        (
+            "country",
+            "7,FR,1\n7,DE,2",
+            "a listener is in DE and in FR; a single country",
+        ),
         ("street", "", "110 groups, at most 100 are allowed"),
         ("planet", "", '"planet" not found'),
     ],

@@ -323,4 +323,4 @@ planned_listeners: 900
     assert " events, " not in page
     assert f"error: {csv}.csv: IO Error: No files found" in refusal(*argv, f"{csv}.csv")
     assert "error: the query: Parser Error" in refusal(*argv, "--sql=SELEC")
-    assert "name logs or stores, or one table" in refusal(*argv)
+    assert "name logs or stores, or a single table" in refusal(*argv)
