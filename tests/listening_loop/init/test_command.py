@@ -209,4 +209,7 @@ def test_a_database_is_read_as_a_table_and_each_row_once(
         "ingest", "--sql", sql, *without[2:]
     )
     line = refusal("init", "plays.db", "--force")
-    assert "plays.db: which table; it has plays, listeners; name it: init FILE --table NAME" in line
+    assert (
+        "plays.db: which table; it has plays, listeners; name it: init FILE --table NAME"
+        in line
+    )
