@@ -93,7 +93,8 @@ def main() -> None:
             cells = [c["source"] for c in document["cells"] if c["cell_type"] == "code"]
             file = f"{Path(notebook).stem}.py"
             (folder / file).write_text("\n".join("".join(cell) for cell in cells))
-            run(folder, f"venv/bin/python {file}")
+            # As in Jupyter, workers find no file of the program to import.
+            run(folder, f"venv/bin/python -c 'exec(open(\"{file}\").read())'")
 
 
 def run(folder: Path, command: str) -> str:
