@@ -44,6 +44,14 @@ class Title(msgspec.Struct, frozen=True):
         return ", ".join(filter(None, (self.title or str(self.track), self.artist)))
 
 
+class _CatalogueLine(msgspec.Struct):
+    """A line of a catalogue; a title such as 1999 and the id of an artist may be numbers."""
+
+    track: int | str
+    title: str | int | float | None = None
+    artist: str | int | None = None
+
+
 def decide_kinds(groups: Iterable[Mapping[str, Any]], query: str) -> IdKinds:
     """Decide which ids are text by the rows of a store's first ingest.
 
@@ -188,8 +196,12 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             if line.strip():
-                title = msgspec.json.decode(line, type=Title)
-                titles[str(title.track)] = title
+                row = msgspec.json.decode(line, type=_CatalogueLine)
+                title, artist = (
+                    "" if value is None else str(value)
+                    for value in (row.title, row.artist)
+                )
+                titles[str(row.track)] = Title(row.track, title, artist)
         # also text that is not UTF-8, or nested too deeply
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             example = '{"track": …, "artist": …, "title": …}'

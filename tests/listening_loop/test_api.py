@@ -271,9 +271,9 @@ def test_what_a_run_does_not_know_is_one_line(found: ll.Run) -> None:
         (lambda: found.model.fold_in({"x": 1}), "none of its 1 tracks is known"),
         (lambda: found.model.fold_in(["t1"]), "weights by track are expected"),  # type: ignore[arg-type]
         (
-            lambda: ll.search(make_plays()),
+            lambda: ll.search(make_plays()),  # type: ignore[arg-type]
             "pass the store that ll.ingest returns, or its folder",
-        ),  # type: ignore[arg-type]
+        ),
         (lambda: ll.serve(found), "Run .*: no such folder; run.export"),  # type: ignore[arg-type]
         (
             lambda: ll.search(found.config.store, client="tcp://host:1"),  # type: ignore[arg-type]

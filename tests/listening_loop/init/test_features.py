@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 
 from listening_loop.command import main
-from recsys.store.ids import read_catalogue
+from recsys.store.ids import read_catalogue, read_titles
+from recsys.store.reader import open_store
 from tests.conftest import Run
 
 HEAD = "uid,when,song,album,genres,year,released,language,mood,label"
@@ -65,3 +67,19 @@ def test_a_query_of_tracks_that_is_there_is_kept(
     assert main(["init", "plays.csv"]) == 2
     assert "tracks.sql: exists already" in capsys.readouterr().err
     assert Path("tracks.sql").read_text() == "mine"
+
+
+def test_numbers_and_missing_values_in_a_query_of_tracks_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plays = "SELECT n % 7 AS uid, n % 40 AS song, if(n % 40 = 3, NULL, n % 40 // 4) AS artist"
+    plays += (
+        ", n % 40 // 2 AS album, n AS ts FROM range(1767225600, 1767226000) AS t(n)"
+    )
+    duckdb.sql(f"COPY ({plays}) TO 'plays.parquet'")
+    assert main(["init", "plays.parquet"]) == 0
+    assert main(["ingest", "plays.sql", "--store", "store"]) == 0
+    titles = read_titles(Path("tracks.sql"), open_store("store"))
+    assert titles["3"].artist == ""
+    assert titles["39"].artist == "9"
