@@ -44,7 +44,7 @@ class Title(msgspec.Struct, frozen=True):
         return ", ".join(filter(None, (self.title or str(self.track), self.artist)))
 
 
-class _CatalogueLine(msgspec.Struct):
+class _TitleRow(msgspec.Struct):
     """A line of a catalogue; a title such as 1999 and the id of an artist may be numbers."""
 
     track: int | str
@@ -196,7 +196,7 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             if line.strip():
-                row = msgspec.json.decode(line, type=_CatalogueLine)
+                row = msgspec.json.decode(line, type=_TitleRow)
                 title, artist = (
                     "" if value is None else str(value)
                     for value in (row.title, row.artist)
