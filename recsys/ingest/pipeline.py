@@ -93,14 +93,12 @@ def ingest(
     on_workers = bool(config.scheduler or client)
     if on_workers and (whole or workspace.is_remote):
         say(
-            "workers see neither data frames nor the scratch of an address: ingest here"
+            "workers cannot see a data frame or a store at an address: this process ingests"
         )
         on_workers = False
     if isinstance(source, PlaysQuery) and not source.reader:
         say(f"{source.name}: runs as a whole, as it combines rows or files")
-    elif on_workers and not (
-        isinstance(source, PlaysQuery) and not source.reads_database
-    ):
+    elif on_workers and (not isinstance(source, PlaysQuery) or source.reads_database):
         say("event logs and tables of databases are read by one worker, as a whole")
     with (
         _machine_errors_explained(workspace),

@@ -1,16 +1,21 @@
 """Workers of a real cluster make the store that an ingest makes alone, to the byte."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from distributed import Client, LocalCluster
 
 from analysis.plays.query import PlaysQuery
 from looplib.files import sha256_file
+from recsys.errors import SearchError
 from recsys.ingest.pipeline import IngestReport, ingest
 from recsys.ingest.presets import make_query
 from recsys.ingest.report import describe_ingest
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.dask, pytest.mark.slow]
 ROLES = {"listener": "who", "track": "song", "played_at": "at"}
@@ -76,8 +81,9 @@ def test_a_query_gives_the_same_store_and_report(
     if is_whole:
         path = tmp_path / "plays.sql"
         path.write_text(
-            "SELECT DISTINCT who AS listener, song AS track, epoch_ms(at * 1000) AS played_at "
-            "FROM read_csv('plays/2.csv', ignore_errors = true) WHERE who IS NOT NULL"
+            "SELECT DISTINCT who AS listener, song AS track, "
+            'to_timestamp(TRY_CAST("at" AS BIGINT)) AS played_at '
+            "FROM read_csv('plays/2.csv', ignore_errors = true) WHERE who IS NOT NULL ORDER BY ALL"
         )
         query = PlaysQuery.read(path)
     assert query
@@ -107,10 +113,10 @@ def test_one_worker_gives_the_same_store_also_if_it_is_killed(
     assert query
     alone, together = tmp_path / "alone", tmp_path / "together"
     expected = summary(ingest(query, alone), alone)
-    killed = []
+    killed: list[int] = []
 
     def kill() -> None:
-        wait_until(lambda: [*together.rglob("checked-*.parquet")])
+        wait_until(lambda: any(together.rglob("checked-*.parquet")), "a checked file")
         (pid,) = joined.run(os.getpid).values()
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)
@@ -133,8 +139,8 @@ def test_logs_are_read_by_a_worker(
     log = tmp_path / "log.jsonl"
     log.write_text(
         "".join(
-            f'{{"message":"next","timestamp":{time},"user":{time % 5},"track":{time % 9},'
-            '"time":0.5,"latency":0.01,"recommendation":3}\n'
+            f'{{"message":"next","timestamp":{1_700_000_000_000 + time},"user":{time % 5},'
+            f'"track":{time % 9},"time":0.5,"latency":0.01,"recommendation":3}}\n'
             for time in range(1, 200)
         )
         + "torn"
