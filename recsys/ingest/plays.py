@@ -45,6 +45,7 @@ def add_plays(
     files: NewFiles,
     connection: queries.Connection,
     query: PlaysQuery,
+    sql: str,
     checked: CheckedFiles | None = None,
 ) -> tuple[Manifest, dict[IdsOf, Path], Batches]:
     """Read the plays of new files, unless they are checked already, and divide them.
@@ -105,7 +106,7 @@ def add_plays(
         text_users=kinds.users,
         text_items=kinds.tracks,
         sources=(*manifest.sources, *added),
-        queries=tuple(dict.fromkeys([*manifest.queries, query.sql])),
+        queries=tuple(dict.fromkeys([*manifest.queries, sql])),
     )
     return manifest, ids, batches
 

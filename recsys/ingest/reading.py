@@ -70,8 +70,10 @@ def read_plays(
         temp_directory=scratch / "spilled",
         preserve_insertion_order=False,
     ) as connection:
-        if query:
-            manifest, ids, batches = add_plays(before, new, connection, query, checked)
+        if query and isinstance(data, PlaysQuery):
+            manifest, ids, batches = add_plays(
+                before, new, connection, query, data.sql, checked
+            )
         else:
             manifest, ids, batches = add_events(before, new, connection)
     # The connection is closed: sorting needs the memory.

@@ -15,6 +15,7 @@ from recsys.errors import SearchError
 from recsys.ingest.pipeline import IngestReport, ingest
 from recsys.ingest.presets import make_query
 from recsys.ingest.report import describe_ingest
+from recsys.store.reader import open_store
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.dask, pytest.mark.slow]
@@ -91,6 +92,7 @@ def test_a_query_gives_the_same_store_and_report(
     expected = summary(ingest(query, alone), alone)
     assert summary(ingest(query, together, client=client), together) == expected
     assert content(together) == content(alone)
+    assert open_store(together).manifest.queries == (query.sql,)
     assert not ingest(query, together, client=client).added
 
 
