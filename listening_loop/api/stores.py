@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.store import Store
 from listening_loop.api.frames import DEFAULT_FOLDER, Frame, is_frame, write_parquet
@@ -14,6 +15,9 @@ from looplib.progress import say
 from recsys.ingest import pipeline
 from recsys.ingest.presets import make_query
 from recsys.ingest.report import describe_ingest
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Source = Frame | str | Path | Sequence[str | Path]
 _FRAME = "the data frame"
@@ -25,6 +29,7 @@ def ingest(
     *,
     sql: str | None = None,
     preset: str | None = None,
+    client: "Client | None" = None,
     **columns: str,
 ) -> Store:
     """Add plays to a session store, which is made if there is none; the same data add nothing.
@@ -38,6 +43,7 @@ def ingest(
         store: The store's path or address; by default a folder in `out/` that is named by the data.
         sql: A query of plays in place of data; statements such as ATTACH may go first.
         preset: A published data set, as `listening-loop ingest --help` names them.
+        client: A Dask client whose workers ingest files; a data frame is ingested by this process.
         columns: The columns of a data frame or of files by their content: `listener` and `track`
             (or `user` and `item`), and any of `played_at`, `seconds`, `share`, `weight`, `title`
             and the others that `listening-loop ingest --help` names.
@@ -60,7 +66,7 @@ def ingest(
         >>> store == ingest(plays, "store", listener="who", track="song", seconds="heard")
         True
     """
-    report = add_plays(data, store, columns, sql, preset)
+    report = add_plays(data, store, columns, sql, preset, client)
     say(describe_ingest(report))
     return report.store
 
@@ -71,6 +77,7 @@ def add_plays(
     columns: Mapping[str, str],
     sql: str | None = None,
     preset: str | None = None,
+    client: "Client | None" = None,
 ) -> pipeline.IngestReport:
     """Add plays to a store; see `ingest`."""
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
@@ -89,4 +96,5 @@ def add_plays(
             query = make_query(paths, columns, preset, sql)
             inputs = [*map(str, paths), query.content("") if query else ""]
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(inputs)[:12]}")
-        return pipeline.ingest(query or paths, address, whole=is_frame(data))
+        whole = is_frame(data)
+        return pipeline.ingest(query or paths, address, whole=whole, client=client)

@@ -11,11 +11,13 @@ import typer
 from rich.text import Text
 
 from looplib.cli import importing, make_app, run
+from looplib.config import load_config
 from looplib.tables import output
 
 with importing():
     from analysis.plays.columns import COLUMNS
     from analysis.plays.draft import parse_columns
+    from recsys.cluster.config import ClusterConfig
     from recsys.ingest.pipeline import ingest
     from recsys.ingest.presets import PRESETS, make_query
     from recsys.ingest.report import describe_ingest
@@ -64,6 +66,12 @@ def main(
         int | None,
         typer.Option(min=1, max=4096, help="Of a new store; 16 by default."),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="A Dask scheduler, such as tcp://host:8786; its workers ingest."
+        ),
+    ] = None,
     allow_rejects: Annotated[
         bool,
         typer.Option(help="Succeed where more than 5 % of the lines are rejected."),
@@ -72,7 +80,8 @@ def main(
     """Ingest the files."""
     roles = parse_columns(columns) if columns else None
     query = make_query(files or [], roles, preset, sql)
-    report = ingest(query or files or [], store, partitions=partitions)
+    cluster = load_config(ClusterConfig, None, [], {"scheduler": scheduler})
+    report = ingest(query or files or [], store, partitions=partitions, cluster=cluster)
     output().print(Text(describe_ingest(report)), soft_wrap=True)
     share = report.lines.rejected / max(report.lines.read, 1)
     if allow_rejects or share <= MOST_REJECTED:

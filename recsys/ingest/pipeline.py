@@ -5,28 +5,31 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
-from analysis.logs.sources import NewFiles
 from analysis.plays.check import MEMORY
 from analysis.plays.query import PlaysQuery
-from analysis.store import LOGGED, Source, Store
+from analysis.store import Source, Store
 from looplib.files import TEMPORARY_PREFIX
 from looplib.progress import say
+from recsys.cluster.config import ClusterConfig
 from recsys.errors import IngestError
-from recsys.ingest.events import add_events, find_logs
-from recsys.ingest.plays import add_plays, check_same_columns
+from recsys.ingest.events import find_logs
+from recsys.ingest.reading import read_plays
 from recsys.storage import Workspace, open_workspace
 from recsys.store.partitions import sort_plays
 from recsys.store.writer import commit, locked
+
+if TYPE_CHECKING:
+    from recsys.cluster.cluster import Client
 
 # None: in the words of DuckDB
 _DISK_FULL = {None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -57,6 +60,8 @@ def ingest(
     *,
     partitions: int | None = None,
     whole: bool = False,
+    cluster: ClusterConfig | None = None,
+    client: "Client | None" = None,
 ) -> IngestReport:
     """Add event logs, or the plays of a query, to a session store, which is made if there is none.
 
@@ -71,6 +76,8 @@ def ingest(
         store: The store's path or address.
         partitions: Their number in a new store; 16 by default.
         whole: The query reads a source that may have grown.
+        cluster: Names the scheduler whose workers read and sort; by default this process does.
+        client: Dask client whose workers read and sort.
 
     Raises:
         AnalysisError: A log or file cannot be found or read or is empty, or the query fails.
@@ -78,10 +85,21 @@ def ingest(
             was read by another query, or the machine has too little disk or memory.
         StoreError: The store is damaged, holds something else, or has another number of partitions.
         StorageError: Another ingest is at work.
+        SearchError: The scheduler does not answer or is lost, or the client is closed.
     """
-    query = data if isinstance(data, PlaysQuery) else None
-    files = [] if isinstance(data, PlaysQuery) else find_logs(data)
+    source = data if isinstance(data, PlaysQuery) else find_logs(data)
     workspace = open_workspace(store)
+    config = cluster or ClusterConfig()
+    on_workers = bool(config.scheduler or client)
+    if on_workers and (whole or workspace.is_remote):
+        say(
+            "workers cannot see a data frame or a store at an address: this process ingests"
+        )
+        on_workers = False
+    if isinstance(source, PlaysQuery) and not source.reader:
+        say(f"{source.name}: runs as a whole, as it combines rows or files")
+    elif on_workers and (not isinstance(source, PlaysQuery) or source.reads_database):
+        say("event logs and tables of databases are read by one worker, as a whole")
     with (
         _machine_errors_explained(workspace),
         locked(workspace, partitions) as (lock, before),
@@ -91,56 +109,33 @@ def ingest(
         ) as folder,
     ):
         scratch = Path(folder)
-        if query:
-            if not query.reader:
-                say(f"{query.name}: runs as a whole, as it combines rows or files")
-                query, whole = query.run(scratch), True
-            files = query.files(scratch)
-            if whole:  # the file of a data frame or of a result is temporary
-                files = [replace(file, name=query.name) for file in files]
-            whole |= query.reads_database
+        if on_workers:
+            # Dask takes long to import
+            from recsys.ingest.workers import read_on_workers
+
+            reading, parts = read_on_workers(before, source, scratch, config, client)
         else:
-            check_same_columns(before, LOGGED)
-        sources = before.manifest.sources
-        content = query.content if query else None
-        new = NewFiles(files, scratch, sources, content, whole=whole)
-        pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has more page faults
-        with queries.connect(
-            memory_limit=MEMORY,
-            temp_directory=scratch / "spilled",
-            preserve_insertion_order=False,
-        ) as connection:
-            if query:
-                manifest, ids, batches = add_plays(before, new, connection, query)
-            else:
-                manifest, ids, batches = add_events(before, new, connection)
-        # The connection is closed: sorting needs the memory.
-        if whole and before.manifest.parts and new.sources:
-            _check_times(before, manifest.columns)
-        parts = sort_plays(batches, scratch, before, whole=whole)
+            reading = read_plays(before, source, scratch, whole=whole)
+            parts = sort_plays(reading.batches, scratch, before, whole=reading.whole)
+        manifest = reading.manifest
         later = [("timestamp", ">", time.time_ns() // 1_000_000)]
         future = 0
         if parts and "timestamp" in manifest.columns:
-            names = [*parts.values()]
+            names = [part.path for part in parts.values()]
             future = len(pq.read_table(names, columns=["timestamp"], filters=later))
-        added = manifest.sources[len(sources) :]
-        if not (parts or new.repeated):
-            raise IngestError(f"no play in {len(added)} files; {_why(added, scratch)}")
-        after = commit(lock, manifest, scratch, parts, ids) if added else before
+        added = manifest.sources[len(before.manifest.sources) :]
+        if not (parts or reading.repeated):
+            raise IngestError(
+                f"no play in {len(added)} files; {_why(added, reading.scratch)}"
+            )
+        after = before
+        if added:
+            after = commit(lock, manifest, reading.scratch, parts, reading.ids)
     good = sum(source.lines.good for source in added)
     repeats = good - (after.manifest.events - before.manifest.events)
     return IngestReport(
-        after, added, tuple(new.repeated), repeats, new.left_out, future
+        after, added, reading.repeated, repeats, reading.left_out, future
     )
-
-
-def _check_times(store: Store, columns: Sequence[str]) -> None:
-    """Refuse rows of a source that may have grown if nothing tells them from the store's rows."""
-    if "timestamp" not in columns:
-        raise IngestError(
-            f"{store}: it has rows already, and rows without times cannot be told from them; "
-            "return played_at, or use a new store"
-        )
 
 
 def _why(added: Sequence[Source], scratch: Path) -> str:

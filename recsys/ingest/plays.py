@@ -5,8 +5,8 @@ DuckDB spills to the store's disk.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -15,16 +15,29 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.logs.field_types import IdKinds
+from analysis.logs.files import LogFile
 from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
 from analysis.logs.sources import NewFiles, in_batches
-from analysis.plays.check import Malformed, check_files
+from analysis.plays.check import Checked, Malformed, check_files
 from analysis.plays.columns import stored_columns
 from analysis.plays.query import PlaysQuery
-from analysis.store import IdsOf, Manifest, Store
+from analysis.store import IdsOf, Manifest, Source, Store
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.store.ids import decide_kinds, write_ids
 from recsys.store.partitions import ROWS_AT_ONCE, Batches, divide_plays
+
+
+@dataclass(frozen=True)
+class CheckedFiles:
+    """Files of a query whose checked rows are in a folder."""
+
+    folder: Path
+    columns: tuple[str, ...]  # of the query; none without a new file
+    malformed: dict[str, list[Malformed]]  # by the digest of their file
+    sources: dict[LogFile, Source]
+    repeated: list[LogFile]
+    left_out: int
 
 
 def add_plays(
@@ -32,8 +45,10 @@ def add_plays(
     files: NewFiles,
     connection: queries.Connection,
     query: PlaysQuery,
+    sql: str,
+    checked: CheckedFiles | None = None,
 ) -> tuple[Manifest, dict[IdsOf, Path], Batches]:
-    """Read the plays of new files.
+    """Read the plays of new files, unless they are checked already, and divide them.
 
     Returns:
         The store's manifest with the new sources, the files of new text ids and titles, and the
@@ -45,13 +60,18 @@ def add_plays(
     """
     manifest = store.manifest
     scratch = files.scratch
-    columns, malformed = _check_files(files, query)
+    checked = checked or _check_files(files, query)
+    columns, malformed = checked.columns, checked.malformed
+    files.sources, files.repeated = checked.sources, checked.repeated
+    files.left_out = checked.left_out
     new = {source.digest: source for source in files.sources.values()}
     if not new:
         return manifest, {}, {}
     stored = stored_columns(columns)
     check_same_columns(store, stored)
-    queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
+    queries.attach_parquet(
+        connection, "checked", sorted(checked.folder.glob("checked-*"))
+    )
     groups = queries.fetch_table(connection, "interactions/id_kinds").to_pylist()
     kinds = decide_kinds(groups, query.name)
     if manifest.parts:
@@ -86,7 +106,7 @@ def add_plays(
         text_users=kinds.users,
         text_items=kinds.tracks,
         sources=(*manifest.sources, *added),
-        queries=tuple(dict.fromkeys([*manifest.queries, query.sql])),
+        queries=tuple(dict.fromkeys([*manifest.queries, sql])),
     )
     return manifest, ids, batches
 
@@ -105,29 +125,38 @@ def check_same_columns(store: Store, columns: tuple[str, ...]) -> None:
         )
 
 
-def _check_files(
-    files: NewFiles, query: PlaysQuery
-) -> tuple[tuple[str, ...], dict[str, list[Malformed]]]:
-    """Write the checked rows of new files.
-
-    Returns:
-        The columns of the query, and lines that are no rows by the digest of their file.
-    """
+def _check_files(files: NewFiles, query: PlaysQuery) -> CheckedFiles:
+    """Write the checked rows of new files into their scratch folder."""
     columns: tuple[str, ...] = ()
     malformed: dict[str, list[Malformed]] = {}
     with progress("ingest", files.megabytes, "MB") as report:
         for number, batch in enumerate(in_batches(files.all)):
-            with files.copied(batch) as copies:
-                if not copies:
-                    continue
-                new = {files.sources[file].digest: file for file in copies}
-                target = files.scratch / f"checked-{number:06}.parquet"
-                checked = check_files(new, query, target)
-            columns = checked.columns
-            malformed |= checked.malformed
-            files.left_out += checked.left_out
-            report(files.megabytes_done, copies[-1].name)
-    return columns, malformed
+            target = files.scratch / f"checked-{number:06}.parquet"
+            if checked := check_batch(files, batch, query, target):
+                columns = checked.columns
+                malformed |= checked.malformed
+                report(files.megabytes_done, batch[-1].name)
+    return CheckedFiles(
+        files.scratch,
+        columns,
+        malformed,
+        files.sources,
+        files.repeated,
+        files.left_out,
+    )
+
+
+def check_batch(
+    files: NewFiles, batch: Sequence[LogFile], query: PlaysQuery, target: Path
+) -> Checked | None:
+    """Write the checked rows of the new files of a batch to a Parquet file, if there are any."""
+    with files.copied(batch) as copies:
+        if not copies:
+            return None
+        new = {files.sources[file].digest: file for file in copies}
+        checked = check_files(new, query, target)
+    files.left_out += checked.left_out
+    return checked
 
 
 def _keep_rejects(

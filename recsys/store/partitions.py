@@ -5,10 +5,11 @@ the disk.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from analysis import queries
 from analysis.logs.field_types import integers
 from analysis.store import Store
 from looplib.arrays import IntArray, column_values, offsets
+from looplib.files import sha256_file
 from looplib.platform import usable_cores
 from looplib.progress import progress
 from recsys.store.reader import download_files
@@ -31,6 +33,21 @@ _ORDER = [(name, "ascending") for name in ("user", "timestamp", "track")]
 _MASK = 2**32 - 1
 # Arrow files, and numbers of their batches, by the partition of the plays
 Batches = dict[int, list[tuple[Path, int]]]
+
+
+class Part(NamedTuple):
+    """A Parquet file that is finished, and its digest."""
+
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def measure(file: Path) -> Part:
+    """Count the rows and the bytes of a Parquet file, and take its sha256."""
+    rows = pq.read_metadata(file).num_rows
+    return Part(file, rows, file.stat().st_size, sha256_file(file))
 
 
 def divide_plays(tables: Iterable[pa.Table], folder: Path, partitions: int) -> Batches:
@@ -60,7 +77,7 @@ def divide_plays(tables: Iterable[pa.Table], folder: Path, partitions: int) -> B
 
 def sort_plays(
     batches: Batches, folder: Path, store: Store, *, whole: bool = False
-) -> dict[int, Path]:
+) -> dict[int, Part]:
     """Sort the plays of each partition by listener, time and track, a few partitions at a time.
 
     Of the events of a listener with the same message and request number, the first is kept; events
@@ -78,7 +95,10 @@ def sort_plays(
     partitions = sorted(batches)
     parts = {}
     workers = min(_MOST_WORKERS, usable_cores())
-    write = partial(_write_part, batches, folder, store, whole)
+
+    def write(partition: int) -> Part:
+        return write_part(batches[partition], folder, store, whole, partition)
+
     with (
         progress("sort", len(partitions), "partitions") as report,
         ThreadPoolExecutor(workers) as pool,
@@ -91,13 +111,18 @@ def sort_plays(
     return parts
 
 
-def _write_part(
-    batches: Batches, folder: Path, store: Store, whole: bool, partition: int
-) -> Path:
-    """Write the plays of a partition in order, without repeats."""
-    part = folder / f"partition-{partition:03}.parquet"
+def write_part(
+    batches: Sequence[tuple[Path, int]],
+    folder: Path,
+    store: Store,
+    whole: bool,
+    partition: int,
+) -> Part:
+    """Write the plays of a partition in order, without repeats, as `sort_plays` says."""
+    # a call that runs again on a worker does not meet the file of its first run
+    part = folder / f"partition-{partition:03}-{uuid4().hex}.parquet"
     read = []
-    for file, position in batches[partition]:
+    for file, position in batches:
         with pa.memory_map(str(file)) as mapped:  # so that no other batch is read
             read.append(pa.ipc.open_file(mapped).get_batch(position))
     plays = pa.Table.from_batches(read)
@@ -109,7 +134,7 @@ def _write_part(
     is_small = len(plays) <= _SORTED_IN_MEMORY
     if is_small and statement is None:
         _write_sorted(plays, part)
-        return part
+        return measure(part)
     with queries.connect(
         threads=1, memory_limit=_MEMORY, temp_directory=part.with_suffix(".spilled")
     ) as connection:
@@ -130,7 +155,7 @@ def _write_part(
             _write_sorted(plays, part)
         else:
             queries.copy_to_parquet(connection, "store/sorted_plays", part)
-    return part
+    return measure(part)
 
 
 def _write_sorted(plays: pa.Table, part: Path) -> None:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-import pyarrow.parquet as pq
 
 from analysis.store import (
     MANIFEST,
@@ -29,11 +28,11 @@ from looplib.files import (
     atomic_write_json,
     fsync,
     remove_leftovers,
-    sha256_file,
 )
 from recsys.errors import StoreError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.storage import Workspace
+from recsys.store.partitions import Part, measure
 
 DEFAULT_PARTITIONS = 16
 _IDS = "ids"
@@ -87,7 +86,7 @@ def commit(
     lock: Lock,
     manifest: Manifest,
     scratch: Path,
-    parts: Mapping[int, Path],
+    parts: Mapping[int, Part],
     ids: Mapping[IdsOf, Path],
 ) -> Store:
     """Move finished files into the locked store, then replace the manifest, which names them.
@@ -107,11 +106,11 @@ def commit(
     digest = content_digest(source.digest for source in manifest.sources)
     ending = f"-{digest[:16]}.parquet"
     new_parts = {
-        StoreFile(f"{_PARTITION}{n:03}/part{ending}", n, *_measure(file)): file
-        for n, file in parts.items()
+        StoreFile(f"{_PARTITION}{n:03}/part{ending}", n, *part[1:]): part.path
+        for n, part in parts.items()
     }
     new_ids = {
-        StoreFile(f"{_IDS}/{of}{ending}", of, *_measure(file)): file
+        StoreFile(f"{_IDS}/{of}{ending}", of, *measure(file)[1:]): file
         for of, file in ids.items()
     }
     rejected = scratch.glob(f"{REJECTS}/*")
@@ -138,8 +137,3 @@ def commit(
     atomic_write_json(path / MANIFEST, seal(msgspec.to_builtins(manifest)))
     workspace.upload(MANIFEST)
     return Store(str(workspace), path, manifest)
-
-
-def _measure(file: Path) -> tuple[int, int, str]:
-    """Count the rows and the bytes of a Parquet file, and take its sha256."""
-    return pq.read_metadata(file).num_rows, file.stat().st_size, sha256_file(file)

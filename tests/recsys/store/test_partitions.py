@@ -85,6 +85,6 @@ def test_a_part_has_the_plays_of_its_users_in_order(
         key=lambda play: (play["user"], play["timestamp"] or 0, play["track"])
     )
     for partition, part in parts.items():
-        assert pq.read_table(part).to_pylist() == [
+        assert pq.read_table(part.path).to_pylist() == [
             play for play in expected if by_definition(play["user"], 2) == partition
         ]
