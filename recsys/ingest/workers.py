@@ -62,14 +62,16 @@ def _plan(
     checked = None
     if isinstance(data, PlaysQuery) and files:
         batches = [*in_batches(files)]
-        known = before.manifest.sources
-        found = yield [(find_sources, batch, data, scratch, known) for batch in batches]
+        sources = before.manifest.sources
+        added = yield [
+            (find_sources, batch, data, scratch, sources) for batch in batches
+        ]
         # what the files before a batch have adds nothing
-        known_of = accumulate(
-            found, lambda sources, new: (*sources, *new), initial=known
+        sources_of = accumulate(
+            added, lambda before, new: (*before, *new), initial=sources
         )
         targets = [scratch / f"checked-{n:06}.parquet" for n in range(len(batches))]
-        parts = zip(batches, targets, known_of, strict=False)
+        parts = zip(batches, targets, sources_of, strict=False)
         checks = yield [(check_part, data, *part) for part in parts]
         checked = _join(checks, scratch)
     (reading,) = yield [(read, before, data, scratch, checked)]
@@ -100,21 +102,24 @@ def _join(parts: Sequence[CheckedFiles], folder: Path) -> CheckedFiles:
 
 
 def find_sources(
-    batch: Sequence[LogFile], query: PlaysQuery, scratch: Path, known: Sequence[Source]
+    batch: Sequence[LogFile],
+    query: PlaysQuery,
+    scratch: Path,
+    sources: Sequence[Source],
 ) -> tuple[Source, ...]:
     """Compute the sources of some files, as if no other file was new."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        files = NewFiles(batch, Path(folder), known, query.content, in_place=True)
+        files = NewFiles(batch, Path(folder), sources, query.content, in_place=True)
         with files.copied(batch):
             return tuple(files.sources.values())
 
 
 def check_part(
-    query: PlaysQuery, batch: Sequence[LogFile], target: Path, known: Sequence[Source]
+    query: PlaysQuery, batch: Sequence[LogFile], target: Path, sources: Sequence[Source]
 ) -> CheckedFiles:
     """Check some files of a query into a Parquet file, which appears whole."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        files = NewFiles(batch, Path(folder), known, query.content)
+        files = NewFiles(batch, Path(folder), sources, query.content)
         part = Path(folder, target.name)
         checked = check_batch(files, batch, query, part)
         if checked:
