@@ -113,7 +113,7 @@ def die_once(note: Path) -> None:
         note.touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
-    workers.check_batch = die  # type: ignore[attr-defined]
+    workers.check_batch = die  # type: ignore[attr-defined, assignment]
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
