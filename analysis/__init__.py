@@ -1,9 +1,10 @@
-"""DuckDB SQL and statistics: event logs, ranking metrics and A/B reports.
+"""Analytics in DuckDB SQL: event logs, ranking metrics and A/B reports.
 
-In: event logs, the session store, recommendations. Out: Arrow tables, arrays and small frozen
-results. Knows no other part but `looplib`.
+The package reads event logs, the session store and recommendations, and returns Arrow tables,
+arrays and small frozen results. It imports no other part of the project but `looplib`.
 
-`queries` runs the statements in `sql`, each a file. `logs`, `tables` and `store` read plays,
-`validation` scores lists, `statistics` has the intervals, `ab` the report of an experiment, `power`
-and `planning` its size; all pages share `page`.
+`queries` runs the statements in `sql`, one file each. `logs`, `plays` and `store` read plays,
+`validation` scores recommendation lists, `statistics` computes intervals, `ab` reports on an
+experiment, `power` and `planning` compute its sample size, and `page` holds the parts that all
+HTML pages share.
 """

@@ -1,11 +1,11 @@
-"""Errors that users of `analysis` can fix."""
+"""Errors of `analysis` that a user can fix."""
 
 from looplib.errors import UserError
 
 
 class AnalysisError(UserError):
-    """Base of the errors of `analysis`."""
+    """Base class of the errors of `analysis`."""
 
 
 class StoreError(AnalysisError):
-    """A session store that is missing, damaged, or of another version."""
+    """A session store is missing, damaged, or of an unsupported version."""

@@ -1,4 +1,4 @@
-"""Names of logs and results, for all commands."""
+"""Names of command-line arguments for logs and results, shared by all commands."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,15 +1,15 @@
-"""`listening-loop power`: how many listeners and days an experiment takes, from a log.
+"""`listening-loop power`: compute from a past log how many listeners and days an experiment takes.
 
-The plan is for the verdict that will decide, with its stopping rule, arms, primary metrics and
-guardrails. An arm ships if, at the end, its effect reaches the bound of the rule at the level that
-all comparisons leave (Bonferroni's), and every guardrail is surely within its
-margin. The estimates of large arms are normal, so the chance of that is a normal distribution
-function: for one metric, the sample size is that of a single test with the rule's bound in place of
-1.96. Wins at earlier analyses that the last one would not repeat are not counted; with a fixed
-horizon, 4 to 8 % fewer listeners would do.
+The plan assumes the verdict that will decide: its stopping rule, arms, primary metrics and
+guardrails. An arm ships if, at the end, its effect exceeds the rule's bound at the level that
+remains after Bonferroni's correction for all comparisons, and every guardrail is surely within its
+margin. The estimates of large arms are normal, so the chance to ship is a normal distribution
+function: for a single metric, the sample size is that of a single test with the rule's bound in
+place of 1.96. Wins at earlier analyses that the last analysis would not repeat are not counted;
+with a fixed horizon, 4 to 8 % fewer listeners would do.
 
-Listeners are as the log knows them at its end, so a log as long as the experiment plans best; they
-arrive as they did in it.
+The plan takes listeners and their arrivals as they are in the log. A log as long as the planned
+experiment gives the best plan.
 """
 
 import math
@@ -77,7 +77,7 @@ def main(
     overrides: Overrides = None,
     out: OutFile = None,
 ) -> None:
-    """Plan an experiment that ends in a verdict by the configuration."""
+    """Print the sample size and duration of a planned experiment."""
     if (effect is None) == (listeners is None):
         raise AnalysisError("name either --effect, such as 5%, or --listeners")
     document = plan_document(
@@ -101,10 +101,10 @@ def main(
 
 
 def parse_effect(text: str) -> float:
-    """Return the relative effect that a text such as "5%" or "0.05" stands for; below 0 for a fall.
+    """Parse a relative effect such as "5%" or "0.05"; a negative effect is a decrease.
 
     Raises:
-        AnalysisError: The effect is 0, is -100 % or less, or may be meant in %.
+        AnalysisError: The effect is 0, is -100 % or less, or may be meant as a percentage.
     """
     is_percent = text.endswith("%")
     try:
@@ -125,7 +125,7 @@ def parse_effect(text: str) -> float:
 
 @dataclass(frozen=True, eq=False)
 class PastLog:
-    """A log that a plan is made from."""
+    """Statistics of a past log, from which an experiment is planned."""
 
     metrics: Sequence[Metric]  # the first primary one, and guardrails but for quantiles
     means: FloatArray  # of the metrics
@@ -140,12 +140,12 @@ class PastLog:
         sums: Iterable[tuple[FloatArray, FloatArray]],
         arrivals: FloatArray,
     ) -> Self:
-        """Summarize a log.
+        """Summarize a log by means, covariances and arrivals.
 
         Args:
-            metrics: As in the class.
-            sums: Numerators and denominators of each metric, shape (listeners,).
-            arrivals: As in the class.
+            metrics: The first primary metric, then guardrails that are not quantiles.
+            sums: Numerators and denominators of each metric, each of shape (listeners,).
+            arrivals: Number of new listeners on each day, from the first day to the last.
         """
         means, gains = [], []
         for metric, pair in zip(metrics, sums, strict=True):
@@ -158,7 +158,7 @@ class PastLog:
         return cls(metrics, np.array(means), covariances, arrivals)
 
     def days_until(self, listeners: float) -> int | None:
-        """Predict the day by which so many have come; None if never."""
+        """Predict the days until so many listeners have arrived; None if never."""
         arrived = np.cumsum(self.arrivals)
         if listeners <= arrived[-1]:
             return int(np.argmax(arrived >= listeners)) + 1
@@ -170,7 +170,7 @@ class PastLog:
 
 
 def read_log(logs: Sequence[str | Path], config: AbConfig) -> PastLog:
-    """Read the inputs of a plan from a configuration.
+    """Read the metrics and arrivals of past logs, as the configuration of a report defines them.
 
     Raises:
         AnalysisError: The logs cannot be read.
@@ -228,17 +228,18 @@ def plan(
     listeners: int = 0,
     arms: int = 2,
 ) -> Plan:
-    """Plan an experiment on the metrics of a log.
+    """Compute the sample size for an effect, or the smallest detectable effect for a sample size.
 
     Args:
-        log: A past log.
+        log: Statistics of a past log.
         config: Configuration of the report that will decide.
-        effect: The relative effect to find; 0 for the smallest that the listeners find.
-        listeners: Listeners of all arms, if there is no effect.
-        arms: Arms with the control, if the configuration has no shares.
+        effect: The relative effect to detect; 0 computes the smallest detectable effect.
+        listeners: Number of listeners in all arms, if no effect is given.
+        arms: Number of arms, including the control, if the configuration has no shares.
 
     Raises:
-        AnalysisError: A metric does not vary or has no mean, or no size or effect will do.
+        AnalysisError: A metric does not vary or has a mean of 0, or no sample size or effect is
+            enough.
     """
     metric, *guardrails = log.metrics
     mean = float(log.means[0])
@@ -287,7 +288,7 @@ def plan(
 def _root(
     missing: Callable[[float], float], low: float, high: float, refusal: str
 ) -> float:
-    """Find the least value whose power is enough, or refuse."""
+    """Find the smallest value that reaches the wanted power, or raise the refusal."""
     if missing(high) > 0:
         raise AnalysisError(f"power: {refusal}; plan with more")
     return float(optimize.bisect(missing, low, high, xtol=1e-6))
@@ -300,17 +301,10 @@ def ship_probability(
     effect: float,
     listeners: float,
 ) -> float:
-    """Compute the chance that an arm with an effect ships when the planned size is reached.
+    """Compute the probability that an arm with an effect ships when the planned size is reached.
 
-    If a verdict must be confirmed, the analysis of the day before counts, with fewer
-    listeners and a higher bound.
-
-    Args:
-        log: A past log, whose listeners stand for every arm but for the effect.
-        config: Configuration of the report that will decide.
-        weights: The share of the listeners in each arm, the control first.
-        effect: Effect of the second arm on the first metric, as a share of its mean.
-        listeners: The planned size, all arms.
+    If a verdict must be confirmed on a second day, the analysis of the day before counts: it has
+    fewer listeners and a higher bound.
 
     >>> from analysis.ab.metrics import METRICS
     >>> time = np.array([2.0, 4.0] * 50)
@@ -318,6 +312,14 @@ def ship_probability(
     >>> config = AbConfig(fixed_horizon=FixedHorizon(listeners=1, interim_analyses=1))
     >>> round(ship_probability(log, config, np.full(2, 0.5), 0.05, 1480), 3)
     0.8
+
+    Args:
+        log: Statistics of a past log; every arm is assumed to have such listeners, apart from the
+            effect.
+        config: Configuration of the report that will decide.
+        weights: Share of the listeners in each arm, the control first.
+        effect: Effect of the second arm on the first metric, relative to the metric's mean.
+        listeners: The planned number of listeners in all arms.
     """
     from scipy.stats import multivariate_normal  # takes a second to import
 
@@ -358,7 +360,7 @@ def ship_probability(
 
 
 def describe(planned: Plan) -> str:
-    """Describe the plan in lines for the terminal."""
+    """Describe a plan in a few lines of text for the terminal."""
     rule = "a fixed horizon, interim analyses on the way"
     if planned.rule == "any-time":
         rule = (

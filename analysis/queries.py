@@ -1,9 +1,9 @@
 """Open DuckDB, run the SQL files of `analysis/sql`, and attach the tables that they read.
 
-No other module opens DuckDB.
+This is the only module that opens DuckDB.
 
-A SQL file has one statement and names in its header its parameters and the tables that it reads.
-The tables are attached here from files or Arrow tables, so no value of a user ever stands in the
+A SQL file has one statement. Its header names its parameters and the tables that it reads. This
+module attaches these tables from files or Arrow tables, so a value of a user is never part of the
 text of a statement.
 """
 
@@ -64,11 +64,11 @@ _LONGEST_PROBLEM = 300  # characters of an error's message
 def connect(
     database: str | Path = ":memory:", **settings: int | str | Path
 ) -> Connection:
-    """Open a database, by default in memory, with DuckDB's own settings.
+    """Open a DuckDB database, by default in memory, with settings of DuckDB as keywords.
 
     A query that needs more than `memory_limit`, such as "1GB", spills to `temp_directory`, which
-    should be on the disk that the result is written to. Without `preserve_insertion_order`, which
-    saves memory, rows need not come in the order of their source.
+    should be on the same disk as the result. Without `preserve_insertion_order`, which saves
+    memory, rows may come in another order than in their source.
     """
     config = {name: str(value) for name, value in settings.items()}
     defaults = {
@@ -85,7 +85,7 @@ def connect(
 
 
 def open_database(file: Path, folder: Path) -> Connection:
-    """Attach a DuckDB file as `brought`; SQL of the connection reaches only `folder`."""
+    """Attach a user's DuckDB file as `brought`; from then on SQL can only reach `folder`."""
     connection = connect(
         autoload_known_extensions="false",
         temp_directory=folder / "spilled",
@@ -99,10 +99,10 @@ def open_database(file: Path, folder: Path) -> Connection:
 
 @contextmanager
 def naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of some kinds into an error of one line that begins with their subject.
+    """Turn exceptions of some types into an AnalysisError of one line that begins with `what`.
 
     Raises:
-        AnalysisError: An error of these kinds was raised.
+        AnalysisError: An exception of these types was raised inside the block.
     """
     try:
         yield
@@ -111,7 +111,7 @@ def naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
 
 
 def one_line(problem: Exception) -> str:
-    """Shorten an error to its message, without the SQL."""
+    """Shorten an exception to one line: its message, without the SQL text."""
     text = str(problem).partition("\n\n")[0]
     return " ".join(text.split())[:_LONGEST_PROBLEM]
 
@@ -128,20 +128,20 @@ def confine(connection: Connection, files: Iterable[Path], folder: Path) -> None
 
 @cache
 def _library() -> Connection:
-    """Open a database without tables, which is asked about SQL itself."""
+    """Open an empty in-memory database, which answers questions about SQL itself."""
     return connect()
 
 
 @cache
 def parse(sql: str) -> tuple[list[str], dict[str, Any]]:
-    """Parse statements, the last of which is a SELECT.
+    """Parse SQL statements, of which the last must be a SELECT.
 
     Returns:
-        The texts of the statements, and the syntax tree of the last one, with positions in bytes;
-        it is shared.
+        The text of each statement, and the syntax tree of the last, with positions in bytes. The
+        tree is cached: do not modify it.
 
     Raises:
-        DatabaseError: The text is no SQL, or the last statement is no SELECT.
+        DatabaseError: The text is not valid SQL, or the last statement is not a SELECT.
     """
     with _library().cursor() as connection:
         texts = [statement.query for statement in connection.extract_statements(sql)]
@@ -155,7 +155,7 @@ def parse(sql: str) -> tuple[list[str], dict[str, Any]]:
 
 
 def nodes(tree: object) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a syntax tree, outer objects first."""
+    """Yield all objects of a JSON syntax tree, parents before children."""
     if isinstance(tree, dict):
         yield tree
     for part in tree.values() if isinstance(tree, dict) else tree:  # type: ignore[attr-defined]
@@ -164,7 +164,7 @@ def nodes(tree: object) -> Iterator[dict[str, Any]]:
 
 
 def negate(sql: str) -> str:
-    """Return the SELECT of the rows that its WHERE clause leaves out."""
+    """Return a SELECT of exactly the rows that a query's WHERE clause filters out."""
     tree = copy.deepcopy(parse(sql)[1])
     node = next(node for node in nodes(tree) if node.get("where_clause"))
     true = {"class": "CONSTANT", "type": "VALUE_CONSTANT"}
@@ -188,14 +188,14 @@ def _names(sql: str) -> set[str]:
 
 
 def aggregates() -> set[str]:
-    """Name the functions that make a value of many rows."""
+    """List the names of DuckDB's aggregate functions."""
     return _names(
         "SELECT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
     )
 
 
 def identifier(name: str) -> str:
-    """Quote the name of a column if SQL needs quotes.
+    """Quote a column name if SQL requires quotes.
 
     >>> identifier("song"), identifier("order"), identifier("User ID")
     ('song', '"order"', '"User ID"')
@@ -210,33 +210,37 @@ def identifier(name: str) -> str:
 
 
 def statement(name: str) -> str:
-    """Return the text of `analysis/sql/<name>.sql`, or of a path to a file.
+    """Read the text of the SQL file `analysis/sql/<name>.sql`, or of a file given by its path.
 
-    A name is such as "validation/listener_metrics".
+    An example of a name is "validation/listener_metrics".
     """
     file = Path(name) if name.endswith(".sql") else SQL_FOLDER / f"{name}.sql"
     return file.read_text(encoding="utf-8")
 
 
 def open_rows(connection: Connection, name: str, **values: object) -> Rows:
-    """Return the rows of a SQL file, which runs when they are read.
+    """Prepare the rows of a SQL file; the query runs when the rows are read.
 
-    Columns that nobody reads are not computed.
+    Columns that are never read are not computed.
     """
     return connection.sql(statement(name), params=values)
 
 
 def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table:
-    """Run a SQL file and return its rows as an Arrow table; its named parameters are the keywords.
+    """Run a SQL file with keywords as named parameters; return its rows as an Arrow table.
 
     Raises:
-        DatabaseError: The statement fails, or the keywords are not exactly its parameters.
+        DatabaseError: The statement fails, or the keywords do not match its parameters exactly.
     """
     return open_rows(connection, name, **values).to_arrow_table()
 
 
 def batches(table: Rows, rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield rows in Arrow batches; a DatabaseError may come at any of them."""
+    """Yield the rows of a relation in Arrow batches.
+
+    Raises:
+        DatabaseError: The query fails; this may happen at any batch.
+    """
     try:
         yield from table.to_arrow_reader(rows)
     except OSError as error:
@@ -249,10 +253,10 @@ def batches(table: Rows, rows: int) -> Iterator[pa.RecordBatch]:
 
 
 def ask(connection: Connection, query: str) -> Rows:
-    """Return the rows of a query of the owner's, which runs when they are read.
+    """Prepare the rows of a SQL query written by the owner of the data; it runs when they are read.
 
     Raises:
-        AnalysisError: The query is wrong, returns no rows, or does more than read.
+        AnalysisError: The query is invalid, returns no rows, or does more than read.
     """
     with naming("the query", DatabaseError):
         kinds = {statement.type for statement in connection.extract_statements(query)}
@@ -270,7 +274,7 @@ def copy_to_parquet(
     file: Path,
     **values: object,
 ) -> int:
-    """Write the rows of a SQL file to a Parquet file, and return their number."""
+    """Write the rows of a SQL file to a Parquet file, and return the number of rows."""
     values["copy_target"] = str(file)
     copy = (
         f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)"
@@ -285,7 +289,7 @@ def attach_query(
     name: str,
     **values: object,
 ) -> None:
-    """Make the rows of a SQL file readable under a table's name; it runs when they are read."""
+    """Create a view with the rows of a SQL file, which runs whenever the view is read."""
     open_rows(connection, name, **values).create_view(table, replace=True)
 
 
@@ -295,7 +299,7 @@ def materialize(
     name: str,
     **values: object,
 ) -> None:
-    """Run a SQL file and keep its rows as a table, which replaces a table of that name."""
+    """Run a SQL file and store its rows in a table, replacing a table of that name."""
     made = f"CREATE OR REPLACE TABLE {table} AS {statement(name)}"
     connection.execute(made, values)
 
@@ -312,7 +316,7 @@ def drop(connection: Connection, tables: Iterable[str]) -> None:
 
 
 def append(table: str, rows: Rows) -> None:
-    """Add rows to a table, which is made if there is none."""
+    """Append rows to a table; create the table if it does not exist."""
     try:
         rows.insert_into(table)
     except duckdb.CatalogException:
@@ -326,10 +330,10 @@ def attach_parquet(
     where: Expression | None = None,
     columns: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Make Parquet files readable under a table's name; a query reads the columns that it needs.
+    """Create a view of Parquet files; a query reads only the columns that it needs.
 
-    A column has the widest type of all files. `columns` maps names to types; the columns that the
-    files lack are NULL.
+    A column has the widest type that it has in any file. `columns` maps further names to types; a
+    column that all files lack is NULL.
     """
     # DuckDB takes every name for a pattern
     names = [glob.escape(str(file)) for file in files]
@@ -353,13 +357,14 @@ def open_log(
     *,
     skip_errors: bool,
 ) -> Rows:
-    """Return a row for each line of files of JSON lines that is not blank, in their order.
+    """Read files of JSON lines: one row for each line that is not blank, in file order.
 
-    A missing value, or text that is no whole number, is NULL. If errors are skipped, a value that
-    does not fit its column's type is NULL, and so are all values of a line that is no JSON object;
-    a key with two values has either. Otherwise a DatabaseError is raised while rows are fetched.
-    The further column `is_event` says whether the condition, to which whole numbers are text,
-    holds, and `file_index` is the number of the line's file.
+    A missing value, or text that is not a whole number, is NULL. With `skip_errors`, a value that
+    does not fit the type of its column is NULL, as are all values of a line that is not a JSON
+    object; if a key occurs twice in a line, either value is taken. Without `skip_errors`, such
+    lines raise a DatabaseError while rows are fetched. Two columns are added: `is_event` says
+    whether `condition` holds for the line (whole numbers are text inside the condition), and
+    `file_index` is the number of the line's file.
     """
     types = {name: kind.replace("BIGINT", "VARCHAR") for name, kind in columns.items()}
     rows = connection.read_json(
@@ -380,6 +385,6 @@ def open_log(
 
 
 def json_pointers(key: str) -> list[str]:
-    """List the JSON pointers of a key (RFC 6901); dots may lead into nested objects."""
+    """List the JSON pointers (RFC 6901) that a key may mean; dots may lead into nested objects."""
     pointer = "/" + key.replace("[]", "").replace("~", "~0").replace("/", "~1")
     return [pointer, pointer.replace(".", "/")] if "." in pointer else [pointer]

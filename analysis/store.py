@@ -1,18 +1,16 @@
-"""Read session stores: immutable plays in Parquet.
+"""Read session stores: folders of immutable plays in Parquet.
 
-All plays of a listener are in one partition.
+A store is split into partitions; all plays of a listener are in the same partition. Its folder::
 
-A store is a folder::
-
-    manifest.json                   the only truth: files that it does not name do not exist
-    partition=000/part-….parquet    plays of some listeners, a file for each ingest, by listener,
-                                    time and track
-    rejects/<digest>.jsonl          the lines of a source that are no plays, and why
-    ids/users-….parquet             the text ids that numbers in the parts stand for
-                                    (id, original); items-… of items
+    manifest.json                   lists all files; files that it does not name are ignored
+    partition=000/part-….parquet    plays of some listeners, one file for each ingest, sorted by
+                                    listener, time and track
+    rejects/<digest>.jsonl          lines of a source that are not plays, with the reason
+    ids/users-….parquet             text ids of listeners and the numbers that stand for them
+                                    (id, original); items-… for tracks
     ids/titles-….parquet            titles and artists of tracks (id, title, artist)
 
-Sessions are derived, not stored. `recsys.store` writes stores.
+Sessions are derived from plays when they are needed, not stored. `recsys.store` writes stores.
 """
 
 import hashlib
@@ -60,22 +58,23 @@ _REMEDY = (
 
 @dataclass(frozen=True)
 class CatalogueSummary:
-    """The tracks that a store's ids refer to."""
+    """The catalogue of tracks to which a store's track ids refer."""
 
     sha256: str
     tracks: int
     own_ids: bool = False  # else ids are 0..tracks-1
 
     def __str__(self) -> str:
-        """Describe it in an error message."""
+        """Describe the catalogue in an error message."""
         return f"{self.tracks:,} tracks, sha256 {self.sha256[:12]}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A stretch of a file's content that the store has: all of it, or the new end of a grown file.
+    """A stretch of a file in a store: the whole file, or the new end of a grown file.
 
-    Files are unpacked; `digest` is the SHA-256 of its bytes, and of how they were read.
+    Packed files are hashed unpacked. `digest` is the SHA-256 of the bytes and of the query that
+    read them.
     """
 
     name: str
@@ -92,13 +91,13 @@ class Source:
 
     @property
     def rejects(self) -> str:
-        """Name of the file of its rejected lines, relative to the store."""
+        """Name of the file with the source's rejected lines, relative to the store."""
         return f"{REJECTS}/{self.digest}.jsonl"
 
 
 @dataclass(frozen=True, order=True)
 class StoreFile:
-    """A Parquet file of a store: plays of a partition, text ids with their numbers, or titles."""
+    """A Parquet file of a store: plays of one partition, text ids with their numbers, or titles."""
 
     path: str  # relative to the store
     of: int | IdsOf  # number of the partition
@@ -109,9 +108,9 @@ class StoreFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of `manifest.json`.
+    """The content of a store's `manifest.json`.
 
-    Ids that are whole numbers are stored unchanged.
+    Ids that are whole numbers are stored unchanged; text ids are replaced by numbers.
     """
 
     schema: int
@@ -130,19 +129,21 @@ class Manifest:
 
     @property
     def is_logged(self) -> bool:
-        """Whether the plays come from event logs, with requests and arms."""
+        """True if the plays come from event logs of a service, which record requests and arms."""
         return self.columns == LOGGED
 
     @property
     def catalogue_size(self) -> int | None:
-        """Number of tracks of a catalogue with ids 0..n-1; None without such a catalogue."""
+        """Number of tracks of a catalogue whose ids are 0..n-1; None without such a catalogue."""
         catalogue = self.catalogue
         return catalogue.tracks if catalogue and not catalogue.own_ids else None
 
 
 @dataclass(frozen=True, repr=False)
 class Store:
-    """A session store as it was when opened; a later ingest does not rewrite a part.
+    """A session store as it was when it was opened.
+
+    A later ingest adds files and never rewrites existing ones, so an open store stays readable.
 
     >>> Store("out/store", Path("out/store"), Manifest(SCHEMA, partitions=8, digest=""))
     <Store out/store: 0 plays of 0 sources, 0.0 MB>
@@ -154,11 +155,11 @@ class Store:
     manifest: Manifest
 
     def __str__(self) -> str:
-        """Name the store in a message."""
+        """Return the address of the store, for messages."""
         return self.address
 
     def __repr__(self) -> str:
-        """Describe the content in a line."""
+        """Describe the store's content in one line."""
         manifest = self.manifest
         size_mb = sum(part.bytes for part in manifest.parts) / 1e6
         return (
@@ -167,15 +168,16 @@ class Store:
         )
 
     def sql(self, query: str) -> queries.Rows:
-        """Ask its views in SQL, such as `plays` and `tracks` (docs/sql.md).
+        """Query the views of the store, such as `plays` and `tracks`, in SQL; see docs/sql.md.
 
         The files of a remote store must be on this machine; `listening-loop sql` downloads them.
 
         Returns:
-            DuckDB's relation, which runs when it is read: `.df()`, `.pl()`, `.to_arrow_table()`.
+            A DuckDB relation, which runs when it is read with `.df()`, `.pl()` or
+            `.to_arrow_table()`.
 
         Raises:
-            AnalysisError: The query is wrong or does more than read, or a file is damaged.
+            AnalysisError: The query is invalid or does more than read, or a file is damaged.
         """
         from analysis.views import open_views  # `analysis.views` imports this module
 
@@ -183,10 +185,10 @@ class Store:
 
 
 def open_store(folder: Path) -> Store:
-    """Open the store of a folder.
+    """Open the session store in a folder.
 
     Raises:
-        StoreError: There is no store, or its manifest is damaged or of another version.
+        StoreError: The folder has no store, or its manifest is damaged or of another version.
     """
     file = folder / MANIFEST
     content = file.read_bytes() if file.is_file() else None
@@ -220,13 +222,13 @@ def check_files(
     folder: Path,
     files: Iterable[StoreFile],
 ) -> list[Path]:
-    """Check the digests of files of a store in a folder.
+    """Verify the SHA-256 digests of some files of a store.
 
     Returns:
-        Their paths.
+        The paths of the files.
 
     Raises:
-        StoreError: One is missing, cut or damaged.
+        StoreError: A file is missing, truncated or damaged.
     """
     paths = []
     for file in files:
@@ -241,7 +243,7 @@ def check_files(
 
 
 def number_of(text: str) -> int:
-    """Compute the number that stands for a text id (`sql/interactions/text_ids.sql`).
+    """Compute the 63-bit number that stands for a text id, as `sql/interactions/text_ids.sql` does.
 
     >>> number_of("ann")
     6429283252768367742
@@ -255,5 +257,5 @@ def number_of(text: str) -> int:
 
 
 def content_digest(source_digests: Iterable[str]) -> str:
-    """Compute a store's digest, the SHA-256 of its sources' digests."""
+    """Compute the digest of a store: the SHA-256 of the sorted digests of its sources."""
     return json_digest(sorted(set(source_digests)))

@@ -1,12 +1,12 @@
 """Score top-k recommendations on held-out listening, with 95 % bootstrap intervals over listeners.
 
-The validated listeners are those with a pair in the held-out table; recommendations for others are
-ignored. Most metrics are a ratio of sums over listeners, defined in
-`analysis/sql/validation/listener_metrics.sql`: means over the listeners with a value, and
-`hit_time`, in which a listener with more recommended tracks heard weighs more. A ratio without
-anything to divide by is 0. The metrics of `catalogue_metrics.sql` are values of all lists and not
-of a sample: they have no interval, their ends are their value. A new metric is a name here and a
-column of one of the two files.
+Only listeners with held-out listening are scored; recommendations for others are ignored. Most
+metrics are a ratio of sums over listeners, defined in
+`analysis/sql/validation/listener_metrics.sql`. They are means over the listeners who have a value,
+except `hit_time`, in which a listener weighs more if more recommended tracks were heard. A ratio
+with a denominator of 0 is 0. The metrics of `catalogue_metrics.sql`, such as coverage, are values
+of all lists together and not of a sample, so they have no interval: both ends equal the value. To
+add a metric, add its name here and a column in either file.
 """
 
 import threading
@@ -52,13 +52,14 @@ def align(
     listeners: IntArray,
     depth: int,
 ) -> IntArray:
-    """Align lists with listeners, filled up with -1; shape (listeners, `depth`).
+    """Arrange recommendation lists by listener, padded with -1; shape (listeners, `depth`).
 
     Args:
-        users: The user of each list, shape (lists,), in any order; others are left out.
-        tracks: The lists, best first, filled up with -1 at the end; shape (lists, any).
-        listeners: Ids, ascending.
-        depth: How many of the best recommendations are used.
+        users: The user of each list, shape (lists,), in any order; users who are not among
+            `listeners` are left out.
+        tracks: The lists, best first, padded with -1 at the end; shape (lists, any).
+        listeners: Ids of the listeners to arrange by, ascending.
+        depth: Length of the arranged lists.
     """
     index = np.searchsorted(listeners, users)
     is_listener = listeners[np.minimum(index, len(listeners) - 1)] == users
@@ -70,7 +71,7 @@ def align(
 
 @dataclass(frozen=True)
 class Validation:
-    """The metrics of recommendations on held-out listening."""
+    """Metrics of recommendations on held-out listening."""
 
     metrics: Mapping[str, Interval]  # by a key such as "ndcg@30"
     # What each metric of listeners sums and divides by, to compare in pairs; shape
@@ -79,10 +80,10 @@ class Validation:
 
 
 class Validator:
-    """Evaluation of recommendations by a held-out table, always on the same bootstrap resamples.
+    """Scores recommendations on a fixed held-out table, always with the same bootstrap resamples.
 
-    Calls from several threads wait for one another. Results over listeners are in the order of
-    `users`, ascending.
+    The object is thread-safe: concurrent calls wait for each other. Results by listener are in the
+    order of `users`, ascending.
     """
 
     def __init__(
@@ -99,25 +100,26 @@ class Validator:
         seed: int = 0,
         threads: int = 1,
     ) -> None:
-        """Index the held-out listening.
+        """Prepare the held-out listening for scoring.
 
         Args:
-            heldout: Columns user, track, time (the pair's listening time in the held-out sessions),
-                one row a pair; skipped, 1 if all its plays are skips, if skips are known.
-            tracks: Columns track; listeners, the training listeners who heard it, if any; artist,
-                its number, null if unknown.
-            catalogue_size: Tracks of the catalogue, whose ids are 0 to n - 1.
-            training_listeners: Listeners of the training sessions.
-            heard: Above 0 if a user heard a track in training, shape (users, tracks); without it
-                no calibration is computed.
-            ks: Cut-offs: how many of the best recommendations count.
-            min_time: Share of a held-out track from which it is relevant.
-            resamples: Bootstrap resamples, by this seed.
-            seed: Seed of the run.
-            threads: Threads of a query.
+            heldout: One row for each pair of listener and track, with columns user, track and time
+                (the pair's listening time in the held-out sessions), and if skips are known,
+                skipped (1 if every held-out play of the pair is a skip).
+            tracks: Columns track; listeners (number of training listeners who heard the track);
+                artist (number of the artist, null if unknown).
+            catalogue_size: Number of tracks of the catalogue, whose ids are 0 to n - 1.
+            training_listeners: Number of listeners in the training sessions.
+            heard: Matrix of shape (users, tracks), above 0 if the user heard the track in training.
+                Without it calibration is not computed.
+            ks: Cut-offs k of the metrics: how many of the best recommendations count.
+            min_time: Listening time (share of the track) from which a held-out track is relevant.
+            resamples: Number of bootstrap resamples.
+            seed: Seed of the bootstrap.
+            threads: Number of threads of a query.
 
         Raises:
-            AnalysisError: No pair is relevant.
+            AnalysisError: No held-out pair is relevant.
         """
         self.ks = tuple(sorted(ks))
         self._min_time = min_time
@@ -158,10 +160,10 @@ class Validator:
         tracks: AnyIntArray,
         key: str | None = None,
     ) -> Validation:
-        """Score lists as `align` takes them.
+        """Compute the metrics of recommendation lists, which have the shapes that `align` takes.
 
-        A validated user without a list counts 0. `key`, such as "ndcg@30", asks for this metric
-        alone.
+        A validated user without a list counts 0. If `key` is given, such as "ndcg@30", only this
+        metric is computed.
         """
         names = self._names
         ks = list(self.ks)
@@ -202,16 +204,16 @@ class Validator:
         return pa.table({**columns, "is_new": self._is_new(listener, track)})
 
     def _is_new(self, listener: IntArray, track: IntArray) -> pa.Array:
-        """Check which tracks are new to listeners; null if it is not known what they heard."""
+        """Mark recommended tracks that are new to their listener; null without training data."""
         if self._heard is None or not len(track):
             return pa.nulls(len(track), pa.bool_())
         return pa.array(np.ravel(self._heard[self.users[listener], track]) == 0)
 
     def _ratios(self, names: Sequence[str], ks: Sequence[int]) -> FloatArray:
-        """Compute numerators and denominators of metrics that listener_metrics.sql defines.
+        """Compute the numerators and denominators of the metrics of listener_metrics.sql.
 
         Returns:
-            Shape (2, listeners, metrics x cut-offs), by metric, then cut-off.
+            Array of shape (2, listeners, metrics x cut-offs), ordered by metric, then cut-off.
         """
         by_listener = queries.open_rows(
             self._connection,

@@ -1,8 +1,8 @@
-"""Attach the views in which stores, searches, published lists and reports are asked in SQL.
+"""Create the SQL views of stores, searches, published lists and reports.
 
-In: their folders. Out: a DuckDB database with views that read the folders' files in place. A view
-is a file of `analysis/sql/views`, and its header becomes the comments of the view. Ids are read
-from files and never stand in the text of a statement.
+The result is a DuckDB database whose views read the files of the folders in place. Each view is a
+file of `analysis/sql/views`, and the comments in its header become the comments of the view. Ids
+are read from files and are never part of the text of a statement.
 """
 
 import glob
@@ -66,18 +66,19 @@ def open_views(
     database: str | Path = ":memory:",
     locate: Callable[[str], Path] = Path,
 ) -> Connection:
-    """Open a database with the views of folders.
+    """Open a database with the views of some folders.
 
-    A run brings the views of its store, and a report the views of the store or the logs that it was
-    made from. Paths in the views are absolute.
+    A run adds the views of its store, and a report adds the views of its store or logs. Paths
+    inside the views are absolute.
 
     Args:
-        folders: A store, a run, folders of published versions, a report, or some of them.
+        folders: A store, a run, folders of published versions, a report, or several of them.
         database: A new file for the views; by default they are in memory.
-        locate: Finds the folder of an address on this machine.
+        locate: Function that returns the local folder of an address.
 
     Raises:
-        AnalysisError: A folder is none of these, two are of a kind, or a file is damaged.
+        AnalysisError: A folder is none of these, two folders are of the same kind, or a file is
+            damaged.
     """
     kinds, lists, catalogues, logs = _find(map(str, folders), locate)
     connection = queries.connect(database)
@@ -100,13 +101,14 @@ def open_views(
 def _find(
     folders: Iterable[str], locate: Callable[[str], Path]
 ) -> tuple[dict[str, Path], list[Path], list[Path], list[str]]:
-    """Find the content of folders, and the sources of runs and reports among them.
+    """Classify folders, and follow runs and reports to their stores and logs.
 
     Returns:
-        The report, the run and the store by `_KINDS`; lists; catalogues; the report's sources.
+        Folders of the store, the run and the report by their file in `_KINDS`; published lists;
+        catalogues; and the logs of the report.
 
     Raises:
-        AnalysisError: Two folders are of a kind.
+        AnalysisError: Two folders are of the same kind.
     """
     kinds: dict[str, Path] = {}
     lists: dict[tuple[str, ...], Path] = {}  # by version and file
@@ -140,7 +142,7 @@ def _find(
 def _attach_store(
     connection: Connection, folder: Path, catalogues: Sequence[Path]
 ) -> None:
-    """Add the views of a store."""
+    """Add the views of a store: plays, listeners, tracks and sessions."""
     store = open_store(folder)
     manifest = store.manifest
     kinds = IdKinds(manifest.text_users, manifest.text_items)
@@ -162,7 +164,7 @@ def _attach_store(
 def _attach_logs(
     connection: Connection, logs: Sequence[str], catalogues: Sequence[Path]
 ) -> None:
-    """Add the views of a store for logs, whose events have the ids themselves.
+    """Add the views of a store for event logs, whose events contain the original ids.
 
     Raises:
         AnalysisError: The logs cannot be read.
@@ -197,14 +199,14 @@ def _add_plays(
     number: str,
     columns: Sequence[str],
 ) -> None:
-    """Add the views of plays, with the titles of a store and of catalogues.
+    """Add the views of plays, with titles from a store and from catalogues.
 
     Args:
-        connection: Has the plays, `stored`, and the ids and titles of a store.
+        connection: Connection with the table of plays, `stored`, and a store's ids and titles.
         kinds: Which ids are text.
         catalogues: Files `tracks.json`.
-        number: SQL of the id of a catalogue's track among the plays.
-        columns: Known columns of the plays.
+        number: SQL that maps a catalogue's track to the id that plays have.
+        columns: Columns that the plays have.
     """
     has_moments = "timestamp" in columns
     has_seconds = "seconds" in columns
@@ -260,7 +262,7 @@ def _attach_report(connection: Connection, folder: Path, *, has_events: bool) ->
 def _attach_lists(
     connection: Connection, files: Sequence[Path], catalogues: Sequence[Path]
 ) -> None:
-    """Add the view of published lists, whose ids are numbers or text."""
+    """Add the view of published recommendation lists, whose ids are numbers or text."""
     with files[0].open("rb") as lines:
         first = msgspec.json.decode(lines.readline() or b'{"user": 0, "tracks": []}')
     user = _type_of(isinstance(first["user"], str))
@@ -291,7 +293,7 @@ def _attach(
     columns: Mapping[str, str],
     **options: Any,  # noqa: ANN401  of DuckDB's reader of JSON
 ) -> None:
-    """Make files of Parquet or JSON readable under a table's name; without files it has no row."""
+    """Create a view of Parquet or JSON files; without files the view has no rows."""
     if not files:
         nulls = (Constant(None).cast(type_).alias(n) for n, type_ in columns.items())
         connection.sql("SELECT 0 LIMIT 0").select(*nulls).create_view(table)
@@ -306,7 +308,7 @@ def _attach(
 
 
 def _add(connection: Connection, name: str, **values: object) -> None:
-    """Add a view of people, with the comments in the header of its file."""
+    """Add a public view, with the comments in the header of its SQL file."""
     view = name.partition("/")[2]
     queries.attach_query(connection, view, name, **values)
     head, _, columns = queries.statement(name).partition("\n-- Columns:\n")

@@ -1,5 +1,5 @@
-"""Shared parts of all pages: the base template with its style, tables, figures and numbers.
+"""Shared parts of all HTML pages: the base template with its style, tables, figures and numbers.
 
-In: values. Out: an HTML text that needs no other file and no other host. Read `render`.
-How pages look stands in `templates/colours.css` and `templates/page.css`.
+A page is one HTML text that needs no other file and no network. Read `render` first. Colours and
+styles are in `templates/colours.css` and `templates/page.css`.
 """

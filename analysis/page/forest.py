@@ -1,4 +1,4 @@
-"""Forest plots as HTML: a label, a value in words and its interval on a line, at any width."""
+"""Forest plots as HTML: rows with a label, a value in words and its interval drawn on an axis."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ _PADDING = 0.02  # margin of the axis, on each side
 
 
 def arm_colour(position: int) -> str:
-    """Return the colour of an arm, the control being 0; colours repeat after the seventh."""
+    """Return the CSS colour of an arm by its position; position 0 is the control."""
     return f"var(--arm-{0 if position == 0 else (position - 1) % 6 + 1})"
 
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """A value with its interval; None, NaN and infinity stand for missing values."""
+    """A row of a forest plot: a value with its interval. None, NaN and infinity mean missing."""
 
     label: str  # what has this value
     text: str  # the value in words
@@ -32,9 +32,10 @@ class IntervalRow:
 
 @dataclass(frozen=True)
 class Forest:
-    """Rows by heading, on a common axis; a heading without rows stands above several headings.
+    """A forest plot: rows under headings, on a common axis.
 
-    Drawn as curves, each heading is a curve, and its rows are points from left to right.
+    A heading without rows stands above several headings. If the plot is drawn as curves, each
+    heading is a curve, and its rows are the points from left to right.
     """
 
     title: str  # what is shown
@@ -46,7 +47,7 @@ class Forest:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The ends of the axis."""
+        """Lower and upper end of the axis."""
         ends = [0.0] if self.from_zero else []
         for rows in self.groups.values():
             for row in rows:
@@ -58,7 +59,7 @@ class Forest:
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
-        """Values at equal distances, and their texts."""
+        """Tick positions at equal distances, each with its label."""
         low, high = self.ends
         power = 10 ** math.floor(math.log10((high - low) / _TICKS))
         step = power * next(s for s in _STEPS if s * power >= (high - low) / _TICKS)
@@ -75,7 +76,7 @@ class Forest:
 
     @property
     def marks(self) -> dict[str, float]:
-        """Where the labels of a curve's points are, from the left in % of the figure."""
+        """Horizontal position of each point label of a curve, in % of the figure's width."""
         curves = sorted(self.groups.values(), key=len, reverse=True)
         labels = dict.fromkeys(row.label for rows in curves for row in rows)
         return {label: 100 * i / (len(labels) - 1) for i, label in enumerate(labels)}
@@ -83,7 +84,7 @@ class Forest:
     def line(
         self, rows: Sequence[IntervalRow], what: Literal["value", "lower", "upper"]
     ) -> list[str]:
-        """Place points of a curve, left and top in % of the figure, as SVG has them."""
+        """Return the points of a curve in SVG notation, "x,y" in % of width and height."""
         (low, high), marks = self.ends, self.marks
         height = high - low
         # a point beyond the axis is cut off, wherever it is
@@ -96,7 +97,7 @@ class Forest:
         ]
 
     def place(self, value: float | None) -> float | None:
-        """Place a value on the axis, in % of its width; None without a value."""
+        """Return the position of a value on the axis, in % of its width; None if missing."""
         low, high = self.ends
         return 100 * (value - low) / (high - low) if _is_known(value) else None
 

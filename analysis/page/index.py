@@ -1,6 +1,6 @@
-"""List all reports of a workspace on its page `index.html`.
+"""Maintain the page `index.html` of a workspace, which lists all of its reports.
 
-The page of a report summarizes it in `<meta>` elements: `kind`, `data`, `outcome` and `tone`.
+Each report summarizes itself in `<meta>` elements: `kind`, `data`, `outcome` and `tone`.
 """
 
 import re
@@ -19,13 +19,14 @@ _HEAD = 2**16  # bytes of a page that hold its summary
 
 
 def renew_index(folder: Path) -> Path:
-    """List the report of a folder with all others of its workspace, the newest first.
+    """Rewrite the index of a folder's workspace, which lists all reports, newest first.
 
-    The workspace is the first folder of a relative path, such as `out/`, or else the folder above.
-    A page of another program stays. A workspace that cannot be written is a warning.
+    The workspace is the first folder of a relative path, such as `out/`, or else the parent folder.
+    An `index.html` of another program is not overwritten. If the workspace cannot be written, a
+    warning is printed.
 
     Returns:
-        The page, in the workspace.
+        The path of the index.
     """
     workspace = folder.parent if folder.is_absolute() else Path(*folder.parts[:1])
     index = workspace / "index.html"
@@ -48,7 +49,7 @@ def renew_index(folder: Path) -> Path:
 
 
 def read_summary(page: Path) -> dict[str, str]:
-    """Read the summary of a page by its names; nothing of any other file."""
+    """Read the `<meta>` summary of a report by name; empty for any other file."""
     try:
         with open_untrusted(page, within=page.parent) as file:
             head = file.read(_HEAD).decode(errors="replace")

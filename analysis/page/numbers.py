@@ -1,4 +1,4 @@
-"""Numbers and texts as people read them: signs, thousands, and a dash for missing values."""
+"""Format numbers and texts for readers: signs, thousands separators, a dash for missing values."""
 
 import math
 from bisect import bisect_right
@@ -30,7 +30,7 @@ def limits(lower: float | None, upper: float | None) -> str:
 
 
 def percent(value: float | None, decimals: int = 2) -> str:
-    """Format a share that is given in %: 12.30 %, or < 0.01 % if it is too small to show."""
+    """Format a value that is already in %: 12.30 %, or < 0.01 % if it is too small to show."""
     least = 10.0**-decimals
     if value and 0 < value < least / 2:
         return f"< {least:g}{PERCENT}"
@@ -38,7 +38,7 @@ def percent(value: float | None, decimals: int = 2) -> str:
 
 
 def level(alpha: float) -> str:
-    """Format the confidence of intervals with a two-sided error rate: 95 %, or 99.5 %."""
+    """Format the confidence level of intervals by their two-sided error rate: 95 %, or 99.5 %."""
     return f"{100 * (1 - alpha):.4g}{PERCENT}"
 
 
@@ -63,18 +63,18 @@ def p_value(value: float | None) -> str:
 
 
 def p_is(value: float | None) -> str:
-    """Format a p-value: "p = 0.0123", or "p < 0.0001"."""
+    """Format a p-value with its name: "p = 0.0123", or "p < 0.0001"."""
     text = p_value(value)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def capitalized(text: str) -> str:
-    """Put the first letter of a text in capitals, and leave the rest unchanged."""
+    """Capitalize the first letter of a text and leave the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def short(value: float, digits: int = 3, sign: str = "") -> str:
-    """Format a measured value with three digits, or more if they are before the point.
+    """Format a value with three significant digits, or all digits of its whole part.
 
     >>> short(1234.5), short(0.12345, digits=4), short(5.0, sign="+")
     ('1,234', '0.1235', '+5')
@@ -84,7 +84,7 @@ def short(value: float, digits: int = 3, sign: str = "") -> str:
 
 
 def decimals(change: float, lower: float, upper: float) -> int:
-    """Choose the decimals of a change in % that its interval leaves a meaning."""
+    """Choose how many decimals of a change in % are meaningful, by the width of its interval."""
     width = upper - lower
     if not math.isfinite(width):
         width = abs(change)
@@ -94,7 +94,7 @@ def decimals(change: float, lower: float, upper: float) -> int:
 
 
 def duration(days: float) -> str:
-    """Format a duration: 12.0 minutes, 5.5 hours, or 12 days."""
+    """Format a duration, given in days: 12.0 minutes, 5.5 hours, or 12 days."""
     hours = 24 * days
     if hours < 1:
         return f"{60 * hours:,.1f} minutes"

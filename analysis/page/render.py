@@ -1,4 +1,4 @@
-"""Fill templates in."""
+"""Render Jinja templates to HTML pages."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(folders: Sequence[Path], template: str, **values: object) -> str:
-    """Fill a template in; every text of the values is escaped.
+    """Render a template; every text among the values is escaped.
 
     Args:
-        folders: Folders of templates, beside the templates of this package.
-        template: Name of its file; it extends `base.html.jinja`.
-        values: What the template uses beside `n`, the functions of `analysis.page.numbers`; a
-            missing one is an error.
+        folders: Folders of templates, in addition to the templates of this package.
+        template: File name of the template, which extends `base.html.jinja`.
+        values: Variables of the template; an undefined variable is an error. The functions of
+            `analysis.page.numbers` are available as `n`.
     """
     environment = _environment(*folders)
     return environment.get_template(template).render(**values)

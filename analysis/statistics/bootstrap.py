@@ -1,8 +1,8 @@
-"""Bootstrap intervals over listeners, from the same resamples for everything that is compared.
+"""Bootstrap intervals over listeners; all compared values share the same resamples.
 
-A resample draws as many units (listeners) as there are, with replacement (Efron & Tibshirani, An
-Introduction to the Bootstrap, 1993, ch. 6 and 13). It holds how often each unit was drawn, so that
-a matrix product has the estimates of all metrics in all resamples.
+A resample draws as many units (listeners) as the sample has, with replacement (Efron & Tibshirani,
+An Introduction to the Bootstrap, 1993, ch. 6 and 13). A resample is stored as the number of times
+that each unit was drawn, so a single matrix product estimates all metrics in all resamples.
 """
 
 from collections.abc import Iterator
@@ -24,23 +24,23 @@ _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
 
 @dataclass(frozen=True)
 class Resamples:
-    """Resamples with replacement of `units` units; equal arguments give equal resamples."""
+    """Bootstrap resamples of `units` units; equal arguments give equal resamples."""
 
     units: int  # units in the sample, and in each resample
     count: int  # resamples
     seed: int  # seed of the run
 
     def blocks(self) -> Iterator[ByteArray]:
-        """Count how often each unit was drawn, by block; shape (resamples, units).
+        """Yield the resamples in blocks: how often each unit was drawn, shape (resamples, units).
 
-        They are kept for the next call while they are small.
+        Small sets of resamples are cached for the next call.
         """
         if self.units * self.count <= _KEPT_BYTES:
             return iter(_keep(self))
         return self.draw()
 
     def draw(self) -> Iterator[ByteArray]:
-        """Draw the resamples, a block at a time."""
+        """Draw the resamples, one block at a time."""
         rows = max(1, min(_BLOCK, _PRODUCT_VALUES // self.units))
         for start in range(0, self.count, rows):
             numbers = range(start, min(start + rows, self.count))
@@ -63,16 +63,16 @@ def _keep(resamples: Resamples) -> tuple[ByteArray, ...]:
 def estimate(
     resamples: Resamples, numerators: FloatArray, denominators: FloatArray
 ) -> FloatArray:
-    """Estimate ratios of sums over the units in every resample, shape (resamples, metrics).
-
-    Args:
-        resamples: Resamples of the units.
-        numerators: Shape (units, metrics).
-        denominators: The same; 1 or 0 for a mean.
+    """Estimate ratios of sums over units in every resample, shape (resamples, metrics).
 
     >>> resamples = Resamples(units=2, count=4, seed=1)
     >>> estimate(resamples, np.array([[1.0], [3.0]]), np.ones((2, 1))).shape
     (4, 1)
+
+    Args:
+        resamples: Resamples of the units.
+        numerators: Numerators of each unit, shape (units, metrics).
+        denominators: Denominators, of the same shape; 1 or 0 for a mean.
     """
     both = np.hstack([numerators, denominators])
     sums = [draws.astype(np.float64) @ both for draws in resamples.blocks()]
@@ -82,9 +82,9 @@ def estimate(
 def ratio_intervals(
     resamples: Resamples, numerators: FloatArray, denominators: FloatArray
 ) -> list[Interval]:
-    """Estimate ratios of sums over the units with percentile intervals.
+    """Estimate ratios of sums over units, with percentile intervals.
 
-    The arguments are the arguments of `estimate`.
+    The arguments are those of `estimate`.
 
     >>> resamples = Resamples(units=100, count=200, seed=1)
     >>> values = np.arange(100.0)[:, np.newaxis]
@@ -98,7 +98,7 @@ def ratio_intervals(
 
 
 def percentile_intervals(estimates: FloatArray) -> list[Interval]:
-    """Make percentile intervals (ch. 13.3 there).
+    """Compute percentile intervals (Efron & Tibshirani, 1993, ch. 13.3).
 
     Args:
         estimates: The estimates of the whole sample, then of each resample; shape
@@ -110,19 +110,20 @@ def percentile_intervals(estimates: FloatArray) -> list[Interval]:
 
 
 def simultaneous_intervals(estimates: FloatArray) -> list[Interval]:
-    """Make intervals that hold together with the confidence of a single interval.
+    """Compute intervals that all hold at once with the confidence of a single interval.
 
-    Their half-width is the same number of standard errors: the quantile of the largest deviation in
-    a resample (max-T; Romano & Wolf, Exact and Approximate Stepdown Methods for Multiple Hypothesis
-    Testing, 2005).
-
-    Args:
-        estimates: As of `percentile_intervals`.
+    All intervals have the same half-width in standard errors: a quantile of the largest deviation
+    in a resample (max-T; Romano & Wolf, Exact and Approximate Stepdown Methods for Multiple
+    Hypothesis Testing, 2005).
 
     >>> draws = np.random.default_rng(1).normal(size=(4000, 10))
     >>> interval, *_ = simultaneous_intervals(np.vstack([np.zeros(10), draws]))
     >>> round(interval.upper, 1)  # Bonferroni's is 2.8
     2.8
+
+    Args:
+        estimates: The estimates of the whole sample, then of each resample; shape
+            (1 + resamples, metrics).
     """
     values, drawn = estimates[0], estimates[1:]
     errors = drawn.std(axis=0, ddof=1)
@@ -135,7 +136,7 @@ def simultaneous_intervals(estimates: FloatArray) -> list[Interval]:
 
 
 def divide(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
-    """Divide; 0 if the divisor is 0.
+    """Divide elementwise; the quotient is 0 if the divisor is 0.
 
     >>> divide(np.array([1.0, 2.0]), np.array([2.0, 0.0])).tolist()
     [0.5, 0.0]

@@ -1,4 +1,4 @@
-"""The effect of an arm against the control: Welch's interval for means and ratios, and CUPED."""
+"""Effects of an arm against the control: Welch's intervals for means and ratios, and CUPED."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _LARGEST_EXPONENT = 709.0  # exp of more is beyond the largest float
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the ends of its confidence interval; the ends are NaN if there is none.
+    """A value with the ends of its confidence interval; the ends are NaN if no interval exists.
 
     >>> f"{Interval(0.31, 0.29, 0.33):.2f}"
     '0.31 (0.29 … 0.33)'
@@ -26,27 +26,27 @@ class Interval:
     upper: float
 
     def __iter__(self) -> Iterator[float]:
-        """Iterate over value, lower and upper end."""
+        """Iterate over the value, the lower end and the upper end."""
         return iter((self.value, self.lower, self.upper))
 
     def __format__(self, spec: str) -> str:
-        """Format the three numbers by a format of floats."""
+        """Format value and ends with a format specification for floats, such as ".2f"."""
         return f"{self.value:{spec}} ({self.lower:{spec}} … {self.upper:{spec}})"
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval excludes 0."""
+        """True if the interval does not contain 0."""
         return self.lower > 0 or self.upper < 0
 
     def widened(self, factor: float) -> "Interval":
-        """Return the interval with ends so many times as far from the value."""
+        """Return the interval with both ends moved away from the value by a factor."""
         lower = self.value + factor * (self.lower - self.value)
         return Interval(
             self.value, lower, self.value + factor * (self.upper - self.value)
         )
 
     def scaled(self, factor: float) -> "Interval":
-        """Return the interval in another unit; a negative factor swaps its ends."""
+        """Return the interval multiplied by a factor; a negative factor swaps the ends."""
         lower, upper = sorted((self.lower * factor, self.upper * factor))
         return Interval(self.value * factor, lower, upper)
 
@@ -56,7 +56,7 @@ NO_INTERVAL = Interval(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric in an arm."""
+    """Estimate of a metric in one arm."""
 
     value: float  # the mean, ratio of means, or quantile
     # Variance of a listener's share in the value; divided by the count, it is the variance of the
@@ -66,13 +66,13 @@ class Estimate:
 
     @property
     def squared_error(self) -> float:
-        """Squared standard error of the value; NaN for fewer than two listeners."""
+        """Squared standard error of the estimate; NaN for fewer than two listeners."""
         return self.variance / self.count if self.count > 1 else math.nan
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Difference between an arm and the control."""
+    """Effect of an arm: its difference from the control."""
 
     control: Estimate  # the metric in the control
     arm: Estimate  # the metric in the arm
@@ -85,15 +85,16 @@ class Effect:
 
     @property
     def listeners(self) -> int:
-        """Listeners in the control and the arm together."""
+        """Number of listeners in the control and the arm together."""
         return self.control.count + self.arm.count
 
     @property
     def caution(self) -> float:
-        """How many times Welch's standard error that of a common variance is; 1 at least.
+        """Ratio of the pooled-variance standard error to Welch's, at least 1.
 
-        In the smaller of two unequal arms a skewed metric has a low mean and a low variance at
-        once, for want of the few who have much. Then it is the common variance that holds.
+        In the smaller of two unequal arms a skewed metric tends to have a low mean and a low
+        variance at once, because few large values fall into it. Then the pooled variance is the
+        safer estimate.
         """
         arms = (self.control, self.arm)
         weighted = sum(arm.count * arm.variance for arm in arms) / self.listeners
@@ -101,7 +102,7 @@ class Effect:
         return max(1.0, math.sqrt(common) / self.standard_error)
 
     def widened(self, factor: float, p_value: float) -> "Effect":
-        """Return the effect with intervals so many times as wide, and another p-value."""
+        """Return the effect with intervals widened by a factor, and with another p-value."""
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             logarithms = Interval(*np.log1p([*self.relative])).widened(factor)
             lower, upper = np.expm1([logarithms.lower, logarithms.upper]).tolist()
@@ -111,7 +112,7 @@ class Effect:
 
 
 def estimate(moments: Moments, quantity: Quantity) -> Estimate:
-    """Estimate a metric in an arm, NaN without listeners.
+    """Estimate a metric from the moments of an arm; NaN without listeners.
 
     >>> plays = Moments.of({"plays": [2, 4, 6]})
     >>> estimate(plays, Quantity("plays"))
@@ -123,24 +124,24 @@ def estimate(moments: Moments, quantity: Quantity) -> Estimate:
 
 
 def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) -> Effect:
-    """Compare means or ratios of two arms without assuming equal variances.
+    """Compare a mean or ratio between two arms, without assuming equal variances.
 
     Welch, The Generalization of Student's Problem when Several Different Population Variances are
-    Involved, 1947. The relative effect's interval is that of the difference of logarithms, whose
-    standard errors are those of the values divided by the values (delta method), turned back; it
-    never includes an arm of nothing or less.
-
-    Args:
-        control: Its metric.
-        arm: The other's.
-        confidence: Confidence of the intervals.
-
-    Returns:
-        The effect for a single analysis.
+    Involved, 1947. The interval of the relative effect is computed for the difference of logarithms
+    (standard errors by the delta method) and transformed back, so it never includes a value of 0 or
+    less in the arm.
 
     >>> effect = compare(Estimate(10.0, 4, 400), Estimate(11.0, 4, 400))
     >>> [round(end, 2) for end in effect.absolute]
     [1.0, 0.72, 1.28]
+
+    Args:
+        control: Estimate of the metric in the control.
+        arm: Estimate of the metric in the other arm.
+        confidence: Confidence of the intervals.
+
+    Returns:
+        The effect, with intervals that are valid for a single analysis.
     """
     difference = arm.value - control.value
     error, degrees = _welch(control, arm, control.squared_error, arm.squared_error)
@@ -161,7 +162,7 @@ def compare_moments(
     quantity: Quantity,
     confidence: float = CONFIDENCE,
 ) -> Effect:
-    """Compare a metric of two arms by the moments of their listeners.
+    """Compare a metric between two arms, given the moments of their listeners.
 
     >>> control, arm = (Moments.of({"plays": plays}) for plays in ([2, 4, 6], [5, 6, 7]))
     >>> round(compare_moments(control, arm, Quantity("plays")).relative.value, 2)
@@ -194,7 +195,7 @@ def _welch(
     control_square: float,
     arm_square: float,
 ) -> tuple[float, float]:
-    """Combine the squared standard errors of two arms.
+    """Combine the squared standard errors of two arms by Welch and Satterthwaite.
 
     Returns:
         The standard error of the difference, and its degrees of freedom.
@@ -211,7 +212,7 @@ def _welch(
 
 
 def margin(error: float, degrees: float, confidence: float) -> float:
-    """Compute half the width of Student's interval around a value.
+    """Compute the half-width of Student's t interval.
 
     >>> round(margin(error=0.5, degrees=10, confidence=0.95), 3)
     1.114
@@ -222,7 +223,7 @@ def margin(error: float, degrees: float, confidence: float) -> float:
 
 
 def p_value(difference: float, error: float, degrees: float) -> float:
-    """Compute the two-sided p-value of no difference by Student's test; NaN where unknown.
+    """Compute the two-sided p-value of Student's t test for no difference; NaN for unknown inputs.
 
     >>> round(p_value(difference=1.0, error=0.5, degrees=10), 3)
     0.073
@@ -240,21 +241,21 @@ def adjust(
     quantity: Quantity,
     covariate: Quantity,
 ) -> tuple[Estimate, Estimate, float]:
-    """Remove the prediction of a covariate from a metric (CUPED), by regression over both arms.
+    """Adjust a metric for a covariate (CUPED) by regression over both arms.
 
     Deng, Xu, Kohavi & Walker, Improving the Sensitivity of Online Controlled Experiments by
-    Utilizing Pre-Experiment Data, WSDM 2013, section 3; its appendix B for ratios. The covariate,
-    such as the metric before the experiment, must not depend on the arm.
-
-    Returns:
-        The metric in the control and in the arm, and the variance left over both arms, as a share
-        of that without the adjustment.
+    Utilizing Pre-Experiment Data, WSDM 2013, section 3; appendix B for ratios. The covariate, such
+    as the same metric before the experiment, must not depend on the arm.
 
     >>> control = Moments.of({"now": [1, 2, 4], "past": [1, 2, 3]})
     >>> arm = Moments.of({"now": [2, 4, 5], "past": [1, 2, 3]})
     >>> *_, left = adjust(control, arm, Quantity("now"), Quantity("past"))
     >>> round(left, 2)
     0.25
+
+    Returns:
+        The adjusted metric in the control and in the arm, and the share of the variance that
+        remains after the adjustment, over both arms.
     """
     both = control + arm
     spread = both.variance(covariate)

@@ -1,11 +1,11 @@
-"""Group-sequential inference: interim analyses until a fixed horizon share an error rate.
+"""Group-sequential inference: interim analyses up to a fixed horizon share one error rate.
 
-Lan & DeMets, Discrete Sequential Boundaries for Clinical Trials, Biometrika 70(3), 1983, with the
-spending function of O'Brien and Fleming's shape: next to nothing is spent on early analyses, and
-the last costs little more than a single test. Up to the share t of the horizon a two-sided
-test at level alpha may have erred with the probability 4 (1 - Phi(z / sqrt(t))), where z is the
-normal quantile of 1 - alpha / 4. The bounds follow in turn by numerical integration:
-Jennison & Turnbull, Group Sequential Methods, 2000, chapter 19.
+Lan & DeMets, Discrete Sequential Boundaries for Clinical Trials, Biometrika 70(3), 1983, with a
+spending function of O'Brien and Fleming's shape: early analyses spend almost none of the error
+rate, and the last analysis costs little more than a single test. At the share t of the horizon a
+two-sided test at level alpha may have spent 4 (1 - Phi(z / sqrt(t))), where z is the normal
+quantile of 1 - alpha / 4. The bounds follow one after the other by numerical integration: Jennison
+& Turnbull, Group Sequential Methods, 2000, chapter 19.
 """
 
 import math
@@ -26,17 +26,19 @@ _LEVELS = np.concatenate([np.geomspace(1e-6, 0.1, 21), np.linspace(0.14, 1 - 1e-
 
 @lru_cache(maxsize=4096)
 def bounds(analyses: int, level: float) -> tuple[float, ...]:
-    """Compute the standard errors that an effect must reach at each interim analysis, two-sided.
+    """Compute the two-sided bound of each interim analysis, in standard errors.
 
-    Args:
-        analyses: How many there are, at equal distances; the last is at the horizon.
-        level: Chance that any of them reaches its bound without an effect.
-
-    Returns:
-        A bound an analysis.
+    An effect is significant at an analysis if it reaches the bound.
 
     >>> [round(bound, 2) for bound in bounds(3, 0.05)]
     [3.71, 2.51, 1.99]
+
+    Args:
+        analyses: Number of analyses at equal distances; the last is at the horizon.
+        level: Probability that any analysis reaches its bound without an effect.
+
+    Returns:
+        One bound for each analysis.
     """
     shares = np.arange(1, analyses + 1) / analyses
     step = 1 / math.sqrt(analyses)
@@ -62,28 +64,28 @@ def bounds(analyses: int, level: float) -> tuple[float, ...]:
 
 @lru_cache(maxsize=64)
 def _nodes(count: int) -> tuple[FloatArray, FloatArray]:
-    """Compute the nodes and weights of an integral from -1 to 1 (Gauss and Legendre)."""
+    """Compute the nodes and weights of Gauss-Legendre quadrature on [-1, 1]."""
     return np.polynomial.legendre.leggauss(count)
 
 
 def bound(progress: float, analyses: int, level: float) -> float:
-    """Compute the standard errors that an effect must reach.
-
-    Args:
-        progress: The share of the horizon that is reached. It counts as the analysis that was due
-            last; nothing is concluded before the first.
-        analyses: As of `bounds`.
-        level: As of `bounds`.
+    """Compute the bound that an effect must reach now, in standard errors.
 
     >>> round(bound(0.7, 3, 0.05), 2)
     2.51
+
+    Args:
+        progress: Share of the horizon that is reached. The bound of the last analysis that was due
+            applies; before the first analysis nothing is significant.
+        analyses: Number of analyses up to the horizon.
+        level: Probability that any analysis reaches its bound without an effect.
     """
     due = _due(progress, analyses)
     return bounds(analyses, level)[due - 1] if due else math.inf
 
 
 def _due(progress: float, analyses: int) -> int:
-    """Number the analysis that was due last; 0 before the first."""
+    """Return the number of the last analysis that was due; 0 before the first."""
     return min(analyses, math.floor(progress * analyses + 1e-9))
 
 
@@ -94,7 +96,7 @@ def _solve(
     due: float,
     farthest: float,
 ) -> float:
-    """Solve for the bound of the sum that is first reached with the probability due."""
+    """Solve for the bound that is reached for the first time with the probability `due`."""
 
     def excess(end: float) -> float:
         return float(2 * (special.ndtr((nodes - end) / step) @ density) - due)
@@ -105,17 +107,17 @@ def _solve(
 
 
 def p_value_at(errors: float, progress: float, analyses: int) -> float:
-    """Compute the p-value of an effect, valid at every interim analysis.
+    """Compute the p-value of an effect that is valid at every interim analysis.
 
-    It is the level at which the bound is just reached.
-
-    Args:
-        errors: The effect in standard errors.
-        progress: As of `bound`.
-        analyses: As of `bounds`.
+    The p-value is the level at which the effect just reaches its bound.
 
     >>> round(p_value_at(2.51, 0.7, 3), 2)
     0.05
+
+    Args:
+        errors: The effect in standard errors.
+        progress: Share of the horizon that is reached.
+        analyses: Number of analyses up to the horizon.
     """
     due = _due(progress, analyses)
     if not due:
@@ -127,7 +129,7 @@ def p_value_at(errors: float, progress: float, analyses: int) -> float:
 
 @lru_cache(maxsize=256)
 def _log_levels(analyses: int, due: int) -> PchipInterpolator:
-    """Interpolate the logarithm of the level by its squared bound, which is nearly a line."""
+    """Interpolate the log of the level over the squared bound, which is nearly linear."""
     squares = [bounds(analyses, level)[due - 1] ** 2 for level in _LEVELS]
     order = np.unique(squares, return_index=True)[1]
     return PchipInterpolator(np.array(squares)[order], np.log(_LEVELS)[order])

@@ -1,12 +1,11 @@
-"""Find the day from which an arm stands at another level than before, beside the other arms.
+"""Detect the day from which the level of one arm differs from before, relative to the other arms.
 
-The level of an arm on a day is a ratio of sums over its listeners, such as broken chains by tracks.
-The arm is compared with the others within each day, so neither weekdays nor changing shares of the
-listeners make a shift. Every day so far may be the first of the new level, and every day may be
-the last of the data: with n days, each of n candidates is tested at level / (n² (n + 1)). All of
-them, over all n, share the level (Bonferroni, as 1 / (n (n + 1)) adds up to 1), so it holds however
-often the data are analysed. A level stays: no single day, such as the day of a large order, makes a
-shift.
+The level of an arm on a day is a ratio of sums over its listeners, such as broken chains per track.
+The arm is compared with the other arms within each day, so neither weekdays nor changing shares of
+the listeners look like a shift. Any day so far may be the first of the new level, and any day may
+be the last of the data: with n days, each of the n candidates is tested at level / (n² (n + 1)).
+All tests over all n share the level (Bonferroni, as 1 / (n (n + 1)) adds up to 1), so it holds
+however often the data are analysed. A shift lasts: a single exceptional day is not a shift.
 """
 
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ _NEXT_TO_NOTHING = 0.02
 
 @dataclass(frozen=True)
 class LevelShift:
-    """A shift in the level of an arm."""
+    """A lasting shift in the level of an arm."""
 
     day: int  # index of the first day at the new level, 0 if there was no other before
     last: int  # index of the last day
@@ -45,19 +44,20 @@ def find_shift(
     from_start: bool = False,
     wrong_days: int = 1,
 ) -> LevelShift | None:
-    """Find the most significant shift in the level of an arm, by Student's test.
+    """Find the most significant shift in the level of an arm, by Student's t test.
 
     Args:
-        arm: `SUMS` of the arm, shape (days, 6).
-        rest: `SUMS` of the other arms together, shape (days, 6).
-        clustering: Factor of the squared errors by day, for listeners who come on several days.
-        in_logarithms: Whether levels are compared by their ratio, or by their difference.
-        from_start: Whether to test that the level is another since the first day, and no shift.
-        wrong_days: Days in a row that may be wrong without a shift: a row of totals that is wrong
-            and corrected makes two.
+        arm: Daily sums of the arm, with the columns `SUMS`; shape (days, 6).
+        rest: Daily sums of the other arms together, shape (days, 6).
+        clustering: Factor that enlarges the squared errors of days, as listeners come on several
+            days.
+        in_logarithms: True to compare levels by their ratio, False by their difference.
+        from_start: True to test whether the level differs since the first day, instead of a shift.
+        wrong_days: Number of consecutive days that may be wrong without a shift: a wrong row of
+            totals that is corrected later makes two.
 
     Returns:
-        The shift; None without two days on which both have several listeners.
+        The shift; None without two days on which both sides have several listeners.
     """
     pair = np.array([arm, rest])
     is_enough = (pair[..., 0] > 1) & (pair[..., 2] > 0)
@@ -76,7 +76,7 @@ def find_shift(
     least = _NEXT_TO_NOTHING * usual if in_logarithms else 0.0
 
     def split(before: BoolArray, since: BoolArray) -> tuple[FloatArray, ...]:
-        """Compare days before with days since, each a row of its own.
+        """Compare the days before a candidate day with the days since, one candidate for each row.
 
         Returns:
             Levels since and their changes, shape (2, rows); the squared shift in standard errors
@@ -130,11 +130,11 @@ def find_shift(
 
 
 def cluster_factor(total: FloatArray, days: FloatArray) -> float:
-    """Compute the factor of squared errors by day, for listeners who come on several days.
+    """Compute the factor that corrects daily squared errors for listeners who come on several days.
 
     Args:
-        total: `SUMS` of an arm over its listeners, each with the sums of all days, shape (6,).
-        days: `SUMS` of its days, shape (days, 6).
+        total: Sums of an arm over listeners, each with their sums over all days, shape (6,).
+        days: Sums of the arm on each day, shape (days, 6).
     """
     level = np.asarray(total[1] / max(total[2], 1e-300))
     by_day = float(_residuals(days.sum(axis=0), level))
@@ -142,6 +142,6 @@ def cluster_factor(total: FloatArray, days: FloatArray) -> float:
 
 
 def _residuals(sums: FloatArray, level: FloatArray) -> FloatArray:
-    """Sum up the squared deviations of listeners' numerators from a level."""
+    """Sum the squared deviations of listeners' numerators from a level."""
     squares = sums[..., 3] - 2 * level * sums[..., 4] + level**2 * sums[..., 5]
     return np.asarray(squares)

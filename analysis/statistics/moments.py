@@ -1,4 +1,4 @@
-"""Counts, means and covariances of an arm's listeners, the source of its statistics."""
+"""Moments of an arm (count, means, covariances), from which all its statistics are computed."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from looplib.arrays import FloatArray
 
 @dataclass(frozen=True)
 class Quantity:
-    """A mean over listeners, or a ratio of two."""
+    """A mean over listeners, or a ratio of two such means."""
 
     numerator: str  # a column
     denominator: str | None = None  # a column, or None for the mean of the numerator
@@ -22,7 +22,7 @@ class Quantity:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, means and sample covariances of columns with a value for each listener.
+    """Count, means and sample covariances of columns with one value for each listener.
 
     >>> moments = Moments.of({"minutes": [6, 2, 4], "plays": [2, 1, 3]})
     >>> moments.mean(Quantity("minutes", "plays"))
@@ -56,10 +56,10 @@ class Moments:
         return cls(names, count, means, covariances)
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Return the moments of the listeners of both, which have the same columns.
+        """Merge the moments of two disjoint groups of listeners with the same columns.
 
-        No listener may be in both. Chan, Golub & LeVeque, Updating Formulae and a Pairwise
-        Algorithm for Computing Sample Variances, 1979, (2.1).
+        Chan, Golub & LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
+        Variances, 1979, (2.1).
         """
         count = self.count + other.count
         difference = other.means - self.means
@@ -70,37 +70,37 @@ class Moments:
         return Moments(self.names, count, means, products / max(1, count - 1))
 
     def sum_of_squares(self, name: str) -> float:
-        """Sum up the squares of a column."""
+        """Compute the sum of squares of a column."""
         column = self.names.index(name)
         mean = float(self.means[column])
         return float(self._products[column, column]) + self.count * mean**2
 
     def mean(self, quantity: Quantity) -> float:
-        """Return the mean, or ratio of means; NaN when the denominator's mean is 0."""
+        """Compute a mean or a ratio of means; NaN if the denominator's mean is 0."""
         numerator = self._column_mean(quantity.numerator)
         denominator = self._column_mean(quantity.denominator)
         return numerator / denominator if denominator else math.nan
 
     def variance(self, quantity: Quantity) -> float:
-        """Return the variance of one listener's share in the quantity.
+        """Compute the variance of a listener's contribution to a quantity (delta method).
 
-        Divided by the count, it is the variance of the quantity.
+        Divided by the count, it is the variance of the quantity itself.
         """
         return max(0.0, self.covariance(quantity, quantity))
 
     def covariance(self, left: Quantity, right: Quantity) -> float:
-        """Return the covariance of one listener's shares in two quantities.
+        """Compute the covariance of a listener's contributions to two quantities.
 
-        For ratios by the delta method: Deng, Knoblich & Lu, Applying the Delta Method in Metric
+        Ratios use the delta method: Deng, Knoblich & Lu, Applying the Delta Method in Metric
         Analytics, KDD 2018, section 3.1.
         """
         return float(self._gradient(left) @ self.covariances @ self._gradient(right))
 
     def log_ratio(self, first: Quantity, second: Quantity) -> tuple[float, float]:
-        """Compute the logarithm of the second quantity over the first, of the same listeners.
+        """Compute the log of the ratio of two quantities of the same listeners, second over first.
 
         Returns:
-            It, and its squared standard error by the delta method; NaN where there is none.
+            The logarithm, and its squared standard error by the delta method; NaN if undefined.
         """
         before, after = self.mean(first), self.mean(second)
         if not (self.count > 1 and before * after > 0):
@@ -112,7 +112,7 @@ class Moments:
         return math.log(after / before), max(0.0, variance) / self.count
 
     def _gradient(self, quantity: Quantity) -> FloatArray:
-        """Return the derivatives of the quantity by each mean, shape (columns,)."""
+        """Compute the gradient of a quantity in the column means, shape (columns,)."""
         numerator = self._column_mean(quantity.numerator)
         denominator = self._column_mean(quantity.denominator)
         gradient = np.zeros(len(self.names))
@@ -125,36 +125,36 @@ class Moments:
         return gradient
 
     def _column_mean(self, name: str | None) -> float:
-        """Return the mean of a column, 1 if none is named."""
+        """Return the mean of a column; 1 if no column is named."""
         return 1.0 if name is None else float(self.means[self.names.index(name)])
 
     @property
     def _products(self) -> FloatArray:
-        """Sums of products of deviations."""
+        """Sums of products of deviations from the means."""
         return self.covariances * max(0, self.count - 1)
 
 
 def stratify(
     strata: Iterable[Mapping[str, Moments]], least: int = 50
 ) -> dict[str, Moments]:
-    """Weigh strata, such as days of arrival, in every arm by their shares of all listeners.
+    """Post-stratify the moments of arms: weight strata, such as days, alike in every arm.
 
-    Arms whose shares change from stratum to stratum are compared within strata, so the change
-    passes for no effect (Simpson's paradox). Post-stratification: Miratrix, Sekhon & Yu, Adjusting
+    Arms whose shares change from stratum to stratum are compared within strata, so that the change
+    of shares does not look like an effect (Simpson's paradox). Miratrix, Sekhon & Yu, Adjusting
     Treatment Effect Estimates by Post-Stratification in Randomized Experiments, 2013.
-
-    Args:
-        strata: The moments of each arm by stratum, in order; no listener is in two.
-        least: Number of listeners in the smallest arm of a stratum, below which it is merged with
-            the next. With 50, unneeded strata widen an interval by 1 % at most.
-
-    Returns:
-        The moments of each arm: its listeners, the weighted means, and covariances that over the
-            count are the covariances of these means.
 
     >>> days = [{"C": Moments.of({"plays": [1, 1, 2]}), "T1": Moments.of({"plays": [2]})}] * 2
     >>> stratify(days)["T1"].count
     2
+
+    Args:
+        strata: Moments of each arm for each stratum, in order. No listener is in two strata.
+        least: Smallest number of listeners that an arm must have in a stratum; a smaller stratum is
+            merged with the next. With 50, unneeded strata widen an interval by at most 1 %.
+
+    Returns:
+        The moments of each arm: the number of its listeners, weighted means, and covariances which,
+            divided by the count, are the covariances of these means.
     """
     merged: list[dict[str, Moments]] = []
     small: dict[str, Moments] = {}
@@ -183,7 +183,7 @@ def stratify(
 
 
 def _join(*strata: Mapping[str, Moments]) -> dict[str, Moments]:
-    """Merge strata by arm."""
+    """Merge the moments of several strata for each arm."""
     joined: dict[str, Moments] = {}
     for arm, moments in chain.from_iterable(map(Mapping.items, strata)):
         joined[arm] = joined[arm] + moments if arm in joined else moments

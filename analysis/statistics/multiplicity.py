@@ -1,6 +1,6 @@
-"""Adjust p-values for many comparisons: each is then compared with the level meant for all.
+"""Adjust p-values for multiple comparisons; compare an adjusted p-value with the overall level.
 
-A p-value that is NaN (nothing could be tested) stays so, and does not count as a comparison.
+A p-value of NaN (nothing could be tested) stays NaN and does not count as a comparison.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ import numpy as np
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjust for the false discovery rate, the share of false positives among discoveries.
+    """Adjust p-values to control the false discovery rate.
 
-    It holds for tests that do not depend negatively: Benjamini & Hochberg, Controlling the False
-    Discovery Rate, 1995.
+    The procedure is valid for tests without negative dependence: Benjamini & Hochberg, Controlling
+    the False Discovery Rate, 1995.
 
     >>> [round(p_value, 3) for p_value in benjamini_hochberg([0.01, 0.04, 0.02])]
     [0.03, 0.04, 0.03]

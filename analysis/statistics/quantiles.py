@@ -1,4 +1,4 @@
-"""Quantiles of values of which a listener has many, such as latencies, and their effects."""
+"""Effects on quantiles of values that a listener has many of, such as latencies."""
 
 import math
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _SHARE_BELOW = Quantity("below", "all")
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Measured values of an arm, such as latencies in ms, in steps of 0.1 %."""
+    """Histogram of an arm's values, such as latencies in ms, in steps of 0.1 %."""
 
     # those that occur, ascending, shape (steps,); step s is exp(s * STEP) millionths, up to the
     # next
@@ -39,7 +39,7 @@ class Histogram:
         counts: IntArray,
         listeners: int,
     ) -> "Histogram":
-        """Make a histogram of rows of step, group and count, each of shape (rows,)."""
+        """Build a histogram from rows of step, listener group and count, each of shape (rows,)."""
         known_steps, columns = np.unique(steps, return_inverse=True)
         known_groups, rows = np.unique(groups, return_inverse=True)
         values = np.zeros((len(known_groups), len(known_steps)))
@@ -47,7 +47,7 @@ class Histogram:
         return cls(known_steps, values, listeners)
 
     def quantile(self, share: float) -> float:
-        """Return the value that this share of all stays below; NaN without values."""
+        """Return the quantile at a share, such as .5 for the median; NaN without values."""
         if not len(self.steps):
             return math.nan
         counts = self.values.sum(axis=0)
@@ -59,11 +59,11 @@ class Histogram:
         return math.exp((self.steps[position] + within_step) * STEP) / _UNIT
 
     def interval(self, share: float, confidence: float) -> Interval:
-        """Return a quantile with Woodruff's interval.
+        """Compute a quantile with Woodruff's confidence interval.
 
-        The interval of the share below the quantile is turned back into values. Values of a
-        listener are alike, so the share's variance is that of a ratio over random groups of
-        listeners.
+        The interval of the share of values below the quantile is mapped back to values. Values of
+        one listener are alike, so the variance of this share is estimated as the variance of a
+        ratio over random groups of listeners.
 
         Woodruff, Confidence Intervals for Medians and Other Position Measures, 1952. Wolter,
         Introduction to Variance Estimation, 2007, chapter 2.
@@ -87,7 +87,7 @@ def compare_quantiles(
     share: float,
     confidence: float,
 ) -> Effect:
-    """Compare a quantile of two arms' values.
+    """Compare a quantile of the values of two arms.
 
     Differences and ratios: Zou & Donner, Construction of Confidence Limits about Effect Measures
     (MOVER), 2008.

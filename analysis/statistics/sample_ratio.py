@@ -1,4 +1,4 @@
-"""Sample ratio mismatch (SRM): whether the arms have their shares of the listeners."""
+"""Sample ratio mismatch (SRM): test whether each arm has its share of the listeners."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ _CONCENTRATIONS = np.array([1e1, 1e3, 1e5])
 
 @dataclass(frozen=True)
 class SampleRatio:
-    """Listeners of the arms against the expected numbers."""
+    """Observed and expected numbers of listeners by arm, with the test of their ratio."""
 
     expected: dict[str, float]  # listeners by arm, from the configured shares
     observed: dict[str, int]  # listeners by arm
@@ -29,21 +29,21 @@ class SampleRatio:
 def check_sample_ratio(
     listeners: Mapping[str, int], shares: Mapping[str, float] | None = None
 ) -> SampleRatio:
-    """Test the numbers of listeners against the arms' shares, however often that is done.
+    """Test for a sample ratio mismatch; the test may be repeated any number of times.
 
     Lindon & Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS 2022: the Bayes
     factor of Dirichlet priors around the shares, averaged over three widths, reaches 1 / level with
-    the probability level at most. The threshold is that of Fabijan et al., Diagnosing Sample Ratio
-    Mismatch in Online Controlled Experiments, KDD 2019. Shares are positive, in any unit, equal by
-    default; an arm with a share and no listeners counts.
-
-    Raises:
-        AnalysisError: An arm has listeners and no share.
+    a probability of at most the level. The threshold follows Fabijan et al., Diagnosing Sample
+    Ratio Mismatch in Online Controlled Experiments, KDD 2019. Shares are positive, in any unit,
+    equal by default. An arm with a share but no listeners counts.
 
     >>> check_sample_ratio({"C": 1000, "T1": 900}, {"C": 1, "T1": 1}).mismatch
     False
     >>> check_sample_ratio({"C": 1000, "T1": 800}).mismatch
     True
+
+    Raises:
+        AnalysisError: An arm has listeners but no share.
     """
     shares = shares or dict.fromkeys(listeners, 1.0)
     for arm in listeners:
@@ -73,20 +73,20 @@ def check_sample_ratio(
 def check_by_day(
     days: Iterable[Mapping[str, int]], shares: Mapping[str, float] | None = None
 ) -> Iterator[SampleRatio]:
-    """Test the new listeners of each day, as `check_sample_ratio` does.
+    """Test the new listeners of each day for a sample ratio mismatch.
 
-    A day has its own Bayes factor, and the n-th day the share 1 / (n (n + 1)) of the level. These
-    add up to 1, so any day is called wrong with the level's probability at most: the weighted mean
-    of the factors is an e-process as well (Vovk & Wang, E-values: Calibration, Combination and
-    Applications, Annals of Statistics 49(3), 2021).
-
-    Args:
-        days: New listeners by arm, for each day in order.
-        shares: As of `check_sample_ratio`.
+    Each day has a Bayes factor of its own, and the n-th day the share 1 / (n (n + 1)) of the level.
+    The shares add up to 1, so the probability that any day is called wrong is at most the level:
+    the weighted mean of the factors is an e-process too (Vovk & Wang, E-values: Calibration,
+    Combination and Applications, Annals of Statistics 49(3), 2021).
 
     >>> days = [{"C": 150, "T1": 150}, {"C": 200, "T1": 100}]
     >>> [day.mismatch for day in check_by_day(days)]
     [False, True]
+
+    Args:
+        days: New listeners by arm, one mapping for each day in order.
+        shares: Shares of the listeners by arm, in any unit; equal by default.
     """
     for number, listeners in enumerate(days, start=1):
         ratio = check_sample_ratio(listeners, shares)
